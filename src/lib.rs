@@ -1,0 +1,3 @@
+//! x
+mod models;
+pub use models::*;

@@ -1,0 +1,193 @@
+//! Points in time as logs write them.
+//!
+//! Logs agree on no format, so this module reads the ones in use: RFC 3339, RFC 5424, RFC 3164 and
+//! its relatives with a year, Apache access and error logs, ISO 8601 with comma or dot fractions,
+//! epochs in seconds to nanoseconds, and the common local forms. What comes out is always UTC, in
+//! microseconds; finer digits are cut off, never rounded.
+
+mod scan;
+mod zone;
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
+
+pub use zone::Zone;
+
+/// What a text leaves open when it gives a time: the year, the date, the zone.
+///
+/// ```
+/// use logstore::{TimeContext, parse_time};
+///
+/// let context = TimeContext::new("2024-03-01T00:00:00Z".parse()?);
+/// let leap_day = parse_time("Feb 29 23:59:59", &context).unwrap();
+/// assert_eq!(leap_day.to_rfc3339(), "2024-02-29T23:59:59+00:00");
+/// # Ok::<(), chrono::ParseError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct TimeContext {
+    /// A time without a year, or without a date, is the last such time not after this.
+    pub reference: DateTime<Utc>,
+    /// The zone of times that name none.
+    pub zone: Zone,
+}
+
+impl TimeContext {
+    /// Reads open times as the last ones before `reference`, in UTC.
+    pub fn new(reference: DateTime<Utc>) -> Self {
+        Self {
+            reference,
+            zone: Zone::UTC,
+        }
+    }
+
+    /// Reads times that name no zone as times in `zone`.
+    #[must_use]
+    pub fn with_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+}
+
+impl Default for TimeContext {
+    /// The last such time before now, in UTC.
+    fn default() -> Self {
+        Self::new(Utc::now())
+    }
+}
+
+/// A time found in a longer text, with the bytes it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocatedTime {
+    /// The time.
+    pub time: DateTime<Utc>,
+    /// Where its text starts.
+    pub start: usize,
+    /// Where its text ends.
+    pub end: usize,
+    /// Whether the text gave a date, or only a time of day.
+    pub has_date: bool,
+}
+
+/// Cuts a time to the microseconds that a store keeps.
+pub fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
+    let nanos = time.nanosecond();
+    time.with_nanosecond(nanos - nanos % 1_000).unwrap_or(time)
+}
+
+/// Reads a text that is a time and nothing else.
+///
+/// ```
+/// use logstore::{TimeContext, parse_time};
+///
+/// let context = TimeContext::default();
+/// for text in ["2015-05-17T10:05:03+00:00", "17/May/2015:12:05:03 +0200", "1431857103", "1431857103000"] {
+///     assert_eq!(parse_time(text, &context).unwrap().timestamp(), 1_431_857_103, "{text}");
+/// }
+/// assert_eq!(parse_time("yesterday", &context), None);
+/// ```
+pub fn parse_time(text: &str, context: &TimeContext) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let (stamp, end) = scan::whole(text)?;
+    (end == text.len()).then_some(())?;
+    stamp.resolve(context)
+}
+
+/// Finds the time that a line starts with, after an opening bracket or quote.
+pub fn time_at_start(line: &str, context: &TimeContext) -> Option<LocatedTime> {
+    let start = line
+        .bytes()
+        .position(|byte| !matches!(byte, b' ' | b'[' | b'"' | b'('))?;
+    let (stamp, length) = scan::prefix(line.get(start..)?)?;
+    locate(&stamp, context, start, start + length)
+}
+
+/// Finds the first complete time, with year and time of day, that starts in the first `limit` bytes.
+pub fn time_within(line: &str, limit: usize, context: &TimeContext) -> Option<LocatedTime> {
+    let bytes = line.as_bytes();
+    let starts = (0..bytes.len().min(limit)).filter(|&i| {
+        let boundary = i == 0 || !bytes[i - 1].is_ascii_alphanumeric() && bytes[i - 1] != b'.';
+        boundary && bytes[i].is_ascii_alphanumeric()
+    });
+    for start in starts {
+        let Some(rest) = line.get(start..) else { continue };
+        if let Some((stamp, length)) = scan::complete(rest) {
+            return locate(&stamp, context, start, start + length);
+        }
+    }
+    None
+}
+
+fn locate(stamp: &Stamp, context: &TimeContext, start: usize, end: usize) -> Option<LocatedTime> {
+    Some(LocatedTime {
+        time: stamp.resolve(context)?,
+        start,
+        end,
+        has_date: !matches!(stamp, Stamp::Civil { date: Date::Missing, .. }),
+    })
+}
+
+/// The date of a [`Stamp`], as far as its text gives it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Date {
+    Full(NaiveDate),
+    WithoutYear { month: u32, day: u32 },
+    Missing,
+}
+
+/// A time as its text gives it, before the context fills what is open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stamp {
+    Instant(DateTime<Utc>),
+    Civil {
+        date: Date,
+        time: NaiveTime,
+        zone: Option<Zone>,
+    },
+}
+
+impl Stamp {
+    fn resolve(&self, context: &TimeContext) -> Option<DateTime<Utc>> {
+        let (date, time, zone) = match *self {
+            Self::Instant(instant) => return Some(to_micros(instant)),
+            Self::Civil { date, time, zone } => (date, time, zone.unwrap_or(context.zone)),
+        };
+        let instant = match date {
+            Date::Full(date) => zone.to_utc(date.and_time(time))?,
+            Date::WithoutYear { month, day } => last_in_any_year(month, day, time, zone, context.reference)?,
+            Date::Missing => last_on_any_day(time, zone, context.reference)?,
+        };
+        Some(to_micros(instant))
+    }
+}
+
+/// The last such day and time not after `reference`. Leap days are at most eight years apart.
+fn last_in_any_year(month: u32, day: u32, time: NaiveTime, zone: Zone, reference: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let newest = reference.year().checked_add(1)?;
+    (newest - 9..=newest)
+        .rev()
+        .filter_map(|year| NaiveDate::from_ymd_opt(year, month, day))
+        .filter_map(|date| zone.to_utc(date.and_time(time)))
+        .find(|instant| *instant <= reference)
+}
+
+/// The last such time of day not after `reference`.
+fn last_on_any_day(time: NaiveTime, zone: Zone, reference: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let newest = reference.date_naive().checked_add_days(Days::new(1))?;
+    (0..4)
+        .filter_map(|back| newest.checked_sub_days(Days::new(back)))
+        .filter_map(|date| zone.to_utc(date.and_time(time)))
+        .find(|instant| *instant <= reference)
+}
+
+/// The instant of a leap second is that of the second after it.
+fn time_of_day(hour: u32, minute: u32, second: u32, nanos: u32) -> Option<(NaiveTime, TimeDelta)> {
+    let leap = u32::from(second == 60);
+    let time = NaiveTime::from_hms_nano_opt(hour, minute, second - leap, nanos)?;
+    Some((time, TimeDelta::seconds(i64::from(leap))))
+}
+
+fn carry(date: NaiveDate, time: NaiveTime, over: TimeDelta) -> Option<NaiveDateTime> {
+    date.and_time(time).checked_add_signed(over)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+use chrono::{SecondsFormat, TimeZone};
+use proptest::prelude::*;
+
+use super::*;
+
+fn context(reference: &str) -> TimeContext {
+    TimeContext::new(reference.parse().unwrap())
+}
+
+fn read(text: &str) -> Option<String> {
+    read_at(text, "2026-07-01T00:00:00Z")
+}
+
+fn read_at(text: &str, reference: &str) -> Option<String> {
+    parse_time(text, &context(reference)).map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+fn assert_reads(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        assert_eq!(read(text).as_deref(), Some(*expected), "{text}");
+    }
+}
+
+#[test]
+fn reads_times_with_a_year() {
+    assert_reads(&[
+        ("2017-11-25T22:34:50Z", "2017-11-25T22:34:50Z"),
+        ("2003-08-24T05:14:15.000003+07:00", "2003-08-23T22:14:15.000003Z"),
+        ("2012-08-03 18:31:59,257 +0000", "2012-08-03T18:31:59.257Z"),
+        ("17/May/2015:10:05:03 +0200", "2015-05-17T08:05:03Z"),
+        ("Sun Dec 04 04:47:44.5 2005", "2005-12-04T04:47:44.500Z"),
+        ("Wed May 19 08:00:01 EST 2021", "2021-05-19T13:00:01Z"),
+        ("Jan  5 2024 10:00:00", "2024-01-05T10:00:00Z"),
+        ("Tue, 15 Nov 1994 08:12:31 GMT", "1994-11-15T08:12:31Z"),
+        ("8/8/1965 12:00 AM", "1965-08-08T00:00:00Z"),
+        ("25/12/2020 10:00", "2020-12-25T10:00:00Z"),
+        ("17/06/09 20:10:40", "2017-06-09T20:10:40Z"),
+        ("081109 203615", "2008-11-09T20:36:15Z"),
+        ("20120702.102240,672", "2012-07-02T10:22:40.672Z"),
+        ("2012-025T10:22:40,672", "2012-01-25T10:22:40.672Z"),
+        ("@40000000433225833b6e1a8c", "2005-09-22T03:31:05.997071Z"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+    ]);
+}
+
+#[test]
+fn reads_epochs_in_any_unit() {
+    assert_reads(&[
+        ("1511648546", "2017-11-25T22:22:26Z"),
+        ("1716723772.6014807", "2024-05-26T11:42:52.601480Z"),
+        ("1620021848429", "2021-05-03T06:04:08.429Z"),
+        ("1534860261221373", "2018-08-21T14:04:21.221373Z"),
+        ("1620024872717915999", "2021-05-03T06:54:32.717915Z"),
+    ]);
+}
+
+#[test]
+fn gives_a_time_without_year_the_last_year_it_fits() {
+    for (text, reference, expected) in [
+        ("Dec 31 23:59:59", "2024-01-01T00:00:00Z", "2023-12-31T23:59:59Z"),
+        ("Jan  1 00:00:00", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
+        ("Jan  1 00:00:01", "2024-01-01T00:00:00Z", "2023-01-01T00:00:01Z"),
+        ("Feb 29 12:00:00", "2023-06-01T00:00:00Z", "2020-02-29T12:00:00Z"),
+        ("Feb 29 12:00:00", "1903-06-01T00:00:00Z", "1896-02-29T12:00:00Z"),
+        ("10.30 16:49:06", "2023-06-01T00:00:00Z", "2022-10-30T16:49:06Z"),
+        ("23:00:00", "2023-06-01T12:00:00Z", "2023-05-31T23:00:00Z"),
+    ] {
+        assert_eq!(read_at(text, reference).as_deref(), Some(expected), "{text} before {reference}");
+    }
+}
+
+#[test]
+fn reads_open_times_in_the_given_zone() {
+    let paris = context("2024-07-01T00:00:00Z").with_zone("Europe/Paris".parse().unwrap());
+    for (text, expected) in [
+        ("2024-01-15 12:00:00", "2024-01-15T11:00:00+00:00"),
+        ("2024-06-15 12:00:00", "2024-06-15T10:00:00+00:00"),
+        ("2024-06-15 12:00:00Z", "2024-06-15T12:00:00+00:00"),
+        ("2024-03-31 02:30:00", "2024-03-31T01:30:00+00:00"),
+        ("2023-10-29 02:30:00", "2023-10-29T00:30:00+00:00"),
+    ] {
+        assert_eq!(parse_time(text, &paris).unwrap().to_rfc3339(), expected, "{text}");
+    }
+}
+
+#[test]
+fn refuses_what_is_no_time() {
+    for text in [
+        "", " ", "-", "yesterday", "12", "2023-02-29T00:00:00Z", "2023-13-01 00:00:00", "2023-01-01T24:00:00Z",
+        "Feb 30 10:00:00", "2023-01-01T00:00:00+99:00", "13:00 PM", "1.2.3.4", "0x5f", "99999999999999999999",
+        "2023-01-01T00:00:00Zebra", "@4000000043322583", "١٢٣٤٥٦٧٨٩٠",
+    ] {
+        assert_eq!(read(text), None, "{text:?}");
+    }
+}
+
+#[test]
+fn finds_the_time_a_line_starts_with() {
+    let context = context("2024-03-01T00:00:00Z");
+    for (line, text) in [
+        ("[Sun Dec 04 04:47:44 2005] [notice] up", Some("Sun Dec 04 04:47:44 2005")),
+        ("\"2017-06-28\" x", None),
+        ("Sep 13 00:58:45 kernel[0]: 5 -> 1", Some("Sep 13 00:58:45")),
+        ("10:00:00 -10 items", Some("10:00:00")),
+        ("12:30 meeting", None),
+        ("2024-01-01 12 items", None),
+        ("1234567890abc", None),
+    ] {
+        let found = time_at_start(line, &context).map(|found| &line[found.start..found.end]);
+        assert_eq!(found, text, "{line}");
+    }
+}
+
+#[test]
+fn finds_a_complete_time_further_in() {
+    let context = context("2024-03-01T00:00:00Z");
+    for (line, text) in [
+        ("a::ERROR::2011-12-05 07:04:56,101::b", Some("2011-12-05 07:04:56,101")),
+        ("1000 1697048351.000001 execve(", Some("1697048351.000001")),
+        ("build 20120702 at 10.0.0.1 port 1234567890", None),
+        ("v2011-12-05 07:04:56", None),
+    ] {
+        let found = time_within(line, 64, &context).map(|found| &line[found.start..found.end]);
+        assert_eq!(found, text, "{line}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn never_panics(text in "\\PC{0,40}", start in 0usize..64) {
+        let context = TimeContext::default();
+        parse_time(&text, &context);
+        time_at_start(&text, &context);
+        time_within(&text, start, &context);
+    }
+
+    #[test]
+    fn never_panics_on_time_like_text(text in "[0-9TZ:/.,+ \\-]{0,30}|(Jan|Feb|May) [0-9 :.]{0,20}") {
+        let context = TimeContext::default();
+        if let Some(found) = time_at_start(&text, &context) {
+            prop_assert!(text.get(found.start..found.end).is_some());
+        }
+        parse_time(&text, &context);
+    }
+
+    #[test]
+    fn reads_back_every_common_rendering(seconds in -2_000_000_000i64..4_000_000_000, nanos in 0u32..1_000_000_000) {
+        let time = Utc.timestamp_opt(seconds, nanos).unwrap();
+        let context = TimeContext::default();
+        let whole = Utc.timestamp_opt(seconds, 0).unwrap();
+        for format in ["%Y-%m-%dT%H:%M:%S%.9fZ", "%Y-%m-%d %H:%M:%S,%9f", "%Y-%m-%d %H:%M:%S%.9f %z", "%a %b %e %H:%M:%S%.9f %Y"] {
+            let text = time.format(format).to_string();
+            prop_assert_eq!(parse_time(&text, &context), Some(to_micros(time)), "{}", text);
+        }
+        for format in ["%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT", "%Y/%m/%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%Y-%jT%H:%M:%S"] {
+            let text = time.format(format).to_string();
+            prop_assert_eq!(parse_time(&text, &context), Some(whole), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_time_without_year_is_the_nearest_before(seconds in 0i64..4_000_000_000, later in 0i64..31_535_999) {
+        let time = Utc.timestamp_opt(seconds, 0).unwrap();
+        let reference = time + TimeDelta::seconds(later);
+        let text = time.format("%b %e %H:%M:%S").to_string();
+        let read = parse_time(&text, &TimeContext::new(reference)).unwrap();
+        prop_assert_eq!(read, time);
+    }
+}

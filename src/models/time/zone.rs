@@ -1,0 +1,110 @@
+//! The zone of a time that does not name its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use crate::models::InvalidValue;
+
+/// A time zone: a name of the IANA database or a fixed offset.
+///
+/// ```
+/// use logstore::Zone;
+///
+/// assert!("Europe/Paris".parse::<Zone>().is_ok());
+/// assert_eq!("+00:00".parse::<Zone>()?, Zone::UTC);
+/// assert!("Mars/Olympus".parse::<Zone>().is_err());
+/// # Ok::<(), logstore::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Zone(Kind);
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Named(Tz),
+    Fixed(FixedOffset),
+}
+
+impl Zone {
+    /// Coordinated universal time.
+    pub const UTC: Self = Self(Kind::Named(Tz::UTC));
+
+    /// A fixed offset, in seconds east of UTC; `None` from a day on.
+    pub(super) fn fixed(seconds_east: i32) -> Option<Self> {
+        FixedOffset::east_opt(seconds_east).map(|offset| Self(Kind::Fixed(offset)))
+    }
+
+    /// The zone that an abbreviation means in logs, where it means one thing to most readers.
+    pub(super) fn from_abbreviation(text: &str) -> Option<Self> {
+        let hours = match text {
+            "Z" | "z" | "UTC" | "GMT" | "WET" => 0,
+            "CET" | "WEST" | "BST" => 1,
+            "CEST" | "EET" | "SAST" => 2,
+            "EEST" | "MSK" => 3,
+            "IST" => return Self::fixed(19_800),
+            "SGT" | "HKT" | "AWST" => 8,
+            "JST" | "KST" => 9,
+            "AEST" => 10,
+            "AEDT" => 11,
+            "NZST" => 12,
+            "NZDT" => 13,
+            "EDT" => -4,
+            "EST" | "CDT" => -5,
+            "CST" | "MDT" => -6,
+            "MST" | "PDT" => -7,
+            "PST" | "AKDT" => -8,
+            "AKST" => -9,
+            "HST" => -10,
+            _ => return None,
+        };
+        Self::fixed(hours * 3_600)
+    }
+
+    /// The instant at which clocks here show `local`: the first one where they show it twice, and
+    /// where they skip it, the one they would show had they not been put forward.
+    pub(super) fn to_utc(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+        match self.0 {
+            Kind::Fixed(offset) => offset.from_local_datetime(&local).single().map(|time| time.to_utc()),
+            Kind::Named(zone) => match zone.from_local_datetime(&local) {
+                LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Some(time.to_utc()),
+                LocalResult::None => {
+                    const PAST_ANY_GAP: TimeDelta = TimeDelta::hours(24);
+                    let before = zone.from_local_datetime(&local.checked_sub_signed(PAST_ANY_GAP)?);
+                    Some(before.earliest()?.to_utc().checked_add_signed(PAST_ANY_GAP)?)
+                }
+            },
+        }
+    }
+}
+
+impl PartialEq for Zone {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::Fixed(offset) if offset.local_minus_utc() == 0 => f.write_str("UTC"),
+            Kind::Fixed(offset) => offset.fmt(f),
+            Kind::Named(zone) => f.write_str(zone.name()),
+        }
+    }
+}
+
+impl FromStr for Zone {
+    type Err = InvalidValue;
+
+    /// Reads an IANA name such as `Europe/Paris`, or an offset such as `+02:00`.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        if let Ok(offset) = text.parse::<FixedOffset>() {
+            return Ok(Self(Kind::Fixed(offset)));
+        }
+        text.parse::<Tz>()
+            .map(|zone| Self(Kind::Named(zone)))
+            .map_err(|_| InvalidValue::new("time zone", text, "use a name such as Europe/Paris, or an offset such as +02:00"))
+    }
+}
