@@ -1,10 +1,26 @@
 //! The data: logs, alerts, threat intelligence, detection rules, and the questions asked of them.
 //! Plain values; nothing here reads or writes anything.
 
+mod alert;
+mod detection_rule;
+mod field;
 mod invalid;
+mod log_entry;
+mod log_query;
+mod pattern;
 mod severity;
+mod threat_intel;
 mod time;
 
+pub use alert::{Alert, AlertQuery, RiskFactor, priority_score};
+pub use detection_rule::{DetectionRule, RuleQuery};
+pub use field::Field;
+pub(crate) use field::{Column, ColumnType, Place};
 pub use invalid::InvalidValue;
+pub use log_entry::{LogEntry, Summary};
+pub use log_query::{Condition, LogQuery, Order, Test, TimeBound};
+pub(crate) use log_query::{Subject, in_network};
+pub use pattern::Pattern;
 pub use severity::Severity;
+pub use threat_intel::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
 pub use time::{LocatedTime, TimeContext, Zone, parse_time, time_at_start, time_within, to_micros};

@@ -121,7 +121,13 @@ fn locate(stamp: &Stamp, context: &TimeContext, start: usize, end: usize) -> Opt
         time: stamp.resolve(context)?,
         start,
         end,
-        has_date: !matches!(stamp, Stamp::Civil { date: Date::Missing, .. }),
+        has_date: !matches!(
+            stamp,
+            Stamp::Civil {
+                date: Date::Missing,
+                ..
+            }
+        ),
     })
 }
 
@@ -160,7 +166,13 @@ impl Stamp {
 }
 
 /// The last such day and time not after `reference`. Leap days are at most eight years apart.
-fn last_in_any_year(month: u32, day: u32, time: NaiveTime, zone: Zone, reference: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn last_in_any_year(
+    month: u32,
+    day: u32,
+    time: NaiveTime,
+    zone: Zone,
+    reference: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
     let newest = reference.year().checked_add(1)?;
     (newest - 9..=newest)
         .rev()

@@ -19,7 +19,9 @@ pub(super) fn whole(text: &str) -> Option<(Stamp, usize)> {
 /// A stamp that a log line may start with: not a lone date, and a lone clock only with seconds.
 pub(super) fn prefix(text: &str) -> Option<(Stamp, usize)> {
     let mut scan = Scan::new(text);
-    let stamp = scan.stamp().or_else(|| scan.try_format(Scan::clock_with_seconds))?;
+    let stamp = scan
+        .stamp()
+        .or_else(|| scan.try_format(Scan::clock_with_seconds))?;
     scan.at_boundary().then_some((stamp, scan.at))
 }
 
@@ -28,7 +30,9 @@ pub(super) fn complete(text: &str) -> Option<(Stamp, usize)> {
     let mut scan = Scan::new(text);
     let stamp = scan.stamp()?;
     let complete = match stamp {
-        Stamp::Civil { date: Date::Full(_), .. } => text.as_bytes()[..scan.at].contains(&b':'),
+        Stamp::Civil {
+            date: Date::Full(_), ..
+        } => text.as_bytes()[..scan.at].contains(&b':'),
         Stamp::Civil { .. } => false,
         Stamp::Instant(_) => text.as_bytes()[..scan.at].contains(&b'.'),
     };
@@ -42,7 +46,10 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     fn new(text: &'a str) -> Self {
-        Self { bytes: text.as_bytes(), at: 0 }
+        Self {
+            bytes: text.as_bytes(),
+            at: 0,
+        }
     }
 
     fn stamp(&mut self) -> Option<Stamp> {
@@ -262,7 +269,11 @@ impl<'a> Scan<'a> {
         let second = self.number(1, 2)?;
         self.byte(separator)?;
         let long_year = self.digits_ahead() == 4;
-        let last = if long_year { self.number(4, 4)? } else { self.number(2, 2)? };
+        let last = if long_year {
+            self.number(4, 4)?
+        } else {
+            self.number(2, 2)?
+        };
         match (first > 12, long_year) {
             (false, true) => full_date(last, first, second),
             (false, false) => full_date(century(last), first, second),
@@ -357,7 +368,11 @@ impl<'a> Scan<'a> {
                 let seconds = i32::try_from(hours * 3_600 + minutes * 60).ok()?;
                 return Zone::fixed(if sign == b'-' { -seconds } else { seconds });
             }
-            let length = scan.rest().iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+            let length = scan
+                .rest()
+                .iter()
+                .take_while(|byte| byte.is_ascii_alphabetic())
+                .count();
             let name = std::str::from_utf8(scan.take(length)?).ok()?;
             let zone = Zone::from_abbreviation(name)?;
             scan.at_boundary().then_some(zone)
@@ -365,7 +380,15 @@ impl<'a> Scan<'a> {
     }
 
     fn weekday(&mut self) -> Option<()> {
-        const NAMES: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+        const NAMES: [&str; 7] = [
+            "monday",
+            "tuesday",
+            "wednesday",
+            "thursday",
+            "friday",
+            "saturday",
+            "sunday",
+        ];
         self.try_format(|scan| {
             scan.name(&NAMES)?;
             scan.byte(b',');
@@ -375,7 +398,17 @@ impl<'a> Scan<'a> {
 
     fn month(&mut self) -> Option<u32> {
         const NAMES: [&str; 12] = [
-            "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
             "december",
         ];
         self.try_format(|scan| {
@@ -387,7 +420,12 @@ impl<'a> Scan<'a> {
 
     /// A name in full or cut to three letters, in any letter case.
     fn name(&mut self, names: &[&str]) -> Option<usize> {
-        let length = self.rest().iter().take(10).take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let length = self
+            .rest()
+            .iter()
+            .take(10)
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
         let word = self.take(length)?;
         names.iter().position(|name| {
             let name = name.as_bytes();
@@ -422,13 +460,22 @@ impl<'a> Scan<'a> {
     }
 
     fn blanks(&mut self) -> Option<()> {
-        let length = self.rest().iter().take(3).take_while(|byte| **byte == b' ').count();
+        let length = self
+            .rest()
+            .iter()
+            .take(3)
+            .take_while(|byte| **byte == b' ')
+            .count();
         self.at += length;
         (length > 0).then_some(())
     }
 
     fn digits_ahead(&self) -> usize {
-        self.rest().iter().take(32).take_while(|byte| byte.is_ascii_digit()).count()
+        self.rest()
+            .iter()
+            .take(32)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
     }
 
     /// A number of `least` to `most` digits, all that stand there.
@@ -438,7 +485,11 @@ impl<'a> Scan<'a> {
             return None;
         }
         let digits = self.take(length)?;
-        Some(digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
+        Some(
+            digits
+                .iter()
+                .fold(0, |number, digit| number * 10 + u32::from(digit - b'0')),
+        )
     }
 
     fn at_boundary(&self) -> bool {

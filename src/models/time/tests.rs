@@ -65,7 +65,11 @@ fn gives_a_time_without_year_the_last_year_it_fits() {
         ("10.30 16:49:06", "2023-06-01T00:00:00Z", "2022-10-30T16:49:06Z"),
         ("23:00:00", "2023-06-01T12:00:00Z", "2023-05-31T23:00:00Z"),
     ] {
-        assert_eq!(read_at(text, reference).as_deref(), Some(expected), "{text} before {reference}");
+        assert_eq!(
+            read_at(text, reference).as_deref(),
+            Some(expected),
+            "{text} before {reference}"
+        );
     }
 }
 
@@ -86,9 +90,23 @@ fn reads_open_times_in_the_given_zone() {
 #[test]
 fn refuses_what_is_no_time() {
     for text in [
-        "", " ", "-", "yesterday", "12", "2023-02-29T00:00:00Z", "2023-13-01 00:00:00", "2023-01-01T24:00:00Z",
-        "Feb 30 10:00:00", "2023-01-01T00:00:00+99:00", "13:00 PM", "1.2.3.4", "0x5f", "99999999999999999999",
-        "2023-01-01T00:00:00Zebra", "@4000000043322583", "١٢٣٤٥٦٧٨٩٠",
+        "",
+        " ",
+        "-",
+        "yesterday",
+        "12",
+        "2023-02-29T00:00:00Z",
+        "2023-13-01 00:00:00",
+        "2023-01-01T24:00:00Z",
+        "Feb 30 10:00:00",
+        "2023-01-01T00:00:00+99:00",
+        "13:00 PM",
+        "1.2.3.4",
+        "0x5f",
+        "99999999999999999999",
+        "2023-01-01T00:00:00Zebra",
+        "@4000000043322583",
+        "١٢٣٤٥٦٧٨٩٠",
     ] {
         assert_eq!(read(text), None, "{text:?}");
     }
@@ -98,7 +116,10 @@ fn refuses_what_is_no_time() {
 fn finds_the_time_a_line_starts_with() {
     let context = context("2024-03-01T00:00:00Z");
     for (line, text) in [
-        ("[Sun Dec 04 04:47:44 2005] [notice] up", Some("Sun Dec 04 04:47:44 2005")),
+        (
+            "[Sun Dec 04 04:47:44 2005] [notice] up",
+            Some("Sun Dec 04 04:47:44 2005"),
+        ),
         ("\"2017-06-28\" x", None),
         ("Sep 13 00:58:45 kernel[0]: 5 -> 1", Some("Sep 13 00:58:45")),
         ("10:00:00 -10 items", Some("10:00:00")),
@@ -115,7 +136,10 @@ fn finds_the_time_a_line_starts_with() {
 fn finds_a_complete_time_further_in() {
     let context = context("2024-03-01T00:00:00Z");
     for (line, text) in [
-        ("a::ERROR::2011-12-05 07:04:56,101::b", Some("2011-12-05 07:04:56,101")),
+        (
+            "a::ERROR::2011-12-05 07:04:56,101::b",
+            Some("2011-12-05 07:04:56,101"),
+        ),
         ("1000 1697048351.000001 execve(", Some("1697048351.000001")),
         ("build 20120702 at 10.0.0.1 port 1234567890", None),
         ("v2011-12-05 07:04:56", None),

@@ -66,7 +66,10 @@ impl Zone {
     /// where they skip it, the one they would show had they not been put forward.
     pub(super) fn to_utc(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         match self.0 {
-            Kind::Fixed(offset) => offset.from_local_datetime(&local).single().map(|time| time.to_utc()),
+            Kind::Fixed(offset) => offset
+                .from_local_datetime(&local)
+                .single()
+                .map(|time| time.to_utc()),
             Kind::Named(zone) => match zone.from_local_datetime(&local) {
                 LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Some(time.to_utc()),
                 LocalResult::None => {
@@ -105,6 +108,12 @@ impl FromStr for Zone {
         }
         text.parse::<Tz>()
             .map(|zone| Self(Kind::Named(zone)))
-            .map_err(|_| InvalidValue::new("time zone", text, "use a name such as Europe/Paris, or an offset such as +02:00"))
+            .map_err(|_| {
+                InvalidValue::new(
+                    "time zone",
+                    text,
+                    "use a name such as Europe/Paris, or an offset such as +02:00",
+                )
+            })
     }
 }

@@ -1,0 +1,444 @@
+//! What a detector found, and which alerts a caller wants.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::log_query::TimeBound;
+use super::time::to_micros;
+use super::{InvalidValue, Severity};
+
+/// A finding of a detector.
+///
+/// ```
+/// use logstore::{Alert, RiskFactor, Severity};
+///
+/// let alert = Alert::new("brute_force", "heuristic", Severity::High)
+///     .with_description("12 failed logins in a minute")
+///     .with_source_ip("203.0.113.9")
+///     .with_confidence(0.9)?
+///     .with_risk_factor(RiskFactor::KnownIndicator);
+/// assert_eq!(alert.priority_score, 75.0 * 0.95 + 5.0);
+/// # Ok::<(), logstore::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Alert {
+    /// Names the alert; storing an id again changes nothing.
+    #[serde(default = "new_id")]
+    pub id: String,
+    /// The log that gave rise to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_id: Option<String>,
+    /// What it is about, such as `brute_force`.
+    pub alert_type: String,
+    /// How it was found, such as `heuristic` or `sigma`.
+    pub detection_method: String,
+    /// How serious it is.
+    pub severity: Severity,
+    /// The text for people.
+    #[serde(default)]
+    pub description: String,
+    /// Anything else that is known.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub metadata: Map<String, Value>,
+    /// When it was raised, in UTC, to the microsecond.
+    #[serde(default = "now")]
+    pub created_at: DateTime<Utc>,
+    /// Whether someone has taken note of it.
+    #[serde(default)]
+    pub acknowledged: bool,
+    /// How urgent it is, from 0 to 100: see [`priority_score`].
+    #[serde(default)]
+    pub priority_score: f64,
+    /// The address that acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<String>,
+    /// The address that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dest_ip: Option<String>,
+    /// The user involved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The host involved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// What makes an alert more urgent than its severity alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RiskFactor {
+    /// Threat intelligence lists an address, name or hash involved.
+    KnownIndicator,
+    /// A user with wide rights is involved.
+    PrivilegedUser,
+    /// A host that matters is involved.
+    CriticalAsset,
+    /// It has been seen before.
+    Repeated,
+}
+
+/// The score of an alert, from 0 to 100.
+///
+/// The severity's base (informational 10, low 30, medium 50, high 75, critical 95), times a factor from 0.5
+/// at no confidence to 1 at full confidence, plus 5 for each risk factor, 100 at most.
+///
+/// ```
+/// use logstore::{Severity, priority_score};
+///
+/// assert_eq!(priority_score(Severity::Medium, 1.0, 0), 50.0);
+/// assert_eq!(priority_score(Severity::Medium, 0.0, 2), 35.0);
+/// assert_eq!(priority_score(Severity::Critical, 1.0, 4), 100.0);
+/// ```
+pub fn priority_score(severity: Severity, confidence: f64, risk_factors: u8) -> f64 {
+    let base = match severity {
+        Severity::Informational => 10.0,
+        Severity::Low => 30.0,
+        Severity::Medium => 50.0,
+        Severity::High => 75.0,
+        Severity::Critical => 95.0,
+    };
+    let certainty = 0.5 + 0.5 * confidence.clamp(0.0, 1.0);
+    (base * certainty + 5.0 * f64::from(risk_factors)).min(100.0)
+}
+
+const CONFIDENCE: &str = "confidence";
+const RISK_FACTORS: &str = "risk_factors";
+
+impl Alert {
+    /// An alert raised now, with a new id and full confidence.
+    pub fn new(
+        alert_type: impl Into<String>,
+        detection_method: impl Into<String>,
+        severity: Severity,
+    ) -> Self {
+        let mut alert = Self {
+            id: new_id(),
+            log_id: None,
+            alert_type: alert_type.into(),
+            detection_method: detection_method.into(),
+            severity,
+            description: String::new(),
+            metadata: Map::new(),
+            created_at: now(),
+            acknowledged: false,
+            priority_score: 0.0,
+            source_ip: None,
+            dest_ip: None,
+            user: None,
+            host: None,
+        };
+        alert.update_score();
+        alert
+    }
+
+    /// Replaces the id.
+    #[must_use]
+    pub fn with_id(self, id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            ..self
+        }
+    }
+
+    /// Names the log that gave rise to the alert.
+    #[must_use]
+    pub fn with_log_id(self, log_id: impl Into<String>) -> Self {
+        Self {
+            log_id: Some(log_id.into()),
+            ..self
+        }
+    }
+
+    /// Sets the text for people.
+    #[must_use]
+    pub fn with_description(self, description: impl Into<String>) -> Self {
+        Self {
+            description: description.into(),
+            ..self
+        }
+    }
+
+    /// Sets when the alert was raised.
+    #[must_use]
+    pub fn with_created_at(self, time: DateTime<Utc>) -> Self {
+        Self {
+            created_at: to_micros(time),
+            ..self
+        }
+    }
+
+    /// Sets the address that acted.
+    #[must_use]
+    pub fn with_source_ip(self, address: impl Into<String>) -> Self {
+        Self {
+            source_ip: Some(address.into()),
+            ..self
+        }
+    }
+
+    /// Sets the address that was acted on.
+    #[must_use]
+    pub fn with_dest_ip(self, address: impl Into<String>) -> Self {
+        Self {
+            dest_ip: Some(address.into()),
+            ..self
+        }
+    }
+
+    /// Sets the user involved.
+    #[must_use]
+    pub fn with_user(self, user: impl Into<String>) -> Self {
+        Self {
+            user: Some(user.into()),
+            ..self
+        }
+    }
+
+    /// Sets the host involved.
+    #[must_use]
+    pub fn with_host(self, host: impl Into<String>) -> Self {
+        Self {
+            host: Some(host.into()),
+            ..self
+        }
+    }
+
+    /// Sets how sure the detector is, from 0 to 1, and with it the score.
+    ///
+    /// # Errors
+    ///
+    /// If the confidence is not in that range.
+    pub fn with_confidence(mut self, confidence: f64) -> Result<Self, InvalidValue> {
+        let confidence = super::threat_intel::checked_confidence(confidence)?;
+        self.metadata.insert(CONFIDENCE.into(), confidence.into());
+        self.update_score();
+        Ok(self)
+    }
+
+    /// Adds a risk factor, and with it to the score. Adding one again changes nothing.
+    #[must_use]
+    pub fn with_risk_factor(mut self, factor: RiskFactor) -> Self {
+        let mut factors = self.risk_factors();
+        if !factors.contains(&factor) {
+            factors.push(factor);
+        }
+        let names = factors
+            .iter()
+            .filter_map(|factor| serde_json::to_value(factor).ok());
+        self.metadata.insert(RISK_FACTORS.into(), names.collect());
+        self.update_score();
+        self
+    }
+
+    /// How sure the detector is, from 0 to 1; 1 where it did not say.
+    pub fn confidence(&self) -> f64 {
+        self.metadata
+            .get(CONFIDENCE)
+            .and_then(Value::as_f64)
+            .unwrap_or(1.0)
+    }
+
+    /// What makes the alert more urgent than its severity alone.
+    pub fn risk_factors(&self) -> Vec<RiskFactor> {
+        let factors = self.metadata.get(RISK_FACTORS).cloned().unwrap_or_default();
+        serde_json::from_value(factors).unwrap_or_default()
+    }
+
+    fn update_score(&mut self) {
+        let factors = u8::try_from(self.risk_factors().len()).unwrap_or(u8::MAX);
+        self.priority_score = priority_score(self.severity, self.confidence(), factors);
+    }
+
+    /// Whether the alert can be stored.
+    ///
+    /// # Errors
+    ///
+    /// If a required field is empty.
+    pub fn validate(&self) -> Result<(), InvalidValue> {
+        let required = [
+            ("alert id", &self.id),
+            ("alert type", &self.alert_type),
+            ("detection method", &self.detection_method),
+        ];
+        match required.into_iter().find(|(_, text)| text.trim().is_empty()) {
+            Some((subject, text)) => Err(InvalidValue::new(subject, text, "an alert needs one")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn new_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+fn now() -> DateTime<Utc> {
+    to_micros(Utc::now())
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Which alerts are wanted. All conditions must hold; the newest come first.
+///
+/// ```
+/// use logstore::{Alert, AlertQuery, Severity};
+///
+/// let query = AlertQuery::new().at_least(Severity::High).acknowledged(false);
+/// assert!(query.matches(&Alert::new("malware", "yara", Severity::Critical)));
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct AlertQuery {
+    /// Alerts of exactly this severity.
+    pub severity: Option<Severity>,
+    /// Alerts of this severity or a higher one.
+    pub at_least: Option<Severity>,
+    /// Alerts of this type.
+    pub alert_type: Option<String>,
+    /// Alerts raised from this time on.
+    pub since: Option<DateTime<Utc>>,
+    /// Alerts raised before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Alerts with this source address.
+    pub source_ip: Option<String>,
+    /// Alerts with this destination address.
+    pub dest_ip: Option<String>,
+    /// Alerts about this user.
+    pub user: Option<String>,
+    /// Alerts about this host.
+    pub host: Option<String>,
+    /// Alerts that are, or are not, acknowledged.
+    pub acknowledged: Option<bool>,
+    /// How many alerts at most; `None` for all.
+    pub limit: Option<u64>,
+}
+
+impl AlertQuery {
+    /// Every alert.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of exactly this severity.
+    #[must_use]
+    pub fn severity(self, severity: Severity) -> Self {
+        Self {
+            severity: Some(severity),
+            ..self
+        }
+    }
+
+    /// Of this severity or a higher one.
+    #[must_use]
+    pub fn at_least(self, severity: Severity) -> Self {
+        Self {
+            at_least: Some(severity),
+            ..self
+        }
+    }
+
+    /// Of this type.
+    #[must_use]
+    pub fn alert_type(self, alert_type: impl Into<String>) -> Self {
+        Self {
+            alert_type: Some(alert_type.into()),
+            ..self
+        }
+    }
+
+    /// Raised from a time on: a time, or how long before now.
+    #[must_use]
+    pub fn since(self, time: impl Into<TimeBound>) -> Self {
+        Self {
+            since: Some(time.into().0),
+            ..self
+        }
+    }
+
+    /// Raised before a time: a time, or how long before now.
+    #[must_use]
+    pub fn until(self, time: impl Into<TimeBound>) -> Self {
+        Self {
+            until: Some(time.into().0),
+            ..self
+        }
+    }
+
+    /// With this source address.
+    #[must_use]
+    pub fn source_ip(self, address: impl Into<String>) -> Self {
+        Self {
+            source_ip: Some(address.into()),
+            ..self
+        }
+    }
+
+    /// With this destination address.
+    #[must_use]
+    pub fn dest_ip(self, address: impl Into<String>) -> Self {
+        Self {
+            dest_ip: Some(address.into()),
+            ..self
+        }
+    }
+
+    /// About this user.
+    #[must_use]
+    pub fn user(self, user: impl Into<String>) -> Self {
+        Self {
+            user: Some(user.into()),
+            ..self
+        }
+    }
+
+    /// About this host.
+    #[must_use]
+    pub fn host(self, host: impl Into<String>) -> Self {
+        Self {
+            host: Some(host.into()),
+            ..self
+        }
+    }
+
+    /// That are, or are not, acknowledged.
+    #[must_use]
+    pub fn acknowledged(self, acknowledged: bool) -> Self {
+        Self {
+            acknowledged: Some(acknowledged),
+            ..self
+        }
+    }
+
+    /// At most so many.
+    #[must_use]
+    pub fn limit(self, limit: u64) -> Self {
+        Self {
+            limit: Some(limit),
+            ..self
+        }
+    }
+
+    /// Whether an alert is wanted. The limit plays no part.
+    pub fn matches(&self, alert: &Alert) -> bool {
+        let same = |wanted: &Option<String>, held: &Option<String>| wanted.is_none() || wanted == held;
+        self.severity.is_none_or(|severity| alert.severity == severity)
+            && self.at_least.is_none_or(|severity| alert.severity >= severity)
+            && self
+                .alert_type
+                .as_ref()
+                .is_none_or(|wanted| alert.alert_type == *wanted)
+            && self.since.is_none_or(|since| alert.created_at >= since)
+            && self.until.is_none_or(|until| alert.created_at < until)
+            && same(&self.source_ip, &alert.source_ip)
+            && same(&self.dest_ip, &alert.dest_ip)
+            && same(&self.user, &alert.user)
+            && same(&self.host, &alert.host)
+            && self
+                .acknowledged
+                .is_none_or(|wanted| alert.acknowledged == wanted)
+    }
+}

@@ -1,0 +1,312 @@
+//! The fields of a log by name: what a caller may ask for, checked before anything is asked.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::{InvalidValue, LogEntry};
+
+/// A field of a log: one of its columns, or a path into `normalized` or `metadata`.
+///
+/// A path's segments are divided by dots; a segment that holds a dot is put into double quotes. Where no
+/// object has the path, a key that is the whole path is looked for, as in flattened JSON.
+///
+/// ```
+/// use logstore::{Field, LogEntry};
+///
+/// let log = LogEntry::new(chrono::Utc::now()).with_appname("sshd").with_field("id.orig_h", "10.0.0.1");
+/// assert_eq!("appname".parse::<Field>()?.text_in(&log).as_deref(), Some("sshd"));
+/// assert_eq!("normalized.id.orig_h".parse::<Field>()?.text_in(&log).as_deref(), Some("10.0.0.1"));
+/// assert!("appnam".parse::<Field>().is_err());
+/// # Ok::<(), logstore::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Field(pub(crate) Place);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Column(Column),
+    Path(Path),
+}
+
+/// A path into one of the two JSON columns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Path {
+    pub(crate) root: Root,
+    /// JSON pointers (RFC 6901), the first that leads to a value counts.
+    pub(crate) pointers: Vec<String>,
+    written: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Root {
+    Normalized,
+    Metadata,
+}
+
+/// The type of a column's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ColumnType {
+    Text,
+    Integer,
+    Time,
+}
+
+macro_rules! columns {
+    ($($variant:ident $name:literal $kind:ident,)*) => {
+        /// A column that a query may name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Column { $($variant,)* }
+
+        impl Column {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            pub(crate) const fn column_type(self) -> ColumnType {
+                match self { $(Self::$variant => ColumnType::$kind,)* }
+            }
+        }
+    };
+}
+
+columns! {
+    Id "id" Text,
+    EventTime "event_time" Time,
+    Timestamp "timestamp" Text,
+    Raw "raw" Text,
+    Appname "appname" Text,
+    File "file" Text,
+    Host "host" Text,
+    Hostname "hostname" Text,
+    Message "message" Text,
+    Procid "procid" Integer,
+    SourceType "source_type" Text,
+    IngestionTime "ingestion_time" Time,
+    SourceIp "source_ip" Text,
+    DestIp "dest_ip" Text,
+    User "user" Text,
+    Action "action" Text,
+    Outcome "outcome" Text,
+    Level "level" Text,
+}
+
+impl Field {
+    /// The field's value in a log as text: numbers and times in their usual form, objects as JSON.
+    pub fn text_in<'a>(&self, log: &'a LogEntry) -> Option<Cow<'a, str>> {
+        match &self.0 {
+            Place::Column(column) => column.text_in(log),
+            Place::Path(path) => path.text_in(log),
+        }
+    }
+
+    pub(crate) fn column_type(&self) -> ColumnType {
+        match &self.0 {
+            Place::Column(column) => column.column_type(),
+            Place::Path(_) => ColumnType::Text,
+        }
+    }
+}
+
+impl Column {
+    fn text_in(self, log: &LogEntry) -> Option<Cow<'_, str>> {
+        let text = match self {
+            Self::Id => Some(log.id.as_str()),
+            Self::EventTime => return Some(time_text(&log.event_time)),
+            Self::IngestionTime => return Some(time_text(&log.ingestion_time)),
+            Self::Procid => return log.procid.map(|procid| procid.to_string().into()),
+            Self::Timestamp => log.timestamp.as_deref(),
+            Self::Raw => log.raw.as_deref(),
+            Self::Appname => log.appname.as_deref(),
+            Self::File => log.file.as_deref(),
+            Self::Host => log.host.as_deref(),
+            Self::Hostname => log.hostname.as_deref(),
+            Self::Message => log.message.as_deref(),
+            Self::SourceType => log.source_type.as_deref(),
+            Self::SourceIp => log.source_ip(),
+            Self::DestIp => log.dest_ip(),
+            Self::User => log.user(),
+            Self::Action => log.action(),
+            Self::Outcome => log.outcome(),
+            Self::Level => log.level(),
+        };
+        text.map(Cow::Borrowed)
+    }
+}
+
+fn time_text(time: &chrono::DateTime<chrono::Utc>) -> Cow<'static, str> {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into()
+}
+
+impl Path {
+    fn text_in<'a>(&self, log: &'a LogEntry) -> Option<Cow<'a, str>> {
+        let map = match self.root {
+            Root::Normalized => &log.normalized,
+            Root::Metadata => &log.metadata,
+        };
+        self.pointers.iter().find_map(|pointer| {
+            let mut tokens = pointer.split('/').skip(1);
+            let first = map.get(&unescape(tokens.next()?))?;
+            let rest = tokens.fold(String::new(), |rest, token| rest + "/" + token);
+            value_text(first.pointer(&rest)?)
+        })
+    }
+}
+
+fn value_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.into()),
+        other => Some(other.to_string().into()),
+    }
+}
+
+fn escape(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
+}
+
+fn unescape(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+impl Root {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Normalized => "normalized",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Column(column) => f.write_str(column.name()),
+            Place::Path(path) => f.write_str(&path.written),
+        }
+    }
+}
+
+impl FromStr for Field {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        if let Some(column) = Column::ALL.iter().find(|column| column.name() == text) {
+            return Ok(Self(Place::Column(*column)));
+        }
+        let roots = [Root::Normalized, Root::Metadata].into_iter();
+        let path = roots.filter_map(|root| Some((root, text.strip_prefix(root.name())?.strip_prefix('.')?)));
+        let Some((root, rest)) = path.last() else {
+            let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
+            let known = names.join(", ");
+            return Err(invalid(
+                text,
+                format!("use one of {known}, or a path such as normalized.key"),
+            ));
+        };
+        let segments = segments(rest).ok_or_else(|| {
+            invalid(
+                text,
+                "write the path as key.key, with \"...\" around a key that holds a dot",
+            )
+        })?;
+        let nested = segments
+            .iter()
+            .fold(String::new(), |path, segment| path + "/" + &escape(segment));
+        let mut pointers = vec![nested];
+        if segments.len() > 1 && !rest.contains('"') {
+            pointers.push(format!("/{}", escape(rest)));
+        }
+        Ok(Self(Place::Path(Path {
+            root,
+            pointers,
+            written: text.to_owned(),
+        })))
+    }
+}
+
+fn invalid(text: &str, reason: impl Into<String>) -> InvalidValue {
+    InvalidValue::new("field", text, reason)
+}
+
+/// The segments of a dotted path; a quoted one may hold anything but a quote.
+fn segments(path: &str) -> Option<Vec<&str>> {
+    let mut segments = Vec::new();
+    let mut rest = path;
+    loop {
+        let (segment, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => rest.split_at(rest.find(['.', '"']).unwrap_or(rest.len())),
+        };
+        if segment.is_empty() {
+            return None;
+        }
+        segments.push(segment);
+        if after.is_empty() {
+            return Some(segments);
+        }
+        rest = after.strip_prefix('.')?;
+    }
+}
+
+impl TryFrom<&str> for Field {
+    type Error = InvalidValue;
+
+    fn try_from(text: &str) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_columns_and_paths() {
+        for text in [
+            "user",
+            "event_time",
+            "normalized.a",
+            "metadata.a.b",
+            "normalized.\"a.b\".c",
+        ] {
+            assert_eq!(text.parse::<Field>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for text in [
+            "",
+            "seq",
+            "USER",
+            "normalized",
+            "normalized.",
+            "normalized..a",
+            "metadata.\"a",
+            "metadata.\"a\"b",
+            "a; DROP TABLE logs",
+            "normalizedx.a",
+        ] {
+            assert!(text.parse::<Field>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_nested_before_flat_keys() {
+        let log = LogEntry::new(chrono::Utc::now())
+            .with_field("a", serde_json::json!({"b": 1, "c/~d": [true]}))
+            .with_field("a.b", 2)
+            .with_field("x.y", "flat");
+        let text = |field: &str| field.parse::<Field>().unwrap().text_in(&log).map(Cow::into_owned);
+        assert_eq!(text("normalized.a.b").as_deref(), Some("1"));
+        assert_eq!(text("normalized.\"a.b\"").as_deref(), Some("2"));
+        assert_eq!(text("normalized.x.y").as_deref(), Some("flat"));
+        assert_eq!(text("normalized.a.c/~d").as_deref(), Some("[true]"));
+        assert_eq!(text("normalized.a.z"), None);
+    }
+}

@@ -1,0 +1,249 @@
+//! One log: a few well-known fields, and everything else its source wrote.
+
+mod json;
+mod names;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::time::to_micros;
+use names::{Found, Role};
+
+/// A log, as it is stored.
+///
+/// Two logs are the same if they agree in [`event_time`](Self::event_time) and [`id`](Self::id):
+/// a store keeps one of them.
+///
+/// ```
+/// use logstore::LogEntry;
+///
+/// let log: LogEntry = serde_json::from_str(
+///     r#"{"@timestamp": "2015-05-17T10:05:03Z", "program": "sshd", "pid": 4242,
+///         "msg": "Failed password for root", "source": {"ip": "203.0.113.9"}, "user": "root"}"#,
+/// )?;
+/// assert_eq!(log.appname.as_deref(), Some("sshd"));
+/// assert_eq!(log.procid, Some(4242));
+/// assert_eq!(log.source_ip(), Some("203.0.113.9"));
+/// assert_eq!(log.user(), Some("root"));
+/// assert_eq!(log.normalized["source"]["ip"], "203.0.113.9");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LogEntry {
+    /// Names the log; with its time, unique in a store.
+    pub id: String,
+    /// When it happened, in UTC, to the microsecond.
+    pub event_time: DateTime<Utc>,
+    /// The time as the source wrote it.
+    pub timestamp: Option<String>,
+    /// The log as it arrived, without its line end.
+    pub raw: Option<String>,
+    /// The program that logged.
+    pub appname: Option<String>,
+    /// The file it was read from.
+    pub file: Option<String>,
+    /// The host it was received from, or where the source names one host only, that one.
+    pub host: Option<String>,
+    /// The host that logged, as it calls itself.
+    pub hostname: Option<String>,
+    /// The text for people.
+    pub message: Option<String>,
+    /// The process that logged.
+    pub procid: Option<i64>,
+    /// The kind of source, such as `syslog` or `json`.
+    pub source_type: Option<String>,
+    /// Every field of the source that has no place above.
+    pub normalized: Map<String, Value>,
+    /// What is known about the log that its source did not write.
+    pub metadata: Map<String, Value>,
+    /// When it was taken in, in UTC, to the microsecond.
+    pub ingestion_time: DateTime<Utc>,
+}
+
+/// The key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
+const RAW_BYTES: &str = "raw_base64";
+
+impl LogEntry {
+    /// A log of what happened at `event_time`, with a new id, taken in now.
+    pub fn new(event_time: DateTime<Utc>) -> Self {
+        Self {
+            id: Uuid::now_v7().to_string(),
+            event_time: to_micros(event_time),
+            timestamp: None,
+            raw: None,
+            appname: None,
+            file: None,
+            host: None,
+            hostname: None,
+            message: None,
+            procid: None,
+            source_type: None,
+            normalized: Map::new(),
+            metadata: Map::new(),
+            ingestion_time: to_micros(Utc::now()),
+        }
+    }
+
+    /// Replaces the id.
+    #[must_use]
+    pub fn with_id(self, id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            ..self
+        }
+    }
+
+    /// Sets the line as it arrived. Bytes that are not UTF-8 are shown as `U+FFFD` in
+    /// [`raw`](Self::raw) and kept, to be had back from [`raw_bytes`](Self::raw_bytes).
+    ///
+    /// ```
+    /// use logstore::LogEntry;
+    ///
+    /// let log = LogEntry::new(chrono::Utc::now()).with_raw(b"caf\xe9");
+    /// assert_eq!(log.raw.as_deref(), Some("caf\u{fffd}"));
+    /// assert_eq!(log.raw_bytes().as_deref(), Some(&b"caf\xe9"[..]));
+    /// ```
+    #[must_use]
+    pub fn with_raw(mut self, line: impl AsRef<[u8]>) -> Self {
+        let line = line.as_ref();
+        let text = String::from_utf8_lossy(line);
+        if matches!(text, std::borrow::Cow::Owned(_)) {
+            self.metadata.insert(RAW_BYTES.into(), BASE64.encode(line).into());
+        }
+        self.raw = Some(text.into_owned());
+        self
+    }
+
+    /// Sets the program that logged.
+    #[must_use]
+    pub fn with_appname(self, appname: impl Into<String>) -> Self {
+        Self {
+            appname: Some(appname.into()),
+            ..self
+        }
+    }
+
+    /// Sets the host that logged, as [`host`](Self::host) and [`hostname`](Self::hostname).
+    #[must_use]
+    pub fn with_host(self, host: impl Into<String>) -> Self {
+        let host = host.into();
+        Self {
+            host: Some(host.clone()),
+            hostname: Some(host),
+            ..self
+        }
+    }
+
+    /// Sets the text for people.
+    #[must_use]
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        Self {
+            message: Some(message.into()),
+            ..self
+        }
+    }
+
+    /// Sets the process that logged.
+    #[must_use]
+    pub fn with_procid(self, procid: i64) -> Self {
+        Self {
+            procid: Some(procid),
+            ..self
+        }
+    }
+
+    /// Adds a field to [`normalized`](Self::normalized).
+    #[must_use]
+    pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.normalized.insert(name.into(), value.into());
+        self
+    }
+
+    /// The bytes of the line as it arrived.
+    pub fn raw_bytes(&self) -> Option<Vec<u8>> {
+        let encoded = self.metadata.get(RAW_BYTES).and_then(Value::as_str);
+        match encoded.and_then(|text| BASE64.decode(text).ok()) {
+            Some(bytes) => Some(bytes),
+            None => self.raw.as_ref().map(|raw| raw.as_bytes().to_vec()),
+        }
+    }
+
+    /// The address that acted, under any of the names that ECS, OCSF, OpenTelemetry, Windows, Zeek,
+    /// Suricata or CloudTrail give it; what stands in its place where no name holds an address.
+    pub fn source_ip(&self) -> Option<&str> {
+        self.found().get(Role::SourceIp)
+    }
+
+    /// The address that was acted on, under any of its names.
+    pub fn dest_ip(&self) -> Option<&str> {
+        self.found().get(Role::DestIp)
+    }
+
+    /// The user who acted, under any of its names; of a Windows logon, the user logged on.
+    pub fn user(&self) -> Option<&str> {
+        self.found().get(Role::User)
+    }
+
+    /// What was done, such as `ssh_login` or `ConsoleLogin`.
+    pub fn action(&self) -> Option<&str> {
+        self.found().get(Role::Action)
+    }
+
+    /// How it ended, such as `success` or `failure`.
+    pub fn outcome(&self) -> Option<&str> {
+        self.found().get(Role::Outcome)
+    }
+
+    /// How serious its source calls it, such as `error`, in the source's words.
+    pub fn level(&self) -> Option<&str> {
+        self.found().get(Role::Level)
+    }
+
+    /// Everything that an analyst asks of every log, in one pass.
+    pub fn summary(&self) -> Summary<'_> {
+        let found = self.found();
+        Summary {
+            source_ip: found.get(Role::SourceIp),
+            dest_ip: found.get(Role::DestIp),
+            user: found.get(Role::User),
+            action: found.get(Role::Action),
+            outcome: found.get(Role::Outcome),
+            level: found.get(Role::Level),
+        }
+    }
+
+    fn found(&self) -> Found<'_> {
+        Found::in_maps([&self.normalized, &self.metadata])
+    }
+}
+
+/// What [`LogEntry::summary`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[non_exhaustive]
+pub struct Summary<'a> {
+    /// See [`LogEntry::source_ip`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<&'a str>,
+    /// See [`LogEntry::dest_ip`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dest_ip: Option<&'a str>,
+    /// See [`LogEntry::user`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<&'a str>,
+    /// See [`LogEntry::action`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<&'a str>,
+    /// See [`LogEntry::outcome`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<&'a str>,
+    /// See [`LogEntry::level`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::TimeContext;
+
+fn log(object: Value) -> LogEntry {
+    let context = TimeContext::new("2024-01-01T00:00:00Z".parse().unwrap());
+    LogEntry::from_json(object.as_object().unwrap().clone(), &context)
+}
+
+#[test]
+fn aliases_fill_the_fields() {
+    let log = log(json!({
+        "_time": 1_431_857_103, "program": "cron", "pid": "77", "msg": "run", "Hostname": "ws5", "sourcetype": "x",
+    }));
+    assert_eq!(log.event_time.timestamp(), 1_431_857_103);
+    assert_eq!(log.timestamp.as_deref(), Some("1431857103"));
+    assert_eq!(
+        (
+            log.appname.as_deref(),
+            log.procid,
+            log.message.as_deref(),
+            log.hostname.as_deref(),
+            log.source_type.as_deref()
+        ),
+        (Some("cron"), Some(77), Some("run"), Some("ws5"), Some("x"))
+    );
+    assert!(log.normalized.is_empty());
+}
+
+#[test]
+fn a_second_alias_and_an_unfit_value_stay() {
+    let log = log(json!({
+        "@timestamp": "2023-05-05T05:05:05Z", "time": "12ms", "message": {"deep": 1}, "msg": "text", "pid": "0042",
+        "host": {"name": "web1", "os": "linux"}, "id": 7, "metadata": "m",
+    }));
+    assert_eq!(log.message.as_deref(), Some("text"));
+    assert_eq!(log.host.as_deref(), Some("web1"));
+    assert_eq!(log.procid, None);
+    assert_eq!(
+        Value::from(log.normalized),
+        json!({"time": "12ms", "message": {"deep": 1}, "pid": "0042", "host": {"name": "web1", "os": "linux"}, "id": 7,
+            "metadata": "m"})
+    );
+}
+
+#[test]
+fn finds_nested_times() {
+    for (object, expected) in [
+        (
+            json!({"t": {"$date": "2026-03-10T20:58:09.401+00:00"}}),
+            "2026-03-10T20:58:09.401Z",
+        ),
+        (
+            json!({"instant": {"epochSecond": 1_663_977_619, "nanoOfSecond": 222_000_123}}),
+            "2022-09-24T00:00:19.222Z",
+        ),
+        (
+            json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1700000000000000000"}]}]}]}),
+            "2023-11-14T22:13:20Z",
+        ),
+        (json!({"ts": 3.5}), "2024-01-01T00:00:00Z"),
+    ] {
+        let expected: DateTime<Utc> = expected.parse().unwrap();
+        assert_eq!(log(object.clone()).event_time, expected, "{object}");
+    }
+}
+
+#[test]
+fn finds_addresses_and_users_under_every_convention() {
+    for (object, source, dest, user) in [
+        (
+            json!({"source": {"ip": "10.0.0.1"}, "destination.ip": "10.0.0.2", "user": {"name": "ecs"}}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "ecs",
+        ),
+        (
+            json!({"src_endpoint": {"ip": "10.0.0.1"}, "dst_endpoint": {"ip": "10.0.0.2"}, "actor": {"user": {"name": "ocsf"}}}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "ocsf",
+        ),
+        (
+            json!({"attributes": [
+                {"key": "client.address", "value": {"stringValue": "10.0.0.1"}},
+                {"key": "server.address", "value": {"stringValue": "10.0.0.2"}},
+                {"key": "enduser.id", "value": {"stringValue": "otel"}},
+            ]}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "otel",
+        ),
+        (
+            json!({"EventID": 4624, "IpAddress": "10.0.0.1", "DestAddress": "10.0.0.2", "SubjectUserName": "SYSTEM",
+                "TargetUserName": "win"}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "win",
+        ),
+        (
+            json!({"EventID": 4688, "SourceIp": "10.0.0.1", "DestinationIp": "10.0.0.2", "SubjectUserName": "win",
+                "TargetUserName": "-"}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "win",
+        ),
+        (
+            json!({"id.orig_h": "10.0.0.1", "id.resp_h": "10.0.0.2", "username": "zeek", "src": "9.9.9.9"}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "zeek",
+        ),
+        (
+            json!({"src_ip": "10.0.0.1", "dest_ip": "10.0.0.2", "user": "suricata"}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "suricata",
+        ),
+        (
+            json!({"sourceIPAddress": "10.0.0.1", "dst": "10.0.0.2", "userIdentity": {"type": "AssumedRole",
+                "principalId": "A:b", "sessionContext": {"sessionIssuer": {"userName": "role"}}}}),
+            "10.0.0.1",
+            "10.0.0.2",
+            "role",
+        ),
+    ] {
+        let log = log(object.clone());
+        assert_eq!(
+            (log.source_ip(), log.dest_ip(), log.user()),
+            (Some(source), Some(dest), Some(user)),
+            "{object}"
+        );
+    }
+}
+
+#[test]
+fn an_address_is_preferred_to_a_name_and_a_dash_is_nothing() {
+    assert_eq!(
+        log(json!({"sourceIPAddress": "ec2.amazonaws.com"})).source_ip(),
+        Some("ec2.amazonaws.com")
+    );
+    assert_eq!(
+        log(json!({"source_ip": "gateway", "clientip": "10.0.0.1"})).source_ip(),
+        Some("10.0.0.1")
+    );
+    assert_eq!(log(json!({"user": "-", "username": ""})).user(), None);
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1e18f64..1e18).prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z.@_]{1,6}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_object() -> impl Strategy<Value = Map<String, Value>> {
+    let key = prop_oneof![
+        "[a-zA-Z@_.]{1,8}".boxed(),
+        prop::sample::select(vec![
+            "id",
+            "timestamp",
+            "@timestamp",
+            "time",
+            "event_time",
+            "ingestion_time",
+            "host",
+            "hostname",
+            "msg",
+            "message",
+            "pid",
+            "raw",
+            "normalized",
+            "metadata",
+            "file",
+            "app",
+            "level",
+        ])
+        .prop_map(str::to_owned)
+        .boxed(),
+    ];
+    prop::collection::btree_map(key, json_value(), 0..8).prop_map(|map| map.into_iter().collect())
+}
+
+/// Every value that is not an object or array, as text.
+fn leaves(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| leaves(value, into)),
+        Value::Object(map) => map.values().for_each(|value| leaves(value, into)),
+        Value::String(text) => into.push(text.clone()),
+        other => into.push(other.to_string()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_object_is_a_log_and_loses_nothing(object in any_object()) {
+        let log = LogEntry::from_json(object.clone(), &TimeContext::default());
+        let mut kept = Vec::new();
+        leaves(&serde_json::to_value(&log).unwrap(), &mut kept);
+        let mut given = Vec::new();
+        leaves(&Value::Object(object), &mut given);
+        for value in given {
+            prop_assert!(kept.contains(&value), "{value:?} is lost in {log:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_survives_json(object in any_object(), seconds in -62_000_000_000i64..200_000_000_000, nanos in 0u32..1_000_000_000) {
+        let mut log = LogEntry::from_json(object, &TimeContext::default());
+        log.event_time = to_micros(DateTime::from_timestamp(seconds, nanos).unwrap());
+        let text = serde_json::to_string(&log).unwrap();
+        let read: LogEntry = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read, log, "{}", text);
+    }
+}

@@ -1,0 +1,270 @@
+//! Regular expressions that mean the same to every store.
+
+use std::fmt;
+use std::str::FromStr;
+
+use regex_syntax::ast::{
+    self, AssertionKind, Ast, ClassPerlKind, ClassSetItem, FlagsItemKind, HexLiteralKind, Span,
+};
+
+use super::InvalidValue;
+
+/// A regular expression, searched for anywhere in a text.
+///
+/// The syntax is [RE2's]: `\d`, `\w`, `\s` and `\b` are about ASCII, `.` does not match a line end, and
+/// `(?i)` at the start makes it match any letter case. What other engines read differently (look-around,
+/// back references, set operations in classes) is refused.
+///
+/// ```
+/// use logstore::Pattern;
+///
+/// let pattern: Pattern = r"(?i)failed \w+ for (root|admin)".parse()?;
+/// assert!(pattern.is_match("Failed password for root from 203.0.113.9"));
+/// assert!("(unclosed".parse::<Pattern>().is_err());
+/// # Ok::<(), logstore::InvalidValue>(())
+/// ```
+///
+/// [RE2's]: https://github.com/google/re2/wiki/Syntax
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    source: String,
+    regex: regex::Regex,
+}
+
+impl Pattern {
+    /// A pattern that finds `text` itself, in any letter case: the simple case folding of Unicode.
+    pub fn literal_ignoring_case(text: &str) -> Result<Self, InvalidValue> {
+        format!("(?i){}", escape(text)).parse()
+    }
+
+    /// Whether the pattern is found in `text`.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = InvalidValue;
+
+    fn from_str(source: &str) -> Result<Self, InvalidValue> {
+        let invalid = |reason: String| InvalidValue::new("regular expression", source, reason);
+        let ast = ast::parse::Parser::new()
+            .parse(source)
+            .map_err(|error| invalid(error.kind().to_string()))?;
+        let replacements =
+            ast::visit(&ast, Translation::default()).map_err(|reason| invalid(reason.to_owned()))?;
+        let regex =
+            regex::Regex::new(&replace(source, replacements)).map_err(|error| invalid(last_line(&error)))?;
+        Ok(Self {
+            source: source.to_owned(),
+            regex,
+        })
+    }
+}
+
+/// Escapes by code point where a backslash could mean something: both engines read `\x{..}`.
+fn escape(text: &str) -> String {
+    let escaped = |character: char| {
+        if character.is_alphanumeric() {
+            character.to_string()
+        } else {
+            format!("\\x{{{:x}}}", u32::from(character))
+        }
+    };
+    text.chars().map(escaped).collect()
+}
+
+fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim().to_owned()
+}
+
+fn replace(source: &str, mut replacements: Vec<Replacement>) -> String {
+    replacements.sort_by_key(|(span, _)| span.start.offset);
+    let mut text = String::with_capacity(source.len());
+    let mut copied = 0;
+    for (span, replacement) in replacements {
+        text.push_str(&source[copied..span.start.offset]);
+        text.push_str(replacement);
+        copied = span.end.offset;
+    }
+    text.push_str(&source[copied..]);
+    text
+}
+
+/// RE2 refuses higher counts.
+const MAX_REPETITION: u32 = 1_000;
+
+type Replacement = (Span, &'static str);
+
+/// The replacements that give a pattern RE2's meaning in the `regex` crate, and the refusal of what has
+/// no common meaning.
+#[derive(Default)]
+struct Translation {
+    replacements: Vec<Replacement>,
+}
+
+impl Translation {
+    fn perl_class(&mut self, class: &ast::ClassPerl) {
+        let ascii = match (&class.kind, class.negated) {
+            (ClassPerlKind::Digit, false) => "[0-9]",
+            (ClassPerlKind::Digit, true) => "[^0-9]",
+            (ClassPerlKind::Space, false) => r"[\t\n\f\r ]",
+            (ClassPerlKind::Space, true) => r"[^\t\n\f\r ]",
+            (ClassPerlKind::Word, false) => "[0-9A-Za-z_]",
+            (ClassPerlKind::Word, true) => "[^0-9A-Za-z_]",
+        };
+        self.replacements.push((class.span, ascii));
+    }
+}
+
+impl ast::Visitor for Translation {
+    type Output = Vec<Replacement>;
+    type Err = &'static str;
+
+    fn finish(self) -> Result<Vec<Replacement>, Self::Err> {
+        Ok(self.replacements)
+    }
+
+    fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
+        match ast {
+            Ast::ClassPerl(class) => self.perl_class(class),
+            Ast::Flags(set) => check_flags(&set.flags)?,
+            Ast::Group(group) => {
+                if let ast::GroupKind::NonCapturing(flags) = &group.kind {
+                    check_flags(flags)?;
+                }
+            }
+            Ast::Literal(literal) => check_literal(literal)?,
+            Ast::Assertion(assertion) => match assertion.kind {
+                AssertionKind::WordBoundary => self.replacements.push((assertion.span, r"(?-u:\b)")),
+                AssertionKind::NotWordBoundary => self.replacements.push((assertion.span, r"(?-u:\B)")),
+                AssertionKind::StartLine
+                | AssertionKind::EndLine
+                | AssertionKind::StartText
+                | AssertionKind::EndText => {}
+                _ => return Err(r"of the word boundaries only \b and \B are supported"),
+            },
+            Ast::Repetition(repetition) => {
+                let counts = match &repetition.op.kind {
+                    ast::RepetitionKind::Range(range) => range,
+                    _ => return Ok(()),
+                };
+                let (ast::RepetitionRange::Exactly(most)
+                | ast::RepetitionRange::AtLeast(most)
+                | ast::RepetitionRange::Bounded(_, most)) = counts;
+                if *most > MAX_REPETITION {
+                    return Err("a repetition count may be 1000 at most");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), Self::Err> {
+        match item {
+            ClassSetItem::Perl(class) => self.perl_class(class),
+            ClassSetItem::Literal(literal) => check_literal(literal)?,
+            ClassSetItem::Range(range) => {
+                check_literal(&range.start)?;
+                check_literal(&range.end)?;
+            }
+            ClassSetItem::Bracketed(_) => return Err("a class inside of a class is not supported"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_binary_op_pre(&mut self, _: &ast::ClassSetBinaryOp) -> Result<(), Self::Err> {
+        Err("set operations in a class are not supported")
+    }
+}
+
+fn check_flags(flags: &ast::Flags) -> Result<(), &'static str> {
+    let supported = |kind: &FlagsItemKind| {
+        matches!(
+            kind,
+            FlagsItemKind::Negation
+                | FlagsItemKind::Flag(
+                    ast::Flag::CaseInsensitive
+                        | ast::Flag::MultiLine
+                        | ast::Flag::DotMatchesNewLine
+                        | ast::Flag::SwapGreed
+                )
+        )
+    };
+    if flags.items.iter().all(|item| supported(&item.kind)) {
+        Ok(())
+    } else {
+        Err("of the flags only i, m, s and U are supported")
+    }
+}
+
+fn check_literal(literal: &ast::Literal) -> Result<(), &'static str> {
+    use ast::LiteralKind::{HexBrace, HexFixed};
+    match literal.kind {
+        HexBrace(HexLiteralKind::X) | HexFixed(HexLiteralKind::X) => Ok(()),
+        HexBrace(_) | HexFixed(_) => Err(r"write a code point as \x{...}"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finds(pattern: &str, text: &str) -> bool {
+        pattern.parse::<Pattern>().unwrap().is_match(text)
+    }
+
+    #[test]
+    fn classes_and_boundaries_are_ascii() {
+        assert!(finds(r"^\d+$", "042") && !finds(r"^\d+$", "٠٤٢"));
+        assert!(!finds(r"\w", "é") && finds(r"[^\w]", "é") && finds(r"\W", "é"));
+        assert!(finds(r"\bx", "éx") && finds(r"a\Bb", "ab"));
+        assert!(finds(r"[\d.]+", "1.2"));
+    }
+
+    #[test]
+    fn refuses_what_engines_read_differently() {
+        for source in [
+            "(unclosed",
+            "(?=a)",
+            r"(a)\1",
+            "[a&&b]",
+            "[a[b]]",
+            r"\u{41}",
+            "(?x)a b",
+            "(?-u)a",
+            r"\b{start}",
+            "a{1001}",
+            r"\Qa\E",
+        ] {
+            assert!(source.parse::<Pattern>().is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn ignoring_case_takes_text_literally() {
+        let pattern = Pattern::literal_ignoring_case("A.b*[ß").unwrap();
+        assert!(pattern.is_match("xa.B*[ẞy") && !pattern.is_match("aab[ß"));
+    }
+}
