@@ -1,3 +1,5 @@
 //! x
 mod models;
+mod storage;
 pub use models::*;
+pub use storage::*;

@@ -1,0 +1,256 @@
+//! Who may use a store's file when: between processes by the engine's lock on the file, within a process
+//! by one [`Gate`] for each file.
+//!
+//! The engine locks a file for as long as it is open, once for a process: two engines on one file in one
+//! process would not see each other's lock and damage the file. So every handle of a process goes through
+//! the file's gate, which keeps at most one engine open.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ::duckdb::{AccessMode, Config, Connection};
+
+use super::error::{self, OpenFailure};
+use super::{network, schema};
+use crate::storage::{Error, Result};
+
+/// How the engine is to run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct EngineSettings {
+    pub(super) memory_limit: Option<String>,
+    pub(super) threads: Option<u32>,
+    pub(super) external_access: bool,
+}
+
+impl EngineSettings {
+    fn config(&self, mode: AccessMode) -> ::duckdb::Result<Config> {
+        let mut config = Config::default()
+            .access_mode(mode)?
+            .enable_external_access(self.external_access)?
+            .enable_autoload_extension(false)?
+            .with("autoinstall_known_extensions", "false")?
+            .with("preserve_insertion_order", "true")?;
+        if let Some(limit) = &self.memory_limit {
+            config = config.max_memory(limit)?;
+        }
+        if let Some(threads) = self.threads {
+            config = config.threads(threads.into())?;
+        }
+        Ok(config)
+    }
+}
+
+/// What an operation does with the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Read,
+    Write,
+}
+
+/// The one way to a store's engine in this process.
+pub(super) struct Gate {
+    /// `None` for a store in memory.
+    path: Option<PathBuf>,
+    settings: EngineSettings,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Held by the one operation that writes.
+    writing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    engine: Option<Engine>,
+    /// Leases that are out.
+    users: usize,
+    /// Operations that wait for an engine that can write.
+    waiting_writers: usize,
+}
+
+struct Engine {
+    connection: Connection,
+    writable: bool,
+}
+
+/// A connection to use for one operation. The last one to go closes the engine.
+pub(super) struct Lease {
+    connection: Option<Connection>,
+    gate: Arc<Gate>,
+}
+
+static GATES: LazyLock<Mutex<HashMap<PathBuf, Weak<Gate>>>> = LazyLock::new(Mutex::default);
+
+/// No code that holds these locks panics halfway through a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gate {
+    /// The gate of a file, the same for every handle of this process.
+    pub(super) fn of_file(path: &Path, settings: &EngineSettings) -> Result<Arc<Self>> {
+        let key = canonical(path)?;
+        let mut gates = lock(&GATES);
+        gates.retain(|_, gate| gate.strong_count() > 0);
+        if let Some(gate) = gates.get(&key).and_then(Weak::upgrade) {
+            if gate.settings == *settings {
+                return Ok(gate);
+            }
+            return Err(error::unavailable(
+                path,
+                "this process has it open with other engine settings",
+            ));
+        }
+        let gate = Arc::new(Self::new(Some(key.clone()), settings));
+        gates.insert(key, Arc::downgrade(&gate));
+        Ok(gate)
+    }
+
+    /// The gate of a new store in memory.
+    pub(super) fn in_memory(settings: &EngineSettings) -> Arc<Self> {
+        Arc::new(Self::new(None, settings))
+    }
+
+    fn new(path: Option<PathBuf>, settings: &EngineSettings) -> Self {
+        Self {
+            path,
+            settings: settings.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            writing: Mutex::default(),
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Held by whoever writes, so that writers of this process follow one another.
+    pub(super) fn writing(&self) -> MutexGuard<'_, ()> {
+        lock(&self.writing)
+    }
+
+    /// A connection for one operation, waiting for other processes and for other uses in this one.
+    pub(super) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
+        let started = Instant::now();
+        let mut state = lock(&self.state);
+        let mut holder;
+        loop {
+            match &state.engine {
+                Some(engine) if engine.writable || (mode == Mode::Read && state.waiting_writers == 0) => {
+                    let connection = engine.connection.try_clone();
+                    let connection =
+                        connection.map_err(|error| error::engine("connect to the store", error))?;
+                    state.users += 1;
+                    return Ok(Lease {
+                        connection: Some(connection),
+                        gate: Arc::clone(self),
+                    });
+                }
+                Some(_) => holder = format!("readers of this process (PID {})", std::process::id()),
+                None => match self.open(mode) {
+                    Ok(engine) => {
+                        state.engine = Some(engine);
+                        continue;
+                    }
+                    Err(OpenFailure::Locked(other)) => holder = other,
+                    Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => return Err(error),
+                },
+            }
+            let waited = started.elapsed();
+            if waited >= timeout {
+                return Err(Error::Locked {
+                    path: self.path.clone().unwrap_or_default(),
+                    holder,
+                    waited,
+                });
+            }
+            state = self.wait(state, mode, (timeout - waited).min(retry_after(waited)));
+        }
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        mode: Mode,
+        time: Duration,
+    ) -> MutexGuard<'a, State> {
+        let writer = usize::from(mode == Mode::Write);
+        state.waiting_writers += writer;
+        let (mut state, _) = self
+            .changed
+            .wait_timeout(state, time)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting_writers -= writer;
+        state
+    }
+
+    fn open(&self, mode: Mode) -> Result<Engine, OpenFailure> {
+        let (path, access) = match (&self.path, mode) {
+            (None, _) => (Path::new(":memory:"), AccessMode::Automatic),
+            (Some(path), Mode::Read) => (path.as_path(), AccessMode::ReadOnly),
+            (Some(path), Mode::Write) => (path.as_path(), AccessMode::ReadWrite),
+        };
+        let writable = self.path.is_none() || mode == Mode::Write;
+        let opened = self.settings.config(access).and_then(|config| {
+            let connection = Connection::open_with_flags(path, config)?;
+            network::register(&connection)?;
+            // Strings of one chunk can be longer than 2 GiB together.
+            connection.execute_batch("SET arrow_large_buffer_size = true; SET lock_configuration = true")?;
+            Ok(connection)
+        });
+        let connection = opened.map_err(|error| error::open_failure(path, error))?;
+        schema::refuse_newer(&connection, path).map_err(OpenFailure::Other)?;
+        Ok(Engine { connection, writable })
+    }
+}
+
+/// Retries come quickly at first, then about ten times a second, not in step with other processes.
+fn retry_after(waited: Duration) -> Duration {
+    let base = (waited / 4).clamp(Duration::from_millis(2), Duration::from_millis(100));
+    base.mul_f64(0.5 + fastrand::f64())
+}
+
+/// A path that is the same however it is written, for a file that may not be there yet.
+fn canonical(path: &Path) -> Result<PathBuf> {
+    if let Ok(path) = path.canonicalize() {
+        return Ok(path);
+    }
+    let name = path
+        .file_name()
+        .ok_or_else(|| error::unavailable(path, "it is not the name of a file"))?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let parent = parent.canonicalize().map_err(|io| {
+        let problem = format!(
+            "cannot use its folder {}: {io}; create it first",
+            parent.display()
+        );
+        error::unavailable(path, problem)
+    })?;
+    Ok(parent.join(name))
+}
+
+impl Lease {
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection
+            .as_ref()
+            .expect("a lease has its connection until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut state = lock(&self.gate.state);
+        self.connection = None;
+        state.users -= 1;
+        // A store in memory would be gone.
+        if state.users == 0 && self.gate.path.is_some() {
+            state.engine = None;
+        }
+        self.gate.changed.notify_all();
+    }
+}

@@ -1,0 +1,348 @@
+//! Logs: appended in bulk, scanned as a stream.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::JoinHandle;
+
+use ::duckdb::{Connection, InterruptHandle, params_from_iter};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::connection::{Lease, Mode};
+use super::predicate::{self, Sql, time_value};
+use super::{DuckDbStore, error, rows, schema};
+use crate::models::{Field, LogEntry, LogQuery};
+use crate::storage::{
+    Appended, Bucket, Cursor, Error, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
+};
+
+impl LogStore for DuckDbStore {
+    fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+        if logs.is_empty() {
+            return Ok(Appended::default());
+        }
+        let appended = self.write("append logs", |connection| append(connection, logs))?;
+        log::debug!(
+            "appended {} logs, {} were there",
+            appended.stored,
+            appended.duplicates
+        );
+        Ok(appended)
+    }
+
+    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
+        let mut sql = select_logs();
+        sql.append(predicate::where_clause(query));
+        sql.append(predicate::order_and_limit(query));
+        let scan = Scan::start(self.lease(Mode::Read)?, sql)?;
+        Ok(LogStream::new(scan))
+    }
+
+    fn count_logs(&self, query: &LogQuery) -> Result<u64> {
+        let mut sql = Sql::new("SELECT count(*) FROM logs");
+        sql.append(predicate::where_clause(query));
+        self.read(|connection| {
+            let counted = connection.query_row(&sql.text, params_from_iter(sql.values), |row| row.get(0));
+            counted.map_err(|error| error::engine("count logs", error))
+        })
+    }
+
+    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
+        let sql = count_by(query, fields);
+        self.read(|connection| {
+            let read = rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
+                let values = (0..fields.len()).map(|index| row.get(index + 1));
+                let values = values.collect::<::duckdb::Result<_>>()?;
+                Ok(Group {
+                    count: row.get(0)?,
+                    values,
+                })
+            });
+            read.map_err(|error| error::engine("count logs by field", error))
+        })
+    }
+
+    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>> {
+        let width = width_micros(width)?;
+        // Division of integers truncates towards zero; a stretch starts at or before its times.
+        let mut sql = Sql::new(
+            "SELECT t - ((t % w) + w) % w AS start, count(*) FROM (SELECT epoch_us(event_time) AS t, CAST(",
+        );
+        sql.bind(width);
+        sql.push(" AS BIGINT) AS w FROM logs");
+        sql.append(predicate::where_clause(query));
+        sql.push(")\nGROUP BY start\nORDER BY start");
+        let counts: Vec<(i64, u64)> = self.read(|connection| {
+            let parameters = params_from_iter(&sql.values);
+            let read = rows::query_all(connection, &sql.text, parameters, |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            });
+            read.map_err(|error| error::engine("count logs over time", error))
+        })?;
+        counts
+            .into_iter()
+            .map(|(start, count)| {
+                let start = rows::time(start)?;
+                Ok(Bucket { start, count })
+            })
+            .collect()
+    }
+
+    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
+        let mut sql = select_logs();
+        sql.push("\nWHERE seq > ");
+        sql.bind(cursor.seq());
+        sql.push("\nORDER BY seq");
+        sql.limit(Some(limit as u64));
+        self.read(|connection| {
+            let mut page = Page {
+                logs: Vec::new(),
+                next: cursor,
+            };
+            if last_seq(connection)? <= cursor.seq() {
+                return Ok(page);
+            }
+            for_each_chunk(connection, &sql, |logs| {
+                for (seq, log) in logs {
+                    page.next = Cursor::after(seq);
+                    page.logs.push(log);
+                }
+                true
+            })?;
+            Ok(page)
+        })
+    }
+
+    fn end_cursor(&self) -> Result<Cursor> {
+        self.read(last_seq).map(Cursor::after)
+    }
+
+    fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
+        let mut sql = Sql::new("DELETE FROM logs WHERE event_time < ");
+        sql.bind(time_value(time));
+        let deleted = self.write("delete logs", |connection| {
+            let deleted = connection.execute(&sql.text, params_from_iter(sql.values));
+            deleted.map_err(|error| error::engine("delete logs", error))
+        })?;
+        Ok(deleted as u64)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        const SQL: &str = "SELECT
+                (SELECT count(*) FROM logs),
+                (SELECT epoch_us(min(event_time)) FROM logs),
+                (SELECT epoch_us(max(event_time)) FROM logs),
+                (SELECT count(*) FROM alerts),
+                (SELECT count(*) FROM alerts WHERE NOT acknowledged),
+                (SELECT count(*) FROM threat_intel),
+                (SELECT count(*) FROM detection_rules),
+                (SELECT count(*) FROM consumers),
+                version()";
+        let failed = |error| error::engine("read statistics", error);
+        let (mut stats, oldest, newest) = self.read(|connection| {
+            let read = connection.query_row(SQL, [], |row| {
+                let stats = Stats {
+                    logs: row.get(0)?,
+                    alerts: row.get(3)?,
+                    unacknowledged_alerts: row.get(4)?,
+                    threat_intel: row.get(5)?,
+                    detection_rules: row.get(6)?,
+                    consumers: row.get(7)?,
+                    engine: format!("DuckDB {}", row.get::<_, String>(8)?),
+                    ..Stats::default()
+                };
+                Ok((
+                    stats,
+                    row.get::<_, Option<i64>>(1)?,
+                    row.get::<_, Option<i64>>(2)?,
+                ))
+            });
+            read.map_err(failed)
+        })?;
+        stats.oldest_log = oldest.map(rows::time).transpose()?;
+        stats.newest_log = newest.map(rows::time).transpose()?;
+        stats.schema_version = schema::VERSION;
+        self.location().clone_into(&mut stats.location);
+        stats.bytes_on_disk = self.path().and_then(|path| Some(path.metadata().ok()?.len()));
+        Ok(stats)
+    }
+}
+
+fn select_logs() -> Sql {
+    Sql::new(format!("SELECT {}\nFROM logs", rows::LOG_COLUMNS))
+}
+
+fn count_by(query: &LogQuery, fields: &[Field]) -> Sql {
+    let mut sql = Sql::new("SELECT count(*) AS n");
+    for (index, field) in fields.iter().enumerate() {
+        sql.push(", ");
+        sql.append(predicate::text(field));
+        sql.push(&format!(" AS value_{index}"));
+    }
+    sql.push("\nFROM logs");
+    sql.append(predicate::where_clause(query));
+    let ordinals: Vec<String> = (0..fields.len()).map(|index| format!("value_{index}")).collect();
+    if ordinals.is_empty() {
+        // Without fields there is one group, but none of no logs.
+        sql.push("\nHAVING count(*) > 0");
+    } else {
+        sql.push(&format!("\nGROUP BY {}", ordinals.join(", ")));
+    }
+    sql.push("\nORDER BY n DESC");
+    for ordinal in ordinals {
+        sql.push(&format!(", {ordinal} NULLS FIRST"));
+    }
+    sql
+}
+
+fn last_seq(connection: &Connection) -> Result<i64> {
+    let read = connection
+        .prepare_cached("SELECT last_seq FROM logstore")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+    read.map_err(|error| error::engine("read the last position", error))
+}
+
+fn append(connection: &Connection, logs: &[LogEntry]) -> Result<Appended> {
+    let known = stored_keys(connection, logs)?;
+    let mut seen: HashSet<(i64, &str)> = HashSet::with_capacity(logs.len());
+    let mut new = Vec::with_capacity(logs.len());
+    for log in logs {
+        let micros = log.event_time.timestamp_micros();
+        let is_stored = !known.is_empty() && known.contains(&(micros, log.id.clone()));
+        if !is_stored && seen.insert((micros, &log.id)) {
+            new.push(log);
+        }
+    }
+    let first_seq = last_seq(connection)? + 1;
+    rows::append(connection, "logs", new.iter().copied(), first_seq)?;
+    let stored = new.len() as u64;
+    connection
+        .execute("UPDATE logstore SET last_seq = last_seq + ?", [stored])
+        .map_err(|error| error::engine("append logs", error))?;
+    Ok(Appended {
+        stored,
+        duplicates: logs.len() as u64 - stored,
+    })
+}
+
+/// Which of the logs' keys are stored already. The time span prunes the search to the row groups that
+/// overlap it.
+fn stored_keys(connection: &Connection, logs: &[LogEntry]) -> Result<HashSet<(i64, String)>> {
+    const SQL: &str = "SELECT epoch_us(event_time), id
+        FROM logs
+        WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
+        AND id IN (SELECT unnest(from_json(?, '[\"VARCHAR\"]')))";
+    let micros = || logs.iter().map(|log| log.event_time.timestamp_micros());
+    let (Some(first), Some(last)) = (micros().min(), micros().max()) else {
+        return Ok(HashSet::new());
+    };
+    let ids: Vec<&str> = logs.iter().map(|log| log.id.as_str()).collect();
+    let ids = serde_json::to_string(&ids).expect("texts are JSON");
+    let parameters = ::duckdb::params![first, last, ids];
+    let read = rows::query_all(connection, SQL, parameters, |row| Ok((row.get(0)?, row.get(1)?)));
+    let keys = read.map_err(|error| error::engine("look for logs that are stored already", error))?;
+    Ok(keys.into_iter().collect())
+}
+
+/// Runs a query over [`rows::LOG_COLUMNS`] and hands on each chunk, until `take` has enough.
+fn for_each_chunk(
+    connection: &Connection,
+    sql: &Sql,
+    mut take: impl FnMut(Vec<(i64, LogEntry)>) -> bool,
+) -> Result<()> {
+    let failed = |error| error::engine("read logs", error);
+    let mut statement = connection.prepare(&sql.text).map_err(failed)?;
+    drop(
+        statement
+            .stream_arrow(params_from_iter(&sql.values))
+            .map_err(failed)?,
+    );
+    while let Some(chunk) = statement.step().map_err(failed)? {
+        if !take(rows::logs(&chunk)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+type Chunk = Result<Vec<LogEntry>>;
+
+/// A query that runs in a thread of its own, a few chunks ahead of its reader. Statement and connection
+/// borrow from one another, so they live on that thread's stack.
+struct Scan {
+    chunks: Option<Receiver<Chunk>>,
+    current: std::vec::IntoIter<LogEntry>,
+    interrupt: Arc<InterruptHandle>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scan {
+    /// Returns when the first chunk is there, so that the logs are those of now.
+    fn start(lease: Lease, sql: Sql) -> Result<Self> {
+        const CHUNKS_AHEAD: usize = 4;
+        let interrupt = lease.connection().interrupt_handle();
+        let (sender, chunks) = mpsc::sync_channel(CHUNKS_AHEAD);
+        let thread = std::thread::Builder::new()
+            .name("logstore-scan".into())
+            .spawn(move || run(&lease, &sql, &sender))
+            .map_err(|io| Error::Backend {
+                action: "start reading logs",
+                source: io.into(),
+            })?;
+        let first = chunks.recv().unwrap_or_else(|_| Ok(Vec::new()));
+        let mut scan = Self {
+            chunks: Some(chunks),
+            current: Vec::new().into_iter(),
+            interrupt,
+            thread: Some(thread),
+        };
+        scan.current = first?.into_iter();
+        Ok(scan)
+    }
+}
+
+fn run(lease: &Lease, sql: &Sql, sender: &SyncSender<Chunk>) {
+    let outcome = for_each_chunk(lease.connection(), sql, |logs| {
+        let logs = logs.into_iter().map(|(_, log)| log).collect();
+        sender.send(Ok(logs)).is_ok()
+    });
+    if let Err(error) = outcome {
+        // A reader that is gone has no use for the error.
+        sender.send(Err(error)).ok();
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<LogEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(log) = self.current.next() {
+                return Some(Ok(log));
+            }
+            match self.chunks.as_ref()?.recv() {
+                Ok(Ok(logs)) => self.current = logs.into_iter(),
+                Ok(Err(error)) => {
+                    self.chunks = None;
+                    return Some(Err(error));
+                }
+                Err(_) => self.chunks = None,
+            }
+        }
+    }
+}
+
+impl Drop for Scan {
+    /// Gives the connection back before returning, so that the store is free again.
+    fn drop(&mut self) {
+        let finished = self.chunks.take().is_none();
+        if !finished {
+            self.interrupt.interrupt();
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that read logs panicked");
+        }
+    }
+}

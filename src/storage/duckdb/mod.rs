@@ -1,0 +1,315 @@
+//! The store on `DuckDB`: the only place that knows the engine.
+
+mod alerts;
+mod connection;
+mod consumers;
+mod detection_rules;
+mod error;
+mod logs;
+mod network;
+mod predicate;
+mod query;
+mod rows;
+mod schema;
+mod threat_intel;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::duckdb::Connection;
+
+use super::{Error, Result};
+use connection::{EngineSettings, Gate, Lease, Mode};
+use schema::Found;
+
+pub use query::{ExportFormat, QueryRows};
+
+/// How a store's file is shared with other processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Each operation opens the file, works and closes it; other processes take turns.
+    #[default]
+    Shared,
+    /// The file stays open, and no other process can use it.
+    Exclusive,
+}
+
+/// A store in a `DuckDB` file, or in memory.
+///
+/// The handle can be shared between threads, and a file can be opened as often as one likes, in one process
+/// or in many: see [`Access`].
+///
+/// ```
+/// use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore, StoreExt};
+///
+/// let store = DuckDbStore::open(":memory:")?;
+/// store.append_logs(&[LogEntry::new(chrono::Utc::now()).with_appname("sshd").with_message("Failed password")])?;
+/// for log in store.fetch_logs(&LogQuery::new().contains("Failed"))? {
+///     println!("{} {:?}", log.event_time, log.appname);
+/// }
+/// # Ok::<(), logstore::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct DuckDbStore {
+    gate: Arc<Gate>,
+    lock_timeout: Duration,
+    read_only: bool,
+    location: String,
+    /// Keeps the engine open for as long as the handle lives.
+    _held: Option<Arc<HeldLease>>,
+}
+
+/// A lease that is only held, never used, so that threads can share it.
+struct HeldLease(std::sync::Mutex<Lease>);
+
+/// How to open a [`DuckDbStore`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use logstore::{Access, DuckDbStore};
+///
+/// let store = DuckDbStore::options()
+///     .access(Access::Exclusive)
+///     .lock_timeout(Duration::from_secs(30))
+///     .open("soc.duckdb")?;
+/// # Ok::<(), logstore::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    access: Access,
+    lock_timeout: Duration,
+    read_only: bool,
+    create: bool,
+    engine: EngineSettings,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            access: Access::default(),
+            lock_timeout: Duration::from_secs(10),
+            read_only: false,
+            create: true,
+            engine: EngineSettings::default(),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Whether the file stays open. Default: [`Access::Shared`].
+    #[must_use]
+    pub fn access(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    /// How long an operation waits for other processes. Default: 10 seconds.
+    #[must_use]
+    pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
+        Self { lock_timeout, ..self }
+    }
+
+    /// Whether nothing may be written. The tables of another program are then read as they are: a copy in
+    /// memory is brought up to date. Default: no.
+    #[must_use]
+    pub fn read_only(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
+    }
+
+    /// Whether a file that does not exist is made. Default: yes.
+    #[must_use]
+    pub fn create(self, create: bool) -> Self {
+        Self { create, ..self }
+    }
+
+    /// How much memory the engine may use, such as `1GiB`. Default: the engine's, most of the machine's.
+    #[must_use]
+    pub fn memory_limit(mut self, limit: impl Into<String>) -> Self {
+        self.engine.memory_limit = Some(limit.into());
+        self
+    }
+
+    /// How many threads the engine may use. Default: the machine's.
+    #[must_use]
+    pub fn threads(mut self, threads: u32) -> Self {
+        self.engine.threads = Some(threads);
+        self
+    }
+
+    /// Whether SQL may read and write other files. Default: no.
+    #[must_use]
+    pub fn external_access(mut self, external_access: bool) -> Self {
+        self.engine.external_access = external_access;
+        self
+    }
+
+    /// Opens the store at a location: a path, or `:memory:`.
+    ///
+    /// The tables of another program with the well-known columns are taken over, unless the store is only
+    /// to be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if there is no store and none can be made, [`Error::Locked`] if another process
+    /// does not let go of it, [`Error::NewerSchema`] if a later version has written it.
+    pub fn open(&self, location: impl AsRef<Path>) -> Result<DuckDbStore> {
+        let path = location.as_ref();
+        if path == Path::new(":memory:") {
+            return self.open_memory();
+        }
+        self.check_path(path)?;
+        let gate = Gate::of_file(path, &self.engine)?;
+        let mut store = DuckDbStore {
+            gate,
+            lock_timeout: self.lock_timeout,
+            read_only: self.read_only,
+            location: path.display().to_string(),
+            _held: None,
+        };
+        let found = if path.exists() {
+            schema::find(store.lease(Mode::Read)?.connection())?
+        } else {
+            Found::Nothing
+        };
+        match found {
+            Found::Current => {}
+            Found::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
+            Found::Foreign => store.take_over()?,
+            Found::Nothing if self.create && !self.read_only => {
+                store.write("create the store", schema::create_missing)?
+            }
+            Found::Nothing => {
+                let reason = "it is a DuckDB file without a table logs: name another, or ingest logs into it";
+                return Err(error::unavailable(path, reason));
+            }
+        }
+        if self.access == Access::Exclusive {
+            let mode = if self.read_only { Mode::Read } else { Mode::Write };
+            let lease = store.lease(mode)?;
+            store._held = Some(Arc::new(HeldLease(std::sync::Mutex::new(lease))));
+        }
+        Ok(store)
+    }
+
+    fn open_memory(&self) -> Result<DuckDbStore> {
+        let store = DuckDbStore {
+            gate: Gate::in_memory(&self.engine),
+            lock_timeout: self.lock_timeout,
+            read_only: false,
+            location: ":memory:".to_owned(),
+            _held: None,
+        };
+        store.write("create the store", schema::create)?;
+        Ok(DuckDbStore {
+            read_only: self.read_only,
+            ..store
+        })
+    }
+
+    /// Says in plain words what the engine would say in its own.
+    fn check_path(&self, path: &Path) -> Result<()> {
+        if path.is_dir() {
+            return Err(error::unavailable(path, "it is a folder: name a file"));
+        }
+        if !path.exists() && (self.read_only || !self.create) {
+            let reason = "there is no such file: name another, or make one by ingesting logs";
+            return Err(error::unavailable(path, reason));
+        }
+        Ok(())
+    }
+}
+
+impl DuckDbStore {
+    /// Opens the store at a location, a path or `:memory:`, with the default [`OpenOptions`].
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenOptions::open`].
+    pub fn open(location: impl AsRef<Path>) -> Result<Self> {
+        OpenOptions::default().open(location)
+    }
+
+    /// How to open a store in another way than [`open`](Self::open) does.
+    pub fn options() -> OpenOptions {
+        OpenOptions::default()
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn lease(&self, mode: Mode) -> Result<Lease> {
+        self.gate.lease(mode, self.lock_timeout)
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        self.gate.path().map(Path::to_owned)
+    }
+
+    /// Runs an operation that only reads.
+    fn read<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        operation(self.lease(Mode::Read)?.connection())
+    }
+
+    /// Runs an operation in a transaction: it is kept as a whole if it succeeds, and not at all if not.
+    fn write<T>(&self, action: &'static str, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        if self.read_only {
+            return Err(Error::ReadOnly { action });
+        }
+        let _writing = self.gate.writing();
+        let lease = self.lease(Mode::Write)?;
+        let connection = lease.connection();
+        let failed = |error| error::engine(action, error);
+        connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
+        let outcome = operation(connection).and_then(|outcome| {
+            connection.execute_batch("COMMIT").map_err(failed)?;
+            Ok(outcome)
+        });
+        if outcome.is_err()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            // A failed COMMIT has rolled back already; the first error is the one that says why.
+            log::debug!("rolling back after a failure to {action}: {error}");
+        }
+        outcome
+    }
+
+    fn take_over(&self) -> Result<()> {
+        self.write("take over the tables of another program", |connection| {
+            // Another process may have done it since.
+            match schema::find(connection)? {
+                Found::Foreign => schema::take_over(connection, connection, true),
+                _ => Ok(()),
+            }
+        })?;
+        log::warn!("took over the tables of another program in {}", self.location);
+        Ok(())
+    }
+
+    /// Replaces the file by a copy in memory with the tables of this version.
+    fn read_foreign_copy(&mut self, settings: &EngineSettings) -> Result<()> {
+        let copy = Gate::in_memory(settings);
+        let target = copy.lease(Mode::Write, self.lock_timeout)?;
+        let source = self.lease(Mode::Read)?;
+        schema::take_over(source.connection(), target.connection(), false)?;
+        drop((source, target));
+        log::warn!(
+            "reading a copy of {} in memory: another program made its tables",
+            self.location
+        );
+        self.gate = copy;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for DuckDbStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DuckDbStore")
+            .field("location", &self.location)
+            .field("lock_timeout", &self.lock_timeout)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,168 @@
+//! SQL of the caller's own, and files for other programs.
+
+use std::path::Path;
+
+use ::duckdb::types::Value as SqlValue;
+use ::duckdb::{Connection, params_from_iter};
+use serde_json::Value;
+
+use super::predicate;
+use super::{DuckDbStore, error, rows};
+use crate::models::{InvalidValue, LogQuery};
+use crate::storage::{Error, Result};
+
+/// The rows that [`DuckDbStore::execute_query`] gives.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct QueryRows {
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// The values of each row, in the order of the columns; times and other types without a JSON form are
+    /// text.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// A format of files that [`DuckDbStore::export_logs`] writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Apache Parquet, compressed with zstd.
+    Parquet,
+    /// CSV with a header.
+    Csv,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+impl DuckDbStore {
+    /// Runs one SELECT of the caller's own and gives its rows. Parameters stand as `?` in the SQL.
+    ///
+    /// The SQL is text of the caller's: it cannot write, and reads other files only if the store was opened
+    /// with [`external_access`](super::OpenOptions::external_access). The tables are described in the README.
+    ///
+    /// ```
+    /// use logstore::DuckDbStore;
+    /// use serde_json::json;
+    ///
+    /// let store = DuckDbStore::open(":memory:")?;
+    /// let answer = store.execute_query("SELECT ? + 1 AS n", &[json!(41)])?;
+    /// assert_eq!((answer.columns, answer.rows), (vec!["n".into()], vec![vec![json!(42)]]));
+    /// # Ok::<(), logstore::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if it is not one SELECT, or the engine does not understand it.
+    pub fn execute_query(&self, sql: &str, parameters: &[Value]) -> Result<QueryRows> {
+        self.read(|connection| {
+            refuse_all_but_select(connection, sql)?;
+            connection
+                .execute_batch("BEGIN TRANSACTION READ ONLY")
+                .map_err(|error| error::engine("start a query", error))?;
+            let answer = run(connection, sql, parameters).map_err(|error| rejected(sql, &error));
+            let ended = connection.execute_batch("ROLLBACK");
+            ended.map_err(|error| error::engine("end a query", error))?;
+            answer
+        })
+    }
+
+    /// Writes the logs that a query wants to a file, in its order, and says how many. Needs a store opened
+    /// with [`external_access`](super::OpenOptions::external_access).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if the file exists already: nothing is overwritten.
+    pub fn export_logs(&self, query: &LogQuery, file: &Path, format: ExportFormat) -> Result<u64> {
+        if file.exists() {
+            return Err(error::unavailable(
+                file,
+                "the file exists already: remove it or name another",
+            ));
+        }
+        let name = file
+            .to_str()
+            .ok_or_else(|| error::unavailable(file, "its name is not UTF-8"))?;
+        let mut sql = predicate::Sql::new(format!(
+            "COPY (SELECT {}, source_ip, dest_ip, \"user\", action, outcome, level FROM logs",
+            rows::LOG_COLUMNS.trim_start_matches("seq, ")
+        ));
+        sql.append(predicate::where_clause(query));
+        sql.append(predicate::order_and_limit(query));
+        // COPY takes no parameter for its file; a quote in the name is doubled.
+        let options = match format {
+            ExportFormat::Parquet => "FORMAT parquet, COMPRESSION zstd",
+            ExportFormat::Csv => "FORMAT csv, HEADER",
+            ExportFormat::JsonLines => "FORMAT json",
+        };
+        sql.push(&format!(") TO '{}' ({options})", name.replace('\'', "''")));
+        self.read(|connection| {
+            let copied = connection.execute(&sql.text, params_from_iter(sql.values));
+            let copied = copied.map_err(|error| error::engine("export logs", error))?;
+            Ok(copied as u64)
+        })
+    }
+}
+
+/// The engine's own parser says whether the text is exactly one SELECT.
+fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<()> {
+    let parsed: String = connection
+        .query_row("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [sql], |row| {
+            row.get(0)
+        })
+        .map_err(|error| rejected(sql, &error))?;
+    let parsed: Value = serde_json::from_str(&parsed).unwrap_or_default();
+    if parsed["error"] != Value::Bool(false) {
+        let message = parsed["error_message"].as_str().unwrap_or("it is not SQL");
+        return Err(InvalidValue::new("query", sql, message).into());
+    }
+    match parsed["statements"].as_array().map(Vec::len) {
+        Some(1) => Ok(()),
+        _ => Err(InvalidValue::new("query", sql, "give one SELECT").into()),
+    }
+}
+
+fn run(connection: &Connection, sql: &str, parameters: &[Value]) -> ::duckdb::Result<QueryRows> {
+    let statement = sql.trim().trim_end_matches(';');
+    // A comment at its end must not swallow the bracket.
+    let mut describe = connection.prepare(&format!("DESCRIBE {statement}\n"))?;
+    let columns = describe
+        .query_map(params_from_iter(parameters.iter().map(sql_value)), |row| {
+            row.get(0)
+        })?
+        .collect::<::duckdb::Result<Vec<String>>>()?;
+    // The engine knows the JSON of each of its types. Positions keep columns of one name apart.
+    let names: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
+    let names = names.join(", ");
+    let wrapped =
+        format!("SELECT CAST(json_array({names}) AS VARCHAR) FROM ({statement}\n) AS answer({names})");
+    let mut select = connection.prepare(&wrapped)?;
+    let texts = select
+        .query_map(params_from_iter(parameters.iter().map(sql_value)), |row| {
+            row.get::<_, String>(0)
+        })?
+        .collect::<::duckdb::Result<Vec<String>>>()?;
+    let rows = texts
+        .iter()
+        .map(|text| serde_json::from_str(text).unwrap_or_default());
+    Ok(QueryRows {
+        columns,
+        rows: rows.collect(),
+    })
+}
+
+fn sql_value(value: &Value) -> SqlValue {
+    match value {
+        Value::Null => SqlValue::Null,
+        Value::Bool(flag) => SqlValue::Boolean(*flag),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => SqlValue::BigInt(whole),
+            None => SqlValue::Double(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => SqlValue::Text(text.clone()),
+        other => SqlValue::Text(other.to_string()),
+    }
+}
+
+/// The query is the caller's, and so is what is wrong with it.
+fn rejected(sql: &str, error: &::duckdb::Error) -> Error {
+    InvalidValue::new("query", sql, error.to_string()).into()
+}

@@ -1,0 +1,110 @@
+//! What can go wrong with a store, told apart by what the caller can do about it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::models::InvalidValue;
+
+/// What a store's methods return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a store could not do what it was asked.
+///
+/// A message says what was tried, on what, and where it is known, what to do; the cause is the
+/// [`source`](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller's input is wrong: correct it.
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidValue),
+
+    /// Something that was named does not exist.
+    #[error("no {what} {name:?}")]
+    NotFound {
+        /// What was looked for, such as `alert`.
+        what: &'static str,
+        /// The name it was looked for under.
+        name: String,
+    },
+
+    /// There is no store here, or there cannot be one.
+    #[error("cannot open store {path:?}: {reason}")]
+    Unavailable {
+        /// Where the store should be.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
+    /// Another process holds the store: try again, or wait longer.
+    #[error(
+        "store {path:?} is locked by {holder}: waited {waited:.1?}, set a longer lock timeout or stop it"
+    )]
+    Locked {
+        /// The store.
+        path: PathBuf,
+        /// The program and process that holds it, as far as the system tells.
+        holder: String,
+        /// For how long it was tried.
+        waited: Duration,
+    },
+
+    /// The store was opened for reading only.
+    #[error("cannot {action}: the store is open for reading only")]
+    ReadOnly {
+        /// What was tried.
+        action: &'static str,
+    },
+
+    /// The store was written by a later version of this crate: use that version.
+    #[error(
+        "store {path:?} has schema version {found}, this program knows versions up to {known}: use a newer logstore"
+    )]
+    NewerSchema {
+        /// The store.
+        path: PathBuf,
+        /// The version of its schema.
+        found: i64,
+        /// The latest version known here.
+        known: i64,
+    },
+
+    /// The store holds something that it cannot hold: restore it from a backup.
+    #[error("store is damaged: {reason}")]
+    Corrupt {
+        /// What was found.
+        reason: String,
+    },
+
+    /// A consumer's position was moved by someone else since it was read: read it again.
+    #[error(
+        "consumer {consumer:?} is no longer at position {expected}: another process moved it to {actual}"
+    )]
+    Conflict {
+        /// The consumer.
+        consumer: String,
+        /// Where the caller took it to be.
+        expected: String,
+        /// Where it is.
+        actual: String,
+    },
+
+    /// The disk is full: free some space. Nothing of the operation was kept.
+    #[error("cannot {action}: no space left on the disk, free some and try again")]
+    DiskFull {
+        /// What was tried.
+        action: &'static str,
+        /// What the engine said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The engine failed for a reason of its own.
+    #[error("cannot {action}")]
+    Backend {
+        /// What was tried.
+        action: &'static str,
+        /// What the engine said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,313 @@
+//! A store in plain Rust: what every other store must agree with, and a test double.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    AlertStore, Appended, Bucket, ConsumerStore, Cursor, Enabled, Error, Group, IntelStore, LogStore,
+    LogStream, Page, Result, RuleStore, Stats, bucket_start, width_micros,
+};
+use crate::models::{
+    Alert, AlertQuery, DetectionRule, Field, IntelQuery, LogEntry, LogQuery, Order, RuleQuery, ThreatIntel,
+    to_micros,
+};
+
+/// A store that lives and dies with the process.
+///
+/// ```
+/// use logstore::{LogEntry, LogQuery, LogStore, MemoryStore};
+///
+/// let store = MemoryStore::new();
+/// let log = LogEntry::new(chrono::Utc::now());
+/// store.append_logs(&[log.clone(), log])?;
+/// assert_eq!(store.count_logs(&LogQuery::new())?, 1);
+/// # Ok::<(), logstore::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct State {
+    /// In the order of their commits.
+    logs: Vec<(i64, LogEntry)>,
+    keys: HashSet<(DateTime<Utc>, String)>,
+    last_seq: i64,
+    alerts: BTreeMap<String, Alert>,
+    consumers: BTreeMap<String, Cursor>,
+    intel: BTreeMap<String, ThreatIntel>,
+    rules: BTreeMap<String, DetectionRule>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every method leaves the state whole before anything can panic.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append(&mut self, log: &LogEntry) -> bool {
+        let mut log = log.clone();
+        log.event_time = to_micros(log.event_time);
+        log.ingestion_time = to_micros(log.ingestion_time);
+        let is_new = self.keys.insert((log.event_time, log.id.clone()));
+        if is_new {
+            self.last_seq += 1;
+            self.logs.push((self.last_seq, log));
+        }
+        is_new
+    }
+
+    fn matching<'a>(&'a self, query: &'a LogQuery) -> impl Iterator<Item = &'a LogEntry> {
+        let logs = self.logs.iter().map(|(_, log)| log);
+        logs.filter(|log| query.matches(log))
+    }
+
+    fn store_alerts(&mut self, alerts: &[Alert]) -> u64 {
+        let mut stored = 0;
+        for alert in alerts {
+            self.alerts.entry(alert.id.clone()).or_insert_with(|| {
+                stored += 1;
+                let created_at = to_micros(alert.created_at);
+                Alert {
+                    created_at,
+                    ..alert.clone()
+                }
+            });
+        }
+        stored
+    }
+}
+
+fn validate_alerts(alerts: &[Alert]) -> Result<()> {
+    alerts.iter().try_for_each(Alert::validate).map_err(Error::from)
+}
+
+fn limited<T>(items: impl Iterator<Item = T>, limit: Option<u64>) -> Vec<T> {
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    items.take(limit).collect()
+}
+
+impl LogStore for MemoryStore {
+    fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+        let mut state = self.state();
+        let mut appended = Appended::default();
+        for log in logs {
+            if state.append(log) {
+                appended.stored += 1;
+            } else {
+                appended.duplicates += 1;
+            }
+        }
+        Ok(appended)
+    }
+
+    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
+        let state = self.state();
+        let mut logs: Vec<LogEntry> = state.matching(query).cloned().collect();
+        // Logs stand in commit order, which a stable sort keeps among equal times.
+        logs.sort_by_key(|log| log.event_time);
+        if query.order == Order::Newest {
+            logs.reverse();
+        }
+        let logs = limited(logs.into_iter(), query.limit);
+        Ok(LogStream::new(logs.into_iter().map(Ok)))
+    }
+
+    fn count_logs(&self, query: &LogQuery) -> Result<u64> {
+        Ok(self.state().matching(query).count() as u64)
+    }
+
+    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
+        let state = self.state();
+        let mut counts: BTreeMap<Vec<Option<String>>, u64> = BTreeMap::new();
+        for log in state.matching(query) {
+            let values = fields.iter().map(|field| Some(field.text_in(log)?.into_owned()));
+            *counts.entry(values.collect()).or_default() += 1;
+        }
+        let mut groups: Vec<_> = counts
+            .into_iter()
+            .map(|(values, count)| Group { values, count })
+            .collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        Ok(groups)
+    }
+
+    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>> {
+        let width = width_micros(width)?;
+        let mut counts: BTreeMap<DateTime<Utc>, u64> = BTreeMap::new();
+        for log in self.state().matching(query) {
+            *counts.entry(bucket_start(log.event_time, width)).or_default() += 1;
+        }
+        let buckets = counts.into_iter().map(|(start, count)| Bucket { start, count });
+        Ok(buckets.collect())
+    }
+
+    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
+        let state = self.state();
+        let after = state.logs.partition_point(|(seq, _)| *seq <= cursor.seq());
+        let read = || state.logs[after..].iter().take(limit);
+        Ok(Page {
+            logs: read().map(|(_, log)| log.clone()).collect(),
+            next: read().last().map_or(cursor, |(seq, _)| Cursor::after(*seq)),
+        })
+    }
+
+    fn end_cursor(&self) -> Result<Cursor> {
+        Ok(Cursor::after(self.state().last_seq))
+    }
+
+    fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
+        let mut state = self.state();
+        let before = state.logs.len();
+        state.logs.retain(|(_, log)| log.event_time >= time);
+        state.keys.retain(|(event_time, _)| *event_time >= time);
+        Ok((before - state.logs.len()) as u64)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let state = self.state();
+        let times = || state.logs.iter().map(|(_, log)| log.event_time);
+        let open = state.alerts.values().filter(|alert| !alert.acknowledged);
+        Ok(Stats {
+            location: "memory".into(),
+            engine: "logstore memory".into(),
+            schema_version: 0,
+            bytes_on_disk: None,
+            logs: state.logs.len() as u64,
+            oldest_log: times().min(),
+            newest_log: times().max(),
+            alerts: state.alerts.len() as u64,
+            unacknowledged_alerts: open.count() as u64,
+            threat_intel: state.intel.len() as u64,
+            detection_rules: state.rules.len() as u64,
+            consumers: state.consumers.len() as u64,
+        })
+    }
+}
+
+impl AlertStore for MemoryStore {
+    fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
+        validate_alerts(alerts)?;
+        Ok(self.state().store_alerts(alerts))
+    }
+
+    fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
+        let state = self.state();
+        let mut alerts: Vec<_> = state
+            .alerts
+            .values()
+            .filter(|alert| query.matches(alert))
+            .collect();
+        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.created_at));
+        Ok(limited(alerts.into_iter().cloned(), query.limit))
+    }
+
+    fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()> {
+        let mut state = self.state();
+        if let Some(unknown) = ids.iter().find(|id| !state.alerts.contains_key(**id)) {
+            return Err(Error::NotFound {
+                what: "alert",
+                name: (*unknown).to_owned(),
+            });
+        }
+        for id in ids {
+            if let Some(alert) = state.alerts.get_mut(*id) {
+                alert.acknowledged = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ConsumerStore for MemoryStore {
+    fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
+        Ok(self.state().consumers.get(consumer).copied())
+    }
+
+    fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert]) -> Result<()> {
+        validate_alerts(alerts)?;
+        let mut state = self.state();
+        let actual = state.consumers.get(consumer).copied();
+        if actual != from {
+            return Err(super::conflict(consumer, from, actual));
+        }
+        state.store_alerts(alerts);
+        state.consumers.insert(consumer.to_owned(), to);
+        Ok(())
+    }
+}
+
+impl IntelStore for MemoryStore {
+    fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
+        let mut state = self.state();
+        for piece in intel {
+            state.intel.insert(piece.id.clone(), piece.clone());
+        }
+        Ok(())
+    }
+
+    fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
+        let state = self.state();
+        let intel = state.intel.values().filter(|intel| query.matches(intel));
+        Ok(limited(intel.cloned(), query.limit))
+    }
+
+    fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
+        let mut state = self.state();
+        let before = state.intel.len();
+        state
+            .intel
+            .retain(|_, intel| intel.expires_at.is_none_or(|expiry| time < expiry));
+        Ok((before - state.intel.len()) as u64)
+    }
+}
+
+impl RuleStore for MemoryStore {
+    fn upsert_rules(&self, rules: &[DetectionRule]) -> Result<()> {
+        rules.iter().try_for_each(DetectionRule::validate)?;
+        let mut state = self.state();
+        for rule in rules {
+            let created_at = state
+                .rules
+                .get(&rule.id)
+                .map_or(rule.created_at, |held| held.created_at);
+            let rule = DetectionRule {
+                created_at,
+                ..rule.clone()
+            };
+            state.rules.insert(rule.id.clone(), rule);
+        }
+        Ok(())
+    }
+
+    fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>> {
+        let state = self.state();
+        Ok(state
+            .rules
+            .values()
+            .filter(|rule| query.matches(rule))
+            .cloned()
+            .collect())
+    }
+
+    fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()> {
+        let mut state = self.state();
+        let rule = state.rules.get_mut(id).ok_or_else(|| Error::NotFound {
+            what: "rule",
+            name: id.to_owned(),
+        })?;
+        rule.enabled = enabled == Enabled::Yes;
+        rule.updated_at = to_micros(time);
+        Ok(())
+    }
+}

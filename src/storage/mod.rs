@@ -1,0 +1,378 @@
+//! What a store does, and the stores.
+//!
+//! The traits are small, object-safe and without default bodies; [`Store`] is all of them, and
+//! [`StoreExt`] adds what every store can do with them.
+
+mod cursor;
+pub mod duckdb;
+mod error;
+mod fetcher;
+mod memory;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::models::{
+    Alert, AlertQuery, DetectionRule, Field, IntelQuery, LogEntry, LogQuery, RuleQuery, ThreatIntel,
+};
+
+pub use cursor::Cursor;
+pub use duckdb::{Access, DuckDbStore, ExportFormat, OpenOptions, QueryRows};
+pub use error::{Error, Result};
+pub use fetcher::{Batch, Fetcher, Start, StopHandle};
+pub use memory::MemoryStore;
+
+/// Logs, in two orders: by time for queries, by commit for [`read_after`](Self::read_after).
+pub trait LogStore: Send + Sync {
+    /// Stores logs, all or none of them. A log that is already there, by event time and id, is left as it
+    /// is and counted; so is one that comes twice.
+    ///
+    /// When this returns, the logs are on disk and every later read sees them.
+    fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended>;
+
+    /// The logs that a query wants, in its order, read as they are asked for. The logs are those that were
+    /// there when this was called.
+    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>>;
+
+    /// How many logs a query wants; its order and limit play no part.
+    fn count_logs(&self, query: &LogQuery) -> Result<u64>;
+
+    /// How many logs a query wants of each combination of values of some fields, the most frequent first,
+    /// then by the values; its order and limit play no part.
+    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>>;
+
+    /// How many logs a query wants in each stretch of `width`, oldest first, without empty stretches.
+    /// Stretches start at multiples of the width since 1970 in UTC.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if the width is less than a microsecond.
+    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>>;
+
+    /// The first `limit` logs after a cursor, in the order of their commits.
+    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page>;
+
+    /// The cursor after the last log that was committed.
+    fn end_cursor(&self) -> Result<Cursor>;
+
+    /// Deletes the logs from before a time, and says how many. Cursors stay valid.
+    fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64>;
+
+    /// What the store holds.
+    fn stats(&self) -> Result<Stats>;
+}
+
+/// Alerts, by their ids.
+pub trait AlertStore: Send + Sync {
+    /// Stores alerts, all or none of them, and says how many are new. An alert whose id is already there is
+    /// left as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if an alert lacks a required field.
+    fn store_alerts(&self, alerts: &[Alert]) -> Result<u64>;
+
+    /// The alerts that a query wants, the newest first, then by id.
+    fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>>;
+
+    /// Marks alerts as taken note of, all or none of them. Doing so again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such alert.
+    fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()>;
+}
+
+/// How far named consumers have read.
+pub trait ConsumerStore: Send + Sync {
+    /// Where a consumer stopped; `None` if it never committed.
+    fn position(&self, consumer: &str) -> Result<Option<Cursor>>;
+
+    /// Stores alerts and moves a consumer from one position to another, both or neither.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if the consumer is not at `from`, as when another process has its name.
+    fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert]) -> Result<()>;
+}
+
+/// Threat intelligence, by its ids.
+pub trait IntelStore: Send + Sync {
+    /// Stores threat intelligence, all or none of it, replacing what has the same id. Of several pieces
+    /// with one id the last counts.
+    fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()>;
+
+    /// The threat intelligence that a query wants, in the order of its ids.
+    fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>>;
+
+    /// Deletes what is no longer believed at a time, and says how much.
+    fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64>;
+}
+
+/// Detection rules, by their ids.
+pub trait RuleStore: Send + Sync {
+    /// Stores rules, all or none of them, replacing those with the same id but for their creation time. Of
+    /// several rules with one id the last counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a rule lacks a required field.
+    fn upsert_rules(&self, rules: &[DetectionRule]) -> Result<()>;
+
+    /// The rules that a query wants, in the order of their ids.
+    fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>>;
+
+    /// Enables or disables a rule as of a time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such rule.
+    fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()>;
+}
+
+/// Whether detectors apply a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enabled {
+    /// They do.
+    Yes,
+    /// They do not.
+    No,
+}
+
+/// Everything that a store does.
+pub trait Store: LogStore + AlertStore + ConsumerStore + IntelStore + RuleStore {}
+
+impl<S: LogStore + AlertStore + ConsumerStore + IntelStore + RuleStore + ?Sized> Store for S {}
+
+/// What every store can do by what a [`Store`] does.
+///
+/// ```
+/// use logstore::{LogEntry, LogStore, MemoryStore, StoreExt};
+///
+/// let store = MemoryStore::new();
+/// store.append_logs(&[LogEntry::new(chrono::Utc::now()).with_message("hello")])?;
+/// assert_eq!(store.fetch_recent_logs(chrono::TimeDelta::minutes(1))?.len(), 1);
+/// # Ok::<(), logstore::Error>(())
+/// ```
+pub trait StoreExt: Store {
+    /// The logs that a query wants, all at once.
+    fn fetch_logs(&self, query: &LogQuery) -> Result<Vec<LogEntry>> {
+        self.scan_logs(query)?.collect()
+    }
+
+    /// The logs of the last while, newest first.
+    fn fetch_recent_logs(&self, within: TimeDelta) -> Result<Vec<LogEntry>> {
+        self.fetch_logs(&LogQuery::new().since(within))
+    }
+
+    /// Stores one alert. One whose id is already there is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if the alert lacks a required field.
+    fn store_alert(&self, alert: &Alert) -> Result<()> {
+        self.store_alerts(std::slice::from_ref(alert)).map(drop)
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
+
+/// What became of the logs of an [`append_logs`](LogStore::append_logs).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Appended {
+    /// How many were new.
+    pub stored: u64,
+    /// How many were already there.
+    pub duplicates: u64,
+}
+
+/// Logs, read as they are asked for.
+pub struct LogStream<'a>(Box<dyn Iterator<Item = Result<LogEntry>> + Send + 'a>);
+
+impl<'a> LogStream<'a> {
+    /// A stream of what an iterator gives.
+    pub fn new(logs: impl Iterator<Item = Result<LogEntry>> + Send + 'a) -> Self {
+        Self(Box::new(logs))
+    }
+}
+
+impl Iterator for LogStream<'_> {
+    type Item = Result<LogEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl std::fmt::Debug for LogStream<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogStream")
+    }
+}
+
+/// How many logs have these values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// The values, in the order of the fields that were asked for; `None` where a log has none.
+    pub values: Vec<Option<String>>,
+    /// How many logs.
+    pub count: u64,
+}
+
+/// How many logs fall into a stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    /// When the stretch starts.
+    pub start: DateTime<Utc>,
+    /// How many logs.
+    pub count: u64,
+}
+
+/// Logs in the order of their commits, and where to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The logs.
+    pub logs: Vec<LogEntry>,
+    /// The cursor after them.
+    pub next: Cursor,
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Where the store is.
+    pub location: String,
+    /// What keeps it, with its version.
+    pub engine: String,
+    /// The version of its schema.
+    pub schema_version: i64,
+    /// How many bytes it takes on disk; `None` for a store in memory.
+    pub bytes_on_disk: Option<u64>,
+    /// How many logs it holds.
+    pub logs: u64,
+    /// The time of the oldest log.
+    pub oldest_log: Option<DateTime<Utc>>,
+    /// The time of the newest log.
+    pub newest_log: Option<DateTime<Utc>>,
+    /// How many alerts it holds.
+    pub alerts: u64,
+    /// How many of them nobody has taken note of.
+    pub unacknowledged_alerts: u64,
+    /// How many pieces of threat intelligence it holds.
+    pub threat_intel: u64,
+    /// How many detection rules it holds.
+    pub detection_rules: u64,
+    /// How many named consumers read from it.
+    pub consumers: u64,
+}
+
+/// Implements every trait for a pointer to a store.
+macro_rules! store_behind {
+    ($($pointer:ty),*) => { $(
+        impl<S: LogStore + ?Sized> LogStore for $pointer {
+            fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+                (**self).append_logs(logs)
+            }
+            fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
+                (**self).scan_logs(query)
+            }
+            fn count_logs(&self, query: &LogQuery) -> Result<u64> {
+                (**self).count_logs(query)
+            }
+            fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
+                (**self).count_logs_by(query, fields)
+            }
+            fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>> {
+                (**self).histogram(query, width)
+            }
+            fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
+                (**self).read_after(cursor, limit)
+            }
+            fn end_cursor(&self) -> Result<Cursor> {
+                (**self).end_cursor()
+            }
+            fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
+                (**self).delete_logs_before(time)
+            }
+            fn stats(&self) -> Result<Stats> {
+                (**self).stats()
+            }
+        }
+
+        impl<S: AlertStore + ?Sized> AlertStore for $pointer {
+            fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
+                (**self).store_alerts(alerts)
+            }
+            fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
+                (**self).fetch_alerts(query)
+            }
+            fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()> {
+                (**self).acknowledge_alerts(ids)
+            }
+        }
+
+        impl<S: ConsumerStore + ?Sized> ConsumerStore for $pointer {
+            fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
+                (**self).position(consumer)
+            }
+            fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert]) -> Result<()> {
+                (**self).commit(consumer, from, to, alerts)
+            }
+        }
+
+        impl<S: IntelStore + ?Sized> IntelStore for $pointer {
+            fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
+                (**self).upsert_intel(intel)
+            }
+            fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
+                (**self).fetch_intel(query)
+            }
+            fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
+                (**self).expire_intel(time)
+            }
+        }
+
+        impl<S: RuleStore + ?Sized> RuleStore for $pointer {
+            fn upsert_rules(&self, rules: &[DetectionRule]) -> Result<()> {
+                (**self).upsert_rules(rules)
+            }
+            fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>> {
+                (**self).fetch_rules(query)
+            }
+            fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()> {
+                (**self).set_rule_enabled(id, enabled, time)
+            }
+        }
+    )* };
+}
+
+store_behind!(&S, Box<S>, std::sync::Arc<S>);
+
+/// The start of the stretch of `width` microseconds that holds a time.
+pub(crate) fn bucket_start(time: DateTime<Utc>, width: i64) -> DateTime<Utc> {
+    let micros = time.timestamp_micros();
+    let start = micros.saturating_sub(micros.rem_euclid(width));
+    DateTime::from_timestamp_micros(start).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+/// The width of a histogram's stretches in microseconds.
+pub(crate) fn width_micros(width: TimeDelta) -> Result<i64> {
+    width
+        .num_microseconds()
+        .filter(|micros| *micros > 0)
+        .ok_or_else(|| {
+            let reason = "use at least a microsecond";
+            crate::models::InvalidValue::new("width of a histogram", &width.to_string(), reason).into()
+        })
+}
+
+/// The error of a commit from a position that is not the consumer's.
+pub(crate) fn conflict(consumer: &str, expected: Option<Cursor>, actual: Option<Cursor>) -> Error {
+    let text = |position: Option<Cursor>| position.map_or("none".to_owned(), |cursor| cursor.to_string());
+    Error::Conflict {
+        consumer: consumer.to_owned(),
+        expected: text(expected),
+        actual: text(actual),
+    }
+}
