@@ -17,6 +17,7 @@ pub use detection_rule::{DetectionRule, RuleQuery};
 pub use field::Field;
 pub(crate) use field::{Column, ColumnType, Place};
 pub use invalid::InvalidValue;
+pub(crate) use log_entry::insert_beside;
 pub use log_entry::{LogEntry, Summary};
 pub use log_query::{Condition, LogQuery, Order, Test, TimeBound};
 pub(crate) use log_query::{Subject, in_network};

@@ -1,10 +1,351 @@
-//! x
-use super::*;
-#[derive(Debug)]
-pub struct Fetcher;
-#[derive(Debug)]
-pub struct Batch;
-#[derive(Debug)]
-pub struct Start;
-#[derive(Debug)]
-pub struct StopHandle;
+//! Polling a store for new logs, written against the traits alone.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Cursor, Error, Result, Store};
+use crate::models::{Alert, LogEntry, LogQuery};
+
+/// Where a [`Fetcher`] begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// At the first log that the store holds.
+    #[default]
+    Beginning,
+    /// After the last log that was committed before the first poll.
+    Now,
+    /// After a cursor.
+    After(Cursor),
+}
+
+/// An endless iterator over the new logs of a store, in the order of their commits, none lost and none
+/// twice.
+///
+/// It reads what is there, then polls at an interval: see [`every`](Self::every). An error is yielded and
+/// the poll is tried again, later and later while it keeps failing; the iterator ends only when it is
+/// [stopped](Self::stop_handle).
+///
+/// ```
+/// use std::time::Duration;
+/// use logstore::{Alert, Fetcher, LogEntry, LogStore, MemoryStore, Severity};
+///
+/// let store = MemoryStore::new();
+/// store.append_logs(&[LogEntry::new(chrono::Utc::now()).with_message("Failed password for root")])?;
+///
+/// let fetcher = Fetcher::new(&store).consumer("brute-force").every(Duration::from_secs(60));
+/// let stop = fetcher.stop_handle();
+/// for batch in fetcher {
+///     let batch = batch?;
+///     let failed = batch.logs().iter().filter(|log| log.message.as_deref().is_some_and(|m| m.contains("Failed")));
+///     let alerts: Vec<_> = failed
+///         .map(|log| Alert::new("failed_login", "heuristic", Severity::Low).with_log_id(&log.id))
+///         .collect();
+///     batch.commit(&alerts)?; // the alerts and the position, both or neither
+///     assert_eq!(alerts.len(), 1);
+///     stop.stop();
+/// }
+/// # Ok::<(), logstore::Error>(())
+/// ```
+pub struct Fetcher<S> {
+    store: S,
+    start: Start,
+    interval: Duration,
+    batch_size: usize,
+    query: Option<LogQuery>,
+    consumer: Option<String>,
+    stop: StopHandle,
+    /// After the last log that was read; `None` before the first poll.
+    read: Option<Cursor>,
+    committed: Arc<Mutex<Committed>>,
+    /// How long to wait before the next poll.
+    wait: Duration,
+    failures: u32,
+    on_batch: Vec<BatchCallback<S>>,
+    on_error: Vec<ErrorCallback>,
+}
+
+type BatchCallback<S> = Box<dyn FnMut(&Batch<S>) -> Result<()> + Send>;
+type ErrorCallback = Box<dyn FnMut(&Error) + Send>;
+
+/// Where a named consumer stands, as far as this process knows.
+#[derive(Debug, Default)]
+struct Committed {
+    position: Option<Cursor>,
+    /// Another process has moved the consumer since.
+    is_stale: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first wait after an error; it doubles with each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+impl<S: Store + Clone> Fetcher<S> {
+    /// Every log of a store from the beginning on, 10,000 at a time, polled every 60 seconds.
+    ///
+    /// The store is something cheap to clone: a reference, an `Arc`, a
+    /// [`DuckDbStore`](super::DuckDbStore).
+    pub fn new(store: S) -> Self {
+        Self {
+            store,
+            start: Start::default(),
+            interval: Duration::from_secs(60),
+            batch_size: 10_000,
+            query: None,
+            consumer: None,
+            stop: StopHandle::default(),
+            read: None,
+            committed: Arc::default(),
+            wait: Duration::ZERO,
+            failures: 0,
+            on_batch: Vec::new(),
+            on_error: Vec::new(),
+        }
+    }
+
+    /// Sets where to begin; a named consumer begins here only if it never committed.
+    #[must_use]
+    pub fn start(self, start: Start) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Goes on where this consumer stopped, and lets [`Batch::commit`] keep its position in the store.
+    #[must_use]
+    pub fn consumer(self, name: impl Into<String>) -> Self {
+        Self {
+            consumer: Some(name.into()),
+            ..self
+        }
+    }
+
+    /// Sets how long to wait after a poll that found less than a full batch.
+    #[must_use]
+    pub fn every(self, interval: Duration) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// Sets how many logs a batch holds at most; 0 is taken as 1.
+    #[must_use]
+    pub fn batch_size(self, logs: usize) -> Self {
+        Self {
+            batch_size: logs.max(1),
+            ..self
+        }
+    }
+
+    /// Yields only what this query wants; its order and limit play no part.
+    #[must_use]
+    pub fn matching(self, query: LogQuery) -> Self {
+        Self {
+            query: Some(query),
+            ..self
+        }
+    }
+
+    /// Registers a callback for [`run`](Self::run). An error that it returns goes to the error callbacks.
+    #[must_use]
+    pub fn on_batch(mut self, callback: impl FnMut(&Batch<S>) -> Result<()> + Send + 'static) -> Self {
+        self.on_batch.push(Box::new(callback));
+        self
+    }
+
+    /// Registers a callback for the errors that [`run`](Self::run) meets.
+    #[must_use]
+    pub fn on_error(mut self, callback: impl FnMut(&Error) + Send + 'static) -> Self {
+        self.on_error.push(Box::new(callback));
+        self
+    }
+
+    /// What stops this fetcher, from any thread.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Calls the registered callbacks for each batch and each error until it is stopped. Errors that no
+    /// callback is registered for are logged.
+    pub fn run(mut self) {
+        while let Some(item) = self.next() {
+            let outcome =
+                item.and_then(|batch| self.on_batch.iter_mut().try_for_each(|callback| callback(&batch)));
+            let Err(error) = outcome else { continue };
+            if self.on_error.is_empty() {
+                log::error!("polling goes on after: {error}");
+            }
+            for callback in &mut self.on_error {
+                callback(&error);
+            }
+        }
+    }
+
+    /// The next batch that has a log in it; `None` if there is none for now.
+    fn poll(&mut self) -> Result<Option<Batch<S>>> {
+        let from = self.position()?;
+        let page = self.store.read_after(from, self.batch_size)?;
+        let is_full = page.logs.len() >= self.batch_size;
+        self.wait = if is_full { Duration::ZERO } else { self.interval };
+        self.read = Some(page.next);
+        let mut logs = page.logs;
+        if let Some(query) = &self.query {
+            logs.retain(|log| query.matches(log));
+        }
+        Ok((!logs.is_empty()).then(|| Batch {
+            store: self.store.clone(),
+            logs,
+            next: page.next,
+            consumer: self.consumer.clone(),
+            committed: Arc::clone(&self.committed),
+        }))
+    }
+
+    /// After the last log that was read, or where to begin.
+    fn position(&mut self) -> Result<Cursor> {
+        let is_stale = lock(&self.committed).is_stale;
+        if let (Some(read), false) = (self.read, is_stale) {
+            return Ok(read);
+        }
+        if let Some(consumer) = &self.consumer {
+            let position = self.store.position(consumer)?;
+            *lock(&self.committed) = Committed {
+                position,
+                is_stale: false,
+            };
+            if let Some(position) = position {
+                return Ok(position);
+            }
+        }
+        let begin = match self.start {
+            Start::Beginning => Cursor::BEGINNING,
+            Start::Now => self.store.end_cursor()?,
+            Start::After(cursor) => cursor,
+        };
+        self.read = Some(begin);
+        Ok(begin)
+    }
+
+    fn back_off(&mut self) {
+        let longest = self.interval.max(FIRST_BACK_OFF).min(LONGEST_BACK_OFF);
+        let doubled = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(16));
+        // Processes that failed together must not try again together.
+        self.wait = doubled.min(longest).mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+impl<S: Store + Clone> Iterator for Fetcher<S> {
+    type Item = Result<Batch<S>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.stop.wait(self.wait) {
+                return None;
+            }
+            match self.poll() {
+                Ok(batch) => {
+                    self.failures = 0;
+                    if let Some(batch) = batch {
+                        return Some(Ok(batch));
+                    }
+                }
+                Err(error) => {
+                    self.back_off();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl<S> std::fmt::Debug for Fetcher<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher")
+            .field("start", &self.start)
+            .field("consumer", &self.consumer)
+            .field("interval", &self.interval)
+            .field("batch_size", &self.batch_size)
+            .field("read", &self.read)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Logs that a [`Fetcher`] found, in the order of their commits.
+pub struct Batch<S> {
+    store: S,
+    logs: Vec<LogEntry>,
+    next: Cursor,
+    consumer: Option<String>,
+    committed: Arc<Mutex<Committed>>,
+}
+
+impl<S: Store> Batch<S> {
+    /// The logs; at least one.
+    pub fn logs(&self) -> &[LogEntry] {
+        &self.logs
+    }
+
+    /// The logs, to keep.
+    pub fn into_logs(self) -> Vec<LogEntry> {
+        self.logs
+    }
+
+    /// The cursor after the logs.
+    pub fn next_cursor(&self) -> Cursor {
+        self.next
+    }
+
+    /// Stores alerts, and for a named consumer also that it is done with this batch and those before:
+    /// both or neither.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if another process with the same consumer's name was faster; the fetcher then
+    /// goes on from where that one stands. Nothing of this batch was stored.
+    pub fn commit(&self, alerts: &[Alert]) -> Result<()> {
+        let Some(consumer) = &self.consumer else {
+            return self.store.store_alerts(alerts).map(drop);
+        };
+        let mut committed = lock(&self.committed);
+        if committed.position.is_some_and(|position| position >= self.next) {
+            return Err(super::conflict(consumer, Some(self.next), committed.position));
+        }
+        let outcome = self.store.commit(consumer, committed.position, self.next, alerts);
+        match &outcome {
+            Ok(()) => committed.position = Some(self.next),
+            Err(Error::Conflict { .. }) => committed.is_stale = true,
+            Err(_) => {}
+        }
+        outcome
+    }
+}
+
+impl<S> std::fmt::Debug for Batch<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch")
+            .field("logs", &self.logs.len())
+            .field("next", &self.next)
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Stops a [`Fetcher`] from any thread, at once, even while it waits.
+#[derive(Debug, Clone, Default)]
+pub struct StopHandle(Arc<(Mutex<bool>, Condvar)>);
+
+impl StopHandle {
+    /// Ends the iterator before its next poll.
+    pub fn stop(&self) {
+        let (stopped, changed) = &*self.0;
+        *lock(stopped) = true;
+        changed.notify_all();
+    }
+
+    /// Waits, and says whether it was stopped before or meanwhile.
+    fn wait(&self, time: Duration) -> bool {
+        let (stopped, changed) = &*self.0;
+        let waited = changed.wait_timeout_while(lock(stopped), time, |stopped| !*stopped);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -24,6 +24,14 @@ impl LogEntry {
     /// assert_eq!(log.normalized["uid"], "CqKst5");
     /// ```
     pub fn from_json(object: Map<String, Value>, context: &TimeContext) -> Self {
+        Self::from_json_with_time(object, context).unwrap_or_else(|log| log)
+    }
+
+    /// As [`from_json`](Self::from_json), with a log that has no time of its own as the error.
+    pub(crate) fn from_json_with_time(
+        object: Map<String, Value>,
+        context: &TimeContext,
+    ) -> Result<Self, Self> {
         let mut object = object;
         let mut log = Self::new(context.reference);
         if let Some(id) = take_string(&mut object, &["id"]) {
@@ -32,7 +40,7 @@ impl LogEntry {
         if let Some(time) = take_own_time(&mut object, "ingestion_time") {
             log.ingestion_time = time;
         }
-        log.fill_time(&mut object, context);
+        let has_time = log.fill_time(&mut object, context);
         log.raw = take_string(&mut object, &["raw"]);
         log.message = take_string(&mut object, names::MESSAGE);
         log.appname = take_string(&mut object, names::APPNAME);
@@ -46,18 +54,20 @@ impl LogEntry {
         for (key, value) in object {
             insert_beside(&mut log.normalized, key, value);
         }
-        log
+        if has_time { Ok(log) } else { Err(log) }
     }
 
-    /// Sets event time and timestamp from the first name whose value is a time.
-    fn fill_time(&mut self, object: &mut Map<String, Value>, context: &TimeContext) {
+    /// Sets event time and timestamp from the first name whose value is a time; says whether there was one.
+    fn fill_time(&mut self, object: &mut Map<String, Value>, context: &TimeContext) -> bool {
         let written = take_own_time(object, "event_time");
         let named = names::TIME.iter().find_map(|name| {
             let (text, time) = time_of(object.get(*name)?, context)?;
             object.shift_remove(*name);
             Some((text, time))
         });
-        if let Some((text, time)) = named.or_else(|| nested_time(object, context)) {
+        let found = named.or_else(|| nested_time(object, context));
+        let has_time = written.is_some() || found.is_some();
+        if let Some((text, time)) = found {
             self.timestamp = Some(text);
             self.event_time = time;
         } else {
@@ -66,6 +76,7 @@ impl LogEntry {
         if let Some(time) = written {
             self.event_time = time;
         }
+        has_time
     }
 }
 
@@ -152,7 +163,7 @@ fn take_object(object: &mut Map<String, Value>, name: &str) -> Map<String, Value
 }
 
 /// Inserts under `key`, or where that is taken by another value, under `key_2`, `key_3`, ...
-fn insert_beside(map: &mut Map<String, Value>, key: String, value: Value) {
+pub(crate) fn insert_beside(map: &mut Map<String, Value>, key: String, value: Value) {
     let mut free = key.clone();
     let mut number = 1;
     while map.get(&free).is_some_and(|held| *held != value) {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::time::to_micros;
+pub(crate) use json::insert_beside;
 use names::{Found, Role};
 
 /// A log, as it is stored.

@@ -14,7 +14,7 @@ mod schema;
 mod threat_intel;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::duckdb::Connection;
@@ -57,12 +57,10 @@ pub struct DuckDbStore {
     lock_timeout: Duration,
     read_only: bool,
     location: String,
-    /// Keeps the engine open for as long as the handle lives.
-    _held: Option<Arc<HeldLease>>,
+    /// Only held, never used: keeps the engine open for as long as the handle lives. The mutex lets threads
+    /// share it.
+    _held: Option<Arc<Mutex<Lease>>>,
 }
-
-/// A lease that is only held, never used, so that threads can share it.
-struct HeldLease(std::sync::Mutex<Lease>);
 
 /// How to open a [`DuckDbStore`].
 ///
@@ -187,7 +185,7 @@ impl OpenOptions {
         if self.access == Access::Exclusive {
             let mode = if self.read_only { Mode::Read } else { Mode::Write };
             let lease = store.lease(mode)?;
-            store._held = Some(Arc::new(HeldLease(std::sync::Mutex::new(lease))));
+            store._held = Some(Arc::new(Mutex::new(lease)));
         }
         Ok(store)
     }

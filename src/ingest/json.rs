@@ -1,0 +1,211 @@
+//! JSON in logs: an object a line, objects over several lines, arrays of objects.
+
+use std::io::{self, BufRead};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// The objects that a text stands for, each with the text of its own: itself, or the elements of an array,
+/// or the records of a delivery of AWS `CloudTrail`, which is an object with nothing but a list `Records`.
+pub(super) fn objects(text: &str) -> Result<Vec<(&str, Map<String, Value>)>, serde_json::Error> {
+    let elements: Vec<&RawValue> = if text.trim_start().starts_with('[') {
+        serde_json::from_str(text)?
+    } else if let Some(records) = records(text) {
+        records
+    } else {
+        return Ok(vec![(text, serde_json::from_str(text)?)]);
+    };
+    let parsed = elements.into_iter().map(|element| {
+        let object = serde_json::from_str(element.get())?;
+        Ok((element.get(), object))
+    });
+    parsed.collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Delivery<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<&'a RawValue>,
+}
+
+fn records(text: &str) -> Option<Vec<&RawValue>> {
+    let inside = text.trim_start().strip_prefix('{')?.trim_start();
+    if !inside.starts_with("\"Records\"") {
+        return None;
+    }
+    let records = serde_json::from_str::<Delivery<'_>>(text).ok()?.records;
+    let are_objects = records.iter().all(|record| record.get().starts_with('{'));
+    (are_objects && !records.is_empty()).then_some(records)
+}
+
+/// Whether an object that does not end on this line goes on below: it breaks off where a printer would.
+pub(super) fn goes_on(line: &str) -> bool {
+    line.trim_end().ends_with(['{', '[', ','])
+}
+
+/// How deep in brackets a text is, character by character.
+#[derive(Debug, Default)]
+pub(super) struct Depth {
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+impl Depth {
+    /// Reads on; says how many bytes it took to come back to the outside.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.in_string => self.is_escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                b'{' | b'[' if !self.in_string => self.depth += 1,
+                b'}' | b']' if !self.in_string => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// A piece of an array that is read element by element.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Element(Vec<u8>),
+    End,
+    /// What was read up to where it stopped being an array of objects.
+    Broken(Vec<u8>),
+}
+
+/// Reads the opening of an array of objects over several lines, or too long to be read as one; `None`, and
+/// nothing is read, if the input starts in another way.
+pub(super) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    /// A line that is longer than this is not read as a whole only to see whether it is JSON.
+    const LONG: usize = 1 << 16;
+    let start = input.fill_buf()?;
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let bracket = text.iter().position(|byte| !is_space(byte)).unwrap_or_default();
+    let inside = text[bracket..].strip_prefix(b"[").unwrap_or_default();
+    let first_line = text[bracket..]
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let goes_on = match first_line.len() == text.len() - bracket {
+        true => first_line.len() >= LONG,
+        false => goes_on(&String::from_utf8_lossy(first_line)),
+    };
+    if !goes_on || inside.iter().find(|byte| !is_space(byte)) != Some(&b'{') {
+        return Ok(None);
+    }
+    let opening = start[..start.len() - inside.len()].to_vec();
+    input.consume(opening.len());
+    Ok(Some(opening))
+}
+
+/// The next element of an array whose opening bracket has been read.
+pub(super) fn next_piece(input: &mut impl BufRead, longest: usize) -> io::Result<Piece> {
+    loop {
+        let Some(byte) = input.fill_buf()?.first().copied() else {
+            return Ok(Piece::Broken(Vec::new()));
+        };
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' => input.consume(1),
+            b']' => {
+                input.consume(1);
+                return Ok(Piece::End);
+            }
+            b'{' => return element(input, longest),
+            _ => return Ok(Piece::Broken(Vec::new())),
+        }
+    }
+}
+
+fn element(input: &mut impl BufRead, longest: usize) -> io::Result<Piece> {
+    let mut bytes = Vec::new();
+    let mut depth = Depth::default();
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() || bytes.len() > longest {
+            return Ok(Piece::Broken(bytes));
+        }
+        let end = depth.read(buffer);
+        let read = end.unwrap_or(buffer.len());
+        bytes.extend_from_slice(&buffer[..read]);
+        input.consume(read);
+        if end.is_some() {
+            return Ok(Piece::Element(bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(mut input: &[u8]) -> Vec<Piece> {
+        assert!(open_array(&mut input).unwrap().is_some());
+        let mut pieces = Vec::new();
+        loop {
+            let piece = next_piece(&mut input, 100).unwrap();
+            let is_last = !matches!(piece, Piece::Element(_));
+            pieces.push(piece);
+            if is_last {
+                return pieces;
+            }
+        }
+    }
+
+    #[test]
+    fn elements_keep_their_text() {
+        let element = |text: &str| Piece::Element(text.as_bytes().to_vec());
+        assert_eq!(
+            pieces(b" [\n{\"a\": \"]}\\\"\"},\n{\"b\": [{}]} ]"),
+            [
+                element("{\"a\": \"]}\\\"\"}"),
+                element("{\"b\": [{}]}"),
+                Piece::End
+            ]
+        );
+        assert_eq!(
+            pieces(b"[{},\n {\"a\": "),
+            [element("{}"), Piece::Broken(b"{\"a\": ".to_vec())]
+        );
+    }
+
+    #[test]
+    fn other_brackets_are_no_arrays() {
+        for mut text in [
+            &b"[{} x\n"[..],
+            b"[Sun Dec 04 04:47:44 2005] x",
+            b"[1, 2]",
+            b"",
+            b"  ",
+            b"[]",
+            b"{}",
+        ] {
+            assert_eq!(open_array(&mut text).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn deliveries_are_taken_apart() {
+        let text = r#"{"Records": [{"a": 1}, {"b": 2}]}"#;
+        let found: Vec<_> = objects(text).unwrap().into_iter().map(|(text, _)| text).collect();
+        assert_eq!(found, [r#"{"a": 1}"#, r#"{"b": 2}"#]);
+        for whole in [
+            r#"{"Records": [], "x": 1}"#,
+            r#"{"Records": [1]}"#,
+            r#"{"Records": []}"#,
+        ] {
+            assert_eq!(objects(whole).unwrap()[0].0, whole);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Bytes cut into lines, none longer than memory can hold.
+
+use std::io::{self, BufRead, Read};
+
+/// A longer line is cut into parts of this length.
+pub(super) const LONGEST_LINE: usize = 128 << 20;
+
+/// A line, or a part of one that is too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Without the line end.
+    pub(super) bytes: Vec<u8>,
+    /// Which part of a long line it is, from 1; `None` for a whole line.
+    pub(super) part: Option<u64>,
+}
+
+/// Reads lines that end in `\n` or `\r\n`; the last one need not end.
+pub(super) struct Lines<R> {
+    input: R,
+    longest: usize,
+    /// How many parts of the current line were given.
+    parts: u64,
+    /// What ended the input, to be told after the bytes before it.
+    error: Option<io::Error>,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn new(input: R, longest: usize) -> Self {
+        Self {
+            input,
+            longest,
+            parts: 0,
+            error: None,
+        }
+    }
+
+    pub(super) fn input(&mut self) -> &mut R {
+        &mut self.input
+    }
+
+    /// The next line, empty ones included; `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Line>> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let mut bytes = Vec::new();
+        let limit = self.longest as u64 + 1;
+        let read = (&mut self.input).take(limit).read_until(b'\n', &mut bytes);
+        if bytes.is_empty() {
+            return read.map(|_| None);
+        }
+        self.error = read.err();
+        let is_cut = bytes.last() != Some(&b'\n') && bytes.len() > self.longest;
+        if is_cut || self.parts > 0 {
+            self.parts += 1;
+        }
+        let part = (self.parts > 0).then_some(self.parts);
+        if !is_cut {
+            self.parts = 0;
+            strip_end(&mut bytes);
+        }
+        Ok(Some(Line { bytes, part }))
+    }
+}
+
+fn strip_end(bytes: &mut Vec<u8>) {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: &[u8], longest: usize) -> Vec<(Vec<u8>, Option<u64>)> {
+        let mut lines = Lines::new(input, longest);
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().unwrap() {
+            all.push((line.bytes, line.part));
+        }
+        all
+    }
+
+    #[test]
+    fn line_ends_are_not_part_of_lines() {
+        let read = lines(b"a\r\n\nb\rc\n\xff\0", 100);
+        let expected: [&[u8]; 4] = [b"a", b"", b"b\rc", b"\xff\0"];
+        assert_eq!(read, expected.map(|bytes| (bytes.to_vec(), None)));
+    }
+
+    #[test]
+    fn long_lines_come_in_parts() {
+        let read = lines(b"abcdefgh\nabc\nabcd", 3);
+        let parts: Vec<_> = read
+            .iter()
+            .map(|(bytes, part)| (std::str::from_utf8(bytes).unwrap(), *part))
+            .collect();
+        assert_eq!(
+            parts,
+            [
+                ("abcd", Some(1)),
+                ("efgh", Some(2)),
+                ("", Some(3)),
+                ("abc", None),
+                ("abcd", Some(1))
+            ]
+        );
+    }
+}

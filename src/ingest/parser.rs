@@ -1,0 +1,253 @@
+//! A line as a log: its format found, its time completed, its fields filled.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+
+use super::fields::{Fields, FoundTime, Outcome};
+use super::lines::Line;
+use super::{IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
+use super::{access, error_log, extract, json, syslog, text};
+use crate::models::{LogEntry, TimeContext, Zone, insert_beside};
+
+/// Turns the lines of one source into logs. It remembers the last time, for lines that have none.
+pub(super) struct Parser {
+    options: IngestOptions,
+    file: Option<String>,
+    modified: Option<DateTime<Utc>>,
+    /// When reading began.
+    opened: DateTime<Utc>,
+    previous: Option<DateTime<Utc>>,
+}
+
+/// Clocks and zones differ: a line may be this much later than the file it is in.
+const TOLERANCE: TimeDelta = TimeDelta::days(1);
+
+impl Parser {
+    pub(super) fn new(
+        options: &IngestOptions,
+        file: Option<String>,
+        modified: Option<DateTime<Utc>>,
+        opened: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            options: options.clone(),
+            file,
+            modified,
+            opened,
+            previous: None,
+        }
+    }
+
+    pub(super) fn reads_json(&self) -> bool {
+        matches!(self.options.format, None | Some(InputFormat::Json))
+    }
+
+    fn context(&self) -> TimeContext {
+        let latest = || {
+            let modified = self.modified.unwrap_or(self.opened);
+            modified.checked_add_signed(TOLERANCE).unwrap_or(modified)
+        };
+        let reference = self.options.reference.unwrap_or_else(latest);
+        TimeContext::new(reference).with_zone(self.options.zone.unwrap_or(Zone::UTC))
+    }
+
+    /// A line that is not JSON.
+    pub(super) fn line(&mut self, line: &Line) -> LogEntry {
+        let lossy = String::from_utf8_lossy(&line.bytes);
+        let readable = readable(&lossy);
+        let (fields, error) = self.recognise(&readable);
+        let mut log = self.log_of(fields, &line.bytes);
+        if let Some(error) = error {
+            log.metadata.insert(PARSE_ERROR.into(), error.into());
+        }
+        if let Some(part) = line.part {
+            log.metadata.insert("line_part".into(), part.into());
+        }
+        log
+    }
+
+    /// A line that should have been JSON.
+    pub(super) fn broken_json(&mut self, line: &Line, reason: &str) -> LogEntry {
+        let mut log = self.line(line);
+        log.metadata
+            .insert(PARSE_ERROR.into(), format!("not valid JSON: {reason}").into());
+        log
+    }
+
+    /// The logs of a JSON text; the error says why it is none.
+    pub(super) fn json(&mut self, bytes: &[u8]) -> Result<Vec<LogEntry>, serde_json::Error> {
+        let lossy = String::from_utf8_lossy(bytes);
+        let text = lossy.trim_start_matches('\u{feff}');
+        let objects = json::objects(text)?;
+        // One object is the whole line, with what surrounds it.
+        let whole =
+            objects.len() == 1 && !text.trim_start().starts_with('[') && objects[0].0.len() == text.len();
+        let logs = objects.into_iter().map(|(text, object)| {
+            let raw = if whole { bytes } else { text.as_bytes() };
+            self.log_of_json(object, raw)
+        });
+        Ok(logs.collect())
+    }
+
+    fn log_of_json(&mut self, mut object: Map<String, Value>, raw: &[u8]) -> LogEntry {
+        // The id of a log is ours to give: another program's may stand for something else.
+        let own = ["id", "raw"].map(|name| (name, object.shift_remove(name)));
+        let (mut log, has_time) = match LogEntry::from_json_with_time(object, &self.context()) {
+            Ok(log) => (log, true),
+            Err(log) => (log, false),
+        };
+        for (name, value) in own {
+            if let Some(value) = value {
+                insert_beside(&mut log.normalized, name.to_owned(), value);
+            }
+        }
+        if has_time {
+            self.previous = Some(log.event_time);
+        } else {
+            self.carry_time(&mut log);
+        }
+        let summary = log.summary();
+        if let (None, None, Some(message)) = (summary.source_ip, summary.user, &log.message) {
+            extract::extract(message, &mut log.normalized);
+        }
+        self.finish(log.with_raw(raw), InputFormat::Json.as_str())
+    }
+
+    /// The fields of a line, and why it does not have the format that it should have.
+    fn recognise(&self, line: &str) -> (Fields, Option<String>) {
+        let context = self.context();
+        let formats: &[InputFormat] = match &self.options.format {
+            None => &[
+                InputFormat::Rfc5424,
+                InputFormat::ErrorLog,
+                InputFormat::AccessLog,
+                InputFormat::Rfc3164,
+            ],
+            Some(format) => std::slice::from_ref(format),
+        };
+        let mut error = None;
+        for format in formats {
+            let outcome = match format {
+                InputFormat::Rfc5424 => syslog::rfc5424(line, &context),
+                InputFormat::Rfc3164 => syslog::rfc3164(line, &context),
+                InputFormat::AccessLog => access::access_log(line, &context),
+                InputFormat::ErrorLog => error_log::error_log(line, &context),
+                InputFormat::Json | InputFormat::Text => Outcome::Other,
+            };
+            match outcome {
+                Outcome::Fields(fields) => return (*fields, None),
+                Outcome::Malformed(reason) => error = error.or(Some(reason)),
+                Outcome::Other => {}
+            }
+        }
+        if let (Some(format), None) = (self.options.format, &error)
+            && format != InputFormat::Text
+        {
+            error = Some(format!("not in the format {format}"));
+        }
+        (text::text(line, &context), error)
+    }
+
+    fn log_of(&mut self, fields: Fields, raw: &[u8]) -> LogEntry {
+        let own_time = fields.time.map(|found| self.complete(found));
+        let mut log = LogEntry::new(own_time.unwrap_or(self.opened)).with_raw(raw);
+        if own_time.is_some() {
+            self.previous = own_time;
+        } else {
+            self.carry_time(&mut log);
+        }
+        log.timestamp = fields.timestamp;
+        log.hostname = fields.hostname;
+        log.appname = fields.appname;
+        log.normalized = fields.normalized;
+        match fields.procid.map(|process| process.parse().map_err(|_| process)) {
+            Some(Ok(process)) => log.procid = Some(process),
+            Some(Err(name)) => insert_beside(&mut log.normalized, "procid".into(), name.into()),
+            None => {}
+        }
+        if let Some(message) = &fields.message {
+            extract::extract(message, &mut log.normalized);
+        }
+        log.message = fields.message;
+        self.finish(log, fields.source_type)
+    }
+
+    /// Gives a log the time of the one before it, else of its file, else of now.
+    fn carry_time(&self, log: &mut LogEntry) {
+        let (time, source) = match (self.previous, self.modified) {
+            (Some(previous), _) => (previous, "previous_line"),
+            (None, Some(modified)) => (crate::models::to_micros(modified), "file_modified"),
+            (None, None) => (crate::models::to_micros(self.opened), "ingestion"),
+        };
+        log.event_time = time;
+        log.metadata.insert(TIME_SOURCE.into(), source.into());
+    }
+
+    /// A time of day gets the day that puts it nearest to the line before; the first one in a file is not
+    /// later than the file.
+    fn complete(&self, found: FoundTime) -> DateTime<Utc> {
+        if found.has_date {
+            return found.time;
+        }
+        let latest = self.options.reference.or(self.modified).unwrap_or(self.opened);
+        let day = TimeDelta::days(1);
+        let mut time = found.time;
+        match self.previous {
+            Some(previous) => {
+                const HALF_A_DAY: TimeDelta = TimeDelta::hours(12);
+                let days = (previous - time).num_days();
+                time = time.checked_add_signed(TimeDelta::days(days)).unwrap_or(time);
+                if time < previous - HALF_A_DAY {
+                    time += day;
+                } else if time > previous + HALF_A_DAY {
+                    time -= day;
+                }
+            }
+            None if time > latest => time -= day,
+            None => {}
+        }
+        time
+    }
+
+    /// Fills what the line does not say but the source does.
+    fn finish(&self, mut log: LogEntry, format: &str) -> LogEntry {
+        if log.host.is_none() {
+            log.host.clone_from(&log.hostname);
+        } else if log.hostname.is_none() {
+            log.hostname.clone_from(&log.host);
+        }
+        if log.file.is_none() {
+            log.file.clone_from(&self.file);
+        }
+        if let Some(name) = &self.options.source_type {
+            if let Some(own) = log.source_type.replace(name.clone()) {
+                insert_beside(&mut log.normalized, "source_type".into(), own.into());
+            }
+        } else if log.source_type.is_none() {
+            log.source_type = Some(format.to_owned());
+        }
+        log
+    }
+}
+
+/// A line without byte order mark and without the escape sequences that colour terminals.
+fn readable(line: &str) -> Cow<'_, str> {
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+    if !line.contains('\u{1b}') {
+        return Cow::Borrowed(line);
+    }
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        text.push_str(before);
+        // A control sequence ends with its first letter (ECMA-48, section 5.4).
+        rest = match after.find(|c: char| ('\u{40}'..='\u{7e}').contains(&c)) {
+            Some(end) => &after[end + 1..],
+            None => "",
+        };
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}

@@ -1,0 +1,415 @@
+//! Syslog: RFC 5424, RFC 3164, and what daemons write to files.
+
+use serde_json::{Map, Value};
+
+use super::fields::{Fields, Outcome, present};
+use super::text;
+use crate::models::{TimeContext, insert_beside, time_at_start};
+
+/// RFC 5424, section 6: the priority is at most 191.
+const HIGHEST_PRIORITY: u16 = 191;
+
+/// The severities of RFC 5424, table 2, under their usual keywords.
+const LEVELS: [&str; 8] = [
+    "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
+];
+
+/// What `<34>` at the start of a line says.
+#[derive(Debug, Clone, Copy)]
+enum Priority {
+    Missing,
+    Is(u16),
+}
+
+impl Priority {
+    fn insert_into(self, fields: &mut Fields) {
+        if let Self::Is(value) = self {
+            fields.insert("facility", value / 8);
+            fields.insert("severity", value % 8);
+            fields.insert("level", LEVELS[usize::from(value % 8)]);
+        }
+    }
+}
+
+/// Splits the priority off a line; `Err` says what is wrong with it.
+fn priority(line: &str) -> Result<(Priority, &str), String> {
+    let digits_and_rest = line.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    let Some((digits, rest)) = digits_and_rest else {
+        return Ok((Priority::Missing, line));
+    };
+    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok((Priority::Missing, line));
+    }
+    match digits.parse::<u16>() {
+        Ok(value) if value <= HIGHEST_PRIORITY => Ok((Priority::Is(value), rest)),
+        _ => Err(format!(
+            "syslog priority {digits} is above {HIGHEST_PRIORITY} (RFC 5424, section 6.2.1)"
+        )),
+    }
+}
+
+pub(super) fn rfc5424(line: &str, context: &TimeContext) -> Outcome {
+    let (priority, rest) = match priority(line) {
+        Ok(split) => split,
+        Err(reason) => return Outcome::Malformed(reason),
+    };
+    match version(rest) {
+        Some(rest) if matches!(priority, Priority::Is(_)) => match header(rest, context) {
+            Ok(fields) => with_priority(fields, priority),
+            Err(reason) => Outcome::Malformed(reason),
+        },
+        // Without priority and version, as some daemons write it to files, only a whole header tells.
+        None if matches!(priority, Priority::Missing) && has_iso_time(rest) => {
+            let process_and_data = rest.splitn(6, ' ').collect::<Vec<_>>();
+            let is_header = matches!(process_and_data[..], [_, _, _, process, message_id, data]
+                if !message_id.is_empty()
+                    && (process == "-" || process.bytes().all(|byte| byte.is_ascii_digit()) && !process.is_empty())
+                    && (data == "-" || data.starts_with("- ") || data.starts_with('[')));
+            match is_header.then(|| header(rest, context)) {
+                Some(Ok(fields)) => fields.into(),
+                _ => Outcome::Other,
+            }
+        }
+        _ => Outcome::Other,
+    }
+}
+
+fn with_priority(mut fields: Fields, priority: Priority) -> Outcome {
+    let rest = std::mem::take(&mut fields.normalized);
+    priority.insert_into(&mut fields);
+    fields.normalized.extend(rest);
+    fields.into()
+}
+
+/// `1 ` before a time or `-`: what follows, or `None` if there is no version.
+fn version(rest: &str) -> Option<&str> {
+    let (version, rest) = rest.split_once(' ')?;
+    let is_version = (1..=3).contains(&version.len())
+        && !version.starts_with('0')
+        && version.bytes().all(|byte| byte.is_ascii_digit());
+    (is_version && (rest.starts_with("- ") || rest.starts_with(|c: char| c.is_ascii_digit()))).then_some(rest)
+}
+
+/// `2003-10-11T22:14:15`, whatever follows.
+fn has_iso_time(rest: &str) -> bool {
+    rest.as_bytes().get(10) == Some(&b'T') && rest.as_bytes().get(4) == Some(&b'-')
+}
+
+/// Everything after the version.
+fn header(rest: &str, context: &TimeContext) -> Result<Fields, String> {
+    let mut tokens = rest.splitn(6, ' ');
+    let mut token = |name: &str| {
+        tokens
+            .next()
+            .ok_or_else(|| format!("RFC 5424 header ends before its {name}"))
+    };
+    let mut fields = Fields::new("syslog");
+    let timestamp = token("timestamp")?;
+    if timestamp != "-" {
+        let located = time_at_start(timestamp, context)
+            .filter(|located| located.start == 0 && located.end == timestamp.len());
+        let located = located
+            .filter(|_| fraction_digits(timestamp) <= 9)
+            .ok_or_else(|| format!("RFC 5424 timestamp {timestamp:?} is not valid"))?;
+        fields = fields.with_time(timestamp, &located);
+    }
+    fields.hostname = present(token("hostname")?);
+    fields.appname = present(token("app-name")?);
+    fields.procid = present(token("procid")?);
+    if let Some(message_id) = present(token("msgid")?) {
+        fields.insert("msgid", message_id);
+    }
+    let rest = token("structured data")?;
+    let rest = match rest.strip_prefix('-') {
+        Some(rest) => rest,
+        None => {
+            let (data, rest) = structured_data(rest)
+                .ok_or_else(|| "RFC 5424 structured data is not well-formed".to_owned())?;
+            fields.insert("structured_data", data);
+            rest
+        }
+    };
+    let message = rest.strip_prefix(' ').unwrap_or(rest);
+    let message = message.strip_prefix('\u{feff}').unwrap_or(message);
+    fields.message = (!message.is_empty()).then(|| message.to_owned());
+    Ok(fields)
+}
+
+fn fraction_digits(timestamp: &str) -> usize {
+    let fraction = timestamp.split_once('.').map_or("", |(_, fraction)| fraction);
+    fraction.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+/// `[id name="value" ...][id ...]` at the start of a text, and what follows. Values may hold `\"`, `\\` and
+/// `\]` (RFC 5424, section 6.3.3).
+fn structured_data(text: &str) -> Option<(Map<String, Value>, &str)> {
+    let mut data = Map::new();
+    let mut rest = text;
+    while let Some(element) = rest.strip_prefix('[') {
+        let (id, parameters, after) = element_of(element)?;
+        insert_beside(&mut data, id, parameters.into());
+        rest = after;
+    }
+    (!data.is_empty()).then_some((data, rest))
+}
+
+fn element_of(text: &str) -> Option<(String, Map<String, Value>, &str)> {
+    let end = text.find([' ', ']', '=', '"'])?;
+    let (id, mut rest) = text.split_at(end);
+    if id.is_empty() || rest.starts_with(['=', '"']) {
+        return None;
+    }
+    let mut parameters = Map::new();
+    loop {
+        rest = rest.trim_start_matches(' ');
+        if let Some(after) = rest.strip_prefix(']') {
+            return Some((id.to_owned(), parameters, after));
+        }
+        let (name, after) = rest.split_once('=')?;
+        if name.is_empty() || name.contains([' ', ']', '"']) {
+            return None;
+        }
+        let (value, after) = quoted(after.trim_start_matches(' '))?;
+        insert_beside(&mut parameters, name.to_owned(), value.into());
+        rest = after;
+    }
+}
+
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let text = text.strip_prefix('"')?;
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => match characters.next()?.1 {
+                escaped @ ('"' | '\\' | ']') => value.push(escaped),
+                other => value.extend(['\\', other]),
+            },
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+pub(super) fn rfc3164(line: &str, context: &TimeContext) -> Outcome {
+    let (priority, rest) = match priority(line) {
+        Ok(split) => split,
+        Err(reason) => return Outcome::Malformed(reason),
+    };
+    let has_priority = matches!(priority, Priority::Is(_));
+    let located = time_at_start(rest, context).filter(|located| located.start == 0 && located.has_date);
+    let Some(located) = located else {
+        if !has_priority {
+            return Outcome::Other;
+        }
+        // A priority and no time: the rest is the message (RFC 3164, section 4.3.3).
+        let mut fields = Fields::new("syslog");
+        fields.message = Some(rest.to_owned());
+        return with_priority(fields, priority);
+    };
+    let after_time = &rest[located.end..];
+    let Some(after_time) = after_time.strip_prefix(' ') else {
+        return Outcome::Other;
+    };
+    let mut fields = Fields::new("syslog").with_time(rest, &located);
+    let has_bsd_time = rest.starts_with(|c: char| c.is_ascii_alphabetic());
+    if !host_and_tag(after_time, has_priority, has_bsd_time, &mut fields) {
+        return Outcome::Other;
+    }
+    with_priority(fields, priority)
+}
+
+/// Fills host, program, process and message from what follows the time; `false` if that is no syslog.
+fn host_and_tag(text: &str, has_priority: bool, has_bsd_time: bool, fields: &mut Fields) -> bool {
+    let text = text.trim_start_matches(' ');
+    let (host, after_host) = text.split_once(' ').unwrap_or((text, ""));
+    if host.ends_with(':') {
+        // A local daemon that names no host: `haproxy[73411]: ...`.
+        return match tag(text) {
+            Some(found) => {
+                found.fill(fields);
+                has_priority || fields.procid.is_some()
+            }
+            None => false,
+        };
+    }
+    if !is_host(host) {
+        return false;
+    }
+    let after_host = after_host.trim_start_matches(' ');
+    let found = tag(after_host).filter(|found| has_priority || has_bsd_time || found.process.is_some());
+    match found {
+        Some(found) => found.fill(fields),
+        // Without a priority, only the old time says that this is syslog.
+        None if !has_priority && !has_bsd_time => return false,
+        None => {
+            let word = after_host.split_once(' ').filter(|(word, _)| {
+                has_priority && word.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '_')
+            });
+            let (program, message) = word.map_or((None, after_host), |(word, rest)| (Some(word), rest));
+            fields.appname = program.map(str::to_owned);
+            fields.message = Some(message.to_owned());
+        }
+    }
+    fields.hostname = present(host);
+    true
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && !text.contains(['[', ']', '(', ')', '"', '=', ',', '|', '{', '<'])
+        && text::level_word(text).is_none()
+}
+
+/// The tag of RFC 3164: program, process, and the message after them.
+struct Tag<'a> {
+    program: &'a str,
+    process: Option<&'a str>,
+    message: &'a str,
+}
+
+impl Tag<'_> {
+    fn fill(&self, fields: &mut Fields) {
+        fields.appname = present(self.program);
+        fields.procid = self.process.map(str::to_owned);
+        // rsyslog puts structured data in front of the message.
+        let message = self.message.strip_prefix(' ').unwrap_or(self.message);
+        match structured_data(message.trim_start()) {
+            Some((data, rest)) if data.values().all(has_parameters) => {
+                fields.insert("structured_data", data);
+                fields.message = Some(rest.trim_start().to_owned());
+            }
+            _ => fields.message = Some(message.trim_start_matches(' ').to_owned()),
+        }
+    }
+}
+
+fn has_parameters(element: &Value) -> bool {
+    element
+        .as_object()
+        .is_some_and(|parameters| !parameters.is_empty())
+}
+
+/// `sshd[42]: message`, `kernel: message`, `syslogd 1.4.1: restart.`, ` -- root[42]: message`.
+fn tag(text: &str) -> Option<Tag<'_>> {
+    let end = text.find([' ', '[', ':'])?;
+    if text[end..].starts_with(' ') {
+        let second = &text[end + 1..];
+        let is_part = text.starts_with('-') || second.starts_with(|c: char| c.is_ascii_digit());
+        let second_end = second.find([' ', '[', ':'])?;
+        if !is_part || second[second_end..].starts_with(' ') {
+            return None;
+        }
+        return tag_ending_at(text, end + 1 + second_end);
+    }
+    tag_ending_at(text, end)
+}
+
+fn tag_ending_at(text: &str, end: usize) -> Option<Tag<'_>> {
+    let (program, rest) = text.split_at(end);
+    if program.is_empty() || program.contains(['"', '=', '(', '{']) && !program.ends_with(')') {
+        return None;
+    }
+    if let Some(rest) = rest.strip_prefix('[') {
+        let (process, message) = rest.split_once(']')?;
+        let is_process = !process.is_empty() && !process.contains([' ', '"', '=', '[']);
+        let message = match message.strip_prefix(':') {
+            Some(message) => message,
+            None if message.is_empty() || message.starts_with(' ') => message,
+            None => return None,
+        };
+        return is_process.then_some(Tag {
+            program,
+            process: Some(process),
+            message,
+        });
+    }
+    // The colon of `10:00` or of `http://` ends no tag.
+    let message = rest.strip_prefix(':')?;
+    (message.is_empty() || message.starts_with(' ')).then_some(Tag {
+        program,
+        process: None,
+        message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(outcome: Outcome) -> Fields {
+        match outcome {
+            Outcome::Fields(fields) => *fields,
+            Outcome::Malformed(reason) => panic!("malformed: {reason}"),
+            Outcome::Other => panic!("not recognised"),
+        }
+    }
+
+    #[test]
+    fn reads_every_part_of_rfc_5424() {
+        let line = "<165>1 2003-10-11T22:14:15.003Z host evntslog 7 ID47 [x@1 a=\"\\\"\\]\" b=\"\"][y@1] \u{feff}text";
+        let found = fields(rfc5424(line, &TimeContext::default()));
+        assert_eq!(found.hostname.as_deref(), Some("host"));
+        assert_eq!(found.appname.as_deref(), Some("evntslog"));
+        assert_eq!(found.procid.as_deref(), Some("7"));
+        assert_eq!(found.message.as_deref(), Some("text"));
+        let expected = serde_json::json!({
+            "facility": 20, "severity": 5, "level": "notice", "msgid": "ID47",
+            "structured_data": {"x@1": {"a": "\"]", "b": ""}, "y@1": {}},
+        });
+        assert_eq!(Value::from(found.normalized), expected);
+        assert_eq!(found.timestamp.as_deref(), Some("2003-10-11T22:14:15.003Z"));
+    }
+
+    #[test]
+    fn says_what_breaks_the_rules() {
+        for line in [
+            "<4096>1 - - - - - -",
+            "<1>1 2003-08-24T05:14:15.1122334455+07:00 host - - - -",
+            "<1>1 2003-08-24T05:14:15Z host - -",
+            "<1>1 - host - - - [unclosed a=\"b\"",
+        ] {
+            assert!(
+                matches!(rfc5424(line, &TimeContext::default()), Outcome::Malformed(_)),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_the_tags_that_daemons_write() {
+        for (text, program, process) in [
+            ("host sshd[42]: hi", "sshd", Some("42")),
+            ("host kernel: hi", "kernel", None),
+            ("host syslogd 1.4.1: hi", "syslogd 1.4.1", None),
+            ("host  -- root[7]: hi", "-- root", Some("7")),
+            ("host sshd(pam_unix)[42]: hi", "sshd(pam_unix)", Some("42")),
+            ("host postfix/smtpd[42]: hi", "postfix/smtpd", Some("42")),
+        ] {
+            let found = fields(rfc3164(
+                &format!("Jun  9 06:06:20 {text}"),
+                &TimeContext::default(),
+            ));
+            assert_eq!(found.hostname.as_deref(), Some("host"), "{text}");
+            assert_eq!(found.appname.as_deref(), Some(program), "{text}");
+            assert_eq!(found.procid.as_deref(), process, "{text}");
+            assert_eq!(found.message.as_deref(), Some("hi"), "{text}");
+        }
+    }
+
+    #[test]
+    fn leaves_other_formats_alone() {
+        for line in [
+            "2024-01-01 10:00:00 INFO main: started",
+            "2025-01-24T07:00:30,139 INFO [main     ] FarmApplication  : Starting",
+            "2024-01-01T10:00:00Z something happened at 10:00",
+            "no time at all",
+        ] {
+            assert!(
+                matches!(rfc3164(line, &TimeContext::default()), Outcome::Other),
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Lines of no known format: a time where there is one, a level and a program where they are plain to see.
+
+use super::fields::{Fields, present};
+use crate::models::{LocatedTime, TimeContext, time_at_start, time_within};
+
+/// A line may name its thread and level before its time, but not a whole sentence.
+const LATEST_TIME: usize = 64;
+
+/// Any text at all.
+pub(super) fn text(line: &str, context: &TimeContext) -> Fields {
+    // A line that is indented goes on from the one before it.
+    let is_continuation = line.starts_with([' ', '\t']);
+    let located = time_at_start(line, context).or_else(|| match is_continuation {
+        true => None,
+        false => time_within(line, LATEST_TIME, context),
+    });
+    let Some(located) = located else {
+        let mut fields = Fields::new("text");
+        fields.message = Some(line.to_owned());
+        return fields;
+    };
+    let mut fields = Fields::new("text").with_time(line, &located);
+    let message = after_time(line, &located);
+    fill(message, &mut fields);
+    if let Some(level) = level_of(message) {
+        fields.insert("level", level);
+    }
+    fields
+}
+
+/// What is left of a line without the time that it starts with.
+fn after_time<'a>(line: &'a str, located: &LocatedTime) -> &'a str {
+    let is_first = line[..located.start]
+        .bytes()
+        .all(|byte| !byte.is_ascii_alphanumeric());
+    if is_first {
+        line[located.end..].trim_start_matches([']', ')', '"', ',', ' ', '\t'])
+    } else {
+        line
+    }
+}
+
+/// Program, process and message, where a format that is in wide use says which is which.
+fn fill(rest: &str, fields: &mut Fields) {
+    let known = [
+        proxifier,
+        hadoop,
+        component_based_servicing,
+        postgres,
+        log4j,
+        vmware,
+    ];
+    for format in known {
+        if let Some(found) = format(rest) {
+            fields.appname = found.program.and_then(present);
+            fields.procid = found.process.map(str::to_owned);
+            fields.message = Some(found.message.to_owned());
+            return;
+        }
+    }
+    fields.message = Some(rest.to_owned());
+}
+
+struct Found<'a> {
+    program: Option<&'a str>,
+    process: Option<&'a str>,
+    message: &'a str,
+}
+
+/// `chrome.exe - proxy.example:5070 open through proxy ...`, a program's name and its width in bits.
+fn proxifier(rest: &str) -> Option<Found<'_>> {
+    let (program, message) = rest.split_once(" - ")?;
+    let name = program.split_once(" *").map_or(program, |(name, _)| name);
+    let is_program = name.contains('.') && !name.contains([' ', '[', ':', '/']);
+    is_program.then_some(Found {
+        program: Some(program),
+        process: None,
+        message,
+    })
+}
+
+/// `148 INFO dfs.DataNode$PacketResponder: message`, as Hadoop writes.
+fn hadoop(rest: &str) -> Option<Found<'_>> {
+    let (process, rest) = rest.split_once(' ')?;
+    process.parse::<u32>().ok()?;
+    let (level, rest) = rest.split_once(' ')?;
+    level_word(level)?;
+    let (program, message) = rest
+        .split_once(": ")
+        .or_else(|| Some((rest.strip_suffix(':')?, "")))?;
+    (!program.contains(' ')).then_some(Found {
+        program: Some(program),
+        process: Some(process),
+        message,
+    })
+}
+
+/// `Info                  CBS    message`, as Windows servicing writes.
+fn component_based_servicing(rest: &str) -> Option<Found<'_>> {
+    let (level, rest) = rest.split_once("  ")?;
+    level_word(level)?;
+    let (program, message) = rest
+        .trim_start()
+        .split_once("  ")
+        .or_else(|| rest.trim_start().split_once(' '))?;
+    let is_component =
+        matches!(program.len(), 2..=8) && program.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_component.then_some(Found {
+        program: Some(program),
+        process: None,
+        message: message.trim_start(),
+    })
+}
+
+/// `[1329108] ERROR:  message`.
+fn postgres(rest: &str) -> Option<Found<'_>> {
+    let (process, rest) = rest.strip_prefix('[')?.split_once("] ")?;
+    process.parse::<u32>().ok()?;
+    let (level, message) = rest.split_once(":  ")?;
+    let is_level = level
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    is_level.then_some(Found {
+        program: None,
+        process: Some(process),
+        message,
+    })
+}
+
+/// `- INFO  [thread:Class@493] - message`.
+fn log4j(rest: &str) -> Option<Found<'_>> {
+    let (level, rest) = rest.strip_prefix("- ")?.split_once(' ')?;
+    level_word(level)?;
+    let (place, message) = rest.trim_start().strip_prefix('[')?.split_once("] - ")?;
+    let (place, line) = place.rsplit_once('@')?;
+    line.parse::<u32>().ok()?;
+    let program = place.rsplit_once(':').map_or(place, |(_, class)| class);
+    Some(Found {
+        program: Some(program),
+        process: None,
+        message,
+    })
+}
+
+/// `info vpxd[45715] [Originator@6876 sub=vpxLro] message`.
+fn vmware(rest: &str) -> Option<Found<'_>> {
+    let (level, rest) = rest.split_once(' ')?;
+    level_word(level)?;
+    let (program, rest) = rest.split_once('[')?;
+    let (process, message) = rest.split_once("] ")?;
+    process.parse::<u32>().ok()?;
+    let is_program = !program.is_empty() && program.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    is_program.then_some(Found {
+        program: Some(program),
+        process: Some(process),
+        message,
+    })
+}
+
+/// The level among the first words of a message.
+fn level_of(message: &str) -> Option<&str> {
+    const WORDS: usize = 4;
+    let words = message.split([' ', '\t', ':', '|', '[', ']', '<', '>', '(', ')', ',', '-']);
+    words
+        .filter(|word| !word.is_empty())
+        .take(WORDS)
+        .find_map(level_word)
+}
+
+/// The word itself, if loggers use it as a level.
+pub(super) fn level_word(word: &str) -> Option<&str> {
+    const LEVELS: [&str; 20] = [
+        "trace",
+        "debug",
+        "info",
+        "information",
+        "notice",
+        "warn",
+        "warning",
+        "error",
+        "err",
+        "crit",
+        "critical",
+        "alert",
+        "emerg",
+        "emergency",
+        "fatal",
+        "severe",
+        "fine",
+        "finer",
+        "finest",
+        "panic",
+    ];
+    LEVELS
+        .iter()
+        .any(|level| word.eq_ignore_ascii_case(level))
+        .then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_program_and_process() {
+        for (line, program, process, message) in [
+            (
+                "081109 203615 148 INFO dfs.DataNode$X: hi",
+                Some("dfs.DataNode$X"),
+                Some("148"),
+                "hi",
+            ),
+            (
+                "[10.30 16:49:06] chrome.exe *64 - x:1 open",
+                Some("chrome.exe *64"),
+                None,
+                "x:1 open",
+            ),
+            (
+                "2016-09-28 04:30:30, Info                  CBS    Loaded",
+                Some("CBS"),
+                None,
+                "Loaded",
+            ),
+            (
+                "2025-04-12 00:14:12.837 CEST [13] ERROR:  no",
+                None,
+                Some("13"),
+                "no",
+            ),
+            (
+                "2015-07-29 19:04:12,394 - INFO  [/10.1.1.1:3888:Cnx$L@493] - hi",
+                Some("Cnx$L"),
+                None,
+                "hi",
+            ),
+            (
+                "2022-06-02T11:58:12.193Z info vpxd[45715] [O@1] x",
+                Some("vpxd"),
+                Some("45715"),
+                "[O@1] x",
+            ),
+            ("2024-01-01 10:00:00 just - text", None, None, "just - text"),
+        ] {
+            let fields = text(line, &TimeContext::default());
+            assert_eq!(fields.appname.as_deref(), program, "{line}");
+            assert_eq!(fields.procid.as_deref(), process, "{line}");
+            assert_eq!(fields.message.as_deref(), Some(message), "{line}");
+            assert!(fields.time.is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_continuation_has_no_time_of_its_own() {
+        assert_eq!(
+            text("  valid until 2030-01-01 00:00:00", &TimeContext::default()).time,
+            None
+        );
+    }
+}
