@@ -44,7 +44,9 @@ fn apache(line: &str, context: &TimeContext) -> Option<Fields> {
 fn bracketed(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('[')?;
     // An IPv6 address has brackets of its own.
-    let (inside, rest) = text.split_once("] ").or_else(|| Some((text.strip_suffix(']')?, "")))?;
+    let (inside, rest) = text
+        .split_once("] ")
+        .or_else(|| Some((text.strip_suffix(']')?, "")))?;
     Some((inside, rest.trim_start()))
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 use crate::models::InvalidValue;
 
@@ -18,7 +19,8 @@ use crate::models::InvalidValue;
 /// assert!("Mars/Olympus".parse::<Zone>().is_err());
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Zone(Kind);
 
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +97,20 @@ impl fmt::Display for Zone {
             Kind::Fixed(offset) => offset.fmt(f),
             Kind::Named(zone) => f.write_str(zone.name()),
         }
+    }
+}
+
+impl TryFrom<String> for Zone {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> Self {
+        zone.to_string()
     }
 }
 

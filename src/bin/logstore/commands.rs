@@ -1,0 +1,158 @@
+//! The commands, a file each.
+
+pub(crate) mod alerts;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod count;
+pub(crate) mod export;
+pub(crate) mod fetch;
+pub(crate) mod ingest;
+pub(crate) mod intel;
+pub(crate) mod prune;
+pub(crate) mod query;
+pub(crate) mod rules;
+pub(crate) mod stats;
+
+use std::io::{BufRead, IsTerminal as _};
+
+use env_logger::WriteStyle;
+use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, Settings, StopHandle};
+use serde::de::DeserializeOwned;
+
+use crate::args::{Args, Color, Command, Global};
+use crate::output::Output;
+use crate::{Failure, Result, logging};
+
+/// What every command gets.
+pub(crate) struct Context {
+    pub(crate) loaded: Loaded,
+    pub(crate) output: Output,
+    read_only: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let loaded = load_settings(&args.global)?;
+    let color = match args.global.color {
+        Color::Auto => WriteStyle::Auto,
+        Color::Always => WriteStyle::Always,
+        Color::Never => WriteStyle::Never,
+    };
+    logging::start(&loaded.settings.log, color)?;
+    for variable in &loaded.unknown_variables {
+        log::warn!("the variable {variable} is set, but there is no such setting");
+    }
+    let context = &mut Context {
+        loaded,
+        output: Output::new(&args.global),
+        read_only: args.global.read_only,
+    };
+    match &args.command {
+        Command::Ingest(args) => ingest::run(args, context),
+        Command::Fetch(args) => fetch::run(args, context),
+        Command::Count(args) => count::run(args, context),
+        Command::Alerts(args) => alerts::run(args, context),
+        Command::Intel(args) => intel::run(args, context),
+        Command::Rules(args) => rules::run(args, context),
+        Command::Query(args) => query::run(args, context),
+        Command::Stats(args) => stats::run(args, context),
+        Command::Prune(args) => prune::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Config(args) => config::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+        Command::Man(args) => completions::run_man(args, context),
+    }
+}
+
+fn load_settings(global: &Global) -> Result<Loaded> {
+    let mut layers = Layers::new();
+    if let Some(file) = &global.config {
+        layers = layers.with_file(file);
+    }
+    let flags = [
+        ("database", &global.database),
+        ("store.access", &global.access),
+        ("store.lock_timeout", &global.lock_timeout),
+        ("log.level", &global.log_level),
+        ("log.format", &global.log_format),
+    ];
+    for (key, value) in flags {
+        if let Some(value) = value {
+            layers = layers.with_flag(key, value.as_str());
+        }
+    }
+    Ok(layers.load()?)
+}
+
+impl Context {
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.loaded.settings
+    }
+
+    fn options(&self) -> OpenOptions {
+        let settings = &self.loaded.settings.store;
+        let mut options = DuckDbStore::options()
+            .access(settings.access)
+            .lock_timeout(settings.lock_timeout)
+            .read_only(self.read_only);
+        if let Some(limit) = &settings.memory_limit {
+            options = options.memory_limit(limit);
+        }
+        if let Some(threads) = settings.threads {
+            options = options.threads(threads);
+        }
+        options
+    }
+
+    /// The store, which must be there.
+    pub(crate) fn existing_store(&self) -> Result<DuckDbStore> {
+        Ok(self.options().create(false).open(&self.settings().database)?)
+    }
+
+    /// The store, made if it is not there.
+    pub(crate) fn store(&self) -> Result<DuckDbStore> {
+        Ok(self.options().open(&self.settings().database)?)
+    }
+
+    /// The store, which must be there, with leave to write other files.
+    pub(crate) fn exporting_store(&self) -> Result<DuckDbStore> {
+        let options = self.options().create(false).external_access(true);
+        Ok(options.open(&self.settings().database)?)
+    }
+}
+
+/// Stops when the user or the system asks for it; a second time ends the process at once.
+pub(crate) fn stop_on_signal(stop: &StopHandle) -> Result {
+    let stop = stop.clone();
+    let mut asked_before = false;
+    ctrlc::set_handler(move || {
+        if std::mem::replace(&mut asked_before, true) {
+            std::process::exit(130);
+        }
+        stop.stop();
+    })
+    .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))
+}
+
+/// The JSON objects on standard input, one a line.
+pub(crate) fn objects_on_stdin<T: DeserializeOwned>(what: &str) -> Result<Vec<T>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Err(Failure::Usage(format!(
+            "nothing to add: give flags (see --help), or {what} as JSON lines on standard input"
+        )));
+    }
+    let mut objects = Vec::new();
+    for (index, line) in stdin.lock().lines().enumerate() {
+        let failed = |error: String| {
+            Failure::Usage(format!(
+                "cannot read {what} from line {} of standard input: {error}",
+                index + 1
+            ))
+        };
+        let line = line.map_err(|error| failed(error.to_string()))?;
+        if !line.trim().is_empty() {
+            objects.push(serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?);
+        }
+    }
+    Ok(objects)
+}

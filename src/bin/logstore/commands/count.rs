@@ -1,0 +1,166 @@
+//! `logstore count`: how many logs, by field or over time.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use logstore::{Bucket, Field, Group, InvalidValue, LogQuery, LogStore as _};
+use serde_json::{Map, Value};
+
+use super::Context;
+use crate::Result;
+use crate::args::{Limit, span};
+use crate::filters::Filters;
+use crate::output::{Columns, Row};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    filters: Filters,
+
+    #[command(flatten)]
+    limit: Limit,
+
+    /// Count for each value of these fields
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
+    by: Vec<String>,
+
+    /// Count for each stretch of this length, such as 5m
+    #[arg(long, value_name = "TIME", value_parser = span, conflicts_with = "by")]
+    every: Option<Duration>,
+}
+
+/// Values under the names of columns that are only known now.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+pub(crate) struct NamedRow {
+    values: Map<String, Value>,
+    #[serde(skip)]
+    cells: Vec<String>,
+}
+
+impl NamedRow {
+    pub(crate) fn new(names: &[&str], values: Vec<Value>) -> Self {
+        let cells = values.iter().map(cell).collect();
+        let names = names.iter().map(|name| (*name).to_owned());
+        Self {
+            values: names.zip(values).collect(),
+            cells,
+        }
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Row for NamedRow {
+    fn cells(&self) -> Vec<String> {
+        self.cells.clone()
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let query = args.filters.query(context.settings().ingest.zone)?;
+    let store = context.existing_store()?;
+    if let Some(every) = args.every {
+        let width = TimeDelta::from_std(every)
+            .map_err(|error| InvalidValue::new("width", &format!("{every:?}"), error.to_string()))?;
+        let buckets = store.histogram(&query, width)?;
+        return print_histogram(&fill_gaps(buckets, &query, width), context);
+    }
+    if args.by.is_empty() {
+        let count = store.count_logs(&query)?;
+        let row = NamedRow::new(&["count"], vec![count.into()]);
+        if context.output.is_table() {
+            return context.output.text(&format!("{count}\n"));
+        }
+        let columns = Columns {
+            table: &["count"],
+            csv: &["count"],
+        };
+        return context.output.rows(&columns, [Ok(row)]).map(drop);
+    }
+    let fields: Vec<Field> = args
+        .by
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
+    let mut groups = store.count_logs_by(&query, &fields)?;
+    if let Some(limit) = context.output.limit(args.limit.limit) {
+        groups.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    let mut names = vec!["count"];
+    names.extend(args.by.iter().map(String::as_str));
+    let rows = groups
+        .into_iter()
+        .map(|group| Ok(NamedRow::new(&names, values(group))));
+    let columns = Columns {
+        table: &names,
+        csv: &names,
+    };
+    context.output.rows(&columns, rows).map(drop)
+}
+
+fn values(group: Group) -> Vec<Value> {
+    let mut values = vec![group.count.into()];
+    values.extend(group.values.into_iter().map(Value::from));
+    values
+}
+
+/// A stretch without logs counts 0, so that silence shows.
+fn fill_gaps(buckets: Vec<Bucket>, query: &LogQuery, width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
+    /// More empty stretches than this tell nobody anything.
+    const LONGEST_GAP: usize = 1_000;
+    let mut filled: Vec<(DateTime<Utc>, u64)> = Vec::new();
+    for bucket in buckets {
+        if let Some((last, _)) = filled.last().copied() {
+            let starts = std::iter::successors(last.checked_add_signed(width), |start| {
+                start.checked_add_signed(width)
+            });
+            let gap: Vec<_> = starts
+                .take_while(|start| *start < bucket.start)
+                .take(LONGEST_GAP + 1)
+                .collect();
+            if gap.len() <= LONGEST_GAP {
+                filled.extend(gap.into_iter().map(|start| (start, 0)));
+            }
+        }
+        filled.push((bucket.start, bucket.count));
+    }
+    log::debug!("{} stretches from {:?}", filled.len(), query.since);
+    filled
+}
+
+fn print_histogram(buckets: &[(DateTime<Utc>, u64)], context: &mut Context) -> Result {
+    const WIDEST_BAR: u64 = 50;
+    let most = buckets
+        .iter()
+        .map(|(_, count)| *count)
+        .max()
+        .unwrap_or_default()
+        .max(1);
+    let has_bars = context.output.is_table();
+    let names: &[&str] = if has_bars {
+        &["start (utc)", "count", ""]
+    } else {
+        &["start", "count"]
+    };
+    let rows = buckets.iter().map(|(start, count)| {
+        let start = start.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let mut values: Vec<Value> = vec![start.into(), (*count).into()];
+        if has_bars {
+            let length = (count * WIDEST_BAR).div_ceil(most);
+            values.push("█".repeat(usize::try_from(length).unwrap_or_default()).into());
+        }
+        Ok(NamedRow::new(names, values))
+    });
+    let columns = Columns {
+        table: names,
+        csv: names,
+    };
+    context.output.rows(&columns, rows).map(drop)
+}

@@ -1,0 +1,72 @@
+//! `logstore export`: logs as a file for other programs.
+
+use std::path::PathBuf;
+
+use logstore::{ExportFormat, Order};
+
+use super::Context;
+use super::count::NamedRow;
+use crate::filters::Filters;
+use crate::output::Columns;
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The file to write; it must not exist
+    file: PathBuf,
+
+    #[command(flatten)]
+    filters: Filters,
+
+    /// The format of the file [default: as its name ends]
+    #[arg(long = "as", value_name = "FORMAT")]
+    export_format: Option<FormatArg>,
+
+    /// Write at most so many logs, the oldest first
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FormatArg {
+    Parquet,
+    Csv,
+    Jsonl,
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let format = match args.export_format.or_else(|| format_of_name(args)) {
+        Some(FormatArg::Parquet) => ExportFormat::Parquet,
+        Some(FormatArg::Csv) => ExportFormat::Csv,
+        Some(FormatArg::Jsonl) => ExportFormat::JsonLines,
+        None => {
+            let text = "cannot tell the format: end the name in .parquet, .csv or .jsonl, or give --as";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+    };
+    let mut query = args
+        .filters
+        .query(context.settings().ingest.zone)?
+        .order(Order::Oldest);
+    query.limit = args.limit.filter(|limit| *limit > 0);
+    let written = context
+        .exporting_store()?
+        .export_logs(&query, &args.file, format)?;
+    let names = ["file", "logs"];
+    let file = args.file.display().to_string();
+    let columns = Columns {
+        table: &names,
+        csv: &names,
+    };
+    let row = NamedRow::new(&names, vec![file.into(), written.into()]);
+    context.output.rows(&columns, [Ok(row)]).map(drop)
+}
+
+fn format_of_name(args: &Args) -> Option<FormatArg> {
+    match args.file.extension()?.to_str()? {
+        "parquet" => Some(FormatArg::Parquet),
+        "csv" => Some(FormatArg::Csv),
+        "jsonl" | "ndjson" | "json" => Some(FormatArg::Jsonl),
+        _ => None,
+    }
+}

@@ -1,0 +1,169 @@
+//! `logstore fetch`: logs, now or as they come.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use logstore::{Fetcher, LogEntry, LogQuery, LogStore as _, Order, Start, StoreExt as _, Summary};
+use serde::{Serialize, Serializer};
+
+use super::{Context, stop_on_signal};
+use crate::args::{Limit, span};
+use crate::filters::Filters;
+use crate::output::{Columns, Row};
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    filters: Filters,
+
+    #[command(flatten)]
+    limit: Limit,
+
+    /// Which logs come first [default: the newest logs, the oldest of them first]
+    #[arg(long, value_name = "ORDER", conflicts_with = "follow")]
+    order: Option<OrderArg>,
+
+    /// Go on with logs as they are stored; without --since, after the last 10
+    #[arg(short, long)]
+    follow: bool,
+
+    /// How long to wait between polls, with --follow [default: the setting fetch.interval]
+    #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
+    interval: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OrderArg {
+    Newest,
+    Oldest,
+}
+
+pub(crate) const COLUMNS: Columns<'static> = Columns {
+    table: &["time (utc)", "host", "program", "pid", "message"],
+    csv: &[
+        "id",
+        "event_time",
+        "timestamp",
+        "host",
+        "hostname",
+        "appname",
+        "procid",
+        "message",
+        "source_type",
+        "file",
+        "raw",
+        "normalized",
+        "metadata",
+        "ingestion_time",
+        "source_ip",
+        "dest_ip",
+        "user",
+        "action",
+        "outcome",
+        "level",
+    ],
+};
+
+/// A log as it is printed: as it is stored, with what its accessors find.
+pub(crate) struct LogRow(pub(crate) LogEntry);
+
+impl Serialize for LogRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct WithSummary<'a> {
+            #[serde(flatten)]
+            log: &'a LogEntry,
+            #[serde(flatten)]
+            summary: Summary<'a>,
+        }
+        let summary = self.0.summary();
+        WithSummary {
+            log: &self.0,
+            summary,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl Row for LogRow {
+    fn cells(&self) -> Vec<String> {
+        let log = &self.0;
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            log.event_time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            text(&log.host),
+            text(&log.appname),
+            log.procid.map(|process| process.to_string()).unwrap_or_default(),
+            log.message
+                .clone()
+                .or_else(|| log.raw.clone())
+                .unwrap_or_default(),
+        ]
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let query = args.filters.query(context.settings().ingest.zone)?;
+    if args.follow {
+        return follow(args, query, context);
+    }
+    let limit = context.output.limit(args.limit.limit);
+    let mut query = query.order(match (args.order, limit) {
+        (Some(OrderArg::Newest), _) | (None, Some(_)) => Order::Newest,
+        (Some(OrderArg::Oldest), _) | (None, None) => Order::Oldest,
+    });
+    query.limit = limit;
+    let store = context.existing_store()?;
+    let printed = if args.order.is_none() && limit.is_some() {
+        let newest = store.fetch_logs(&query)?;
+        let rows = newest.into_iter().rev().map(|log| Ok(LogRow(log)));
+        context.output.rows(&COLUMNS, rows)?
+    } else {
+        let rows = store.scan_logs(&query)?.map(|log| Ok(LogRow(log?)));
+        context.output.rows(&COLUMNS, rows)?
+    };
+    if context.output.is_terminal() && args.limit.limit.is_none() && query.limit == Some(printed) {
+        eprintln!("At most {printed} logs are shown; --limit 0 shows all.");
+    }
+    if printed == 0 && args.filters.is_search() {
+        return Err(Failure::Nothing(None));
+    }
+    Ok(())
+}
+
+fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
+    const LAST: u64 = 10;
+    let store = context.existing_store()?;
+    let cursor = store.end_cursor()?;
+    let mut first = query.clone();
+    first.limit = match (args.limit.limit, &args.filters.since) {
+        (Some(0), _) | (None, Some(_)) => None,
+        (Some(limit), _) => Some(limit),
+        (None, None) => Some(LAST),
+    };
+    let mut logs = store.fetch_logs(&first)?;
+    logs.reverse();
+    // What was stored between the two reads is in both.
+    let mut shown: HashSet<String> = logs.iter().map(|log| log.id.clone()).collect();
+    context
+        .output
+        .rows(&COLUMNS, logs.into_iter().map(|log| Ok(LogRow(log))))?;
+    let interval = args.interval.unwrap_or(context.settings().fetch.interval);
+    let fetcher = Fetcher::new(&store)
+        .start(Start::After(cursor))
+        .every(interval)
+        .matching(query);
+    stop_on_signal(&fetcher.stop_handle())?;
+    for batch in fetcher {
+        match batch {
+            Ok(batch) => {
+                let new = batch.into_logs().into_iter().filter(|log| !shown.remove(&log.id));
+                context.output.more_rows(&COLUMNS, new.map(LogRow).collect())?;
+            }
+            Err(error) => log::warn!("cannot poll, trying again: {error}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! `logstore prune`: old logs deleted.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use indicatif::HumanCount;
+use logstore::{LogQuery, LogStore as _};
+use serde_json::json;
+
+use super::Context;
+use super::count::NamedRow;
+use crate::output::Columns;
+use crate::{Failure, Result, filters};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Delete logs from before this time: 90d ago, or a time
+    #[arg(long, value_name = "TIME")]
+    before: String,
+
+    /// Only say how many logs would be deleted
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let before = filters::time(&args.before, context.settings().ingest.zone)?;
+    let store = context.existing_store()?;
+    let counted = store.count_logs(&LogQuery::new().until(before))?;
+    let mut deleted = 0;
+    if !args.dry_run && counted > 0 {
+        if !args.yes {
+            confirm(&format!(
+                "Delete {} logs from before {before}?",
+                HumanCount(counted)
+            ))?;
+        }
+        deleted = store.delete_logs_before(before)?;
+        eprintln!("The file keeps its size; the space is used again for new logs.");
+    }
+    let names = ["before", "matched", "deleted"];
+    let values = vec![json!(before), counted.into(), deleted.into()];
+    let columns = Columns {
+        table: &names,
+        csv: &names,
+    };
+    context
+        .output
+        .rows(&columns, [Ok(NamedRow::new(&names, values))])
+        .map(drop)
+}
+
+fn confirm(question: &str) -> Result {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::Usage(format!(
+            "{question} Say --yes to delete without being asked"
+        )));
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Nothing(Some("nothing was deleted".to_owned()))),
+    }
+}

@@ -1,0 +1,52 @@
+//! `logstore query`: a SELECT of the user's own.
+
+use std::io::Read as _;
+
+use serde_json::Value;
+
+use super::Context;
+use super::count::NamedRow;
+use crate::output::Columns;
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// One SELECT, or - to read it from standard input
+    #[arg(value_name = "SQL")]
+    sql: String,
+
+    /// A value for the next ? in the SQL: JSON, or else text; repeatable
+    #[arg(short, long = "param", value_name = "VALUE", allow_hyphen_values = true)]
+    parameters: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let mut sql = args.sql.clone();
+    if sql == "-" {
+        sql.clear();
+        std::io::stdin()
+            .read_to_string(&mut sql)
+            .map_err(|error| Failure::Usage(format!("cannot read SQL from standard input: {error}")))?;
+    }
+    let parameters: Vec<Value> = args
+        .parameters
+        .iter()
+        .map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()))
+        .collect();
+    let answer = context.existing_store()?.execute_query(&sql, &parameters)?;
+    let names: Vec<&str> = answer.columns.iter().map(String::as_str).collect();
+    let rows = answer
+        .rows
+        .into_iter()
+        .map(|values| Ok(NamedRow::new(&names, values)));
+    context
+        .output
+        .rows(
+            &Columns {
+                table: &names,
+                csv: &names,
+            },
+            rows,
+        )
+        .map(drop)
+}

@@ -1,0 +1,165 @@
+//! `logstore rules`: what detectors look for.
+
+use chrono::{SecondsFormat, Utc};
+use clap::Subcommand;
+use logstore::{DetectionRule, Enabled, RuleQuery, RuleStore as _};
+use serde::Serialize;
+
+use super::{Context, objects_on_stdin};
+use crate::output::{Columns, Row};
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print rules
+    List(ListArgs),
+    /// Store one rule from flags, or rules as JSON lines from standard input
+    Add(AddArgs),
+    /// Let detectors apply rules
+    Enable(IdArgs),
+    /// Keep detectors from applying rules
+    Disable(IdArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Of this type, such as sigma
+    #[arg(long = "type", value_name = "TYPE")]
+    rule_type: Option<String>,
+
+    /// Only those that are enabled
+    #[arg(long, conflicts_with = "disabled")]
+    enabled: bool,
+
+    /// Only those that are disabled
+    #[arg(long)]
+    disabled: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// The name for people
+    #[arg(long, requires = "rule_type", requires = "definition")]
+    name: Option<String>,
+
+    /// The kind of rule, such as sigma
+    #[arg(long = "type", value_name = "TYPE", requires = "name")]
+    rule_type: Option<String>,
+
+    /// What the rule looks for, as JSON, or @FILE with the JSON in it
+    #[arg(long, value_name = "JSON", requires = "name")]
+    definition: Option<String>,
+
+    /// The id; a rule with the same id is replaced [default: a new one]
+    #[arg(long, requires = "name")]
+    id: Option<String>,
+
+    /// Store it without letting detectors apply it
+    #[arg(long, requires = "name")]
+    disabled: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct IdArgs {
+    /// The ids of the rules
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct RuleRow(DetectionRule);
+
+impl Row for RuleRow {
+    fn cells(&self) -> Vec<String> {
+        let rule = &self.0;
+        vec![
+            rule.id.clone(),
+            rule.rule_type.clone(),
+            if rule.enabled { "yes" } else { "no" }.to_owned(),
+            rule.updated_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            rule.rule_name.clone(),
+            rule.rule_definition.to_string(),
+        ]
+    }
+}
+
+const COLUMNS: Columns<'static> = Columns {
+    table: &["id", "type", "enabled", "updated (utc)", "name", "definition"],
+    csv: &[
+        "id",
+        "rule_name",
+        "rule_type",
+        "rule_definition",
+        "enabled",
+        "created_at",
+        "updated_at",
+    ],
+};
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    match &args.command {
+        Command::List(args) => list(args, context),
+        Command::Add(args) => add(args, context),
+        Command::Enable(args) => set_enabled(args, Enabled::Yes, context),
+        Command::Disable(args) => set_enabled(args, Enabled::No, context),
+    }
+}
+
+fn list(args: &ListArgs, context: &mut Context) -> Result {
+    let mut query = RuleQuery::new();
+    query.rule_type.clone_from(&args.rule_type);
+    query.enabled = match (args.enabled, args.disabled) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let rules = context.existing_store()?.fetch_rules(&query)?;
+    let rows = rules.into_iter().map(|rule| Ok(RuleRow(rule)));
+    context.output.rows(&COLUMNS, rows).map(drop)
+}
+
+fn add(args: &AddArgs, context: &mut Context) -> Result {
+    let rules = match (&args.name, &args.rule_type, &args.definition) {
+        (Some(name), Some(rule_type), Some(definition)) => {
+            let mut rule = DetectionRule::new(name, rule_type, read_definition(definition)?);
+            rule.id = args.id.clone().unwrap_or(rule.id);
+            rule.enabled = !args.disabled;
+            vec![rule]
+        }
+        (None, None, None) => objects_on_stdin::<DetectionRule>("rules")?,
+        _ => {
+            let text = "a rule needs --name, --type and --definition";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+    };
+    context.store()?.upsert_rules(&rules)?;
+    context
+        .output
+        .rows(&COLUMNS, rules.into_iter().map(|rule| Ok(RuleRow(rule))))
+        .map(drop)
+}
+
+fn read_definition(text: &str) -> Result<serde_json::Value> {
+    let json = match text.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| Failure::Failed(format!("cannot read the definition from {file:?}: {error}")))?,
+        None => text.to_owned(),
+    };
+    serde_json::from_str(&json)
+        .map_err(|error| Failure::Usage(format!("the definition is not JSON: {error}")))
+}
+
+fn set_enabled(args: &IdArgs, enabled: Enabled, context: &mut Context) -> Result {
+    let store = context.existing_store()?;
+    for id in &args.ids {
+        store.set_rule_enabled(id, enabled, Utc::now())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! `logstore stats`: what the store holds.
+
+use indicatif::{HumanBytes, HumanCount};
+use logstore::{LogStore as _, Stats};
+use serde::Serialize;
+
+use super::Context;
+use crate::Result;
+use crate::output::{Columns, Row};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct StatsRow(Stats);
+
+/// Only for programs; people get a list.
+impl Row for StatsRow {
+    fn cells(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+const COLUMNS: Columns<'static> = Columns {
+    table: &["location"],
+    csv: &[
+        "location",
+        "engine",
+        "schema_version",
+        "bytes_on_disk",
+        "logs",
+        "oldest_log",
+        "newest_log",
+        "alerts",
+        "unacknowledged_alerts",
+        "threat_intel",
+        "detection_rules",
+        "consumers",
+    ],
+};
+
+pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
+    let stats = context.existing_store()?.stats()?;
+    if !context.output.is_table() {
+        return context.output.rows(&COLUMNS, [Ok(StatsRow(stats))]).map(drop);
+    }
+    let time =
+        |time: Option<chrono::DateTime<chrono::Utc>>| time.map_or("none".to_owned(), |time| time.to_string());
+    let lines = [
+        ("store", stats.location),
+        ("engine", stats.engine),
+        ("schema version", stats.schema_version.to_string()),
+        (
+            "size",
+            stats
+                .bytes_on_disk
+                .map_or("in memory".to_owned(), |bytes| HumanBytes(bytes).to_string()),
+        ),
+        ("logs", HumanCount(stats.logs).to_string()),
+        ("oldest log", time(stats.oldest_log)),
+        ("newest log", time(stats.newest_log)),
+        (
+            "alerts",
+            format!(
+                "{}, {} open",
+                HumanCount(stats.alerts),
+                HumanCount(stats.unacknowledged_alerts)
+            ),
+        ),
+        ("threat intel", HumanCount(stats.threat_intel).to_string()),
+        ("detection rules", HumanCount(stats.detection_rules).to_string()),
+        ("consumers", HumanCount(stats.consumers).to_string()),
+    ];
+    let text: String = lines
+        .iter()
+        .map(|(name, value)| format!("{name:<16}  {value}\n"))
+        .collect();
+    context.output.text(&text)
+}

@@ -1,0 +1,89 @@
+//! Why a command failed, and with which exit code.
+
+use std::error::Error as _;
+use std::io;
+
+use logstore::{ConfigError, Error, IngestError, InvalidValue};
+
+/// The ends of a command other than success.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing matched.
+    Nothing(Option<String>),
+    /// The caller asked for something that makes no sense.
+    Usage(String),
+    /// Settings, store or files are not as they should be.
+    Failed(String),
+    /// Another process holds the store.
+    Locked(String),
+    /// Stopped by a signal.
+    Interrupted,
+    /// Nobody reads the output any more.
+    ClosedPipe,
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::ClosedPipe => 0,
+            Self::Nothing(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Failed(_) => 3,
+            Self::Locked(_) => 4,
+            Self::Interrupted => 130,
+        }
+    }
+
+    pub(crate) fn text(self) -> Option<String> {
+        match self {
+            Self::Usage(text) | Self::Failed(text) | Self::Locked(text) => Some(text),
+            Self::Nothing(text) => text,
+            Self::Interrupted | Self::ClosedPipe => None,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        match error {
+            Error::InvalidInput(_) => Self::Usage(text),
+            Error::NotFound { .. } => Self::Nothing(Some(text)),
+            Error::Locked { .. } => Self::Locked(text),
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+impl From<InvalidValue> for Failure {
+    fn from(error: InvalidValue) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<IngestError> for Failure {
+    fn from(error: IngestError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ClosedPipe,
+            _ => Self::Failed(format!("cannot write the output: {error}")),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Which logs a command is about.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use logstore::{Condition, Field, InvalidValue, LogQuery, Pattern, Test, TimeContext, Zone, parse_time};
+
+/// Flags that choose logs. All of them must hold.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which logs")]
+pub(crate) struct Filters {
+    /// From this time on: 90s, 1m, 2h, 7d ago, or a time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+
+    /// A field has this value, or with != another or none; repeatable
+    ///
+    /// A field is a column such as appname or source_ip, or a path such as normalized.http.version.
+    #[arg(short = 'w', long = "where", value_name = "FIELD=VALUE")]
+    conditions: Vec<String>,
+
+    /// A field has one of these values; repeatable
+    #[arg(long = "in", value_name = "FIELD=A,B,...")]
+    lists: Vec<String>,
+
+    /// A field matches this regular expression; repeatable
+    #[arg(long = "match", value_name = "FIELD=PATTERN")]
+    patterns: Vec<String>,
+
+    /// A field is an address in this network; repeatable
+    #[arg(long = "cidr", value_name = "FIELD=NETWORK")]
+    networks: Vec<String>,
+
+    /// The line holds this text; repeatable
+    #[arg(short, long, value_name = "TEXT")]
+    contains: Vec<String>,
+
+    /// The line matches this regular expression; repeatable
+    #[arg(short = 'e', long, value_name = "PATTERN")]
+    regex: Vec<String>,
+
+    /// Let --contains, --regex and --match take any letter case
+    #[arg(short, long)]
+    ignore_case: bool,
+}
+
+impl Filters {
+    /// The query that the flags describe.
+    pub(crate) fn query(&self, zone: Zone) -> Result<LogQuery, InvalidValue> {
+        let mut query = LogQuery::new();
+        if let Some(since) = &self.since {
+            query = query.since(time(since, zone)?);
+        }
+        if let Some(until) = &self.until {
+            query = query.until(time(until, zone)?);
+        }
+        for text in &self.conditions {
+            query = query.condition(comparison(text)?);
+        }
+        for text in &self.lists {
+            let (field, values) = field_and_value(text)?;
+            let values = values.split(',').map(str::to_owned).collect();
+            query = query.condition(Condition::new(field, Test::In(values))?);
+        }
+        for text in &self.patterns {
+            let (field, pattern) = field_and_value(text)?;
+            query = query.condition(Condition::new(field, Test::Matches(self.pattern(pattern)?))?);
+        }
+        for text in &self.networks {
+            let (field, network) = field_and_value(text)?;
+            let network = network.parse().map_err(|_| {
+                InvalidValue::new(
+                    "network",
+                    network,
+                    "use a form such as 10.0.0.0/8 or 2001:db8::/32",
+                )
+            })?;
+            query = query.condition(Condition::new(field, Test::InNetwork(network))?);
+        }
+        for text in &self.contains {
+            query = match self.ignore_case {
+                true => query.pattern(Pattern::literal_ignoring_case(text)?),
+                false => query.contains(text),
+            };
+        }
+        for pattern in &self.regex {
+            query = query.pattern(self.pattern(pattern)?);
+        }
+        Ok(query)
+    }
+
+    /// Whether more than a time range was asked for.
+    pub(crate) fn is_search(&self) -> bool {
+        [
+            &self.conditions,
+            &self.lists,
+            &self.patterns,
+            &self.networks,
+            &self.contains,
+            &self.regex,
+        ]
+        .iter()
+        .any(|flags| !flags.is_empty())
+    }
+
+    fn pattern(&self, source: &str) -> Result<Pattern, InvalidValue> {
+        match self.ignore_case {
+            true => format!("(?i:{source})").parse(),
+            false => source.parse(),
+        }
+    }
+}
+
+fn field_and_value(text: &str) -> Result<(Field, &str), InvalidValue> {
+    let (field, value) = text
+        .split_once('=')
+        .ok_or_else(|| InvalidValue::new("condition", text, "use the form FIELD=VALUE"))?;
+    Ok((field.parse()?, value))
+}
+
+fn comparison(text: &str) -> Result<Condition, InvalidValue> {
+    let unequal = text.split_once("!=").filter(|(field, _)| !field.contains('='));
+    if let Some((field, value)) = unequal {
+        return Condition::new(field.parse()?, Test::NotEquals(value.to_owned()));
+    }
+    let (field, value) = field_and_value(text)?;
+    Condition::new(field, Test::Equals(value.to_owned()))
+}
+
+/// A time as people write it: how long ago, or an absolute one.
+pub(crate) fn time(text: &str, zone: Zone) -> Result<DateTime<Utc>, InvalidValue> {
+    let text = text.trim();
+    let now = Utc::now();
+    if text == "now" {
+        return Ok(now);
+    }
+    let invalid = || {
+        let reason =
+            "use how long ago it was (90s, 1m, 2h, 7d) or a time (2024-01-31T12:00:00Z, @1706702400)";
+        InvalidValue::new("time", text, reason)
+    };
+    // A bare number is neither: nobody can tell seconds from days.
+    if let Ok(ago) = humantime::parse_duration(text)
+        && text != "0"
+    {
+        let ago = TimeDelta::from_std(ago).map_err(|_| invalid())?;
+        return now.checked_sub_signed(ago).ok_or_else(invalid);
+    }
+    let context = TimeContext::default().with_zone(zone);
+    parse_time(text.strip_prefix('@').unwrap_or(text), &context)
+        .or_else(|| parse_time(&format!("{text} 00:00:00"), &context))
+        .ok_or_else(invalid)
+}

@@ -1,0 +1,62 @@
+//! The program's own log, on standard error.
+
+use std::io::Write as _;
+
+use chrono::{SecondsFormat, Utc};
+use env_logger::{Builder, WriteStyle};
+use logstore::{InvalidValue, LogFormat, LogSettings};
+use serde_json::{Map, Value};
+
+/// Sets up the log.
+pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), InvalidValue> {
+    let mut filter = env_filter::Builder::new();
+    filter.try_parse(&settings.level).map_err(|error| {
+        InvalidValue::new(
+            "log level",
+            &settings.level,
+            format!("use off, error, warn, info, debug or trace ({error})"),
+        )
+    })?;
+    let mut builder = Builder::new();
+    builder.parse_filters(&settings.level).write_style(color);
+    match settings.format {
+        LogFormat::Json => builder.format(|out, record| {
+            let mut fields = Map::new();
+            let time = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+            fields.insert("time".into(), time.into());
+            fields.insert("level".into(), record.level().as_str().to_lowercase().into());
+            fields.insert("target".into(), record.target().into());
+            fields.insert("message".into(), record.args().to_string().into());
+            // A visitor that only inserts cannot fail.
+            record.key_values().visit(&mut KeyValues(&mut fields)).ok();
+            writeln!(out, "{}", Value::from(fields))
+        }),
+        _ => builder.format(|out, record| {
+            let style = out.default_level_style(record.level());
+            let text = crate::output::printable(&record.args().to_string()).into_owned();
+            writeln!(
+                out,
+                "{style}{}{style:#}: {text}",
+                record.level().as_str().to_lowercase()
+            )
+        }),
+    };
+    // Only a second start in one process could fail, and there is none.
+    builder.try_init().ok();
+    Ok(())
+}
+
+struct KeyValues<'a>(&'a mut Map<String, Value>);
+
+impl<'kvs> log::kv::VisitSource<'kvs> for KeyValues<'_> {
+    fn visit_pair(
+        &mut self,
+        key: log::kv::Key<'kvs>,
+        value: log::kv::Value<'kvs>,
+    ) -> Result<(), log::kv::Error> {
+        self.0
+            .entry(key.as_str())
+            .or_insert_with(|| value.to_string().into());
+        Ok(())
+    }
+}

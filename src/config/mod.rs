@@ -1,0 +1,477 @@
+//! Settings from defaults, files, the environment and flags, and where each one comes from.
+//!
+//! Later layers win: defaults, then `/etc/logstore/logstore.toml`, then `logstore/logstore.toml` in the
+//! user's configuration folder, then `logstore.toml` in the working folder, then variables such as
+//! `LOGSTORE_STORE__LOCK_TIMEOUT`, then flags. A file may end in `.yaml` or `.yml` instead.
+
+mod duration;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::value::{Dict, Map, Value as FigmentValue};
+use figment::{Figment, Metadata, Profile, Provider, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::models::Zone;
+use crate::storage::Access;
+use yaml::Yaml;
+
+/// What can be set, with what holds if nothing is.
+///
+/// ```
+/// use logstore::{Layers, Settings};
+///
+/// let loaded = Layers::new().without_environment().with_flag("store.lock_timeout", "30s").load()?;
+/// assert_eq!(loaded.settings.store.lock_timeout.as_secs(), 30);
+/// assert_eq!(loaded.get("store.access"), Some("shared".into()));
+/// # Ok::<(), logstore::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where the store is: a path, or `:memory:`.
+    pub database: String,
+    /// How the store is used.
+    pub store: StoreSettings,
+    /// How logs are read from text.
+    pub ingest: IngestSettings,
+    /// How logs are polled.
+    pub fetch: FetchSettings,
+    /// What the program says of itself.
+    pub log: LogSettings,
+}
+
+/// How the store is used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StoreSettings {
+    /// Whether other processes take turns with this one.
+    pub access: Access,
+    /// How long to wait for other processes, such as `10s`.
+    #[serde(with = "duration")]
+    pub lock_timeout: Duration,
+    /// How much memory the engine may use, such as `1GiB`; none for the engine's own limit.
+    pub memory_limit: Option<String>,
+    /// How many threads the engine may use; none for as many as there are processors.
+    pub threads: Option<u32>,
+}
+
+/// How logs are read from text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct IngestSettings {
+    /// The zone of times that name none: an IANA name or an offset.
+    pub zone: Zone,
+    /// How many logs are stored in one transaction.
+    pub batch_size: usize,
+}
+
+/// How logs are polled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct FetchSettings {
+    /// How long to wait between two polls, such as `1s`.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+}
+
+/// What the program says of itself, on standard error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LogSettings {
+    /// What is said: `off`, `error`, `warn`, `info`, `debug` or `trace`, or such levels by module.
+    pub level: String,
+    /// How it is said.
+    pub format: LogFormat,
+}
+
+/// How a program's own log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database: "logstore.duckdb".into(),
+            store: StoreSettings {
+                access: Access::Shared,
+                lock_timeout: Duration::from_secs(10),
+                memory_limit: None,
+                threads: None,
+            },
+            ingest: IngestSettings {
+                zone: Zone::UTC,
+                batch_size: 50_000,
+            },
+            fetch: FetchSettings {
+                interval: Duration::from_secs(1),
+            },
+            log: LogSettings {
+                level: "warn".into(),
+                format: LogFormat::Text,
+            },
+        }
+    }
+}
+
+impl Settings {
+    /// What a type cannot say: the key, and why its value will not do.
+    fn problem(&self) -> Option<(&'static str, &'static str)> {
+        if self.database.is_empty() {
+            return Some(("database", "name a file, or :memory:"));
+        }
+        if self.ingest.batch_size == 0 {
+            return Some(("ingest.batch_size", "a batch holds at least one log"));
+        }
+        if self.store.threads == Some(0) {
+            return Some(("store.threads", "the engine needs at least one"));
+        }
+        let limit = self.store.memory_limit.as_deref();
+        if limit.is_some_and(|limit| !is_size(limit)) {
+            return Some((
+                "store.memory_limit",
+                "use a number and a unit, such as 512MiB or 1GB",
+            ));
+        }
+        None
+    }
+}
+
+fn is_size(text: &str) -> bool {
+    const UNITS: [&str; 8] = ["KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB"];
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    number.parse::<f64>().is_ok() && UNITS.contains(&unit.trim_start())
+}
+
+const PREFIX: &str = "LOGSTORE_";
+
+/// The places that settings come from.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Layers {
+    file: Option<PathBuf>,
+    reads_environment: bool,
+    flags: Vec<(String, FigmentValue)>,
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self {
+            file: None,
+            reads_environment: true,
+            flags: Vec::new(),
+        }
+    }
+}
+
+impl Layers {
+    /// The usual files and the environment.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads this file in place of the usual ones.
+    pub fn with_file(self, file: impl Into<PathBuf>) -> Self {
+        Self {
+            file: Some(file.into()),
+            ..self
+        }
+    }
+
+    /// Reads neither the usual files nor the environment.
+    pub fn without_environment(self) -> Self {
+        Self {
+            reads_environment: false,
+            ..self
+        }
+    }
+
+    /// Sets a key, whatever files and environment say.
+    pub fn with_flag(mut self, key: impl Into<String>, value: impl Into<FigmentValue>) -> Self {
+        self.flags.push((key.into(), value.into()));
+        self
+    }
+
+    /// Reads all layers.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, or a key or its value is not valid; the error says which and where it stands.
+    pub fn load(self) -> Result<Loaded, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+        for file in self.files()? {
+            figment = match file.extension().and_then(|extension| extension.to_str()) {
+                Some("yaml" | "yml") => figment.merge(Yaml::file_exact(&file)),
+                _ => figment.merge(Toml::file_exact(&file)),
+            };
+        }
+        let mut unknown_variables = Vec::new();
+        if self.reads_environment {
+            let known = known_variables();
+            let (set, unknown): (Vec<String>, Vec<String>) = std::env::vars_os()
+                .filter_map(|(name, _)| name.into_string().ok())
+                .filter(|name| name.starts_with(PREFIX))
+                .partition(|name| known.contains(name));
+            unknown_variables = unknown;
+            let names: Vec<String> = set
+                .iter()
+                .map(|name| name[PREFIX.len()..].to_ascii_lowercase())
+                .collect();
+            let is_set =
+                move |key: &figment::value::UncasedStr| names.iter().any(|name| key == name.as_str());
+            figment = figment.merge(Env::prefixed(PREFIX).filter(is_set).split("__"));
+        }
+        figment = figment.merge(Flags(self.flags));
+        let settings: Settings = figment
+            .extract()
+            .map_err(|error| ConfigError::of_figment(&error, &figment))?;
+        if let Some((key, reason)) = settings.problem() {
+            let value = figment
+                .find_value(key)
+                .map(|value| text_of(&value))
+                .unwrap_or_default();
+            return Err(ConfigError {
+                key: key.to_owned(),
+                value,
+                origin: origin(&figment, key),
+                reason: reason.to_owned(),
+            });
+        }
+        Ok(Loaded {
+            settings,
+            unknown_variables,
+            figment,
+        })
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        if let Some(file) = &self.file {
+            return match std::fs::File::open(file) {
+                Ok(_) => Ok(vec![file.clone()]),
+                Err(error) => Err(ConfigError {
+                    key: String::new(),
+                    value: String::new(),
+                    origin: file.display().to_string(),
+                    reason: format!("cannot read it: {error}"),
+                }),
+            };
+        }
+        if !self.reads_environment {
+            return Ok(Vec::new());
+        }
+        let user = std::env::var_os("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .filter(|folder| folder.is_absolute())
+            .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".config")));
+        let folders = [
+            Some(PathBuf::from("/etc/logstore")),
+            user.map(|folder| folder.join("logstore")),
+            Some(PathBuf::new()),
+        ];
+        let candidates = folders.into_iter().flatten().flat_map(|folder| {
+            ["logstore.toml", "logstore.yaml", "logstore.yml"].map(|name| folder.join(name))
+        });
+        Ok(candidates.filter(|file| file.is_file()).collect())
+    }
+}
+
+/// `LOGSTORE_STORE__ACCESS` for `store.access`.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
+fn known_variables() -> Vec<String> {
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    let mut keys = Vec::new();
+    leaves("", &defaults, &mut |key, _| keys.push(variable(key)));
+    keys
+}
+
+fn leaves(prefix: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
+    let Value::Object(map) = value else {
+        return visit(prefix, value);
+    };
+    for (name, inner) in map {
+        let key = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
+        leaves(&key, inner, visit);
+    }
+}
+
+struct Flags(Vec<(String, FigmentValue)>);
+
+const FLAG: &str = "flag";
+
+impl Provider for Flags {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(FLAG)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut figment = Figment::new();
+        for (key, value) in &self.0 {
+            figment = figment.merge((key.as_str(), value));
+        }
+        figment.data()
+    }
+}
+
+/// Settings with where they come from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Variables that look like settings but are none.
+    pub unknown_variables: Vec<String>,
+    figment: Figment,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Setting {
+    /// Its dotted path.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+    /// `default`, a file, a variable, or `flag`.
+    pub origin: String,
+}
+
+impl Loaded {
+    /// The value at a dotted path, such as `store.access`; `None` if there is no such setting.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        let pointer = format!("/{}", key.replace('.', "/"));
+        serde_json::to_value(&self.settings)
+            .ok()?
+            .pointer(&pointer)
+            .cloned()
+    }
+
+    /// Every setting, in the order in which they are documented.
+    pub fn entries(&self) -> Vec<Setting> {
+        let values = serde_json::to_value(&self.settings).unwrap_or_default();
+        let mut entries = Vec::new();
+        leaves("", &values, &mut |key, value| {
+            entries.push(Setting {
+                key: key.to_owned(),
+                value: value.clone(),
+                origin: origin(&self.figment, key),
+            });
+        });
+        entries
+    }
+}
+
+fn origin(figment: &Figment, key: &str) -> String {
+    figment
+        .find_metadata(key)
+        .map_or_else(|| "default".to_owned(), |metadata| origin_of(metadata, key))
+}
+
+fn origin_of(metadata: &Metadata, key: &str) -> String {
+    match &metadata.source {
+        Some(Source::File(path)) => path.display().to_string(),
+        Some(Source::Code(_)) => "default".to_owned(),
+        _ if metadata.name == FLAG => FLAG.to_owned(),
+        _ if metadata.name.contains("environment") => variable(key),
+        _ => "default".to_owned(),
+    }
+}
+
+fn text_of(value: &FigmentValue) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+/// A setting that is not valid, or a file that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use {}{origin}: {reason}", self.setting())]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The dotted path of the setting; empty if the file as a whole is meant.
+    pub key: String,
+    /// Its value, as far as it is known.
+    pub value: String,
+    /// Where it stands.
+    pub origin: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl ConfigError {
+    /// `setting "key" = "value" from `, as far as that is known.
+    fn setting(&self) -> String {
+        match (self.key.as_str(), self.value.as_str()) {
+            ("", _) => "settings from ".to_owned(),
+            (key, "") => format!("setting {key:?} from "),
+            (key, value) => format!("setting {key:?} = {value:?} from "),
+        }
+    }
+
+    fn of_figment(error: &figment::Error, figment: &Figment) -> Self {
+        use figment::error::Kind;
+        let key = error.path.join(".");
+        let origin = error
+            .metadata
+            .as_ref()
+            .map_or_else(|| "default".to_owned(), |metadata| origin_of(metadata, &key));
+        let value = match &error.kind {
+            Kind::InvalidType(actual, _) | Kind::InvalidValue(actual, _) => match actual {
+                figment::error::Actual::Str(text) => text.clone(),
+                other => other.to_string(),
+            },
+            Kind::UnknownVariant(variant, _) => variant.clone(),
+            _ => figment
+                .find_value(&key)
+                .ok()
+                .filter(|value| value.as_dict().is_none())
+                .map(|value| text_of(&value))
+                .unwrap_or_default(),
+        };
+        let (key, reason) = match &error.kind {
+            Kind::UnknownField(field, known) => {
+                let section = if key.is_empty() {
+                    String::new()
+                } else {
+                    format!("{key}.")
+                };
+                let reason = format!("there is no such setting; here are {}", known.join(", "));
+                (format!("{section}{field}"), reason)
+            }
+            kind => (key, kind.to_string()),
+        };
+        Self {
+            key,
+            value,
+            origin,
+            reason,
+        }
+    }
+}
