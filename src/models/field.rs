@@ -211,7 +211,7 @@ impl FromStr for Field {
         let segments = segments(rest).ok_or_else(|| {
             invalid(
                 text,
-                "write the path as key.key, with \"...\" around a key that holds a dot",
+                "write the path as key.key, with \"...\" around a key that holds a dot or a quote (\"\")",
             )
         })?;
         let nested = segments
@@ -233,23 +233,40 @@ fn invalid(text: &str, reason: impl Into<String>) -> InvalidValue {
     InvalidValue::new("field", text, reason)
 }
 
-/// The segments of a dotted path; a quoted one may hold anything but a quote.
-fn segments(path: &str) -> Option<Vec<&str>> {
+/// The segments of a dotted path. A quoted one may hold anything, a quote written as two, as in SQL.
+fn segments(path: &str) -> Option<Vec<String>> {
     let mut segments = Vec::new();
     let mut rest = path;
     loop {
         let (segment, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => rest.split_at(rest.find(['.', '"']).unwrap_or(rest.len())),
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let (segment, after) = rest.split_at(rest.find(['.', '"']).unwrap_or(rest.len()));
+                (!segment.is_empty()).then(|| (segment.to_owned(), after))?
+            }
         };
-        if segment.is_empty() {
-            return None;
-        }
         segments.push(segment);
         if after.is_empty() {
             return Some(segments);
         }
         rest = after.strip_prefix('.')?;
+    }
+}
+
+/// What stands before the closing quote, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut segment = String::new();
+    let mut rest = text;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        segment.push_str(before);
+        match after.strip_prefix('"') {
+            Some(doubled) => {
+                segment.push('"');
+                rest = doubled;
+            }
+            None => return Some((segment, after)),
+        }
     }
 }
 

@@ -105,9 +105,11 @@ impl DuckDbStore {
 /// The engine's own parser says whether the text is exactly one SELECT.
 fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<()> {
     let parsed: String = connection
-        .query_row("SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", [sql], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)",
+            [sql],
+            |row| row.get(0),
+        )
         .map_err(|error| rejected(sql, &error))?;
     let parsed: Value = serde_json::from_str(&parsed).unwrap_or_default();
     if parsed["error"] != Value::Bool(false) {

@@ -178,8 +178,9 @@ fn read(
     sender: &SyncSender<Message>,
     progress: &ProgressBar,
 ) {
+    // A batch may hold the end of one source and all of the next: many small files are few transactions.
+    let mut batch = Batch::new(batch_size);
     for source in sources {
-        let mut batch = Batch::new(batch_size);
         let mut read_before = 0;
         let mut error = None;
         match source.open(options) {
@@ -204,11 +205,12 @@ fn read(
             }
             Err(failed) => error = Some(failed),
         }
-        let rest = Message::Logs(batch.take());
-        if sender.send(rest).is_err() || sender.send(Message::Done(read_before, error)).is_err() {
+        if sender.send(Message::Done(read_before, error)).is_err() {
             return;
         }
     }
+    // Without a receiver there is nobody left to tell.
+    sender.send(Message::Logs(batch.take())).ok();
 }
 
 /// Logs on their way to one transaction: so many of them, or so many bytes.

@@ -1,0 +1,42 @@
+use logstore::{Alert, AlertQuery, Cursor, Error, Severity, Store};
+
+use crate::support::{alert, log};
+
+pub(super) fn a_consumer_begins_without_position(store: &dyn Store) {
+    assert_eq!(store.position("new").unwrap(), None);
+}
+
+pub(super) fn commit_moves_and_stores(store: &dyn Store) {
+    store.append_logs(&[log(0, "a", "x"), log(1, "a", "y")]).unwrap();
+    let first = store.read_after(Cursor::BEGINNING, 1).unwrap().next;
+    let end = store.end_cursor().unwrap();
+    store
+        .commit("c", None, first, &[alert("1", Severity::Low, 0)])
+        .unwrap();
+    store.commit("c", Some(first), end, &[]).unwrap();
+    assert_eq!(store.position("c").unwrap(), Some(end));
+    assert_eq!(store.position("other").unwrap(), None);
+    assert_eq!(store.fetch_alerts(&AlertQuery::new()).unwrap().len(), 1);
+    assert_eq!(store.stats().unwrap().consumers, 1);
+}
+
+pub(super) fn commit_from_elsewhere_changes_nothing(store: &dyn Store) {
+    store.append_logs(&[log(0, "a", "x")]).unwrap();
+    let end = store.end_cursor().unwrap();
+    store.commit("c", None, end, &[]).unwrap();
+    for from in [None, Some(Cursor::BEGINNING)] {
+        let outcome = store.commit("c", from, end, &[alert("1", Severity::Low, 0)]);
+        assert!(matches!(outcome, Err(Error::Conflict { .. })), "{from:?}");
+    }
+    let unknown = store.commit("new", Some(end), end, &[alert("1", Severity::Low, 0)]);
+    assert!(matches!(unknown, Err(Error::Conflict { .. })));
+    assert!(store.fetch_alerts(&AlertQuery::new()).unwrap().is_empty());
+    assert_eq!(store.position("new").unwrap(), None);
+}
+
+pub(super) fn incomplete_alerts_do_not_move_a_consumer(store: &dyn Store) {
+    let incomplete = Alert::new("", "heuristic", Severity::Low);
+    let outcome = store.commit("c", None, Cursor::BEGINNING, &[incomplete]);
+    assert!(matches!(outcome, Err(Error::InvalidInput(_))));
+    assert_eq!(store.position("c").unwrap(), None);
+}

@@ -1,0 +1,65 @@
+use logstore::{Indicator, IndicatorType, IntelQuery, Store, ThreatIntel};
+use serde_json::json;
+
+use crate::support::at;
+
+fn intel(id: &str, indicator: &str) -> ThreatIntel {
+    ThreatIntel::new(indicator.parse().unwrap(), "scanner", "list").with_id(id)
+}
+
+fn ids(store: &dyn Store, query: &IntelQuery) -> Vec<String> {
+    let intel = store.fetch_intel(query).unwrap();
+    intel.into_iter().map(|piece| piece.id).collect()
+}
+
+pub(super) fn upserts_replace(store: &dyn Store) {
+    let first = intel("1", "10.0.0.1");
+    let mut second = intel("1", "evil.example")
+        .with_confidence(0.25)
+        .unwrap()
+        .with_expiry(at(5));
+    second
+        .metadata
+        .insert("note".into(), json!({"it's": ["\0", 1.5]}));
+    store
+        .upsert_intel(&[first.clone(), intel("2", "10.0.0.0/8")])
+        .unwrap();
+    store.upsert_intel(&[first, second.clone()]).unwrap();
+    assert_eq!(ids(store, &IntelQuery::new()), ["1", "2"]);
+    assert_eq!(store.fetch_intel(&IntelQuery::new().limit(1)).unwrap(), [second]);
+    store.upsert_intel(&[]).unwrap();
+}
+
+pub(super) fn fetches_intel_by_condition(store: &dyn Store) {
+    let hash = "d41d8cd98f00b204e9800998ecf8427e";
+    let mut other = intel("3", hash).with_confidence(0.9).unwrap();
+    other.source = "other".into();
+    let pieces = [
+        intel("1", "10.0.0.1"),
+        intel("2", "http://evil.example/a?b").with_expiry(at(5)),
+        other,
+    ];
+    store.upsert_intel(&pieces).unwrap();
+    let url: Indicator = "http://evil.example/a?b".parse().unwrap();
+    for (query, expected) in [
+        (
+            IntelQuery::new().indicator_type(IndicatorType::FileHash),
+            vec!["3"],
+        ),
+        (IntelQuery::new().indicator(url), vec!["2"]),
+        (IntelQuery::new().source("other"), vec!["3"]),
+        (IntelQuery::new().min_confidence(0.9), vec!["3"]),
+        (IntelQuery::new().valid_at(at(4)), vec!["1", "2", "3"]),
+        (IntelQuery::new().valid_at(at(5)), vec!["1", "3"]),
+    ] {
+        assert_eq!(ids(store, &query), expected, "{query:?}");
+    }
+}
+
+pub(super) fn expires_at_the_time(store: &dyn Store) {
+    let pieces = [intel("1", "10.0.0.1"), intel("2", "10.0.0.2").with_expiry(at(5))];
+    store.upsert_intel(&pieces).unwrap();
+    assert_eq!(store.expire_intel(at(4)).unwrap(), 0);
+    assert_eq!(store.expire_intel(at(5)).unwrap(), 1);
+    assert_eq!(ids(store, &IntelQuery::new()), ["1"]);
+}

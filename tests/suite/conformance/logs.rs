@@ -1,0 +1,447 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use logstore::{Cursor, Error, Field, Group, LogEntry, LogQuery, Order, Pattern, Store, StoreExt as _, Test};
+use serde_json::json;
+
+use crate::support::{at, log, messages};
+
+fn field(name: &str) -> Field {
+    name.parse().unwrap()
+}
+
+fn found(store: &dyn Store, query: LogQuery) -> Vec<String> {
+    let logs = store.fetch_logs(&query.order(Order::Oldest)).unwrap();
+    messages(&logs).into_iter().map(str::to_owned).collect()
+}
+
+fn passing(store: &dyn Store, name: &str, test: Test) -> Vec<String> {
+    found(store, LogQuery::new().test(name, test).unwrap())
+}
+
+pub(super) fn gives_back_what_was_appended(store: &dyn Store) {
+    let full = log(0, "sshd", "Failed password")
+        .with_host("web1")
+        .with_procid(42)
+        .with_raw("<38>Failed password")
+        .with_field("source", json!({"ip": "203.0.113.9", "port": 4}))
+        .with_field("score", 0.1)
+        .with_field("list", json!([1, null, "x"]));
+    let empty = LogEntry::new(at(1));
+    let appended = store.append_logs(&[full.clone(), empty.clone()]).unwrap();
+    assert_eq!((appended.stored, appended.duplicates), (2, 0));
+    let logs = store.fetch_logs(&LogQuery::new().order(Order::Oldest)).unwrap();
+    assert_eq!(logs, [full, empty]);
+}
+
+pub(super) fn appending_again_changes_nothing(store: &dyn Store) {
+    let first = log(0, "a", "first");
+    store.append_logs(&[first.clone(), first.clone()]).unwrap();
+    let changed = LogEntry::new(at(0)).with_id(&first.id).with_message("changed");
+    let appended = store.append_logs(&[changed, log(1, "a", "second")]).unwrap();
+    assert_eq!((appended.stored, appended.duplicates), (1, 1));
+    assert_eq!(found(store, LogQuery::new()), ["first", "second"]);
+    assert_eq!(store.append_logs(&[]).unwrap().stored, 0);
+}
+
+pub(super) fn same_id_at_another_time_is_another_log(store: &dyn Store) {
+    let logs = [log(0, "a", "x").with_id("same"), log(1, "a", "y").with_id("same")];
+    assert_eq!(store.append_logs(&logs).unwrap().stored, 2);
+}
+
+pub(super) fn an_append_is_seen_by_open_scans_only_later(store: &dyn Store) {
+    store.append_logs(&[log(0, "a", "before")]).unwrap();
+    let scan = store.scan_logs(&LogQuery::new()).unwrap();
+    let seen: Vec<_> = scan.map(|log| log.unwrap()).collect();
+    store.append_logs(&[log(1, "a", "after")]).unwrap();
+    assert_eq!(messages(&seen), ["before"]);
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 2);
+}
+
+pub(super) fn newest_first_reverses_oldest_first(store: &dyn Store) {
+    let seconds = [3, 1, 2, 1, 3, 0];
+    let logs: Vec<_> = seconds
+        .iter()
+        .enumerate()
+        .map(|(i, s)| log(*s, "a", &i.to_string()))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    let oldest = found(store, LogQuery::new());
+    assert_eq!(oldest, ["5", "1", "3", "2", "0", "4"]);
+    let newest = store.fetch_logs(&LogQuery::new()).unwrap();
+    assert!(
+        messages(&newest)
+            .into_iter()
+            .rev()
+            .eq(oldest.iter().map(String::as_str))
+    );
+}
+
+pub(super) fn equal_times_keep_the_order_of_commits(store: &dyn Store) {
+    // Ids that sort against the order of arrival.
+    for id in ["z", "m", "a"] {
+        store.append_logs(&[log(0, "a", id).with_id(id)]).unwrap();
+    }
+    assert_eq!(found(store, LogQuery::new()), ["z", "m", "a"]);
+}
+
+pub(super) fn limits_after_ordering(store: &dyn Store) {
+    store
+        .append_logs(&[log(0, "a", "old"), log(1, "a", "new")])
+        .unwrap();
+    assert_eq!(
+        messages(&store.fetch_logs(&LogQuery::new().limit(1)).unwrap()),
+        ["new"]
+    );
+    assert_eq!(found(store, LogQuery::new().limit(1)), ["old"]);
+    assert!(found(store, LogQuery::new().limit(0)).is_empty());
+    assert_eq!(store.count_logs(&LogQuery::new().limit(1)).unwrap(), 2);
+}
+
+pub(super) fn ranges_are_half_open(store: &dyn Store) {
+    let moment = at(0) + TimeDelta::microseconds(1);
+    let logs = [
+        log(0, "a", "0"),
+        LogEntry::new(moment).with_message("1us"),
+        log(1, "a", "1"),
+    ];
+    store.append_logs(&logs).unwrap();
+    assert_eq!(found(store, LogQuery::new().since(moment).until(at(1))), ["1us"]);
+    assert_eq!(found(store, LogQuery::new().until(at(0))), [""; 0]);
+}
+
+pub(super) fn tests_columns(store: &dyn Store) {
+    let logs = [
+        log(0, "sshd", "one").with_procid(7),
+        log(1, "sudo", "two").with_procid(-7),
+        LogEntry::new(at(2)).with_message("three"),
+    ];
+    store.append_logs(&logs).unwrap();
+    assert_eq!(passing(store, "appname", Test::Equals("sshd".into())), ["one"]);
+    assert_eq!(
+        passing(store, "appname", Test::NotEquals("sshd".into())),
+        ["two", "three"]
+    );
+    assert_eq!(
+        passing(store, "appname", Test::In(vec!["sudo".into(), "x".into()])),
+        ["two"]
+    );
+    assert!(passing(store, "appname", Test::In(Vec::new())).is_empty());
+    assert_eq!(passing(store, "appname", Test::Contains("u".into())), ["two"]);
+    assert_eq!(
+        passing(store, "appname", Test::Matches("^s.+[do]$".parse().unwrap())),
+        ["one", "two"]
+    );
+    assert_eq!(passing(store, "procid", Test::Equals("-7".into())), ["two"]);
+    assert_eq!(
+        passing(store, "procid", Test::NotEquals("7".into())),
+        ["two", "three"]
+    );
+    assert_eq!(
+        passing(store, "event_time", Test::Equals("2024-01-01T12:00:02Z".into())),
+        ["three"]
+    );
+    assert_eq!(passing(store, "id", Test::Equals(logs[0].id.clone())), ["one"]);
+}
+
+pub(super) fn tests_paths(store: &dyn Store) {
+    let logs = [
+        log(0, "a", "nested").with_field("http", json!({"status": 404, "ok": false, "tags": ["x", 1]})),
+        log(1, "a", "flat")
+            .with_field("http.status", "404")
+            .with_field("odd \"k/e~y", "here"),
+        log(2, "a", "null").with_field("http", json!({"status": null})),
+    ];
+    store.append_logs(&logs).unwrap();
+    let equals = |name: &str, value: &str| passing(store, name, Test::Equals(value.into()));
+    assert_eq!(equals("normalized.http.status", "404"), ["nested", "flat"]);
+    assert_eq!(equals("normalized.http.ok", "false"), ["nested"]);
+    assert_eq!(equals("normalized.http.tags", "[\"x\",1]"), ["nested"]);
+    assert_eq!(equals("normalized.\"odd \"\"k/e~y\"", "here"), ["flat"]);
+    assert_eq!(
+        passing(store, "normalized.http.status", Test::NotEquals("404".into())),
+        ["null"]
+    );
+    assert!(equals("metadata.http.status", "404").is_empty());
+}
+
+pub(super) fn tests_addresses(store: &dyn Store) {
+    let addresses = [
+        "10.1.2.3",
+        "11.1.2.3",
+        "::ffff:10.9.9.9",
+        "2001:db8::1",
+        "not an address",
+        "10.1.2.3.4",
+    ];
+    let logs: Vec<_> = addresses
+        .iter()
+        .zip(0..)
+        .map(|(address, second)| log(second, "a", address).with_field("src_ip", *address))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    let within = |network: &str| passing(store, "source_ip", Test::InNetwork(network.parse().unwrap()));
+    assert_eq!(within("10.0.0.0/8"), ["10.1.2.3", "::ffff:10.9.9.9"]);
+    assert_eq!(within("2001:db8::/32"), ["2001:db8::1"]);
+    assert_eq!(within("0.0.0.0/0").len(), 3);
+    assert_eq!(
+        passing(
+            store,
+            "normalized.src_ip",
+            Test::InNetwork("11.0.0.0/8".parse().unwrap())
+        ),
+        ["11.1.2.3"]
+    );
+}
+
+pub(super) fn tests_text(store: &dyn Store) {
+    let logs = [
+        log(0, "a", "Failed 100%"),
+        log(1, "a", "failed_x"),
+        log(2, "a", "shadowed").with_raw("the line\nof two"),
+    ];
+    store.append_logs(&logs).unwrap();
+    let pattern = |source: &str| source.parse::<Pattern>().unwrap();
+    assert_eq!(
+        found(store, LogQuery::new().contains("ailed")),
+        ["Failed 100%", "failed_x"]
+    );
+    assert_eq!(found(store, LogQuery::new().contains("%")), ["Failed 100%"]);
+    assert_eq!(found(store, LogQuery::new().contains("_")), ["failed_x"]);
+    assert!(found(store, LogQuery::new().contains("shadowed")).is_empty());
+    assert_eq!(found(store, LogQuery::new().pattern(pattern("line.of"))), [""; 0]);
+    assert_eq!(
+        found(store, LogQuery::new().pattern(pattern("(?s)line.of"))),
+        ["shadowed"]
+    );
+    assert_eq!(
+        found(store, LogQuery::new().contains("ailed").pattern(pattern("^F"))),
+        ["Failed 100%"]
+    );
+}
+
+pub(super) fn ignores_case_beyond_ascii(store: &dyn Store) {
+    let words = [
+        "STRASSE",
+        "straße",
+        "STRAẞE",
+        "İstanbul",
+        "istanbul",
+        "ΣΊΣΥΦΟΣ",
+        "σίσυφος",
+        "K (kelvin)",
+        "k",
+    ];
+    let logs: Vec<_> = words
+        .iter()
+        .zip(0..)
+        .map(|(word, second)| log(second, "a", word))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    let ignoring = |text: &str| {
+        let pattern = Pattern::literal_ignoring_case(text).unwrap();
+        found(store, LogQuery::new().pattern(pattern))
+    };
+    assert_eq!(ignoring("STRAße"), ["straße", "STRAẞE"]);
+    assert_eq!(ignoring("ISTANBUL"), ["istanbul"]);
+    assert_eq!(ignoring("σίσυφοσ"), ["ΣΊΣΥΦΟΣ", "σίσυφος"]);
+    assert_eq!(ignoring("(KELVIN)"), ["K (kelvin)"]);
+}
+
+pub(super) fn counts(store: &dyn Store) {
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 0);
+    store
+        .append_logs(&[log(0, "a", "x"), log(1, "b", "x"), log(2, "a", "y")])
+        .unwrap();
+    assert_eq!(
+        store
+            .count_logs(&LogQuery::new().field("appname", "a").unwrap())
+            .unwrap(),
+        2
+    );
+}
+
+pub(super) fn counts_by_fields(store: &dyn Store) {
+    let logs = [
+        log(0, "a", "x").with_procid(1),
+        log(1, "b", "x").with_field("k", 5),
+        log(2, "a", "x"),
+        LogEntry::new(at(3)),
+    ];
+    store.append_logs(&logs).unwrap();
+    let group = |values: &[Option<&str>], count| Group {
+        values: values.iter().map(|value| value.map(str::to_owned)).collect(),
+        count,
+    };
+    let by = |names: &[&str]| {
+        let fields: Vec<_> = names.iter().map(|name| field(name)).collect();
+        store.count_logs_by(&LogQuery::new().limit(1), &fields).unwrap()
+    };
+    assert_eq!(
+        by(&["appname"]),
+        [group(&[Some("a")], 2), group(&[None], 1), group(&[Some("b")], 1)]
+    );
+    assert_eq!(by(&["normalized.k", "procid"])[0], group(&[None, None], 2));
+    assert_eq!(
+        by(&["event_time"])[0],
+        group(&[Some("2024-01-01T12:00:00.000000Z")], 1)
+    );
+    assert_eq!(by(&[]), [group(&[], 4)]);
+    let none = LogQuery::new().contains("nothing holds this");
+    assert!(store.count_logs_by(&none, &[]).unwrap().is_empty());
+}
+
+pub(super) fn histogram_counts_stretches(store: &dyn Store) {
+    let before_1970: DateTime<Utc> = "1969-12-31T23:59:59.999999Z".parse().unwrap();
+    let logs = [
+        LogEntry::new(before_1970),
+        log(0, "a", "x"),
+        log(59, "a", "x"),
+        log(60, "a", "x"),
+    ];
+    store.append_logs(&logs).unwrap();
+    let buckets = store.histogram(&LogQuery::new(), TimeDelta::minutes(1)).unwrap();
+    let buckets: Vec<_> = buckets
+        .iter()
+        .map(|bucket| (bucket.start.to_rfc3339(), bucket.count))
+        .collect();
+    let expected = [
+        ("1969-12-31T23:59:00+00:00".to_owned(), 1),
+        ("2024-01-01T12:00:00+00:00".to_owned(), 2),
+        ("2024-01-01T12:01:00+00:00".to_owned(), 1),
+    ];
+    assert_eq!(buckets, expected);
+}
+
+pub(super) fn refuses_a_histogram_of_no_width(store: &dyn Store) {
+    for width in [
+        TimeDelta::zero(),
+        TimeDelta::nanoseconds(1),
+        TimeDelta::seconds(-1),
+        TimeDelta::MAX,
+    ] {
+        let outcome = store.histogram(&LogQuery::new(), width);
+        assert!(matches!(outcome, Err(Error::InvalidInput(_))), "{width}");
+    }
+}
+
+pub(super) fn reads_after_cursors_in_commit_order(store: &dyn Store) {
+    assert_eq!(store.end_cursor().unwrap(), Cursor::BEGINNING);
+    store
+        .append_logs(&[log(5, "a", "late"), log(1, "a", "early")])
+        .unwrap();
+    store.append_logs(&[log(3, "a", "later")]).unwrap();
+    let page = store.read_after(Cursor::BEGINNING, 2).unwrap();
+    assert_eq!(messages(&page.logs), ["late", "early"]);
+    let rest = store.read_after(page.next, 10).unwrap();
+    assert_eq!(messages(&rest.logs), ["later"]);
+    assert_eq!(rest.next, store.end_cursor().unwrap());
+    let nothing = store.read_after(rest.next, 10).unwrap();
+    assert_eq!((nothing.logs.len(), nothing.next), (0, rest.next));
+    let kept: Cursor = page.next.to_string().parse().unwrap();
+    assert_eq!(messages(&store.read_after(kept, 1).unwrap().logs), ["later"]);
+}
+
+pub(super) fn cursors_survive_deletion(store: &dyn Store) {
+    store.append_logs(&[log(0, "a", "x"), log(1, "a", "y")]).unwrap();
+    let cursor = store.end_cursor().unwrap();
+    store.delete_logs_before(at(100)).unwrap();
+    assert_eq!(store.end_cursor().unwrap(), cursor);
+    store.append_logs(&[log(0, "a", "new")]).unwrap();
+    assert_eq!(messages(&store.read_after(cursor, 10).unwrap().logs), ["new"]);
+}
+
+pub(super) fn deletes_before_a_time(store: &dyn Store) {
+    let deleted = log(0, "a", "gone");
+    store
+        .append_logs(&[deleted.clone(), log(1, "a", "kept")])
+        .unwrap();
+    assert_eq!(store.delete_logs_before(at(1)).unwrap(), 1);
+    assert_eq!(found(store, LogQuery::new()), ["kept"]);
+    assert_eq!(store.delete_logs_before(at(1)).unwrap(), 0);
+    assert_eq!(store.append_logs(&[deleted]).unwrap().stored, 1);
+}
+
+pub(super) fn keeps_odd_text(store: &dyn Store) {
+    let texts = [
+        "",
+        " ",
+        "nul\0inside",
+        "\u{feff}bom",
+        "emoji 🦆",
+        "\u{202e}turned",
+        "line\r\nend",
+        "'\"\\;--",
+        "\u{10ffff}",
+    ];
+    let mut logs: Vec<_> = texts
+        .iter()
+        .zip(0..)
+        .map(|(text, second)| log(second, text, text).with_field(*text, *text).with_raw(text))
+        .collect();
+    logs.push(LogEntry::new(at(100)).with_raw(b"\xff\xfe\0caf\xe9"));
+    logs.push(log(101, "a", &"long ".repeat(100_000)));
+    store.append_logs(&logs).unwrap();
+    let read = store.fetch_logs(&LogQuery::new().order(Order::Oldest)).unwrap();
+    assert_eq!(read, logs);
+    assert_eq!(read[texts.len()].raw_bytes().unwrap(), b"\xff\xfe\0caf\xe9");
+    for text in texts {
+        assert_eq!(passing(store, "message", Test::Equals(text.into())), [text]);
+    }
+}
+
+pub(super) fn keeps_times_at_the_edges(store: &dyn Store) {
+    let times = [
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999999Z",
+        "2038-01-19T03:14:08.000001Z",
+        "9999-12-31T23:59:59.999999Z",
+    ];
+    let logs: Vec<_> = times
+        .iter()
+        .map(|time| LogEntry::new(time.parse().unwrap()).with_message(*time))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    assert_eq!(
+        store.fetch_logs(&LogQuery::new().order(Order::Oldest)).unwrap(),
+        logs
+    );
+    for log in &logs {
+        let query = LogQuery::new()
+            .since(log.event_time)
+            .until(log.event_time + TimeDelta::microseconds(1));
+        assert_eq!(store.count_logs(&query).unwrap(), 1);
+    }
+}
+
+pub(super) fn takes_sql_for_text(store: &dyn Store) {
+    let hostile = "x'); DROP TABLE logs; --";
+    store
+        .append_logs(&[log(0, hostile, hostile).with_field(hostile, hostile)])
+        .unwrap();
+    assert_eq!(passing(store, "appname", Test::Equals(hostile.into())), [hostile]);
+    assert_eq!(
+        passing(store, "appname", Test::In(vec![hostile.into()])),
+        [hostile]
+    );
+    assert_eq!(found(store, LogQuery::new().contains(hostile)), [hostile]);
+    let path = format!("normalized.\"{hostile}\"");
+    assert_eq!(passing(store, &path, Test::Equals(hostile.into())), [hostile]);
+    assert!(hostile.parse::<Field>().is_err());
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 1);
+}
+
+pub(super) fn statistics_count(store: &dyn Store) {
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.logs, stats.oldest_log, stats.newest_log), (0, None, None));
+    store.append_logs(&[log(0, "a", "x"), log(9, "a", "y")]).unwrap();
+    store
+        .store_alert(&crate::support::alert("1", logstore::Severity::Low, 0))
+        .unwrap();
+    let stats = store.stats().unwrap();
+    assert_eq!(
+        (stats.logs, stats.oldest_log, stats.newest_log),
+        (2, Some(at(0)), Some(at(9)))
+    );
+    assert_eq!((stats.alerts, stats.unacknowledged_alerts), (1, 1));
+    store.acknowledge_alerts(&["1"]).unwrap();
+    assert_eq!(store.stats().unwrap().unacknowledged_alerts, 0);
+}

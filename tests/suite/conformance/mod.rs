@@ -1,0 +1,117 @@
+//! What every store must do, run over each of them.
+
+mod alerts;
+mod consumers;
+mod fetcher;
+mod intel;
+mod logs;
+mod rules;
+
+use logstore::{Access, DuckDbStore, MemoryStore};
+
+macro_rules! conformance {
+    ($($topic:ident { $($behaviour:ident),* $(,)? })*) => {
+        mod memory {
+            $($(
+                #[test]
+                fn $behaviour() {
+                    super::$topic::$behaviour(&super::MemoryStore::new());
+                }
+            )*)*
+        }
+
+        mod duckdb_in_memory {
+            $($(
+                #[test]
+                fn $behaviour() {
+                    super::$topic::$behaviour(&super::DuckDbStore::open(":memory:").unwrap());
+                }
+            )*)*
+        }
+
+        mod duckdb_file_shared {
+            $($(
+                #[test]
+                fn $behaviour() {
+                    let folder = tempfile::tempdir().unwrap();
+                    let store = super::DuckDbStore::open(folder.path().join("store.duckdb")).unwrap();
+                    super::$topic::$behaviour(&store);
+                }
+            )*)*
+        }
+
+        mod duckdb_file_exclusive {
+            $($(
+                #[test]
+                fn $behaviour() {
+                    let folder = tempfile::tempdir().unwrap();
+                    let options = super::DuckDbStore::options().access(super::Access::Exclusive);
+                    super::$topic::$behaviour(&options.open(folder.path().join("store.duckdb")).unwrap());
+                }
+            )*)*
+        }
+    };
+}
+
+conformance! {
+    logs {
+        gives_back_what_was_appended,
+        appending_again_changes_nothing,
+        same_id_at_another_time_is_another_log,
+        an_append_is_seen_by_open_scans_only_later,
+        newest_first_reverses_oldest_first,
+        equal_times_keep_the_order_of_commits,
+        limits_after_ordering,
+        ranges_are_half_open,
+        tests_columns,
+        tests_paths,
+        tests_addresses,
+        tests_text,
+        ignores_case_beyond_ascii,
+        counts,
+        counts_by_fields,
+        histogram_counts_stretches,
+        refuses_a_histogram_of_no_width,
+        reads_after_cursors_in_commit_order,
+        cursors_survive_deletion,
+        deletes_before_a_time,
+        keeps_odd_text,
+        keeps_times_at_the_edges,
+        takes_sql_for_text,
+        statistics_count,
+    }
+    alerts {
+        stores_alerts_once,
+        refuses_incomplete_alerts_as_a_whole,
+        fetches_alerts_by_severity,
+        fetches_alerts_by_field,
+        acknowledges_all_or_none,
+        alerts_keep_every_field,
+    }
+    consumers {
+        a_consumer_begins_without_position,
+        commit_moves_and_stores,
+        commit_from_elsewhere_changes_nothing,
+        incomplete_alerts_do_not_move_a_consumer,
+    }
+    intel {
+        upserts_replace,
+        fetches_intel_by_condition,
+        expires_at_the_time,
+    }
+    rules {
+        rules_keep_their_creation_time,
+        fetches_rules_by_condition,
+        switches_rules,
+        refuses_incomplete_rules_as_a_whole,
+    }
+    fetcher {
+        yields_each_log_once_in_commit_order,
+        starts_where_it_is_told,
+        a_consumer_goes_on_where_it_stopped,
+        the_slower_of_two_is_told,
+        yields_only_what_matches,
+        stops_while_it_waits,
+        calls_back,
+    }
+}

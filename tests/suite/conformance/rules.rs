@@ -1,0 +1,61 @@
+use logstore::{DetectionRule, Enabled, Error, RuleQuery, Store};
+use serde_json::json;
+
+use crate::support::at;
+
+fn rule(id: &str, rule_type: &str) -> DetectionRule {
+    let mut rule = DetectionRule::new("name", rule_type, json!({"it's": ["\0", null, 1.5]}));
+    rule.id = id.to_owned();
+    rule.created_at = at(0);
+    rule.updated_at = at(0);
+    rule
+}
+
+fn ids(store: &dyn Store, query: &RuleQuery) -> Vec<String> {
+    let rules = store.fetch_rules(query).unwrap();
+    rules.into_iter().map(|rule| rule.id).collect()
+}
+
+pub(super) fn rules_keep_their_creation_time(store: &dyn Store) {
+    store.upsert_rules(&[rule("1", "sigma")]).unwrap();
+    let mut changed = rule("1", "threshold");
+    changed.created_at = at(9);
+    changed.updated_at = at(9);
+    changed.rule_definition = json!("text");
+    store
+        .upsert_rules(&[rule("1", "sigma"), changed.clone()])
+        .unwrap();
+    changed.created_at = at(0);
+    assert_eq!(store.fetch_rules(&RuleQuery::new()).unwrap(), [changed]);
+}
+
+pub(super) fn fetches_rules_by_condition(store: &dyn Store) {
+    let mut disabled = rule("2", "sigma");
+    disabled.enabled = false;
+    store
+        .upsert_rules(&[rule("3", "threshold"), disabled, rule("1", "sigma")])
+        .unwrap();
+    assert_eq!(ids(store, &RuleQuery::new()), ["1", "2", "3"]);
+    assert_eq!(ids(store, &RuleQuery::new().rule_type("sigma")), ["1", "2"]);
+    assert_eq!(ids(store, &RuleQuery::new().enabled(false)), ["2"]);
+}
+
+pub(super) fn switches_rules(store: &dyn Store) {
+    store.upsert_rules(&[rule("1", "sigma")]).unwrap();
+    store.set_rule_enabled("1", Enabled::No, at(5)).unwrap();
+    let held = &store.fetch_rules(&RuleQuery::new()).unwrap()[0];
+    assert_eq!(
+        (held.enabled, held.created_at, held.updated_at),
+        (false, at(0), at(5))
+    );
+    store.set_rule_enabled("1", Enabled::Yes, at(6)).unwrap();
+    assert_eq!(ids(store, &RuleQuery::new().enabled(true)), ["1"]);
+    let unknown = store.set_rule_enabled("nosuch", Enabled::Yes, at(6));
+    assert!(matches!(unknown, Err(Error::NotFound { .. })));
+}
+
+pub(super) fn refuses_incomplete_rules_as_a_whole(store: &dyn Store) {
+    let rules = [rule("1", "sigma"), rule("2", "")];
+    assert!(matches!(store.upsert_rules(&rules), Err(Error::InvalidInput(_))));
+    assert!(ids(store, &RuleQuery::new()).is_empty());
+}

@@ -1,0 +1,10 @@
+//! Behaviour through the public face, in one binary: linking the engine takes longer than most tests.
+
+mod agreement;
+mod bad_input;
+mod cli;
+mod conformance;
+mod foreign;
+mod ingest;
+mod real_data;
+mod support;

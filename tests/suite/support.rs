@@ -1,0 +1,112 @@
+//! What the tests share: logs in one line, stores in temporary folders, the binary.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use chrono::{DateTime, TimeDelta, Utc};
+use logstore::{Alert, LogEntry, Severity};
+
+/// A time in 2024, so many seconds after noon of the first day.
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+    let noon: DateTime<Utc> = "2024-01-01T12:00:00Z".parse().unwrap();
+    noon + TimeDelta::seconds(seconds)
+}
+
+/// A log of a program, so many seconds after noon.
+pub(crate) fn log(seconds: i64, appname: &str, message: &str) -> LogEntry {
+    LogEntry::new(at(seconds))
+        .with_appname(appname)
+        .with_message(message)
+}
+
+/// An alert, so many seconds after noon.
+pub(crate) fn alert(id: &str, severity: Severity, seconds: i64) -> Alert {
+    Alert::new("brute_force", "heuristic", severity)
+        .with_id(id)
+        .with_created_at(at(seconds))
+}
+
+pub(crate) fn messages(logs: &[LogEntry]) -> Vec<&str> {
+    logs.iter()
+        .map(|log| log.message.as_deref().unwrap_or_default())
+        .collect()
+}
+
+/// The binary, in a folder of its own, with no settings from outside.
+pub(crate) struct Cli {
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Cli {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("logstore"));
+        command.current_dir(&self.folder).env_clear().args(arguments);
+        for name in ["PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("HOME", self.folder.path());
+        command
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Standard output of a command that succeeds.
+    pub(crate) fn output(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {:?} {errors}",
+            output.status
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Exit code and standard error of a command that fails.
+    pub(crate) fn failure(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let code = output
+            .status
+            .code()
+            .unwrap_or_else(|| panic!("{arguments:?}: {:?}", output.status));
+        assert_ne!(code, 0, "{arguments:?} succeeded");
+        (code, errors)
+    }
+
+    /// The JSON lines that a command prints.
+    pub(crate) fn rows(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        self.output(arguments)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// Real logs that are not part of the project; `None`, with a line that says so, where they are absent.
+pub(crate) fn shared_data(folder: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared")
+        .join(folder);
+    if path.exists() {
+        return path.canonicalize().ok();
+    }
+    eprintln!("skipped: there is no ../shared/{folder}");
+    None
+}
