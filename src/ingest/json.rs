@@ -102,10 +102,11 @@ pub(super) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>
         true => first_line.len() >= LONG,
         false => goes_on(&String::from_utf8_lossy(first_line)),
     };
-    if !goes_on || inside.iter().find(|byte| !is_space(byte)) != Some(&b'{') {
+    let spaces = inside.iter().take_while(|byte| is_space(byte)).count();
+    if !goes_on || inside.get(spaces) != Some(&b'{') {
         return Ok(None);
     }
-    let opening = start[..start.len() - inside.len()].to_vec();
+    let opening = start[..start.len() - inside.len() + spaces].to_vec();
     input.consume(opening.len());
     Ok(Some(opening))
 }

@@ -127,7 +127,6 @@ impl Parser {
             ],
             Some(format) => std::slice::from_ref(format),
         };
-        let mut error = None;
         for format in formats {
             let outcome = match format {
                 InputFormat::Rfc5424 => syslog::rfc5424(line, &context),
@@ -138,15 +137,12 @@ impl Parser {
             };
             match outcome {
                 Outcome::Fields(fields) => return (*fields, None),
-                Outcome::Malformed(reason) => error = error.or(Some(reason)),
+                Outcome::Malformed(reason) => return (text::text(line, &context), Some(reason)),
                 Outcome::Other => {}
             }
         }
-        if let (Some(format), None) = (self.options.format, &error)
-            && format != InputFormat::Text
-        {
-            error = Some(format!("not in the format {format}"));
-        }
+        let unmet = self.options.format.filter(|format| *format != InputFormat::Text);
+        let error = unmet.map(|format| format!("not in the format {format}"));
         (text::text(line, &context), error)
     }
 

@@ -53,25 +53,29 @@ pub(super) fn rfc5424(line: &str, context: &TimeContext) -> Outcome {
         Ok(split) => split,
         Err(reason) => return Outcome::Malformed(reason),
     };
-    match version(rest) {
-        Some(rest) if matches!(priority, Priority::Is(_)) => match header(rest, context) {
+    match (priority, version(rest)) {
+        (Priority::Is(_), Some(rest)) => match header(rest, context) {
             Ok(fields) => with_priority(fields, priority),
             Err(reason) => Outcome::Malformed(reason),
         },
-        // Without priority and version, as some daemons write it to files, only a whole header tells.
-        None if matches!(priority, Priority::Missing) && has_iso_time(rest) => {
-            let process_and_data = rest.splitn(6, ' ').collect::<Vec<_>>();
-            let is_header = matches!(process_and_data[..], [_, _, _, process, message_id, data]
-                if !message_id.is_empty()
-                    && (process == "-" || process.bytes().all(|byte| byte.is_ascii_digit()) && !process.is_empty())
-                    && (data == "-" || data.starts_with("- ") || data.starts_with('[')));
-            match is_header.then(|| header(rest, context)) {
-                Some(Ok(fields)) => fields.into(),
-                _ => Outcome::Other,
-            }
+        (Priority::Is(_), None) => Outcome::Other,
+        // As some daemons write it to files.
+        (Priority::Missing, rest_of_version) => {
+            without_priority(rest_of_version.unwrap_or(rest), context).into()
         }
-        _ => Outcome::Other,
     }
+}
+
+/// Without a priority, only a whole header tells that this is syslog.
+fn without_priority(line: &str, context: &TimeContext) -> Option<Fields> {
+    let tokens: Vec<&str> = line.splitn(6, ' ').collect();
+    let [_, _, _, process, message_id, data] = tokens[..] else {
+        return None;
+    };
+    let is_process = process == "-" || process.parse::<u32>().is_ok();
+    let is_data = data == "-" || data.starts_with("- ") || data.starts_with('[');
+    let is_header = has_iso_time(line) && is_process && !message_id.is_empty() && is_data;
+    is_header.then(|| header(line, context).ok())?
 }
 
 fn with_priority(mut fields: Fields, priority: Priority) -> Outcome {

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
+use serde::Serialize as _;
 use serde_json::Value;
 
 use super::{InvalidValue, LogEntry};
@@ -157,11 +159,32 @@ impl Path {
     }
 }
 
+/// A value as text: that of a string, or else JSON whose numbers are written as ECMAScript writes them
+/// (ECMA-262, `Number::toString`), but with `.0` where there is no fraction.
 fn value_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.into()),
-        other => Some(other.to_string().into()),
+        other => {
+            let mut text = Vec::new();
+            let mut serializer = serde_json::Serializer::with_formatter(&mut text, EcmaScriptNumbers);
+            other.serialize(&mut serializer).ok()?;
+            String::from_utf8(text).ok().map(Cow::from)
+        }
+    }
+}
+
+struct EcmaScriptNumbers;
+
+impl serde_json::ser::Formatter for EcmaScriptNumbers {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        let magnitude = value.abs();
+        let has_exponent = value != 0.0 && !(1e-6..1e21).contains(&magnitude);
+        match (has_exponent, value.fract() == 0.0) {
+            (true, _) => write!(writer, "{value:e}"),
+            (false, true) => write!(writer, "{value}.0"),
+            (false, false) => write!(writer, "{value}"),
+        }
     }
 }
 

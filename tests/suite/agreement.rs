@@ -1,1 +1,230 @@
+//! `DuckDbStore` does what `MemoryStore` does, whatever the logs and the questions.
 
+use chrono::TimeDelta;
+use logstore::{
+    Condition, Cursor, DuckDbStore, Field, LogEntry, LogQuery, LogStore, MemoryStore, Order, Pattern,
+    StoreExt as _, Test,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use crate::support::at;
+
+const TEXTS: &[&str] = &[
+    "",
+    "a",
+    "A",
+    "ab",
+    "%",
+    "_",
+    "a%b",
+    "ß",
+    "É",
+    "é",
+    "İ",
+    "\0",
+    "\n",
+    "\"",
+    "'",
+    "\\",
+    "10.0.0.1",
+    "10.0.0.1/8",
+    "::1",
+    "::ffff:10.0.0.1",
+    "7",
+    "-7",
+    "07",
+    "true",
+    "null",
+    "{}",
+    "[1]",
+    "2024-01-01T12:00:00.000000Z",
+    "🦆",
+    "\u{202e}",
+];
+
+const FIELDS: &[&str] = &[
+    "id",
+    "event_time",
+    "timestamp",
+    "raw",
+    "appname",
+    "host",
+    "message",
+    "procid",
+    "source_ip",
+    "user",
+    "action",
+    "level",
+    "normalized.k",
+    "normalized.k.a",
+    "normalized.\"k.a\"",
+    "normalized.\"\"",
+    "normalized.\"\"\"\"",
+    "metadata.k",
+];
+
+const PATTERNS: &[&str] = &[
+    "a",
+    "^a",
+    "(?i)A",
+    "[^a]",
+    r"\d+",
+    ".",
+    "(?s).",
+    r"\bab?\b",
+    "é|ß",
+    "",
+    "^$",
+    "(?m)^$",
+    r"\x{1f986}",
+    "a{1,2}",
+];
+
+const NETWORKS: &[&str] = &["10.0.0.0/8", "0.0.0.0/0", "::/0", "::1/128", "::ffff:0:0/96"];
+
+fn text() -> impl Strategy<Value = String> {
+    select(TEXTS).prop_map(str::to_owned)
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        text().prop_map(Value::from),
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        select(&[0_i64, 7, -7, i64::MAX, i64::MIN][..]).prop_map(Value::from),
+        Just(json!(u64::MAX)),
+        select(&[0.5, -0.0, 1e300, -1.5e-7, 1e-6, 7.0, 1e16, 1e20, 1e21, 0.1][..])
+            .prop_map(|number: f64| json!(number)),
+    ];
+    leaf.prop_recursive(2, 6, 2, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..2).prop_map(Value::from),
+            prop::collection::vec((select(&["a", "", "k"][..]), inner), 0..2).prop_map(|pairs| pairs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+prop_compose! {
+    fn log()(
+        second in 0..4_i64,
+        micros in select(&[0_i64, 1, 999_999][..]),
+        id in 0..20_u8,
+        texts in prop::array::uniform5(prop::option::of(text())),
+        procid in prop::option::of(select(&[0_i64, 7, -7, i64::MAX][..])),
+        fields in prop::collection::vec((select(&["k", "k.a", "", "\"", "source_ip", "user", "src"][..]), value()), 0..3),
+    ) -> LogEntry {
+        let mut log = LogEntry::new(at(second) + TimeDelta::microseconds(micros)).with_id(id.to_string());
+        let [timestamp, raw, appname, host, message] = texts;
+        (log.timestamp, log.raw, log.appname, log.host, log.message) = (timestamp, raw, appname, host, message);
+        log.procid = procid;
+        for (name, value) in fields {
+            log = log.with_field(name, value);
+        }
+        log
+    }
+}
+
+fn test() -> impl Strategy<Value = Test> {
+    prop_oneof![
+        text().prop_map(Test::Equals),
+        text().prop_map(Test::NotEquals),
+        prop::collection::vec(text(), 0..3).prop_map(Test::In),
+        text().prop_map(Test::Contains),
+        select(PATTERNS).prop_map(|source| Test::Matches(source.parse().unwrap())),
+        text().prop_map(|text| Test::Matches(Pattern::literal_ignoring_case(&text).unwrap())),
+        select(NETWORKS).prop_map(|network| Test::InNetwork(network.parse().unwrap())),
+    ]
+}
+
+fn field() -> impl Strategy<Value = Field> {
+    select(FIELDS).prop_map(|name| name.parse().unwrap())
+}
+
+prop_compose! {
+    fn query()(
+        since in prop::option::of(-1..4_i64),
+        until in prop::option::of(0..5_i64),
+        nanos in select(&[0_i64, 1, 1_000][..]),
+        conditions in prop::collection::vec((field(), test()), 0..3),
+        contains in prop::option::of(text()),
+        order in select(&[Order::Newest, Order::Oldest][..]),
+        limit in prop::option::of(0..10_u64),
+    ) -> LogQuery {
+        let time = |second: i64| at(second) + TimeDelta::nanoseconds(nanos);
+        let mut query = LogQuery::new().order(order);
+        (query.since, query.until, query.limit) = (since.map(time), until.map(time), limit);
+        // A test that does not fit its field is refused before it reaches a store.
+        for condition in conditions.into_iter().filter_map(|(field, test)| Condition::new(field, test).ok()) {
+            query = query.condition(condition);
+        }
+        match contains {
+            Some(text) => query.contains(text),
+            None => query,
+        }
+    }
+}
+
+fn assert_agreement(model: &MemoryStore, engine: &DuckDbStore, query: &LogQuery, fields: &[Field]) {
+    assert_eq!(
+        engine.fetch_logs(query).unwrap(),
+        model.fetch_logs(query).unwrap(),
+        "{query:?}"
+    );
+    assert_eq!(
+        engine.count_logs(query).unwrap(),
+        model.count_logs(query).unwrap(),
+        "{query:?}"
+    );
+    assert_eq!(
+        engine.count_logs_by(query, fields).unwrap(),
+        model.count_logs_by(query, fields).unwrap(),
+        "{query:?} by {fields:?}"
+    );
+    for width in [
+        TimeDelta::microseconds(1),
+        TimeDelta::milliseconds(700),
+        TimeDelta::days(400),
+    ] {
+        assert_eq!(
+            engine.histogram(query, width).unwrap(),
+            model.histogram(query, width).unwrap()
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_stores_give_the_same_answers(
+        batches in prop::collection::vec(prop::collection::vec(log(), 0..12), 1..4),
+        questions in prop::collection::vec((query(), prop::collection::vec(field(), 0..3)), 1..12),
+        delete_before in 0..4_i64,
+        limit in 0..8_usize,
+    ) {
+        let (model, engine) = (MemoryStore::new(), DuckDbStore::open(":memory:").unwrap());
+        for batch in &batches {
+            prop_assert_eq!(engine.append_logs(batch).unwrap(), model.append_logs(batch).unwrap());
+        }
+        for (query, fields) in &questions {
+            assert_agreement(&model, &engine, query, fields);
+        }
+        let deleted = model.delete_logs_before(at(delete_before)).unwrap();
+        prop_assert_eq!(engine.delete_logs_before(at(delete_before)).unwrap(), deleted);
+        let mut cursor = Cursor::BEGINNING;
+        for _ in 0..4 {
+            let page = engine.read_after(cursor, limit).unwrap();
+            prop_assert_eq!(&page, &model.read_after(cursor, limit).unwrap());
+            cursor = page.next;
+        }
+        prop_assert_eq!(engine.end_cursor().unwrap(), model.end_cursor().unwrap());
+        for (query, fields) in &questions {
+            assert_agreement(&model, &engine, query, fields);
+        }
+    }
+}
