@@ -1,9 +1,62 @@
-//! x
+//! An embedded store for security logs, alerts, threat intelligence and detection rules, on `DuckDB`.
+//!
+//! Collectors append logs, detectors poll them and store alerts, analysts and services query all of it; many
+//! processes share one file. Logs are appended once, by time and id; a named consumer's alerts and its position are
+//! committed together.
+//!
+//! ```
+//! use std::time::Duration;
+//! use chrono::{TimeDelta, Utc};
+//! use logstore::{Alert, DuckDbStore, Fetcher, LogEntry, LogQuery, LogStore, Severity, StoreExt};
+//!
+//! let store = DuckDbStore::open(":memory:")?; // or a file
+//! store.append_logs(&[LogEntry::new(Utc::now())
+//!     .with_appname("sshd")
+//!     .with_message("Failed password for root from 203.0.113.9 port 22 ssh2")
+//!     .with_field("src_ip", "203.0.113.9")])?;
+//!
+//! let query = LogQuery::new().since(TimeDelta::minutes(1)).field("appname", "sshd")?.contains("Failed").limit(100);
+//! for log in store.fetch_logs(&query)? {
+//!     println!("{} {:?} {:?}", log.event_time, log.source_ip(), log.message);
+//! }
+//!
+//! let fetcher = Fetcher::new(&store).consumer("brute-force").every(Duration::from_secs(60));
+//! let stop = fetcher.stop_handle();
+//! for batch in fetcher {
+//!     let batch = batch?;
+//!     let alerts = [Alert::new("brute_force", "heuristic", Severity::High).with_source_ip("203.0.113.9")];
+//!     batch.commit(&alerts)?; // alerts and position, both or neither
+//!     stop.stop();
+//! }
+//! # Ok::<(), logstore::Error>(())
+//! ```
+//!
+//! - Models: [`LogEntry`], [`Alert`], [`ThreatIntel`], [`DetectionRule`], and the queries over them.
+//! - Stores: the [`Store`] trait, [`DuckDbStore`], and [`MemoryStore`] for tests.
+//! - Polling: [`Fetcher`].
+//! - Text in: [`find_sources`], [`LogReader`].
+//! - Settings: [`Settings`], [`Layers`].
+
 mod config;
 mod ingest;
 mod models;
 mod storage;
-pub use config::*;
-pub use ingest::*;
-pub use models::*;
-pub use storage::*;
+
+pub use config::{
+    ConfigError, FetchSettings, IngestSettings, Layers, Loaded, LogFormat, LogSettings, Setting, Settings,
+    StoreSettings,
+};
+pub use ingest::{
+    IngestError, IngestOptions, InputFormat, LogReader, PARSE_ERROR, Source, TIME_SOURCE, find_sources,
+};
+pub use models::{
+    Alert, AlertQuery, Condition, DetectionRule, Field, Indicator, IndicatorType, IntelQuery, InvalidValue,
+    LocatedTime, LogEntry, LogQuery, Order, Pattern, RiskFactor, RuleQuery, Severity, Summary, Test,
+    ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score, time_at_start, time_within,
+    to_micros,
+};
+pub use storage::{
+    Access, AlertStore, Appended, Batch, Bucket, ConsumerStore, Cursor, DuckDbStore, Enabled, Error,
+    ExportFormat, Fetcher, Group, IntelStore, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows,
+    Result, RuleStore, Start, Stats, StopHandle, Store, StoreExt,
+};

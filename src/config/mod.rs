@@ -240,7 +240,9 @@ impl Layers {
                 move |key: &figment::value::UncasedStr| names.iter().any(|name| key == name.as_str());
             figment = figment.merge(Env::prefixed(PREFIX).filter(is_set).split("__"));
         }
-        figment = figment.merge(Flags(self.flags));
+        for (key, value) in self.flags {
+            figment = figment.merge(Flag { key, value });
+        }
         let settings: Settings = figment
             .extract()
             .map_err(|error| ConfigError::of_figment(&error, &figment))?;
@@ -320,21 +322,22 @@ fn leaves(prefix: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-struct Flags(Vec<(String, FigmentValue)>);
+/// A setting from the command line.
+struct Flag {
+    key: String,
+    value: FigmentValue,
+}
 
 const FLAG: &str = "flag";
 
-impl Provider for Flags {
+impl Provider for Flag {
     fn metadata(&self) -> Metadata {
         Metadata::named(FLAG)
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let mut figment = Figment::new();
-        for (key, value) in &self.0 {
-            figment = figment.merge((key.as_str(), value));
-        }
-        figment.data()
+        let nested = figment::util::nest(&self.key, self.value.clone());
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
     }
 }
 
@@ -394,9 +397,9 @@ fn origin(figment: &Figment, key: &str) -> String {
 
 fn origin_of(metadata: &Metadata, key: &str) -> String {
     match &metadata.source {
+        _ if metadata.name == FLAG => FLAG.to_owned(),
         Some(Source::File(path)) => path.display().to_string(),
         Some(Source::Code(_)) => "default".to_owned(),
-        _ if metadata.name == FLAG => FLAG.to_owned(),
         _ if metadata.name.contains("environment") => variable(key),
         _ => "default".to_owned(),
     }

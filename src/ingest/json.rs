@@ -6,9 +6,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+/// An object and its text.
+type Element<'a> = (&'a str, Map<String, Value>);
+
 /// The objects that a text stands for, each with the text of its own: itself, or the elements of an array,
 /// or the records of a delivery of AWS `CloudTrail`, which is an object with nothing but a list `Records`.
-pub(super) fn objects(text: &str) -> Result<Vec<(&str, Map<String, Value>)>, serde_json::Error> {
+pub(super) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error> {
     let elements: Vec<&RawValue> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text)?
     } else if let Some(records) = records(text) {
@@ -48,7 +51,7 @@ pub(super) fn goes_on(line: &str) -> bool {
 /// How deep in brackets a text is, character by character.
 #[derive(Debug, Default)]
 pub(super) struct Depth {
-    depth: usize,
+    open_brackets: usize,
     in_string: bool,
     is_escaped: bool,
 }
@@ -61,10 +64,10 @@ impl Depth {
                 _ if self.is_escaped => self.is_escaped = false,
                 b'\\' if self.in_string => self.is_escaped = true,
                 b'"' => self.in_string = !self.in_string,
-                b'{' | b'[' if !self.in_string => self.depth += 1,
+                b'{' | b'[' if !self.in_string => self.open_brackets += 1,
                 b'}' | b']' if !self.in_string => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
+                    self.open_brackets = self.open_brackets.saturating_sub(1);
+                    if self.open_brackets == 0 {
                         return Some(at + 1);
                     }
                 }

@@ -94,10 +94,7 @@ impl Parser {
     fn log_of_json(&mut self, mut object: Map<String, Value>, raw: &[u8]) -> LogEntry {
         // The id of a log is ours to give: another program's may stand for something else.
         let own = ["id", "raw"].map(|name| (name, object.shift_remove(name)));
-        let (mut log, has_time) = match LogEntry::from_json_with_time(object, &self.context()) {
-            Ok(log) => (log, true),
-            Err(log) => (log, false),
-        };
+        let (mut log, has_time) = LogEntry::from_json_with_time(object, &self.context());
         for (name, value) in own {
             if let Some(value) = value {
                 insert_beside(&mut log.normalized, name.to_owned(), value);

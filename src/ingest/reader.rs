@@ -130,7 +130,7 @@ impl LogReader {
         match self.parser.json(&line.bytes) {
             Ok(logs) => self.ready.extend(logs),
             Err(error) if is_object && error.is_eof() && !read_before && goes_on(&line) => {
-                self.read_object(line)?;
+                self.read_object(&line)?;
             }
             Err(error) => {
                 let log = self.parser.broken_json(&line, &error.to_string());
@@ -141,7 +141,7 @@ impl LogReader {
     }
 
     /// An object over several lines, of which the first is read.
-    fn read_object(&mut self, first: Line) -> std::io::Result<()> {
+    fn read_object(&mut self, first: &Line) -> std::io::Result<()> {
         let mut depth = Depth::default();
         depth.read(&first.bytes);
         let mut text = first.bytes.clone();
@@ -164,7 +164,7 @@ impl LogReader {
                 break;
             }
         }
-        self.ready.push_back(self.parser.broken_json(&first, &reason));
+        self.ready.push_back(self.parser.broken_json(first, &reason));
         self.again = rest;
         Ok(())
     }

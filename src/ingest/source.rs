@@ -85,7 +85,7 @@ impl Source {
     /// How many bytes there are to read; `None` where that is not known.
     pub fn bytes(&self) -> Option<u64> {
         let metadata = self.path.as_ref()?.metadata().ok()?;
-        metadata.is_file().then(|| metadata.len())
+        metadata.is_file().then_some(metadata.len())
     }
 
     /// Starts reading. Gzip and zstd are recognised by their content.

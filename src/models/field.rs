@@ -222,8 +222,9 @@ impl FromStr for Field {
             return Ok(Self(Place::Column(*column)));
         }
         let roots = [Root::Normalized, Root::Metadata].into_iter();
-        let path = roots.filter_map(|root| Some((root, text.strip_prefix(root.name())?.strip_prefix('.')?)));
-        let Some((root, rest)) = path.last() else {
+        let mut path =
+            roots.filter_map(|root| Some((root, text.strip_prefix(root.name())?.strip_prefix('.')?)));
+        let Some((root, rest)) = path.next() else {
             let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
             let known = names.join(", ");
             return Err(invalid(

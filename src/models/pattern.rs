@@ -163,9 +163,8 @@ impl ast::Visitor for Translation {
                 _ => return Err(r"of the word boundaries only \b and \B are supported"),
             },
             Ast::Repetition(repetition) => {
-                let counts = match &repetition.op.kind {
-                    ast::RepetitionKind::Range(range) => range,
-                    _ => return Ok(()),
+                let ast::RepetitionKind::Range(counts) = &repetition.op.kind else {
+                    return Ok(());
                 };
                 let (ast::RepetitionRange::Exactly(most)
                 | ast::RepetitionRange::AtLeast(most)

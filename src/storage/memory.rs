@@ -158,7 +158,7 @@ impl LogStore for MemoryStore {
         let read = || state.logs[after..].iter().take(limit);
         Ok(Page {
             logs: read().map(|(_, log)| log.clone()).collect(),
-            next: read().last().map_or(cursor, |(seq, _)| Cursor::after(*seq)),
+            next: read().next_back().map_or(cursor, |(seq, _)| Cursor::after(*seq)),
         })
     }
 

@@ -1,1 +1,422 @@
+//! The binary, as its users see it.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::support::Cli;
+
+const AUTH_LOG: &str = "\
+Oct 11 22:14:15 web1 sshd[42]: Failed password for root from 203.0.113.9 port 4 ssh2
+Oct 11 22:14:16 web1 sshd[43]: Failed password for invalid user bob from 203.0.113.9 port 5 ssh2
+Oct 11 22:20:00 db1 sshd[44]: Accepted publickey for alice from 198.51.100.7 port 6 ssh2
+Oct 11 23:00:00 db1 kernel: nothing to see
+";
+
+fn with_auth_log() -> Cli {
+    let cli = Cli::new();
+    cli.write("auth.log", AUTH_LOG);
+    cli.output(&["ingest", "auth.log", "--reference-time", "2024-01-01T00:00:00Z"]);
+    cli
+}
+
+#[test]
+fn logs_as_a_table() {
+    let cli = with_auth_log();
+    insta::assert_snapshot!(cli.output(&["fetch", "--format", "table"]));
+    insta::assert_snapshot!(cli.output(&[
+        "fetch",
+        "--format",
+        "table",
+        "--where",
+        "outcome=failure",
+        "-n",
+        "1"
+    ]));
+}
+
+#[test]
+fn logs_in_every_order() {
+    let cli = with_auth_log();
+    let processes = |arguments: &[&str]| -> Vec<i64> {
+        cli.rows(arguments)
+            .iter()
+            .map(|row| row["procid"].as_i64().unwrap_or(0))
+            .collect()
+    };
+    assert_eq!(processes(&["fetch"]), [42, 43, 44, 0]);
+    assert_eq!(processes(&["fetch", "--order", "newest"]), [0, 44, 43, 42]);
+    assert_eq!(processes(&["fetch", "--limit", "2"]), [44, 0]);
+    assert_eq!(
+        processes(&["fetch", "--limit", "2", "--order", "oldest"]),
+        [42, 43]
+    );
+    assert_eq!(processes(&["fetch", "--limit", "0"]), [42, 43, 44, 0]);
+}
+
+#[test]
+fn logs_by_every_filter() {
+    let cli = with_auth_log();
+    for (arguments, expected) in [
+        (
+            &["--where", "source_ip=203.0.113.9", "--where", "user!=root"][..],
+            1,
+        ),
+        (&["--in", "user=root,alice"], 2),
+        (&["--match", "user=^b"], 1),
+        (&["--cidr", "source_ip=198.51.100.0/24"], 1),
+        (&["--contains", "PASSWORD", "--ignore-case"], 2),
+        (&["--regex", "port [45] "], 2),
+        (
+            &["--since", "2023-10-11 22:20", "--until", "2023-10-11T23:00:00Z"],
+            1,
+        ),
+        (&["--since", "@1697062800"], 2),
+        (&["--where", "normalized.\"source.port\"=6"], 1),
+    ] {
+        let mut all = vec!["fetch"];
+        all.extend(arguments);
+        assert_eq!(cli.rows(&all).len(), expected, "{arguments:?}");
+    }
+    assert!(cli.rows(&["fetch", "--since", "1m"]).is_empty());
+}
+
+#[test]
+fn a_row_has_every_field() {
+    let cli = with_auth_log();
+    let mut row = cli
+        .rows(&["fetch", "--limit", "1", "--order", "oldest"])
+        .remove(0);
+    for name in ["id", "ingestion_time"] {
+        assert!(row.as_object_mut().unwrap().remove(name).is_some());
+    }
+    let expected = json!({
+        "event_time": "2023-10-11T22:14:15Z", "timestamp": "Oct 11 22:14:15", "host": "web1", "hostname": "web1",
+        "appname": "sshd", "procid": 42, "message": "Failed password for root from 203.0.113.9 port 4 ssh2",
+        "source_type": "syslog", "file": "auth.log", "raw": AUTH_LOG.lines().next().unwrap(), "metadata": {},
+        "normalized": {
+            "user": "root", "source_ip": "203.0.113.9", "source.port": 4, "action": "ssh_login", "outcome": "failure",
+        },
+        "source_ip": "203.0.113.9", "user": "root", "action": "ssh_login", "outcome": "failure",
+    });
+    assert_eq!(row, expected);
+}
+
+#[test]
+fn counts() {
+    let cli = with_auth_log();
+    assert_eq!(cli.rows(&["count"]), [json!({"count": 4})]);
+    assert_eq!(cli.output(&["count", "--format", "table"]), "4\n");
+    insta::assert_snapshot!(cli.output(&["count", "--by", "host,outcome", "--format", "table"]));
+    insta::assert_snapshot!(cli.output(&["count", "--every", "15m", "--format", "table"]));
+    assert_eq!(
+        cli.output(&["count", "--by", "user", "--format", "csv"]),
+        "count,user\n1,\n1,alice\n1,bob\n1,root\n"
+    );
+}
+
+#[test]
+fn alerts() {
+    let cli = Cli::new();
+    let add = [
+        "alerts",
+        "add",
+        "--type",
+        "brute_force",
+        "--method",
+        "heuristic",
+        "--severity",
+        "high",
+        "--description",
+        "many",
+        "--source-ip",
+        "203.0.113.9",
+        "--confidence",
+        "0.9",
+        "--risk-factor",
+        "known_indicator",
+    ];
+    let added = cli.rows(&add).remove(0);
+    assert_eq!(added["priority_score"], 75.0 * 0.95 + 5.0);
+    let mut command = cli.command(&["alerts", "add"]);
+    let lines = "{\"alert_type\": \"x\", \"detection_method\": \"y\", \"severity\": \"low\"}\n\n";
+    command.write_stdin(lines).assert().success();
+    assert_eq!(
+        cli.rows(&["alerts", "list", "--severity", "high"]),
+        [added.clone()]
+    );
+    assert_eq!(cli.rows(&["alerts", "list", "--min-severity", "low"]).len(), 2);
+    assert_eq!(
+        cli.rows(&["alerts", "list", "--source-ip", "203.0.113.9", "--since", "1m"])
+            .len(),
+        1
+    );
+    cli.output(&["alerts", "ack", added["id"].as_str().unwrap()]);
+    assert_eq!(cli.rows(&["alerts", "list", "--open"]).len(), 1);
+    assert_eq!(
+        cli.rows(&["alerts", "list", "--acknowledged"])[0]["id"],
+        added["id"]
+    );
+}
+
+#[test]
+fn threat_intelligence() {
+    let cli = Cli::new();
+    cli.output(&[
+        "intel",
+        "add",
+        "EVIL.example",
+        "--threat-type",
+        "c2",
+        "--confidence",
+        "0.9",
+        "--expires",
+        "30d",
+    ]);
+    cli.write("list.txt", "# comment\n203.0.113.9\t3\n10.0.0.0/8\n");
+    assert_eq!(
+        cli.rows(&["intel", "import", "list.txt"]),
+        [json!({"entries": 2, "stored": 2, "rejected": 0})]
+    );
+    cli.write(
+        "misp.json",
+        json!({"name": "x", "list": [".dyn.example", "198.51.100.7"]}).to_string(),
+    );
+    cli.output(&["intel", "import", "misp.json", "--source", "misp"]);
+    assert_eq!(cli.rows(&["intel", "list"]).len(), 5);
+    assert_eq!(
+        cli.rows(&["intel", "list", "--type", "domain", "--min-confidence", "0.8"])[0]["indicator_value"],
+        "evil.example"
+    );
+    assert_eq!(cli.rows(&["intel", "list", "--source", "misp"]).len(), 2);
+    cli.output(&["intel", "import", "list.txt"]);
+    assert_eq!(
+        cli.rows(&["intel", "list"]).len(),
+        5,
+        "importing again doubles nothing"
+    );
+    cli.write("bad.txt", "203.0.113.10\nnonsense\n");
+    let (code, text) = cli.failure(&["intel", "import", "bad.txt"]);
+    assert!(
+        code == 3 && text.contains("1 of 2") && text.contains("nonsense"),
+        "{text}"
+    );
+}
+
+#[test]
+fn rules() {
+    let cli = Cli::new();
+    cli.output(&[
+        "rules",
+        "add",
+        "--id",
+        "r1",
+        "--name",
+        "Failed",
+        "--type",
+        "threshold",
+        "--definition",
+        "{\"count\": 5}",
+    ]);
+    cli.output(&["rules", "disable", "r1"]);
+    assert_eq!(
+        cli.rows(&["rules", "list", "--disabled"])[0]["rule_definition"],
+        json!({"count": 5})
+    );
+    cli.output(&["rules", "enable", "r1"]);
+    assert!(cli.rows(&["rules", "list", "--disabled"]).is_empty());
+}
+
+#[test]
+fn queries_with_parameters() {
+    let cli = with_auth_log();
+    let sql =
+        "SELECT host, count(*) AS n FROM logs WHERE appname = ? AND procid > ? GROUP BY host ORDER BY host";
+    let rows = cli.rows(&["query", sql, "--param", "sshd", "--param", "42"]);
+    assert_eq!(
+        rows,
+        [json!({"host": "db1", "n": 1}), json!({"host": "web1", "n": 1})]
+    );
+    insta::assert_snapshot!(cli.output(&[
+        "query",
+        "SELECT event_time, message FROM logs ORDER BY seq",
+        "--format",
+        "table"
+    ]));
+}
+
+#[test]
+fn pruning_asks_first() {
+    let cli = with_auth_log();
+    assert_eq!(
+        cli.rows(&["prune", "--before", "2023-10-11T22:20:00Z", "--dry-run"])[0]["matched"],
+        2
+    );
+    assert_eq!(cli.rows(&["count"])[0]["count"], 4);
+    assert_eq!(
+        cli.rows(&["prune", "--before", "2023-10-11T22:20:00Z", "--yes"])[0]["deleted"],
+        2
+    );
+    assert_eq!(cli.rows(&["count"])[0]["count"], 2);
+}
+
+#[test]
+fn exports_in_every_format() {
+    let cli = with_auth_log();
+    for name in ["logs.parquet", "logs.csv", "it's.jsonl"] {
+        assert_eq!(
+            cli.rows(&["export", name, "--where", "outcome=failure"])[0]["logs"],
+            2
+        );
+    }
+    let lines = std::fs::read_to_string(cli.path("it's.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 2);
+    assert!(
+        std::fs::read(cli.path("logs.parquet"))
+            .unwrap()
+            .starts_with(b"PAR1")
+    );
+    assert!(
+        std::fs::read_to_string(cli.path("logs.csv"))
+            .unwrap()
+            .starts_with("event_time,id")
+    );
+    let (code, text) = cli.failure(&["export", "logs.csv"]);
+    assert!(code == 3 && text.contains("exists already"), "{text}");
+}
+
+#[test]
+fn settings_come_from_every_layer() {
+    let cli = Cli::new();
+    cli.write(
+        "logstore.toml",
+        "database = \"project.duckdb\"\n[ingest]\nzone = \"Europe/Paris\"\n",
+    );
+    std::fs::create_dir_all(cli.path(".config/logstore")).unwrap();
+    cli.write(
+        ".config/logstore/logstore.yaml",
+        "ingest:\n  zone: Asia/Tokyo\n  batch_size: 7\n",
+    );
+    let mut command = cli.command(&["config", "show", "--format", "table", "--lock-timeout", "1m"]);
+    command.env("LOGSTORE_FETCH__INTERVAL", "5s");
+    let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    insta::assert_snapshot!(output.replace(cli.folder.path().to_str().unwrap(), "~"));
+    assert_eq!(cli.output(&["config", "get", "ingest.batch_size"]), "7\n");
+    let mut command = cli.command(&["config", "get", "database"]);
+    command.env("LOGSTORE_DATABASE", "environment.duckdb");
+    assert_eq!(command.output().unwrap().stdout, b"environment.duckdb\n");
+}
+
+#[test]
+fn the_log_is_for_people_or_for_machines() {
+    let cli = with_auth_log();
+    let output = cli
+        .command(&["stats", "--log-format", "json"])
+        .env("LOGSTORE_X", "1")
+        .output()
+        .unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&line["level"], line["time"].is_string()), (&json!("warn"), true));
+    assert!(line["message"].as_str().unwrap().contains("LOGSTORE_X"));
+    let output = cli.command(&["stats"]).env("LOGSTORE_X", "1").output().unwrap();
+    assert!(output.stderr.starts_with(b"warn: "));
+    let quiet = cli
+        .command(&["stats", "--log-level", "error"])
+        .env("LOGSTORE_X", "1")
+        .output()
+        .unwrap();
+    assert!(quiet.stderr.is_empty());
+}
+
+#[test]
+fn colour_only_where_it_is_wanted() {
+    let cli = with_auth_log();
+    assert!(!cli.output(&["fetch", "--format", "table"]).contains('\u{1b}'));
+    assert!(
+        cli.output(&["fetch", "--format", "table", "--color", "always"])
+            .contains('\u{1b}')
+    );
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let cli = Cli::new();
+    let lines: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
+    cli.write("many.log", lines);
+    cli.output(&["ingest", "many.log"]);
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("logstore"))
+        .args(["fetch"])
+        .current_dir(&cli.folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!((child.wait().unwrap().code(), errors.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn following_shows_what_other_processes_store() {
+    let cli = with_auth_log();
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("logstore"))
+        .args(["fetch", "--follow", "--interval", "50ms", "--where", "host=web1"])
+        .current_dir(&cli.folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || {
+        let line: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        line["procid"].as_i64().unwrap()
+    };
+    assert_eq!([next(), next()], [42, 43]);
+    for process in 100..103 {
+        let line = format!("Oct 11 23:00:00 web1 sshd[{process}]: new\nOct 11 23:00:00 db1 sshd[1]: other\n");
+        let mut command = cli.command(&["ingest", "-"]);
+        command.write_stdin(line).assert().success();
+        assert_eq!(next(), process);
+    }
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn every_command_has_help() {
+    let cli = Cli::new();
+    insta::assert_snapshot!(cli.output(&["--help"]));
+    for command in [
+        "ingest",
+        "fetch",
+        "count",
+        "alerts",
+        "intel",
+        "rules",
+        "query",
+        "stats",
+        "prune",
+        "export",
+        "config",
+        "completions",
+        "man",
+    ] {
+        assert!(
+            cli.output(&[command, "--help"]).contains("Usage: logstore"),
+            "{command}"
+        );
+    }
+    assert!(cli.output(&["completions", "bash"]).contains("_logstore"));
+    assert!(cli.output(&["man"]).starts_with(".ie"));
+}

@@ -24,14 +24,11 @@ impl LogEntry {
     /// assert_eq!(log.normalized["uid"], "CqKst5");
     /// ```
     pub fn from_json(object: Map<String, Value>, context: &TimeContext) -> Self {
-        Self::from_json_with_time(object, context).unwrap_or_else(|log| log)
+        Self::from_json_with_time(object, context).0
     }
 
-    /// As [`from_json`](Self::from_json), with a log that has no time of its own as the error.
-    pub(crate) fn from_json_with_time(
-        object: Map<String, Value>,
-        context: &TimeContext,
-    ) -> Result<Self, Self> {
+    /// As [`from_json`](Self::from_json), and whether the log has a time of its own.
+    pub(crate) fn from_json_with_time(object: Map<String, Value>, context: &TimeContext) -> (Self, bool) {
         let mut object = object;
         let mut log = Self::new(context.reference);
         if let Some(id) = take_string(&mut object, &["id"]) {
@@ -54,7 +51,7 @@ impl LogEntry {
         for (key, value) in object {
             insert_beside(&mut log.normalized, key, value);
         }
-        if has_time { Ok(log) } else { Err(log) }
+        (log, has_time)
     }
 
     /// Sets event time and timestamp from the first name whose value is a time; says whether there was one.

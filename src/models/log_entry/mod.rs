@@ -173,8 +173,8 @@ impl LogEntry {
         }
     }
 
-    /// The address that acted, under any of the names that ECS, OCSF, OpenTelemetry, Windows, Zeek,
-    /// Suricata or CloudTrail give it; what stands in its place where no name holds an address.
+    /// The address that acted, under any of the names that ECS, OCSF, `OpenTelemetry`, Windows, Zeek,
+    /// Suricata or `CloudTrail` give it; what stands in its place where no name holds an address.
     pub fn source_ip(&self) -> Option<&str> {
         self.found().get(Role::SourceIp)
     }

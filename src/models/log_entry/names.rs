@@ -1,7 +1,7 @@
 //! The names under which sources write the same thing.
 //!
-//! Sources: the Elastic Common Schema, OCSF, the OpenTelemetry semantic conventions, Windows event
-//! JSON as NXLog and Winlogbeat write it, Zeek, Suricata EVE, AWS CloudTrail, the systemd journal,
+//! Sources: the Elastic Common Schema, OCSF, the `OpenTelemetry` semantic conventions, Windows event
+//! JSON as `NXLog` and Winlogbeat write it, Zeek, Suricata EVE, AWS `CloudTrail`, the systemd journal,
 //! GELF, and the loggers of common languages. A dot stands for a nested object or for itself.
 
 use std::collections::{HashMap, HashSet};

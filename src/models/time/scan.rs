@@ -112,7 +112,7 @@ impl<'a> Scan<'a> {
         }
         let (hour, minute, second) = (self.number(2, 2)?, self.number(2, 2)?, self.number(2, 2)?);
         let (time, over) = time_of_day(hour, minute, second, self.fraction())?;
-        self.with_zone(carry(date, time, over)?)
+        Some(self.with_zone(carry(date, time, over)?))
     }
 
     /// `Sep 13 00:58:45`, `Sun Dec 04 04:47:44.123 2005`, `May 8, 2009 5:57:51 PM`, `Jan  5 2024 10:00:00`.
@@ -300,12 +300,12 @@ impl<'a> Scan<'a> {
 
     fn clock_and_zone(&mut self, date: NaiveDate) -> Option<Stamp> {
         let (time, over) = self.clock()?;
-        self.with_zone(carry(date, time, over)?)
+        Some(self.with_zone(carry(date, time, over)?))
     }
 
-    fn with_zone(&mut self, local: chrono::NaiveDateTime) -> Option<Stamp> {
+    fn with_zone(&mut self, local: chrono::NaiveDateTime) -> Stamp {
         let zone = self.zone();
-        Some(civil(Date::Full(local.date()), local.time(), zone))
+        civil(Date::Full(local.date()), local.time(), zone)
     }
 
     /// Hour and minute, and where given second, fraction, AM or PM.

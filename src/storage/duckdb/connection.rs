@@ -166,7 +166,11 @@ impl Gate {
                     waited,
                 });
             }
-            state = self.wait(state, mode, (timeout - waited).min(retry_after(waited)));
+            state = self.wait(
+                state,
+                mode,
+                timeout.saturating_sub(waited).min(retry_after(waited)),
+            );
         }
     }
 

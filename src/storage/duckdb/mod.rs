@@ -59,7 +59,7 @@ pub struct DuckDbStore {
     location: String,
     /// Only held, never used: keeps the engine open for as long as the handle lives. The mutex lets threads
     /// share it.
-    _held: Option<Arc<Mutex<Lease>>>,
+    held: Option<Arc<Mutex<Lease>>>,
 }
 
 /// How to open a [`DuckDbStore`].
@@ -163,7 +163,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             read_only: self.read_only,
             location: path.display().to_string(),
-            _held: None,
+            held: None,
         };
         let found = if path.exists() {
             schema::find(store.lease(Mode::Read)?.connection())?
@@ -175,7 +175,7 @@ impl OpenOptions {
             Found::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
             Found::Foreign => store.take_over()?,
             Found::Nothing if self.create && !self.read_only => {
-                store.write("create the store", schema::create_missing)?
+                store.write("create the store", schema::create_missing)?;
             }
             Found::Nothing => {
                 let reason = "it is a DuckDB file without a table logs: name another, or ingest logs into it";
@@ -185,7 +185,7 @@ impl OpenOptions {
         if self.access == Access::Exclusive {
             let mode = if self.read_only { Mode::Read } else { Mode::Write };
             let lease = store.lease(mode)?;
-            store._held = Some(Arc::new(Mutex::new(lease)));
+            store.held = Some(Arc::new(Mutex::new(lease)));
         }
         Ok(store)
     }
@@ -196,7 +196,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             read_only: false,
             location: ":memory:".to_owned(),
-            _held: None,
+            held: None,
         };
         store.write("create the store", schema::create)?;
         Ok(DuckDbStore {

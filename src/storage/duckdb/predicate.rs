@@ -66,7 +66,7 @@ pub(super) fn time_value(time: DateTime<Utc>) -> Value {
 /// mean what they mean to [`LogQuery::matches`].
 fn bound_value(time: DateTime<Utc>) -> Value {
     let micros = time.timestamp_micros();
-    let has_more = time.timestamp_subsec_nanos() % 1_000 != 0;
+    let has_more = !time.timestamp_subsec_nanos().is_multiple_of(1_000);
     Value::Timestamp(
         ::duckdb::types::TimeUnit::Microsecond,
         micros + i64::from(has_more),

@@ -5,7 +5,7 @@ use crate::support::at;
 
 fn rule(id: &str, rule_type: &str) -> DetectionRule {
     let mut rule = DetectionRule::new("name", rule_type, json!({"it's": ["\0", null, 1.5]}));
-    rule.id = id.to_owned();
+    id.clone_into(&mut rule.id);
     rule.created_at = at(0);
     rule.updated_at = at(0);
     rule

@@ -164,7 +164,8 @@ fn ingest(
     let outcome = std::thread::scope(|scope| {
         let bar = &progress;
         scope.spawn(move || read(sources, options, batch_size, &sender, bar));
-        write(&messages, store, bar)
+        // Gives up the receiver when it fails, so that the reader stops as well.
+        write(messages, store, bar)
     });
     progress.finish_and_clear();
     outcome
@@ -246,7 +247,7 @@ impl Batch {
     }
 }
 
-fn write(messages: &Receiver<Message>, store: &DuckDbStore, progress: &ProgressBar) -> Result<Summary> {
+fn write(messages: Receiver<Message>, store: &DuckDbStore, progress: &ProgressBar) -> Result<Summary> {
     let mut summary = Summary::default();
     for message in messages {
         match message {
