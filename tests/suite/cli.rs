@@ -144,7 +144,7 @@ fn alerts() {
     command.write_stdin(lines).assert().success();
     assert_eq!(
         cli.rows(&["alerts", "list", "--severity", "high"]),
-        [added.clone()]
+        std::slice::from_ref(&added)
     );
     assert_eq!(cli.rows(&["alerts", "list", "--min-severity", "low"]).len(), 2);
     assert_eq!(
