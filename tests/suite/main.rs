@@ -7,4 +7,5 @@ mod conformance;
 mod foreign;
 mod ingest;
 mod real_data;
+mod sharing;
 mod support;

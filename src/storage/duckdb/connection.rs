@@ -65,8 +65,32 @@ struct State {
     engine: Option<Engine>,
     /// Leases that are out.
     users: usize,
-    /// Operations that wait for an engine that can write.
+    /// Writers that wait for the readers of this process. Readers that come later let them go first:
+    /// without that, one that polls without a pause would keep them out for ever.
     waiting_writers: usize,
+}
+
+enum Entry {
+    Admitted(Lease),
+    HeldBy(Holder),
+}
+
+/// Who keeps an operation from the engine.
+enum Holder {
+    Readers,
+    Writers,
+    Process(String),
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let this_process = std::process::id();
+        match self {
+            Self::Readers => write!(f, "readers of this process (PID {this_process})"),
+            Self::Writers => write!(f, "writers of this process (PID {this_process})"),
+            Self::Process(process) => f.write_str(process),
+        }
+    }
 }
 
 struct Engine {
@@ -79,6 +103,9 @@ pub(super) struct Lease {
     connection: Option<Connection>,
     gate: Arc<Gate>,
 }
+
+/// How long readers let writers go first: a reader that never ends must not keep all others out as well.
+const PATIENCE_OF_READERS: Duration = Duration::from_secs(1);
 
 static GATES: LazyLock<Mutex<HashMap<PathBuf, Weak<Gate>>>> = LazyLock::new(Mutex::default);
 
@@ -135,59 +162,53 @@ impl Gate {
     pub(super) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
         let started = Instant::now();
         let mut state = lock(&self.state);
-        let mut holder;
         loop {
-            match &state.engine {
-                Some(engine) if engine.writable || (mode == Mode::Read && state.waiting_writers == 0) => {
-                    let connection = engine.connection.try_clone();
-                    let connection =
-                        connection.map_err(|error| error::engine("connect to the store", error))?;
-                    state.users += 1;
-                    return Ok(Lease {
-                        connection: Some(connection),
-                        gate: Arc::clone(self),
-                    });
-                }
-                Some(_) => holder = format!("readers of this process (PID {})", std::process::id()),
-                None => match self.open(mode) {
-                    Ok(engine) => {
-                        state.engine = Some(engine);
-                        continue;
-                    }
-                    Err(OpenFailure::Locked(other)) => holder = other,
-                    Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => return Err(error),
-                },
-            }
             let waited = started.elapsed();
+            let lets_writers_go = mode == Mode::Read && waited < PATIENCE_OF_READERS;
+            let holder = if lets_writers_go && state.waiting_writers > 0 {
+                Holder::Writers
+            } else {
+                match self.enter(&mut state, mode)? {
+                    Entry::Admitted(lease) => return Ok(lease),
+                    Entry::HeldBy(holder) => holder,
+                }
+            };
             if waited >= timeout {
                 return Err(Error::Locked {
                     path: self.path.clone().unwrap_or_default(),
-                    holder,
+                    holder: holder.to_string(),
                     waited,
                 });
             }
-            state = self.wait(
-                state,
-                mode,
-                timeout.saturating_sub(waited).min(retry_after(waited)),
-            );
+            let longest = timeout.saturating_sub(waited).min(retry_after(waited));
+            let waits_for_readers = mode == Mode::Write && matches!(holder, Holder::Readers);
+            state.waiting_writers += usize::from(waits_for_readers);
+            state = self
+                .changed
+                .wait_timeout(state, longest)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            state.waiting_writers -= usize::from(waits_for_readers);
         }
     }
 
-    fn wait<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        mode: Mode,
-        time: Duration,
-    ) -> MutexGuard<'a, State> {
-        let writer = usize::from(mode == Mode::Write);
-        state.waiting_writers += writer;
-        let (mut state, _) = self
-            .changed
-            .wait_timeout(state, time)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.waiting_writers -= writer;
-        state
+    /// Opens the engine where that is needed and possible.
+    fn enter(self: &Arc<Self>, state: &mut State, mode: Mode) -> Result<Entry> {
+        let engine = match &mut state.engine {
+            Some(engine) if engine.writable || mode == Mode::Read => engine,
+            Some(_) => return Ok(Entry::HeldBy(Holder::Readers)),
+            none => match self.open(mode) {
+                Ok(engine) => none.insert(engine),
+                Err(OpenFailure::Locked(holder)) => return Ok(Entry::HeldBy(Holder::Process(holder))),
+                Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => return Err(error),
+            },
+        };
+        let connection = engine.connection.try_clone();
+        let connection = connection.map_err(|error| error::engine("connect to the store", error))?;
+        state.users += 1;
+        Ok(Entry::Admitted(Lease {
+            connection: Some(connection),
+            gate: Arc::clone(self),
+        }))
     }
 
     fn open(&self, mode: Mode) -> Result<Engine, OpenFailure> {

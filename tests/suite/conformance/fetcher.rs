@@ -1,7 +1,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use logstore::{AlertQuery, Cursor, Error, Fetcher, LogEntry, LogQuery, Severity, Start, Store};
+use logstore::{AlertQuery, Cursor, Error, Fetcher, LogEntry, LogQuery, Severity, Start, StopHandle, Store};
 
 use crate::support::{alert, log, messages};
 
@@ -33,9 +33,11 @@ pub(super) fn starts_where_it_is_told(store: &dyn Store) {
     assert_eq!(next(&mut after), ["2"]);
     // The writer goes on until the fetcher has seen one of its logs, whenever its first poll was.
     let mut now = Fetcher::new(store).start(Start::Now).every(NO_WAIT);
+    let ends_fetcher = StopOnDrop(now.stop_handle());
     let (done, is_done) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
+            let _ends_fetcher = ends_fetcher;
             while is_done.try_recv() == Err(mpsc::TryRecvError::Empty) {
                 append(store, &["new"]);
             }
@@ -43,6 +45,15 @@ pub(super) fn starts_where_it_is_told(store: &dyn Store) {
         assert!(next(&mut now).iter().all(|message| message == "new"));
         drop(done);
     });
+}
+
+/// Stops a fetcher that would wait for ever for the logs of a thread that has failed.
+struct StopOnDrop(StopHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 pub(super) fn a_consumer_goes_on_where_it_stopped(store: &dyn Store) {
