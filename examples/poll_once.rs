@@ -8,9 +8,18 @@ use logstore::{Alert, DuckDbStore, Fetcher, LogEntry, LogStore, RiskFactor, Seve
 
 const MANY: u32 = 5;
 
+/// `sshd` also writes "Invalid user", a failure too, before some of these: one attempt must not count twice.
+fn is_failed_login(log: &LogEntry) -> bool {
+    log.action() == Some("ssh_login")
+        && log
+            .message
+            .as_deref()
+            .is_some_and(|message| message.starts_with("Failed password"))
+}
+
 fn detect(logs: &[LogEntry]) -> Vec<Alert> {
     let mut failures: BTreeMap<&str, u32> = BTreeMap::new();
-    for log in logs.iter().filter(|log| log.outcome() == Some("failure")) {
+    for log in logs.iter().filter(|log| is_failed_login(log)) {
         if let Some(address) = log.source_ip() {
             *failures.entry(address).or_default() += 1;
         }
@@ -44,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let alerts = detect(batch.logs());
         batch.commit(&alerts)?;
         println!(
-            "polled {} logs, stored {} alerts",
+            "logs polled: {}, alerts stored: {}",
             batch.logs().len(),
             alerts.len()
         );
