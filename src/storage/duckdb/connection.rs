@@ -164,8 +164,9 @@ impl Gate {
         let mut state = lock(&self.state);
         loop {
             let waited = started.elapsed();
-            let lets_writers_go = mode == Mode::Read && waited < PATIENCE_OF_READERS;
-            let holder = if lets_writers_go && state.waiting_writers > 0 {
+            let lets_writers_go =
+                mode == Mode::Read && state.waiting_writers > 0 && waited < PATIENCE_OF_READERS;
+            let holder = if lets_writers_go {
                 Holder::Writers
             } else {
                 match self.enter(&mut state, mode)? {
