@@ -330,7 +330,7 @@ impl<S> std::fmt::Debug for Batch<S> {
     }
 }
 
-/// Stops a [`Fetcher`] from any thread, at once, even while it waits.
+/// Stops a [`Fetcher`], or any other loop that waits with it, from any thread, at once, even while it waits.
 #[derive(Debug, Clone, Default)]
 pub struct StopHandle(Arc<(Mutex<bool>, Condvar)>);
 
@@ -342,8 +342,13 @@ impl StopHandle {
         changed.notify_all();
     }
 
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        *lock(&self.0.0)
+    }
+
     /// Waits, and says whether it was stopped before or meanwhile.
-    fn wait(&self, time: Duration) -> bool {
+    pub fn wait(&self, time: Duration) -> bool {
         let (stopped, changed) = &*self.0;
         let waited = changed.wait_timeout_while(lock(stopped), time, |stopped| !*stopped);
         *waited.unwrap_or_else(PoisonError::into_inner).0

@@ -247,6 +247,18 @@ fn queries_with_parameters() {
 }
 
 #[test]
+fn query_keeps_what_json_has_no_number_for() {
+    let cli = with_auth_log();
+    let sql = "SELECT 'nan'::DOUBLE AS a, '-infinity'::FLOAT AS b, 1.5 AS c, 170141183460469231731687303715884105727 AS d, \
+               sum(procid) AS e FROM logs";
+    let expected =
+        json!({"a": "nan", "b": "-inf", "c": 1.5, "d": "170141183460469231731687303715884105727", "e": 129});
+    assert_eq!(cli.rows(&["query", sql]), [expected]);
+    let (code, text) = cli.failure(&["query", "SELECT ['nan'::DOUBLE]"]);
+    assert!(code == 2 && text.contains("cast it to VARCHAR"), "{text}");
+}
+
+#[test]
 fn pruning_asks_first() {
     let cli = with_auth_log();
     assert_eq!(

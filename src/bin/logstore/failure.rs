@@ -34,10 +34,10 @@ impl Failure {
         }
     }
 
-    pub(crate) fn text(self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Usage(text) | Self::Failed(text) | Self::Locked(text) => Some(text),
-            Self::Nothing(text) => text,
+            Self::Nothing(text) => text.as_deref(),
             Self::Interrupted | Self::ClosedPipe => None,
         }
     }

@@ -19,11 +19,10 @@ fn main() -> ExitCode {
     match commands::run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let code = failure.code();
             if let Some(text) = failure.text() {
-                eprintln!("logstore: {}", output::printable(&text));
+                eprintln!("logstore: {}", output::printable(text));
             }
-            ExitCode::from(code)
+            ExitCode::from(failure.code())
         }
     }
 }

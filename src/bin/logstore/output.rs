@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Row as TableRow, Table, presets};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::args::{Color, Format, Global};
@@ -34,6 +34,50 @@ pub(crate) struct Columns<'a> {
     pub(crate) table: &'a [&'a str],
     /// Of CSV: keys of the JSON object.
     pub(crate) csv: &'a [&'a str],
+}
+
+impl<'a> Columns<'a> {
+    /// The same for people and for programs.
+    pub(crate) fn named(names: &'a [&'a str]) -> Self {
+        Self {
+            table: names,
+            csv: names,
+        }
+    }
+}
+
+/// Values under the names of columns that are only known now.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct NamedRow {
+    values: Map<String, Value>,
+    #[serde(skip)]
+    cells: Vec<String>,
+}
+
+impl NamedRow {
+    pub(crate) fn new(names: &[&str], values: Vec<Value>) -> Self {
+        let cells = values.iter().map(table_cell).collect();
+        let names = names.iter().map(|name| (*name).to_owned());
+        Self {
+            values: names.zip(values).collect(),
+            cells,
+        }
+    }
+}
+
+fn table_cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Row for NamedRow {
+    fn cells(&self) -> Vec<String> {
+        self.cells.clone()
+    }
 }
 
 /// Where results go, and how.
@@ -122,6 +166,12 @@ impl Output {
         }
         self.out.flush()?;
         Ok(())
+    }
+
+    /// Prints the one row of a result.
+    pub(crate) fn row(&mut self, names: &[&str], values: Vec<Value>) -> Result {
+        let row = NamedRow::new(names, values);
+        self.rows(&Columns::named(names), [Ok(row)]).map(drop)
     }
 
     /// Prints text that is for people only.

@@ -17,8 +17,8 @@ use crate::storage::{Error, Result};
 pub struct QueryRows {
     /// The names of the columns.
     pub columns: Vec<String>,
-    /// The values of each row, in the order of the columns; times and other types without a JSON form are
-    /// text.
+    /// The values of each row, in the order of the columns; times, numbers that JSON cannot hold, and other
+    /// types without a JSON form are text.
     pub rows: Vec<Vec<Value>>,
 }
 
@@ -58,7 +58,7 @@ impl DuckDbStore {
             connection
                 .execute_batch("BEGIN TRANSACTION READ ONLY")
                 .map_err(|error| error::engine("start a query", error))?;
-            let answer = run(connection, sql, parameters).map_err(|error| rejected(sql, &error));
+            let answer = run(connection, sql, parameters);
             let ended = connection.execute_batch("ROLLBACK");
             ended.map_err(|error| error::engine("end a query", error))?;
             answer
@@ -122,33 +122,52 @@ fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<()> {
     }
 }
 
-fn run(connection: &Connection, sql: &str, parameters: &[Value]) -> ::duckdb::Result<QueryRows> {
+fn run(connection: &Connection, sql: &str, parameters: &[Value]) -> Result<QueryRows> {
+    let failed = |error| rejected(sql, &error);
     let statement = sql.trim().trim_end_matches(';');
+    let parameters: Vec<SqlValue> = parameters.iter().map(sql_value).collect();
     // A comment at its end must not swallow the bracket.
-    let mut describe = connection.prepare(&format!("DESCRIBE {statement}\n"))?;
-    let columns = describe
-        .query_map(params_from_iter(parameters.iter().map(sql_value)), |row| {
-            row.get(0)
-        })?
-        .collect::<::duckdb::Result<Vec<String>>>()?;
+    let describe = format!("DESCRIBE {statement}\n");
+    let described = rows::query_all(connection, &describe, params_from_iter(&parameters), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    let (columns, types): (Vec<String>, Vec<String>) = described.map_err(failed)?.into_iter().unzip();
     // The engine knows the JSON of each of its types. Positions keep columns of one name apart.
     let names: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
-    let names = names.join(", ");
-    let wrapped =
-        format!("SELECT CAST(json_array({names}) AS VARCHAR) FROM ({statement}\n) AS answer({names})");
-    let mut select = connection.prepare(&wrapped)?;
-    let texts = select
-        .query_map(params_from_iter(parameters.iter().map(sql_value)), |row| {
-            row.get::<_, String>(0)
-        })?
-        .collect::<::duckdb::Result<Vec<String>>>()?;
-    let rows = texts
+    let values: Vec<String> = names
         .iter()
-        .map(|text| serde_json::from_str(text).unwrap_or_default());
+        .zip(&types)
+        .map(|(name, data_type)| json_value(name, data_type))
+        .collect();
+    let wrapped = format!(
+        "SELECT CAST(json_array({}) AS VARCHAR) FROM ({statement}\n) AS answer({})",
+        values.join(", "),
+        names.join(", ")
+    );
+    let texts: Vec<String> = rows::query_all(connection, &wrapped, params_from_iter(&parameters), |row| {
+        row.get(0)
+    })
+    .map_err(failed)?;
+    let rows = texts.iter().map(|text| {
+        serde_json::from_str(text).map_err(|_| {
+            let reason = "a row has a value that JSON cannot hold, such as NaN in a list: cast it to VARCHAR";
+            InvalidValue::new("query", sql, reason).into()
+        })
+    });
     Ok(QueryRows {
         columns,
-        rows: rows.collect(),
+        rows: rows.collect::<Result<_>>()?,
     })
+}
+
+/// SQL for the JSON of a column. A number that JSON cannot hold is text.
+fn json_value(name: &str, data_type: &str) -> String {
+    let is_number = match data_type {
+        "FLOAT" | "DOUBLE" => format!("isfinite({name})"),
+        "HUGEINT" | "UHUGEINT" => format!("{name} BETWEEN {} AND {}", i64::MIN, u64::MAX),
+        _ => return name.to_owned(),
+    };
+    format!("CASE WHEN {is_number} THEN to_json({name}) ELSE to_json(CAST({name} AS VARCHAR)) END")
 }
 
 fn sql_value(value: &Value) -> SqlValue {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use logstore::{Bucket, Field, Group, InvalidValue, LogQuery, LogStore as _};
-use serde_json::{Map, Value};
+use logstore::{Bucket, Field, Group, InvalidValue, LogStore as _};
+use serde_json::Value;
 
 use super::Context;
 use crate::Result;
 use crate::args::{Limit, span};
 use crate::filters::Filters;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, NamedRow};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -29,40 +29,6 @@ pub(crate) struct Args {
     every: Option<Duration>,
 }
 
-/// Values under the names of columns that are only known now.
-#[derive(serde::Serialize)]
-#[serde(transparent)]
-pub(crate) struct NamedRow {
-    values: Map<String, Value>,
-    #[serde(skip)]
-    cells: Vec<String>,
-}
-
-impl NamedRow {
-    pub(crate) fn new(names: &[&str], values: Vec<Value>) -> Self {
-        let cells = values.iter().map(cell).collect();
-        let names = names.iter().map(|name| (*name).to_owned());
-        Self {
-            values: names.zip(values).collect(),
-            cells,
-        }
-    }
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-impl Row for NamedRow {
-    fn cells(&self) -> Vec<String> {
-        self.cells.clone()
-    }
-}
-
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let query = args.filters.query(context.settings().ingest.zone)?;
     let store = context.existing_store()?;
@@ -70,19 +36,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         let width = TimeDelta::from_std(every)
             .map_err(|error| InvalidValue::new("width", &format!("{every:?}"), error.to_string()))?;
         let buckets = store.histogram(&query, width)?;
-        return print_histogram(&fill_gaps(buckets, &query, width), context);
+        return print_histogram(&fill_gaps(buckets, width), context);
     }
     if args.by.is_empty() {
         let count = store.count_logs(&query)?;
-        let row = NamedRow::new(&["count"], vec![count.into()]);
         if context.output.is_table() {
             return context.output.text(&format!("{count}\n"));
         }
-        let columns = Columns {
-            table: &["count"],
-            csv: &["count"],
-        };
-        return context.output.rows(&columns, [Ok(row)]).map(drop);
+        return context.output.row(&["count"], vec![count.into()]);
     }
     let fields: Vec<Field> = args
         .by
@@ -98,11 +59,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let rows = groups
         .into_iter()
         .map(|group| Ok(NamedRow::new(&names, values(group))));
-    let columns = Columns {
-        table: &names,
-        csv: &names,
-    };
-    context.output.rows(&columns, rows).map(drop)
+    context.output.rows(&Columns::named(&names), rows).map(drop)
 }
 
 fn values(group: Group) -> Vec<Value> {
@@ -112,7 +69,7 @@ fn values(group: Group) -> Vec<Value> {
 }
 
 /// A stretch without logs counts 0, so that silence shows.
-fn fill_gaps(buckets: Vec<Bucket>, query: &LogQuery, width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
+fn fill_gaps(buckets: Vec<Bucket>, width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
     /// More empty stretches than this tell nobody anything.
     const LONGEST_GAP: usize = 1_000;
     let mut filled: Vec<(DateTime<Utc>, u64)> = Vec::new();
@@ -131,7 +88,6 @@ fn fill_gaps(buckets: Vec<Bucket>, query: &LogQuery, width: TimeDelta) -> Vec<(D
         }
         filled.push((bucket.start, bucket.count));
     }
-    log::debug!("{} stretches from {:?}", filled.len(), query.since);
     filled
 }
 
@@ -158,9 +114,5 @@ fn print_histogram(buckets: &[(DateTime<Utc>, u64)], context: &mut Context) -> R
         }
         Ok(NamedRow::new(names, values))
     });
-    let columns = Columns {
-        table: names,
-        csv: names,
-    };
-    context.output.rows(&columns, rows).map(drop)
+    context.output.rows(&Columns::named(names), rows).map(drop)
 }

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use logstore::{ExportFormat, Order};
 
 use super::Context;
-use super::count::NamedRow;
 use crate::filters::Filters;
-use crate::output::Columns;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -54,12 +52,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .export_logs(&query, &args.file, format)?;
     let names = ["file", "logs"];
     let file = args.file.display().to_string();
-    let columns = Columns {
-        table: &names,
-        csv: &names,
-    };
-    let row = NamedRow::new(&names, vec![file.into(), written.into()]);
-    context.output.rows(&columns, [Ok(row)]).map(drop)
+    context.output.row(&names, vec![file.into(), written.into()])
 }
 
 fn format_of_name(args: &Args) -> Option<FormatArg> {

@@ -2,18 +2,17 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logstore::{
-    DuckDbStore, IngestError, IngestOptions, InputFormat, LogEntry, LogStore as _, PARSE_ERROR, Source, Zone,
-    find_sources,
+    DuckDbStore, IngestError, IngestOptions, InputFormat, LogEntry, LogStore as _, PARSE_ERROR, Source,
+    StopHandle, Zone, find_sources,
 };
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, stop_on_signal};
 use crate::output::{Columns, Row};
 use crate::{Failure, Result, filters};
 
@@ -101,8 +100,6 @@ const COLUMNS: Columns<'static> = Columns {
     ],
 };
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let sources = find_sources(&args.sources)?;
     let zone = args.zone.unwrap_or(context.settings().ingest.zone);
@@ -113,19 +110,15 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         options = options.with_reference(filters::time(time, zone)?);
     }
     let store = context.store()?;
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+    let stop = StopHandle::default();
+    stop_on_signal(&stop)?;
 
     let started = Instant::now();
     let batch_size = context.settings().ingest.batch_size;
-    let mut summary = ingest(&sources, &options, &store, batch_size)?;
+    let mut summary = ingest(&sources, &options, &store, batch_size, &stop)?;
     summary.seconds = started.elapsed().as_secs_f64();
     context.output.rows(&COLUMNS, [Ok(&summary)])?;
-    if INTERRUPTED.load(Ordering::Relaxed) {
+    if stop.is_stopped() {
         return Err(Failure::Interrupted);
     }
     match summary.failed_sources {
@@ -156,6 +149,7 @@ fn ingest(
     options: &IngestOptions,
     store: &DuckDbStore,
     batch_size: usize,
+    stop: &StopHandle,
 ) -> Result<Summary> {
     /// Batches that are read ahead of the one that is being stored.
     const AHEAD: usize = 1;
@@ -163,7 +157,7 @@ fn ingest(
     let (sender, messages) = sync_channel(AHEAD);
     let outcome = std::thread::scope(|scope| {
         let bar = &progress;
-        scope.spawn(move || read(sources, options, batch_size, &sender, bar));
+        scope.spawn(move || read(sources, options, batch_size, stop, &sender, bar));
         // Gives up the receiver when it fails, so that the reader stops as well.
         write(messages, store, bar)
     });
@@ -176,6 +170,7 @@ fn read(
     sources: &[Source],
     options: &IngestOptions,
     batch_size: usize,
+    stop: &StopHandle,
     sender: &SyncSender<Message>,
     progress: &ProgressBar,
 ) {
@@ -194,9 +189,7 @@ fn read(
                     if batch.is_full() {
                         progress.inc(logs.bytes_read() - read_before);
                         read_before = logs.bytes_read();
-                        if INTERRUPTED.load(Ordering::Relaxed)
-                            || sender.send(Message::Logs(batch.take())).is_err()
-                        {
+                        if stop.is_stopped() || sender.send(Message::Logs(batch.take())).is_err() {
                             return;
                         }
                     }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Context;
-use super::count::NamedRow;
 use crate::args::Limit;
 use crate::output::{Columns, Row};
 use crate::{Failure, Result, filters};
@@ -203,20 +202,14 @@ fn import(args: &ImportArgs, context: &mut Context) -> Result {
         };
         match found {
             Ok(piece) => intel.push(piece),
-            Err(failure) => first_problem = first_problem.or_else(|| failure.text()),
+            Err(failure) => first_problem = first_problem.or_else(|| failure.text().map(str::to_owned)),
         }
     }
     let rejected = total - intel.len();
     context.store()?.upsert_intel(&intel)?;
     let names = ["entries", "stored", "rejected"];
-    let row = NamedRow::new(&names, vec![json!(total), json!(intel.len()), json!(rejected)]);
-    context.output.rows(
-        &Columns {
-            table: &names,
-            csv: &names,
-        },
-        [Ok(row)],
-    )?;
+    let counts = vec![json!(total), json!(intel.len()), json!(rejected)];
+    context.output.row(&names, counts)?;
     match first_problem {
         None => Ok(()),
         Some(problem) => Err(Failure::Failed(format!(

@@ -7,8 +7,6 @@ use logstore::{LogQuery, LogStore as _};
 use serde_json::json;
 
 use super::Context;
-use super::count::NamedRow;
-use crate::output::Columns;
 use crate::{Failure, Result, filters};
 
 #[derive(Debug, clap::Args)]
@@ -43,14 +41,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     }
     let names = ["before", "matched", "deleted"];
     let values = vec![json!(before), counted.into(), deleted.into()];
-    let columns = Columns {
-        table: &names,
-        csv: &names,
-    };
-    context
-        .output
-        .rows(&columns, [Ok(NamedRow::new(&names, values))])
-        .map(drop)
+    context.output.row(&names, values)
 }
 
 fn confirm(question: &str) -> Result {

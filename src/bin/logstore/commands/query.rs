@@ -5,8 +5,7 @@ use std::io::Read as _;
 use serde_json::Value;
 
 use super::Context;
-use super::count::NamedRow;
-use crate::output::Columns;
+use crate::output::{Columns, NamedRow};
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -39,14 +38,5 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .rows
         .into_iter()
         .map(|values| Ok(NamedRow::new(&names, values)));
-    context
-        .output
-        .rows(
-            &Columns {
-                table: &names,
-                csv: &names,
-            },
-            rows,
-        )
-        .map(drop)
+    context.output.rows(&Columns::named(&names), rows).map(drop)
 }
