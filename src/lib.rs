@@ -47,16 +47,17 @@ pub use config::{
     StoreSettings,
 };
 pub use ingest::{
-    IngestError, IngestOptions, InputFormat, LogReader, PARSE_ERROR, Source, TIME_SOURCE, find_sources,
+    ChangedFile, Follower, IngestError, IngestOptions, InputFormat, KnownFiles, LogReader, PARSE_ERROR,
+    Source, TIME_SOURCE, find_sources,
 };
 pub use models::{
-    Alert, AlertQuery, Condition, DetectionRule, Field, Indicator, IndicatorType, IntelQuery, InvalidValue,
-    LocatedTime, LogEntry, LogQuery, Order, Pattern, RiskFactor, RuleQuery, Severity, Summary, Test,
-    ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score, time_at_start, time_within,
-    to_micros,
+    Alert, AlertQuery, Condition, DetectionRule, Field, FilePosition, FileProgress, Indicator, IndicatorType,
+    Inside, IntelQuery, InvalidValue, LocatedTime, LogEntry, LogQuery, Order, Pattern, RiskFactor, RuleQuery,
+    Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
+    time_at_start, time_within, to_micros,
 };
 pub use storage::{
-    Access, AlertStore, Appended, Batch, Bucket, ConsumerStore, Cursor, DuckDbStore, Enabled, Error,
-    ExportFormat, Fetcher, Group, IntelStore, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows,
-    Result, RuleStore, Start, Stats, StopHandle, Store, StoreExt,
+    Access, AlertStore, Appended, Batch, Bucket, Committed, ConsumerStore, Cursor, DuckDbStore, Enabled,
+    Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore, LogStore, LogStream, MemoryStore,
+    OpenOptions, Page, QueryRows, Result, RuleStore, Start, Stats, StopHandle, Store, StoreExt,
 };

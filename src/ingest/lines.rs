@@ -20,6 +20,8 @@ pub(super) struct Lines<R> {
     longest: usize,
     /// How many parts of the current line were given.
     parts: u64,
+    /// Whether the last line was given without its end, because the input ends there.
+    is_open: bool,
     /// What ended the input, to be told after the bytes before it.
     error: Option<io::Error>,
 }
@@ -30,8 +32,26 @@ impl<R: BufRead> Lines<R> {
             input,
             longest,
             parts: 0,
+            is_open: false,
             error: None,
         }
+    }
+
+    /// Goes on after so many parts of a line.
+    pub(super) fn resume(&mut self, parts: u64) {
+        self.parts = parts;
+    }
+
+    pub(super) fn parts(&self) -> u64 {
+        self.parts
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    pub(super) fn input_ref(&self) -> &R {
+        &self.input
     }
 
     pub(super) fn input(&mut self) -> &mut R {
@@ -50,7 +70,11 @@ impl<R: BufRead> Lines<R> {
             return read.map(|_| None);
         }
         self.error = read.err();
+        self.is_open = bytes.last() != Some(&b'\n');
         let is_cut = bytes.last() != Some(&b'\n') && bytes.len() > self.longest;
+        if is_cut {
+            self.is_open = false;
+        }
         if is_cut || self.parts > 0 {
             self.parts += 1;
         }

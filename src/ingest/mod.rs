@@ -8,13 +8,16 @@ mod access;
 mod error_log;
 mod extract;
 mod fields;
+mod follower;
 mod json;
+mod known_files;
 mod lines;
 mod parser;
 mod reader;
 mod source;
 mod syslog;
 mod text;
+mod tracked;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,6 +27,8 @@ use chrono::{DateTime, Utc};
 
 use crate::models::{InvalidValue, Zone};
 
+pub use follower::{ChangedFile, Follower};
+pub use known_files::KnownFiles;
 pub use reader::LogReader;
 pub use source::{Source, find_sources};
 

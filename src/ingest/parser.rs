@@ -40,6 +40,15 @@ impl Parser {
         }
     }
 
+    /// Goes on after lines of which the last one with a time had this one.
+    pub(super) fn resume(&mut self, last_time: Option<DateTime<Utc>>) {
+        self.previous = last_time;
+    }
+
+    pub(super) fn last_time(&self) -> Option<DateTime<Utc>> {
+        self.previous
+    }
+
     pub(super) fn reads_json(&self) -> bool {
         matches!(self.options.format, None | Some(InputFormat::Json))
     }

@@ -9,17 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 
 use super::json::{self, Depth, Piece};
+use super::known_files::digest;
 use super::lines::{LONGEST_LINE, Line, Lines};
 use super::parser::Parser;
+use super::source::Opened;
+use super::tracked::{Sample, Tracked};
 use super::{IngestError, IngestOptions, Source};
-use crate::models::LogEntry;
+use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
 
 /// The logs of one source, in its order.
 ///
 /// An error ends it; what could be read before the error has been given by then.
 pub struct LogReader {
     name: PathBuf,
-    lines: Lines<Box<dyn BufRead + Send>>,
+    lines: Lines<Tracked<Box<dyn BufRead + Send>>>,
     parser: Parser,
     ready: VecDeque<LogEntry>,
     /// Lines that were read ahead as JSON and are not; each is now taken for itself.
@@ -28,6 +31,29 @@ pub struct LogReader {
     opening: Vec<u8>,
     place: Place,
     progress: Arc<AtomicU64>,
+    /// What the file is called in a position; `None` for what has no position.
+    file: Option<KnownFile>,
+    /// Leaves what is not complete yet to be read later.
+    is_growing: bool,
+    /// What was read last broke off at the end of the input.
+    is_cut: bool,
+    /// Where what is being read begins.
+    begin: Option<Mark>,
+}
+
+struct KnownFile {
+    id: String,
+    path: String,
+    /// The bytes that were read by the last progress that was taken, or in an earlier run.
+    taken: Option<u64>,
+}
+
+/// A place to go on from.
+#[derive(Debug, Clone)]
+struct Mark {
+    sample: Sample,
+    inside: Inside,
+    last_time: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,39 +67,113 @@ enum Place {
 impl LogReader {
     /// Reads logs from any input, such as a connection.
     pub fn new(input: impl BufRead + Send + 'static, options: &IngestOptions) -> Self {
-        let source = Path::new("-");
-        Self::build(Box::new(input), options, source, None, None, Arc::default())
+        let opened = Opened {
+            input: Box::new(input),
+            modified: None,
+            progress: Arc::default(),
+            read: Sample::default(),
+        };
+        Self::build(opened, options, Path::new("-"), None)
     }
 
-    pub(super) fn of_source(
-        input: Box<dyn BufRead + Send>,
-        options: &IngestOptions,
-        source: &Source,
-        modified: Option<DateTime<Utc>>,
-        progress: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn of_source(opened: Opened, options: &IngestOptions, source: &Source) -> Self {
         let name = source.name();
         let file = (name != Path::new("-")).then(|| name.to_string_lossy().into_owned());
-        Self::build(input, options, name, file, modified, progress)
+        Self::build(opened, options, name, file)
     }
 
-    fn build(
-        input: Box<dyn BufRead + Send>,
-        options: &IngestOptions,
-        name: &Path,
-        file: Option<String>,
-        modified: Option<DateTime<Utc>>,
-        progress: Arc<AtomicU64>,
-    ) -> Self {
+    fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
         Self {
             name: name.to_owned(),
-            lines: Lines::new(input, LONGEST_LINE),
-            parser: Parser::new(options, file, modified, Utc::now()),
+            lines: Lines::new(Tracked::new(opened.input, opened.read), LONGEST_LINE),
+            parser: Parser::new(options, file, opened.modified, Utc::now()),
             ready: VecDeque::new(),
             again: VecDeque::new(),
             opening: Vec::new(),
             place: Place::Start,
-            progress,
+            progress: opened.progress,
+            file: None,
+            is_growing: false,
+            is_cut: false,
+            begin: None,
+        }
+    }
+
+    /// Lets the reader say how far it has come, after the position at which it was opened.
+    pub(super) fn with_position(mut self, id: String, path: String, position: Option<FilePosition>) -> Self {
+        if let Some(position) = &position {
+            self.parser.resume(position.last_time);
+            self.place = match position.inside {
+                Inside::Nothing if position.bytes == 0 => Place::Start,
+                Inside::Array => Place::Array,
+                Inside::Nothing | Inside::Line(_) => Place::Lines,
+            };
+            if let Inside::Line(parts) = position.inside {
+                self.lines.resume(parts);
+            }
+        }
+        self.file = Some(KnownFile {
+            id,
+            path,
+            taken: position.map(|position| position.bytes),
+        });
+        self
+    }
+
+    /// Whether the source was read before, in part or to its end.
+    pub fn is_known(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.taken.is_some())
+    }
+
+    /// Whether a reader that is opened later can go on here: what was read is complete.
+    pub fn is_between_logs(&self) -> bool {
+        self.ready.is_empty() && self.again.is_empty() && self.opening.is_empty()
+    }
+
+    /// Whether the next log may have to be waited for, as from a pipe; never for a file that can be known.
+    pub fn is_waiting(&mut self) -> bool {
+        self.file.is_none() && self.is_between_logs() && !self.lines.input().has_line()
+    }
+
+    /// How far the source has been read since this was last called; `None` if nothing was read, if the source
+    /// cannot be known again, or if this is not [between logs](Self::is_between_logs).
+    pub fn take_progress(&mut self) -> Option<FileProgress> {
+        if !self.is_between_logs() {
+            return None;
+        }
+        let mark = match (&self.begin, self.is_cut) {
+            (Some(begin), true) => begin.clone(),
+            _ => self.mark(),
+        };
+        let file = self.file.as_mut()?;
+        let bytes = mark.sample.bytes;
+        if bytes == file.taken.unwrap_or_default() {
+            return None;
+        }
+        Some(FileProgress {
+            from: file.taken.replace(bytes),
+            to: FilePosition {
+                id: file.id.clone(),
+                path: file.path.clone(),
+                bytes,
+                head: digest(mark.sample.head()),
+                tail: digest(mark.sample.tail()),
+                inside: mark.inside,
+                last_time: mark.last_time,
+            },
+        })
+    }
+
+    fn mark(&self) -> Mark {
+        let inside = match (self.place, self.lines.parts()) {
+            (Place::Array, _) => Inside::Array,
+            (_, 0) => Inside::Nothing,
+            (_, parts) => Inside::Line(parts),
+        };
+        Mark {
+            sample: self.lines.input_ref().sample(),
+            inside,
+            last_time: self.parser.last_time(),
         }
     }
 
@@ -82,8 +182,35 @@ impl LogReader {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Reads until a log is ready or the source ends.
+    /// Leaves what is not complete yet, such as a line without its end, to be read later: its writer is not
+    /// done with it.
+    #[must_use]
+    pub fn leaving_incomplete(mut self) -> Self {
+        self.is_growing = true;
+        self
+    }
+
+    /// Reads on, and takes it back if it is not complete yet.
     fn advance(&mut self) -> std::io::Result<()> {
+        if !self.is_growing {
+            return self.read_on();
+        }
+        if self.is_between_logs() {
+            self.begin = Some(self.mark());
+        }
+        self.read_on()?;
+        self.is_cut |= self.lines.is_open();
+        if self.is_cut {
+            self.ready.clear();
+            self.again.clear();
+            self.opening.clear();
+            self.place = Place::End;
+        }
+        Ok(())
+    }
+
+    /// Reads until a log is ready or the source ends.
+    fn read_on(&mut self) -> std::io::Result<()> {
         match self.place {
             Place::Start => {
                 self.place = Place::Lines;
@@ -148,7 +275,10 @@ impl LogReader {
         let mut rest = VecDeque::new();
         let mut reason = "the object does not end".to_owned();
         while text.len() <= LONGEST_LINE {
-            let Some(line) = self.lines.next()? else { break };
+            let Some(line) = self.lines.next()? else {
+                self.is_cut = self.is_growing;
+                break;
+            };
             text.push(b'\n');
             text.extend_from_slice(&line.bytes);
             let is_closed = depth.read(&line.bytes).is_some();
@@ -183,6 +313,10 @@ impl LogReader {
                 }
                 Err(error) => (bytes, error.to_string()),
             },
+            Piece::Broken(_) if self.is_growing && self.lines.input().fill_buf()?.is_empty() => {
+                self.is_cut = true;
+                return Ok(());
+            }
             Piece::Broken(bytes) => (bytes, "the array breaks off".to_owned()),
         };
         // Whole lines again, up to the end of this one.

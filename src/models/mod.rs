@@ -4,6 +4,7 @@
 mod alert;
 mod detection_rule;
 mod field;
+mod file_position;
 mod invalid;
 mod log_entry;
 mod log_query;
@@ -16,6 +17,7 @@ pub use alert::{Alert, AlertQuery, RiskFactor, priority_score};
 pub use detection_rule::{DetectionRule, RuleQuery};
 pub use field::Field;
 pub(crate) use field::{Column, ColumnType, Place};
+pub use file_position::{FilePosition, FileProgress, Inside};
 pub use invalid::InvalidValue;
 pub(crate) use log_entry::insert_beside;
 pub use log_entry::{LogEntry, Summary};

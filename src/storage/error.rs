@@ -77,13 +77,15 @@ pub enum Error {
         reason: String,
     },
 
-    /// A consumer's position was moved by someone else since it was read: read it again.
+    /// A position was moved by someone else since it was read: read it again.
     #[error(
-        "consumer {consumer:?} is no longer at position {expected}: another process moved it to {actual}"
+        "the position of {what} {name:?} is not {expected} any more: another process moved it to {actual}"
     )]
     Conflict {
-        /// The consumer.
-        consumer: String,
+        /// Whose position it is: `consumer` or `file`.
+        what: &'static str,
+        /// The name of the consumer, or the path of the file.
+        name: String,
         /// Where the caller took it to be.
         expected: String,
         /// Where it is.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Cursor, Error, Result, Store};
+use super::{Committed, Cursor, Error, Result, Store};
 use crate::models::{Alert, LogEntry, LogQuery};
 
 /// Where a [`Fetcher`] begins.
@@ -56,7 +56,7 @@ pub struct Fetcher<S> {
     stop: StopHandle,
     /// After the last log that was read; `None` before the first poll.
     read: Option<Cursor>,
-    committed: Arc<Mutex<Committed>>,
+    position: Arc<Mutex<Position>>,
     /// How long to wait before the next poll.
     wait: Duration,
     failures: u32,
@@ -69,8 +69,8 @@ type ErrorCallback = Box<dyn FnMut(&Error) + Send>;
 
 /// Where a named consumer stands, as far as this process knows.
 #[derive(Debug, Default)]
-struct Committed {
-    position: Option<Cursor>,
+struct Position {
+    committed: Option<Cursor>,
     /// Another process has moved the consumer since.
     is_stale: bool,
 }
@@ -98,7 +98,7 @@ impl<S: Store + Clone> Fetcher<S> {
             consumer: None,
             stop: StopHandle::default(),
             read: None,
-            committed: Arc::default(),
+            position: Arc::default(),
             wait: Duration::ZERO,
             failures: 0,
             on_batch: Vec::new(),
@@ -182,7 +182,7 @@ impl<S: Store + Clone> Fetcher<S> {
 
     /// The next batch that has a log in it; `None` if there is none for now.
     fn poll(&mut self) -> Result<Option<Batch<S>>> {
-        let from = self.position()?;
+        let from = self.next_position()?;
         let page = self.store.read_after(from, self.batch_size)?;
         let is_full = page.logs.len() >= self.batch_size;
         self.wait = if is_full { Duration::ZERO } else { self.interval };
@@ -196,23 +196,23 @@ impl<S: Store + Clone> Fetcher<S> {
             logs,
             next: page.next,
             consumer: self.consumer.clone(),
-            committed: Arc::clone(&self.committed),
+            position: Arc::clone(&self.position),
         }))
     }
 
     /// After the last log that was read, or where to begin.
-    fn position(&mut self) -> Result<Cursor> {
-        let is_stale = lock(&self.committed).is_stale;
+    fn next_position(&mut self) -> Result<Cursor> {
+        let is_stale = lock(&self.position).is_stale;
         if let (Some(read), false) = (self.read, is_stale) {
             return Ok(read);
         }
         if let Some(consumer) = &self.consumer {
-            let position = self.store.position(consumer)?;
-            *lock(&self.committed) = Committed {
-                position,
+            let committed = self.store.position(consumer)?;
+            *lock(&self.position) = Position {
+                committed,
                 is_stale: false,
             };
-            if let Some(position) = position {
+            if let Some(position) = committed {
                 return Ok(position);
             }
         }
@@ -276,7 +276,7 @@ pub struct Batch<S> {
     logs: Vec<LogEntry>,
     next: Cursor,
     consumer: Option<String>,
-    committed: Arc<Mutex<Committed>>,
+    position: Arc<Mutex<Position>>,
 }
 
 impl<S: Store> Batch<S> {
@@ -302,18 +302,31 @@ impl<S: Store> Batch<S> {
     ///
     /// [`Error::Conflict`] if another process with the same consumer's name was faster; the fetcher then
     /// goes on from where that one stands. Nothing of this batch was stored.
-    pub fn commit(&self, alerts: &[Alert]) -> Result<()> {
+    pub fn commit(&self, alerts: &[Alert]) -> Result<Committed> {
         let Some(consumer) = &self.consumer else {
-            return self.store.store_alerts(alerts).map(drop);
+            let stored = self.store.store_alerts(alerts)?;
+            return Ok(Committed { stored, missed: 0 });
         };
-        let mut committed = lock(&self.committed);
-        if committed.position.is_some_and(|position| position >= self.next) {
-            return Err(super::conflict(consumer, Some(self.next), committed.position));
+        let mut position = lock(&self.position);
+        if position.committed.is_some_and(|committed| committed >= self.next) {
+            return Err(super::consumer_conflict(
+                consumer,
+                Some(self.next),
+                position.committed,
+            ));
         }
-        let outcome = self.store.commit(consumer, committed.position, self.next, alerts);
+        let outcome = self.store.commit(consumer, position.committed, self.next, alerts);
         match &outcome {
-            Ok(()) => committed.position = Some(self.next),
-            Err(Error::Conflict { .. }) => committed.is_stale = true,
+            Ok(committed) => {
+                position.committed = Some(self.next);
+                if committed.missed > 0 {
+                    let missed = committed.missed;
+                    log::warn!(
+                        "consumer {consumer:?} missed {missed} logs: they were deleted before it read them"
+                    );
+                }
+            }
+            Err(Error::Conflict { .. }) => position.is_stale = true,
             Err(_) => {}
         }
         outcome

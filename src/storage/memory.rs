@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    AlertStore, Appended, Bucket, ConsumerStore, Cursor, Enabled, Error, Group, IntelStore, LogStore,
-    LogStream, Page, Result, RuleStore, Stats, bucket_start, width_micros,
+    AlertStore, Appended, Bucket, Committed, ConsumerStore, Cursor, Enabled, Error, Group, IngestStore,
+    IntelStore, LogStore, LogStream, Page, Result, RuleStore, Stats, bucket_start, width_micros,
 };
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, Field, IntelQuery, LogEntry, LogQuery, Order, RuleQuery, ThreatIntel,
-    to_micros,
+    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery,
+    Order, RuleQuery, ThreatIntel, to_micros,
 };
 
 /// A store that lives and dies with the process.
@@ -37,9 +37,16 @@ struct State {
     keys: HashSet<(DateTime<Utc>, String)>,
     last_seq: i64,
     alerts: BTreeMap<String, Alert>,
-    consumers: BTreeMap<String, Cursor>,
+    consumers: BTreeMap<String, Consumer>,
+    files: BTreeMap<String, FilePosition>,
     intel: BTreeMap<String, ThreatIntel>,
     rules: BTreeMap<String, DetectionRule>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Consumer {
+    position: Cursor,
+    missed: u64,
 }
 
 impl MemoryStore {
@@ -65,6 +72,18 @@ impl State {
             self.logs.push((self.last_seq, log));
         }
         is_new
+    }
+
+    fn append_all(&mut self, logs: &[LogEntry]) -> Appended {
+        let mut appended = Appended::default();
+        for log in logs {
+            if self.append(log) {
+                appended.stored += 1;
+            } else {
+                appended.duplicates += 1;
+            }
+        }
+        appended
     }
 
     fn matching<'a>(&'a self, query: &'a LogQuery) -> impl Iterator<Item = &'a LogEntry> {
@@ -99,16 +118,7 @@ fn limited<T>(items: impl Iterator<Item = T>, limit: Option<u64>) -> Vec<T> {
 
 impl LogStore for MemoryStore {
     fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
-        let mut state = self.state();
-        let mut appended = Appended::default();
-        for log in logs {
-            if state.append(log) {
-                appended.stored += 1;
-            } else {
-                appended.duplicates += 1;
-            }
-        }
-        Ok(appended)
+        Ok(self.state().append_all(logs))
     }
 
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
@@ -167,8 +177,14 @@ impl LogStore for MemoryStore {
     }
 
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
-        let mut state = self.state();
+        let state = &mut *self.state();
         let before = state.logs.len();
+        let deleted = state.logs.iter().filter(|(_, log)| log.event_time < time);
+        for (seq, _) in deleted {
+            for consumer in state.consumers.values_mut() {
+                consumer.missed += u64::from(*seq > consumer.position.seq());
+            }
+        }
         state.logs.retain(|(_, log)| log.event_time >= time);
         state.keys.retain(|(event_time, _)| *event_time >= time);
         Ok((before - state.logs.len()) as u64)
@@ -231,19 +247,53 @@ impl AlertStore for MemoryStore {
 
 impl ConsumerStore for MemoryStore {
     fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
-        Ok(self.state().consumers.get(consumer).copied())
+        let state = self.state();
+        Ok(state.consumers.get(consumer).map(|consumer| consumer.position))
     }
 
-    fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert]) -> Result<()> {
+    fn commit(
+        &self,
+        consumer: &str,
+        from: Option<Cursor>,
+        to: Cursor,
+        alerts: &[Alert],
+    ) -> Result<Committed> {
         validate_alerts(alerts)?;
         let mut state = self.state();
-        let actual = state.consumers.get(consumer).copied();
+        let held = state.consumers.get(consumer).copied();
+        let actual = held.map(|held| held.position);
         if actual != from {
-            return Err(super::conflict(consumer, from, actual));
+            return Err(super::consumer_conflict(consumer, from, actual));
         }
-        state.store_alerts(alerts);
-        state.consumers.insert(consumer.to_owned(), to);
-        Ok(())
+        let moved = Consumer {
+            position: to,
+            missed: 0,
+        };
+        state.consumers.insert(consumer.to_owned(), moved);
+        Ok(Committed {
+            stored: state.store_alerts(alerts),
+            missed: held.map_or(0, |held| held.missed),
+        })
+    }
+}
+
+impl IngestStore for MemoryStore {
+    fn file_positions(&self) -> Result<Vec<FilePosition>> {
+        Ok(self.state().files.values().cloned().collect())
+    }
+
+    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+        let mut state = self.state();
+        let mut moved = state.files.clone();
+        for progress in files {
+            let actual = moved.get(&progress.to.id).map(|position| position.bytes);
+            if actual != progress.from {
+                return Err(super::file_conflict(progress, actual));
+            }
+            moved.insert(progress.to.id.clone(), progress.to.clone());
+        }
+        state.files = moved;
+        Ok(state.append_all(logs))
     }
 }
 

@@ -13,7 +13,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, Field, IntelQuery, LogEntry, LogQuery, RuleQuery, ThreatIntel,
+    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery,
+    RuleQuery, ThreatIntel,
 };
 
 pub use cursor::Cursor;
@@ -55,7 +56,8 @@ pub trait LogStore: Send + Sync {
     /// The cursor after the last log that was committed.
     fn end_cursor(&self) -> Result<Cursor>;
 
-    /// Deletes the logs from before a time, and says how many. Cursors stay valid.
+    /// Deletes the logs from before a time, and says how many. Cursors stay valid; a consumer that has not read
+    /// some of the logs is told with its next [`commit`](ConsumerStore::commit).
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64>;
 
     /// What the store holds.
@@ -88,12 +90,29 @@ pub trait ConsumerStore: Send + Sync {
     /// Where a consumer stopped; `None` if it never committed.
     fn position(&self, consumer: &str) -> Result<Option<Cursor>>;
 
-    /// Stores alerts and moves a consumer from one position to another, both or neither.
+    /// Stores alerts, as [`AlertStore::store_alerts`] does, and moves a consumer from one position to
+    /// another, both or neither.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`] if the consumer is not at `from`, as when another process has its name.
-    fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert]) -> Result<()>;
+    fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert])
+    -> Result<Committed>;
+}
+
+/// How far files were read.
+pub trait IngestStore: Send + Sync {
+    /// The positions of all files that were ever read, in the order of their ids.
+    fn file_positions(&self) -> Result<Vec<FilePosition>>;
+
+    /// Stores logs, as [`LogStore::append_logs`] does, and moves on the positions of the files that they were
+    /// read from, both or neither.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if a file's position is not what its progress starts from, as when another process
+    /// reads it into this store.
+    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended>;
 }
 
 /// Threat intelligence, by its ids.
@@ -140,9 +159,9 @@ pub enum Enabled {
 }
 
 /// Everything that a store does.
-pub trait Store: LogStore + AlertStore + ConsumerStore + IntelStore + RuleStore {}
+pub trait Store: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleStore {}
 
-impl<S: LogStore + AlertStore + ConsumerStore + IntelStore + RuleStore + ?Sized> Store for S {}
+impl<S: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleStore + ?Sized> Store for S {}
 
 /// What every store can do by what a [`Store`] does.
 ///
@@ -184,6 +203,15 @@ pub struct Appended {
     pub stored: u64,
     /// How many were already there.
     pub duplicates: u64,
+}
+
+/// What became of a [`commit`](ConsumerStore::commit).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// How many of the alerts were new.
+    pub stored: u64,
+    /// How many logs were deleted since the consumer's last commit that it had not read by then.
+    pub missed: u64,
 }
 
 /// Logs, read as they are asked for.
@@ -316,8 +344,23 @@ macro_rules! store_behind {
             fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
                 (**self).position(consumer)
             }
-            fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert]) -> Result<()> {
+            fn commit(
+                &self,
+                consumer: &str,
+                from: Option<Cursor>,
+                to: Cursor,
+                alerts: &[Alert],
+            ) -> Result<Committed> {
                 (**self).commit(consumer, from, to, alerts)
+            }
+        }
+
+        impl<S: IngestStore + ?Sized> IngestStore for $pointer {
+            fn file_positions(&self) -> Result<Vec<FilePosition>> {
+                (**self).file_positions()
+            }
+            fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+                (**self).append_logs_of_files(logs, files)
             }
         }
 
@@ -368,10 +411,25 @@ pub(crate) fn width_micros(width: TimeDelta) -> Result<i64> {
 }
 
 /// The error of a commit from a position that is not the consumer's.
-pub(crate) fn conflict(consumer: &str, expected: Option<Cursor>, actual: Option<Cursor>) -> Error {
-    let text = |position: Option<Cursor>| position.map_or("none".to_owned(), |cursor| cursor.to_string());
+pub(crate) fn consumer_conflict(consumer: &str, expected: Option<Cursor>, actual: Option<Cursor>) -> Error {
+    conflict("consumer", consumer, expected, actual)
+}
+
+/// The error of progress from a position that is not the file's.
+pub(crate) fn file_conflict(progress: &FileProgress, actual: Option<u64>) -> Error {
+    conflict("file", &progress.to.path, progress.from, actual)
+}
+
+fn conflict<P: std::fmt::Display>(
+    what: &'static str,
+    name: &str,
+    expected: Option<P>,
+    actual: Option<P>,
+) -> Error {
+    let text = |position: Option<P>| position.map_or("none".to_owned(), |position| position.to_string());
     Error::Conflict {
-        consumer: consumer.to_owned(),
+        what,
+        name: name.to_owned(),
         expected: text(expected),
         actual: text(actual),
     }

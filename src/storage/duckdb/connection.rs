@@ -239,7 +239,7 @@ fn retry_after(waited: Duration) -> Duration {
 }
 
 /// A path that is the same however it is written, for a file that may not be there yet.
-fn canonical(path: &Path) -> Result<PathBuf> {
+pub(super) fn canonical(path: &Path) -> Result<PathBuf> {
     if let Ok(path) = path.canonicalize() {
         return Ok(path);
     }

@@ -1,37 +1,73 @@
 //! How far named consumers have read.
 
 use ::duckdb::{Connection, OptionalExt, params};
+use chrono::{DateTime, Utc};
 
-use super::{DuckDbStore, alerts, error};
+use super::predicate::time_value;
+use super::{DuckDbStore, alerts, error, rows};
 use crate::models::Alert;
-use crate::storage::{ConsumerStore, Cursor, Result, conflict};
+use crate::storage::{Committed, ConsumerStore, Cursor, Result, consumer_conflict};
 
 impl ConsumerStore for DuckDbStore {
     fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
-        self.read(|connection| position(connection, consumer))
+        const SQL: &str = "SELECT position FROM consumers WHERE name = ?";
+        self.read(|connection| {
+            let read = connection.query_row(SQL, [consumer], |row| row.get(0)).optional();
+            let position: Option<i64> = read.map_err(|error| error::engine("read a position", error))?;
+            Ok(position.map(Cursor::after))
+        })
     }
 
-    fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert]) -> Result<()> {
-        const MOVE: &str = "INSERT INTO consumers (name, position)
-            VALUES (?, ?)
-            ON CONFLICT (name) DO UPDATE SET position = excluded.position";
-        self.write("commit a consumer's position", |connection| {
-            let actual = position(connection, consumer)?;
+    fn commit(
+        &self,
+        consumer: &str,
+        from: Option<Cursor>,
+        to: Cursor,
+        alerts: &[Alert],
+    ) -> Result<Committed> {
+        const READ: &str = "SELECT position, missed FROM consumers WHERE name = ?";
+        const MOVE: &str = "INSERT INTO consumers (name, position, missed)
+            VALUES (?, ?, 0)
+            ON CONFLICT (name) DO UPDATE SET position = excluded.position, missed = 0";
+        let failed = |error| error::engine("commit a position", error);
+        self.write("commit a position", |connection| {
+            let held = connection
+                .query_row(READ, [consumer], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional();
+            let (actual, missed) = held.map_err(failed)?.map_or((None, 0), |(position, missed)| {
+                (Some(Cursor::after(position)), missed)
+            });
             if actual != from {
-                return Err(conflict(consumer, from, actual));
+                return Err(consumer_conflict(consumer, from, actual));
             }
-            alerts::insert(connection, alerts)?;
-            let moved = connection.execute(MOVE, params![consumer, to.seq()]);
-            moved
-                .map_err(|error| error::engine("commit a consumer's position", error))
-                .map(drop)
+            let stored = alerts::insert(connection, alerts)?;
+            connection
+                .execute(MOVE, params![consumer, to.seq()])
+                .map_err(failed)?;
+            Ok(Committed { stored, missed })
         })
     }
 }
 
-fn position(connection: &Connection, consumer: &str) -> Result<Option<Cursor>> {
-    let sql = "SELECT position FROM consumers WHERE name = ?";
-    let read = connection.query_row(sql, [consumer], |row| row.get(0)).optional();
-    let position: Option<i64> = read.map_err(|error| error::engine("read a consumer's position", error))?;
-    Ok(position.map(Cursor::after))
+/// Notes for each consumer how many logs from before a time it has not read; they are about to be deleted.
+pub(super) fn count_missed(connection: &Connection, time: DateTime<Utc>) -> Result<()> {
+    const UNREAD: &str = "SELECT c.name, count(*)
+        FROM consumers AS c
+        JOIN logs AS l ON l.seq > c.position
+        WHERE l.event_time < ?
+        GROUP BY c.name
+        ORDER BY c.name";
+    const ADD: &str = "UPDATE consumers SET missed = missed + ? WHERE name = ?";
+    let failed = |error| error::engine("look for consumers that have not read the logs to delete", error);
+    let unread: Vec<(String, u64)> = rows::query_all(connection, UNREAD, [time_value(time)], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+    .map_err(failed)?;
+    for (consumer, missed) in unread {
+        connection
+            .execute(ADD, params![missed, consumer])
+            .map_err(failed)?;
+        log::warn!("deleting {missed} logs that consumer {consumer:?} has not read");
+    }
+    Ok(())
 }

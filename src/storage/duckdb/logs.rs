@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::connection::{Lease, Mode};
 use super::predicate::{self, Sql, time_value};
-use super::{DuckDbStore, error, rows, schema};
+use super::{DuckDbStore, consumers, error, rows, schema};
 use crate::models::{Field, LogEntry, LogQuery};
 use crate::storage::{
     Appended, Bucket, Cursor, Error, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
@@ -121,6 +121,7 @@ impl LogStore for DuckDbStore {
         let mut sql = Sql::new("DELETE FROM logs WHERE event_time < ");
         sql.bind(time_value(time));
         let deleted = self.write("delete logs", |connection| {
+            consumers::count_missed(connection, time)?;
             let deleted = connection.execute(&sql.text, params_from_iter(sql.values));
             deleted.map_err(|error| error::engine("delete logs", error))
         })?;
@@ -202,7 +203,11 @@ fn last_seq(connection: &Connection) -> Result<i64> {
     read.map_err(|error| error::engine("read the last position", error))
 }
 
-fn append(connection: &Connection, logs: &[LogEntry]) -> Result<Appended> {
+/// Appends logs in the transaction that is open.
+pub(super) fn append(connection: &Connection, logs: &[LogEntry]) -> Result<Appended> {
+    if logs.is_empty() {
+        return Ok(Appended::default());
+    }
     let known = stored_keys(connection, logs)?;
     let mut seen: HashSet<(i64, &str)> = HashSet::with_capacity(logs.len());
     let mut new = Vec::with_capacity(logs.len());

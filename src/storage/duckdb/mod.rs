@@ -5,6 +5,8 @@ mod connection;
 mod consumers;
 mod detection_rules;
 mod error;
+mod file_positions;
+mod files;
 mod logs;
 mod network;
 mod predicate;
@@ -21,6 +23,7 @@ use ::duckdb::Connection;
 
 use super::{Error, Result};
 use connection::{EngineSettings, Gate, Lease, Mode};
+use files::NewFile;
 use schema::Found;
 
 pub use query::{ExportFormat, QueryRows};
@@ -157,6 +160,9 @@ impl OpenOptions {
             return self.open_memory();
         }
         self.check_path(path)?;
+        if !path.exists() {
+            create_file(path, &self.engine)?;
+        }
         let gate = Gate::of_file(path, &self.engine)?;
         let mut store = DuckDbStore {
             gate,
@@ -165,13 +171,13 @@ impl OpenOptions {
             location: path.display().to_string(),
             held: None,
         };
-        let found = if path.exists() {
-            schema::find(store.lease(Mode::Read)?.connection())?
-        } else {
-            Found::Nothing
-        };
+        let found = schema::find(store.lease(Mode::Read)?.connection())?;
         match found {
             Found::Current => {}
+            Found::Older if self.read_only => {
+                log::warn!("{} has the tables of an earlier version", store.location);
+            }
+            Found::Older => store.migrate()?,
             Found::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
             Found::Foreign => store.take_over()?,
             Found::Nothing if self.create && !self.read_only => {
@@ -218,6 +224,37 @@ impl OpenOptions {
     }
 }
 
+/// Makes an empty store, unless another process is faster.
+fn create_file(path: &Path, settings: &EngineSettings) -> Result<()> {
+    let new = NewFile::beside(&connection::canonical(path)?)?;
+    let gate = Gate::of_file(&new.path(), settings)?;
+    let lease = gate.lease(Mode::Write, Duration::ZERO)?;
+    transaction(lease.connection(), "create the store", schema::create)?;
+    drop(lease);
+    new.persist().map(drop)
+}
+
+/// Runs an operation in a transaction: it is kept as a whole if it succeeds, and not at all if not.
+fn transaction<T>(
+    connection: &Connection,
+    action: &'static str,
+    operation: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let failed = |error| error::engine(action, error);
+    connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
+    let outcome = operation(connection).and_then(|outcome| {
+        connection.execute_batch("COMMIT").map_err(failed)?;
+        Ok(outcome)
+    });
+    if outcome.is_err()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        // A failed COMMIT has rolled back already; the first error is the one that says why.
+        log::debug!("rolling back after a failure to {action}: {error}");
+    }
+    outcome
+}
+
 impl DuckDbStore {
     /// Opens the store at a location, a path or `:memory:`, with the default [`OpenOptions`].
     ///
@@ -238,6 +275,17 @@ impl DuckDbStore {
         &self.location
     }
 
+    /// The canonical paths of the store's files, of which some come and go; none for a store in memory.
+    ///
+    /// A process that has the store open must not open and close these files itself: that would free the
+    /// engine's lock.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Some(path) = self.gate.path() else {
+            return Vec::new();
+        };
+        vec![path.to_owned(), files::write_ahead_log(path)]
+    }
+
     fn lease(&self, mode: Mode) -> Result<Lease> {
         self.gate.lease(mode, self.lock_timeout)
     }
@@ -251,27 +299,24 @@ impl DuckDbStore {
         operation(self.lease(Mode::Read)?.connection())
     }
 
-    /// Runs an operation in a transaction: it is kept as a whole if it succeeds, and not at all if not.
+    /// Runs an operation that writes, in a transaction.
     fn write<T>(&self, action: &'static str, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         if self.read_only {
             return Err(Error::ReadOnly { action });
         }
         let _writing = self.gate.writing();
         let lease = self.lease(Mode::Write)?;
-        let connection = lease.connection();
-        let failed = |error| error::engine(action, error);
-        connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-        let outcome = operation(connection).and_then(|outcome| {
-            connection.execute_batch("COMMIT").map_err(failed)?;
-            Ok(outcome)
-        });
-        if outcome.is_err()
-            && let Err(error) = connection.execute_batch("ROLLBACK")
-        {
-            // A failed COMMIT has rolled back already; the first error is the one that says why.
-            log::debug!("rolling back after a failure to {action}: {error}");
+        if let Some(path) = self.gate.path() {
+            files::prepare_write_ahead_log(path)?;
         }
-        outcome
+        transaction(lease.connection(), action, operation)
+    }
+
+    fn migrate(&self) -> Result<()> {
+        // Another process may have done it since; then there is nothing left to do.
+        self.write("bring the tables up to date", schema::migrate)?;
+        log::info!("brought the tables of {} up to date", self.location);
+        Ok(())
     }
 
     fn take_over(&self) -> Result<()> {

@@ -15,16 +15,23 @@ use super::{error, rows};
 use crate::models::{LogEntry, TimeContext, parse_time, to_micros};
 use crate::storage::{Error, Result};
 
-/// The version that [`TABLES`] makes.
-pub(super) const VERSION: i64 = 1;
+/// The version that all of [`MIGRATIONS`] make.
+#[expect(clippy::cast_possible_wrap, reason = "there are few")]
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-const TABLES: &str = include_str!("schema.sql");
+/// What makes each version from the one before. One that was released is never changed.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/001_tables.sql"),
+    include_str!("migrations/002_file_positions.sql"),
+];
 
 /// What a database file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// A store of this version.
     Current,
+    /// A store of an earlier version.
+    Older,
     /// The tables of another program.
     Foreign,
     /// No table called `logs`.
@@ -32,12 +39,11 @@ pub(super) enum Found {
 }
 
 pub(super) fn find(connection: &Connection) -> Result<Found> {
-    Ok(if version(connection)?.is_some() {
-        Found::Current
-    } else if columns_of(connection, "logs")?.is_empty() {
-        Found::Nothing
-    } else {
-        Found::Foreign
+    Ok(match version(connection)? {
+        Some(version) if version < VERSION => Found::Older,
+        Some(_) => Found::Current,
+        None if columns_of(connection, "logs")?.is_empty() => Found::Nothing,
+        None => Found::Foreign,
     })
 }
 
@@ -64,8 +70,21 @@ fn version(connection: &Connection) -> Result<Option<i64>> {
 /// Makes the tables of an empty store.
 pub(super) fn create(connection: &Connection) -> Result<()> {
     let failed = |error| error::engine("create the tables", error);
-    connection.execute_batch(TABLES).map_err(failed)?;
+    for migration in MIGRATIONS {
+        connection.execute_batch(migration).map_err(failed)?;
+    }
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
+    connection.execute(sql, [VERSION]).map_err(failed).map(drop)
+}
+
+/// Brings the tables of an earlier version up to date. To be called in a transaction.
+pub(super) fn migrate(connection: &Connection) -> Result<()> {
+    let failed = |error| error::engine("bring the tables up to date", error);
+    let found = version(connection)?.unwrap_or(VERSION);
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
+        connection.execute_batch(migration).map_err(failed)?;
+    }
+    let sql = "UPDATE logstore SET schema_version = ?";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
 }
 
@@ -73,7 +92,7 @@ pub(super) fn create(connection: &Connection) -> Result<()> {
 pub(super) fn create_missing(connection: &Connection) -> Result<()> {
     match find(connection)? {
         Found::Nothing => create(connection),
-        Found::Current | Found::Foreign => Ok(()),
+        Found::Current | Found::Older | Found::Foreign => Ok(()),
     }
 }
 
@@ -110,7 +129,8 @@ pub(super) fn take_over(source: &Connection, target: &Connection, same_database:
     }
     // The new table takes the name when the old one is gone.
     let new_logs = if same_database { "logs_taken_over" } else { "logs" };
-    let tables = TABLES.replacen("CREATE TABLE logs ", &format!("CREATE TABLE {new_logs} "), 1);
+    let [tables, later @ ..] = MIGRATIONS;
+    let tables = tables.replacen("CREATE TABLE logs ", &format!("CREATE TABLE {new_logs} "), 1);
     target.execute_batch(&tables).map_err(failed)?;
     let last_seq = copy_logs(source, target, new_logs, &found)?;
     if same_database {
@@ -119,6 +139,9 @@ pub(super) fn take_over(source: &Connection, target: &Connection, same_database:
     }
     for (name, objects) in small {
         insert_small(target, name, &objects)?;
+    }
+    for migration in later {
+        target.execute_batch(migration).map_err(failed)?;
     }
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, ?)";
     target

@@ -3,6 +3,7 @@
 mod alerts;
 mod consumers;
 mod fetcher;
+mod files;
 mod intel;
 mod logs;
 mod rules;
@@ -93,6 +94,11 @@ conformance! {
         commit_moves_and_stores,
         commit_from_elsewhere_changes_nothing,
         incomplete_alerts_do_not_move_a_consumer,
+        a_consumer_is_told_what_was_deleted_before_it_read_it,
+    }
+    files {
+        positions_of_files_are_kept,
+        logs_and_positions_are_stored_together_or_not_at_all,
     }
     intel {
         upserts_replace,

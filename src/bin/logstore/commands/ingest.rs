@@ -1,20 +1,23 @@
 //! `logstore ingest`: text in, logs stored.
 
+mod pipeline;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logstore::{
-    DuckDbStore, IngestError, IngestOptions, InputFormat, LogEntry, LogStore as _, PARSE_ERROR, Source,
-    StopHandle, Zone, find_sources,
+    Follower, IngestOptions, IngestStore as _, InputFormat, KnownFiles, Source, StopHandle, Zone,
+    find_sources,
 };
 use serde::Serialize;
 
 use super::{Context, stop_on_signal};
+use crate::args::span;
 use crate::output::{Columns, Row};
 use crate::{Failure, Result, filters};
+use pipeline::Pipeline;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,12 +40,22 @@ pub(crate) struct Args {
     /// Read times without a year as the last ones before this [default: when the file was modified]
     #[arg(long, value_name = "TIME")]
     reference_time: Option<String>,
+
+    /// Go on with what is written to the files, through rotation
+    #[arg(short, long)]
+    follow: bool,
+
+    /// How long to wait between looks at the files, with --follow [default: the setting fetch.interval]
+    #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
+    interval: Option<Duration>,
 }
 
 /// What was done.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     sources: u64,
+    /// Those that were read before: only what is new in them was read.
+    known_sources: u64,
     logs: u64,
     stored: u64,
     duplicates: u64,
@@ -69,6 +82,7 @@ impl Row for Summary {
             HumanCount(self.duplicates).to_string(),
             HumanCount(self.parse_errors).to_string(),
             self.sources.to_string(),
+            self.known_sources.to_string(),
             HumanBytes(self.bytes).to_string(),
             format!("{:.2} s", self.seconds),
             HumanCount(per_second(self.logs)).to_string(),
@@ -83,6 +97,7 @@ const COLUMNS: Columns<'static> = Columns {
         "duplicates",
         "parse errors",
         "sources",
+        "known",
         "read",
         "time",
         "logs/s",
@@ -90,6 +105,7 @@ const COLUMNS: Columns<'static> = Columns {
     ],
     csv: &[
         "sources",
+        "known_sources",
         "logs",
         "stored",
         "duplicates",
@@ -101,7 +117,6 @@ const COLUMNS: Columns<'static> = Columns {
 };
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
-    let sources = find_sources(&args.sources)?;
     let zone = args.zone.unwrap_or(context.settings().ingest.zone);
     let mut options = IngestOptions::new().with_zone(zone);
     options.format = args.input_format;
@@ -109,160 +124,47 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     if let Some(time) = &args.reference_time {
         options = options.with_reference(filters::time(time, zone)?);
     }
+    if args.follow && args.sources.iter().any(|name| name.as_os_str() == "-") {
+        let text = "cannot follow standard input: without --follow it is read as it comes";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let mut sources = find_sources(&args.sources)?;
     let store = context.store()?;
-    let stop = StopHandle::default();
-    stop_on_signal(&stop)?;
-
+    // Its folder may be among the sources, but it is no log; and closing its file would free its lock.
+    let own_files = store.files();
+    sources.retain(|source| !source.is_one_of(&own_files));
+    let known = KnownFiles::new(store.file_positions()?);
+    let pipeline = Pipeline {
+        store: &store,
+        options,
+        batch_size: context.settings().ingest.batch_size,
+        stop: StopHandle::default(),
+        progress: match args.follow {
+            true => ProgressBar::hidden(),
+            false => progress_bar(&sources),
+        },
+    };
+    stop_on_signal(&pipeline.stop)?;
     let started = Instant::now();
-    let batch_size = context.settings().ingest.batch_size;
-    let mut summary = ingest(&sources, &options, &store, batch_size, &stop)?;
+    let mut summary = if args.follow {
+        let interval = args.interval.unwrap_or(context.settings().fetch.interval);
+        pipeline.follow(Follower::new(&args.sources).skipping(own_files), known, interval)?
+    } else {
+        pipeline.read_to_ends(&sources, known)?
+    };
     summary.seconds = started.elapsed().as_secs_f64();
-    context.output.rows(&COLUMNS, [Ok(&summary)])?;
-    if stop.is_stopped() {
+    let failed = summary.failed_sources;
+    let all = summary.sources;
+    context.output.rows(&COLUMNS, [Ok(summary)])?;
+    if pipeline.stop.is_stopped() && !args.follow {
         return Err(Failure::Interrupted);
     }
-    match summary.failed_sources {
+    match failed {
         0 => Ok(()),
         failed => Err(Failure::Failed(format!(
-            "{failed} of {} sources were not read to their end",
-            summary.sources
+            "{failed} of {all} sources were not read to their end"
         ))),
     }
-}
-
-impl Row for &Summary {
-    fn cells(&self) -> Vec<String> {
-        (**self).cells()
-    }
-}
-
-/// What the reader hands to the writer.
-enum Message {
-    Logs(Vec<LogEntry>),
-    /// A source is done, with so many bytes read, and with an error if not to its end.
-    Done(u64, Option<IngestError>),
-}
-
-/// Reads in one thread and stores in this one.
-fn ingest(
-    sources: &[Source],
-    options: &IngestOptions,
-    store: &DuckDbStore,
-    batch_size: usize,
-    stop: &StopHandle,
-) -> Result<Summary> {
-    /// Batches that are read ahead of the one that is being stored.
-    const AHEAD: usize = 1;
-    let progress = progress_bar(sources);
-    let (sender, messages) = sync_channel(AHEAD);
-    let outcome = std::thread::scope(|scope| {
-        let bar = &progress;
-        scope.spawn(move || read(sources, options, batch_size, stop, &sender, bar));
-        // Gives up the receiver when it fails, so that the reader stops as well.
-        write(messages, store, bar)
-    });
-    progress.finish_and_clear();
-    outcome
-}
-
-/// Reads every source; ends early when nobody takes the logs any more.
-fn read(
-    sources: &[Source],
-    options: &IngestOptions,
-    batch_size: usize,
-    stop: &StopHandle,
-    sender: &SyncSender<Message>,
-    progress: &ProgressBar,
-) {
-    // A batch may hold the end of one source and all of the next: many small files are few transactions.
-    let mut batch = Batch::new(batch_size);
-    for source in sources {
-        let mut read_before = 0;
-        let mut error = None;
-        match source.open(options) {
-            Ok(mut logs) => {
-                while let Some(log) = logs.next() {
-                    match log {
-                        Ok(log) => batch.push(log),
-                        Err(failed) => error = Some(failed),
-                    }
-                    if batch.is_full() {
-                        progress.inc(logs.bytes_read() - read_before);
-                        read_before = logs.bytes_read();
-                        if stop.is_stopped() || sender.send(Message::Logs(batch.take())).is_err() {
-                            return;
-                        }
-                    }
-                }
-                progress.inc(logs.bytes_read() - read_before);
-                read_before = logs.bytes_read();
-            }
-            Err(failed) => error = Some(failed),
-        }
-        if sender.send(Message::Done(read_before, error)).is_err() {
-            return;
-        }
-    }
-    // Without a receiver there is nobody left to tell.
-    sender.send(Message::Logs(batch.take())).ok();
-}
-
-/// Logs on their way to one transaction: so many of them, or so many bytes.
-struct Batch {
-    logs: Vec<LogEntry>,
-    bytes: usize,
-    size: usize,
-}
-
-impl Batch {
-    const BYTES: usize = 64 << 20;
-
-    fn new(size: usize) -> Self {
-        Self {
-            logs: Vec::new(),
-            bytes: 0,
-            size,
-        }
-    }
-
-    fn push(&mut self, log: LogEntry) {
-        self.bytes += log.raw.as_ref().map_or(0, String::len);
-        self.logs.push(log);
-    }
-
-    fn is_full(&self) -> bool {
-        self.logs.len() >= self.size || self.bytes >= Self::BYTES
-    }
-
-    fn take(&mut self) -> Vec<LogEntry> {
-        self.bytes = 0;
-        std::mem::take(&mut self.logs)
-    }
-}
-
-fn write(messages: Receiver<Message>, store: &DuckDbStore, progress: &ProgressBar) -> Result<Summary> {
-    let mut summary = Summary::default();
-    for message in messages {
-        match message {
-            Message::Logs(logs) => {
-                let failed = |log: &&LogEntry| log.metadata.contains_key(PARSE_ERROR);
-                summary.parse_errors += logs.iter().filter(failed).count() as u64;
-                summary.logs += logs.len() as u64;
-                let appended = store.append_logs(&logs).inspect_err(|_| progress.abandon())?;
-                summary.stored += appended.stored;
-                summary.duplicates += appended.duplicates;
-            }
-            Message::Done(bytes, error) => {
-                summary.sources += 1;
-                summary.bytes += bytes;
-                if let Some(error) = error {
-                    summary.failed_sources += 1;
-                    progress.suspend(|| log::error!("{error}"));
-                }
-            }
-        }
-    }
-    Ok(summary)
 }
 
 fn progress_bar(sources: &[Source]) -> ProgressBar {

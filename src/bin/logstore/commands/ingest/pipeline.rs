@@ -1,0 +1,270 @@
+//! Reading in one thread, storing in another.
+
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use logstore::{
+    DuckDbStore, FileProgress, Follower, IngestError, IngestOptions, IngestStore as _, KnownFiles, LogEntry,
+    LogReader, PARSE_ERROR, Source, StopHandle,
+};
+
+use super::Summary;
+use crate::Result;
+
+/// How to read, and into which store.
+pub(super) struct Pipeline<'a> {
+    pub(super) store: &'a DuckDbStore,
+    pub(super) options: IngestOptions,
+    /// Logs in one transaction.
+    pub(super) batch_size: usize,
+    pub(super) stop: StopHandle,
+    pub(super) progress: ProgressBar,
+}
+
+/// What the reader hands to the writer.
+enum Message {
+    Logs(Vec<LogEntry>, Option<FileProgress>),
+    /// A source was read, for now.
+    Done(Done),
+    /// What comes next has to be waited for.
+    Pause,
+}
+
+#[derive(Default)]
+struct Done {
+    bytes: u64,
+    is_known: bool,
+    error: Option<IngestError>,
+}
+
+/// There is nothing more to read, or nobody to read for: the writer has gone, and says why.
+struct Ended;
+
+impl Pipeline<'_> {
+    /// Reads sources to their ends.
+    pub(super) fn read_to_ends(&self, sources: &[Source], known: KnownFiles) -> Result<Summary> {
+        self.run(known, |reading| {
+            for source in sources.iter().take_while(|_| !self.stop.is_stopped()) {
+                let opened = source.open_known(&self.options, &reading.known);
+                reading.read(opened)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads files as they grow, until it is stopped.
+    pub(super) fn follow(
+        &self,
+        mut follower: Follower,
+        known: KnownFiles,
+        interval: Duration,
+    ) -> Result<Summary> {
+        self.run(known, |reading| {
+            loop {
+                for file in follower.poll().map_err(|error| reading.fail(error))? {
+                    let opened = file.open(&self.options, &reading.known);
+                    reading.read(opened)?;
+                }
+                reading.send(Message::Pause)?;
+                if self.stop.wait(interval) {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    fn run(
+        &self,
+        known: KnownFiles,
+        read: impl FnOnce(&mut Reading<'_>) -> Result<(), Ended> + Send,
+    ) -> Result<Summary> {
+        /// Messages that are read ahead of the writer.
+        const AHEAD: usize = 4;
+        let (sender, messages) = sync_channel(AHEAD);
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut reading = Reading {
+                    pipeline: self,
+                    known,
+                    sender,
+                    chunk_size: self.batch_size.div_ceil(AHEAD),
+                };
+                read(&mut reading).ok();
+            });
+            // Gives up the receiver when it fails, so that the reader stops as well.
+            self.write(messages)
+        });
+        self.progress.finish_and_clear();
+        outcome
+    }
+
+    fn write(&self, messages: Receiver<Message>) -> Result<Summary> {
+        let mut summary = Summary::default();
+        let mut batch = Batch::default();
+        let mut next = messages.recv().ok();
+        while let Some(message) = next {
+            match message {
+                Message::Logs(logs, progress) => batch.push(logs, progress),
+                Message::Done(done) => self.count(done, &mut summary),
+                Message::Pause => batch.is_due = true,
+            }
+            if batch.is_full(self.batch_size) {
+                self.store(&mut batch, &mut summary)?;
+            }
+            next = match messages.try_recv() {
+                Ok(message) => Some(message),
+                Err(TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Empty) => {
+                    if batch.is_due {
+                        self.store(&mut batch, &mut summary)?;
+                    }
+                    messages.recv().ok()
+                }
+            };
+        }
+        self.store(&mut batch, &mut summary)?;
+        Ok(summary)
+    }
+
+    fn store(&self, batch: &mut Batch, summary: &mut Summary) -> Result {
+        let batch = std::mem::take(batch);
+        if batch.logs.is_empty() && batch.files.is_empty() {
+            return Ok(());
+        }
+        let stored = self.store.append_logs_of_files(&batch.logs, &batch.files);
+        let appended = stored.inspect_err(|_| self.progress.abandon())?;
+        let is_broken = |log: &&LogEntry| log.metadata.contains_key(PARSE_ERROR);
+        summary.parse_errors += batch.logs.iter().filter(is_broken).count() as u64;
+        summary.logs += batch.logs.len() as u64;
+        summary.stored += appended.stored;
+        summary.duplicates += appended.duplicates;
+        Ok(())
+    }
+
+    fn count(&self, done: Done, summary: &mut Summary) {
+        summary.sources += 1;
+        summary.known_sources += u64::from(done.is_known);
+        summary.bytes += done.bytes;
+        if let Some(error) = done.error {
+            summary.failed_sources += 1;
+            self.progress.suspend(|| log::error!("{error}"));
+        }
+    }
+}
+
+/// The reader's side.
+struct Reading<'a> {
+    pipeline: &'a Pipeline<'a>,
+    known: KnownFiles,
+    sender: SyncSender<Message>,
+    chunk_size: usize,
+}
+
+impl Reading<'_> {
+    fn send(&self, message: Message) -> Result<(), Ended> {
+        self.sender.send(message).map_err(|_| Ended)
+    }
+
+    /// Ends with something that could not be read.
+    fn fail(&self, error: IngestError) -> Ended {
+        let done = Done {
+            error: Some(error),
+            ..Done::default()
+        };
+        self.send(Message::Done(done)).ok();
+        Ended
+    }
+
+    /// Hands on what a source holds, in chunks after which one can go on.
+    fn read(&mut self, opened: Result<LogReader, IngestError>) -> Result<(), Ended> {
+        let mut done = Done::default();
+        match opened {
+            Ok(mut reader) => {
+                done.is_known = reader.is_known();
+                let mut chunk = Chunk::default();
+                while let Some(log) = reader.next() {
+                    match log {
+                        Ok(log) => chunk.push(log),
+                        Err(error) => done.error = Some(error),
+                    }
+                    let must_wait = reader.is_waiting();
+                    if must_wait || chunk.is_full(self.chunk_size) && reader.is_between_logs() {
+                        self.hand_on(&mut chunk, &mut reader, &mut done)?;
+                        if self.pipeline.stop.is_stopped() {
+                            break;
+                        }
+                    }
+                    if must_wait {
+                        self.send(Message::Pause)?;
+                    }
+                }
+                self.hand_on(&mut chunk, &mut reader, &mut done)?;
+            }
+            Err(error) => done.error = Some(error),
+        }
+        self.send(Message::Done(done))
+    }
+
+    fn hand_on(&mut self, chunk: &mut Chunk, reader: &mut LogReader, done: &mut Done) -> Result<(), Ended> {
+        self.pipeline.progress.inc(reader.bytes_read() - done.bytes);
+        done.bytes = reader.bytes_read();
+        let progress = reader.take_progress();
+        if let Some(progress) = &progress {
+            self.known.note(progress);
+        }
+        let logs = std::mem::take(chunk).logs;
+        if logs.is_empty() && progress.is_none() {
+            return Ok(());
+        }
+        self.send(Message::Logs(logs, progress))
+    }
+}
+
+/// No chunk and no batch holds many more bytes, but for one that is a single line.
+const BYTES: usize = 16 << 20;
+
+/// Logs of one source.
+#[derive(Default)]
+struct Chunk {
+    logs: Vec<LogEntry>,
+    bytes: usize,
+}
+
+impl Chunk {
+    fn push(&mut self, log: LogEntry) {
+        self.bytes += size(&log);
+        self.logs.push(log);
+    }
+
+    fn is_full(&self, size: usize) -> bool {
+        self.logs.len() >= size || self.bytes >= BYTES
+    }
+}
+
+/// What is stored in one transaction. It may hold the end of one source and all of the next: many small files
+/// are few transactions.
+#[derive(Default)]
+struct Batch {
+    logs: Vec<LogEntry>,
+    files: Vec<FileProgress>,
+    bytes: usize,
+    /// Whether it is not to wait for more.
+    is_due: bool,
+}
+
+impl Batch {
+    fn push(&mut self, logs: Vec<LogEntry>, progress: Option<FileProgress>) {
+        self.bytes += logs.iter().map(size).sum::<usize>();
+        self.logs.extend(logs);
+        self.files.extend(progress);
+    }
+
+    fn is_full(&self, size: usize) -> bool {
+        self.logs.len() >= size || self.bytes >= 4 * BYTES
+    }
+}
+
+fn size(log: &LogEntry) -> usize {
+    log.raw.as_ref().map_or(0, String::len)
+}

@@ -1,0 +1,125 @@
+//! An input that remembers what was read from it, so that its file can be known again.
+
+use std::io::{self, BufRead, Read};
+
+/// How many bytes from either end of what was read tell a file from others.
+pub(super) const SAMPLE: usize = 1024;
+
+/// Counts and samples what is read.
+pub(super) struct Tracked<R> {
+    inner: R,
+    read: Sample,
+    /// Bytes that are buffered.
+    unread: usize,
+}
+
+/// How much was read, with its first and its last bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) bytes: u64,
+    head: Vec<u8>,
+    /// Ends with the last bytes.
+    tail: Vec<u8>,
+}
+
+impl Sample {
+    /// What was read when reading went on after `bytes` bytes, of which these are the first and the last.
+    pub(super) fn resumed(bytes: u64, head: Vec<u8>, tail: Vec<u8>) -> Self {
+        Self { bytes, head, tail }
+    }
+
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    pub(super) fn tail(&self) -> &[u8] {
+        let start = self.tail.len().saturating_sub(SAMPLE);
+        &self.tail[start..]
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let missing = SAMPLE - self.head.len();
+        self.head.extend(bytes.iter().take(missing));
+        let last = &bytes[bytes.len().saturating_sub(SAMPLE)..];
+        // Moved seldom, not with every line.
+        if self.tail.len() + last.len() > 8 * SAMPLE {
+            let start = self.tail.len().saturating_sub(SAMPLE);
+            self.tail.drain(..start);
+        }
+        self.tail.extend_from_slice(last);
+    }
+}
+
+impl<R: BufRead> Tracked<R> {
+    pub(super) fn new(inner: R, read: Sample) -> Self {
+        Self {
+            inner,
+            read,
+            unread: 0,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (R, Sample) {
+        (self.inner, self.read)
+    }
+
+    /// Whether there is a whole line to be read without waiting for it.
+    pub(super) fn has_line(&mut self) -> bool {
+        // What is buffered is had without reading, which cannot fail.
+        self.unread > 0 && self.inner.fill_buf().is_ok_and(|buffer| buffer.contains(&b'\n'))
+    }
+
+    /// What was read so far.
+    pub(super) fn sample(&self) -> Sample {
+        Sample {
+            tail: self.read.tail().to_vec(),
+            head: self.read.head.clone(),
+            ..self.read
+        }
+    }
+}
+
+impl<R: BufRead> Read for Tracked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Tracked<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let buffer = self.inner.fill_buf()?;
+        self.unread = buffer.len();
+        Ok(buffer)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        // What is consumed has been buffered: this reads nothing and cannot fail.
+        if let (Ok(buffer), true) = (self.inner.fill_buf(), amount > 0) {
+            self.read.extend(&buffer[..amount.min(buffer.len())]);
+        }
+        self.unread = self.unread.saturating_sub(amount);
+        self.inner.consume(amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_are_remembered() {
+        let text: Vec<u8> = (0..40_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut input = Tracked::new(text.as_slice(), Sample::default());
+        let mut read = 0;
+        for step in [1, 2, 3_000, 1_000, 77, 9_000, 20_000, 1_500, 100_000] {
+            io::copy(&mut (&mut input).take(step), &mut io::sink()).unwrap();
+            read += usize::try_from(step).unwrap();
+            assert_eq!(input.sample().bytes, read as u64);
+            assert_eq!(input.sample().head(), &text[..read.min(SAMPLE)]);
+            assert_eq!(input.sample().tail(), &text[read.saturating_sub(SAMPLE)..read]);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How far a file was read.
+
+use chrono::{DateTime, Utc};
+
+/// How far a file was read, and how to know the file again, whatever it is called by then.
+///
+/// A file is known by its content: by the first and by the last bytes that were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePosition {
+    /// Names the file for as long as it goes on from what was read.
+    pub id: String,
+    /// The absolute path under which it was read last.
+    pub path: String,
+    /// How many bytes were read, after decompression.
+    pub bytes: u64,
+    /// The SHA-256 of the first 1,024 of these bytes, or of all if there are fewer, in hexadecimal.
+    pub head: String,
+    /// The same of the last of these bytes.
+    pub tail: String,
+    /// What was not read to its end.
+    pub inside: Inside,
+    /// The time of the last line that has one, for those after it that have none.
+    pub last_time: Option<DateTime<Utc>>,
+}
+
+/// What a [`FilePosition`] lies inside of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Inside {
+    /// Nothing: a line begins here.
+    #[default]
+    Nothing,
+    /// A JSON array, between two elements.
+    Array,
+    /// A line that is too long to be one log, of which so many parts were read.
+    Line(u64),
+}
+
+/// A file that was read on, from one position to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileProgress {
+    /// How many of its bytes had been read before; `None` if it was not known.
+    pub from: Option<u64>,
+    /// How far it is read now.
+    pub to: FilePosition,
+}

@@ -1,0 +1,93 @@
+//! How far files were read.
+
+use ::duckdb::{Connection, OptionalExt, Row, params};
+
+use super::{DuckDbStore, error, logs, rows};
+use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
+use crate::storage::{Appended, IngestStore, Result, file_conflict};
+
+const SELECT: &str = "
+SELECT id, path, bytes, head, tail, in_array, line_parts, epoch_us(last_time)
+FROM file_positions
+ORDER BY id";
+
+const UPSERT: &str = "
+INSERT INTO file_positions (id, path, bytes, head, tail, in_array, line_parts, last_time)
+VALUES (?, ?, ?, ?, ?, ?, ?, make_timestamp(?))
+ON CONFLICT (id) DO UPDATE SET path = excluded.path, bytes = excluded.bytes, head = excluded.head,
+    tail = excluded.tail, in_array = excluded.in_array, line_parts = excluded.line_parts,
+    last_time = excluded.last_time";
+
+impl IngestStore for DuckDbStore {
+    fn file_positions(&self) -> Result<Vec<FilePosition>> {
+        self.read(|connection| {
+            let failed = |error| error::engine("read the positions of files", error);
+            let mut statement = connection.prepare_cached(SELECT).map_err(failed)?;
+            let mut rows = statement.query([]).map_err(failed)?;
+            let mut positions = Vec::new();
+            while let Some(row) = rows.next().map_err(failed)? {
+                positions.push(position(row)?);
+            }
+            Ok(positions)
+        })
+    }
+
+    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+        self.write("append logs of files", |connection| {
+            files
+                .iter()
+                .try_for_each(|progress| move_on(connection, progress))?;
+            logs::append(connection, logs)
+        })
+    }
+}
+
+fn move_on(connection: &Connection, progress: &FileProgress) -> Result<()> {
+    let failed = |error| error::engine("move on the position of a file", error);
+    let to = &progress.to;
+    let sql = "SELECT bytes FROM file_positions WHERE id = ?";
+    let actual: Option<u64> = connection
+        .query_row(sql, [&to.id], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    if actual != progress.from {
+        return Err(file_conflict(progress, actual));
+    }
+    let (in_array, line_parts) = match to.inside {
+        Inside::Nothing => (false, 0),
+        Inside::Array => (true, 0),
+        Inside::Line(parts) => (false, parts),
+    };
+    let last_micros = to.last_time.map(|time| time.timestamp_micros());
+    let parameters = params![
+        to.id,
+        to.path,
+        to.bytes,
+        to.head,
+        to.tail,
+        in_array,
+        line_parts,
+        last_micros
+    ];
+    connection.execute(UPSERT, parameters).map_err(failed).map(drop)
+}
+
+fn position(row: &Row<'_>) -> Result<FilePosition> {
+    let failed = |error| error::engine("read the positions of files", error);
+    let in_array: bool = row.get(5).map_err(failed)?;
+    let line_parts: u64 = row.get(6).map_err(failed)?;
+    let last_micros: Option<i64> = row.get(7).map_err(failed)?;
+    Ok(FilePosition {
+        id: row.get(0).map_err(failed)?,
+        path: row.get(1).map_err(failed)?,
+        bytes: row.get(2).map_err(failed)?,
+        head: row.get(3).map_err(failed)?,
+        tail: row.get(4).map_err(failed)?,
+        inside: match (in_array, line_parts) {
+            (true, _) => Inside::Array,
+            (false, 0) => Inside::Nothing,
+            (false, parts) => Inside::Line(parts),
+        },
+        last_time: last_micros.map(rows::time).transpose()?,
+    })
+}

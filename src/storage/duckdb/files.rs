@@ -1,0 +1,121 @@
+//! The files of a store: made whole or not at all, and private.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::error;
+use crate::storage::Result;
+
+/// A file that is made beside its place, for its owner alone, and put there when it is complete.
+pub(super) struct NewFile {
+    place: PathBuf,
+    folder: TempDir,
+}
+
+impl NewFile {
+    pub(super) fn beside(place: &Path) -> Result<Self> {
+        let parent = match place.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let folder = tempfile::Builder::new().prefix(".logstore-").tempdir_in(parent);
+        let folder = folder.map_err(|io| {
+            let folder = parent.display();
+            error::unavailable(
+                place,
+                format!("cannot write to its folder {folder}: {}", io.kind()),
+            )
+        })?;
+        Ok(Self {
+            place: place.to_owned(),
+            folder,
+        })
+    }
+
+    /// Where to make it.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join("store.duckdb")
+    }
+
+    /// Puts it in its place; says whether it did, or a file was there already.
+    pub(super) fn persist(self) -> Result<bool> {
+        let failed = |io: io::Error| error::unavailable(&self.place, format!("cannot put it in place: {io}"));
+        let path = self.path();
+        make_private(&path).map_err(failed)?;
+        fs::File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(failed)?;
+        match tempfile::TempPath::try_from_path(&path)
+            .map_err(failed)?
+            .persist_noclobber(&self.place)
+        {
+            Ok(()) => {
+                sync_folder(&self.place).map_err(failed)?;
+                Ok(true)
+            }
+            Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(refused) => Err(failed(refused.error)),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file is there after a power failure only if its name is.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?.sync_all(),
+        _ => fs::File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Where the engine keeps the write-ahead log of a store.
+pub(super) fn write_ahead_log(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".wal");
+    name.into()
+}
+
+/// Makes the write-ahead log of a store, with the permissions of the store: the engine would make it readable
+/// for everybody. To be called by whoever may write the store, before each commit.
+#[cfg(unix)]
+pub(super) fn prepare_write_ahead_log(store: &Path) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let name = write_ahead_log(store);
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&name)
+        .and_then(|file| file.set_permissions(fs::metadata(store)?.permissions()));
+    match made {
+        Err(io) if io.kind() != io::ErrorKind::AlreadyExists => Err(error::unavailable(
+            name,
+            format!("cannot make the write-ahead log: {io}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn prepare_write_ahead_log(_: &Path) -> Result<()> {
+    Ok(())
+}

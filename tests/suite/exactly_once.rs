@@ -1,0 +1,296 @@
+//! Files are read once, whatever becomes of them and of who reads them.
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::Cli;
+
+fn lines(range: std::ops::Range<u32>) -> String {
+    range
+        .map(|n| {
+            format!(
+                "2024-01-01T00:00:00Z web1 app[{n}]: line {n} of a file that is long enough to be known\n"
+            )
+        })
+        .collect()
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Ingests, and says how many logs were stored.
+fn ingest(cli: &Cli, names: &[&str]) -> u64 {
+    let mut arguments = vec!["ingest"];
+    arguments.extend(names);
+    cli.rows(&arguments)[0]["stored"].as_u64().unwrap()
+}
+
+/// The store holds each of these lines once.
+fn assert_lines(cli: &Cli, count: u32) {
+    let rows = cli.rows(&[
+        "query",
+        "SELECT procid, count(*) AS n FROM logs GROUP BY procid ORDER BY procid",
+    ]);
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| (row["procid"].as_u64(), row["n"].as_u64()))
+        .collect();
+    let expected: Vec<_> = (0..count).map(|n| (Some(u64::from(n)), Some(1))).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_file_is_read_once_and_then_what_is_new() {
+    let cli = Cli::new();
+    let path = cli.write("app.log", lines(0..50));
+    assert_eq!(ingest(&cli, &["app.log"]), 50);
+    assert_eq!(ingest(&cli, &["app.log"]), 0);
+    append(&path, &lines(50..60));
+    assert_eq!(ingest(&cli, &["./app.log", "app.log"]), 10);
+    assert_lines(&cli, 60);
+    let summary = &cli.rows(&["ingest", "app.log"])[0];
+    assert_eq!(
+        (&summary["sources"], &summary["known_sources"]),
+        (&1.into(), &1.into())
+    );
+}
+
+#[test]
+fn rotated_files_are_known_again() {
+    for size in [2, 50] {
+        let cli = Cli::new();
+        let path = cli.write("app.log", lines(0..size));
+        assert_eq!(ingest(&cli, &["app.log"]), u64::from(size));
+        // Renamed, with a few more lines, and a new one in its place.
+        append(&path, &lines(size..size + 5));
+        fs::rename(&path, cli.path("app.log.1")).unwrap();
+        append(&path, &lines(size + 5..size + 10));
+        assert_eq!(ingest(&cli, &["app.log", "app.log.1"]), 10, "{size}");
+        // Copied and truncated.
+        fs::copy(&path, cli.path("app.log.2")).unwrap();
+        fs::write(&path, lines(size + 10..size + 12)).unwrap();
+        assert_eq!(ingest(&cli, &["."]), 2, "{size}");
+        // Compressed.
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&fs::read(cli.path("app.log.1")).unwrap()).unwrap();
+        cli.write("app.log.1.gz", gzip.finish().unwrap());
+        fs::remove_file(cli.path("app.log.1")).unwrap();
+        assert_eq!(ingest(&cli, &["app.log.1.gz"]), 0, "{size}");
+        assert_lines(&cli, size + 12);
+    }
+}
+
+#[test]
+fn files_that_begin_alike_are_told_apart() {
+    let cli = Cli::new();
+    cli.write("a.log", "started\n");
+    cli.write("b.log", "started\nlistening\n");
+    assert_eq!(ingest(&cli, &["a.log", "b.log"]), 3);
+    assert_eq!(ingest(&cli, &["a.log", "b.log"]), 0);
+    let header = "#".repeat(2_000);
+    cli.write("c.log", format!("{header}\none\n"));
+    cli.write("d.log", format!("{header}\ntwo\n"));
+    assert_eq!(ingest(&cli, &["c.log", "d.log"]), 4);
+    // A file that is made again with other content is another one.
+    cli.write("c.log", format!("{header}\nother\nthree\n"));
+    assert_eq!(ingest(&cli, &["c.log"]), 3);
+}
+
+#[test]
+fn arrays_and_objects_go_on_where_they_were_left() {
+    let cli = Cli::new();
+    cli.write("logstore.toml", "[ingest]\nbatch_size = 4\n");
+    let objects: Vec<String> = (0..10).map(|n| format!("{{\n  \"pid\": {n}\n}}")).collect();
+    let array = format!("[\n{}\n]\n", objects.join(",\n"));
+    let path = cli.write("array.json", &array);
+    assert_eq!(ingest(&cli, &["array.json"]), 10);
+    append(&path, "{\"pid\": 10}\n");
+    assert_eq!(ingest(&cli, &["array.json"]), 1);
+    // Between two elements, as a run that was killed leaves it.
+    let cut = array.find("\"pid\": 6").unwrap();
+    let cut = cut + array[cut..].find('}').unwrap() + 1;
+    let other = Cli::new();
+    other.write("array.json", &array);
+    assert_eq!(ingest(&other, &["array.json"]), 10);
+    let digest = |bytes: &str| {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(bytes.as_bytes());
+        digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let (head, connection) = (
+        &array[..cut],
+        duckdb::Connection::open(other.path("logstore.duckdb")).unwrap(),
+    );
+    connection
+        .execute_batch("DELETE FROM logs WHERE procid > 6")
+        .unwrap();
+    let sql = "UPDATE file_positions SET bytes = ?, head = ?, tail = ?, in_array = true";
+    connection
+        .execute(sql, duckdb::params![cut, digest(head), digest(head)])
+        .unwrap();
+    connection.close().unwrap();
+    assert_eq!(ingest(&other, &["array.json"]), 3);
+    assert_lines(&other, 10);
+}
+
+#[test]
+fn a_damaged_archive_is_read_on_when_it_is_whole() {
+    let cli = Cli::new();
+    let text = lines(0..5_000);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    cli.write("app.gz", &gzip[..gzip.len() / 2]);
+    assert_eq!(cli.failure(&["ingest", "app.gz"]).0, 3);
+    let before = cli.rows(&["count"])[0]["count"].as_u64().unwrap();
+    assert!(before > 0);
+    assert_eq!(cli.failure(&["ingest", "app.gz"]).0, 3);
+    assert_eq!(cli.rows(&["count"])[0]["count"], before);
+    // The last line was cut, and its rest is a line of its own.
+    cli.write("app.gz", &gzip);
+    let stored = ingest(&cli, &["app.gz"]);
+    assert!(
+        (5_000..=5_001).contains(&(before + stored)),
+        "{before} + {stored}"
+    );
+}
+
+#[test]
+fn of_two_that_read_a_file_at_once_one_is_told() {
+    let cli = Cli::new();
+    cli.write("logstore.toml", "[ingest]\nbatch_size = 500\n");
+    cli.write("app.log", lines(0..20_000));
+    let runs: Vec<Child> = (0..3)
+        .map(|_| {
+            Command::new(assert_cmd::cargo::cargo_bin!("logstore"))
+                .args(["ingest", "app.log"])
+                .current_dir(&cli.folder)
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.success() || text.contains("another process"),
+            "{text}"
+        );
+    }
+    ingest(&cli, &["app.log"]);
+    assert_lines(&cli, 20_000);
+}
+
+/// The program, following a file until it is told to stop.
+struct Following(Child);
+
+impl Following {
+    fn start(cli: &Cli, names: &[&str]) -> Self {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("logstore"));
+        command
+            .args(["ingest", "--follow", "--interval", "20ms"])
+            .args(names);
+        Self(
+            command
+                .current_dir(&cli.folder)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    /// Waits until the store holds so many logs.
+    fn wait_for(&self, cli: &Cli, count: u64) {
+        let started = Instant::now();
+        while cli.rows(&["count"])[0]["count"] != count {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{:?}",
+                cli.rows(&["count"])
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn stop(mut self) {
+        let pid = self.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(self.0.wait().unwrap().success());
+        let summary = BufReader::new(self.0.stdout.take().unwrap()).lines().next();
+        assert!(summary.unwrap().unwrap().contains("stored"));
+    }
+}
+
+#[test]
+fn following_goes_on_through_rotation() {
+    let cli = Cli::new();
+    let path = cli.write("app.log", lines(0..50));
+    ingest(&cli, &["app.log"]);
+    append(&path, &lines(50..55));
+    let following = Following::start(&cli, &["app.log"]);
+    following.wait_for(&cli, 55);
+    // Renamed while its writer has it open and goes on with it.
+    let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+    fs::rename(&path, cli.path("app.log.1")).unwrap();
+    writer.write_all(lines(55..58).as_bytes()).unwrap();
+    append(&path, &lines(58..60));
+    following.wait_for(&cli, 60);
+    // Copied and truncated.
+    fs::copy(&path, cli.path("app.log.2")).unwrap();
+    fs::File::create(&path).unwrap();
+    append(&path, &lines(60..62));
+    following.wait_for(&cli, 62);
+    // A line is read when it has its end.
+    let line = lines(62..63);
+    append(&path, &line[..30]);
+    append(&cli.path("app.log.1"), &lines(63..64));
+    following.wait_for(&cli, 63);
+    append(&path, &line[30..]);
+    following.wait_for(&cli, 64);
+    following.stop();
+    append(&path, &lines(64..65));
+    assert_eq!(ingest(&cli, &["."]), 1);
+    assert_lines(&cli, 65);
+}
+
+#[test]
+fn a_pipe_is_stored_as_it_comes() {
+    let cli = Cli::new();
+    cli.write("empty.log", "");
+    ingest(&cli, &["empty.log"]);
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("logstore"))
+        .args(["ingest", "-"])
+        .current_dir(&cli.folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for n in 0..3 {
+        input.write_all(lines(n..n + 1).as_bytes()).unwrap();
+        input.flush().unwrap();
+        let started = Instant::now();
+        while cli.rows(&["count"])[0]["count"] != n + 1 {
+            assert!(started.elapsed() < Duration::from_secs(60));
+        }
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    assert_lines(&cli, 3);
+}

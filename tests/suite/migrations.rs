@@ -1,0 +1,86 @@
+//! Stores of every earlier version are brought up to date, with all that is in them.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use duckdb::Connection;
+use logstore::{
+    AlertQuery, AlertStore as _, ConsumerStore as _, DuckDbStore, IngestStore as _, LogQuery, LogStore as _,
+};
+
+use crate::support::log;
+
+/// The tables of version 1, and one row in each.
+const VERSION_1: &str = concat!(
+    include_str!("../../src/storage/duckdb/migrations/001_tables.sql"),
+    r#"
+INSERT INTO logs (seq, event_time, id, message, ingestion_time)
+    VALUES (1, '2024-01-01 12:00:00', 'first', 'hello', '2024-01-01 12:00:00');
+INSERT INTO alerts (id, alert_type, detection_method, severity, created_at, acknowledged, priority_score)
+    VALUES ('1', 'brute_force', 'heuristic', 'high', '2024-01-01 12:00:00', false, 50);
+INSERT INTO consumers (name, position) VALUES ('brute-force', 1);
+INSERT INTO logstore (schema_version, last_seq) VALUES (1, 1);
+"#
+);
+
+fn make_version_1(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(VERSION_1).unwrap();
+    connection.close().unwrap();
+}
+
+fn assert_rows(store: &DuckDbStore) {
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 1);
+    assert_eq!(store.fetch_alerts(&AlertQuery::new()).unwrap()[0].id, "1");
+    assert_eq!(
+        store.position("brute-force").unwrap(),
+        Some(store.end_cursor().unwrap())
+    );
+}
+
+#[test]
+fn version_1_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    make_version_1(&path);
+    let read_only = DuckDbStore::options().read_only(true).open(&path).unwrap();
+    assert_rows(&read_only);
+    drop(read_only);
+    let store = DuckDbStore::open(&path).unwrap();
+    assert_rows(&store);
+    assert_eq!(store.file_positions().unwrap(), []);
+    let end = store.end_cursor().unwrap();
+    store.append_logs(&[log(0, "a", "x")]).unwrap();
+    assert_eq!(store.delete_logs_before(crate::support::at(1)).unwrap(), 2);
+    assert_eq!(
+        store.commit("brute-force", Some(end), end, &[]).unwrap().missed,
+        1
+    );
+    let version = store.stats().unwrap().schema_version;
+    drop(store);
+    let again = DuckDbStore::open(&path).unwrap();
+    assert_eq!(again.stats().unwrap().schema_version, version);
+}
+
+#[test]
+fn the_files_of_a_store_are_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let options = DuckDbStore::options().access(logstore::Access::Exclusive);
+    let store = options.open(&path).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    store.append_logs(&[log(0, "a", "x")]).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(&folder.path().join("soc.duckdb.wal")), 0o600);
+    drop(store);
+    assert_eq!(
+        std::fs::read_dir(&folder).unwrap().count(),
+        1,
+        "nothing else is left"
+    );
+    // Who lets others read the store lets them read its log.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let store = options.open(&path).unwrap();
+    store.append_logs(&[log(1, "a", "x")]).unwrap();
+    assert_eq!(mode(&folder.path().join("soc.duckdb.wal")), 0o640);
+}
