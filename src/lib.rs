@@ -57,7 +57,7 @@ pub use models::{
     time_at_start, time_within, to_micros,
 };
 pub use storage::{
-    Access, AlertStore, Appended, Batch, Bucket, Committed, ConsumerStore, Cursor, DuckDbStore, Enabled,
-    Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore, LogStore, LogStream, MemoryStore,
+    Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor, DuckDbStore,
+    Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore, LogStore, LogStream, MemoryStore,
     OpenOptions, Page, QueryRows, Result, RuleStore, Start, Stats, StopHandle, Store, StoreExt,
 };

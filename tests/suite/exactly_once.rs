@@ -209,19 +209,6 @@ impl Following {
         )
     }
 
-    /// Waits until the store holds so many logs.
-    fn wait_for(&self, cli: &Cli, count: u64) {
-        let started = Instant::now();
-        while cli.rows(&["count"])[0]["count"] != count {
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "{:?}",
-                cli.rows(&["count"])
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     fn stop(mut self) {
         let pid = self.0.id().to_string();
         assert!(
@@ -237,6 +224,19 @@ impl Following {
     }
 }
 
+/// Waits until the store holds so many logs.
+fn wait_for(cli: &Cli, count: u64) {
+    let started = Instant::now();
+    while cli.rows(&["count"])[0]["count"] != count {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{:?}",
+            cli.rows(&["count"])
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn following_goes_on_through_rotation() {
     let cli = Cli::new();
@@ -244,25 +244,25 @@ fn following_goes_on_through_rotation() {
     ingest(&cli, &["app.log"]);
     append(&path, &lines(50..55));
     let following = Following::start(&cli, &["app.log"]);
-    following.wait_for(&cli, 55);
+    wait_for(&cli, 55);
     // Renamed while its writer has it open and goes on with it.
     let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
     fs::rename(&path, cli.path("app.log.1")).unwrap();
     writer.write_all(lines(55..58).as_bytes()).unwrap();
     append(&path, &lines(58..60));
-    following.wait_for(&cli, 60);
+    wait_for(&cli, 60);
     // Copied and truncated.
     fs::copy(&path, cli.path("app.log.2")).unwrap();
     fs::File::create(&path).unwrap();
     append(&path, &lines(60..62));
-    following.wait_for(&cli, 62);
+    wait_for(&cli, 62);
     // A line is read when it has its end.
     let line = lines(62..63);
     append(&path, &line[..30]);
     append(&cli.path("app.log.1"), &lines(63..64));
-    following.wait_for(&cli, 63);
+    wait_for(&cli, 63);
     append(&path, &line[30..]);
-    following.wait_for(&cli, 64);
+    wait_for(&cli, 64);
     following.stop();
     append(&path, &lines(64..65));
     assert_eq!(ingest(&cli, &["."]), 1);

@@ -1,13 +1,16 @@
 //! Behaviour through the public face, in one binary: linking the engine takes longer than most tests.
 
 mod agreement;
+mod backup;
 mod bad_input;
 mod cli;
 mod conformance;
+mod crash;
 mod exactly_once;
 mod foreign;
 mod ingest;
 mod migrations;
+mod processes;
 mod real_data;
 mod sharing;
 mod support;

@@ -1,11 +1,14 @@
 //! Many handles on one file.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use logstore::{DuckDbStore, LogQuery, LogStore};
+use chrono::Utc;
+use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore};
 
-use crate::support::log;
+use crate::processes::{Process, given_store, number_after};
+use crate::support::{log, make_large_store};
 
 #[test]
 fn readers_without_pause_let_writers_in() {
@@ -31,4 +34,90 @@ fn readers_without_pause_let_writers_in() {
     });
     appended.unwrap();
     assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 20);
+}
+
+const SECONDS: u64 = 20;
+const STORED_BEFORE: i64 = 1_000_000;
+const BATCH: i64 = 1_000;
+
+/// Runs an operation and keeps the longest time that one took, which is mostly waiting for others.
+fn timed<T>(longest: &mut Duration, operation: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let outcome = operation();
+    *longest = started.elapsed().max(*longest);
+    outcome
+}
+
+#[test]
+#[ignore = "run in a process of its own"]
+fn writer() {
+    let store = DuckDbStore::open(given_store()).unwrap();
+    let (started, mut longest, mut written) = (Instant::now(), Duration::ZERO, 0);
+    while started.elapsed() < Duration::from_secs(SECONDS) {
+        let logs: Vec<_> = (written..written + BATCH)
+            .map(|n| LogEntry::new(Utc::now()).with_appname("new").with_procid(n))
+            .collect();
+        timed(&mut longest, || store.append_logs(&logs)).unwrap();
+        written += BATCH;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    println!("\nwritten={written} longest={}", longest.as_millis());
+}
+
+#[test]
+#[ignore = "run in a process of its own"]
+fn poller() {
+    let store = DuckDbStore::open(given_store()).unwrap();
+    let mut cursor = store.end_cursor().unwrap();
+    println!("\nready=1");
+    let (mut last_new, mut longest, mut read) = (Instant::now(), Duration::ZERO, 0);
+    while last_new.elapsed() < Duration::from_secs(3) {
+        let page = timed(&mut longest, || store.read_after(cursor, 10_000)).unwrap();
+        cursor = page.next;
+        for log in page.logs {
+            assert_eq!(log.procid, Some(read), "each log once, in the order of commits");
+            read += 1;
+            last_new = Instant::now();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("\nread={read} longest={}", longest.as_millis());
+}
+
+/// A writer, two pollers and an analyst, in four processes, on one file.
+#[test]
+fn four_processes_share_a_large_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logstore.duckdb");
+    make_large_store(&path, STORED_BEFORE);
+    let pollers = [(); 2].map(|()| Process::start::<&str>("sharing::poller", &path, &[]));
+    for poller in &pollers {
+        poller.wait_for("ready").unwrap();
+    }
+    let writer = Process::start::<&str>("sharing::writer", &path, &[]);
+    let (started, mut longest, mut looks) = (Instant::now(), Duration::ZERO, 0);
+    while started.elapsed() < Duration::from_secs(SECONDS) {
+        let arguments = ["fetch", "--since", "1m", "--limit", "10"];
+        timed(&mut longest, || {
+            Process::program(folder.path(), &arguments).finish()
+        });
+        looks += 1;
+    }
+    let said = |process: Process, word| {
+        let lines = process.finish();
+        let number = |word| lines.iter().find_map(|line| number_after(line, word)).unwrap();
+        (number(word), number("longest"))
+    };
+    let (written, longest_write) = said(writer, "written");
+    let [first, second] = pollers.map(|poller| said(poller, "read"));
+    assert_eq!((first.0, second.0), (written, written));
+    let store = DuckDbStore::open(&path).unwrap();
+    let count = store.count_logs(&LogQuery::new()).unwrap();
+    assert_eq!(count, u64::try_from(STORED_BEFORE).unwrap() + written);
+    eprintln!(
+        "{SECONDS} s, {written} logs written and read twice, {looks} runs of fetch; longest append {longest_write} ms, \
+         longest poll {} ms, longest fetch {} ms",
+        first.1.max(second.1),
+        longest.as_millis()
+    );
 }

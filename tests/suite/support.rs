@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use chrono::{DateTime, TimeDelta, Utc};
-use logstore::{Alert, LogEntry, Severity};
+use logstore::{Alert, DuckDbStore, LogEntry, Severity};
 
 /// A time in 2024, so many seconds after noon of the first day.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
@@ -30,6 +30,22 @@ pub(crate) fn messages(logs: &[LogEntry]) -> Vec<&str> {
     logs.iter()
         .map(|log| log.message.as_deref().unwrap_or_default())
         .collect()
+}
+
+/// Makes a store with so many logs, a millisecond apart, from noon of the first day on.
+pub(crate) fn make_large_store(path: &Path, logs: i64) {
+    drop(DuckDbStore::open(path).unwrap());
+    let connection = duckdb::Connection::open(path).unwrap();
+    let sql = format!(
+        "INSERT INTO logs (seq, event_time, id, raw, appname, message, procid, ingestion_time, source_ip)
+        SELECT n, TIMESTAMP '2024-01-01 12:00:00' + to_milliseconds(n), CAST(uuid() AS VARCHAR), line, 'sshd', line, n,
+            TIMESTAMP '2024-01-01 12:00:00', '10.0.0.' || n % 250
+        FROM (SELECT n, 'Failed password for root from 10.0.0.' || n % 250 || ' port ' || n % 60000 || ' ssh2' AS line
+            FROM range(1, {logs} + 1) AS t(n));
+        UPDATE logstore SET last_seq = {logs};"
+    );
+    connection.execute_batch(&sql).unwrap();
+    connection.close().unwrap();
 }
 
 /// The binary, in a folder of its own, with no settings from outside.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    alerts, completions, config, count, export, fetch, ingest, intel, prune, query, rules, stats,
+    alerts, backup, check, completions, config, count, export, fetch, ingest, intel, prune, query, rules,
+    stats,
 };
 
 /// A store for security logs, alerts, threat intelligence and detection rules.
@@ -106,6 +107,10 @@ pub(crate) enum Command {
     Stats(stats::Args),
     /// Delete old logs
     Prune(prune::Args),
+    /// Copy the store to a new file, while others use it
+    Backup(backup::Args),
+    /// Verify the store, and say what is wrong with it
+    Check(check::Args),
     /// Write logs to a Parquet, CSV or JSON lines file
     Export(export::Args),
     /// Show settings and where they come from

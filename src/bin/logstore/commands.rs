@@ -1,6 +1,8 @@
 //! The commands, a file each.
 
 pub(crate) mod alerts;
+pub(crate) mod backup;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod count;
@@ -56,6 +58,8 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Query(args) => query::run(args, context),
         Command::Stats(args) => stats::run(args, context),
         Command::Prune(args) => prune::run(args, context),
+        Command::Backup(args) => backup::run(args, context),
+        Command::Check(args) => check::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Config(args) => config::run(args, context),
         Command::Completions(args) => completions::run(args, context),

@@ -38,7 +38,7 @@ pub(crate) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// The same for people and for programs.
-    pub(crate) fn named(names: &'a [&'a str]) -> Self {
+    pub(crate) const fn named(names: &'a [&'a str]) -> Self {
         Self {
             table: names,
             csv: names,

@@ -149,6 +149,10 @@ impl Gate {
         }
     }
 
+    pub(super) fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }

@@ -196,7 +196,7 @@ fn count_by(query: &LogQuery, fields: &[Field]) -> Sql {
     sql
 }
 
-fn last_seq(connection: &Connection) -> Result<i64> {
+pub(super) fn last_seq(connection: &Connection) -> Result<i64> {
     let read = connection
         .prepare_cached("SELECT last_seq FROM logstore")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)));

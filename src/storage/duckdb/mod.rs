@@ -1,6 +1,8 @@
 //! The store on `DuckDB`: the only place that knows the engine.
 
 mod alerts;
+mod backup;
+mod check;
 mod connection;
 mod consumers;
 mod detection_rules;
@@ -26,6 +28,7 @@ use connection::{EngineSettings, Gate, Lease, Mode};
 use files::NewFile;
 use schema::Found;
 
+pub use check::Check;
 pub use query::{ExportFormat, QueryRows};
 
 /// How a store's file is shared with other processes.

@@ -67,12 +67,30 @@ fn version(connection: &Connection) -> Result<Option<i64>> {
     version.map_err(|error| error::engine("read the schema version", error))
 }
 
+/// The tables that [`MIGRATIONS`] make.
+pub(super) const TABLES: [&str; 7] = [
+    "logs",
+    "alerts",
+    "threat_intel",
+    "detection_rules",
+    "consumers",
+    "file_positions",
+    "logstore",
+];
+
+/// Makes tables without any rows.
+pub(super) fn create_tables(connection: &Connection) -> Result<()> {
+    MIGRATIONS.iter().try_for_each(|migration| {
+        connection
+            .execute_batch(migration)
+            .map_err(|error| error::engine("create the tables", error))
+    })
+}
+
 /// Makes the tables of an empty store.
 pub(super) fn create(connection: &Connection) -> Result<()> {
+    create_tables(connection)?;
     let failed = |error| error::engine("create the tables", error);
-    for migration in MIGRATIONS {
-        connection.execute_batch(migration).map_err(failed)?;
-    }
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
 }
@@ -96,15 +114,19 @@ pub(super) fn create_missing(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Names and types of a table's columns; none if there is no such table.
+/// Names and types of a table's columns by name; none if there is no such table.
 fn columns_of(connection: &Connection, table: &str) -> Result<BTreeMap<String, String>> {
+    Ok(columns(connection, table)?.into_iter().collect())
+}
+
+/// Names and types of a table's columns, in their order.
+pub(super) fn columns(connection: &Connection, table: &str) -> Result<Vec<(String, String)>> {
     const SQL: &str = "SELECT column_name, data_type
         FROM duckdb_columns()
         WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?
         ORDER BY column_index";
     let columns = rows::query_all(connection, SQL, [table], |row| Ok((row.get(0)?, row.get(1)?)));
-    let columns = columns.map_err(|error| error::engine("read the tables", error))?;
-    Ok(columns.into_iter().collect())
+    columns.map_err(|error| error::engine("read the tables", error))
 }
 
 /// Moves the rows of another program's tables in `source` into tables of this version in `target`, which may

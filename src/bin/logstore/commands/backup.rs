@@ -1,0 +1,20 @@
+//! `logstore backup`: a copy of the store.
+
+use std::path::PathBuf;
+
+use super::Context;
+use crate::Result;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The file to make; it must not exist
+    file: PathBuf,
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let logs = context.existing_store()?.backup(&args.file)?;
+    let file = args.file.display().to_string();
+    context
+        .output
+        .row(&["file", "logs"], vec![file.into(), logs.into()])
+}

@@ -1,0 +1,42 @@
+//! `logstore check`: whether the store is what it should be.
+
+use logstore::Check;
+
+use super::Context;
+use crate::output::{Columns, Emphasis, Row};
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+impl Row for Check {
+    fn cells(&self) -> Vec<String> {
+        let problems = match self.problems.is_empty() {
+            true => "none".to_owned(),
+            false => self.problems.join("; "),
+        };
+        let rows = self.rows.map_or("unknown".to_owned(), |rows| rows.to_string());
+        vec![self.table.to_owned(), rows, problems]
+    }
+
+    fn emphasis(&self) -> Emphasis {
+        match self.problems.is_empty() {
+            true => Emphasis::None,
+            false => Emphasis::Urgent,
+        }
+    }
+}
+
+const COLUMNS: Columns<'static> = Columns::named(&["table", "rows", "problems"]);
+
+pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
+    let checks = context.existing_store()?.check()?;
+    let is_whole = checks.iter().all(|check| check.problems.is_empty());
+    context.output.rows(&COLUMNS, checks.into_iter().map(Ok))?;
+    match is_whole {
+        true => Ok(()),
+        false => Err(Failure::Failed(
+            "the store has problems: restore it from a backup, or export what can be read".to_owned(),
+        )),
+    }
+}

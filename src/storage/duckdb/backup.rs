@@ -1,0 +1,115 @@
+//! A copy of a store, made while others write to it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ::duckdb::Connection;
+use ::duckdb::arrow::array::{Array as _, RecordBatch};
+
+use super::connection::{Gate, Mode};
+use super::files::NewFile;
+use super::{DuckDbStore, connection, error, logs, schema};
+use crate::storage::Result;
+
+/// Logs that are copied before others may write again.
+const LOGS_AT_ONCE: i64 = 200_000;
+
+impl DuckDbStore {
+    /// Copies the store, as it is at one moment, to a new file, and says how many logs that holds. Others may read
+    /// and write meanwhile: nobody waits longer than it takes to copy 200,000 logs. Nothing is overwritten.
+    ///
+    /// ```
+    /// use logstore::{DuckDbStore, LogEntry, LogStore};
+    ///
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let store = DuckDbStore::open(folder.path().join("soc.duckdb"))?;
+    /// store.append_logs(&[LogEntry::new(chrono::Utc::now())])?;
+    /// assert_eq!(store.backup(folder.path().join("backup.duckdb"))?, 1);
+    /// assert_eq!(DuckDbStore::open(folder.path().join("backup.duckdb"))?.stats()?.logs, 1);
+    /// # Ok::<(), logstore::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`](crate::Error::Unavailable) if the file exists already or cannot be made.
+    pub fn backup(&self, file: impl AsRef<Path>) -> Result<u64> {
+        let file = connection::canonical(file.as_ref())?;
+        let exists = || error::unavailable(&file, "the file exists already: remove it or name another");
+        if file.exists() {
+            return Err(exists());
+        }
+        loop {
+            let new = NewFile::beside(&file)?;
+            let Some(copied) = self.copy_to(&new)? else {
+                log::info!("copying {} again: logs were deleted meanwhile", self.location);
+                continue;
+            };
+            return match new.persist()? {
+                true => Ok(copied),
+                false => Err(exists()),
+            };
+        }
+    }
+
+    /// Says how many logs were copied; `None` if some of them were deleted meanwhile.
+    fn copy_to(&self, file: &NewFile) -> Result<Option<u64>> {
+        let gate = Gate::of_file(&file.path(), self.gate.settings())?;
+        let target = gate.lease(Mode::Write, Duration::ZERO)?;
+        let target = target.connection();
+        schema::create_tables(target)?;
+        let (mut seq, mut copied) = (0, 0);
+        while self.read(logs::last_seq)? - seq > LOGS_AT_ONCE {
+            let next = seq + LOGS_AT_ONCE;
+            let slice = format!("seq > {seq} AND seq <= {next}");
+            copied += self.read(|source| copy_rows(source, target, "logs", &slice))?;
+            seq = next;
+        }
+        self.read(|source| {
+            let failed = |error| error::engine("copy the store", error);
+            source
+                .execute_batch("BEGIN TRANSACTION READ ONLY")
+                .map_err(failed)?;
+            let outcome = copy_rest(source, target, seq, copied);
+            source.execute_batch("ROLLBACK").map_err(failed)?;
+            outcome
+        })
+    }
+}
+
+/// Copies the logs after a sequence number, and every other table.
+fn copy_rest(source: &Connection, target: &Connection, seq: i64, copied: u64) -> Result<Option<u64>> {
+    let copied = copied + copy_rows(source, target, "logs", &format!("seq > {seq}"))?;
+    let counted = source.query_row("SELECT count(*) FROM logs", [], |row| row.get(0));
+    let there: u64 = counted.map_err(|error| error::engine("count logs", error))?;
+    if copied != there {
+        return Ok(None);
+    }
+    for table in schema::TABLES.into_iter().filter(|table| *table != "logs") {
+        copy_rows(source, target, table, "true")?;
+    }
+    Ok(Some(copied))
+}
+
+/// Copies rows of a table, and says how many.
+fn copy_rows(source: &Connection, target: &Connection, table: &str, condition: &str) -> Result<u64> {
+    let failed = |error| error::engine("copy the store", error);
+    let columns = schema::columns(target, table)?;
+    let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    // Rows are stored in the order in which they were.
+    let sql = format!(
+        "SELECT {} FROM {table} WHERE {condition} ORDER BY rowid",
+        names.join(", ")
+    );
+    let mut statement = source.prepare(&sql).map_err(failed)?;
+    drop(statement.stream_arrow([]).map_err(failed)?);
+    let mut appender = target.appender(table).map_err(failed)?;
+    let mut copied = 0;
+    while let Some(chunk) = statement.step().map_err(failed)? {
+        copied += chunk.len() as u64;
+        appender
+            .append_record_batch(RecordBatch::from(chunk))
+            .map_err(failed)?;
+    }
+    appender.flush().map_err(failed)?;
+    Ok(copied)
+}

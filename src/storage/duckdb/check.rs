@@ -1,0 +1,169 @@
+//! Whether a store is what it should be.
+
+use ::duckdb::Connection;
+use serde::Serialize;
+
+use super::connection::{EngineSettings, Gate, Mode};
+use super::{DuckDbStore, error, schema};
+use crate::models::{AlertQuery, IntelQuery, RuleQuery};
+use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore as _};
+
+/// What [`DuckDbStore::check`] found of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Check {
+    /// The table.
+    pub table: &'static str,
+    /// How many rows it has; `None` if they cannot be counted.
+    pub rows: Option<u64>,
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+}
+
+/// A question that counts rows which should not be there, and what to say of them.
+type Question = (&'static str, &'static str);
+
+const OF_LOGS: [Question; 5] = [
+    (
+        "have a sequence number that was never given",
+        "SELECT count(*) FROM logs WHERE seq < 1 OR seq > (SELECT max(last_seq) FROM logstore)",
+    ),
+    (
+        "share their sequence number with another",
+        "SELECT count(*) - count(DISTINCT seq) FROM logs",
+    ),
+    (
+        "are stored more than once",
+        "SELECT coalesce(sum(copies - 1), 0) :: BIGINT
+            FROM (SELECT count(*) AS copies FROM logs GROUP BY event_time, id HAVING count(*) > 1)",
+    ),
+    (
+        "have fields that are not a JSON object",
+        "SELECT count(*) FROM logs
+            WHERE coalesce(json_type(normalized), 'OBJECT') <> 'OBJECT' OR coalesce(json_type(metadata), 'OBJECT') <> 'OBJECT'",
+    ),
+    // Times and sequence numbers as the engine remembers them of each part, and as they are.
+    (
+        "times or sequence numbers are beyond the statistics",
+        "SELECT count(*)
+            FROM (SELECT min(event_time) AS a, max(event_time) AS b, min(seq) AS c, max(seq) AS d FROM logs)
+            JOIN (SELECT min(epoch_us(event_time)) AS e, max(epoch_us(event_time)) AS f, min(seq + 0) AS g,
+                max(seq + 0) AS h FROM logs)
+            ON epoch_us(a) <> e OR epoch_us(b) <> f OR c <> g OR d <> h",
+    ),
+];
+
+const OF_CONSUMERS: [Question; 1] = [(
+    "stand where no log was ever stored",
+    "SELECT count(*) FROM consumers WHERE position < 0 OR position > (SELECT max(last_seq) FROM logstore)",
+)];
+
+const OF_FILES: [Question; 1] = [(
+    "cannot be positions of files",
+    "SELECT count(*) FROM file_positions
+        WHERE bytes < 0 OR line_parts < 0 OR NOT regexp_full_match(head || tail, '[0-9a-f]{128}')",
+)];
+
+const OF_LOGSTORE: [Question; 1] = [(
+    "are there beside the one that should be",
+    "SELECT abs(count(*) - 1) FROM logstore",
+)];
+
+impl DuckDbStore {
+    /// Reads the whole store and says what is wrong with each table: damage, rows that cannot be, logs stored
+    /// twice, positions of nothing. Others may read and write meanwhile.
+    ///
+    /// ```
+    /// use logstore::DuckDbStore;
+    ///
+    /// let store = DuckDbStore::open(":memory:")?;
+    /// assert!(store.check()?.iter().all(|check| check.problems.is_empty()));
+    /// # Ok::<(), logstore::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be opened at all.
+    pub fn check(&self) -> Result<Vec<Check>> {
+        schema::TABLES
+            .into_iter()
+            .map(|table| self.check_table(table))
+            .collect()
+    }
+
+    fn check_table(&self, table: &'static str) -> Result<Check> {
+        let mut problems = Vec::new();
+        if let Some(problem) = self.read(|connection| wrong_columns(connection, table))? {
+            problems.push(problem);
+        }
+        let rows = self.count(&format!("SELECT count(*) FROM {table}"), &mut problems);
+        problems.extend(
+            self.read(|connection| read_all(connection, table))
+                .err()
+                .map(|error| text(&error)),
+        );
+        let questions: &[Question] = match table {
+            "logs" => &OF_LOGS,
+            "consumers" => &OF_CONSUMERS,
+            "file_positions" => &OF_FILES,
+            "logstore" => &OF_LOGSTORE,
+            _ => &[],
+        };
+        for (what, sql) in questions {
+            match self.count(sql, &mut problems) {
+                Some(0) | None => {}
+                Some(count) => problems.push(format!("{count} {what}")),
+            }
+        }
+        let read = match table {
+            "alerts" => self.fetch_alerts(&AlertQuery::new()).map(drop),
+            "threat_intel" => self.fetch_intel(&IntelQuery::new()).map(drop),
+            "detection_rules" => self.fetch_rules(&RuleQuery::new()).map(drop),
+            _ => Ok(()),
+        };
+        problems.extend(read.err().map(|error| text(&error)));
+        problems.dedup();
+        Ok(Check {
+            table,
+            rows,
+            problems,
+        })
+    }
+
+    /// The number that a query gives; a query that fails is a problem.
+    fn count(&self, sql: &str, problems: &mut Vec<String>) -> Option<u64> {
+        let counted = self.read(|connection| {
+            let counted = connection.query_row(sql, [], |row| row.get(0));
+            counted.map_err(|error| error::engine("read the table", error))
+        });
+        counted.map_err(|error| problems.push(text(&error))).ok()
+    }
+}
+
+fn text(error: &Error) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+/// Reads every value: damage shows by the checksum of its block.
+fn read_all(connection: &Connection, table: &str) -> Result<()> {
+    let columns = schema::columns(connection, table)?;
+    let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let sql = format!(
+        "SELECT CAST(bit_xor(hash({})) AS VARCHAR) FROM {table}",
+        names.join(", ")
+    );
+    let read = connection.query_row(&sql, [], |row| row.get::<_, Option<String>>(0));
+    read.map_err(|error| error::engine("read the table", error))
+        .map(drop)
+}
+
+/// What is wrong with a table's columns, by those of a new store.
+fn wrong_columns(connection: &Connection, table: &str) -> Result<Option<String>> {
+    let model = Gate::in_memory(&EngineSettings::default());
+    let model = model.lease(Mode::Write, std::time::Duration::ZERO)?;
+    schema::create_tables(model.connection())?;
+    let found = schema::columns(connection, table)?;
+    let expected = schema::columns(model.connection(), table)?;
+    Ok((found != expected).then(|| format!("its columns are {found:?}, not {expected:?}")))
+}

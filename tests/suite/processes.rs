@@ -1,0 +1,89 @@
+//! Processes of their own for what only those can show: this test binary, started again for one of its
+//! ignored tests, which reads from its environment what to do.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// A process, and the lines that it says.
+pub(crate) struct Process {
+    child: Child,
+    said: Receiver<String>,
+}
+
+impl Process {
+    /// Runs one of the functions that say they are run in a process of their own.
+    pub(crate) fn start<V: AsRef<OsStr>>(function: &str, store: &Path, variables: &[(&str, V)]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args([function, "--exact", "--ignored", "--nocapture"])
+            .env("LOGSTORE_TEST_STORE", store);
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        Self::of(command)
+    }
+
+    /// Runs the program.
+    pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("logstore"));
+        command.args(arguments).current_dir(folder);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, said) = mpsc::channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, said }
+    }
+
+    /// Waits until it says a number after a word; `None` if it ends or takes too long.
+    pub(crate) fn wait_for(&self, word: &str) -> Option<u64> {
+        let mut lines = std::iter::from_fn(|| self.said.recv_timeout(Duration::from_secs(60)).ok());
+        lines.find_map(|line| number_after(&line, word))
+    }
+
+    /// Kills it so that it can do nothing more, and gives the numbers that it said after a word.
+    pub(crate) fn kill(mut self, word: &str) -> Vec<u64> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.said
+            .iter()
+            .filter_map(|line| number_after(&line, word))
+            .collect()
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) fn finish(self) -> Vec<String> {
+        let output = self.child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said: Vec<String> = self.said.iter().collect();
+        assert!(output.status.success(), "{:?} {said:?} {errors}", output.status);
+        said
+    }
+}
+
+/// The number behind `word=` in a line.
+pub(crate) fn number_after(line: &str, word: &str) -> Option<u64> {
+    let rest = line.split_once(&format!("{word}="))?.1;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The store that a process of its own is to work on.
+pub(crate) fn given_store() -> PathBuf {
+    std::env::var_os("LOGSTORE_TEST_STORE").unwrap().into()
+}
+
+/// A number that a process of its own was given.
+pub(crate) fn given(name: &str) -> i64 {
+    std::env::var(name).unwrap().parse().unwrap()
+}
