@@ -71,7 +71,7 @@ pub enum Error {
     },
 
     /// The store holds something that it cannot hold: restore it from a backup.
-    #[error("store is damaged: {reason}")]
+    #[error("store is damaged, restore it from a backup: {reason}")]
     Corrupt {
         /// What was found.
         reason: String,

@@ -31,7 +31,7 @@ fn numbered(numbers: std::ops::Range<i64>) -> Vec<LogEntry> {
 }
 
 /// How many logs there are; they must be those from 0 on, each once, in the order of their numbers.
-fn assert_logs_are_whole(store: &DuckDbStore) -> u64 {
+pub(crate) fn assert_logs_are_whole(store: &DuckDbStore) -> u64 {
     let sql = "SELECT count(*), count(DISTINCT procid), coalesce(max(procid) + 1, 0), count(DISTINCT seq),
             coalesce(max(seq), 0), (SELECT last_seq FROM logstore), count(*) FILTER (WHERE seq <> procid + 1)
         FROM logs";

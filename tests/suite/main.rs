@@ -7,6 +7,7 @@ mod cli;
 mod conformance;
 mod crash;
 mod exactly_once;
+mod faults;
 mod foreign;
 mod ingest;
 mod migrations;

@@ -1,6 +1,5 @@
 //! Many handles on one file.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,19 @@ use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore};
 
 use crate::processes::{Process, given_store, number_after};
 use crate::support::{log, make_large_store};
+
+/// Its query may have just ended, and its connection be closing.
+#[test]
+fn a_scan_may_be_dropped_at_any_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DuckDbStore::open(folder.path().join("soc.duckdb")).unwrap();
+    let logs: Vec<_> = (0..5_000).map(|second| log(second, "sshd", "x")).collect();
+    store.append_logs(&logs).unwrap();
+    for taken in (0..100).map(|n| n * 51) {
+        let scan = store.scan_logs(&LogQuery::new()).unwrap();
+        assert_eq!(scan.take(taken).count(), taken.min(5_000));
+    }
+}
 
 #[test]
 fn readers_without_pause_let_writers_in() {

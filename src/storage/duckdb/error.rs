@@ -89,8 +89,9 @@ fn is_disk_full(text: &str) -> bool {
 }
 
 fn is_damage(text: &str) -> bool {
-    const SIGNS: [&str; 4] = [
+    const SIGNS: [&str; 5] = [
         "Corrupt database file",
+        "Could not read enough bytes from file",
         "computed checksum",
         "Failure while replaying WAL",
         "Serialization Error",

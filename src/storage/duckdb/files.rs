@@ -109,7 +109,7 @@ pub(super) fn prepare_write_ahead_log(store: &Path) -> Result<()> {
     match made {
         Err(io) if io.kind() != io::ErrorKind::AlreadyExists => Err(error::unavailable(
             name,
-            format!("cannot make the write-ahead log: {io}"),
+            format!("cannot make the write-ahead log: {}", io.kind()),
         )),
         _ => Ok(()),
     }

@@ -1,14 +1,14 @@
 //! Logs: appended in bulk, scanned as a stream.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use ::duckdb::{Connection, InterruptHandle, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::connection::{Lease, Mode};
+use super::connection::{Lease, Mode, lock};
 use super::predicate::{self, Sql, time_value};
 use super::{DuckDbStore, consumers, error, rows, schema};
 use crate::models::{Field, LogEntry, LogQuery};
@@ -277,19 +277,47 @@ type Chunk = Result<Vec<LogEntry>>;
 struct Scan {
     chunks: Option<Receiver<Chunk>>,
     current: std::vec::IntoIter<LogEntry>,
-    interrupt: Arc<InterruptHandle>,
+    query: Arc<RunningQuery>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What can interrupt a query for as long as its connection is open: in duckdb 1.10505.0, interrupting a
+/// connection while another thread closes it reads memory that is freed already.
+struct RunningQuery(Mutex<Option<Arc<InterruptHandle>>>);
+
+impl RunningQuery {
+    fn interrupt(&self) {
+        if let Some(handle) = lock(&self.0).as_ref() {
+            handle.interrupt();
+        }
+    }
+}
+
+/// Dropped before the connection is, also in a panic.
+struct Finish(Arc<RunningQuery>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        *lock(&self.0.0) = None;
+    }
 }
 
 impl Scan {
     /// Returns when the first chunk is there, so that the logs are those of now.
     fn start(lease: Lease, sql: Sql) -> Result<Self> {
         const CHUNKS_AHEAD: usize = 4;
-        let interrupt = lease.connection().interrupt_handle();
+        let query = Arc::new(RunningQuery(Mutex::new(Some(
+            lease.connection().interrupt_handle(),
+        ))));
+        let finish = Finish(Arc::clone(&query));
         let (sender, chunks) = mpsc::sync_channel(CHUNKS_AHEAD);
         let thread = std::thread::Builder::new()
             .name("logstore-scan".into())
-            .spawn(move || run(&lease, &sql, &sender))
+            .spawn(move || {
+                let lease = lease;
+                let _finish = finish;
+                run(&lease, &sql, &sender);
+            })
             .map_err(|io| Error::Backend {
                 action: "start reading logs",
                 source: io.into(),
@@ -298,7 +326,7 @@ impl Scan {
         let mut scan = Self {
             chunks: Some(chunks),
             current: Vec::new().into_iter(),
-            interrupt,
+            query,
             thread: Some(thread),
         };
         scan.current = first?.into_iter();
@@ -342,7 +370,7 @@ impl Drop for Scan {
     fn drop(&mut self) {
         let finished = self.chunks.take().is_none();
         if !finished {
-            self.interrupt.interrupt();
+            self.query.interrupt();
         }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
