@@ -2,9 +2,10 @@
 
 use std::io::{self, BufRead};
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde::de::{Error as _, IgnoredAny};
+use serde_json::{Deserializer, Map, Value};
+
+use crate::models::check_nesting;
 
 /// An object and its text.
 type Element<'a> = (&'a str, Map<String, Value>);
@@ -12,35 +13,52 @@ type Element<'a> = (&'a str, Map<String, Value>);
 /// The objects that a text stands for, each with the text of its own: itself, or the elements of an array,
 /// or the records of a delivery of AWS `CloudTrail`, which is an object with nothing but a list `Records`.
 pub(super) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error> {
-    let elements: Vec<&RawValue> = if text.trim_start().starts_with('[') {
-        serde_json::from_str(text)?
-    } else if let Some(records) = records(text) {
-        records
-    } else {
-        return Ok(vec![(text, serde_json::from_str(text)?)]);
-    };
-    let parsed = elements.into_iter().map(|element| {
-        let object = serde_json::from_str(element.get())?;
-        Ok((element.get(), object))
-    });
-    parsed.collect()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Delivery<'a> {
-    #[serde(rename = "Records", borrow)]
-    records: Vec<&'a RawValue>,
-}
-
-fn records(text: &str) -> Option<Vec<&RawValue>> {
-    let inside = text.trim_start().strip_prefix('{')?.trim_start();
-    if !inside.starts_with("\"Records\"") {
-        return None;
+    if let Some(array) = text.trim_start().strip_prefix('[') {
+        // For an error's place in the whole text.
+        serde_json::from_str::<IgnoredAny>(text)?;
+        return elements(array).map(|(elements, _)| elements);
     }
-    let records = serde_json::from_str::<Delivery<'_>>(text).ok()?.records;
-    let are_objects = records.iter().all(|record| record.get().starts_with('{'));
-    (are_objects && !records.is_empty()).then_some(records)
+    match records(text) {
+        Some(records) => Ok(records),
+        None => Ok(vec![(text, storable(serde_json::from_str(text)?)?)]),
+    }
+}
+
+fn storable(object: Map<String, Value>) -> Result<Map<String, Value>, serde_json::Error> {
+    check_nesting("object", object.values()).map_err(serde_json::Error::custom)?;
+    Ok(object)
+}
+
+/// The elements of an array whose opening bracket has been read, and what follows it.
+fn elements(array: &str) -> Result<(Vec<Element<'_>>, &str), serde_json::Error> {
+    let mut elements = Vec::new();
+    let mut rest = array.trim_start();
+    loop {
+        if let Some(after) = rest.strip_prefix(']') {
+            return Ok((elements, after));
+        }
+        let mut objects = Deserializer::from_str(rest).into_iter();
+        let object = objects
+            .next()
+            .ok_or_else(|| serde_json::Error::custom("the array does not end"))??;
+        let object = storable(object)?;
+        let (text, after) = rest.split_at(objects.byte_offset());
+        elements.push((text, object));
+        let after = after.trim_start();
+        rest = after.strip_prefix(',').unwrap_or(after).trim_start();
+    }
+}
+
+fn records(text: &str) -> Option<Vec<Element<'_>>> {
+    let inside = text.trim_start().strip_prefix('{')?.trim_start();
+    let value = inside
+        .strip_prefix("\"Records\"")?
+        .trim_start()
+        .strip_prefix(':')?;
+    let array = value.trim_start().strip_prefix('[')?;
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    let (records, after) = elements(array).ok()?;
+    (after.trim() == "}" && !records.is_empty()).then_some(records)
 }
 
 /// Whether an object that does not end on this line goes on below: it breaks off where a printer would.

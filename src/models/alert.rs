@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::log_query::TimeBound;
 use super::time::to_micros;
-use super::{InvalidValue, Severity};
+use super::{InvalidValue, Severity, check_nesting};
 
 /// A finding of a detector.
 ///
@@ -256,7 +256,7 @@ impl Alert {
     ///
     /// # Errors
     ///
-    /// If a required field is empty.
+    /// If a required field is empty, or `metadata` is nested too deeply: more than 100 levels.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let required = [
             ("alert id", &self.id),
@@ -265,7 +265,7 @@ impl Alert {
         ];
         match required.into_iter().find(|(_, text)| text.trim().is_empty()) {
             Some((subject, text)) => Err(InvalidValue::new(subject, text, "an alert needs one")),
-            None => Ok(()),
+            None => check_nesting("alert metadata", self.metadata.values()),
         }
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::InvalidValue;
 use super::time::to_micros;
+use super::{InvalidValue, check_nesting};
 
 /// A rule of a detector: a name, a type that says who can read the definition, and the definition.
 ///
@@ -71,7 +71,7 @@ impl DetectionRule {
     ///
     /// # Errors
     ///
-    /// If a required field is empty.
+    /// If a required field is empty, or the definition is nested too deeply: more than 100 levels.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let required = [
             ("rule id", &self.id),
@@ -80,7 +80,7 @@ impl DetectionRule {
         ];
         match required.into_iter().find(|(_, text)| text.trim().is_empty()) {
             Some((subject, text)) => Err(InvalidValue::new(subject, text, "a rule needs one")),
-            None => Ok(()),
+            None => check_nesting("rule definition", [&self.rule_definition]),
         }
     }
 }

@@ -109,16 +109,26 @@ fn replace(source: &str, mut replacements: Vec<Replacement>) -> String {
     text
 }
 
-/// RE2 refuses higher counts.
+/// RE2 refuses higher counts, also where repetitions within one another multiply to more.
 const MAX_REPETITION: u32 = 1_000;
 
 type Replacement = (Span, &'static str);
 
 /// The replacements that give a pattern RE2's meaning in the `regex` crate, and the refusal of what has
 /// no common meaning.
-#[derive(Default)]
 struct Translation {
     replacements: Vec<Replacement>,
+    /// How often what stands here may still be repeated, for each repetition around it.
+    most: Vec<u32>,
+}
+
+impl Default for Translation {
+    fn default() -> Self {
+        Self {
+            replacements: Vec::new(),
+            most: vec![MAX_REPETITION],
+        }
+    }
 }
 
 impl Translation {
@@ -132,6 +142,26 @@ impl Translation {
             (ClassPerlKind::Word, true) => "[^0-9A-Za-z_]",
         };
         self.replacements.push((class.span, ascii));
+    }
+
+    fn enter(&mut self, repetition: &ast::Repetition) -> Result<(), &'static str> {
+        if let Ast::Repetition(_) = *repetition.ast {
+            return Err("put what is repeated twice into a group");
+        }
+        let count = match &repetition.op.kind {
+            ast::RepetitionKind::Range(
+                ast::RepetitionRange::Exactly(most)
+                | ast::RepetitionRange::AtLeast(most)
+                | ast::RepetitionRange::Bounded(_, most),
+            ) => (*most).max(1),
+            _ => 1,
+        };
+        let most = self.most.last().map_or(0, |most| most / count);
+        self.most.push(most);
+        match most {
+            0 => Err("a repetition count may be 1000 at most, within one another their product"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -147,11 +177,8 @@ impl ast::Visitor for Translation {
         match ast {
             Ast::ClassPerl(class) => self.perl_class(class),
             Ast::Flags(set) => check_flags(&set.flags)?,
-            Ast::Group(group) => {
-                if let ast::GroupKind::NonCapturing(flags) = &group.kind {
-                    check_flags(flags)?;
-                }
-            }
+            Ast::Group(group) => check_group(&group.kind)?,
+            Ast::ClassUnicode(class) => check_unicode_class(class)?,
             Ast::Literal(literal) => check_literal(literal)?,
             Ast::Assertion(assertion) => match assertion.kind {
                 AssertionKind::WordBoundary => self.replacements.push((assertion.span, r"(?-u:\b)")),
@@ -162,18 +189,15 @@ impl ast::Visitor for Translation {
                 | AssertionKind::EndText => {}
                 _ => return Err(r"of the word boundaries only \b and \B are supported"),
             },
-            Ast::Repetition(repetition) => {
-                let ast::RepetitionKind::Range(counts) = &repetition.op.kind else {
-                    return Ok(());
-                };
-                let (ast::RepetitionRange::Exactly(most)
-                | ast::RepetitionRange::AtLeast(most)
-                | ast::RepetitionRange::Bounded(_, most)) = counts;
-                if *most > MAX_REPETITION {
-                    return Err("a repetition count may be 1000 at most");
-                }
-            }
+            Ast::Repetition(repetition) => self.enter(repetition)?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn visit_post(&mut self, ast: &Ast) -> Result<(), Self::Err> {
+        if let Ast::Repetition(_) = ast {
+            self.most.pop();
         }
         Ok(())
     }
@@ -181,6 +205,7 @@ impl ast::Visitor for Translation {
     fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), Self::Err> {
         match item {
             ClassSetItem::Perl(class) => self.perl_class(class),
+            ClassSetItem::Unicode(class) => check_unicode_class(class)?,
             ClassSetItem::Literal(literal) => check_literal(literal)?,
             ClassSetItem::Range(range) => {
                 check_literal(&range.start)?;
@@ -194,6 +219,70 @@ impl ast::Visitor for Translation {
 
     fn visit_class_set_binary_op_pre(&mut self, _: &ast::ClassSetBinaryOp) -> Result<(), Self::Err> {
         Err("set operations in a class are not supported")
+    }
+}
+
+fn check_group(kind: &ast::GroupKind) -> Result<(), &'static str> {
+    match kind {
+        ast::GroupKind::NonCapturing(flags) => check_flags(flags),
+        ast::GroupKind::CaptureName { starts_with_p, name } => {
+            let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            match *starts_with_p && name.name.bytes().all(is_word) {
+                true => Ok(()),
+                false => Err("name a group (?P<name>...), in ASCII letters, digits and _"),
+            }
+        }
+        ast::GroupKind::CaptureIndex(_) => Ok(()),
+    }
+}
+
+/// The general categories of Unicode, as both engines write them and with the same members: `C` has others.
+const CATEGORIES: [&str; 34] = [
+    "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Pe",
+    "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs", "Cc", "Cf", "Co",
+];
+
+/// Scripts of Unicode that logs are written in.
+const SCRIPTS: [&str; 24] = [
+    "Arabic",
+    "Armenian",
+    "Bengali",
+    "Cyrillic",
+    "Devanagari",
+    "Ethiopic",
+    "Georgian",
+    "Greek",
+    "Gujarati",
+    "Gurmukhi",
+    "Han",
+    "Hangul",
+    "Hebrew",
+    "Hiragana",
+    "Kannada",
+    "Katakana",
+    "Khmer",
+    "Lao",
+    "Latin",
+    "Malayalam",
+    "Myanmar",
+    "Tamil",
+    "Telugu",
+    "Thai",
+];
+
+fn check_unicode_class(class: &ast::ClassUnicode) -> Result<(), &'static str> {
+    let is_known = match &class.kind {
+        ast::ClassUnicodeKind::OneLetter(letter) => CATEGORIES.iter().any(|name| name.chars().eq([*letter])),
+        ast::ClassUnicodeKind::Named(name) => {
+            CATEGORIES.contains(&name.as_str()) || SCRIPTS.contains(&name.as_str())
+        }
+        ast::ClassUnicodeKind::NamedValue { .. } => false,
+    };
+    match is_known {
+        true => Ok(()),
+        false => Err(
+            r"of the Unicode classes, categories such as \p{Lu} (but not C) and common scripts such as \p{Cyrillic} are supported",
+        ),
     }
 }
 
@@ -255,6 +344,15 @@ mod tests {
             "(?-u)a",
             r"\b{start}",
             "a{1001}",
+            "(a{50}){50}",
+            "a**",
+            "a{2}{3}",
+            "a????",
+            "(?<n>a)",
+            r"\p{Letter}",
+            r"\p{lu}",
+            r"\pC",
+            r"[\p{Script=Greek}]",
             r"\Qa\E",
         ] {
             assert!(source.parse::<Pattern>().is_err(), "{source}");

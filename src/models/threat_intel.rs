@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::InvalidValue;
 use super::time::to_micros;
+use super::{InvalidValue, check_nesting};
 
 /// Something that can be seen in a log and compared with a list.
 ///
@@ -298,6 +298,15 @@ impl ThreatIntel {
             id: id.into(),
             ..self
         }
+    }
+
+    /// Whether it can be stored.
+    ///
+    /// # Errors
+    ///
+    /// If `metadata` is nested too deeply: more than 100 levels.
+    pub fn validate(&self) -> Result<(), InvalidValue> {
+        check_nesting("metadata of threat intelligence", self.metadata.values())
     }
 }
 

@@ -37,6 +37,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file cannot be written.
+    #[error("cannot write {path:?}: {reason}")]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
     /// Another process holds the store: try again, or wait longer.
     #[error(
         "store {path:?} is locked by {holder}: waited {waited:.1?}, set a longer lock timeout or stop it"

@@ -107,10 +107,6 @@ impl State {
     }
 }
 
-fn validate_alerts(alerts: &[Alert]) -> Result<()> {
-    alerts.iter().try_for_each(Alert::validate).map_err(Error::from)
-}
-
 fn limited<T>(items: impl Iterator<Item = T>, limit: Option<u64>) -> Vec<T> {
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     items.take(limit).collect()
@@ -118,6 +114,7 @@ fn limited<T>(items: impl Iterator<Item = T>, limit: Option<u64>) -> Vec<T> {
 
 impl LogStore for MemoryStore {
     fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+        logs.iter().try_for_each(LogEntry::validate)?;
         Ok(self.state().append_all(logs))
     }
 
@@ -213,7 +210,7 @@ impl LogStore for MemoryStore {
 
 impl AlertStore for MemoryStore {
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
-        validate_alerts(alerts)?;
+        alerts.iter().try_for_each(Alert::validate)?;
         Ok(self.state().store_alerts(alerts))
     }
 
@@ -258,7 +255,7 @@ impl ConsumerStore for MemoryStore {
         to: Cursor,
         alerts: &[Alert],
     ) -> Result<Committed> {
-        validate_alerts(alerts)?;
+        alerts.iter().try_for_each(Alert::validate)?;
         let mut state = self.state();
         let held = state.consumers.get(consumer).copied();
         let actual = held.map(|held| held.position);
@@ -283,6 +280,7 @@ impl IngestStore for MemoryStore {
     }
 
     fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+        logs.iter().try_for_each(LogEntry::validate)?;
         let mut state = self.state();
         let mut moved = state.files.clone();
         for progress in files {
@@ -299,6 +297,7 @@ impl IngestStore for MemoryStore {
 
 impl IntelStore for MemoryStore {
     fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
+        intel.iter().try_for_each(ThreatIntel::validate)?;
         let mut state = self.state();
         for piece in intel {
             state.intel.insert(piece.id.clone(), piece.clone());

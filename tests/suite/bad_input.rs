@@ -155,6 +155,27 @@ fn places_where_no_store_can_be() {
 }
 
 #[test]
+fn places_where_no_file_can_be_written() {
+    let cli = with_logs();
+    cli.write("there.csv", "x");
+    for arguments in [["export", "there.csv"], ["backup", "there.csv"]] {
+        assert_failure(
+            &cli,
+            &arguments,
+            3,
+            &["cannot write", "there.csv", "exists already"],
+        );
+    }
+    assert_failure(
+        &cli,
+        &["export", "nosuch/out.csv"],
+        3,
+        &["cannot write \"nosuch/out.csv\"", "No such file or directory"],
+    );
+    assert_eq!(std::fs::read(cli.path("there.csv")).unwrap(), b"x");
+}
+
+#[test]
 fn a_store_of_a_newer_version() {
     let cli = with_logs();
     let connection = Connection::open(cli.path("logstore.duckdb")).unwrap();

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use logstore::{Access, DuckDbStore};
+
 use crate::support::Cli;
 
 fn lines(range: std::ops::Range<u32>) -> String {
@@ -267,6 +269,26 @@ fn following_goes_on_through_rotation() {
     append(&path, &lines(64..65));
     assert_eq!(ingest(&cli, &["."]), 1);
     assert_lines(&cli, 65);
+}
+
+#[test]
+fn following_waits_for_whoever_holds_the_store() {
+    let cli = Cli::new();
+    let path = cli.write("app.log", lines(0..5));
+    cli.write("logstore.toml", "[store]\nlock_timeout = \"300ms\"\n");
+    ingest(&cli, &["app.log"]);
+    let following = Following::start(&cli, &["app.log"]);
+    wait_for(&cli, 5);
+    let holder = DuckDbStore::options()
+        .access(Access::Exclusive)
+        .open(cli.path("logstore.duckdb"))
+        .unwrap();
+    append(&path, &lines(5..10));
+    std::thread::sleep(Duration::from_secs(1));
+    drop(holder);
+    wait_for(&cli, 10);
+    following.stop();
+    assert_lines(&cli, 10);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::invariants;
 use crate::support::{Cli, messages, shared_data};
 
 fn read(text: impl AsRef<[u8]>) -> Vec<LogEntry> {
@@ -57,31 +58,9 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Every line comes back, in order. Of an array of objects, the elements do; what stands between them is
-    /// its punctuation.
     #[test]
-    fn every_line_comes_back(lines in prop::collection::vec(line(), 0..12), format in select(&[None, Some(InputFormat::Text), Some(InputFormat::Rfc3164), Some(InputFormat::AccessLog)][..])) {
-        let mut text = lines.join(&b'\n');
-        text.push(b'\n');
-        let mut options = IngestOptions::new();
-        options.format = format;
-        let logs = read_as(&text, &options);
-        let expected: Vec<Vec<u8>> = text
-            .split(|byte| *byte == b'\n')
-            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-            .filter(|line| !line.is_empty())
-            .map(<[u8]>::to_vec)
-            .collect();
-        // An object over several lines holds the empty ones among them.
-        let found = raws(&logs).join(&b'\n');
-        let mut found = found.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect::<Vec<_>>().join(&b'\n');
-        let mut expected = expected.join(&b'\n');
-        if lines.iter().any(|line| line.trim_ascii_start().starts_with(b"[")) {
-            let is_punctuation = |byte: &u8| matches!(byte, b'[' | b']' | b',') || byte.is_ascii_whitespace();
-            found.retain(|byte| !is_punctuation(byte));
-            expected.retain(|byte| !is_punctuation(byte));
-        }
-        prop_assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(&expected));
+    fn every_line_comes_back(format in select(&b"?532"[..]), lines in prop::collection::vec(line(), 0..12)) {
+        invariants::lines(&[vec![format], lines.join(&b'\n'), vec![b'\n']].concat());
     }
 
     #[test]

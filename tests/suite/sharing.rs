@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore};
+use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore, Order};
 
 use crate::processes::{Process, given_store, number_after};
 use crate::support::{log, make_large_store};
@@ -20,6 +20,26 @@ fn a_scan_may_be_dropped_at_any_moment() {
         let scan = store.scan_logs(&LogQuery::new()).unwrap();
         assert_eq!(scan.take(taken).count(), taken.min(5_000));
     }
+}
+
+/// Someone who looks at the first page of everything, and leaves it open.
+#[test]
+fn a_reader_that_stops_reading_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DuckDbStore::options()
+        .lock_timeout(Duration::from_secs(60))
+        .open(folder.path().join("soc.duckdb"))
+        .unwrap();
+    let logs: Vec<_> = (0..30_000)
+        .map(|n| log(n, "sshd", "x").with_field("n", n).with_raw([0xff, b'\n']))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    let mut scan = store.scan_logs(&LogQuery::new().order(Order::Oldest)).unwrap();
+    let mut read = vec![scan.next().unwrap().unwrap()];
+    store.append_logs(&[log(99_999, "sshd", "later")]).unwrap();
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 30_001);
+    read.extend(scan.map(Result::unwrap));
+    assert_eq!(read, logs);
 }
 
 #[test]

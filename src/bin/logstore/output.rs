@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Row as TableRow, Table, presets};
+use logstore::ExportFormat;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -160,7 +161,7 @@ impl Output {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(&mut self.out);
                 for row in &rows {
-                    write_record(&mut writer, columns.csv, row)?;
+                    write_record(&mut writer, columns.csv, row, self.is_terminal)?;
                 }
             }
         }
@@ -212,7 +213,7 @@ impl Output {
         writer.write_record(columns.csv).map_err(csv_error)?;
         let mut printed = 0;
         for row in rows {
-            write_record(&mut writer, columns.csv, &row?)?;
+            write_record(&mut writer, columns.csv, &row?, self.is_terminal)?;
             printed += 1;
         }
         writer.flush()?;
@@ -310,17 +311,27 @@ fn write_json<R: Serialize>(out: &mut impl Write, row: &R) -> Result {
     Ok(())
 }
 
-fn write_record<R: Row, W: Write>(writer: &mut csv::Writer<W>, names: &[&str], row: &R) -> Result {
+fn write_record<R: Row, W: Write>(
+    writer: &mut csv::Writer<W>,
+    names: &[&str],
+    row: &R,
+    is_terminal: bool,
+) -> Result {
     let values = serde_json::to_value(row).map_err(io::Error::from)?;
-    let cells = names.iter().map(|name| csv_cell(values.get(*name)));
+    let cells = names.iter().map(|name| {
+        let cell = csv_cell(values.get(*name));
+        match is_terminal {
+            true => printable(&cell).into_owned(),
+            false => cell,
+        }
+    });
     writer.write_record(cells).map_err(csv_error)
 }
 
-/// A spreadsheet takes text with these first characters for a formula; a quote in front makes it text.
 fn csv_cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        Some(Value::String(text)) if text.starts_with(ExportFormat::FORMULA_STARTS) => format!("'{text}"),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::time::to_micros;
+use super::{InvalidValue, check_nesting};
 pub(crate) use json::insert_beside;
 use names::{Found, Role};
 
@@ -162,6 +163,18 @@ impl LogEntry {
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.normalized.insert(name.into(), value.into());
         self
+    }
+
+    /// Whether the log can be stored.
+    ///
+    /// # Errors
+    ///
+    /// If `normalized` or `metadata` is nested too deeply: more than 100 levels.
+    pub fn validate(&self) -> Result<(), InvalidValue> {
+        check_nesting(
+            "field of a log",
+            self.normalized.values().chain(self.metadata.values()),
+        )
     }
 
     /// The bytes of the line as it arrived.

@@ -31,10 +31,10 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`](crate::Error::Unavailable) if the file exists already or cannot be made.
+    /// [`Error::NotWritten`](crate::Error::NotWritten) if the file exists already or cannot be made.
     pub fn backup(&self, file: impl AsRef<Path>) -> Result<u64> {
         let file = connection::canonical(file.as_ref())?;
-        let exists = || error::unavailable(&file, "the file exists already: remove it or name another");
+        let exists = || error::not_written(&file, "the file exists already: remove it or name another");
         if file.exists() {
             return Err(exists());
         }

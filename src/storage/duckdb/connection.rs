@@ -244,6 +244,15 @@ fn retry_after(waited: Duration) -> Duration {
 
 /// A path that is the same however it is written, for a file that may not be there yet.
 pub(super) fn canonical(path: &Path) -> Result<PathBuf> {
+    let canonical = canonical_as_far_as_it_exists(path)?;
+    if canonical.as_os_str().as_encoded_bytes().contains(&b'?') {
+        let reason = "the engine takes what follows a question mark for parameters: rename it or its folder";
+        return Err(error::unavailable(path, reason));
+    }
+    Ok(canonical)
+}
+
+fn canonical_as_far_as_it_exists(path: &Path) -> Result<PathBuf> {
     if let Ok(path) = path.canonicalize() {
         return Ok(path);
     }

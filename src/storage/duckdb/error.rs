@@ -74,7 +74,16 @@ pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     }
     Error::Backend {
         action,
-        source: error.into(),
+        source: first_line(&text).into(),
+    }
+}
+
+/// An error of writing a file of another format.
+pub(super) fn export_failure(file: &Path, error: ::duckdb::Error) -> Error {
+    let text = error.to_string();
+    match text.contains("Cannot open file") {
+        true => not_written(file, first_line(&text).rsplit(": ").next().unwrap_or(&text)),
+        false => engine("export logs", error),
     }
 }
 
@@ -106,6 +115,14 @@ fn first_line(text: &str) -> &str {
 /// Something in a store that a store cannot hold.
 pub(super) fn corrupt(reason: impl Into<String>) -> Error {
     Error::Corrupt {
+        reason: reason.into(),
+    }
+}
+
+/// The error of a file that cannot be written.
+pub(super) fn not_written(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
+    Error::NotWritten {
+        path: path.into(),
         reason: reason.into(),
     }
 }

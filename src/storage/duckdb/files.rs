@@ -24,7 +24,7 @@ impl NewFile {
         let folder = tempfile::Builder::new().prefix(".logstore-").tempdir_in(parent);
         let folder = folder.map_err(|io| {
             let folder = parent.display();
-            error::unavailable(
+            error::not_written(
                 place,
                 format!("cannot write to its folder {folder}: {}", io.kind()),
             )
@@ -42,7 +42,7 @@ impl NewFile {
 
     /// Puts it in its place; says whether it did, or a file was there already.
     pub(super) fn persist(self) -> Result<bool> {
-        let failed = |io: io::Error| error::unavailable(&self.place, format!("cannot put it in place: {io}"));
+        let failed = |io: io::Error| error::not_written(&self.place, format!("cannot put it in place: {io}"));
         let path = self.path();
         make_private(&path).map_err(failed)?;
         fs::File::open(&path)

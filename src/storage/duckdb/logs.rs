@@ -1,19 +1,17 @@
 //! Logs: appended in bulk, scanned as a stream.
 
 use std::collections::HashSet;
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
-use ::duckdb::{Connection, InterruptHandle, params_from_iter};
+use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::connection::{Lease, Mode, lock};
+use super::connection::Mode;
 use super::predicate::{self, Sql, time_value};
+use super::scan::Scan;
 use super::{DuckDbStore, consumers, error, rows, schema};
 use crate::models::{Field, LogEntry, LogQuery};
 use crate::storage::{
-    Appended, Bucket, Cursor, Error, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
+    Appended, Bucket, Cursor, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
 
 impl LogStore for DuckDbStore {
@@ -34,7 +32,7 @@ impl LogStore for DuckDbStore {
         let mut sql = select_logs();
         sql.append(predicate::where_clause(query));
         sql.append(predicate::order_and_limit(query));
-        let scan = Scan::start(self.lease(Mode::Read)?, sql)?;
+        let scan = Scan::start(self.lease(Mode::Read)?, sql, self.patience_with_readers())?;
         Ok(LogStream::new(scan))
     }
 
@@ -107,7 +105,7 @@ impl LogStore for DuckDbStore {
                     page.next = Cursor::after(seq);
                     page.logs.push(log);
                 }
-                true
+                Ok(true)
             })?;
             Ok(page)
         })
@@ -205,6 +203,7 @@ pub(super) fn last_seq(connection: &Connection) -> Result<i64> {
 
 /// Appends logs in the transaction that is open.
 pub(super) fn append(connection: &Connection, logs: &[LogEntry]) -> Result<Appended> {
+    logs.iter().try_for_each(LogEntry::validate)?;
     if logs.is_empty() {
         return Ok(Appended::default());
     }
@@ -249,11 +248,11 @@ fn stored_keys(connection: &Connection, logs: &[LogEntry]) -> Result<HashSet<(i6
     Ok(keys.into_iter().collect())
 }
 
-/// Runs a query over [`rows::LOG_COLUMNS`] and hands on each chunk, until `take` has enough.
-fn for_each_chunk(
+/// Runs a query over [`rows::LOG_COLUMNS`] and hands on each chunk, until `take` fails or has enough.
+pub(super) fn for_each_chunk(
     connection: &Connection,
     sql: &Sql,
-    mut take: impl FnMut(Vec<(i64, LogEntry)>) -> bool,
+    mut take: impl FnMut(Vec<(i64, LogEntry)>) -> Result<bool>,
 ) -> Result<()> {
     let failed = |error| error::engine("read logs", error);
     let mut statement = connection.prepare(&sql.text).map_err(failed)?;
@@ -263,119 +262,9 @@ fn for_each_chunk(
             .map_err(failed)?,
     );
     while let Some(chunk) = statement.step().map_err(failed)? {
-        if !take(rows::logs(&chunk)?) {
+        if !take(rows::logs(&chunk)?)? {
             break;
         }
     }
     Ok(())
-}
-
-type Chunk = Result<Vec<LogEntry>>;
-
-/// A query that runs in a thread of its own, a few chunks ahead of its reader. Statement and connection
-/// borrow from one another, so they live on that thread's stack.
-struct Scan {
-    chunks: Option<Receiver<Chunk>>,
-    current: std::vec::IntoIter<LogEntry>,
-    query: Arc<RunningQuery>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// What can interrupt a query for as long as its connection is open: in duckdb 1.10505.0, interrupting a
-/// connection while another thread closes it reads memory that is freed already.
-struct RunningQuery(Mutex<Option<Arc<InterruptHandle>>>);
-
-impl RunningQuery {
-    fn interrupt(&self) {
-        if let Some(handle) = lock(&self.0).as_ref() {
-            handle.interrupt();
-        }
-    }
-}
-
-/// Dropped before the connection is, also in a panic.
-struct Finish(Arc<RunningQuery>);
-
-impl Drop for Finish {
-    fn drop(&mut self) {
-        *lock(&self.0.0) = None;
-    }
-}
-
-impl Scan {
-    /// Returns when the first chunk is there, so that the logs are those of now.
-    fn start(lease: Lease, sql: Sql) -> Result<Self> {
-        const CHUNKS_AHEAD: usize = 4;
-        let query = Arc::new(RunningQuery(Mutex::new(Some(
-            lease.connection().interrupt_handle(),
-        ))));
-        let finish = Finish(Arc::clone(&query));
-        let (sender, chunks) = mpsc::sync_channel(CHUNKS_AHEAD);
-        let thread = std::thread::Builder::new()
-            .name("logstore-scan".into())
-            .spawn(move || {
-                let lease = lease;
-                let _finish = finish;
-                run(&lease, &sql, &sender);
-            })
-            .map_err(|io| Error::Backend {
-                action: "start reading logs",
-                source: io.into(),
-            })?;
-        let first = chunks.recv().unwrap_or_else(|_| Ok(Vec::new()));
-        let mut scan = Self {
-            chunks: Some(chunks),
-            current: Vec::new().into_iter(),
-            query,
-            thread: Some(thread),
-        };
-        scan.current = first?.into_iter();
-        Ok(scan)
-    }
-}
-
-fn run(lease: &Lease, sql: &Sql, sender: &SyncSender<Chunk>) {
-    let outcome = for_each_chunk(lease.connection(), sql, |logs| {
-        let logs = logs.into_iter().map(|(_, log)| log).collect();
-        sender.send(Ok(logs)).is_ok()
-    });
-    if let Err(error) = outcome {
-        // A reader that is gone has no use for the error.
-        sender.send(Err(error)).ok();
-    }
-}
-
-impl Iterator for Scan {
-    type Item = Result<LogEntry>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(log) = self.current.next() {
-                return Some(Ok(log));
-            }
-            match self.chunks.as_ref()?.recv() {
-                Ok(Ok(logs)) => self.current = logs.into_iter(),
-                Ok(Err(error)) => {
-                    self.chunks = None;
-                    return Some(Err(error));
-                }
-                Err(_) => self.chunks = None,
-            }
-        }
-    }
-}
-
-impl Drop for Scan {
-    /// Gives the connection back before returning, so that the store is free again.
-    fn drop(&mut self) {
-        let finished = self.chunks.take().is_none();
-        if !finished {
-            self.query.interrupt();
-        }
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the thread that read logs panicked");
-        }
-    }
 }

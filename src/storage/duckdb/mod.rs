@@ -14,6 +14,7 @@ mod network;
 mod predicate;
 mod query;
 mod rows;
+mod scan;
 mod schema;
 mod threat_intel;
 
@@ -295,6 +296,12 @@ impl DuckDbStore {
 
     fn path(&self) -> Option<PathBuf> {
         self.gate.path().map(Path::to_owned)
+    }
+
+    /// How long a query may wait for whoever reads it; `None` where it keeps nobody out meanwhile.
+    fn patience_with_readers(&self) -> Option<Duration> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        (self.gate.path().is_some() && self.held.is_none()).then_some(PATIENCE)
     }
 
     /// Runs an operation that only reads.

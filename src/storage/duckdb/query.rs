@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ::duckdb::arrow::datatypes::DataType;
 use ::duckdb::types::Value as SqlValue;
 use ::duckdb::{Connection, params_from_iter};
 use serde_json::Value;
@@ -27,10 +28,28 @@ pub struct QueryRows {
 pub enum ExportFormat {
     /// Apache Parquet, compressed with zstd.
     Parquet,
-    /// CSV with a header.
+    /// CSV with a header. Text that a spreadsheet would take for a formula has a quote in front, as OWASP
+    /// advises against [CSV injection]; the other formats hold it as it is.
+    ///
+    /// [CSV injection]: https://owasp.org/www-community/attacks/CSV_Injection
     Csv,
     /// A JSON object a line.
     JsonLines,
+}
+
+impl ExportFormat {
+    /// The first characters of what a spreadsheet takes for a formula.
+    pub const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+    /// SQL for a text column as this format holds it.
+    fn text(self, column: &str) -> String {
+        if self != Self::Csv {
+            return column.to_owned();
+        }
+        let starts = Self::FORMULA_STARTS.map(|start| format!("chr({})", u32::from(start)));
+        let is_formula = format!("left({column}, 1) IN ({})", starts.join(", "));
+        format!("CASE WHEN {is_formula} THEN chr(39) || {column} ELSE {column} END AS {column}")
+    }
 }
 
 impl DuckDbStore {
@@ -70,21 +89,26 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if the file exists already: nothing is overwritten.
+    /// [`Error::NotWritten`] if the file exists already: nothing is overwritten.
     pub fn export_logs(&self, query: &LogQuery, file: &Path, format: ExportFormat) -> Result<u64> {
         if file.exists() {
-            return Err(error::unavailable(
+            return Err(error::not_written(
                 file,
                 "the file exists already: remove it or name another",
             ));
         }
         let name = file
             .to_str()
-            .ok_or_else(|| error::unavailable(file, "its name is not UTF-8"))?;
-        let mut sql = predicate::Sql::new(format!(
-            "COPY (SELECT {}, source_ip, dest_ip, \"user\", action, outcome, level FROM logs",
-            rows::LOG_COLUMNS.trim_start_matches("seq, ")
-        ));
+            .ok_or_else(|| error::not_written(file, "its name is not UTF-8"))?;
+        let columns = rows::TABLE_COLUMNS.iter().filter(|(name, _)| *name != "seq");
+        let columns: Vec<String> = columns
+            .map(|(name, data_type)| (format!("\"{name}\""), data_type))
+            .map(|(column, data_type)| match data_type {
+                DataType::Utf8 => format.text(&column),
+                _ => column,
+            })
+            .collect();
+        let mut sql = predicate::Sql::new(format!("COPY (SELECT {} FROM logs", columns.join(", ")));
         sql.append(predicate::where_clause(query));
         sql.append(predicate::order_and_limit(query));
         // COPY takes no parameter for its file; a quote in the name is doubled.
@@ -96,7 +120,7 @@ impl DuckDbStore {
         sql.push(&format!(") TO '{}' ({options})", name.replace('\'', "''")));
         self.read(|connection| {
             let copied = connection.execute(&sql.text, params_from_iter(sql.values));
-            let copied = copied.map_err(|error| error::engine("export logs", error))?;
+            let copied = copied.map_err(|error| error::export_failure(file, error))?;
             Ok(copied as u64)
         })
     }

@@ -20,7 +20,7 @@ pub(super) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", raw, a
                                       procid, source_type, normalized, metadata, ingestion_time";
 
 /// The columns of the table, in its order.
-const TABLE_COLUMNS: [(&str, DataType); 21] = [
+pub(super) const TABLE_COLUMNS: [(&str, DataType); 21] = [
     ("seq", DataType::Int64),
     ("event_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
     ("id", DataType::Utf8),

@@ -48,6 +48,7 @@ WHERE true";
 
 impl IntelStore for DuckDbStore {
     fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
+        intel.iter().try_for_each(ThreatIntel::validate)?;
         if intel.is_empty() {
             return Ok(());
         }

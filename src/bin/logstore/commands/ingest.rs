@@ -124,7 +124,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     if let Some(time) = &args.reference_time {
         options = options.with_reference(filters::time(time, zone)?);
     }
-    if args.follow && args.sources.iter().any(|name| name.as_os_str() == "-") {
+    let has_pipe = args.sources.iter().any(|name| name.as_os_str() == "-");
+    if args.follow && has_pipe {
         let text = "cannot follow standard input: without --follow it is read as it comes";
         return Err(Failure::Usage(text.to_owned()));
     }
@@ -139,6 +140,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         options,
         batch_size: context.settings().ingest.batch_size,
         stop: StopHandle::default(),
+        // What was taken from a pipe cannot be taken again.
+        keeps_trying: args.follow || has_pipe,
         progress: match args.follow {
             true => ProgressBar::hidden(),
             false => progress_bar(&sources),

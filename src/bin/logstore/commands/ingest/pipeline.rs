@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use logstore::{
-    DuckDbStore, FileProgress, Follower, IngestError, IngestOptions, IngestStore as _, KnownFiles, LogEntry,
-    LogReader, PARSE_ERROR, Source, StopHandle,
+    Appended, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions, IngestStore as _,
+    KnownFiles, LogEntry, LogReader, PARSE_ERROR, Source, StopHandle,
 };
 
 use super::Summary;
@@ -19,6 +19,8 @@ pub(super) struct Pipeline<'a> {
     /// Logs in one transaction.
     pub(super) batch_size: usize,
     pub(super) stop: StopHandle,
+    /// Whether to wait for a store that others hold, however long it takes.
+    pub(super) keeps_trying: bool,
     pub(super) progress: ProgressBar,
 }
 
@@ -132,14 +134,24 @@ impl Pipeline<'_> {
         if batch.logs.is_empty() && batch.files.is_empty() {
             return Ok(());
         }
-        let stored = self.store.append_logs_of_files(&batch.logs, &batch.files);
-        let appended = stored.inspect_err(|_| self.progress.abandon())?;
+        let appended = self.append(&batch).inspect_err(|_| self.progress.abandon())?;
         let is_broken = |log: &&LogEntry| log.metadata.contains_key(PARSE_ERROR);
         summary.parse_errors += batch.logs.iter().filter(is_broken).count() as u64;
         summary.logs += batch.logs.len() as u64;
         summary.stored += appended.stored;
         summary.duplicates += appended.duplicates;
         Ok(())
+    }
+
+    fn append(&self, batch: &Batch) -> logstore::Result<Appended> {
+        loop {
+            match self.store.append_logs_of_files(&batch.logs, &batch.files) {
+                Err(error @ Error::Locked { .. }) if self.keeps_trying && !self.stop.is_stopped() => {
+                    self.progress.suspend(|| log::warn!("{error}; trying again"));
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn count(&self, done: Done, summary: &mut Summary) {

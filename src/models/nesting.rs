@@ -1,0 +1,32 @@
+//! How deep JSON may go: everything that is stored can be read again, by any reader.
+
+use serde_json::Value;
+
+use super::InvalidValue;
+
+/// Objects and lists within one another. Readers of JSON have limits of their own, serde_json's is 128; what
+/// surrounds a value counts there as well.
+const DEEPEST: usize = 100;
+
+/// Whether values can be stored in an object.
+pub(crate) fn check_nesting<'a>(
+    subject: &'static str,
+    values: impl IntoIterator<Item = &'a Value>,
+) -> Result<(), InvalidValue> {
+    match values.into_iter().any(|value| is_deeper(value, DEEPEST - 1)) {
+        true => {
+            let reason = format!("nest at most {DEEPEST} objects and lists within one another");
+            Err(InvalidValue::new(subject, "{...}", reason))
+        }
+        false => Ok(()),
+    }
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => true,
+        Value::Array(values) => values.iter().any(|value| is_deeper(value, levels - 1)),
+        Value::Object(map) => map.values().any(|value| is_deeper(value, levels - 1)),
+        _ => false,
+    }
+}

@@ -1,0 +1,223 @@
+//! A query that is read as it runs.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ::duckdb::InterruptHandle;
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+
+use super::connection::{Lease, lock};
+use super::logs::for_each_chunk;
+use super::predicate::Sql;
+use crate::models::LogEntry;
+use crate::storage::{Error, Result};
+
+type Chunk = Result<Vec<LogEntry>>;
+
+/// A query that runs in a thread of its own, a few chunks ahead of its reader. Statement and connection
+/// borrow from one another, so they live on that thread's stack.
+pub(super) struct Scan {
+    chunks: Option<Receiver<Chunk>>,
+    current: std::vec::IntoIter<LogEntry>,
+    query: Arc<RunningQuery>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scan {
+    /// Returns when the first chunk is there, so that the logs are those of now.
+    ///
+    /// The lease is given back when the query ends. After having waited for the reader for `patience`
+    /// altogether, the query no longer does: what it finds is put aside on disk.
+    pub(super) fn start(lease: Lease, sql: Sql, patience: Option<Duration>) -> Result<Self> {
+        const CHUNKS_AHEAD: usize = 4;
+        let query = Arc::new(RunningQuery::new(lease.connection().interrupt_handle()));
+        let end = EndOfQuery(Arc::clone(&query));
+        let (sender, chunks) = bounded(CHUNKS_AHEAD);
+        let thread = std::thread::Builder::new()
+            .name("logstore-scan".into())
+            .spawn(move || {
+                let reader = Reader {
+                    sender,
+                    patience,
+                    aside: None,
+                };
+                run(lease, &sql, end, reader);
+            })
+            .map_err(|io| failed("start reading logs", io))?;
+        let first = chunks.recv().unwrap_or_else(|_| Ok(Vec::new()));
+        let mut scan = Self {
+            chunks: Some(chunks),
+            current: Vec::new().into_iter(),
+            query,
+            thread: Some(thread),
+        };
+        scan.current = first?.into_iter();
+        Ok(scan)
+    }
+}
+
+fn run(lease: Lease, sql: &Sql, end: EndOfQuery, mut reader: Reader) {
+    let queried = for_each_chunk(lease.connection(), sql, |logs| {
+        reader.give(logs.into_iter().map(|(_, log)| log).collect())
+    });
+    drop(end);
+    drop(lease);
+    // What was read before an error is given before it.
+    let given = reader.give_what_is_aside();
+    if let Err(error) = queried.and(given) {
+        // A reader that is gone has no use for the error.
+        reader.sender.send(Err(error)).ok();
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<LogEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(log) = self.current.next() {
+                return Some(Ok(log));
+            }
+            match self.chunks.as_ref()?.recv() {
+                Ok(Ok(logs)) => self.current = logs.into_iter(),
+                Ok(Err(error)) => {
+                    self.chunks = None;
+                    return Some(Err(error));
+                }
+                Err(_) => self.chunks = None,
+            }
+        }
+    }
+}
+
+impl Drop for Scan {
+    /// Gives the connection back before returning, so that the store is free again.
+    fn drop(&mut self) {
+        let finished = self.chunks.take().is_none();
+        if !finished {
+            self.query.interrupt();
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that read logs panicked");
+        }
+    }
+}
+
+/// What can interrupt a query for as long as its connection is open: in duckdb 1.10505.0, interrupting a
+/// connection while another thread closes it reads memory that is freed already.
+struct RunningQuery(Mutex<Option<Arc<InterruptHandle>>>);
+
+impl RunningQuery {
+    fn new(handle: Arc<InterruptHandle>) -> Self {
+        Self(Mutex::new(Some(handle)))
+    }
+
+    fn interrupt(&self) {
+        if let Some(handle) = lock(&self.0).as_ref() {
+            handle.interrupt();
+        }
+    }
+}
+
+/// Dropped before the connection is, also in a panic.
+struct EndOfQuery(Arc<RunningQuery>);
+
+impl Drop for EndOfQuery {
+    fn drop(&mut self) {
+        *lock(&self.0.0) = None;
+    }
+}
+
+/// Who reads the query's logs.
+struct Reader {
+    sender: Sender<Chunk>,
+    /// For how long to wait for it yet; `None` for as long as it takes.
+    patience: Option<Duration>,
+    aside: Option<Aside>,
+}
+
+impl Reader {
+    /// Hands on a chunk, or puts it aside; says whether there is anybody to read the next one.
+    fn give(&mut self, logs: Vec<LogEntry>) -> Result<bool> {
+        if let Some(aside) = &mut self.aside {
+            return aside.put(&logs).map(|()| true);
+        }
+        let Some(patience) = self.patience else {
+            return Ok(self.sender.send(Ok(logs)).is_ok());
+        };
+        let started = Instant::now();
+        let sent = self.sender.send_timeout(Ok(logs), patience);
+        self.patience = Some(patience.saturating_sub(started.elapsed()));
+        match sent {
+            Ok(()) => Ok(true),
+            Err(SendTimeoutError::Timeout(Ok(logs))) => {
+                log::debug!("putting logs aside for a reader that is slower than the store");
+                self.aside.insert(Aside::new()?).put(&logs)?;
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn give_what_is_aside(&mut self) -> Result<()> {
+        let Some(aside) = self.aside.take() else {
+            return Ok(());
+        };
+        aside.take(|logs| self.sender.send(Ok(logs)).is_ok())
+    }
+}
+
+const PUT_ASIDE: &str = "put logs aside for a slow reader";
+
+fn failed(action: &'static str, io: io::Error) -> Error {
+    if io.kind() == io::ErrorKind::StorageFull {
+        return Error::DiskFull {
+            action,
+            source: io.into(),
+        };
+    }
+    Error::Backend {
+        action,
+        source: io.into(),
+    }
+}
+
+/// Logs in a file without a name, compressed, a JSON array a line for each chunk.
+struct Aside(zstd::Encoder<'static, File>);
+
+impl Aside {
+    fn new() -> Result<Self> {
+        const FASTEST: i32 = 1;
+        let file = tempfile::tempfile().and_then(|file| zstd::Encoder::new(file, FASTEST));
+        Ok(Self(file.map_err(|io| failed(PUT_ASIDE, io))?))
+    }
+
+    fn put(&mut self, logs: &[LogEntry]) -> Result<()> {
+        serde_json::to_writer(&mut self.0, logs)
+            .map_err(io::Error::from)
+            .and_then(|()| self.0.write_all(b"\n"))
+            .map_err(|io| failed(PUT_ASIDE, io))
+    }
+
+    /// Hands on each chunk, until `give` has enough.
+    fn take(self, mut give: impl FnMut(Vec<LogEntry>) -> bool) -> Result<()> {
+        let back = |io| failed("read logs that were put aside", io);
+        let mut file = self.0.finish().map_err(|io| failed(PUT_ASIDE, io))?;
+        file.rewind().map_err(back)?;
+        let lines = BufReader::new(zstd::Decoder::new(file).map_err(back)?).lines();
+        for line in lines {
+            let logs = line
+                .and_then(|line| Ok(serde_json::from_str(&line)?))
+                .map_err(back)?;
+            if !give(logs) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
