@@ -87,6 +87,11 @@ pub(super) fn export_failure(file: &Path, error: ::duckdb::Error) -> Error {
     }
 }
 
+pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
+    let text = error.to_string();
+    text.contains("Table with name") && text.contains("does not exist")
+}
+
 fn is_disk_full(text: &str) -> bool {
     const SIGNS: [&str; 4] = [
         "No space left on device",

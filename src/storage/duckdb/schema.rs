@@ -60,11 +60,13 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<()> {
 }
 
 fn version(connection: &Connection) -> Result<Option<i64>> {
-    if columns_of(connection, "logstore")?.is_empty() {
-        return Ok(None);
+    // Asking for the table's columns first takes 9 ms, as much as opening the file.
+    let version = connection.query_row("SELECT max(schema_version) FROM main.logstore", [], |row| row.get(0));
+    match version {
+        Ok(version) => Ok(version),
+        Err(error) if error::is_missing_table(&error) => Ok(None),
+        Err(error) => Err(error::engine("read the schema version", error)),
     }
-    let version = connection.query_row("SELECT max(schema_version) FROM logstore", [], |row| row.get(0));
-    version.map_err(|error| error::engine("read the schema version", error))
 }
 
 /// The tables that [`MIGRATIONS`] make.
