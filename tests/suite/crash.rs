@@ -2,14 +2,14 @@
 //!
 //! Each test kills 100 times, or as often as `LOGSTORE_TEST_KILLS` says.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use logstore::{
-    Access, Alert, ConsumerStore as _, DuckDbStore, Fetcher, IngestStore as _, LogEntry, LogStore as _,
-    Severity,
+    Access, Alert, AlertStore as _, ConsumerStore as _, DuckDbStore, Fetcher, IngestStore as _, LogEntry,
+    LogStore as _, Severity,
 };
 
 use crate::processes::{Process, given, given_store};
@@ -104,6 +104,58 @@ fn a_process_killed_while_it_makes_a_store_leaves_none_or_a_whole_one() {
         let count = assert_logs_are_whole(&DuckDbStore::open(&path).unwrap());
         assert!(count == 0 || count == u64::try_from(BATCH).unwrap(), "{count}");
     }
+}
+
+/// The engine writes blocks of 256 KiB into the file when it writes its log back. The kernel may end such a write
+/// between any two pages of it when the process is killed, which hardly ever happens: so this puts together what
+/// would be left, from the file before and after.
+#[test]
+fn blocks_that_were_half_written_cost_nothing() {
+    const HEADERS: usize = 3 * 4096;
+    const BLOCK: usize = 256 << 10;
+    const PAGE: usize = 4096;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let log = folder.path().join("soc.duckdb.wal");
+    let store = DuckDbStore::open(&path).unwrap();
+    for first in [0, 100, 200] {
+        store.append_logs(&numbered(first..first + 100)).unwrap();
+    }
+    let variables = [("LOGSTORE_TEST_START", "300"), ("LOGSTORE_TEST_EXCLUSIVE", "1")];
+    let process = Process::start("crash::writer", &path, &variables);
+    while process.wait_for("acknowledged").unwrap() < 400 {}
+    process.kill("acknowledged");
+    let (before, logged) = (fs::read(&path).unwrap(), fs::read(&log).unwrap());
+    let count = assert_logs_are_whole(&store);
+    assert_eq!(
+        store
+            .store_alerts(&[Alert::new("x", "y", Severity::Low)])
+            .unwrap(),
+        1
+    );
+    assert!(!log.exists(), "the log was written back");
+    let after = fs::read(&path).unwrap();
+    let mut cut_off = 0;
+    for place in (HEADERS..before.len()).step_by(BLOCK) {
+        let block = place..(place + BLOCK).min(before.len());
+        if before[block.clone()] == after[block.clone()] {
+            continue;
+        }
+        for pages in [1, 2, 3, 7, 13, 31, 62] {
+            let mut torn = before.clone();
+            let written = place..place + pages * PAGE;
+            torn[written.clone()].copy_from_slice(&after[written]);
+            fs::write(&path, torn).unwrap();
+            fs::write(&log, &logged).unwrap();
+            assert_eq!(assert_logs_are_whole(&store), count, "{pages} pages at {place}");
+            store
+                .append_logs(&numbered(count.cast_signed()..count.cast_signed() + 1))
+                .unwrap();
+            assert_eq!(assert_logs_are_whole(&store), count + 1);
+            cut_off += 1;
+        }
+    }
+    assert!(cut_off > 0);
 }
 
 #[test]

@@ -27,22 +27,23 @@ pub(crate) fn lines(input: &[u8]) {
         .map(Result::unwrap)
         .collect();
     let raws: Vec<_> = logs.iter().map(|log| log.raw_bytes().unwrap()).collect();
-    let mut found = Vec::new();
-    for raw in &raws {
-        // An object over several lines holds their ends, and the empty ones among them.
-        let mut lines: Vec<_> = raw.split(|byte| *byte == b'\n').collect();
-        let last = lines.pop().into_iter();
-        found.extend(lines.into_iter().map(without_return).chain(last));
-    }
-    let expected: Vec<_> = text.split(|byte| *byte == b'\n').map(without_return).collect();
+    // An object over several lines holds their ends, and the empty ones among them.
+    let found: Vec<_> = raws.iter().flat_map(|raw| split(raw)).collect();
+    let expected = split(text);
     let is_in_array = expected
         .iter()
         .any(|line| line.trim_ascii_start().starts_with(b"["));
     assert_eq!(content(&found, is_in_array), content(&expected, is_in_array));
 }
 
-fn without_return(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
+/// Lines without their ends: `\n` or `\r\n`. The last one has none.
+fn split(text: &[u8]) -> Vec<&[u8]> {
+    let mut lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+    let ended = lines.len() - 1;
+    for line in &mut lines[..ended] {
+        *line = line.strip_suffix(b"\r").unwrap_or(line);
+    }
+    lines
 }
 
 /// All lines but the empty ones; of what may be an array, not its punctuation.

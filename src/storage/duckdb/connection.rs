@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ::duckdb::{AccessMode, Config, Connection};
 
 use super::error::{self, OpenFailure};
-use super::{network, schema};
+use super::{files, network, recovery, schema};
 use crate::storage::{Error, Result};
 
 /// How the engine is to run.
@@ -223,6 +223,12 @@ impl Gate {
             (Some(path), Mode::Write) => (path.as_path(), AccessMode::ReadWrite),
         };
         let writable = self.path.is_none() || mode == Mode::Write;
+        // Whoever closes a store leaves no log behind: its last writer is at work, or was killed.
+        if self.path.is_some() && files::has_write_ahead_log(path) {
+            recovery::put_right(path, || {
+                Connection::open_with_flags(path, self.settings.config(AccessMode::ReadOnly)?)
+            })?;
+        }
         let opened = self.settings.config(access).and_then(|config| {
             let connection = Connection::open_with_flags(path, config)?;
             network::register(&connection)?;

@@ -87,6 +87,16 @@ pub(super) fn export_failure(file: &Path, error: ::duckdb::Error) -> Error {
     }
 }
 
+/// Where in the file the block is whose checksum does not fit, if that is what is wrong.
+pub(super) fn damaged_place(error: &::duckdb::Error) -> Option<u64> {
+    let text = error.to_string();
+    let (_, place) = text
+        .split_once("does not match stored checksum")?
+        .1
+        .split_once("at location ")?;
+    place.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
     let text = error.to_string();
     text.contains("Table with name") && text.contains("does not exist")
@@ -143,6 +153,14 @@ pub(super) fn unavailable(path: impl Into<PathBuf>, reason: impl Into<String>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_the_damaged_place() {
+        let text = "IO Error: Corrupt database file: computed checksum 1 does not match stored checksum 2 in block at \
+                    location 12288";
+        let error = ::duckdb::Error::DuckDBFailure(::duckdb::ffi::Error::new(1), Some(text.into()));
+        assert_eq!(damaged_place(&error), Some(12_288));
+    }
 
     #[test]
     fn names_the_holder_of_a_lock() {

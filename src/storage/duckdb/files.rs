@@ -94,6 +94,11 @@ pub(super) fn write_ahead_log(store: &Path) -> PathBuf {
     name.into()
 }
 
+/// Whether there is a write-ahead log with anything in it.
+pub(super) fn has_write_ahead_log(store: &Path) -> bool {
+    fs::metadata(write_ahead_log(store)).is_ok_and(|log| log.len() > 0)
+}
+
 /// Makes the write-ahead log of a store, with the permissions of the store: the engine would make it readable
 /// for everybody. To be called by whoever may write the store, before each commit.
 #[cfg(unix)]

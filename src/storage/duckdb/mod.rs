@@ -13,6 +13,7 @@ mod logs;
 mod network;
 mod predicate;
 mod query;
+mod recovery;
 mod rows;
 mod scan;
 mod schema;

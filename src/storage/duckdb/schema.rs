@@ -61,7 +61,9 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<()> {
 
 fn version(connection: &Connection) -> Result<Option<i64>> {
     // Asking for the table's columns first takes 9 ms, as much as opening the file.
-    let version = connection.query_row("SELECT max(schema_version) FROM main.logstore", [], |row| row.get(0));
+    let version = connection.query_row("SELECT max(schema_version) FROM main.logstore", [], |row| {
+        row.get(0)
+    });
     match version {
         Ok(version) => Ok(version),
         Err(error) if error::is_missing_table(&error) => Ok(None),
