@@ -57,7 +57,7 @@ fn put_right_block(path: &Path, place: impl FnOnce(u64) -> u64) -> Result<(), Op
     }
     match fit_checksum(&mut file, place) {
         Ok(true) => {
-            log::warn!("put right a block of {path:?} that was half written when its writer was killed")
+            log::warn!("put right a block of {path:?} that was half written when its writer was killed");
         }
         Ok(false) => {}
         Err(io) => log::error!("cannot put right a block of {path:?}: {io}"),
