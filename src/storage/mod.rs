@@ -29,6 +29,10 @@ pub trait LogStore: Send + Sync {
     /// is and counted; so is one that comes twice.
     ///
     /// When this returns, the logs are on disk and every later read sees them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a log's fields are nested too deeply: see [`LogEntry::validate`].
     fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended>;
 
     /// The logs that a query wants, in its order, read as they are asked for. The logs are those that were
@@ -71,7 +75,7 @@ pub trait AlertStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if an alert lacks a required field.
+    /// [`Error::InvalidInput`] if an alert lacks a required field: see [`Alert::validate`].
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64>;
 
     /// The alerts that a query wants, the newest first, then by id.

@@ -37,7 +37,8 @@ pub use query::{ExportFormat, QueryRows};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// Each operation opens the file, works and closes it; other processes take turns.
+    /// Each operation opens the file, works and closes it; other processes take turns. A scan keeps them out for
+    /// as long as the engine needs, and a second more: what its reader has not taken by then is put aside on disk.
     #[default]
     Shared,
     /// The file stays open, and no other process can use it.

@@ -53,7 +53,8 @@ impl ExportFormat {
 }
 
 impl DuckDbStore {
-    /// Runs one SELECT of the caller's own and gives its rows. Parameters stand as `?` in the SQL.
+    /// Runs one SELECT of the caller's own and gives its rows, all of which are held in memory. Parameters stand
+    /// as `?` in the SQL.
     ///
     /// The SQL is text of the caller's: it cannot write, and reads other files only if the store was opened
     /// with [`external_access`](super::OpenOptions::external_access). The tables are described in the README.
