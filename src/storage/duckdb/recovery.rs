@@ -33,13 +33,15 @@ pub(super) fn put_right(
             },
         }
     };
-    blocks
-        .into_iter()
-        .try_for_each(|block| put_right_block(path, |size| FIRST_BLOCK + block * size))
+    blocks.into_iter().try_for_each(|block| {
+        put_right_block(path, |size| {
+            block.saturating_mul(size).saturating_add(FIRST_BLOCK)
+        })
+    })
 }
 
 fn metadata_blocks(engine: &Connection) -> ::duckdb::Result<Vec<u64>> {
-    let sql = "SELECT block_id FROM pragma_metadata_info() WHERE block_id >= 0";
+    let sql = "SELECT DISTINCT block_id FROM pragma_metadata_info() WHERE block_id >= 0";
     rows::query_all(engine, sql, [], |row| row.get(0))
 }
 
@@ -82,6 +84,10 @@ fn fit_checksum(file: &mut File, place: impl FnOnce(u64) -> u64) -> io::Result<b
         return Err(io::Error::other(format!("it has blocks of {size} bytes")));
     }
     let place = place(size);
+    if place.checked_sub(FIRST_BLOCK).is_none_or(|from| from % size != 0) || place >= file.metadata()?.len() {
+        // A header, or a block that was never written.
+        return Ok(false);
+    }
     let mut block = Vec::new();
     file.seek(SeekFrom::Start(place))?;
     file.take(size).read_to_end(&mut block)?;
