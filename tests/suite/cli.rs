@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
+use crate::processes::terminate;
 use crate::support::Cli;
 
 const AUTH_LOG: &str = "\
@@ -394,15 +395,7 @@ fn following_shows_what_other_processes_store() {
         command.write_stdin(line).assert().success();
         assert_eq!(next(), process);
     }
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert!(child.wait().unwrap().success());
+    terminate(&mut child);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use logstore::{Access, DuckDbStore};
 
+use crate::processes::terminate;
 use crate::support::Cli;
 
 fn lines(range: std::ops::Range<u32>) -> String {
@@ -212,15 +213,7 @@ impl Following {
     }
 
     fn stop(mut self) {
-        let pid = self.0.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert!(self.0.wait().unwrap().success());
+        terminate(&mut self.0);
         let summary = BufReader::new(self.0.stdout.take().unwrap()).lines().next();
         assert!(summary.unwrap().unwrap().contains("stored"));
     }

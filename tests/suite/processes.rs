@@ -72,6 +72,14 @@ impl Process {
     }
 }
 
+/// Asks a program to stop, which it must do as if its work were done.
+pub(crate) fn terminate(child: &mut Child) {
+    let pid = child.id().to_string();
+    let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(asked.success());
+    assert!(child.wait().unwrap().success());
+}
+
 /// The number behind `word=` in a line.
 pub(crate) fn number_after(line: &str, word: &str) -> Option<u64> {
     let rest = line.split_once(&format!("{word}="))?.1;
