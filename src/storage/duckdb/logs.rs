@@ -87,27 +87,22 @@ impl LogStore for DuckDbStore {
     }
 
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
-        let mut sql = select_logs();
-        sql.push("\nWHERE seq > ");
-        sql.bind(cursor.seq());
-        sql.push("\nORDER BY seq");
-        sql.limit(Some(limit as u64));
         self.read(|connection| {
-            let mut page = Page {
-                logs: Vec::new(),
-                next: cursor,
-            };
-            if last_seq(connection)? <= cursor.seq() {
-                return Ok(page);
+            let last = last_seq(connection)?;
+            if last <= cursor.seq() {
+                let logs = Vec::new();
+                return Ok(Page { logs, next: cursor });
             }
-            for_each_chunk(connection, &sql, |logs| {
-                for (seq, log) in logs {
-                    page.next = Cursor::after(seq);
-                    page.logs.push(log);
-                }
-                Ok(true)
-            })?;
-            Ok(page)
+            // Numbers are missing only where logs were deleted: where there are none in the way, the engine need
+            // not look at all logs for the first ones.
+            let until = cursor
+                .seq()
+                .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
+            let first = page(connection, cursor, until, limit)?;
+            match first.logs.len() == limit || until >= last {
+                true => Ok(first),
+                false => page(connection, cursor, last, limit),
+            }
         })
     }
 
@@ -246,6 +241,29 @@ fn stored_keys(connection: &Connection, logs: &[LogEntry]) -> Result<HashSet<(i6
     let read = rows::query_all(connection, SQL, parameters, |row| Ok((row.get(0)?, row.get(1)?)));
     let keys = read.map_err(|error| error::engine("look for logs that are stored already", error))?;
     Ok(keys.into_iter().collect())
+}
+
+/// The first logs after a position and up to a sequence number.
+fn page(connection: &Connection, cursor: Cursor, until: i64, limit: usize) -> Result<Page> {
+    let mut sql = select_logs();
+    sql.push("\nWHERE seq > ");
+    sql.bind(cursor.seq());
+    sql.push(" AND seq <= ");
+    sql.bind(until);
+    sql.push("\nORDER BY seq");
+    sql.limit(Some(limit as u64));
+    let mut page = Page {
+        logs: Vec::new(),
+        next: cursor,
+    };
+    for_each_chunk(connection, &sql, |logs| {
+        for (seq, log) in logs {
+            page.next = Cursor::after(seq);
+            page.logs.push(log);
+        }
+        Ok(true)
+    })?;
+    Ok(page)
 }
 
 /// Runs a query over [`rows::LOG_COLUMNS`] and hands on each chunk, until `take` fails or has enough.
