@@ -185,5 +185,5 @@ fn a_check_says_what_is_wrong() {
 #[test]
 fn a_copy_needs_a_place() {
     let store = DuckDbStore::open(":memory:").unwrap();
-    assert!(matches!(store.backup("/"), Err(Error::Unavailable { .. })));
+    assert!(matches!(store.backup("/"), Err(Error::NotWritten { .. })));
 }
