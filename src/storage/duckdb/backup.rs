@@ -93,13 +93,9 @@ fn copy_rest(source: &Connection, target: &Connection, seq: i64, copied: u64) ->
 /// Copies rows of a table, and says how many.
 fn copy_rows(source: &Connection, target: &Connection, table: &str, condition: &str) -> Result<u64> {
     let failed = |error| error::engine("copy the store", error);
-    let columns = schema::columns(target, table)?;
-    let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let columns = schema::column_list(target, table)?;
     // Rows are stored in the order in which they were.
-    let sql = format!(
-        "SELECT {} FROM {table} WHERE {condition} ORDER BY rowid",
-        names.join(", ")
-    );
+    let sql = format!("SELECT {columns} FROM {table} WHERE {condition} ORDER BY rowid");
     let mut statement = source.prepare(&sql).map_err(failed)?;
     drop(statement.stream_arrow([]).map_err(failed)?);
     let mut appender = target.appender(table).map_err(failed)?;

@@ -147,12 +147,8 @@ fn text(error: &Error) -> String {
 
 /// Reads every value: damage shows by the checksum of its block.
 fn read_all(connection: &Connection, table: &str) -> Result<()> {
-    let columns = schema::columns(connection, table)?;
-    let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let sql = format!(
-        "SELECT CAST(bit_xor(hash({})) AS VARCHAR) FROM {table}",
-        names.join(", ")
-    );
+    let columns = schema::column_list(connection, table)?;
+    let sql = format!("SELECT CAST(bit_xor(hash({columns})) AS VARCHAR) FROM {table}");
     let read = connection.query_row(&sql, [], |row| row.get::<_, Option<String>>(0));
     read.map_err(|error| error::engine("read the table", error))
         .map(drop)

@@ -265,10 +265,7 @@ fn canonical_as_far_as_it_exists(path: &Path) -> Result<PathBuf> {
     let name = path
         .file_name()
         .ok_or_else(|| error::unavailable(path, "it is not the name of a file"))?;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = files::folder_of(path);
     let parent = parent.canonicalize().map_err(|io| {
         let problem = format!(
             "cannot use its folder {}: {io}; create it first",

@@ -17,10 +17,7 @@ pub(super) struct NewFile {
 
 impl NewFile {
     pub(super) fn beside(place: &Path) -> Result<Self> {
-        let parent = match place.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = folder_of(place);
         let folder = tempfile::Builder::new().prefix(".logstore-").tempdir_in(parent);
         let folder = folder.map_err(|io| {
             let folder = parent.display();
@@ -62,6 +59,14 @@ impl NewFile {
     }
 }
 
+/// The folder that a file is in.
+pub(super) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 #[cfg(unix)]
 fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -76,10 +81,7 @@ fn make_private(_: &Path) -> io::Result<()> {
 /// A file is there after a power failure only if its name is.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?.sync_all(),
-        _ => fs::File::open(".")?.sync_all(),
-    }
+    fs::File::open(folder_of(path))?.sync_all()
 }
 
 #[cfg(not(unix))]

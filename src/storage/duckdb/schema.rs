@@ -123,6 +123,13 @@ fn columns_of(connection: &Connection, table: &str) -> Result<BTreeMap<String, S
     Ok(columns(connection, table)?.into_iter().collect())
 }
 
+/// The names of a table's columns as SQL, in their order.
+pub(super) fn column_list(connection: &Connection, table: &str) -> Result<String> {
+    let columns = columns(connection, table)?;
+    let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    Ok(names.join(", "))
+}
+
 /// Names and types of a table's columns, in their order.
 pub(super) fn columns(connection: &Connection, table: &str) -> Result<Vec<(String, String)>> {
     const SQL: &str = "SELECT column_name, data_type
