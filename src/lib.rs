@@ -52,12 +52,12 @@ pub use ingest::{
 };
 pub use models::{
     Alert, AlertQuery, Condition, DetectionRule, Field, FilePosition, FileProgress, Indicator, IndicatorType,
-    Inside, IntelQuery, InvalidValue, LocatedTime, LogEntry, LogQuery, Order, Pattern, RiskFactor, RuleQuery,
-    Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
-    time_at_start, time_within, to_micros,
+    Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery, Order, Pattern,
+    RiskFactor, RuleQuery, Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext, Zone, parse_time,
+    priority_score, time_at_start, time_within, to_micros,
 };
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor, DuckDbStore,
-    Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore, LogStore, LogStream, MemoryStore,
-    OpenOptions, Page, QueryRows, Result, RuleStore, Start, Stats, StopHandle, Store, StoreExt,
+    Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore, LogRows, LogStore, LogStream,
+    MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, Start, Stats, StopHandle, Store, StoreExt,
 };

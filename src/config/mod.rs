@@ -117,7 +117,7 @@ impl Default for Settings {
             },
             ingest: IngestSettings {
                 zone: Zone::UTC,
-                batch_size: 50_000,
+                batch_size: 122_880,
             },
             fetch: FetchSettings {
                 interval: Duration::from_secs(1),

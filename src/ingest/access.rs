@@ -1,13 +1,12 @@
 //! Access logs of Apache and nginx: the common and the combined log format, with or without a virtual host.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde_json::{Map, Value, json};
-
 use super::fields::{Fields, Outcome, present};
-use crate::models::{TimeContext, time_at_start};
+use crate::models::{Members, TimeContext, time_at_start};
 
-pub(super) fn access_log(line: &str, context: &TimeContext) -> Outcome {
+pub(super) fn access_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     let Some((before, rest)) = line.split_once(" [") else {
         return Outcome::Other;
     };
@@ -20,12 +19,12 @@ pub(super) fn access_log(line: &str, context: &TimeContext) -> Outcome {
     let Some(mut fields) = request_fields(before, request) else {
         return Outcome::Other;
     };
-    fields.message = Some(line.to_owned());
+    fields.message = Some(line);
     fields.with_time(time, &located).into()
 }
 
 /// The fields of an access log line inside another format, without its time.
-pub(super) fn inside(message: &str) -> Option<Map<String, Value>> {
+pub(super) fn inside(message: &str) -> Option<Members<'_>> {
     let (before, rest) = message.split_once(" [").unwrap_or((message, ""));
     let fields = match rest.split_once("] \"") {
         Some((_, request)) => request_fields(before, request),
@@ -39,7 +38,7 @@ pub(super) fn inside(message: &str) -> Option<Map<String, Value>> {
 }
 
 /// `before` is what precedes the time, `request` what follows the quote after it.
-fn request_fields(before: &str, request: &str) -> Option<Fields> {
+fn request_fields<'a>(before: &'a str, request: &'a str) -> Option<Fields<'a>> {
     let (host, client, user) = client_and_user(before)?;
     let (request, rest) = split_quoted(request)?;
     let mut numbers = rest.trim_start().splitn(3, ' ');
@@ -63,13 +62,21 @@ fn request_fields(before: &str, request: &str) -> Option<Fields> {
     if let Some((domain, _)) = host.map(|host| host.split_once(':').unwrap_or((host, ""))) {
         fields.insert("url.domain", domain);
     }
-    let mut response = json!({"status_code": status});
+    let mut response = Members::default();
+    response.insert("status_code", status);
     if let Ok(bytes) = bytes.parse::<u64>() {
-        response["body"] = json!({"bytes": bytes});
+        let mut body = Members::default();
+        body.insert("bytes", bytes);
+        response.insert("body", body);
     }
-    let mut http = Map::from_iter([("response".to_owned(), response)]);
-    insert_request(&request, &mut http, &mut fields);
-    insert_agent(numbers.next().unwrap_or_default(), &mut http, &mut fields);
+    let mut http = Members::default();
+    http.insert("response", response);
+    let mut described = Members::default();
+    insert_request(request, &mut described, &mut http, &mut fields);
+    insert_agent(numbers.next().unwrap_or_default(), &mut described, &mut fields);
+    if !described.is_empty() {
+        http.insert("request", described);
+    }
     fields.insert("http", http);
     Some(fields)
 }
@@ -85,22 +92,36 @@ fn client_and_user(before: &str) -> Option<(Option<&str>, &str, &str)> {
 }
 
 /// `GET /path HTTP/1.1`; anything else that a client sent stays whole.
-fn insert_request(request: &str, http: &mut Map<String, Value>, fields: &mut Fields) {
-    let mut words = request.split(' ');
-    let (method, target, version) = (words.next(), words.next(), words.next_back());
-    let version = version.and_then(|version| version.strip_prefix("HTTP/"));
-    match (method, target, version) {
-        (Some(method), Some(target), Some(version)) if words.next().is_none() => {
-            http.insert("request".into(), json!({"method": method}));
-            http.insert("version".into(), version.into());
+fn insert_request<'a>(
+    request: Cow<'a, str>,
+    described: &mut Members<'a>,
+    http: &mut Members<'a>,
+    fields: &mut Fields<'a>,
+) {
+    let parts: Option<[Cow<'a, str>; 3]> = match &request {
+        Cow::Borrowed(text) => request_line(text).map(|parts| parts.map(Cow::Borrowed)),
+        Cow::Owned(text) => request_line(text).map(|parts| parts.map(|part| Cow::Owned(part.to_owned()))),
+    };
+    match parts {
+        Some([method, target, version]) => {
+            described.insert("method", method);
+            http.insert("version", version);
             fields.insert("url.original", target);
         }
-        _ => fields.insert("url.original", request),
+        None => fields.insert("url.original", request),
     }
 }
 
+/// Method, target and version of HTTP.
+fn request_line(text: &str) -> Option<[&str; 3]> {
+    let mut words = text.split(' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next_back()?);
+    let version = version.strip_prefix("HTTP/")?;
+    words.next().is_none().then_some([method, target, version])
+}
+
 /// `"referrer" "agent"`, as the combined format has them.
-fn insert_agent(rest: &str, http: &mut Map<String, Value>, fields: &mut Fields) {
+fn insert_agent<'a>(rest: &'a str, described: &mut Members<'a>, fields: &mut Fields<'a>) {
     let mut quoted = Vec::new();
     let mut rest = rest;
     while let Some((text, after)) = rest.trim_start().strip_prefix('"').and_then(split_quoted) {
@@ -108,22 +129,21 @@ fn insert_agent(rest: &str, http: &mut Map<String, Value>, fields: &mut Fields) 
         rest = after;
     }
     let mut quoted = quoted.into_iter();
-    let referrer = quoted.next().as_deref().and_then(present);
-    if let Some(referrer) = referrer {
-        let request = http.entry("request").or_insert_with(|| json!({}));
-        request["referrer"] = referrer.into();
+    let is_present = |text: &Cow<'_, str>| present(text).is_some();
+    if let Some(referrer) = quoted.next().filter(is_present) {
+        described.insert("referrer", referrer);
     }
-    if let Some(agent) = quoted.next().as_deref().and_then(present) {
+    if let Some(agent) = quoted.next().filter(is_present) {
         fields.insert("user_agent.original", agent);
     }
 }
 
 /// The text up to the closing quote, and what follows it. A quote inside is written `\"`.
-fn split_quoted(text: &str) -> Option<(String, &str)> {
+fn split_quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate() {
         match byte {
-            b'"' if !is_escaped => return Some((text[..at].replace("\\\"", "\""), &text[at + 1..])),
+            b'"' if !is_escaped => return Some((unescaped(&text[..at]), &text[at + 1..])),
             b'\\' => is_escaped = !is_escaped,
             _ => is_escaped = false,
         }
@@ -131,8 +151,17 @@ fn split_quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
+fn unescaped(text: &str) -> Cow<'_, str> {
+    match text.contains("\\\"") {
+        true => text.replace("\\\"", "\"").into(),
+        false => text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -150,7 +179,7 @@ mod tests {
                 "request": {"method": "GET", "referrer": "http://x/"},
             },
         });
-        assert_eq!(Value::from(fields.normalized), expected);
+        assert_eq!(serde_json::to_value(fields.normalized).unwrap(), expected);
         assert_eq!(
             fields.time.unwrap().time.to_rfc3339(),
             "2015-05-17T08:05:03+00:00"
@@ -163,8 +192,9 @@ mod tests {
         let Outcome::Fields(fields) = access_log(line, &TimeContext::default()) else {
             panic!("not recognised");
         };
-        assert_eq!(fields.normalized["url.domain"], "www.example");
-        assert_eq!(fields.normalized["source_ip"], "::1");
-        assert_eq!(fields.normalized["url.original"], "\\x16\\x03");
+        let normalized: Value = serde_json::to_value(fields.normalized).unwrap();
+        assert_eq!(normalized["url.domain"], "www.example");
+        assert_eq!(normalized["source_ip"], "::1");
+        assert_eq!(normalized["url.original"], "\\x16\\x03");
     }
 }

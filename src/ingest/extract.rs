@@ -6,9 +6,9 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::{Map, Value};
 
 use super::access;
+use crate::models::{Json, Members};
 
 /// A message that is known: what it holds, what it means, and where in it the values stand. The names of
 /// the groups are the names of the fields, with `__` for a dot.
@@ -173,7 +173,7 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 });
 
 /// Adds what a message says to the fields of its log; what is there already stays.
-pub(super) fn extract(message: &str, normalized: &mut Map<String, Value>) {
+pub(super) fn extract<'a>(message: &'a str, normalized: &mut Members<'a>) {
     if MARKS.is_match(message) {
         let known = EXTRACTORS.iter().zip(PATTERNS.iter());
         let mut candidates = known.filter(|(extractor, _)| message.contains(extractor.mark));
@@ -182,36 +182,33 @@ pub(super) fn extract(message: &str, normalized: &mut Map<String, Value>) {
         }
     }
     if message.contains("\" ")
-        && !normalized.contains_key("http")
+        && normalized.get("http").is_none()
         && let Some(fields) = access::inside(message)
     {
         for (name, value) in fields {
-            normalized.entry(name).or_insert(value);
+            normalized.insert_if_missing(name, value);
         }
     }
 }
 
-fn apply(extractor: &Extractor, pattern: &Regex, message: &str, normalized: &mut Map<String, Value>) -> bool {
+fn apply<'a>(extractor: &Extractor, pattern: &Regex, message: &'a str, normalized: &mut Members<'a>) -> bool {
     let Some(captures) = pattern.captures(message) else {
         return false;
-    };
-    let mut insert = |name: String, value: Value| {
-        normalized.entry(name).or_insert(value);
     };
     for name in pattern.capture_names().flatten() {
         let value = captures.name(name).map(|found| found.as_str());
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            insert(name.replace("__", "."), value_of(name, value));
+            normalized.insert_if_missing(name.replace("__", "."), value_of(name, value));
         }
     }
-    insert("action".into(), extractor.action.into());
+    normalized.insert_if_missing("action", extractor.action);
     if let Some(outcome) = extractor.outcome {
-        insert("outcome".into(), outcome.into());
+        normalized.insert_if_missing("outcome", outcome);
     }
     true
 }
 
-fn value_of(name: &str, text: &str) -> Value {
+fn value_of<'a>(name: &str, text: &'a str) -> Json<'a> {
     match text.parse::<u16>() {
         Ok(port) if name.ends_with("port") => port.into(),
         _ => text.into(),
@@ -223,10 +220,10 @@ mod tests {
     use super::*;
 
     fn extracted(message: &str) -> [Option<String>; 4] {
-        let mut normalized = Map::new();
+        let mut normalized = Members::default();
         extract(message, &mut normalized);
         ["source_ip", "user", "action", "outcome"]
-            .map(|name| normalized.get(name).and_then(Value::as_str).map(str::to_owned))
+            .map(|name| normalized.get(name).and_then(Json::as_str).map(str::to_owned))
     }
 
     #[test]
@@ -328,12 +325,13 @@ mod tests {
 
     #[test]
     fn what_is_there_already_stays() {
-        let mut normalized = Map::from_iter([("user".to_owned(), Value::from("alice"))]);
+        let mut normalized = Members::default();
+        normalized.insert("user", "alice");
         extract(
             "Failed password for root from 203.0.113.9 port 4242 ssh2",
             &mut normalized,
         );
-        assert_eq!(normalized["user"], "alice");
-        assert_eq!(normalized["source.port"], 4242);
+        assert_eq!(normalized.get("user").and_then(Json::as_str), Some("alice"));
+        assert_eq!(normalized.get("source.port").and_then(Json::as_u64), Some(4242));
     }
 }

@@ -1,21 +1,21 @@
 //! What a line says, before it becomes a log.
 
-use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-use crate::models::LocatedTime;
+use crate::models::{Json, LocatedTime, Members};
+use chrono::{DateTime, Utc};
 
 /// The fields that a format found in a line.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Fields {
+pub(super) struct Fields<'a> {
     pub(super) source_type: &'static str,
     pub(super) time: Option<FoundTime>,
-    pub(super) timestamp: Option<String>,
-    pub(super) hostname: Option<String>,
-    pub(super) appname: Option<String>,
-    pub(super) procid: Option<String>,
-    pub(super) message: Option<String>,
-    pub(super) normalized: Map<String, Value>,
+    pub(super) timestamp: Option<&'a str>,
+    pub(super) hostname: Option<&'a str>,
+    pub(super) appname: Option<&'a str>,
+    pub(super) procid: Option<&'a str>,
+    pub(super) message: Option<&'a str>,
+    pub(super) normalized: Members<'a>,
 }
 
 /// A time that a line gives.
@@ -26,7 +26,7 @@ pub(super) struct FoundTime {
     pub(super) has_date: bool,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     pub(super) fn new(source_type: &'static str) -> Self {
         Self {
             source_type,
@@ -35,45 +35,45 @@ impl Fields {
     }
 
     /// Takes over the time that was found in `line`.
-    pub(super) fn with_time(self, line: &str, located: &LocatedTime) -> Self {
+    pub(super) fn with_time(self, line: &'a str, located: &LocatedTime) -> Self {
         Self {
             time: Some(FoundTime {
                 time: located.time,
                 has_date: located.has_date,
             }),
-            timestamp: line.get(located.start..located.end).map(str::to_owned),
+            timestamp: line.get(located.start..located.end),
             ..self
         }
     }
 
-    pub(super) fn insert(&mut self, name: &str, value: impl Into<Value>) {
-        self.normalized.insert(name.to_owned(), value.into());
+    pub(super) fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+        self.normalized.insert(name, value);
     }
 }
 
 /// What a format makes of a line.
-pub(super) enum Outcome {
+pub(super) enum Outcome<'a> {
     /// The line has this format.
-    Fields(Box<Fields>),
+    Fields(Box<Fields<'a>>),
     /// The line starts as in this format, but breaks its rules.
     Malformed(String),
     /// The line has another format.
     Other,
 }
 
-impl From<Fields> for Outcome {
-    fn from(fields: Fields) -> Self {
+impl<'a> From<Fields<'a>> for Outcome<'a> {
+    fn from(fields: Fields<'a>) -> Self {
         Self::Fields(Box::new(fields))
     }
 }
 
-impl From<Option<Fields>> for Outcome {
-    fn from(fields: Option<Fields>) -> Self {
+impl<'a> From<Option<Fields<'a>>> for Outcome<'a> {
+    fn from(fields: Option<Fields<'a>>) -> Self {
         fields.map_or(Self::Other, Self::from)
     }
 }
 
 /// A text that is there: `-` stands for nothing in syslog and access logs.
-pub(super) fn present(text: &str) -> Option<String> {
-    (!text.is_empty() && text != "-").then(|| text.to_owned())
+pub(super) fn present(text: &str) -> Option<&str> {
+    (!text.is_empty() && text != "-").then_some(text)
 }

@@ -3,12 +3,12 @@
 use std::io::{self, BufRead};
 
 use serde::de::{Error as _, IgnoredAny};
-use serde_json::{Deserializer, Map, Value};
+use serde_json::Deserializer;
 
-use crate::models::check_nesting;
+use crate::models::{Members, check_depth};
 
 /// An object and its text.
-type Element<'a> = (&'a str, Map<String, Value>);
+type Element<'a> = (&'a str, Members<'a>);
 
 /// The objects that a text stands for, each with the text of its own: itself, or the elements of an array,
 /// or the records of a delivery of AWS `CloudTrail`, which is an object with nothing but a list `Records`.
@@ -24,8 +24,8 @@ pub(super) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error>
     }
 }
 
-fn storable(object: Map<String, Value>) -> Result<Map<String, Value>, serde_json::Error> {
-    check_nesting("object", object.values()).map_err(serde_json::Error::custom)?;
+fn storable(object: Members<'_>) -> Result<Members<'_>, serde_json::Error> {
+    check_depth("object", &object).map_err(serde_json::Error::custom)?;
     Ok(object)
 }
 

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Map, Value};
-
 use super::fields::{Fields, FoundTime, Outcome};
 use super::lines::Line;
 use super::{IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
 use super::{access, error_log, extract, json, syslog, text};
-use crate::models::{LogEntry, TimeContext, Zone, insert_beside};
+use crate::models::{Draft, LogEntry, Members, TimeContext, Zone};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// Turns the lines of one source into logs. It remembers the last time, for lines that have none.
 pub(super) struct Parser {
@@ -64,30 +62,31 @@ impl Parser {
 
     /// A line that is not JSON.
     pub(super) fn line(&mut self, line: &Line) -> LogEntry {
-        let lossy = String::from_utf8_lossy(&line.bytes);
-        let readable = readable(&lossy);
-        let (fields, error) = self.recognise(&readable);
-        let mut log = self.log_of(fields, &line.bytes);
-        if let Some(error) = error {
-            log.metadata.insert(PARSE_ERROR.into(), error.into());
-        }
-        if let Some(part) = line.part {
-            log.metadata.insert("line_part".into(), part.into());
-        }
-        log
+        self.draft_of_line(line, None)
     }
 
     /// A line that should have been JSON.
     pub(super) fn broken_json(&mut self, line: &Line, reason: &str) -> LogEntry {
-        let mut log = self.line(line);
-        log.metadata
-            .insert(PARSE_ERROR.into(), format!("not valid JSON: {reason}").into());
-        log
+        self.draft_of_line(line, Some(format!("not valid JSON: {reason}")))
+    }
+
+    fn draft_of_line(&mut self, line: &Line, problem: Option<String>) -> LogEntry {
+        let lossy = readable_text(&line.bytes);
+        let readable = readable(&lossy);
+        let (fields, error) = self.recognise(&readable);
+        let mut draft = self.draft_of(fields, &line.bytes);
+        if let Some(problem) = problem.or(error) {
+            draft.metadata.insert(PARSE_ERROR, problem);
+        }
+        if let Some(part) = line.part {
+            draft.metadata.insert("line_part", part);
+        }
+        draft.into_log()
     }
 
     /// The logs of a JSON text; the error says why it is none.
     pub(super) fn json(&mut self, bytes: &[u8]) -> Result<Vec<LogEntry>, serde_json::Error> {
-        let lossy = String::from_utf8_lossy(bytes);
+        let lossy = readable_text(bytes);
         let text = lossy.trim_start_matches('\u{feff}');
         let objects = json::objects(text)?;
         // One object is the whole line, with what surrounds it.
@@ -100,29 +99,33 @@ impl Parser {
         Ok(logs.collect())
     }
 
-    fn log_of_json(&mut self, mut object: Map<String, Value>, raw: &[u8]) -> LogEntry {
+    fn log_of_json(&mut self, object: Members<'_>, raw: &[u8]) -> LogEntry {
         // The id of a log is ours to give: another program's may stand for something else.
-        let own = ["id", "raw"].map(|name| (name, object.shift_remove(name)));
-        let (mut log, has_time) = LogEntry::from_json_with_time(object, &self.context());
+        let (own, object): (Vec<_>, Vec<_>) = object
+            .into_iter()
+            .partition(|(name, _)| matches!(&**name, "id" | "raw"));
+        let (mut draft, has_time) = Draft::from_json(object.into_iter().collect(), &self.context());
         for (name, value) in own {
-            if let Some(value) = value {
-                insert_beside(&mut log.normalized, name.to_owned(), value);
-            }
+            draft.normalized.insert_beside(name, value);
         }
         if has_time {
-            self.previous = Some(log.event_time);
+            self.previous = Some(draft.log.event_time);
         } else {
-            self.carry_time(&mut log);
+            self.carry_time(&mut draft);
         }
-        let summary = log.summary();
-        if let (None, None, Some(message)) = (summary.source_ip, summary.user, &log.message) {
-            extract::extract(message, &mut log.normalized);
+        let message = draft.log.message.take();
+        let is_known = draft.with_summary(|found| found.source_ip.is_some() || found.user.is_some());
+        if let (false, Some(message)) = (is_known, &message) {
+            extract::extract(message, &mut draft.normalized);
         }
-        self.finish(log.with_raw(raw), InputFormat::Json.as_str())
+        self.finish(&mut draft, InputFormat::Json.as_str(), raw);
+        let mut log = draft.into_log();
+        log.message = message;
+        log
     }
 
     /// The fields of a line, and why it does not have the format that it should have.
-    fn recognise(&self, line: &str) -> (Fields, Option<String>) {
+    fn recognise<'a>(&self, line: &'a str) -> (Fields<'a>, Option<String>) {
         let context = self.context();
         let formats: &[InputFormat] = match &self.options.format {
             None => &[
@@ -152,39 +155,40 @@ impl Parser {
         (text::text(line, &context), error)
     }
 
-    fn log_of(&mut self, fields: Fields, raw: &[u8]) -> LogEntry {
+    fn draft_of<'a>(&mut self, fields: Fields<'a>, raw: &[u8]) -> Draft<'a> {
         let own_time = fields.time.map(|found| self.complete(found));
-        let mut log = LogEntry::new(own_time.unwrap_or(self.opened)).with_raw(raw);
+        let mut draft = Draft::new(LogEntry::new(own_time.unwrap_or(self.opened)));
         if own_time.is_some() {
             self.previous = own_time;
         } else {
-            self.carry_time(&mut log);
+            self.carry_time(&mut draft);
         }
-        log.timestamp = fields.timestamp;
-        log.hostname = fields.hostname;
-        log.appname = fields.appname;
-        log.normalized = fields.normalized;
+        draft.log.timestamp = fields.timestamp.map(str::to_owned);
+        draft.log.hostname = fields.hostname.map(str::to_owned);
+        draft.log.appname = fields.appname.map(str::to_owned);
+        draft.log.message = fields.message.map(str::to_owned);
+        draft.normalized = fields.normalized;
         match fields.procid.map(|process| process.parse().map_err(|_| process)) {
-            Some(Ok(process)) => log.procid = Some(process),
-            Some(Err(name)) => insert_beside(&mut log.normalized, "procid".into(), name.into()),
+            Some(Ok(process)) => draft.log.procid = Some(process),
+            Some(Err(name)) => draft.normalized.insert_beside("procid".into(), name.into()),
             None => {}
         }
-        if let Some(message) = &fields.message {
-            extract::extract(message, &mut log.normalized);
+        if let Some(message) = fields.message {
+            extract::extract(message, &mut draft.normalized);
         }
-        log.message = fields.message;
-        self.finish(log, fields.source_type)
+        self.finish(&mut draft, fields.source_type, raw);
+        draft
     }
 
     /// Gives a log the time of the one before it, else of its file, else of now.
-    fn carry_time(&self, log: &mut LogEntry) {
+    fn carry_time(&self, draft: &mut Draft<'_>) {
         let (time, source) = match (self.previous, self.modified) {
             (Some(previous), _) => (previous, "previous_line"),
             (None, Some(modified)) => (crate::models::to_micros(modified), "file_modified"),
             (None, None) => (crate::models::to_micros(self.opened), "ingestion"),
         };
-        log.event_time = time;
-        log.metadata.insert(TIME_SOURCE.into(), source.into());
+        draft.log.event_time = time;
+        draft.metadata.insert(TIME_SOURCE, source);
     }
 
     /// A time of day gets the day that puts it nearest to the line before; the first one in a file is not
@@ -213,8 +217,10 @@ impl Parser {
         time
     }
 
-    /// Fills what the line does not say but the source does.
-    fn finish(&self, mut log: LogEntry, format: &str) -> LogEntry {
+    /// Fills what the line does not say but the source does, and keeps the line.
+    fn finish(&self, draft: &mut Draft<'_>, format: &str, raw: &[u8]) {
+        draft.set_raw(raw);
+        let log = &mut draft.log;
         if log.host.is_none() {
             log.host.clone_from(&log.hostname);
         } else if log.hostname.is_none() {
@@ -225,13 +231,17 @@ impl Parser {
         }
         if let Some(name) = &self.options.source_type {
             if let Some(own) = log.source_type.replace(name.clone()) {
-                insert_beside(&mut log.normalized, "source_type".into(), own.into());
+                draft.normalized.insert_beside("source_type".into(), own.into());
             }
         } else if log.source_type.is_none() {
             log.source_type = Some(format.to_owned());
         }
-        log
     }
+}
+
+/// Bytes as text. Nearly all are UTF-8, which `from_utf8` tells many times faster than `from_utf8_lossy`.
+fn readable_text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// A line without byte order mark and without the escape sequences that colour terminals.

@@ -1,10 +1,10 @@
 //! Syslog: RFC 5424, RFC 3164, and what daemons write to files.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use super::fields::{Fields, Outcome, present};
 use super::text;
-use crate::models::{TimeContext, insert_beside, time_at_start};
+use crate::models::{Json, Members, TimeContext, time_at_start};
 
 /// RFC 5424, section 6: the priority is at most 191.
 const HIGHEST_PRIORITY: u16 = 191;
@@ -22,7 +22,7 @@ enum Priority {
 }
 
 impl Priority {
-    fn insert_into(self, fields: &mut Fields) {
+    fn insert_into(self, fields: &mut Fields<'_>) {
         if let Self::Is(value) = self {
             fields.insert("facility", value / 8);
             fields.insert("severity", value % 8);
@@ -48,7 +48,7 @@ fn priority(line: &str) -> Result<(Priority, &str), String> {
     }
 }
 
-pub(super) fn rfc5424(line: &str, context: &TimeContext) -> Outcome {
+pub(super) fn rfc5424<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     let (priority, rest) = match priority(line) {
         Ok(split) => split,
         Err(reason) => return Outcome::Malformed(reason),
@@ -67,7 +67,7 @@ pub(super) fn rfc5424(line: &str, context: &TimeContext) -> Outcome {
 }
 
 /// Without a priority, only a whole header tells that this is syslog.
-fn without_priority(line: &str, context: &TimeContext) -> Option<Fields> {
+fn without_priority<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
     let tokens: Vec<&str> = line.splitn(6, ' ').collect();
     let [_, _, _, process, message_id, data] = tokens[..] else {
         return None;
@@ -78,10 +78,12 @@ fn without_priority(line: &str, context: &TimeContext) -> Option<Fields> {
     is_header.then(|| header(line, context).ok())?
 }
 
-fn with_priority(mut fields: Fields, priority: Priority) -> Outcome {
+fn with_priority(mut fields: Fields<'_>, priority: Priority) -> Outcome<'_> {
     let rest = std::mem::take(&mut fields.normalized);
     priority.insert_into(&mut fields);
-    fields.normalized.extend(rest);
+    for (name, value) in rest {
+        fields.insert(name, value);
+    }
     fields.into()
 }
 
@@ -100,7 +102,7 @@ fn has_iso_time(rest: &str) -> bool {
 }
 
 /// Everything after the version.
-fn header(rest: &str, context: &TimeContext) -> Result<Fields, String> {
+fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String> {
     let mut tokens = rest.splitn(6, ' ');
     let mut token = |name: &str| {
         tokens
@@ -135,7 +137,7 @@ fn header(rest: &str, context: &TimeContext) -> Result<Fields, String> {
     };
     let message = rest.strip_prefix(' ').unwrap_or(rest);
     let message = message.strip_prefix('\u{feff}').unwrap_or(message);
-    fields.message = (!message.is_empty()).then(|| message.to_owned());
+    fields.message = (!message.is_empty()).then_some(message);
     Ok(fields)
 }
 
@@ -146,46 +148,50 @@ fn fraction_digits(timestamp: &str) -> usize {
 
 /// `[id name="value" ...][id ...]` at the start of a text, and what follows. Values may hold `\"`, `\\` and
 /// `\]` (RFC 5424, section 6.3.3).
-fn structured_data(text: &str) -> Option<(Map<String, Value>, &str)> {
-    let mut data = Map::new();
+fn structured_data(text: &str) -> Option<(Members<'_>, &str)> {
+    let mut data = Members::default();
     let mut rest = text;
     while let Some(element) = rest.strip_prefix('[') {
         let (id, parameters, after) = element_of(element)?;
-        insert_beside(&mut data, id, parameters.into());
+        data.insert_beside(id.into(), parameters.into());
         rest = after;
     }
     (!data.is_empty()).then_some((data, rest))
 }
 
-fn element_of(text: &str) -> Option<(String, Map<String, Value>, &str)> {
+fn element_of(text: &str) -> Option<(&str, Members<'_>, &str)> {
     let end = text.find([' ', ']', '=', '"'])?;
     let (id, mut rest) = text.split_at(end);
     if id.is_empty() || rest.starts_with(['=', '"']) {
         return None;
     }
-    let mut parameters = Map::new();
+    let mut parameters = Members::default();
     loop {
         rest = rest.trim_start_matches(' ');
         if let Some(after) = rest.strip_prefix(']') {
-            return Some((id.to_owned(), parameters, after));
+            return Some((id, parameters, after));
         }
         let (name, after) = rest.split_once('=')?;
         if name.is_empty() || name.contains([' ', ']', '"']) {
             return None;
         }
         let (value, after) = quoted(after.trim_start_matches(' '))?;
-        insert_beside(&mut parameters, name.to_owned(), value.into());
+        parameters.insert_beside(name.into(), value.into());
         rest = after;
     }
 }
 
-fn quoted(text: &str) -> Option<(String, &str)> {
+fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let text = text.strip_prefix('"')?;
+    let end = text.find(['"', '\\'])?;
+    if text[end..].starts_with('"') {
+        return Some((text[..end].into(), &text[end + 1..]));
+    }
     let mut value = String::new();
     let mut characters = text.char_indices();
     while let Some((at, character)) = characters.next() {
         match character {
-            '"' => return Some((value, &text[at + 1..])),
+            '"' => return Some((value.into(), &text[at + 1..])),
             '\\' => match characters.next()?.1 {
                 escaped @ ('"' | '\\' | ']') => value.push(escaped),
                 other => value.extend(['\\', other]),
@@ -196,7 +202,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-pub(super) fn rfc3164(line: &str, context: &TimeContext) -> Outcome {
+pub(super) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     let (priority, rest) = match priority(line) {
         Ok(split) => split,
         Err(reason) => return Outcome::Malformed(reason),
@@ -209,7 +215,7 @@ pub(super) fn rfc3164(line: &str, context: &TimeContext) -> Outcome {
         }
         // A priority and no time: the rest is the message (RFC 3164, section 4.3.3).
         let mut fields = Fields::new("syslog");
-        fields.message = Some(rest.to_owned());
+        fields.message = Some(rest);
         return with_priority(fields, priority);
     };
     let after_time = &rest[located.end..];
@@ -225,7 +231,7 @@ pub(super) fn rfc3164(line: &str, context: &TimeContext) -> Outcome {
 }
 
 /// Fills host, program, process and message from what follows the time; `false` if that is no syslog.
-fn host_and_tag(text: &str, has_priority: bool, has_bsd_time: bool, fields: &mut Fields) -> bool {
+fn host_and_tag<'a>(text: &'a str, has_priority: bool, has_bsd_time: bool, fields: &mut Fields<'a>) -> bool {
     let text = text.trim_start_matches(' ');
     let (host, after_host) = text.split_once(' ').unwrap_or((text, ""));
     if host.ends_with(':') {
@@ -252,8 +258,8 @@ fn host_and_tag(text: &str, has_priority: bool, has_bsd_time: bool, fields: &mut
                 has_priority && word.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '_')
             });
             let (program, message) = word.map_or((None, after_host), |(word, rest)| (Some(word), rest));
-            fields.appname = program.map(str::to_owned);
-            fields.message = Some(message.to_owned());
+            fields.appname = program;
+            fields.message = Some(message);
         }
     }
     fields.hostname = present(host);
@@ -273,26 +279,24 @@ struct Tag<'a> {
     message: &'a str,
 }
 
-impl Tag<'_> {
-    fn fill(&self, fields: &mut Fields) {
+impl<'a> Tag<'a> {
+    fn fill(&self, fields: &mut Fields<'a>) {
         fields.appname = present(self.program);
-        fields.procid = self.process.map(str::to_owned);
+        fields.procid = self.process;
         // rsyslog puts structured data in front of the message.
         let message = self.message.strip_prefix(' ').unwrap_or(self.message);
         match structured_data(message.trim_start()) {
-            Some((data, rest)) if data.values().all(has_parameters) => {
+            Some((data, rest)) if data.iter().all(|(_, element)| has_parameters(element)) => {
                 fields.insert("structured_data", data);
-                fields.message = Some(rest.trim_start().to_owned());
+                fields.message = Some(rest.trim_start());
             }
-            _ => fields.message = Some(message.trim_start_matches(' ').to_owned()),
+            _ => fields.message = Some(message.trim_start_matches(' ')),
         }
     }
 }
 
-fn has_parameters(element: &Value) -> bool {
-    element
-        .as_object()
-        .is_some_and(|parameters| !parameters.is_empty())
+fn has_parameters(element: &Json<'_>) -> bool {
+    matches!(element, Json::Object(parameters) if !parameters.is_empty())
 }
 
 /// `sshd[42]: message`, `kernel: message`, `syslogd 1.4.1: restart.`, ` -- root[42]: message`.
@@ -342,7 +346,7 @@ fn tag_ending_at(text: &str, end: usize) -> Option<Tag<'_>> {
 mod tests {
     use super::*;
 
-    fn fields(outcome: Outcome) -> Fields {
+    fn fields(outcome: Outcome<'_>) -> Fields<'_> {
         match outcome {
             Outcome::Fields(fields) => *fields,
             Outcome::Malformed(reason) => panic!("malformed: {reason}"),
@@ -354,16 +358,16 @@ mod tests {
     fn reads_every_part_of_rfc_5424() {
         let line = "<165>1 2003-10-11T22:14:15.003Z host evntslog 7 ID47 [x@1 a=\"\\\"\\]\" b=\"\"][y@1] \u{feff}text";
         let found = fields(rfc5424(line, &TimeContext::default()));
-        assert_eq!(found.hostname.as_deref(), Some("host"));
-        assert_eq!(found.appname.as_deref(), Some("evntslog"));
-        assert_eq!(found.procid.as_deref(), Some("7"));
-        assert_eq!(found.message.as_deref(), Some("text"));
+        assert_eq!(found.hostname, Some("host"));
+        assert_eq!(found.appname, Some("evntslog"));
+        assert_eq!(found.procid, Some("7"));
+        assert_eq!(found.message, Some("text"));
         let expected = serde_json::json!({
             "facility": 20, "severity": 5, "level": "notice", "msgid": "ID47",
             "structured_data": {"x@1": {"a": "\"]", "b": ""}, "y@1": {}},
         });
-        assert_eq!(Value::from(found.normalized), expected);
-        assert_eq!(found.timestamp.as_deref(), Some("2003-10-11T22:14:15.003Z"));
+        assert_eq!(serde_json::to_value(found.normalized).unwrap(), expected);
+        assert_eq!(found.timestamp, Some("2003-10-11T22:14:15.003Z"));
     }
 
     #[test]
@@ -391,14 +395,12 @@ mod tests {
             ("host sshd(pam_unix)[42]: hi", "sshd(pam_unix)", Some("42")),
             ("host postfix/smtpd[42]: hi", "postfix/smtpd", Some("42")),
         ] {
-            let found = fields(rfc3164(
-                &format!("Jun  9 06:06:20 {text}"),
-                &TimeContext::default(),
-            ));
-            assert_eq!(found.hostname.as_deref(), Some("host"), "{text}");
-            assert_eq!(found.appname.as_deref(), Some(program), "{text}");
-            assert_eq!(found.procid.as_deref(), process, "{text}");
-            assert_eq!(found.message.as_deref(), Some("hi"), "{text}");
+            let line = format!("Jun  9 06:06:20 {text}");
+            let found = fields(rfc3164(&line, &TimeContext::default()));
+            assert_eq!(found.hostname, Some("host"), "{text}");
+            assert_eq!(found.appname, Some(program), "{text}");
+            assert_eq!(found.procid, process, "{text}");
+            assert_eq!(found.message, Some("hi"), "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::models::{LocatedTime, TimeContext, time_at_start, time_within};
 const LATEST_TIME: usize = 64;
 
 /// Any text at all.
-pub(super) fn text(line: &str, context: &TimeContext) -> Fields {
+pub(super) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
     // A line that is indented goes on from the one before it.
     let is_continuation = line.starts_with([' ', '\t']);
     let located = time_at_start(line, context).or_else(|| match is_continuation {
@@ -16,7 +16,7 @@ pub(super) fn text(line: &str, context: &TimeContext) -> Fields {
     });
     let Some(located) = located else {
         let mut fields = Fields::new("text");
-        fields.message = Some(line.to_owned());
+        fields.message = Some(line);
         return fields;
     };
     let mut fields = Fields::new("text").with_time(line, &located);
@@ -41,7 +41,7 @@ fn after_time<'a>(line: &'a str, located: &LocatedTime) -> &'a str {
 }
 
 /// Program, process and message, where a format that is in wide use says which is which.
-fn fill(rest: &str, fields: &mut Fields) {
+fn fill<'a>(rest: &'a str, fields: &mut Fields<'a>) {
     let known = [
         proxifier,
         hadoop,
@@ -53,12 +53,12 @@ fn fill(rest: &str, fields: &mut Fields) {
     for format in known {
         if let Some(found) = format(rest) {
             fields.appname = found.program.and_then(present);
-            fields.procid = found.process.map(str::to_owned);
-            fields.message = Some(found.message.to_owned());
+            fields.procid = found.process;
+            fields.message = Some(found.message);
             return;
         }
     }
-    fields.message = Some(rest.to_owned());
+    fields.message = Some(rest);
 }
 
 struct Found<'a> {
@@ -243,9 +243,9 @@ mod tests {
             ("2024-01-01 10:00:00 just - text", None, None, "just - text"),
         ] {
             let fields = text(line, &TimeContext::default());
-            assert_eq!(fields.appname.as_deref(), program, "{line}");
-            assert_eq!(fields.procid.as_deref(), process, "{line}");
-            assert_eq!(fields.message.as_deref(), Some(message), "{line}");
+            assert_eq!(fields.appname, program, "{line}");
+            assert_eq!(fields.procid, process, "{line}");
+            assert_eq!(fields.message, Some(message), "{line}");
             assert!(fields.time.is_some(), "{line}");
         }
     }

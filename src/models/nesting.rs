@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::InvalidValue;
+use super::{InvalidValue, Members};
 
 /// Objects and lists within one another. Readers of JSON have limits of their own, serde_json's is 128; what
 /// surrounds a value counts there as well.
-const DEEPEST: usize = 100;
+pub(super) const DEEPEST: usize = 100;
 
 /// Whether values can be stored in an object.
 pub(crate) fn check_nesting<'a>(
@@ -14,12 +14,22 @@ pub(crate) fn check_nesting<'a>(
     values: impl IntoIterator<Item = &'a Value>,
 ) -> Result<(), InvalidValue> {
     match values.into_iter().any(|value| is_deeper(value, DEEPEST - 1)) {
-        true => {
-            let reason = format!("nest at most {DEEPEST} objects and lists within one another");
-            Err(InvalidValue::new(subject, "{...}", reason))
-        }
+        true => Err(too_deep(subject)),
         false => Ok(()),
     }
+}
+
+/// As [`check_nesting`], of the members of an object.
+pub(crate) fn check_depth(subject: &'static str, members: &Members<'_>) -> Result<(), InvalidValue> {
+    match members.iter().any(|(_, value)| value.is_deeper(DEEPEST - 1)) {
+        true => Err(too_deep(subject)),
+        false => Ok(()),
+    }
+}
+
+fn too_deep(subject: &'static str) -> InvalidValue {
+    let reason = format!("nest at most {DEEPEST} objects and lists within one another");
+    InvalidValue::new(subject, "{...}", reason)
 }
 
 fn is_deeper(value: &Value, levels: usize) -> bool {

@@ -18,7 +18,7 @@ use crate::models::{
 };
 
 pub use cursor::Cursor;
-pub use duckdb::{Access, Check, DuckDbStore, ExportFormat, OpenOptions, QueryRows};
+pub use duckdb::{Access, Check, DuckDbStore, ExportFormat, LogRows, OpenOptions, QueryRows};
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start, StopHandle};
 pub use memory::MemoryStore;

@@ -37,7 +37,7 @@ fn assert_same(a: &DuckDbStore, b: &DuckDbStore) {
     let query = LogQuery::new().order(Order::Oldest);
     assert_eq!(a.fetch_logs(&query).unwrap(), b.fetch_logs(&query).unwrap());
     for table in [
-        "logs",
+        "log_rows",
         "alerts",
         "threat_intel",
         "detection_rules",
@@ -119,19 +119,27 @@ fn a_copy_is_of_one_moment_while_others_write() {
 #[test]
 fn a_check_says_what_is_wrong() {
     for (damage, table, words) in [
-        ("UPDATE logs SET seq = 1", "logs", "share their sequence number"),
-        ("UPDATE logs SET seq = seq + 100", "logs", "never given"),
         (
-            "INSERT INTO logs SELECT * REPLACE (seq - 2 AS seq) FROM logs WHERE seq = 3",
-            "logs",
+            "UPDATE log_rows SET seq = 1",
+            "log_rows",
+            "share their sequence number",
+        ),
+        ("UPDATE log_rows SET seq = seq + 100", "log_rows", "never given"),
+        (
+            "INSERT INTO log_rows SELECT * REPLACE (seq - 2 AS seq) FROM log_rows WHERE seq = 3",
+            "log_rows",
             "share",
         ),
         (
-            "UPDATE logs SET event_time = '2024-01-01', id = 'x'",
-            "logs",
+            "UPDATE log_rows SET event_time = '2024-01-01', id = 'x'",
+            "log_rows",
             "stored more than once",
         ),
-        ("UPDATE logs SET normalized = '[1]'", "logs", "not a JSON object"),
+        (
+            "UPDATE log_rows SET normalized = '[1]', layout = NULL",
+            "log_rows",
+            "not a JSON object",
+        ),
         (
             "UPDATE alerts SET severity = 'catastrophic'",
             "alerts",

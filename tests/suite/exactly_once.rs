@@ -133,7 +133,7 @@ fn arrays_and_objects_go_on_where_they_were_left() {
         duckdb::Connection::open(other.path("logstore.duckdb")).unwrap(),
     );
     connection
-        .execute_batch("DELETE FROM logs WHERE procid > 6")
+        .execute_batch("DELETE FROM log_rows WHERE procid > 6")
         .unwrap();
     let sql = "UPDATE file_positions SET bytes = ?, head = ?, tail = ?, in_array = true";
     connection

@@ -37,7 +37,7 @@ pub(crate) fn make_large_store(path: &Path, logs: i64) {
     drop(DuckDbStore::open(path).unwrap());
     let connection = duckdb::Connection::open(path).unwrap();
     let sql = format!(
-        "INSERT INTO logs (seq, event_time, id, raw, appname, message, procid, ingestion_time, source_ip)
+        "INSERT INTO log_rows (seq, event_time, id, raw, appname, message, procid, ingestion_time, source_ip)
         SELECT n, TIMESTAMP '2024-01-01 12:00:00' + to_milliseconds(n), CAST(uuid() AS VARCHAR), line, 'sshd', line, n,
             TIMESTAMP '2024-01-01 12:00:00', '10.0.0.' || n % 250
         FROM (SELECT n, 'Failed password for root from 10.0.0.' || n % 250 || ' port ' || n % 60000 || ' ssh2' AS line

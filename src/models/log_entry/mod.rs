@@ -1,17 +1,18 @@
 //! One log: a few well-known fields, and everything else its source wrote.
 
+mod id;
 mod json;
 mod names;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
-use uuid::Uuid;
+use serde_json::Value;
 
 use super::time::to_micros;
-use super::{InvalidValue, check_nesting};
-pub(crate) use json::insert_beside;
+use super::{InvalidValue, JsonObject, Members};
+use id::new_id;
+pub(crate) use json::Draft;
 use names::{Found, Role};
 
 /// A log, as it is stored.
@@ -59,9 +60,9 @@ pub struct LogEntry {
     /// The kind of source, such as `syslog` or `json`.
     pub source_type: Option<String>,
     /// Every field of the source that has no place above.
-    pub normalized: Map<String, Value>,
+    pub normalized: JsonObject,
     /// What is known about the log that its source did not write.
-    pub metadata: Map<String, Value>,
+    pub metadata: JsonObject,
     /// When it was taken in, in UTC, to the microsecond.
     pub ingestion_time: DateTime<Utc>,
 }
@@ -73,7 +74,7 @@ impl LogEntry {
     /// A log of what happened at `event_time`, with a new id, taken in now.
     pub fn new(event_time: DateTime<Utc>) -> Self {
         Self {
-            id: Uuid::now_v7().to_string(),
+            id: new_id(),
             event_time: to_micros(event_time),
             timestamp: None,
             raw: None,
@@ -84,8 +85,8 @@ impl LogEntry {
             message: None,
             procid: None,
             source_type: None,
-            normalized: Map::new(),
-            metadata: Map::new(),
+            normalized: JsonObject::new(),
+            metadata: JsonObject::new(),
             ingestion_time: to_micros(Utc::now()),
         }
     }
@@ -111,12 +112,11 @@ impl LogEntry {
     /// ```
     #[must_use]
     pub fn with_raw(mut self, line: impl AsRef<[u8]>) -> Self {
-        let line = line.as_ref();
-        let text = String::from_utf8_lossy(line);
-        if matches!(text, std::borrow::Cow::Owned(_)) {
-            self.metadata.insert(RAW_BYTES.into(), BASE64.encode(line).into());
+        let (text, encoded) = raw_of(line.as_ref());
+        self.raw = Some(text);
+        if let Some(encoded) = encoded {
+            self.metadata.insert(RAW_BYTES.into(), encoded.into());
         }
-        self.raw = Some(text.into_owned());
         self
     }
 
@@ -171,10 +171,8 @@ impl LogEntry {
     ///
     /// If `normalized` or `metadata` is nested too deeply: more than 100 levels.
     pub fn validate(&self) -> Result<(), InvalidValue> {
-        check_nesting(
-            "field of a log",
-            self.normalized.values().chain(self.metadata.values()),
-        )
+        self.normalized.check("field of a log")?;
+        self.metadata.check("field of a log")
     }
 
     /// The bytes of the line as it arrived.
@@ -189,49 +187,73 @@ impl LogEntry {
     /// The address that acted, under any of the names that ECS, OCSF, `OpenTelemetry`, Windows, Zeek,
     /// Suricata or `CloudTrail` give it; what stands in its place where no name holds an address.
     pub fn source_ip(&self) -> Option<&str> {
-        self.found().get(Role::SourceIp)
+        self.found().borrowed(Role::SourceIp)
     }
 
     /// The address that was acted on, under any of its names.
     pub fn dest_ip(&self) -> Option<&str> {
-        self.found().get(Role::DestIp)
+        self.found().borrowed(Role::DestIp)
     }
 
     /// The user who acted, under any of its names; of a Windows logon, the user logged on.
     pub fn user(&self) -> Option<&str> {
-        self.found().get(Role::User)
+        self.found().borrowed(Role::User)
     }
 
     /// What was done, such as `ssh_login` or `ConsoleLogin`.
     pub fn action(&self) -> Option<&str> {
-        self.found().get(Role::Action)
+        self.found().borrowed(Role::Action)
     }
 
     /// How it ended, such as `success` or `failure`.
     pub fn outcome(&self) -> Option<&str> {
-        self.found().get(Role::Outcome)
+        self.found().borrowed(Role::Outcome)
     }
 
     /// How serious its source calls it, such as `error`, in the source's words.
     pub fn level(&self) -> Option<&str> {
-        self.found().get(Role::Level)
+        self.found().borrowed(Role::Level)
     }
 
     /// Everything that an analyst asks of every log, in one pass.
     pub fn summary(&self) -> Summary<'_> {
         let found = self.found();
-        Summary {
-            source_ip: found.get(Role::SourceIp),
-            dest_ip: found.get(Role::DestIp),
-            user: found.get(Role::User),
-            action: found.get(Role::Action),
-            outcome: found.get(Role::Outcome),
-            level: found.get(Role::Level),
-        }
+        Summary::of(|role| found.borrowed(role))
+    }
+
+    /// The summary of a log whose fields need not be read for anything else.
+    pub(crate) fn with_summary<T>(&self, take: impl FnOnce(Summary<'_>) -> T) -> T {
+        let objects = [&self.normalized.members(), &self.metadata.members()];
+        let found = Found::in_objects(objects);
+        take(Summary::of(|role| found.get(role)))
     }
 
     fn found(&self) -> Found<'_> {
-        Found::in_maps([&self.normalized, &self.metadata])
+        Found::in_objects([&Members::from(&*self.normalized), &Members::from(&*self.metadata)])
+    }
+}
+
+impl<'a> Summary<'a> {
+    fn of(get: impl Fn(Role) -> Option<&'a str>) -> Self {
+        Self {
+            source_ip: get(Role::SourceIp),
+            dest_ip: get(Role::DestIp),
+            user: get(Role::User),
+            action: get(Role::Action),
+            outcome: get(Role::Outcome),
+            level: get(Role::Level),
+        }
+    }
+}
+
+/// A line as text, and in Base64 if that is not all of it.
+fn raw_of(line: &[u8]) -> (String, Option<String>) {
+    match str::from_utf8(line) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (
+            String::from_utf8_lossy(line).into_owned(),
+            Some(BASE64.encode(line)),
+        ),
     }
 }
 

@@ -4,13 +4,16 @@
 //! JSON as `NXLog` and Winlogbeat write it, Zeek, Suricata EVE, AWS `CloudTrail`, the systemd journal,
 //! GELF, and the loggers of common languages. A dot stands for a nested object or for itself.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value};
+use foldhash::fast::FixedState;
+
+use crate::models::{Json, Members};
 
 /// Names of the event's time, best first.
-pub(super) const TIME: &[&str] = &[
+const TIME: &[&str] = &[
     "timestamp",
     "@timestamp",
     "event_time",
@@ -38,17 +41,33 @@ pub(super) const TIME: &[&str] = &[
     "t",
 ];
 
-/// Places of the event's time inside nested values, as JSON pointers (RFC 6901).
-pub(super) const NESTED_TIME: &[&str] = &[
-    "/t/$date",
-    "/Event/System/TimeCreated/@SystemTime",
-    "/Event/System/TimeCreated/#attributes/SystemTime",
-    "/winlog/time_created",
-    "/resourceLogs/0/scopeLogs/0/logRecords/0/timeUnixNano",
-    "/resourceLogs/0/scopeLogs/0/logRecords/0/observedTimeUnixNano",
+/// Places of the event's time inside nested values, name by name.
+pub(super) const NESTED_TIME: &[&[&str]] = &[
+    &["t", "$date"],
+    &["Event", "System", "TimeCreated", "@SystemTime"],
+    &["Event", "System", "TimeCreated", "#attributes", "SystemTime"],
+    &["winlog", "time_created"],
+    &[
+        "resourceLogs",
+        "0",
+        "scopeLogs",
+        "0",
+        "logRecords",
+        "0",
+        "timeUnixNano",
+    ],
+    &[
+        "resourceLogs",
+        "0",
+        "scopeLogs",
+        "0",
+        "logRecords",
+        "0",
+        "observedTimeUnixNano",
+    ],
 ];
 
-pub(super) const MESSAGE: &[&str] = &[
+const MESSAGE: &[&str] = &[
     "message",
     "msg",
     "Message",
@@ -58,7 +77,7 @@ pub(super) const MESSAGE: &[&str] = &[
     "text",
     "body",
 ];
-pub(super) const APPNAME: &[&str] = &[
+const APPNAME: &[&str] = &[
     "appname",
     "app_name",
     "program",
@@ -70,9 +89,9 @@ pub(super) const APPNAME: &[&str] = &[
     "service.name",
     "SourceName",
 ];
-pub(super) const PROCID: &[&str] = &["procid", "pid", "PID", "_PID", "process_id"];
-pub(super) const HOST: &[&str] = &["host", "source_host"];
-pub(super) const HOSTNAME: &[&str] = &[
+const PROCID: &[&str] = &["procid", "pid", "PID", "_PID", "process_id"];
+const HOST: &[&str] = &["host", "source_host"];
+const HOSTNAME: &[&str] = &[
     "hostname",
     "host_name",
     "hostName",
@@ -82,8 +101,8 @@ pub(super) const HOSTNAME: &[&str] = &[
     "Computer",
     "ComputerName",
 ];
-pub(super) const FILE: &[&str] = &["file", "log_file", "filename"];
-pub(super) const SOURCE_TYPE: &[&str] = &["source_type", "sourcetype", "_sourcetype", "log_type"];
+const FILE: &[&str] = &["file", "log_file", "filename"];
+const SOURCE_TYPE: &[&str] = &["source_type", "sourcetype", "_sourcetype", "log_type"];
 
 /// What an analyst asks of every log, whatever its source calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -232,10 +251,13 @@ const LOGON_EVENTS: [u64; 12] = [
 /// How deep a known name can lie.
 const MAX_DEPTH: usize = 4;
 
+/// Names are looked up for each member of each log.
+type Names<T> = HashMap<&'static str, T, FixedState>;
+
 struct Index {
-    roles: HashMap<&'static str, (Role, usize)>,
+    roles: Names<(Role, usize)>,
     /// Every proper prefix of a dotted name: the objects worth looking into.
-    containers: HashSet<&'static str>,
+    containers: HashSet<&'static str, FixedState>,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
@@ -254,18 +276,55 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     }
 });
 
+/// A field of a log that goes by several names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    Time,
+    Message,
+    Appname,
+    Procid,
+    Host,
+    Hostname,
+    File,
+    SourceType,
+}
+
+const SLOTS: [(Slot, &[&str]); 8] = [
+    (Slot::Time, TIME),
+    (Slot::Message, MESSAGE),
+    (Slot::Appname, APPNAME),
+    (Slot::Procid, PROCID),
+    (Slot::Host, HOST),
+    (Slot::Hostname, HOSTNAME),
+    (Slot::File, FILE),
+    (Slot::SourceType, SOURCE_TYPE),
+];
+
+static SLOT_OF: LazyLock<Names<(Slot, usize)>> = LazyLock::new(|| {
+    let named = SLOTS.into_iter().flat_map(|(slot, names)| {
+        let ranked = names.iter().enumerate();
+        ranked.map(move |(rank, name)| (*name, (slot, rank)))
+    });
+    named.collect()
+});
+
+/// The field that a member of this name may fill, and how good a name it is: the lower, the better.
+pub(super) fn slot_of(name: &str) -> Option<(Slot, usize)> {
+    SLOT_OF.get(name).copied()
+}
+
 /// The best value for each role that was found so far.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Found<'a> {
-    best: [Option<(usize, &'a str)>; ROLES.len()],
+    best: [Option<(usize, Cow<'a, str>)>; ROLES.len()],
 }
 
 impl<'a> Found<'a> {
-    pub(super) fn in_maps(maps: [&'a Map<String, Value>; 2]) -> Self {
+    pub(super) fn in_objects(objects: [&Members<'a>; 2]) -> Self {
         let mut found = Self::default();
-        for (place, map) in maps.into_iter().enumerate() {
-            let target_user_first = is_logon(map);
-            found.visit_object(map, "", MAX_DEPTH, &|role, name, rank| {
+        for (place, members) in objects.into_iter().enumerate() {
+            let target_user_first = is_logon(members);
+            found.visit_object(members, "", MAX_DEPTH, &|role, name, rank| {
                 let preferred = target_user_first && name == "TargetUserName";
                 let rank = if preferred { 0 } else { rank + 1 };
                 // A service's name may stand where an address belongs: any address is better.
@@ -276,18 +335,26 @@ impl<'a> Found<'a> {
         found
     }
 
-    pub(super) fn get(&self, role: Role) -> Option<&'a str> {
-        self.best[role as usize].map(|(_, value)| value)
+    pub(super) fn get(&self, role: Role) -> Option<&str> {
+        self.best[role as usize].as_ref().map(|(_, value)| &**value)
+    }
+
+    /// What was found in objects that lend all of their texts.
+    pub(super) fn borrowed(&self, role: Role) -> Option<&'a str> {
+        match self.best[role as usize] {
+            Some((_, Cow::Borrowed(value))) => Some(value),
+            _ => None,
+        }
     }
 
     fn visit_object(
         &mut self,
-        map: &'a Map<String, Value>,
+        members: &Members<'a>,
         prefix: &str,
         depth: usize,
         rank: &dyn Fn(Role, &str, usize) -> (usize, usize),
     ) {
-        for (key, value) in map {
+        for (key, value) in members.iter() {
             if prefix.is_empty() {
                 self.visit(key, value, depth, rank);
             } else {
@@ -299,11 +366,13 @@ impl<'a> Found<'a> {
     fn visit(
         &mut self,
         name: &str,
-        value: &'a Value,
+        value: &Json<'a>,
         depth: usize,
         rank: &dyn Fn(Role, &str, usize) -> (usize, usize),
     ) {
-        if let (Some(&(role, order)), Some(text)) = (INDEX.roles.get(name), text_of(value)) {
+        if let Some(&(role, order)) = INDEX.roles.get(name)
+            && let Some(text) = text_of(value)
+        {
             let (rank, penalty) = rank(role, name, order);
             let is_address = penalty == 0 || text.parse::<std::net::IpAddr>().is_ok();
             self.offer(role, if is_address { rank } else { rank + penalty }, text);
@@ -312,18 +381,18 @@ impl<'a> Found<'a> {
             return;
         }
         match value {
-            Value::Object(inner) if INDEX.containers.contains(name) => {
+            Json::Object(inner) if INDEX.containers.contains(name) => {
                 self.visit_object(inner, name, depth - 1, rank);
             }
-            Value::Object(inner) if name == "attributes" => self.visit_object(inner, "", depth - 1, rank),
-            Value::Array(pairs) if name == "attributes" => {
+            Json::Object(inner) if name == "attributes" => self.visit_object(inner, "", depth - 1, rank),
+            Json::Array(pairs) if name == "attributes" => {
                 for (key, value) in pairs.iter().filter_map(otlp_attribute) {
                     self.visit(key, value, depth - 1, rank);
                 }
             }
-            Value::Array(_) if name == "resourceLogs" => {
-                let record = value.pointer("/0/scopeLogs/0/logRecords/0");
-                if let Some(Value::Object(record)) = record {
+            Json::Array(_) if name == "resourceLogs" => {
+                let record = value.at(&["0", "scopeLogs", "0", "logRecords", "0"]);
+                if let Some(Json::Object(record)) = record {
                     self.visit_object(record, "", depth - 1, rank);
                 }
             }
@@ -331,9 +400,9 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn offer(&mut self, role: Role, rank: usize, text: &'a str) {
+    fn offer(&mut self, role: Role, rank: usize, text: Cow<'a, str>) {
         let best = &mut self.best[role as usize];
-        if best.is_none_or(|(held, _)| rank < held) {
+        if best.as_ref().is_none_or(|(held, _)| rank < *held) {
             *best = Some((rank, text));
         }
     }
@@ -345,25 +414,44 @@ impl Role {
     }
 }
 
-fn is_logon(map: &Map<String, Value>) -> bool {
-    let id = map
+fn is_logon(members: &Members<'_>) -> bool {
+    let id = members
         .get("EventID")
         .and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
     id.is_some_and(|id| LOGON_EVENTS.contains(&id))
 }
 
 /// A text that says something: sources write `-` or nothing where they have no value.
-fn text_of(value: &Value) -> Option<&str> {
+fn text_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     let text = match value {
-        Value::String(text) => text,
-        Value::Array(values) => values.first()?.as_str()?,
+        Json::String(text) => text,
+        Json::Array(values) => match values.first()? {
+            Json::String(text) => text,
+            _ => return None,
+        },
         _ => return None,
     };
-    let text = text.trim();
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
     (!text.is_empty() && text != "-").then_some(text)
 }
 
 /// An attribute as OTLP writes it in JSON: `{"key": ..., "value": {"stringValue": ...}}`.
-fn otlp_attribute(pair: &Value) -> Option<(&str, &Value)> {
-    Some((pair.get("key")?.as_str()?, pair.get("value")?.get("stringValue")?))
+fn otlp_attribute<'j, 'a>(pair: &'j Json<'a>) -> Option<(&'j str, &'j Json<'a>)> {
+    Some((pair.at(&["key"])?.as_str()?, pair.at(&["value", "stringValue"])?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_stands_for_two_fields() {
+        let names: usize = SLOTS.iter().map(|(_, names)| names.len()).sum();
+        assert_eq!(SLOT_OF.len(), names);
+        let names: usize = ROLES.iter().map(|(_, names)| names.len()).sum();
+        assert_eq!(INDEX.roles.len(), names);
+    }
 }

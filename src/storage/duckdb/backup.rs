@@ -61,7 +61,7 @@ impl DuckDbStore {
         while self.read(logs::last_seq)? - seq > LOGS_AT_ONCE {
             let next = seq + LOGS_AT_ONCE;
             let slice = format!("seq > {seq} AND seq <= {next}");
-            copied += self.read(|source| copy_rows(source, target, "logs", &slice))?;
+            copied += self.read(|source| copy_rows(source, target, "log_rows", &slice))?;
             seq = next;
         }
         self.read(|source| {
@@ -78,13 +78,13 @@ impl DuckDbStore {
 
 /// Copies the logs after a sequence number, and every other table.
 fn copy_rest(source: &Connection, target: &Connection, seq: i64, copied: u64) -> Result<Option<u64>> {
-    let copied = copied + copy_rows(source, target, "logs", &format!("seq > {seq}"))?;
+    let copied = copied + copy_rows(source, target, "log_rows", &format!("seq > {seq}"))?;
     let counted = source.query_row("SELECT count(*) FROM logs", [], |row| row.get(0));
     let there: u64 = counted.map_err(|error| error::engine("count logs", error))?;
     if copied != there {
         return Ok(None);
     }
-    for table in schema::TABLES.into_iter().filter(|table| *table != "logs") {
+    for table in schema::TABLES.into_iter().filter(|table| *table != "log_rows") {
         copy_rows(source, target, table, "true")?;
     }
     Ok(Some(copied))

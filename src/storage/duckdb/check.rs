@@ -103,7 +103,7 @@ impl DuckDbStore {
                 .map(|error| text(&error)),
         );
         let questions: &[Question] = match table {
-            "logs" => &OF_LOGS,
+            "log_rows" => &OF_LOGS,
             "consumers" => &OF_CONSUMERS,
             "file_positions" => &OF_FILES,
             "logstore" => &OF_LOGSTORE,

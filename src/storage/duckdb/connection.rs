@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ::duckdb::{AccessMode, Config, Connection};
 
 use super::error::{self, OpenFailure};
-use super::{files, network, recovery, schema};
+use super::{files, network, recovery, schema, staged};
 use crate::storage::{Error, Result};
 
 /// How the engine is to run.
@@ -31,7 +31,10 @@ impl EngineSettings {
             .enable_external_access(self.external_access)?
             .enable_autoload_extension(false)?
             .with("autoinstall_known_extensions", "false")?
-            .with("preserve_insertion_order", "true")?;
+            // What is read has an order of its own, and inserts keep to one thread otherwise.
+            .with("preserve_insertion_order", "false")?
+            // The first with all of the compression that the tables ask for; it holds for new files.
+            .with("storage_compatibility_version", "v1.5.0")?;
         if let Some(limit) = &self.memory_limit {
             config = config.max_memory(limit)?;
         }
@@ -232,6 +235,7 @@ impl Gate {
         let opened = self.settings.config(access).and_then(|config| {
             let connection = Connection::open_with_flags(path, config)?;
             network::register(&connection)?;
+            staged::register(&connection)?;
             // Strings of one chunk can be longer than 2 GiB together.
             connection.execute_batch("SET arrow_large_buffer_size = true; SET lock_configuration = true")?;
             Ok(connection)

@@ -2,6 +2,7 @@
 
 use ::duckdb::{Connection, OptionalExt, Row, params};
 
+use super::rows::LogRows;
 use super::{DuckDbStore, error, logs, rows};
 use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
 use crate::storage::{Appended, IngestStore, Result, file_conflict};
@@ -33,11 +34,22 @@ impl IngestStore for DuckDbStore {
     }
 
     fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+        self.append_rows_of_files(&LogRows::new(logs)?, files)
+    }
+}
+
+impl DuckDbStore {
+    /// As [`append_logs_of_files`](IngestStore::append_logs_of_files), of logs that were made ready before.
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
         self.write("append logs of files", |connection| {
             files
                 .iter()
                 .try_for_each(|progress| move_on(connection, progress))?;
-            logs::append(connection, logs)
+            logs::append(connection, rows)
         })
     }
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::connection::Mode;
 use super::predicate::{self, Sql, time_value};
+use super::rows::LogRows;
 use super::scan::Scan;
 use super::{DuckDbStore, consumers, error, rows, schema};
 use crate::models::{Field, LogEntry, LogQuery};
@@ -19,7 +20,8 @@ impl LogStore for DuckDbStore {
         if logs.is_empty() {
             return Ok(Appended::default());
         }
-        let appended = self.write("append logs", |connection| append(connection, logs))?;
+        let rows = LogRows::new(logs)?;
+        let appended = self.write("append logs", |connection| append(connection, &rows))?;
         log::debug!(
             "appended {} logs, {} were there",
             appended.stored,
@@ -111,7 +113,7 @@ impl LogStore for DuckDbStore {
     }
 
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
-        let mut sql = Sql::new("DELETE FROM logs WHERE event_time < ");
+        let mut sql = Sql::new("DELETE FROM log_rows WHERE event_time < ");
         sql.bind(time_value(time));
         let deleted = self.write("delete logs", |connection| {
             consumers::count_missed(connection, time)?;
@@ -196,51 +198,76 @@ pub(super) fn last_seq(connection: &Connection) -> Result<i64> {
     read.map_err(|error| error::engine("read the last position", error))
 }
 
-/// Appends logs in the transaction that is open.
-pub(super) fn append(connection: &Connection, logs: &[LogEntry]) -> Result<Appended> {
-    logs.iter().try_for_each(LogEntry::validate)?;
-    if logs.is_empty() {
+/// Appends rows in the transaction that is open.
+pub(super) fn append(connection: &Connection, rows: &LogRows) -> Result<Appended> {
+    if rows.is_empty() {
         return Ok(Appended::default());
     }
-    let known = stored_keys(connection, logs)?;
-    let mut seen: HashSet<(i64, &str)> = HashSet::with_capacity(logs.len());
-    let mut new = Vec::with_capacity(logs.len());
-    for log in logs {
-        let micros = log.event_time.timestamp_micros();
-        let is_stored = !known.is_empty() && known.contains(&(micros, log.id.clone()));
-        if !is_stored && seen.insert((micros, &log.id)) {
-            new.push(log);
-        }
-    }
+    let keeps = without_duplicates(connection, rows)?;
     let first_seq = last_seq(connection)? + 1;
-    rows::append(connection, "logs", new.iter().copied(), first_seq)?;
-    let stored = new.len() as u64;
+    let stored = match &keeps {
+        None => {
+            rows.insert(connection, first_seq)?;
+            rows.len() as u64
+        }
+        Some(keeps) => {
+            rows.filtered(keeps)?.insert(connection, first_seq)?;
+            keeps.iter().filter(|keeps| **keeps).count() as u64
+        }
+    };
     connection
         .execute("UPDATE logstore SET last_seq = last_seq + ?", [stored])
         .map_err(|error| error::engine("append logs", error))?;
     Ok(Appended {
         stored,
-        duplicates: logs.len() as u64 - stored,
+        duplicates: rows.len() as u64 - stored,
     })
 }
 
-/// Which of the logs' keys are stored already. The time span prunes the search to the row groups that
+/// Which rows to store so that each log is there once; `None` for all of them.
+fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<Vec<bool>>> {
+    let known = stored_keys(connection, rows)?;
+    // Ids that were made one after another ascend.
+    let is_unique = rows.keys().map(|(_, id)| id).is_sorted_by(|a, b| a < b);
+    if known.is_empty() && is_unique {
+        return Ok(None);
+    }
+    let mut seen: HashSet<(i64, &str)> = known.iter().map(|(time, id)| (*time, id.as_str())).collect();
+    Ok(Some(rows.keys().map(|key| seen.insert(key)).collect()))
+}
+
+/// Which of the rows' keys are stored already. The time span prunes the search to the row groups that
 /// overlap it.
-fn stored_keys(connection: &Connection, logs: &[LogEntry]) -> Result<HashSet<(i64, String)>> {
-    const SQL: &str = "SELECT epoch_us(event_time), id
-        FROM logs
+fn stored_keys(connection: &Connection, rows: &LogRows) -> Result<Vec<(i64, String)>> {
+    const OVERLAPS: &str = "SELECT 1
+        FROM log_rows
         WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
-        AND id IN (SELECT unnest(from_json(?, '[\"VARCHAR\"]')))";
-    let micros = || logs.iter().map(|log| log.event_time.timestamp_micros());
-    let (Some(first), Some(last)) = (micros().min(), micros().max()) else {
-        return Ok(HashSet::new());
+        LIMIT 1";
+    let failed = |error| error::engine("look for logs that are stored already", error);
+    let times = || rows.keys().map(|(time, _)| time);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else {
+        return Ok(Vec::new());
     };
-    let ids: Vec<&str> = logs.iter().map(|log| log.id.as_str()).collect();
-    let ids = serde_json::to_string(&ids).expect("texts are JSON");
-    let parameters = ::duckdb::params![first, last, ids];
-    let read = rows::query_all(connection, SQL, parameters, |row| Ok((row.get(0)?, row.get(1)?)));
-    let keys = read.map_err(|error| error::engine("look for logs that are stored already", error))?;
-    Ok(keys.into_iter().collect())
+    let span = [first, last];
+    if rows::query_all(connection, OVERLAPS, span, |_| Ok(()))
+        .map_err(failed)?
+        .is_empty()
+    {
+        return Ok(Vec::new());
+    }
+    let ids = rows.ids()?;
+    let sql = format!(
+        "SELECT epoch_us(event_time), id
+        FROM log_rows
+        WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
+        AND id IN (SELECT id FROM {})",
+        ids.sql()
+    );
+    let mut statement = connection.prepare(&sql).map_err(failed)?;
+    let keys = statement
+        .query_map(span, |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed)?;
+    keys.collect::<::duckdb::Result<_>>().map_err(failed)
 }
 
 /// The first logs after a position and up to a sequence number.

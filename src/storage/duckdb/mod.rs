@@ -9,6 +9,7 @@ mod detection_rules;
 mod error;
 mod file_positions;
 mod files;
+mod layout;
 mod logs;
 mod network;
 mod predicate;
@@ -17,6 +18,7 @@ mod recovery;
 mod rows;
 mod scan;
 mod schema;
+mod staged;
 mod threat_intel;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ use schema::Found;
 
 pub use check::Check;
 pub use query::{ExportFormat, QueryRows};
+pub use rows::LogRows;
 
 /// How a store's file is shared with other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

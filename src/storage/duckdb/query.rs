@@ -101,7 +101,7 @@ impl DuckDbStore {
         let name = file
             .to_str()
             .ok_or_else(|| error::not_written(file, "its name is not UTF-8"))?;
-        let columns = rows::TABLE_COLUMNS.iter().filter(|(name, _)| *name != "seq");
+        let columns = rows::LOGS_COLUMNS.iter().filter(|(name, _)| *name != "seq");
         let columns: Vec<String> = columns
             .map(|(name, data_type)| (format!("\"{name}\""), data_type))
             .map(|(column, data_type)| match data_type {

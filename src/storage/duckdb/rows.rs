@@ -1,26 +1,35 @@
 //! Logs as the engine takes and gives them: Arrow columns.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use ::duckdb::arrow::array::{
-    Array, ArrayRef, AsArray, Int64Builder, LargeStringArray, RecordBatch, StringArray, StringBuilder,
-    StructArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    Array, ArrayBuilder as _, ArrayRef, AsArray, BooleanArray, Int64Array, Int64Builder, LargeStringArray,
+    RecordBatch, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
+    TimestampMicrosecondBuilder,
 };
+use ::duckdb::arrow::compute::filter_record_batch;
 use ::duckdb::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
-use ::duckdb::{Appender, Connection, Params, Row};
+use ::duckdb::arrow::error::ArrowError;
+use ::duckdb::{Connection, Params, Row};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::error;
-use crate::models::{LogEntry, to_micros};
+use super::layout::Pieces;
+use super::staged::{CHUNK_ROWS, StagedRows, TYPE_ALIAS};
+use crate::models::{JsonObject, LogEntry, to_micros};
 use crate::storage::{Error, Result};
 
 /// What [`logs`] reads, in its order.
 pub(super) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", raw, appname, file, host, hostname, message, \
                                       procid, source_type, normalized, metadata, ingestion_time";
 
-/// The columns of the table, in its order.
-pub(super) const TABLE_COLUMNS: [(&str, DataType); 21] = [
+/// The columns of `logs`, in their order.
+pub(super) const LOGS_COLUMNS: [(&str, DataType); 21] = [
     ("seq", DataType::Int64),
     ("event_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
     ("id", DataType::Utf8),
@@ -44,133 +53,268 @@ pub(super) const TABLE_COLUMNS: [(&str, DataType); 21] = [
     ("level", DataType::Utf8),
 ];
 
-/// Bytes of text in one batch: well below the 2 GiB that its offsets can count.
-const BATCH_BYTES: usize = 64 << 20;
-const BATCH_ROWS: usize = 16 * 2048;
+/// Logs as rows of a [`DuckDbStore`](crate::DuckDbStore): most of the work of appending them, done by whoever has
+/// time for it and without keeping others from the store.
+///
+/// ```
+/// use logstore::{DuckDbStore, LogEntry, LogRows};
+///
+/// let mut rows = LogRows::new(&[LogEntry::new(chrono::Utc::now())])?;
+/// rows.append(LogRows::new(&[LogEntry::new(chrono::Utc::now())])?);
+/// let store = DuckDbStore::open(":memory:")?;
+/// assert_eq!(store.append_rows_of_files(&rows, &[])?.stored, 2);
+/// # Ok::<(), logstore::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct LogRows {
+    /// The columns of `log_rows` but for the first, the sequence number.
+    chunks: Vec<RecordBatch>,
+}
 
-/// Appends logs with ascending sequence numbers. Nothing is checked for duplicates here.
-pub(super) fn append<'a>(
-    connection: &Connection,
-    table: &str,
-    logs: impl IntoIterator<Item = &'a LogEntry>,
-    first_seq: i64,
-) -> Result<()> {
-    let failed = |error| error::engine("append logs", error);
-    let mut appender = connection.appender(table).map_err(failed)?;
-    let mut batch = BatchBuilder::default();
-    for (seq, log) in (first_seq..).zip(logs) {
-        batch.push(seq, log);
-        if batch.rows >= BATCH_ROWS || batch.bytes >= BATCH_BYTES {
-            flush(&mut appender, &mut batch)?;
+impl LogRows {
+    /// The rows of logs, made by all cores at once if they are many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a log's fields are nested too deeply: see [`LogEntry::validate`].
+    pub fn new(logs: &[LogEntry]) -> Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let share = logs.len().div_ceil(CHUNK_ROWS).div_ceil(cores) * CHUNK_ROWS;
+        if logs.len() <= share {
+            return chunks(logs).map(|chunks| Self { chunks });
+        }
+        thread::scope(|scope| {
+            let threads: Vec<_> = logs
+                .chunks(share)
+                .map(|logs| scope.spawn(move || chunks(logs)))
+                .collect();
+            let joined = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            let chunks = joined.collect::<Result<Vec<_>>>()?.concat();
+            Ok(Self { chunks })
+        })
+    }
+
+    /// Adds rows after these.
+    pub fn append(&mut self, rows: Self) {
+        self.chunks.extend(rows.chunks);
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Event time in microseconds, and id, of each row.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (i64, &str)> {
+        self.chunks.iter().flat_map(|chunk| {
+            let times = chunk
+                .column(EVENT_TIME)
+                .as_primitive::<TimestampMicrosecondType>();
+            let ids = chunk.column(ID).as_string::<i32>();
+            times
+                .values()
+                .iter()
+                .copied()
+                .zip((0..ids.len()).map(|row| ids.value(row)))
+        })
+    }
+
+    /// The ids alone, for the engine to look for.
+    pub(super) fn ids(&self) -> Result<StagedRows> {
+        let ids = self
+            .chunks
+            .iter()
+            .map(|chunk| chunk.project(&[ID]).map_err(failed));
+        ids.collect::<Result<Vec<_>>>().map(StagedRows::new)
+    }
+
+    /// The rows for which `keeps` says so.
+    pub(super) fn filtered(&self, keeps: &[bool]) -> Result<Self> {
+        let mut rest = keeps;
+        let mut chunks = Vec::with_capacity(self.chunks.len());
+        for chunk in &self.chunks {
+            let (of_chunk, after) = rest.split_at(chunk.num_rows());
+            rest = after;
+            chunks.push(filter_record_batch(chunk, &BooleanArray::from(of_chunk.to_vec())).map_err(failed)?);
+        }
+        chunks.retain(|chunk| chunk.num_rows() > 0);
+        Ok(Self { chunks })
+    }
+
+    /// Inserts the rows with ascending sequence numbers. Nothing is checked for duplicates here.
+    pub(super) fn insert(&self, connection: &Connection, first_seq: i64) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let mut next = first_seq;
+        let numbered = self.chunks.iter().map(|chunk| {
+            let seqs = next..next + i64::try_from(chunk.num_rows()).unwrap_or(i64::MAX);
+            next = seqs.end;
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(seqs))];
+            columns.extend(chunk.columns().iter().cloned());
+            RecordBatch::try_new(Arc::clone(&STORED_SCHEMA), columns).map_err(failed)
+        });
+        let staged = StagedRows::new(numbered.collect::<Result<_>>()?);
+        let inserted = connection.execute(
+            &format!("INSERT INTO log_rows SELECT * FROM {}", staged.sql()),
+            [],
+        );
+        inserted
+            .map(drop)
+            .map_err(|error| error::engine("append logs", error))
+    }
+}
+
+/// The columns of a chunk of [`LogRows`] that tell its logs from others.
+const EVENT_TIME: usize = 0;
+const ID: usize = 1;
+
+fn failed(error: ArrowError) -> Error {
+    Error::Backend {
+        action: "append logs",
+        source: error.into(),
+    }
+}
+
+fn chunks(logs: &[LogEntry]) -> Result<Vec<RecordBatch>> {
+    let mut chunks = Vec::with_capacity(logs.len().div_ceil(CHUNK_ROWS));
+    let mut chunk = ChunkBuilder::default();
+    for log in logs {
+        log.validate()?;
+        chunk.push(log);
+        if chunk.event_time.len() == CHUNK_ROWS || chunk.bytes >= CHUNK_BYTES {
+            chunks.push(std::mem::take(&mut chunk).finish()?);
         }
     }
-    flush(&mut appender, &mut batch)?;
-    // Dropping the appender would swallow what it could not write.
-    appender.flush().map_err(failed)
+    if !chunk.event_time.is_empty() {
+        chunks.push(chunk.finish()?);
+    }
+    Ok(chunks)
 }
 
-fn flush(appender: &mut Appender<'_>, batch: &mut BatchBuilder) -> Result<()> {
-    let batch = std::mem::take(batch).finish()?;
-    let appended = appender.append_record_batch(batch);
-    appended.map_err(|error| error::engine("append logs", error))
-}
+/// Bytes of text in a chunk: well below the 2 GiB that the offsets of a column can count.
+const CHUNK_BYTES: usize = 64 << 20;
 
 #[derive(Default)]
-struct BatchBuilder {
-    rows: usize,
+struct ChunkBuilder {
     bytes: usize,
-    seq: Int64Builder,
     event_time: TimestampMicrosecondBuilder,
     /// `id` to `message`.
     texts: [StringBuilder; 8],
     procid: Int64Builder,
-    source_type: StringBuilder,
-    normalized: StringBuilder,
-    metadata: StringBuilder,
+    /// `source_type` to `metadata`.
+    more_texts: [StringBuilder; 3],
     ingestion_time: TimestampMicrosecondBuilder,
     /// `source_ip` to `level`.
     summary: [StringBuilder; 6],
+    layout: StringBuilder,
 }
 
-impl BatchBuilder {
-    fn push(&mut self, seq: i64, log: &LogEntry) {
-        self.rows += 1;
-        self.seq.append_value(seq);
+impl ChunkBuilder {
+    fn push(&mut self, log: &LogEntry) {
+        let normalized = log.normalized.to_text();
+        let layout = log.raw.as_deref().and_then(|raw| {
+            let normalized = normalized.as_deref().unwrap_or_default();
+            Pieces::of(log).layout_of(normalized, raw)
+        });
         self.event_time.append_value(log.event_time.timestamp_micros());
         let texts = [
             Some(log.id.as_str()),
             log.timestamp.as_deref(),
-            log.raw.as_deref(),
+            log.raw.as_deref().filter(|_| layout.is_none()),
             log.appname.as_deref(),
             log.file.as_deref(),
             log.host.as_deref(),
             log.hostname.as_deref(),
             log.message.as_deref(),
         ];
-        for (builder, text) in self.texts.iter_mut().zip(texts) {
-            self.bytes += text.map_or(0, str::len);
-            builder.append_option(text);
-        }
+        self.bytes += append_all(&mut self.texts, texts);
         self.procid.append_option(log.procid);
-        self.source_type.append_option(log.source_type.as_deref());
-        for (builder, map) in [
-            (&mut self.normalized, &log.normalized),
-            (&mut self.metadata, &log.metadata),
-        ] {
-            let json = json_text(map);
-            self.bytes += json.as_ref().map_or(0, String::len);
-            builder.append_option(json);
-        }
+        self.bytes += append_all(
+            &mut self.more_texts,
+            [
+                log.source_type.as_deref(),
+                normalized.as_deref().filter(|_| layout.is_none()),
+                log.metadata.to_text().as_deref(),
+            ],
+        );
         self.ingestion_time
             .append_value(log.ingestion_time.timestamp_micros());
-        let found = log.summary();
-        let summary = [
-            found.source_ip,
-            found.dest_ip,
-            found.user,
-            found.action,
-            found.outcome,
-            found.level,
-        ];
-        for (builder, text) in self.summary.iter_mut().zip(summary) {
-            builder.append_option(text);
-        }
+        log.with_summary(|found| {
+            let summary = [
+                found.source_ip,
+                found.dest_ip,
+                found.user,
+                found.action,
+                found.outcome,
+                found.level,
+            ];
+            self.bytes += append_all(&mut self.summary, summary);
+        });
+        self.bytes += layout.as_ref().map_or(0, String::len);
+        self.layout.append_option(layout);
     }
 
     fn finish(mut self) -> Result<RecordBatch> {
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(self.seq.finish()), Arc::new(self.event_time.finish())];
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(self.event_time.finish())];
         columns.extend(self.texts.iter_mut().map(finish_texts));
         columns.push(Arc::new(self.procid.finish()));
-        for builder in [&mut self.source_type, &mut self.normalized, &mut self.metadata] {
-            columns.push(finish_texts(builder));
-        }
+        columns.extend(self.more_texts.iter_mut().map(finish_texts));
         columns.push(Arc::new(self.ingestion_time.finish()));
         columns.extend(self.summary.iter_mut().map(finish_texts));
-        let fields: Vec<Field> = TABLE_COLUMNS
-            .into_iter()
-            .map(|(name, data_type)| Field::new(name, data_type, true))
-            .collect();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::Backend {
-            action: "append logs",
-            source: error.into(),
-        })
+        columns.push(finish_texts(&mut self.layout));
+        let schema = Schema::new(STORED_SCHEMA.fields()[1..].to_vec());
+        RecordBatch::try_new(Arc::new(schema), columns).map_err(failed)
     }
+}
+
+/// The columns of `log_rows`, in their order.
+static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let fields = LOGS_COLUMNS
+        .into_iter()
+        .chain([("layout", DataType::Utf8)])
+        .map(|(name, data_type)| {
+            let field = Field::new(name, data_type, true);
+            match name {
+                "normalized" | "metadata" => {
+                    field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
+                }
+                _ => field,
+            }
+        });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+});
+
+/// Appends a text to each column, and says how many bytes they are together.
+fn append_all<const N: usize>(builders: &mut [StringBuilder; N], texts: [Option<&str>; N]) -> usize {
+    for (builder, text) in builders.iter_mut().zip(texts) {
+        builder.append_option(text);
+    }
+    texts.into_iter().flatten().map(str::len).sum()
 }
 
 fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-/// An object as JSON text; nothing for an empty one.
-pub(super) fn json_text(map: &Map<String, Value>) -> Option<String> {
-    (!map.is_empty()).then(|| serde_json::to_string(map).expect("an object with text keys is JSON"))
-}
-
 /// An object from JSON text; an empty one for nothing.
 pub(super) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, Value>> {
     text.map_or(Ok(Map::new()), |text| {
         serde_json::from_str(text)
+            .map_err(|error| error::corrupt(format!("{what} is not a JSON object: {error}")))
+    })
+}
+
+fn lazy_object(text: Option<&str>, what: &str) -> Result<JsonObject> {
+    text.map_or(Ok(JsonObject::new()), |text| {
+        JsonObject::from_text(text)
             .map_err(|error| error::corrupt(format!("{what} is not a JSON object: {error}")))
     })
 }
@@ -202,8 +346,8 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
                 message: text(7, row),
                 procid: procid.is_valid(row).then(|| procid.value(row)),
                 source_type: source_type.get(row).map(str::to_owned),
-                normalized: json_object(normalized.get(row), "a log's normalized")?,
-                metadata: json_object(metadata.get(row), "a log's metadata")?,
+                normalized: lazy_object(normalized.get(row), "a log's normalized")?,
+                metadata: lazy_object(metadata.get(row), "a log's metadata")?,
                 ingestion_time: time(ingestion_time.value(row))?,
             };
             Ok((seq.value(row), log))

@@ -11,6 +11,7 @@ use ::duckdb::{Connection, params};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::rows::LogRows;
 use super::{error, rows};
 use crate::models::{LogEntry, TimeContext, parse_time, to_micros};
 use crate::storage::{Error, Result};
@@ -20,10 +21,25 @@ use crate::storage::{Error, Result};
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What makes each version from the one before. One that was released is never changed.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/001_tables.sql"),
     include_str!("migrations/002_file_positions.sql"),
+    include_str!("migrations/003_log_rows.sql"),
+    include_str!("migrations/004_logs_view.sql"),
 ];
+
+/// Runs a migration. A file that an engine before 1.2 made keeps its format, which has no zstd.
+fn run_migration(connection: &Connection, migration: &str, action: &'static str) -> Result<()> {
+    const SQL: &str =
+        "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = current_database()";
+    let failed = |error| error::engine(action, error);
+    let format: Option<String> = connection.query_row(SQL, [], |row| row.get(0)).map_err(failed)?;
+    let ran = match format.as_deref() {
+        Some("v1.0.0+") => connection.execute_batch(&migration.replace(" USING COMPRESSION zstd", "")),
+        _ => connection.execute_batch(migration),
+    };
+    ran.map_err(failed)
+}
 
 /// What a database file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +89,7 @@ fn version(connection: &Connection) -> Result<Option<i64>> {
 
 /// The tables that [`MIGRATIONS`] make.
 pub(super) const TABLES: [&str; 7] = [
-    "logs",
+    "log_rows",
     "alerts",
     "threat_intel",
     "detection_rules",
@@ -84,11 +100,8 @@ pub(super) const TABLES: [&str; 7] = [
 
 /// Makes tables without any rows.
 pub(super) fn create_tables(connection: &Connection) -> Result<()> {
-    MIGRATIONS.iter().try_for_each(|migration| {
-        connection
-            .execute_batch(migration)
-            .map_err(|error| error::engine("create the tables", error))
-    })
+    let mut migrations = MIGRATIONS.iter();
+    migrations.try_for_each(|migration| run_migration(connection, migration, "create the tables"))
 }
 
 /// Makes the tables of an empty store.
@@ -104,7 +117,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<()> {
     let failed = |error| error::engine("bring the tables up to date", error);
     let found = version(connection)?.unwrap_or(VERSION);
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
-        connection.execute_batch(migration).map_err(failed)?;
+        run_migration(connection, migration, "bring the tables up to date")?;
     }
     let sql = "UPDATE logstore SET schema_version = ?";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
@@ -160,21 +173,21 @@ pub(super) fn take_over(source: &Connection, target: &Connection, same_database:
                 .map_err(failed)?;
         }
     }
-    // The new table takes the name when the old one is gone.
+    // The other program's table has the name until its rows are copied.
     let new_logs = if same_database { "logs_taken_over" } else { "logs" };
-    let [tables, later @ ..] = MIGRATIONS;
-    let tables = tables.replacen("CREATE TABLE logs ", &format!("CREATE TABLE {new_logs} "), 1);
-    target.execute_batch(&tables).map_err(failed)?;
-    let last_seq = copy_logs(source, target, new_logs, &found)?;
+    let run = |migration: &str| run_migration(target, migration, "take over the tables of another program");
+    let [tables, positions, log_rows, logs_view] = MIGRATIONS;
+    run(&tables.replacen("CREATE TABLE logs ", &format!("CREATE TABLE {new_logs} "), 1))?;
+    run(positions)?;
+    run(log_rows)?;
+    let last_seq = copy_logs(source, target, &found)?;
     if same_database {
         let swap = format!("DROP TABLE logs; ALTER TABLE {new_logs} RENAME TO logs");
         target.execute_batch(&swap).map_err(failed)?;
     }
+    run(logs_view)?;
     for (name, objects) in small {
         insert_small(target, name, &objects)?;
-    }
-    for migration in later {
-        target.execute_batch(migration).map_err(failed)?;
     }
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, ?)";
     target
@@ -207,12 +220,7 @@ fn known_log_columns() -> Vec<&'static str> {
 const COPIED_AT_ONCE: i64 = 50_000;
 
 /// Copies logs in the order in which they were stored, and says how many.
-fn copy_logs(
-    source: &Connection,
-    target: &Connection,
-    new_table: &str,
-    columns: &BTreeMap<String, String>,
-) -> Result<i64> {
+fn copy_logs(source: &Connection, target: &Connection, columns: &BTreeMap<String, String>) -> Result<i64> {
     let failed = |error| error::engine("take over the logs of another program", error);
     let text = |name: &str| match columns.contains_key(name) {
         true => format!("CAST(\"{name}\" AS VARCHAR)"),
@@ -246,7 +254,7 @@ fn copy_logs(
             .into_iter()
             .map(ForeignLog::into_log)
             .collect::<Result<Vec<_>>>()?;
-        rows::append(target, new_table, &logs, last_seq + 1)?;
+        LogRows::new(&logs)?.insert(target, last_seq + 1)?;
         last_seq += i64::try_from(logs.len()).unwrap_or(i64::MAX);
         from = until;
     }
@@ -306,8 +314,8 @@ impl ForeignLog {
         let mut log = LogEntry::new(event_time);
         log.id = id.unwrap_or(log.id);
         log.ingestion_time = ingestion_time.unwrap_or_else(|| to_micros(event_time));
-        log.normalized = object(normalized.as_deref());
-        log.metadata = object(metadata.as_deref());
+        log.normalized = object(normalized.as_deref()).into();
+        log.metadata = object(metadata.as_deref()).into();
         log.procid = self.procid;
         Ok(LogEntry {
             timestamp,

@@ -1,12 +1,12 @@
-//! Reading in one thread, storing in another.
+//! Reading in one thread, making rows in a second, storing in a third.
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use logstore::{
-    Appended, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions, IngestStore as _,
-    KnownFiles, LogEntry, LogReader, PARSE_ERROR, Source, StopHandle,
+    Appended, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions, KnownFiles, LogEntry,
+    LogReader, LogRows, PARSE_ERROR, Source, StopHandle,
 };
 
 use super::Summary;
@@ -24,9 +24,9 @@ pub(super) struct Pipeline<'a> {
     pub(super) progress: ProgressBar,
 }
 
-/// What the reader hands to the writer.
-enum Message {
-    Logs(Vec<LogEntry>, Option<FileProgress>),
+/// What one thread hands to the next one: the reader logs, then rows.
+enum Message<L> {
+    Logs(L, Option<FileProgress>),
     /// A source was read, for now.
     Done(Done),
     /// What comes next has to be waited for.
@@ -81,19 +81,21 @@ impl Pipeline<'_> {
         known: KnownFiles,
         read: impl FnOnce(&mut Reading<'_>) -> Result<(), Ended> + Send,
     ) -> Result<Summary> {
-        /// Messages that are read ahead of the writer.
-        const AHEAD: usize = 4;
-        let (sender, messages) = sync_channel(AHEAD);
+        /// Chunks of logs that are ahead of the next thread: few, so that they are still in the caches.
+        const CHUNKS_AHEAD: usize = 4;
+        let (sender, read_ahead) = sync_channel(CHUNKS_AHEAD);
+        let (ready, messages) = sync_channel(self.batch_size.div_ceil(CHUNK));
         let outcome = std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut reading = Reading {
                     pipeline: self,
                     known,
                     sender,
-                    chunk_size: self.batch_size.div_ceil(AHEAD),
+                    chunk_size: self.batch_size.min(CHUNK),
                 };
                 read(&mut reading).ok();
             });
+            scope.spawn(move || make_rows(&read_ahead, &ready));
             // Gives up the receiver when it fails, so that the reader stops as well.
             self.write(messages)
         });
@@ -101,13 +103,13 @@ impl Pipeline<'_> {
         outcome
     }
 
-    fn write(&self, messages: Receiver<Message>) -> Result<Summary> {
+    fn write(&self, messages: Receiver<Message<logstore::Result<Rows>>>) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut batch = Batch::default();
         let mut next = messages.recv().ok();
         while let Some(message) = next {
             match message {
-                Message::Logs(logs, progress) => batch.push(logs, progress),
+                Message::Logs(rows, progress) => batch.push(rows?, progress),
                 Message::Done(done) => self.count(done, &mut summary),
                 Message::Pause => batch.is_due = true,
             }
@@ -131,13 +133,12 @@ impl Pipeline<'_> {
 
     fn store(&self, batch: &mut Batch, summary: &mut Summary) -> Result {
         let batch = std::mem::take(batch);
-        if batch.logs.is_empty() && batch.files.is_empty() {
+        if batch.rows.is_empty() && batch.files.is_empty() {
             return Ok(());
         }
         let appended = self.append(&batch).inspect_err(|_| self.progress.abandon())?;
-        let is_broken = |log: &&LogEntry| log.metadata.contains_key(PARSE_ERROR);
-        summary.parse_errors += batch.logs.iter().filter(is_broken).count() as u64;
-        summary.logs += batch.logs.len() as u64;
+        summary.parse_errors += batch.parse_errors;
+        summary.logs += batch.rows.len() as u64;
         summary.stored += appended.stored;
         summary.duplicates += appended.duplicates;
         Ok(())
@@ -145,7 +146,7 @@ impl Pipeline<'_> {
 
     fn append(&self, batch: &Batch) -> logstore::Result<Appended> {
         loop {
-            match self.store.append_logs_of_files(&batch.logs, &batch.files) {
+            match self.store.append_rows_of_files(&batch.rows, &batch.files) {
                 Err(error @ Error::Locked { .. }) if self.keeps_trying && !self.stop.is_stopped() => {
                     self.progress.suspend(|| log::warn!("{error}; trying again"));
                 }
@@ -169,12 +170,12 @@ impl Pipeline<'_> {
 struct Reading<'a> {
     pipeline: &'a Pipeline<'a>,
     known: KnownFiles,
-    sender: SyncSender<Message>,
+    sender: SyncSender<Message<Chunk>>,
     chunk_size: usize,
 }
 
 impl Reading<'_> {
-    fn send(&self, message: Message) -> Result<(), Ended> {
+    fn send(&self, message: Message<Chunk>) -> Result<(), Ended> {
         self.sender.send(message).map_err(|_| Ended)
     }
 
@@ -225,15 +226,32 @@ impl Reading<'_> {
         if let Some(progress) = &progress {
             self.known.note(progress);
         }
-        let logs = std::mem::take(chunk).logs;
-        if logs.is_empty() && progress.is_none() {
+        let chunk = std::mem::take(chunk);
+        if chunk.logs.is_empty() && progress.is_none() {
             return Ok(());
         }
-        self.send(Message::Logs(logs, progress))
+        self.send(Message::Logs(chunk, progress))
     }
 }
 
-/// No chunk and no batch holds many more bytes, but for one that is a single line.
+/// Makes rows of logs, until there are no more or nobody wants them.
+fn make_rows(messages: &Receiver<Message<Chunk>>, ready: &SyncSender<Message<logstore::Result<Rows>>>) {
+    for message in messages {
+        let message = match message {
+            Message::Logs(chunk, progress) => Message::Logs(Rows::of(&chunk), progress),
+            Message::Done(done) => Message::Done(done),
+            Message::Pause => Message::Pause,
+        };
+        if ready.send(message).is_err() {
+            return;
+        }
+    }
+}
+
+/// Logs that are handed on at a time.
+const CHUNK: usize = 2_048;
+
+/// No chunk holds many more bytes, but for one that is a single line, and no batch many times as many.
 const BYTES: usize = 16 << 20;
 
 /// Logs of one source.
@@ -245,7 +263,7 @@ struct Chunk {
 
 impl Chunk {
     fn push(&mut self, log: LogEntry) {
-        self.bytes += size(&log);
+        self.bytes += log.raw.as_ref().map_or(0, String::len);
         self.logs.push(log);
     }
 
@@ -254,29 +272,49 @@ impl Chunk {
     }
 }
 
+/// A chunk, ready to be stored.
+struct Rows {
+    rows: LogRows,
+    bytes: usize,
+    parse_errors: u64,
+}
+
+impl Rows {
+    fn of(chunk: &Chunk) -> logstore::Result<Self> {
+        let is_broken = |log: &&LogEntry| log.metadata.contains_key(PARSE_ERROR);
+        Ok(Self {
+            rows: LogRows::new(&chunk.logs)?,
+            bytes: chunk.bytes,
+            parse_errors: chunk.logs.iter().filter(is_broken).count() as u64,
+        })
+    }
+}
+
 /// What is stored in one transaction. It may hold the end of one source and all of the next: many small files
 /// are few transactions.
 #[derive(Default)]
 struct Batch {
-    logs: Vec<LogEntry>,
+    rows: LogRows,
     files: Vec<FileProgress>,
     bytes: usize,
+    parse_errors: u64,
     /// Whether it is not to wait for more.
     is_due: bool,
 }
 
 impl Batch {
-    fn push(&mut self, logs: Vec<LogEntry>, progress: Option<FileProgress>) {
-        self.bytes += logs.iter().map(size).sum::<usize>();
-        self.logs.extend(logs);
-        self.files.extend(progress);
+    fn push(&mut self, rows: Rows, progress: Option<FileProgress>) {
+        self.bytes += rows.bytes;
+        self.parse_errors += rows.parse_errors;
+        self.rows.append(rows.rows);
+        let Some(progress) = progress else { return };
+        match self.files.last_mut() {
+            Some(last) if last.to.id == progress.to.id => last.to = progress.to,
+            _ => self.files.push(progress),
+        }
     }
 
     fn is_full(&self, size: usize) -> bool {
-        self.logs.len() >= size || self.bytes >= 4 * BYTES
+        self.rows.len() >= size || self.bytes >= 8 * BYTES
     }
-}
-
-fn size(log: &LogEntry) -> usize {
-    log.raw.as_ref().map_or(0, String::len)
 }

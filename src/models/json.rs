@@ -1,0 +1,382 @@
+//! JSON that borrows from the text it was read from: what a line says, until it is a log.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+use serde_json::{Map, Number, Value};
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Json<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(Cow<'a, str>),
+    Array(Vec<Json<'a>>),
+    Object(Members<'a>),
+}
+
+/// The members of a JSON object, in their order, each name once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+impl<'a> Members<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
+        self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value)
+    }
+
+    /// Sets a member, in its place if it is there.
+    pub(crate) fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, held)) => *held = value.into(),
+            None => self.0.push((name, value.into())),
+        }
+    }
+
+    /// Adds a member unless it is there.
+    pub(crate) fn insert_if_missing(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+        let name = name.into();
+        if self.get(&name).is_none() {
+            self.0.push((name, value.into()));
+        }
+    }
+
+    /// Adds a member, or where its name is taken by another value, under `name_2`, `name_3`, ...
+    pub(crate) fn insert_beside(&mut self, name: Cow<'a, str>, value: Json<'a>) {
+        let mut free = name;
+        let mut number = 1;
+        let length = free.len();
+        while let Some(held) = self.get(&free) {
+            if *held == value {
+                return;
+            }
+            number += 1;
+            free = format!("{}_{number}", &free[..length]).into();
+        }
+        self.0.push((free, value));
+    }
+
+    /// The JSON text; nothing for no members.
+    pub(crate) fn into_text(self) -> Option<String> {
+        (!self.is_empty()).then(|| serde_json::to_string(&self).expect("an object with text keys is JSON"))
+    }
+
+    /// Of members with one name the last counts, in the place of the first.
+    fn without_repeats(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
+        /// Up to here comparing all with all is faster than hashing.
+        const FEW: usize = 32;
+        if members.len() <= FEW {
+            let is_repeated = |at: usize| members[..at].iter().any(|(name, _)| *name == members[at].0);
+            if !(1..members.len()).any(is_repeated) {
+                return Self(members);
+            }
+        }
+        let mut places = HashMap::new();
+        let mut unique: Vec<(Cow<'a, str>, Json<'a>)> = Vec::with_capacity(members.len());
+        for (name, value) in members {
+            match places.get(&name) {
+                Some(&place) => {
+                    let held: &mut (Cow<'a, str>, Json<'a>) = &mut unique[place];
+                    held.1 = value;
+                }
+                None => {
+                    places.insert(name.clone(), unique.len());
+                    unique.push((name, value));
+                }
+            }
+        }
+        Self(unique)
+    }
+}
+
+impl<'a> IntoIterator for Members<'a> {
+    type Item = (Cow<'a, str>, Json<'a>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Members<'a> {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(members: I) -> Self {
+        Self::without_repeats(members.into_iter().collect())
+    }
+}
+
+impl<'a> From<&'a Map<String, Value>> for Members<'a> {
+    fn from(map: &'a Map<String, Value>) -> Self {
+        let members = map
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.into()));
+        Self(members.collect())
+    }
+}
+
+impl<'a> Json<'a> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_i64(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => number.as_u64(),
+            _ => None,
+        }
+    }
+
+    /// What stands in it at some place, name by name; `0` is an array's first element.
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Json<'a>> {
+        path.iter().try_fold(self, |value, name| match value {
+            Self::Object(members) => members.get(name),
+            Self::Array(elements) => elements.get(name.parse::<usize>().ok()?),
+            _ => None,
+        })
+    }
+
+    /// Whether objects and lists stand in it more than so many levels deep.
+    pub(crate) fn is_deeper(&self, levels: usize) -> bool {
+        match self {
+            Self::Array(_) | Self::Object(_) if levels == 0 => true,
+            Self::Array(elements) => elements.iter().any(|value| value.is_deeper(levels - 1)),
+            Self::Object(members) => members.iter().any(|(_, value)| value.is_deeper(levels - 1)),
+            _ => false,
+        }
+    }
+}
+
+impl<'a> From<&'a Value> for Json<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(flag) => Self::Bool(*flag),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::String(text.as_str().into()),
+            Value::Array(elements) => Self::Array(elements.iter().map(Self::from).collect()),
+            Value::Object(map) => Self::Object(map.into()),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Json<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::String(text.into())
+    }
+}
+
+impl From<String> for Json<'_> {
+    fn from(text: String) -> Self {
+        Self::String(text.into())
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Json<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::String(text)
+    }
+}
+
+impl<'a> From<Members<'a>> for Json<'a> {
+    fn from(members: Members<'a>) -> Self {
+        Self::Object(members)
+    }
+}
+
+impl From<u64> for Json<'_> {
+    fn from(number: u64) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<u16> for Json<'_> {
+    fn from(number: u16) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Number(number) => number.serialize(serializer),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Array(elements) => serializer.collect_seq(elements),
+            Self::Object(members) => members.serialize(serializer),
+        }
+    }
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
+        Ok(Number::from_f64(number).map_or(Json::Null, Json::Number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::String(text.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::String(text.to_owned().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Json<'de>, A::Error> {
+        let mut array = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            array.push(element);
+        }
+        Ok(Json::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Json<'de>, A::Error> {
+        MembersVisitor.visit_map(members).map(Json::Object)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::with_capacity(16);
+        while let Some(name) = access.next_key_seed(Name)? {
+            members.push((name, access.next_value()?));
+        }
+        Ok(Members::without_repeats(members))
+    }
+}
+
+/// The name of a member, borrowed where it can be.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(text.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(text.to_owned().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_several_members_counts_in_the_place_of_the_first() {
+        let text = r#"{"a": 1, "b": 2, "a": 3}"#;
+        let members: Members = serde_json::from_str(text).unwrap();
+        assert_eq!(members.into_text().as_deref(), Some(r#"{"a":3,"b":2}"#));
+        let many: String = (0..100)
+            .map(|number| format!("\"k{}\":{number},", number % 50))
+            .collect();
+        let text = format!("{{{}}}", many.trim_end_matches(','));
+        let members: Members = serde_json::from_str(&text).unwrap();
+        let map: Map<String, Value> = serde_json::from_str(&members.into_text().unwrap()).unwrap();
+        assert_eq!((map.len(), &map["k0"]), (50, &Value::from(50)));
+    }
+
+    #[test]
+    fn texts_without_escapes_are_borrowed() {
+        let members: Members = serde_json::from_str(r#"{"a":"b","c":"d\n"}"#).unwrap();
+        let is_borrowed = |name| matches!(members.get(name), Some(Json::String(Cow::Borrowed(_))));
+        assert_eq!([is_borrowed("a"), is_borrowed("c")], [true, false]);
+    }
+
+    #[test]
+    fn values_stand_beside_others_of_their_name() {
+        let mut members = Members::default();
+        for value in ["x", "y", "y", "z"] {
+            members.insert_beside("a".into(), value.into());
+        }
+        assert_eq!(
+            members.into_text().as_deref(),
+            Some(r#"{"a":"x","a_2":"y","a_3":"z"}"#)
+        );
+    }
+}

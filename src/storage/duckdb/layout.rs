@@ -1,0 +1,164 @@
+//! Logs without what they repeat.
+//!
+//! A line repeats what was found in it: its message, host, program, time; and the fields of a JSON line stand in
+//! `normalized` once more. The layout of a log is both texts, with a placeholder `{0}` to `{8}` for what a column holds
+//! and braces doubled. The view `logs` fills it with the engine's `format`; what the two texts have in common is left
+//! to the compression of the column.
+
+use std::borrow::Cow;
+
+use crate::models::LogEntry;
+
+const PLACES: usize = 9;
+
+/// Shorter values are hardly worth their placeholder.
+const SHORTEST: usize = 3;
+
+/// What the texts of one log may repeat: the arguments of `format` in the view `logs`, in their order.
+pub(super) struct Pieces<'a> {
+    values: [Cow<'a, str>; PLACES],
+    /// The places of the values worth looking for, the longest first.
+    places: [usize; PLACES],
+    count: usize,
+    /// Which bytes such a value starts with.
+    starts: [bool; 256],
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn of(log: &'a LogEntry) -> Self {
+        let text = |text: &'a Option<String>| Cow::Borrowed(text.as_deref().unwrap_or_default());
+        let values = [
+            text(&log.timestamp),
+            text(&log.appname),
+            text(&log.file),
+            text(&log.host),
+            text(&log.hostname),
+            text(&log.message),
+            in_json(log.message.as_deref().unwrap_or_default()),
+            Cow::Owned(log.procid.map(|procid| procid.to_string()).unwrap_or_default()),
+            text(&log.source_type),
+        ];
+        let mut pieces = Self {
+            values,
+            places: [0; PLACES],
+            count: 0,
+            starts: [false; 256],
+        };
+        for (place, value) in pieces.values.iter().enumerate() {
+            if value.len() >= SHORTEST {
+                pieces.places[pieces.count] = place;
+                pieces.count += 1;
+                pieces.starts[usize::from(value.as_bytes()[0])] = true;
+            }
+        }
+        let values = &pieces.values;
+        pieces.places[..pieces.count].sort_by_key(|place| std::cmp::Reverse(values[*place].len()));
+        pieces
+    }
+
+    /// The layout of a log with these texts; `None` if it cannot have one.
+    pub(super) fn layout_of(&self, normalized: &str, raw: &str) -> Option<String> {
+        // The engine's format ends at a NUL byte. JSON holds none, and no line end.
+        if raw.contains('\0') {
+            return None;
+        }
+        let mut layout = String::with_capacity(normalized.len() + raw.len() + 64);
+        self.leave_out(normalized, &mut layout);
+        layout.push('\n');
+        self.leave_out(raw, &mut layout);
+        Some(layout)
+    }
+
+    /// Writes a text without what it repeats.
+    fn leave_out(&self, text: &str, layout: &mut String) {
+        let bytes = text.as_bytes();
+        let (mut at, mut copied) = (0, 0);
+        while let Some(&byte) = bytes.get(at) {
+            if self.starts[usize::from(byte)]
+                && let Some((place, length)) = self.at(bytes, at)
+            {
+                layout.push_str(&text[copied..at]);
+                layout.extend(['{', char::from(b'0' + place), '}']);
+                at += length;
+                copied = at;
+                // What goes on after the value is no word of its own.
+                if bytes[at - 1].is_ascii_alphanumeric() {
+                    at += word_length(&bytes[at..]);
+                }
+                continue;
+            }
+            if matches!(byte, b'{' | b'}') {
+                layout.push_str(&text[copied..=at]);
+                copied = at;
+            }
+            at += word_length(&bytes[at..]).max(1);
+        }
+        layout.push_str(&text[copied..]);
+    }
+
+    /// The longest value that stands at a place, up to the end of a word, and its length.
+    fn at(&self, bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+        self.places[..self.count].iter().find_map(|&place| {
+            let value = self.values[place].as_bytes();
+            let rest = bytes[at..].strip_prefix(value)?;
+            let goes_on = |byte: &u8| byte.is_ascii_alphanumeric();
+            let is_cut = rest.first().is_some_and(goes_on) && value.last().is_some_and(goes_on);
+            (!is_cut).then_some((u8::try_from(place).ok()?, value.len()))
+        })
+    }
+}
+
+/// How many letters and digits there are before anything else.
+fn word_length(bytes: &[u8]) -> usize {
+    let end = bytes.iter().position(|byte| !byte.is_ascii_alphanumeric());
+    end.unwrap_or(bytes.len())
+}
+
+/// A text as it stands in a JSON string; nothing where that is no different.
+fn in_json(text: &str) -> Cow<'_, str> {
+    if !text.contains(['"', '\\']) {
+        return Cow::Borrowed("");
+    }
+    Cow::Owned(text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(normalized: &str, raw: &str) -> Option<String> {
+        let log = LogEntry::new(chrono::Utc::now())
+            .with_appname("sshd")
+            .with_procid(4242);
+        let log = LogEntry {
+            host: Some("web1".into()),
+            hostname: Some("web1.example".into()),
+            timestamp: Some("Jan 15 00:00:00".into()),
+            ..log.with_message("say \"hi\" {to} web1")
+        };
+        Pieces::of(&log).layout_of(normalized, raw)
+    }
+
+    #[test]
+    fn what_is_repeated_is_left_out() {
+        let line = "Jan 15 00:00:00 web1 sshd[4242]: say \"hi\" {to} web1";
+        assert_eq!(layout("", line).as_deref(), Some("\n{0} {3} {1}[{7}]: {5}"));
+        let object = r#"{"host":"web1","fqdn":"web1.example","msg":"say \"hi\" {to} web1","n":1}"#;
+        assert_eq!(
+            layout(r#"{"n":1}"#, object).as_deref(),
+            Some("{{\"n\":1}}\n{{\"host\":\"{3}\",\"fqdn\":\"{4}\",\"msg\":\"{6}\",\"n\":1}}")
+        );
+    }
+
+    #[test]
+    fn only_whole_words_are_left_out() {
+        let text = "web12 xsshd 142424 web1x";
+        assert_eq!(layout("", text), Some(format!("\n{text}")));
+        assert_eq!(layout("", "é-sshd}"), Some("\né-{1}}}".into()));
+    }
+
+    #[test]
+    fn a_text_with_a_nul_byte_stays_as_it_is() {
+        assert_eq!(layout("", "sshd\0"), None);
+    }
+}

@@ -1,0 +1,25 @@
+-- What is stored of each log. Where a log has a layout, raw and normalized are empty: see the view logs.
+CREATE TABLE log_rows (
+    seq BIGINT NOT NULL,
+    event_time TIMESTAMP NOT NULL,
+    id VARCHAR NOT NULL USING COMPRESSION zstd,
+    "timestamp" VARCHAR USING COMPRESSION zstd,
+    raw VARCHAR,
+    appname VARCHAR,
+    file VARCHAR,
+    host VARCHAR,
+    hostname VARCHAR,
+    message VARCHAR USING COMPRESSION zstd,
+    procid BIGINT,
+    source_type VARCHAR,
+    normalized JSON,
+    metadata JSON,
+    ingestion_time TIMESTAMP NOT NULL,
+    source_ip VARCHAR,
+    dest_ip VARCHAR,
+    "user" VARCHAR,
+    action VARCHAR,
+    outcome VARCHAR,
+    level VARCHAR,
+    layout VARCHAR USING COMPRESSION zstd
+);
