@@ -117,7 +117,7 @@ impl Default for Settings {
             },
             ingest: IngestSettings {
                 zone: Zone::UTC,
-                batch_size: 122_880,
+                batch_size: 245_760,
             },
             fetch: FetchSettings {
                 interval: Duration::from_secs(1),

@@ -20,8 +20,8 @@ pub(super) struct Pieces<'a> {
     /// The places of the values worth looking for, the longest first.
     places: [usize; PLACES],
     count: usize,
-    /// Which bytes such a value starts with.
-    starts: [bool; 256],
+    /// What each byte is.
+    classes: [u8; 256],
 }
 
 impl<'a> Pieces<'a> {
@@ -42,13 +42,13 @@ impl<'a> Pieces<'a> {
             values,
             places: [0; PLACES],
             count: 0,
-            starts: [false; 256],
+            classes: CLASSES,
         };
         for (place, value) in pieces.values.iter().enumerate() {
             if value.len() >= SHORTEST {
                 pieces.places[pieces.count] = place;
                 pieces.count += 1;
-                pieces.starts[usize::from(value.as_bytes()[0])] = true;
+                pieces.classes[usize::from(value.as_bytes()[0])] |= STARTS;
             }
         }
         let values = &pieces.values;
@@ -73,34 +73,40 @@ impl<'a> Pieces<'a> {
     fn leave_out(&self, text: &str, layout: &mut String) {
         let bytes = text.as_bytes();
         let (mut at, mut copied) = (0, 0);
+        let mut in_word = 0;
         while let Some(&byte) = bytes.get(at) {
-            if self.starts[usize::from(byte)]
-                && let Some((place, length)) = self.at(bytes, at)
+            let class = self.classes[usize::from(byte)];
+            // Values start where words do.
+            if class & STARTS != 0
+                && in_word == 0
+                && let Some((place, length)) = self.at(&bytes[at..])
             {
                 layout.push_str(&text[copied..at]);
                 layout.extend(['{', char::from(b'0' + place), '}']);
                 at += length;
                 copied = at;
-                // What goes on after the value is no word of its own.
-                if bytes[at - 1].is_ascii_alphanumeric() {
-                    at += word_length(&bytes[at..]);
-                }
+                in_word = self.classes[usize::from(bytes[at - 1])] & WORD;
                 continue;
             }
-            if matches!(byte, b'{' | b'}') {
+            if class & BRACE != 0 {
                 layout.push_str(&text[copied..=at]);
                 copied = at;
             }
-            at += word_length(&bytes[at..]).max(1);
+            at += 1;
+            in_word = class & WORD;
         }
         layout.push_str(&text[copied..]);
     }
 
-    /// The longest value that stands at a place, up to the end of a word, and its length.
-    fn at(&self, bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    /// The longest value that a text starts with, up to the end of a word, and its length.
+    fn at(&self, text: &[u8]) -> Option<(u8, usize)> {
         self.places[..self.count].iter().find_map(|&place| {
             let value = self.values[place].as_bytes();
-            let rest = bytes[at..].strip_prefix(value)?;
+            // Comparing two bytes here saves nearly all calls.
+            if text.get(..2) != value.get(..2) {
+                return None;
+            }
+            let rest = text.strip_prefix(value)?;
             let goes_on = |byte: &u8| byte.is_ascii_alphanumeric();
             let is_cut = rest.first().is_some_and(goes_on) && value.last().is_some_and(goes_on);
             (!is_cut).then_some((u8::try_from(place).ok()?, value.len()))
@@ -108,15 +114,29 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// How many letters and digits there are before anything else.
-fn word_length(bytes: &[u8]) -> usize {
-    let end = bytes.iter().position(|byte| !byte.is_ascii_alphanumeric());
-    end.unwrap_or(bytes.len())
-}
+/// A letter or digit.
+const WORD: u8 = 1;
+const BRACE: u8 = 2;
+/// A value may start with it.
+const STARTS: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        if (byte as u8).is_ascii_alphanumeric() {
+            classes[byte] = WORD;
+        }
+        byte += 1;
+    }
+    classes[b'{' as usize] = BRACE;
+    classes[b'}' as usize] = BRACE;
+    classes
+};
 
 /// A text as it stands in a JSON string; nothing where that is no different.
 fn in_json(text: &str) -> Cow<'_, str> {
-    if !text.contains(['"', '\\']) {
+    if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() {
         return Cow::Borrowed("");
     }
     Cow::Owned(text.replace('\\', "\\\\").replace('"', "\\\""))

@@ -1,0 +1,48 @@
+//! How long does it take to have logs as typed values?
+
+use duckdb::Connection;
+use logstore::{LogQuery, LogStore as _, Order};
+
+use crate::Scale;
+use crate::report::{Report, timed};
+use crate::stores::exclusive;
+
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
+    let path = scale.store(scale.rows);
+    let rows = scale.rows / 2;
+    let columns = "event_time, id, \"timestamp\", raw, appname, file, host, hostname, message, procid, source_type, \
+                   normalized, metadata, ingestion_time";
+    for (order, name) in [
+        (" ORDER BY event_time, seq", "ordered Arrow scan"),
+        ("", "Arrow scan"),
+    ] {
+        report.compare(
+            "fetch half of the logs as LogEntry",
+            name,
+            1.6,
+            || {
+                let store = exclusive(&path);
+                let query = LogQuery::new().order(Order::Oldest).limit(rows as u64);
+                timed(|| {
+                    store
+                        .scan_logs(&query)
+                        .expect("logs")
+                        .inspect(|log| assert!(log.is_ok()))
+                        .count()
+                })
+            },
+            || {
+                let engine = Connection::open(&path).expect("an engine");
+                let sql = format!("SELECT {columns} FROM logs{order} LIMIT {rows}");
+                timed(|| {
+                    let mut statement = engine.prepare(&sql).expect("SQL");
+                    statement
+                        .query_arrow([])
+                        .expect("rows")
+                        .map(|batch| batch.num_rows())
+                        .sum()
+                })
+            },
+        );
+    }
+}

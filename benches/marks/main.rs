@@ -1,0 +1,80 @@
+//! What users ask of the store, each beside the engine alone doing the same on the same data in the same run.
+//!
+//! `scripts/bench` runs all of it and writes the table and the plots; `cargo bench --bench marks -- --rows 200000`
+//! measures less, `-- --quick` only shows that everything works, `-- fetch count` runs some.
+
+mod alerts;
+mod append;
+mod count;
+mod data;
+mod engine;
+mod fetch;
+mod ingest;
+mod memory;
+mod plot;
+mod poll;
+mod recent;
+mod report;
+mod stores;
+
+use std::path::{Path, PathBuf};
+
+use report::Report;
+
+/// How much to measure.
+struct Scale {
+    rows: usize,
+    /// The rows of the large store, of which little is read.
+    large: usize,
+    runs: usize,
+    folder: PathBuf,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)?.parse().ok()
+    };
+    let (rows, runs) = if has("--quick") {
+        (4_000, 1)
+    } else {
+        (2_000_000, 5)
+    };
+    let rows = value("--rows").unwrap_or(rows);
+    let folder = tempfile::tempdir_in(folder_for_data()).expect("a temporary folder");
+    let scale = Scale {
+        rows,
+        large: value("--large").unwrap_or(10 * rows),
+        runs: value("--runs").unwrap_or(runs),
+        folder: folder.path().to_owned(),
+    };
+    let questions: [(&str, fn(&Scale, &mut Report)); 9] = [
+        ("ingest", ingest::measure),
+        ("append", append::measure),
+        ("fetch", fetch::measure),
+        ("recent", recent::measure),
+        ("poll", poll::measure),
+        ("count", count::measure),
+        ("alerts", alerts::measure),
+        ("memory", memory::measure),
+        ("plot", plot::measure),
+    ];
+    let chosen = |name: &&str| arguments.iter().any(|argument| argument == *name);
+    let all = !questions.iter().any(|(name, _)| chosen(name));
+    let mut report = Report::new(&scale);
+    for (name, measure) in questions {
+        if all && name != "plot" || chosen(&name) {
+            measure(&scale, &mut report);
+        }
+    }
+}
+
+/// Where there is room for the data: the folder of the build, not one that may be in memory.
+fn folder_for_data() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
