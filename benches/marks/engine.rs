@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use duckdb::Connection;
+use duckdb::types::Value;
 
 /// The columns that a store has.
 const TABLE: &str = r#"CREATE TABLE logs (seq BIGINT, event_time TIMESTAMP, id VARCHAR, "timestamp" VARCHAR, raw VARCHAR,
@@ -54,4 +55,17 @@ fn insert(database: &Path, sql: &str) -> u64 {
 
 pub(crate) fn number(engine: &Connection, sql: &str) -> u64 {
     engine.query_row(sql, [], |row| row.get(0)).expect("a number")
+}
+
+/// The number that a query gives, or of how many rows it is.
+pub(crate) fn answer(engine: &Connection, sql: &str) -> u64 {
+    let mut statement = engine.prepare(sql).expect("SQL");
+    let rows = statement
+        .query_map([], |row| row.get::<_, Value>(0))
+        .expect("rows");
+    let rows: Vec<Value> = rows.collect::<Result<_, _>>().expect("rows");
+    match rows[..] {
+        [Value::BigInt(number)] => number.unsigned_abs(),
+        _ => rows.len() as u64,
+    }
 }

@@ -1,45 +1,23 @@
 //! Alerts.
 
-use ::duckdb::{Connection, Row, params_from_iter};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use ::duckdb::arrow::array::{
+    Array as _, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use ::duckdb::arrow::datatypes::{Field, Schema};
+use ::duckdb::arrow::error::ArrowError;
+use ::duckdb::{Connection, Row, params, params_from_iter};
 
 use super::predicate::{Sql, time_value};
-use super::{DuckDbStore, error, rows};
+use super::staged::{CHUNK_ROWS, StagedRows};
+use super::{DuckDbStore, error, rows, staged};
 use crate::models::{Alert, AlertQuery, Severity, to_micros};
 use crate::storage::{AlertStore, Error, Result};
 
-/// An alert as [`INSERT`] reads it: times in microseconds, the metadata as JSON.
-#[derive(Serialize)]
-struct Record<'a> {
-    id: &'a str,
-    log_id: Option<&'a str>,
-    alert_type: &'a str,
-    detection_method: &'a str,
-    severity: Severity,
-    description: &'a str,
-    metadata: Option<&'a Map<String, Value>>,
-    created_at: i64,
-    acknowledged: bool,
-    priority_score: f64,
-    source_ip: Option<&'a str>,
-    dest_ip: Option<&'a str>,
-    user: Option<&'a str>,
-    host: Option<&'a str>,
-}
-
-const INSERT: &str = r#"
-INSERT INTO alerts (id, log_id, alert_type, detection_method, severity, description, metadata, created_at,
-    acknowledged, priority_score, source_ip, dest_ip, "user", host)
-SELECT a.id, a.log_id, a.alert_type, a.detection_method, a.severity, a.description, a.metadata,
-    make_timestamp(a.created_at), a.acknowledged, a.priority_score, a.source_ip, a.dest_ip, a."user", a.host
-FROM (
-    SELECT unnest(from_json(?, '[{"id": "VARCHAR", "log_id": "VARCHAR", "alert_type": "VARCHAR",
-        "detection_method": "VARCHAR", "severity": "VARCHAR", "description": "VARCHAR", "metadata": "JSON",
-        "created_at": "BIGINT", "acknowledged": "BOOLEAN", "priority_score": "DOUBLE", "source_ip": "VARCHAR",
-        "dest_ip": "VARCHAR", "user": "VARCHAR", "host": "VARCHAR"}]')) AS a
-)
-ON CONFLICT DO NOTHING"#;
+/// What is written, from parameters or from staged rows.
+const COLUMNS: &str = r#"id, log_id, alert_type, detection_method, severity, description, metadata, created_at,
+    acknowledged, priority_score, source_ip, dest_ip, "user", host"#;
 
 const SELECT: &str = r#"
 SELECT id, log_id, alert_type, detection_method, severity, description, CAST(metadata AS VARCHAR),
@@ -92,36 +70,108 @@ pub(super) fn insert(connection: &Connection, alerts: &[Alert]) -> Result<u64> {
         return Ok(0);
     }
     let mut seen = std::collections::HashSet::new();
-    let distinct = alerts.iter().filter(|alert| seen.insert(alert.id.as_str()));
-    let records: Vec<Record<'_>> = distinct.map(record).collect();
-    let json = serde_json::to_string(&records).map_err(|error| Error::Backend {
-        action: "store alerts",
-        source: error.into(),
-    })?;
-    let inserted = connection
-        .prepare_cached(INSERT)
-        .and_then(|mut statement| statement.execute([json]));
+    let distinct: Vec<&Alert> = alerts
+        .iter()
+        .filter(|alert| seen.insert(alert.id.as_str()))
+        .collect();
+    let inserted = match distinct.len() {
+        ..=FEW => insert_one_by_one(connection, &distinct),
+        _ => insert_staged(connection, &distinct)?,
+    };
     let inserted = inserted.map_err(|error| error::engine("store alerts", error))?;
     Ok(inserted as u64)
 }
 
-fn record(alert: &Alert) -> Record<'_> {
-    Record {
-        id: &alert.id,
-        log_id: alert.log_id.as_deref(),
-        alert_type: &alert.alert_type,
-        detection_method: &alert.detection_method,
-        severity: alert.severity,
-        description: &alert.description,
-        metadata: (!alert.metadata.is_empty()).then_some(&alert.metadata),
-        created_at: to_micros(alert.created_at).timestamp_micros(),
-        acknowledged: alert.acknowledged,
-        priority_score: alert.priority_score,
-        source_ip: alert.source_ip.as_deref(),
-        dest_ip: alert.dest_ip.as_deref(),
-        user: alert.user.as_deref(),
-        host: alert.host.as_deref(),
+/// Up to here, running a prepared statement for each is faster than planning one for all.
+const FEW: usize = 8;
+
+fn insert_one_by_one(connection: &Connection, alerts: &[&Alert]) -> ::duckdb::Result<usize> {
+    // Looking first takes a third of the time that ON CONFLICT does.
+    let mut known = connection.prepare_cached("SELECT 1 FROM alerts WHERE id = ?")?;
+    let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut inserted = 0;
+    for alert in alerts {
+        if known.exists([&alert.id])? {
+            continue;
+        }
+        inserted += statement.execute(params![
+            alert.id,
+            alert.log_id,
+            alert.alert_type,
+            alert.detection_method,
+            alert.severity.as_str(),
+            alert.description,
+            rows::json_text(&alert.metadata),
+            time_value(to_micros(alert.created_at)),
+            alert.acknowledged,
+            alert.priority_score,
+            alert.source_ip,
+            alert.dest_ip,
+            alert.user,
+            alert.host,
+        ])?;
     }
+    Ok(inserted)
+}
+
+fn insert_staged(connection: &Connection, alerts: &[&Alert]) -> Result<::duckdb::Result<usize>> {
+    let chunks = alerts.chunks(CHUNK_ROWS).map(chunk);
+    let chunks = chunks
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| Error::Backend {
+            action: "store alerts",
+            source: error.into(),
+        })?;
+    let staged = StagedRows::new(chunks);
+    let sql = format!(
+        "INSERT INTO alerts ({COLUMNS}) SELECT {COLUMNS} FROM {} ON CONFLICT DO NOTHING",
+        staged.sql()
+    );
+    Ok(connection.execute(&sql, []))
+}
+
+fn chunk(alerts: &[&Alert]) -> std::result::Result<RecordBatch, ArrowError> {
+    let texts = |text: fn(&Alert) -> Option<&str>| -> ArrayRef {
+        Arc::new(alerts.iter().map(|alert| text(alert)).collect::<StringArray>())
+    };
+    let metadata: StringArray = alerts
+        .iter()
+        .map(|alert| rows::json_text(&alert.metadata))
+        .collect();
+    let created = alerts
+        .iter()
+        .map(|alert| to_micros(alert.created_at).timestamp_micros());
+    let acknowledged: BooleanArray = alerts.iter().map(|alert| Some(alert.acknowledged)).collect();
+    let scores = alerts.iter().map(|alert| alert.priority_score);
+    let columns: [(&str, ArrayRef); 14] = [
+        ("id", texts(|alert| Some(&alert.id))),
+        ("log_id", texts(|alert| alert.log_id.as_deref())),
+        ("alert_type", texts(|alert| Some(&alert.alert_type))),
+        ("detection_method", texts(|alert| Some(&alert.detection_method))),
+        ("severity", texts(|alert| Some(alert.severity.as_str()))),
+        ("description", texts(|alert| Some(&alert.description))),
+        ("metadata", Arc::new(metadata)),
+        (
+            "created_at",
+            Arc::new(TimestampMicrosecondArray::from_iter_values(created)),
+        ),
+        ("acknowledged", Arc::new(acknowledged)),
+        ("priority_score", Arc::new(Float64Array::from_iter_values(scores))),
+        ("source_ip", texts(|alert| alert.source_ip.as_deref())),
+        ("dest_ip", texts(|alert| alert.dest_ip.as_deref())),
+        ("user", texts(|alert| alert.user.as_deref())),
+        ("host", texts(|alert| alert.host.as_deref())),
+    ];
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns
+        .into_iter()
+        .map(|(name, column)| {
+            let field = Field::new(name, column.data_type().clone(), true);
+            let is_json = name == "metadata";
+            (if is_json { staged::as_json(field) } else { field }, column)
+        })
+        .unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 fn select(query: &AlertQuery) -> Sql {

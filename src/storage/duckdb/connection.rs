@@ -66,6 +66,8 @@ pub(super) struct Gate {
 #[derive(Default)]
 struct State {
     engine: Option<Engine>,
+    /// Connections that are not leased, with the statements that they have prepared.
+    idle: Vec<Connection>,
     /// Leases that are out.
     users: usize,
     /// Writers that wait for the readers of this process. Readers that come later let them go first:
@@ -104,6 +106,8 @@ struct Engine {
 /// A connection to use for one operation. The last one to go closes the engine.
 pub(super) struct Lease {
     connection: Option<Connection>,
+    /// Whether nothing is left on the connection that its next user would notice.
+    is_clean: bool,
     gate: Arc<Gate>,
 }
 
@@ -210,11 +214,17 @@ impl Gate {
                 Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => return Err(error),
             },
         };
-        let connection = engine.connection.try_clone();
-        let connection = connection.map_err(|error| error::engine("connect to the store", error))?;
+        let connection = match state.idle.pop() {
+            Some(connection) => connection,
+            None => {
+                let connection = engine.connection.try_clone();
+                connection.map_err(|error| error::engine("connect to the store", error))?
+            }
+        };
         state.users += 1;
         Ok(Entry::Admitted(Lease {
             connection: Some(connection),
+            is_clean: true,
             gate: Arc::clone(self),
         }))
     }
@@ -288,13 +298,25 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Lets nobody else have the connection: what it does may be interrupted.
+    pub(super) fn for_one_use(self) -> Self {
+        let mut lease = self;
+        lease.is_clean = false;
+        lease
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut state = lock(&self.gate.state);
-        self.connection = None;
+        state
+            .idle
+            .extend(self.connection.take().filter(|_| self.is_clean));
         state.users -= 1;
         // A store in memory would be gone.
         if state.users == 0 && self.gate.path.is_some() {
+            state.idle.clear();
             state.engine = None;
         }
         self.gate.changed.notify_all();

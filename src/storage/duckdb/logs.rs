@@ -34,7 +34,11 @@ impl LogStore for DuckDbStore {
         let mut sql = select_logs();
         sql.append(predicate::where_clause(query));
         sql.append(predicate::order_and_limit(query));
-        let scan = Scan::start(self.lease(Mode::Read)?, sql, self.patience_with_readers())?;
+        let scan = Scan::start(
+            self.lease(Mode::Read)?.for_one_use(),
+            sql,
+            self.patience_with_readers(),
+        )?;
         Ok(LogStream::new(scan))
     }
 

@@ -1,6 +1,5 @@
 //! Logs as the engine takes and gives them: Arrow columns.
 
-use std::collections::HashMap;
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::{Arc, LazyLock};
@@ -20,7 +19,7 @@ use serde_json::{Map, Value};
 
 use super::error;
 use super::layout::Pieces;
-use super::staged::{CHUNK_ROWS, StagedRows, TYPE_ALIAS};
+use super::staged::{CHUNK_ROWS, StagedRows, as_json};
 use crate::models::{JsonObject, LogEntry, to_micros};
 use crate::storage::{Error, Result};
 
@@ -283,9 +282,7 @@ static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
         .map(|(name, data_type)| {
             let field = Field::new(name, data_type, true);
             match name {
-                "normalized" | "metadata" => {
-                    field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
-                }
+                "normalized" | "metadata" => as_json(field),
                 _ => field,
             }
         });
@@ -302,6 +299,11 @@ fn append_all<const N: usize>(builders: &mut [StringBuilder; N], texts: [Option<
 
 fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
     Arc::new(builder.finish())
+}
+
+/// An object as JSON text; nothing for an empty one.
+pub(super) fn json_text(map: &Map<String, Value>) -> Option<String> {
+    (!map.is_empty()).then(|| serde_json::to_string(map).expect("an object with text keys is JSON"))
 }
 
 /// An object from JSON text; an empty one for nothing.

@@ -11,6 +11,7 @@ use std::thread::{self, ThreadId};
 
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::RecordBatch;
+use ::duckdb::arrow::datatypes::Field;
 use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
 use ::duckdb::vtab::{
     BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk, to_duckdb_logical_type,
@@ -27,9 +28,13 @@ pub(super) const CHUNK_ROWS: usize = 2_048;
 /// Chunks of one row group: what a thread takes stays together, so that row groups span short times.
 const RUN: usize = 60;
 
-/// The key in the metadata of a column for what the engine calls its type: text that is known to be JSON would
-/// otherwise be parsed to see whether it is.
-pub(super) const TYPE_ALIAS: &str = "type_alias";
+/// The key in the metadata of a column for what the engine calls its type.
+const TYPE_ALIAS: &str = "type_alias";
+
+/// A column of texts that are known to be JSON: the engine would otherwise parse them to see.
+pub(super) fn as_json(field: Field) -> Field {
+    field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
+}
 
 pub(super) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     connection.register_table_function::<Staged>(STAGED)
