@@ -57,7 +57,8 @@ pub use models::{
     priority_score, time_at_start, time_within, to_micros,
 };
 pub use storage::{
-    Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor, DuckDbStore,
-    Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore, LogRows, LogStore, LogStream,
-    MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, Start, Stats, StopHandle, Store, StoreExt,
+    Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor,
+    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore,
+    LogRows, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, Start, Stats,
+    StopHandle, Store, StoreExt,
 };

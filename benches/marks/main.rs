@@ -1,7 +1,7 @@
 //! What users ask of the store, each beside the engine alone doing the same on the same data in the same run.
 //!
-//! `scripts/bench` runs all of it and writes the table and the plots; `cargo bench --bench marks -- --rows 200000`
-//! measures less, `-- --quick` only shows that everything works, `-- fetch count` runs some.
+//! `scripts/bench` runs all of it; `-- --rows 200000` measures less, `-- --quick` only shows that everything works,
+//! `-- fetch count` asks some of the questions, `--plots DIR` says where the plots go.
 
 mod alerts;
 mod append;
@@ -27,7 +27,10 @@ struct Scale {
     /// The rows of the large store, of which little is read.
     large: usize,
     runs: usize,
+    /// For data.
     folder: PathBuf,
+    /// For plots.
+    plots: PathBuf,
 }
 
 fn main() {
@@ -40,6 +43,8 @@ fn main() {
         let at = arguments.iter().position(|argument| argument == name)?;
         arguments.get(at + 1)?.parse().ok()
     };
+    let at = arguments.iter().position(|argument| argument == "--plots");
+    let plots = at.and_then(|at| arguments.get(at + 1)).map(PathBuf::from);
     let (rows, runs) = if has("--quick") {
         (4_000, 1)
     } else {
@@ -52,6 +57,7 @@ fn main() {
         large: value("--large").unwrap_or(10 * rows),
         runs: value("--runs").unwrap_or(runs),
         folder: folder.path().to_owned(),
+        plots: plots.unwrap_or_else(|| folder.path().to_owned()),
     };
     let questions: [(&str, fn(&Scale, &mut Report)); 9] = [
         ("ingest", ingest::measure),
@@ -68,7 +74,7 @@ fn main() {
     let all = !questions.iter().any(|(name, _)| chosen(name));
     let mut report = Report::new(&scale);
     for (name, measure) in questions {
-        if all && name != "plot" || chosen(&name) {
+        if all || chosen(&name) {
             measure(&scale, &mut report);
         }
     }

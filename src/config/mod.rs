@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::models::Zone;
-use crate::storage::Access;
+use crate::storage::{Access, DEFAULT_MEMORY_LIMIT};
 use yaml::Yaml;
 
 /// What can be set, with what holds if nothing is.
@@ -56,8 +56,8 @@ pub struct StoreSettings {
     /// How long to wait for other processes, such as `10s`.
     #[serde(with = "duration")]
     pub lock_timeout: Duration,
-    /// How much memory the engine may use, such as `1GiB`; none for the engine's own limit.
-    pub memory_limit: Option<String>,
+    /// How much memory the engine may use, such as `1GiB`.
+    pub memory_limit: String,
     /// How many threads the engine may use; none for as many as there are processors.
     pub threads: Option<u32>,
 }
@@ -112,7 +112,7 @@ impl Default for Settings {
             store: StoreSettings {
                 access: Access::Shared,
                 lock_timeout: Duration::from_secs(10),
-                memory_limit: None,
+                memory_limit: DEFAULT_MEMORY_LIMIT.into(),
                 threads: None,
             },
             ingest: IngestSettings {
@@ -142,8 +142,7 @@ impl Settings {
         if self.store.threads == Some(0) {
             return Some(("store.threads", "the engine needs at least one"));
         }
-        let limit = self.store.memory_limit.as_deref();
-        if limit.is_some_and(|limit| !is_size(limit)) {
+        if !is_size(&self.store.memory_limit) {
             return Some((
                 "store.memory_limit",
                 "use a number and a unit, such as 512MiB or 1GB",

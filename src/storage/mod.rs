@@ -18,7 +18,9 @@ use crate::models::{
 };
 
 pub use cursor::Cursor;
-pub use duckdb::{Access, Check, DuckDbStore, ExportFormat, LogRows, OpenOptions, QueryRows};
+pub use duckdb::{
+    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, LogRows, OpenOptions, QueryRows,
+};
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start, StopHandle};
 pub use memory::MemoryStore;

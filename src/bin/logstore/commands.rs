@@ -97,10 +97,8 @@ impl Context {
         let mut options = DuckDbStore::options()
             .access(settings.access)
             .lock_timeout(settings.lock_timeout)
+            .memory_limit(&settings.memory_limit)
             .read_only(self.read_only);
-        if let Some(limit) = &settings.memory_limit {
-            options = options.memory_limit(limit);
-        }
         if let Some(threads) = settings.threads {
             options = options.threads(threads);
         }

@@ -34,7 +34,7 @@ impl AlertStore for DuckDbStore {
         let sql = select(query);
         self.read(|connection| {
             let failed = |error| error::engine("fetch alerts", error);
-            let mut statement = connection.prepare_cached(&sql.text).map_err(failed)?;
+            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
             let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
             let mut alerts = Vec::new();
             while let Some(row) = rows.next().map_err(failed)? {
@@ -48,7 +48,7 @@ impl AlertStore for DuckDbStore {
         self.write("acknowledge alerts", |connection| {
             let failed = |error| error::engine("acknowledge alerts", error);
             let sql = "UPDATE alerts SET acknowledged = true WHERE id = ?";
-            let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+            let mut statement = connection.prepare(sql).map_err(failed)?;
             let mut done = std::collections::HashSet::new();
             for id in ids.iter().filter(|id| done.insert(**id)) {
                 if statement.execute([id]).map_err(failed)? == 0 {
@@ -87,8 +87,9 @@ const FEW: usize = 8;
 
 fn insert_one_by_one(connection: &Connection, alerts: &[&Alert]) -> ::duckdb::Result<usize> {
     // Looking first takes a third of the time that ON CONFLICT does.
-    let mut known = connection.prepare_cached("SELECT 1 FROM alerts WHERE id = ?")?;
+    let mut known = connection.prepare("SELECT 1 FROM alerts WHERE id = ?")?;
     let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    // The one plan that is kept for the next time: it depends on no data.
     let mut statement = connection.prepare_cached(&sql)?;
     let mut inserted = 0;
     for alert in alerts {

@@ -17,11 +17,24 @@ use super::{files, network, recovery, schema, staged};
 use crate::storage::{Error, Result};
 
 /// How the engine is to run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EngineSettings {
-    pub(super) memory_limit: Option<String>,
+    pub(super) memory_limit: String,
     pub(super) threads: Option<u32>,
     pub(super) external_access: bool,
+}
+
+/// How much memory the engine may use unless it is told otherwise. What does not fit is put aside on disk.
+pub const DEFAULT_MEMORY_LIMIT: &str = "1GiB";
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            memory_limit: DEFAULT_MEMORY_LIMIT.to_owned(),
+            threads: None,
+            external_access: false,
+        }
+    }
 }
 
 impl EngineSettings {
@@ -30,14 +43,12 @@ impl EngineSettings {
             .access_mode(mode)?
             .enable_external_access(self.external_access)?
             .enable_autoload_extension(false)?
+            .max_memory(&self.memory_limit)?
             .with("autoinstall_known_extensions", "false")?
             // What is read has an order of its own, and inserts keep to one thread otherwise.
             .with("preserve_insertion_order", "false")?
             // The first with all of the compression that the tables ask for; it holds for new files.
             .with("storage_compatibility_version", "v1.5.0")?;
-        if let Some(limit) = &self.memory_limit {
-            config = config.max_memory(limit)?;
-        }
         if let Some(threads) = self.threads {
             config = config.threads(threads.into())?;
         }
@@ -66,7 +77,9 @@ pub(super) struct Gate {
 #[derive(Default)]
 struct State {
     engine: Option<Engine>,
-    /// Connections that are not leased, with the statements that they have prepared.
+    /// Connections that are not leased. A statement with a plan that depends on what a table holds must not be kept
+    /// on them: the engine (1.5.5) packs what it sorts by the statistics of the time when it made the plan, and gives
+    /// garbage for rows that came later.
     idle: Vec<Connection>,
     /// Leases that are out.
     users: usize,

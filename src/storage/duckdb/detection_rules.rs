@@ -66,7 +66,7 @@ impl RuleStore for DuckDbStore {
         sql.push("\nORDER BY id");
         self.read(|connection| {
             let failed = |error| error::engine("fetch rules", error);
-            let mut statement = connection.prepare_cached(&sql.text).map_err(failed)?;
+            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
             let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
             let mut rules = Vec::new();
             while let Some(row) = rows.next().map_err(failed)? {

@@ -23,7 +23,7 @@ impl IngestStore for DuckDbStore {
     fn file_positions(&self) -> Result<Vec<FilePosition>> {
         self.read(|connection| {
             let failed = |error| error::engine("read the positions of files", error);
-            let mut statement = connection.prepare_cached(SELECT).map_err(failed)?;
+            let mut statement = connection.prepare(SELECT).map_err(failed)?;
             let mut rows = statement.query([]).map_err(failed)?;
             let mut positions = Vec::new();
             while let Some(row) = rows.next().map_err(failed)? {

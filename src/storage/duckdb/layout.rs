@@ -69,6 +69,32 @@ impl<'a> Pieces<'a> {
         Some(layout)
     }
 
+    /// The texts of a layout, `normalized` and `raw`; `None` if it is no layout.
+    pub(super) fn fill(&self, layout: &str) -> Option<(String, String)> {
+        let (normalized, raw) = layout.split_once('\n')?;
+        Some((self.filled(normalized)?, self.filled(raw)?))
+    }
+
+    /// A text with what was left out of it.
+    fn filled(&self, layout: &str) -> Option<String> {
+        let mut text = String::with_capacity(2 * layout.len());
+        let mut rest = layout;
+        while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
+            text.push_str(&rest[..brace]);
+            let after = rest.as_bytes().get(brace + 1)?;
+            if *after == rest.as_bytes()[brace] {
+                text.push(char::from(*after));
+                rest = &rest[brace + 2..];
+                continue;
+            }
+            let place = after.checked_sub(b'0')?;
+            text.push_str(self.values.get(usize::from(place))?);
+            rest = rest[brace + 2..].strip_prefix('}')?;
+        }
+        text.push_str(rest);
+        Some(text)
+    }
+
     /// Writes a text without what it repeats.
     fn leave_out(&self, text: &str, layout: &mut String) {
         let bytes = text.as_bytes();
@@ -156,7 +182,13 @@ mod tests {
             timestamp: Some("Jan 15 00:00:00".into()),
             ..log.with_message("say \"hi\" {to} web1")
         };
-        Pieces::of(&log).layout_of(normalized, raw)
+        let pieces = Pieces::of(&log);
+        let layout = pieces.layout_of(normalized, raw)?;
+        assert_eq!(
+            pieces.fill(&layout),
+            Some((normalized.to_owned(), raw.to_owned()))
+        );
+        Some(layout)
     }
 
     #[test]
@@ -175,6 +207,24 @@ mod tests {
         let text = "web12 xsshd 142424 web1x";
         assert_eq!(layout("", text), Some(format!("\n{text}")));
         assert_eq!(layout("", "é-sshd}"), Some("\né-{1}}}".into()));
+    }
+
+    #[test]
+    fn what_is_no_layout_cannot_be_filled() {
+        let log = LogEntry::new(chrono::Utc::now());
+        for text in [
+            "",
+            "no line end",
+            "\n{",
+            "\n}",
+            "\n{9}",
+            "\n{0",
+            "\n{x}",
+            "{}\n",
+            "\né{0",
+        ] {
+            assert_eq!(Pieces::of(&log).fill(text), None, "{text:?}");
+        }
     }
 
     #[test]

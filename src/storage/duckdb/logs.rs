@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ::duckdb::arrow::array::StructArray;
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,7 +11,7 @@ use super::predicate::{self, Sql, time_value};
 use super::rows::LogRows;
 use super::scan::Scan;
 use super::{DuckDbStore, consumers, error, rows, schema};
-use crate::models::{Field, LogEntry, LogQuery};
+use crate::models::{Field, LogEntry, LogQuery, Order};
 use crate::storage::{
     Appended, Bucket, Cursor, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
@@ -31,14 +32,14 @@ impl LogStore for DuckDbStore {
     }
 
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
-        let mut sql = select_logs();
-        sql.append(predicate::where_clause(query));
-        sql.append(predicate::order_and_limit(query));
-        let scan = Scan::start(
-            self.lease(Mode::Read)?.for_one_use(),
-            sql,
-            self.patience_with_readers(),
-        )?;
+        let limit = query.limit;
+        let (query, log_texts) = (query.clone(), self.log_texts);
+        let plan = move |connection: &Connection| {
+            let slices = slices(connection, &query, log_texts)?;
+            Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
+        };
+        let lease = self.lease(Mode::Read)?.for_one_use();
+        let scan = Scan::start(lease, plan, limit, self.patience_with_readers())?;
         Ok(LogStream::new(scan))
     }
 
@@ -104,10 +105,10 @@ impl LogStore for DuckDbStore {
             let until = cursor
                 .seq()
                 .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
-            let first = page(connection, cursor, until, limit)?;
+            let first = page(connection, self.log_texts, cursor, until, limit)?;
             match first.logs.len() == limit || until >= last {
                 true => Ok(first),
-                false => page(connection, cursor, last, limit),
+                false => page(connection, self.log_texts, cursor, last, limit),
             }
         })
     }
@@ -168,8 +169,63 @@ impl LogStore for DuckDbStore {
     }
 }
 
-fn select_logs() -> Sql {
-    Sql::new(format!("SELECT {}\nFROM logs", rows::LOG_COLUMNS))
+/// Where logs are read from, with their layouts.
+pub(super) const LOG_TEXTS: &str = "log_texts";
+
+/// The same of a store from before there were layouts, which may only be read.
+pub(super) const LOG_TEXTS_OF_OLDER: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS layout FROM logs)";
+
+fn select_logs(log_texts: &str) -> Sql {
+    Sql::new(format!("SELECT {}\nFROM {log_texts}", rows::LOG_COLUMNS))
+}
+
+fn select(query: &LogQuery, log_texts: &str) -> Sql {
+    let mut sql = select_logs(log_texts);
+    sql.append(predicate::where_clause(query));
+    sql.append(predicate::order_and_limit(query));
+    sql
+}
+
+/// A query cut into queries over shorter times, in its order, each of which finds a few row groups' worth of logs:
+/// sorting all logs at once would take memory for all of them, and the reader would wait for the last one.
+fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
+    const ROW_GROUP: i64 = 122_880;
+    /// The engine finds the first of so many without sorting the others.
+    const FEW: u64 = 10_000;
+    if query.limit.is_some_and(|limit| limit <= FEW) || log_texts != LOG_TEXTS {
+        return Ok(vec![query.clone()]);
+    }
+    let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");
+    sql.append(predicate::where_clause(&LogQuery {
+        conditions: Vec::new(),
+        ..query.clone()
+    }));
+    sql.push(&format!("\nGROUP BY rowid // {ROW_GROUP}"));
+    let parameters = params_from_iter(&sql.values);
+    let read = rows::query_all(connection, &sql.text, parameters, |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    let mut groups: Vec<(i64, i64)> = read.map_err(|error| error::engine("read logs", error))?;
+    groups.sort_unstable();
+    let mut slices = vec![query.clone()];
+    let mut logs = 0;
+    for (start, count) in groups {
+        if logs >= ROW_GROUP {
+            let start = Some(rows::time(start)?);
+            let slice = LogQuery {
+                since: start,
+                ..query.clone()
+            };
+            slices.last_mut().expect("there is one from the start").until = start;
+            slices.push(slice);
+            logs = 0;
+        }
+        logs += count;
+    }
+    if query.order == Order::Newest {
+        slices.reverse();
+    }
+    Ok(slices)
 }
 
 fn count_by(query: &LogQuery, fields: &[Field]) -> Sql {
@@ -197,7 +253,7 @@ fn count_by(query: &LogQuery, fields: &[Field]) -> Sql {
 
 pub(super) fn last_seq(connection: &Connection) -> Result<i64> {
     let read = connection
-        .prepare_cached("SELECT last_seq FROM logstore")
+        .prepare("SELECT last_seq FROM logstore")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
     read.map_err(|error| error::engine("read the last position", error))
 }
@@ -275,8 +331,8 @@ fn stored_keys(connection: &Connection, rows: &LogRows) -> Result<Vec<(i64, Stri
 }
 
 /// The first logs after a position and up to a sequence number.
-fn page(connection: &Connection, cursor: Cursor, until: i64, limit: usize) -> Result<Page> {
-    let mut sql = select_logs();
+fn page(connection: &Connection, log_texts: &str, cursor: Cursor, until: i64, limit: usize) -> Result<Page> {
+    let mut sql = select_logs(log_texts);
     sql.push("\nWHERE seq > ");
     sql.bind(cursor.seq());
     sql.push(" AND seq <= ");
@@ -287,8 +343,8 @@ fn page(connection: &Connection, cursor: Cursor, until: i64, limit: usize) -> Re
         logs: Vec::new(),
         next: cursor,
     };
-    for_each_chunk(connection, &sql, |logs| {
-        for (seq, log) in logs {
+    for_each_chunk(connection, &sql, |chunk| {
+        for (seq, log) in rows::logs(&chunk)? {
             page.next = Cursor::after(seq);
             page.logs.push(log);
         }
@@ -301,7 +357,7 @@ fn page(connection: &Connection, cursor: Cursor, until: i64, limit: usize) -> Re
 pub(super) fn for_each_chunk(
     connection: &Connection,
     sql: &Sql,
-    mut take: impl FnMut(Vec<(i64, LogEntry)>) -> Result<bool>,
+    mut take: impl FnMut(StructArray) -> Result<bool>,
 ) -> Result<()> {
     let failed = |error| error::engine("read logs", error);
     let mut statement = connection.prepare(&sql.text).map_err(failed)?;
@@ -311,7 +367,7 @@ pub(super) fn for_each_chunk(
             .map_err(failed)?,
     );
     while let Some(chunk) = statement.step().map_err(failed)? {
-        if !take(rows::logs(&chunk)?)? {
+        if !take(chunk)? {
             break;
         }
     }

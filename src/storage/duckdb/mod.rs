@@ -33,6 +33,7 @@ use files::NewFile;
 use schema::Found;
 
 pub use check::Check;
+pub use connection::DEFAULT_MEMORY_LIMIT;
 pub use query::{ExportFormat, QueryRows};
 pub use rows::LogRows;
 
@@ -69,6 +70,8 @@ pub struct DuckDbStore {
     lock_timeout: Duration,
     read_only: bool,
     location: String,
+    /// The SQL of what logs are read from.
+    log_texts: &'static str,
     /// Only held, never used: keeps the engine open for as long as the handle lives. The mutex lets threads
     /// share it.
     held: Option<Arc<Mutex<Lease>>>,
@@ -133,10 +136,10 @@ impl OpenOptions {
         Self { create, ..self }
     }
 
-    /// How much memory the engine may use, such as `1GiB`. Default: the engine's, most of the machine's.
+    /// How much memory the engine may use, such as `512MiB`. Default: [`DEFAULT_MEMORY_LIMIT`].
     #[must_use]
     pub fn memory_limit(mut self, limit: impl Into<String>) -> Self {
-        self.engine.memory_limit = Some(limit.into());
+        self.engine.memory_limit = limit.into();
         self
     }
 
@@ -178,6 +181,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             read_only: self.read_only,
             location: path.display().to_string(),
+            log_texts: logs::LOG_TEXTS,
             held: None,
         };
         let found = schema::find(store.lease(Mode::Read)?.connection())?;
@@ -185,6 +189,9 @@ impl OpenOptions {
             Found::Current => {}
             Found::Older if self.read_only => {
                 log::warn!("{} has the tables of an earlier version", store.location);
+                if !schema::has_layouts(store.lease(Mode::Read)?.connection())? {
+                    store.log_texts = logs::LOG_TEXTS_OF_OLDER;
+                }
             }
             Found::Older => store.migrate()?,
             Found::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
@@ -211,6 +218,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             read_only: false,
             location: ":memory:".to_owned(),
+            log_texts: logs::LOG_TEXTS,
             held: None,
         };
         store.write("create the store", schema::create)?;

@@ -23,9 +23,10 @@ use super::staged::{CHUNK_ROWS, StagedRows, as_json};
 use crate::models::{JsonObject, LogEntry, to_micros};
 use crate::storage::{Error, Result};
 
-/// What [`logs`] reads, in its order.
-pub(super) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", raw, appname, file, host, hostname, message, \
-                                      procid, source_type, normalized, metadata, ingestion_time";
+/// What [`logs`] reads, in its order. Where there is a layout, the engine need not fill it.
+pub(super) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", CASE WHEN layout IS NULL THEN raw END, \
+    appname, file, host, hostname, message, procid, source_type, \
+    CASE WHEN layout IS NULL THEN normalized END, metadata, ingestion_time, layout";
 
 /// The columns of `logs`, in their order.
 pub(super) const LOGS_COLUMNS: [(&str, DataType); 21] = [
@@ -333,10 +334,11 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
     let normalized = Texts::of(chunk, 12)?;
     let metadata = Texts::of(chunk, 13)?;
     let ingestion_time = times(chunk, 14)?;
+    let layout = Texts::of(chunk, 15)?;
     let text = |column: usize, row| texts[column].get(row).map(str::to_owned);
     (0..chunk.len())
         .map(|row| {
-            let log = LogEntry {
+            let mut log = LogEntry {
                 id: text(0, row).ok_or_else(|| error::corrupt("a log has no id"))?,
                 event_time: time(event_time.value(row))?,
                 timestamp: text(1, row),
@@ -352,9 +354,21 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
                 metadata: lazy_object(metadata.get(row), "a log's metadata")?,
                 ingestion_time: time(ingestion_time.value(row))?,
             };
+            if let Some(layout) = layout.get(row) {
+                fill(&mut log, layout)?;
+            }
             Ok((seq.value(row), log))
         })
         .collect()
+}
+
+fn fill(log: &mut LogEntry, layout: &str) -> Result<()> {
+    let filled = Pieces::of(log).fill(layout);
+    let (normalized, raw) = filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
+    log.raw = Some(raw);
+    let normalized = Some(normalized.as_str()).filter(|text| !text.is_empty());
+    log.normalized = lazy_object(normalized, "a log's normalized")?;
+    Ok(())
 }
 
 /// Runs a query and reads all of its rows.
@@ -364,10 +378,7 @@ pub(super) fn query_all<T>(
     parameters: impl Params,
     read: impl FnMut(&Row<'_>) -> ::duckdb::Result<T>,
 ) -> ::duckdb::Result<Vec<T>> {
-    connection
-        .prepare_cached(sql)?
-        .query_map(parameters, read)?
-        .collect()
+    connection.prepare(sql)?.query_map(parameters, read)?.collect()
 }
 
 /// A time from the engine's microseconds.

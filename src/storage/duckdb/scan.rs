@@ -6,21 +6,38 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ::duckdb::InterruptHandle;
+use ::duckdb::arrow::array::{Array as _, StructArray};
+use ::duckdb::{Connection, InterruptHandle};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 
 use super::connection::{Lease, lock};
 use super::logs::for_each_chunk;
 use super::predicate::Sql;
+use super::{error, rows};
 use crate::models::LogEntry;
 use crate::storage::{Error, Result};
 
-type Chunk = Result<Vec<LogEntry>>;
+/// Logs that are handed on at a time.
+enum Chunk {
+    /// As the engine gives them: whoever reads them makes logs of them, while the engine goes on.
+    Rows(StructArray),
+    /// As they were put aside.
+    Logs(Vec<LogEntry>),
+}
+
+impl Chunk {
+    fn into_logs(self) -> Result<Vec<LogEntry>> {
+        match self {
+            Self::Rows(rows) => logs(&rows),
+            Self::Logs(logs) => Ok(logs),
+        }
+    }
+}
 
 /// A query that runs in a thread of its own, a few chunks ahead of its reader. Statement and connection
 /// borrow from one another, so they live on that thread's stack.
 pub(super) struct Scan {
-    chunks: Option<Receiver<Chunk>>,
+    chunks: Option<Receiver<Result<Chunk>>>,
     current: std::vec::IntoIter<LogEntry>,
     query: Arc<RunningQuery>,
     thread: Option<JoinHandle<()>>,
@@ -31,7 +48,14 @@ impl Scan {
     ///
     /// The lease is given back when the query ends. After having waited for the reader for `patience`
     /// altogether, the query no longer does: what it finds is put aside on disk.
-    pub(super) fn start(lease: Lease, sql: Sql, patience: Option<Duration>) -> Result<Self> {
+    ///
+    /// `plan` says which queries give the logs, one after another; all of them see the store as it is when they start.
+    pub(super) fn start(
+        lease: Lease,
+        plan: impl FnOnce(&Connection) -> Result<Vec<Sql>> + Send + 'static,
+        limit: Option<u64>,
+        patience: Option<Duration>,
+    ) -> Result<Self> {
         const CHUNKS_AHEAD: usize = 4;
         let query = Arc::new(RunningQuery::new(lease.connection().interrupt_handle()));
         let end = EndOfQuery(Arc::clone(&query));
@@ -44,25 +68,31 @@ impl Scan {
                     patience,
                     aside: None,
                 };
-                run(lease, &sql, end, reader);
+                run(lease, plan, limit, end, reader);
             })
             .map_err(|io| failed("start reading logs", io))?;
-        let first = chunks.recv().unwrap_or_else(|_| Ok(Vec::new()));
+        let first = chunks.recv();
         let mut scan = Self {
             chunks: Some(chunks),
             current: Vec::new().into_iter(),
             query,
             thread: Some(thread),
         };
-        scan.current = first?.into_iter();
+        if let Ok(first) = first {
+            scan.current = first?.into_logs()?.into_iter();
+        }
         Ok(scan)
     }
 }
 
-fn run(lease: Lease, sql: &Sql, end: EndOfQuery, mut reader: Reader) {
-    let queried = for_each_chunk(lease.connection(), sql, |logs| {
-        reader.give(logs.into_iter().map(|(_, log)| log).collect())
-    });
+fn run(
+    lease: Lease,
+    plan: impl FnOnce(&Connection) -> Result<Vec<Sql>>,
+    limit: Option<u64>,
+    end: EndOfQuery,
+    mut reader: Reader,
+) {
+    let queried = give_all(lease.connection(), plan, limit, &mut reader);
     drop(end);
     drop(lease);
     // What was read before an error is given before it.
@@ -71,6 +101,38 @@ fn run(lease: Lease, sql: &Sql, end: EndOfQuery, mut reader: Reader) {
         // A reader that is gone has no use for the error.
         reader.sender.send(Err(error)).ok();
     }
+}
+
+fn give_all(
+    connection: &Connection,
+    plan: impl FnOnce(&Connection) -> Result<Vec<Sql>>,
+    limit: Option<u64>,
+    reader: &mut Reader,
+) -> Result<()> {
+    let begun = connection.execute_batch("BEGIN TRANSACTION READ ONLY");
+    begun.map_err(|error| error::engine("read logs", error))?;
+    let mut missing = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    for sql in plan(connection)? {
+        if missing == 0 {
+            break;
+        }
+        let mut is_wanted = true;
+        for_each_chunk(connection, &sql, |chunk| {
+            let chunk = chunk.slice(0, chunk.len().min(missing));
+            missing -= chunk.len();
+            is_wanted = reader.give(chunk)?;
+            Ok(is_wanted && missing > 0)
+        })?;
+        if !is_wanted {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn logs(chunk: &StructArray) -> Result<Vec<LogEntry>> {
+    let logs = rows::logs(chunk)?;
+    Ok(logs.into_iter().map(|(_, log)| log).collect())
 }
 
 impl Iterator for Scan {
@@ -82,11 +144,13 @@ impl Iterator for Scan {
                 return Some(Ok(log));
             }
             match self.chunks.as_ref()?.recv() {
-                Ok(Ok(logs)) => self.current = logs.into_iter(),
-                Ok(Err(error)) => {
-                    self.chunks = None;
-                    return Some(Err(error));
-                }
+                Ok(chunk) => match chunk.and_then(Chunk::into_logs) {
+                    Ok(logs) => self.current = logs.into_iter(),
+                    Err(error) => {
+                        self.chunks = None;
+                        return Some(Err(error));
+                    }
+                },
                 Err(_) => self.chunks = None,
             }
         }
@@ -135,7 +199,7 @@ impl Drop for EndOfQuery {
 
 /// Who reads the query's logs.
 struct Reader {
-    sender: Sender<Chunk>,
+    sender: Sender<Result<Chunk>>,
     /// For how long to wait for it yet; `None` for as long as it takes.
     patience: Option<Duration>,
     aside: Option<Aside>,
@@ -143,21 +207,21 @@ struct Reader {
 
 impl Reader {
     /// Hands on a chunk, or puts it aside; says whether there is anybody to read the next one.
-    fn give(&mut self, logs: Vec<LogEntry>) -> Result<bool> {
+    fn give(&mut self, chunk: StructArray) -> Result<bool> {
         if let Some(aside) = &mut self.aside {
-            return aside.put(&logs).map(|()| true);
+            return aside.put(&logs(&chunk)?).map(|()| true);
         }
         let Some(patience) = self.patience else {
-            return Ok(self.sender.send(Ok(logs)).is_ok());
+            return Ok(self.sender.send(Ok(Chunk::Rows(chunk))).is_ok());
         };
         let started = Instant::now();
-        let sent = self.sender.send_timeout(Ok(logs), patience);
+        let sent = self.sender.send_timeout(Ok(Chunk::Rows(chunk)), patience);
         self.patience = Some(patience.saturating_sub(started.elapsed()));
         match sent {
             Ok(()) => Ok(true),
-            Err(SendTimeoutError::Timeout(Ok(logs))) => {
+            Err(SendTimeoutError::Timeout(Ok(chunk))) => {
                 log::debug!("putting logs aside for a reader that is slower than the store");
-                self.aside.insert(Aside::new()?).put(&logs)?;
+                self.aside.insert(Aside::new()?).put(&chunk.into_logs()?)?;
                 Ok(true)
             }
             Err(_) => Ok(false),
@@ -168,7 +232,7 @@ impl Reader {
         let Some(aside) = self.aside.take() else {
             return Ok(());
         };
-        aside.take(|logs| self.sender.send(Ok(logs)).is_ok())
+        aside.take(|logs| self.sender.send(Ok(Chunk::Logs(logs))).is_ok())
     }
 }
 

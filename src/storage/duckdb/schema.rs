@@ -63,6 +63,11 @@ pub(super) fn find(connection: &Connection) -> Result<Found> {
     })
 }
 
+/// Whether logs have layouts, as of version 4.
+pub(super) fn has_layouts(connection: &Connection) -> Result<bool> {
+    Ok(version(connection)?.is_some_and(|version| version >= 4))
+}
+
 /// Refuses a store that a later version has written.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<()> {
     match version(connection)? {

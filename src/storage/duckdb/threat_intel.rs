@@ -71,7 +71,7 @@ impl IntelStore for DuckDbStore {
         let sql = select(query);
         self.read(|connection| {
             let failed = |error| error::engine("fetch threat intelligence", error);
-            let mut statement = connection.prepare_cached(&sql.text).map_err(failed)?;
+            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
             let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
             let mut intel = Vec::new();
             while let Some(row) = rows.next().map_err(failed)? {

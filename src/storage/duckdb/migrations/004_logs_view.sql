@@ -8,8 +8,9 @@ ORDER BY seq;
 DROP TABLE logs;
 
 -- A layout is normalized and raw, a line end between them, with {0} to {8} where they repeat another column, in the
--- order of the arguments here; {6} is the message as it stands in a JSON string. JSON holds no line end.
-CREATE VIEW logs AS
+-- order of the arguments here; {6} is the message as it stands in a JSON string. JSON holds no line end. Readers
+-- that fill layouts themselves need nothing but the layout where there is one.
+CREATE VIEW log_texts AS
 SELECT
     seq,
     event_time,
@@ -44,5 +45,12 @@ SELECT
     "user",
     action,
     outcome,
-    level
+    level,
+    layout
 FROM log_rows;
+
+-- What a log is for whoever asks.
+CREATE VIEW logs AS
+SELECT seq, event_time, id, "timestamp", raw, appname, file, host, hostname, message, procid, source_type, normalized,
+    metadata, ingestion_time, source_ip, dest_ip, "user", action, outcome, level
+FROM log_texts;
