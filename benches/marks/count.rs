@@ -7,6 +7,9 @@ use crate::report::{Report, timed};
 use crate::stores::exclusive;
 use crate::{Scale, engine};
 
+/// What a store is asked.
+type Ours<'a> = &'a dyn Fn(&logstore::DuckDbStore) -> u64;
+
 pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let path = scale.store(scale.rows);
     let by_address =
@@ -14,7 +17,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let substring = "SELECT count(*) FROM logs WHERE contains(raw, 'port 4242 ')";
     let pattern = "SELECT count(*) FROM logs WHERE regexp_matches(raw, 'port 42[0-9]+ ssh2')";
     let count = |store: &logstore::DuckDbStore, query: &LogQuery| store.count_logs(query).expect("a count");
-    let questions: [(&str, &str, &dyn Fn(&logstore::DuckDbStore) -> u64); 3] = [
+    let questions: [(&str, &str, Ours<'_>); 3] = [
         ("count --by source_ip", by_address, &|store| {
             let fields = ["source_ip".parse().expect("a field")];
             store

@@ -33,6 +33,8 @@ struct Scale {
     plots: PathBuf,
 }
 
+type Measure = fn(&Scale, &mut Report);
+
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
@@ -59,7 +61,7 @@ fn main() {
         folder: folder.path().to_owned(),
         plots: plots.unwrap_or_else(|| folder.path().to_owned()),
     };
-    let questions: [(&str, fn(&Scale, &mut Report)); 9] = [
+    let questions: [(&str, Measure); 9] = [
         ("ingest", ingest::measure),
         ("append", append::measure),
         ("fetch", fetch::measure),
@@ -78,6 +80,7 @@ fn main() {
             measure(&scale, &mut report);
         }
     }
+    assert!(report.lines() > 0, "none of the questions is called like that");
 }
 
 /// Where there is room for the data: the folder of the build, not one that may be in memory.

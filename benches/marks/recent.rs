@@ -85,5 +85,5 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
 }
 
 fn lines(output: &[u8]) -> usize {
-    output.iter().filter(|byte| **byte == b'\n').count()
+    std::io::BufRead::lines(output).count()
 }

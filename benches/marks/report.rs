@@ -6,6 +6,7 @@ use crate::Scale;
 
 pub(crate) struct Report {
     runs: usize,
+    lines: usize,
 }
 
 impl Report {
@@ -15,7 +16,15 @@ impl Report {
             scale.rows, scale.large, scale.runs
         );
         println!("| work | yardstick | logstore | yardstick | ratio | mark |\n|---|---|---|---|---|---|");
-        Self { runs: scale.runs }
+        Self {
+            runs: scale.runs,
+            lines: 0,
+        }
+    }
+
+    /// How many questions were answered.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines
     }
 
     /// Runs both in turn. What they return must be equal.
@@ -55,6 +64,7 @@ impl Report {
         theirs: &str,
         ratio: f64,
     ) {
+        self.lines += 1;
         println!("| {work} | {yardstick} | {ours} | {theirs} | {ratio:.2} | {mark} |");
     }
 }

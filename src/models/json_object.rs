@@ -49,19 +49,21 @@ impl JsonObject {
         let can_be_stored = check_depth("object", &members).is_ok();
         // Stored text is on one line.
         match can_be_stored && !members.is_empty() && !text.contains(['\n', '\r']) {
-            true => Ok(Self::of_valid(text.to_owned())),
+            true => Ok(Self::of_stored(text.to_owned())),
             false => serde_json::from_str::<Map<String, Value>>(text).map(Self::from),
         }
     }
 
     /// The object of members that can be stored.
     pub(crate) fn from_members(members: Members<'_>) -> Self {
-        members.into_text().map_or_else(Self::new, Self::of_valid)
+        members.into_text().map_or_else(Self::new, Self::of_stored)
     }
 
-    fn of_valid(text: String) -> Self {
+    /// The object of a text from a store; none for no text. What is no object in spite of that, because somebody wrote
+    /// it past this crate, is read as one with the text as its `value`.
+    pub(crate) fn of_stored(text: String) -> Self {
         Self {
-            text: Some(text.into()),
+            text: Some(text.into_boxed_str()).filter(|text| !text.is_empty()),
             map: OnceLock::new(),
         }
     }
@@ -70,10 +72,7 @@ impl JsonObject {
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
         match &self.text {
             Some(text) => Some(Cow::Borrowed(text)),
-            None if self.is_empty() => None,
-            None => Some(Cow::Owned(
-                serde_json::to_string(self.map()).expect("an object with text keys is JSON"),
-            )),
+            None => Members::from(self.map()).into_text().map(Cow::Owned),
         }
     }
 
@@ -89,7 +88,7 @@ impl JsonObject {
     /// The members, borrowed from wherever they are.
     pub(crate) fn members(&self) -> Members<'_> {
         match (&self.text, self.map.get()) {
-            (Some(text), None) => serde_json::from_str(text).expect("the text was found to be an object"),
+            (Some(text), None) => serde_json::from_str(text).unwrap_or_else(|_| Members::from(self.map())),
             _ => Members::from(self.map()),
         }
     }
@@ -104,8 +103,9 @@ impl JsonObject {
 
     fn map(&self) -> &Map<String, Value> {
         self.map.get_or_init(|| {
-            let read = self.text.as_deref().map(serde_json::from_str);
-            Box::new(read.map_or_else(Map::new, |map| map.expect("the text was found to be an object")))
+            let text = self.text.as_deref().unwrap_or("{}");
+            let value_alone = || Map::from_iter([("value".to_owned(), Value::from(text))]);
+            Box::new(serde_json::from_str(text).unwrap_or_else(|_| value_alone()))
         })
     }
 }
@@ -216,6 +216,18 @@ mod tests {
             assert!(JsonObject::from_text(text).is_err(), "{text}");
         }
         assert_eq!(JsonObject::from_text("{}").unwrap(), JsonObject::new());
+    }
+
+    #[test]
+    fn what_is_no_object_in_a_store_is_not_lost() {
+        for text in ["[1]", "1e999", "{\"a\": \"\\ud800\"}", "x"] {
+            let object = JsonObject::of_stored(text.to_owned());
+            assert_eq!(object["value"], text);
+            assert_eq!(
+                serde_json::to_value(&object).unwrap(),
+                serde_json::json!({"value": text})
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use uuid::{Builder, Uuid};
 
 /// What follows the time in the ids of one thread: random where it starts, and one more for each id, so that ids of
@@ -14,8 +14,8 @@ thread_local! {
 }
 
 /// A new id, greater than every other one of this thread.
-pub(super) fn new_id() -> String {
-    let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default();
+pub(super) fn new_id(now: DateTime<Utc>) -> String {
+    let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
     let (millis, counted) = LAST.with(|last| {
         let (millis, counted) = last.get();
         let next = (now.max(millis), (counted + 1) & COUNTED_BITS);
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn ids_ascend_and_are_uuids_of_version_7() {
-        let ids: Vec<String> = (0..10_000).map(|_| new_id()).collect();
+        let ids: Vec<String> = (0..10_000).map(|_| new_id(Utc::now())).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
         let id: Uuid = ids[0].parse().unwrap();
         assert_eq!(id.get_version_num(), 7);
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn threads_do_not_share_ids() {
-        let other = std::thread::spawn(new_id).join().unwrap();
-        assert_ne!(other[24..], new_id()[24..]);
+        let other = std::thread::spawn(|| new_id(Utc::now())).join().unwrap();
+        assert_ne!(other[24..], new_id(Utc::now())[24..]);
     }
 }

@@ -95,7 +95,7 @@ impl<'a> Draft<'a> {
             normalized: rest.take_object("normalized"),
             metadata: rest.take_object("metadata"),
         };
-        for member in rest.0.into_iter().flatten() {
+        for member in rest.members.into_iter().flatten() {
             draft.normalized.insert_beside(member.name, member.value);
         }
         (draft, has_time)
@@ -110,20 +110,34 @@ struct Member<'a> {
 }
 
 /// The members of an object that have not been taken.
-struct Rest<'a>(Vec<Option<Member<'a>>>);
+struct Rest<'a> {
+    members: Vec<Option<Member<'a>>>,
+    /// For each field the text with the best name: its rank and its place.
+    texts: [Option<(usize, usize)>; Slot::COUNT],
+}
 
 impl<'a> Rest<'a> {
     fn of(object: Members<'a>) -> Self {
-        let members = object.into_iter().map(|(name, value)| {
+        let mut texts = [None; Slot::COUNT];
+        let members = object.into_iter().enumerate().map(|(place, (name, value))| {
             let slot = names::slot_of(&name);
+            if let (Some((slot, rank)), Json::String(_)) = (slot, &value) {
+                let best: &mut Option<(usize, usize)> = &mut texts[slot as usize];
+                if best.is_none_or(|(held, _)| rank < held) {
+                    *best = Some((rank, place));
+                }
+            }
             Some(Member { name, value, slot })
         });
-        Self(members.collect())
+        Self {
+            members: members.collect(),
+            texts,
+        }
     }
 
     /// The members and their places.
     fn members(&self) -> impl Iterator<Item = (usize, &Member<'a>)> {
-        let members = self.0.iter().enumerate();
+        let members = self.members.iter().enumerate();
         members.filter_map(|(place, member)| Some((place, member.as_ref()?)))
     }
 
@@ -156,7 +170,7 @@ impl<'a> Rest<'a> {
     }
 
     fn take(&mut self, place: usize) -> Option<Json<'a>> {
-        self.0.get_mut(place)?.take().map(|member| member.value)
+        self.members.get_mut(place)?.take().map(|member| member.value)
     }
 
     fn take_text_at(&mut self, place: usize) -> Option<String> {
@@ -173,7 +187,7 @@ impl<'a> Rest<'a> {
     }
 
     fn take_text_of(&mut self, slot: Slot) -> Option<String> {
-        let (place, ()) = self.first_of(slot, |value| value.as_str().map(drop))?;
+        let (_, place) = self.texts[slot as usize]?;
         self.take_text_at(place)
     }
 

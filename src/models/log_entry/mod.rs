@@ -73,8 +73,9 @@ const RAW_BYTES: &str = "raw_base64";
 impl LogEntry {
     /// A log of what happened at `event_time`, with a new id, taken in now.
     pub fn new(event_time: DateTime<Utc>) -> Self {
+        let now = Utc::now();
         Self {
-            id: new_id(),
+            id: new_id(now),
             event_time: to_micros(event_time),
             timestamp: None,
             raw: None,
@@ -87,7 +88,7 @@ impl LogEntry {
             source_type: None,
             normalized: JsonObject::new(),
             metadata: JsonObject::new(),
-            ingestion_time: to_micros(Utc::now()),
+            ingestion_time: to_micros(now),
         }
     }
 

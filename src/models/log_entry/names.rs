@@ -289,6 +289,10 @@ pub(super) enum Slot {
     SourceType,
 }
 
+impl Slot {
+    pub(super) const COUNT: usize = SLOTS.len();
+}
+
 const SLOTS: [(Slot, &[&str]); 8] = [
     (Slot::Time, TIME),
     (Slot::Message, MESSAGE),

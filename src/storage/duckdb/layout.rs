@@ -26,18 +26,7 @@ pub(super) struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     pub(super) fn of(log: &'a LogEntry) -> Self {
-        let text = |text: &'a Option<String>| Cow::Borrowed(text.as_deref().unwrap_or_default());
-        let values = [
-            text(&log.timestamp),
-            text(&log.appname),
-            text(&log.file),
-            text(&log.host),
-            text(&log.hostname),
-            text(&log.message),
-            in_json(log.message.as_deref().unwrap_or_default()),
-            Cow::Owned(log.procid.map(|procid| procid.to_string()).unwrap_or_default()),
-            text(&log.source_type),
-        ];
+        let values = std::array::from_fn(|place| value(log, place));
         let mut pieces = Self {
             values,
             places: [0; PLACES],
@@ -58,8 +47,8 @@ impl<'a> Pieces<'a> {
 
     /// The layout of a log with these texts; `None` if it cannot have one.
     pub(super) fn layout_of(&self, normalized: &str, raw: &str) -> Option<String> {
-        // The engine's format ends at a NUL byte. JSON holds none, and no line end.
-        if raw.contains('\0') {
+        // The engine's format ends at a NUL byte, and normalized at a line end; JSON of ours holds neither.
+        if raw.contains('\0') || normalized.contains(['\0', '\n']) {
             return None;
         }
         let mut layout = String::with_capacity(normalized.len() + raw.len() + 64);
@@ -67,32 +56,6 @@ impl<'a> Pieces<'a> {
         layout.push('\n');
         self.leave_out(raw, &mut layout);
         Some(layout)
-    }
-
-    /// The texts of a layout, `normalized` and `raw`; `None` if it is no layout.
-    pub(super) fn fill(&self, layout: &str) -> Option<(String, String)> {
-        let (normalized, raw) = layout.split_once('\n')?;
-        Some((self.filled(normalized)?, self.filled(raw)?))
-    }
-
-    /// A text with what was left out of it.
-    fn filled(&self, layout: &str) -> Option<String> {
-        let mut text = String::with_capacity(2 * layout.len());
-        let mut rest = layout;
-        while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
-            text.push_str(&rest[..brace]);
-            let after = rest.as_bytes().get(brace + 1)?;
-            if *after == rest.as_bytes()[brace] {
-                text.push(char::from(*after));
-                rest = &rest[brace + 2..];
-                continue;
-            }
-            let place = after.checked_sub(b'0')?;
-            text.push_str(self.values.get(usize::from(place))?);
-            rest = rest[brace + 2..].strip_prefix('}')?;
-        }
-        text.push_str(rest);
-        Some(text)
     }
 
     /// Writes a text without what it repeats.
@@ -140,6 +103,58 @@ impl<'a> Pieces<'a> {
     }
 }
 
+/// What stands in a log at a place that a layout names.
+fn value(log: &LogEntry, place: usize) -> Cow<'_, str> {
+    let text = match place {
+        0 => &log.timestamp,
+        1 => &log.appname,
+        2 => &log.file,
+        3 => &log.host,
+        4 => &log.hostname,
+        5 => &log.message,
+        6 => return in_json(log.message.as_deref().unwrap_or_default()),
+        7 => {
+            return log
+                .procid
+                .map(|procid| procid.to_string())
+                .unwrap_or_default()
+                .into();
+        }
+        _ => &log.source_type,
+    };
+    Cow::Borrowed(text.as_deref().unwrap_or_default())
+}
+
+/// The texts of a log's layout, `normalized` and `raw`; `None` if it is no layout.
+pub(super) fn fill(log: &LogEntry, layout: &str) -> Option<(String, String)> {
+    let (normalized, raw) = layout.split_once('\n')?;
+    Some((filled(log, normalized)?, filled(log, raw)?))
+}
+
+/// A text with what was left out of it.
+fn filled(log: &LogEntry, layout: &str) -> Option<String> {
+    let mut text = String::with_capacity(2 * layout.len());
+    let mut rest = layout;
+    while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
+        text.push_str(&rest[..brace]);
+        let after = *rest.as_bytes().get(brace + 1)?;
+        if after == rest.as_bytes()[brace] {
+            text.push(char::from(after));
+            rest = &rest[brace + 2..];
+            continue;
+        }
+        let place = usize::from(after.checked_sub(b'0')?);
+        text.push_str(
+            &Some(place)
+                .filter(|place| *place < PLACES)
+                .map(|place| value(log, place))?,
+        );
+        rest = rest[brace + 2..].strip_prefix('}')?;
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
 /// A letter or digit.
 const WORD: u8 = 1;
 const BRACE: u8 = 2;
@@ -148,10 +163,10 @@ const STARTS: u8 = 4;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        if (byte as u8).is_ascii_alphanumeric() {
-            classes[byte] = WORD;
+        if byte.is_ascii_alphanumeric() {
+            classes[byte as usize] = WORD;
         }
         byte += 1;
     }
@@ -184,10 +199,7 @@ mod tests {
         };
         let pieces = Pieces::of(&log);
         let layout = pieces.layout_of(normalized, raw)?;
-        assert_eq!(
-            pieces.fill(&layout),
-            Some((normalized.to_owned(), raw.to_owned()))
-        );
+        assert_eq!(fill(&log, &layout), Some((normalized.to_owned(), raw.to_owned())));
         Some(layout)
     }
 
@@ -223,12 +235,13 @@ mod tests {
             "{}\n",
             "\né{0",
         ] {
-            assert_eq!(Pieces::of(&log).fill(text), None, "{text:?}");
+            assert_eq!(fill(&log, text), None, "{text:?}");
         }
     }
 
     #[test]
     fn a_text_with_a_nul_byte_stays_as_it_is() {
         assert_eq!(layout("", "sshd\0"), None);
+        assert_eq!(layout("{\n}", "sshd"), None);
     }
 }

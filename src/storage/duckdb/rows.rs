@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::error;
-use super::layout::Pieces;
+use super::layout::{self, Pieces};
 use super::staged::{CHUNK_ROWS, StagedRows, as_json};
 use crate::models::{JsonObject, LogEntry, to_micros};
 use crate::storage::{Error, Result};
@@ -315,11 +315,8 @@ pub(super) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, 
     })
 }
 
-fn lazy_object(text: Option<&str>, what: &str) -> Result<JsonObject> {
-    text.map_or(Ok(JsonObject::new()), |text| {
-        JsonObject::from_text(text)
-            .map_err(|error| error::corrupt(format!("{what} is not a JSON object: {error}")))
-    })
+fn stored_object(text: Option<&str>) -> JsonObject {
+    JsonObject::of_stored(text.unwrap_or_default().to_owned())
 }
 
 /// The logs of a chunk that holds [`LOG_COLUMNS`], with their sequence numbers.
@@ -350,8 +347,8 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
                 message: text(7, row),
                 procid: procid.is_valid(row).then(|| procid.value(row)),
                 source_type: source_type.get(row).map(str::to_owned),
-                normalized: lazy_object(normalized.get(row), "a log's normalized")?,
-                metadata: lazy_object(metadata.get(row), "a log's metadata")?,
+                normalized: stored_object(normalized.get(row)),
+                metadata: stored_object(metadata.get(row)),
                 ingestion_time: time(ingestion_time.value(row))?,
             };
             if let Some(layout) = layout.get(row) {
@@ -363,11 +360,10 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
 }
 
 fn fill(log: &mut LogEntry, layout: &str) -> Result<()> {
-    let filled = Pieces::of(log).fill(layout);
+    let filled = layout::fill(log, layout);
     let (normalized, raw) = filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
     log.raw = Some(raw);
-    let normalized = Some(normalized.as_str()).filter(|text| !text.is_empty());
-    log.normalized = lazy_object(normalized, "a log's normalized")?;
+    log.normalized = JsonObject::of_stored(normalized);
     Ok(())
 }
 

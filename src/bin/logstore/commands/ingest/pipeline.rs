@@ -103,7 +103,7 @@ impl Pipeline<'_> {
         outcome
     }
 
-    fn write(&self, messages: Receiver<Message<logstore::Result<Rows>>>) -> Result<Summary> {
+    fn write(&self, messages: Receiver<Message<logstore::Result<Ready>>>) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut batch = Batch::default();
         let mut next = messages.recv().ok();
@@ -235,10 +235,10 @@ impl Reading<'_> {
 }
 
 /// Makes rows of logs, until there are no more or nobody wants them.
-fn make_rows(messages: &Receiver<Message<Chunk>>, ready: &SyncSender<Message<logstore::Result<Rows>>>) {
+fn make_rows(messages: &Receiver<Message<Chunk>>, ready: &SyncSender<Message<logstore::Result<Ready>>>) {
     for message in messages {
         let message = match message {
-            Message::Logs(chunk, progress) => Message::Logs(Rows::of(&chunk), progress),
+            Message::Logs(chunk, progress) => Message::Logs(Ready::of(&chunk), progress),
             Message::Done(done) => Message::Done(done),
             Message::Pause => Message::Pause,
         };
@@ -273,13 +273,13 @@ impl Chunk {
 }
 
 /// A chunk, ready to be stored.
-struct Rows {
+struct Ready {
     rows: LogRows,
     bytes: usize,
     parse_errors: u64,
 }
 
-impl Rows {
+impl Ready {
     fn of(chunk: &Chunk) -> logstore::Result<Self> {
         let is_broken = |log: &&LogEntry| log.metadata.contains_key(PARSE_ERROR);
         Ok(Self {
@@ -303,7 +303,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn push(&mut self, rows: Rows, progress: Option<FileProgress>) {
+    fn push(&mut self, rows: Ready, progress: Option<FileProgress>) {
         self.bytes += rows.bytes;
         self.parse_errors += rows.parse_errors;
         self.rows.append(rows.rows);

@@ -1,0 +1,96 @@
+//! What is stored without what it repeats comes back as it was, to whoever asks in whatever way.
+
+use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore as _, Order, StoreExt as _};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::at;
+
+/// Texts with what is special to layouts, to JSON and to the engine's format.
+fn text() -> impl Strategy<Value = String> {
+    let parts = prop_oneof![
+        "[a-z]{1,6}",
+        Just("{".to_owned()),
+        Just("}".to_owned()),
+        Just("{0}".to_owned()),
+        Just("\\".to_owned()),
+        Just("\"".to_owned()),
+        Just("\n".to_owned()),
+        Just("\t".to_owned()),
+        Just("\0".to_owned()),
+        Just(" ".to_owned()),
+        Just("é🦀".to_owned()),
+    ];
+    prop::collection::vec(parts, 0..12).prop_map(|parts| parts.concat())
+}
+
+/// A log whose line and fields repeat what its columns hold.
+fn log(number: i64, [program, host, message, more]: [String; 4], procid: Option<i64>, form: u8) -> LogEntry {
+    let log = LogEntry::new(at(number))
+        .with_appname(&program)
+        .with_host(&host)
+        .with_message(&message);
+    let line = match form {
+        0 => format!(
+            "{host} {program}[{}]: {message}{more}",
+            procid.unwrap_or_default()
+        ),
+        1 => json!({"host": host, "app": program, "msg": message, "more": more}).to_string(),
+        _ => more.clone(),
+    };
+    let mut log = log;
+    log.procid = procid;
+    log.with_raw(line)
+        .with_field("raw", format!("{host} {message}"))
+        .with_field("more", more)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn lines_and_fields_are_kept(
+        logs in prop::collection::vec(([text(), text(), text(), text()], any::<Option<i64>>(), 0..3_u8), 1..20)
+    ) {
+        let logs: Vec<LogEntry> = (0..)
+            .zip(logs)
+            .map(|(number, (texts, procid, form))| log(number, texts, procid, form))
+            .collect();
+        let store = DuckDbStore::open(":memory:").unwrap();
+        store.append_logs(&logs).unwrap();
+        let query = LogQuery::new().order(Order::Oldest);
+        prop_assert_eq!(&store.fetch_logs(&query).unwrap(), &logs);
+        let sql = "SELECT raw, normalized FROM logs ORDER BY event_time, seq";
+        let rows = store.execute_query(sql, &[]).unwrap().rows;
+        let expected: Vec<Vec<Value>> = logs
+            .iter()
+            .map(|log| vec![json!(log.raw), Value::Object((*log.normalized).clone())])
+            .collect();
+        prop_assert_eq!(rows, expected);
+    }
+}
+
+#[test]
+fn fields_that_another_program_wrote_over_several_lines_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let store = DuckDbStore::open(&path).unwrap();
+    store
+        .append_logs(&[LogEntry::new(at(0)).with_message("hello")])
+        .unwrap();
+    drop(store);
+    let connection = duckdb::Connection::open(&path).unwrap();
+    connection
+        .execute_batch("UPDATE log_rows SET normalized = '{\n\"a\": 1\n}'")
+        .unwrap();
+    connection.close().unwrap();
+    let store = DuckDbStore::open(&path).unwrap();
+    let read = store.fetch_logs(&LogQuery::new()).unwrap();
+    assert_eq!(read[0].normalized["a"], 1);
+    let again = read[0].clone().with_id("again").with_raw("a line\nof two");
+    store.append_logs(std::slice::from_ref(&again)).unwrap();
+    let found = store
+        .fetch_logs(&LogQuery::new().field("id", "again").unwrap())
+        .unwrap();
+    assert_eq!(found, [again]);
+}
