@@ -64,7 +64,7 @@ fn by_policy(folder: &Path, store: &Path, policy: Policy, runs: usize) {
         writes.push(timed(|| {
             let engine = Connection::open(&path).expect("an engine");
             let sql = format!(
-                "{setting}; INSERT INTO logs SELECT * REPLACE (CAST(uuid() AS VARCHAR) AS id) FROM logs LIMIT 1000"
+                "{setting}; INSERT INTO log_rows SELECT * REPLACE (CAST(uuid() AS VARCHAR) AS id) FROM log_rows LIMIT 1000"
             );
             engine.execute_batch(&sql).expect("rows");
             engine.close().expect("the file is closed");

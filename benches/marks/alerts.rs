@@ -1,7 +1,7 @@
 //! How long does it take to store alerts, many at once and one by one?
 
 use duckdb::types::{TimeUnit, Value};
-use duckdb::{Connection, params};
+use duckdb::{Connection, appender_params_from_iter, params_from_iter};
 use logstore::{Alert, AlertStore as _, Severity, StoreExt as _};
 
 use crate::Scale;
@@ -33,7 +33,9 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
                 engine.execute_batch("BEGIN").expect("a transaction");
                 let mut appender = engine.appender("alerts").expect("an appender");
                 for alert in &alerts {
-                    append(&mut appender, alert);
+                    appender
+                        .append_row(appender_params_from_iter(row(alert)))
+                        .expect("a row");
                 }
                 appender.flush().expect("rows are written");
                 drop(appender);
@@ -58,43 +60,28 @@ fn alert(number: usize) -> Alert {
     alert
 }
 
-fn append(appender: &mut duckdb::Appender<'_>, alert: &Alert) {
-    let row = params![
-        alert.id,
-        alert.log_id,
-        alert.alert_type,
-        alert.detection_method,
-        alert.severity.as_str(),
-        alert.description,
-        Option::<String>::None,
+fn row(alert: &Alert) -> [Value; 14] {
+    let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
+    [
+        Value::Text(alert.id.clone()),
+        text(&alert.log_id),
+        Value::Text(alert.alert_type.clone()),
+        Value::Text(alert.detection_method.clone()),
+        Value::Text(alert.severity.as_str().to_owned()),
+        Value::Text(alert.description.clone()),
+        Value::Null,
         Value::Timestamp(TimeUnit::Microsecond, alert.created_at.timestamp_micros()),
-        alert.acknowledged,
-        alert.priority_score,
-        alert.source_ip,
-        alert.dest_ip,
-        alert.user,
-        alert.host
-    ];
-    appender.append_row(row).expect("a row");
+        Value::Boolean(alert.acknowledged),
+        Value::Double(alert.priority_score),
+        text(&alert.source_ip),
+        text(&alert.dest_ip),
+        text(&alert.user),
+        text(&alert.host),
+    ]
 }
 
 fn insert(engine: &Connection, alert: &Alert) -> bool {
     let sql = "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let row = params![
-        alert.id,
-        alert.log_id,
-        alert.alert_type,
-        alert.detection_method,
-        alert.severity.as_str(),
-        alert.description,
-        Option::<String>::None,
-        Value::Timestamp(TimeUnit::Microsecond, alert.created_at.timestamp_micros()),
-        alert.acknowledged,
-        alert.priority_score,
-        alert.source_ip,
-        alert.dest_ip,
-        alert.user,
-        alert.host
-    ];
-    engine.prepare_cached(sql).expect("SQL").execute(row).is_ok()
+    let mut statement = engine.prepare_cached(sql).expect("SQL");
+    statement.execute(params_from_iter(row(alert))).is_ok()
 }

@@ -69,3 +69,13 @@ pub(crate) fn answer(engine: &Connection, sql: &str) -> u64 {
         _ => rows.len() as u64,
     }
 }
+
+/// How many rows a query gives, as Arrow.
+pub(crate) fn arrow_rows(engine: &Connection, sql: &str) -> usize {
+    let mut statement = engine.prepare(sql).expect("SQL");
+    statement
+        .query_arrow([])
+        .expect("rows")
+        .map(|batch| batch.num_rows())
+        .sum()
+}

@@ -3,9 +3,9 @@
 use duckdb::Connection;
 use logstore::{LogQuery, LogStore as _, Order};
 
-use crate::Scale;
 use crate::report::{Report, timed};
 use crate::stores::exclusive;
+use crate::{Scale, engine};
 
 pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let path = scale.store(scale.rows / 2);
@@ -33,14 +33,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
             || {
                 let engine = Connection::open(&path).expect("an engine");
                 let sql = format!("SELECT {columns} FROM logs{order}");
-                timed(|| {
-                    let mut statement = engine.prepare(&sql).expect("SQL");
-                    statement
-                        .query_arrow([])
-                        .expect("rows")
-                        .map(|batch| batch.num_rows())
-                        .sum()
-                })
+                timed(|| engine::arrow_rows(&engine, &sql))
             },
         );
     }

@@ -6,7 +6,7 @@ use logstore::{LogQuery, StoreExt as _};
 
 use crate::report::{Report, ratio, timed, timed_each};
 use crate::stores::{exclusive, program};
-use crate::{Scale, data};
+use crate::{Scale, data, engine};
 
 pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let (small, large) = (scale.store(scale.rows / 10), scale.store(scale.large));
@@ -45,14 +45,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
         },
         || {
             let engine = Connection::open(&large).expect("an engine");
-            timed_each(3, || {
-                let mut statement = engine.prepare(&sql).expect("SQL");
-                statement
-                    .query_arrow([])
-                    .expect("rows")
-                    .map(|batch| batch.num_rows())
-                    .sum()
-            })
+            timed_each(3, || engine::arrow_rows(&engine, &sql))
         },
     );
     // The command line of the engine, where it is.

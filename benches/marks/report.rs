@@ -55,6 +55,12 @@ impl Report {
         );
     }
 
+    /// A question that has no mark.
+    pub(crate) fn unmarked(&mut self, work: &str, yardstick: &str, ours: &str, theirs: &str, ratio: f64) {
+        self.lines += 1;
+        println!("| {work} | {yardstick} | {ours} | {theirs} | {ratio:.2} | |");
+    }
+
     pub(crate) fn line(
         &mut self,
         work: &str,

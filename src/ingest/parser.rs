@@ -101,10 +101,9 @@ impl Parser {
 
     fn log_of_json(&mut self, object: Members<'_>, raw: &[u8]) -> LogEntry {
         // The id of a log is ours to give: another program's may stand for something else.
-        let (own, object): (Vec<_>, Vec<_>) = object
-            .into_iter()
-            .partition(|(name, _)| matches!(&**name, "id" | "raw"));
-        let (mut draft, has_time) = Draft::from_json(object.into_iter().collect(), &self.context());
+        let mut object = object;
+        let own = object.take_all(["id", "raw"]);
+        let (mut draft, has_time) = Draft::from_json(object, &self.context());
         for (name, value) in own {
             draft.normalized.insert_beside(name, value);
         }

@@ -54,6 +54,12 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Takes out the members of these names.
+    pub(crate) fn take_all<const N: usize>(&mut self, names: [&str; N]) -> Vec<(Cow<'a, str>, Json<'a>)> {
+        let is_named = |member: &mut (Cow<'a, str>, Json<'a>)| names.contains(&&*member.0);
+        self.0.extract_if(.., is_named).collect()
+    }
+
     /// Adds a member, or where its name is taken by another value, under `name_2`, `name_3`, ...
     pub(crate) fn insert_beside(&mut self, name: Cow<'a, str>, value: Json<'a>) {
         let mut free = name;

@@ -17,38 +17,27 @@ const SHORTEST: usize = 3;
 /// What the texts of one log may repeat: the arguments of `format` in the view `logs`, in their order.
 pub(super) struct Pieces<'a> {
     values: [Cow<'a, str>; PLACES],
-    /// The places of the values worth looking for, the longest first.
-    places: [usize; PLACES],
-    count: usize,
-    /// What each byte is.
-    classes: [u8; 256],
+    /// What each byte is: see [`WORD`], [`BRACE`] and [`STARTS`].
+    classes: [u16; 256],
 }
 
 impl<'a> Pieces<'a> {
     pub(super) fn of(log: &'a LogEntry) -> Self {
-        let values = std::array::from_fn(|place| value(log, place));
-        let mut pieces = Self {
-            values,
-            places: [0; PLACES],
-            count: 0,
-            classes: CLASSES,
-        };
-        for (place, value) in pieces.values.iter().enumerate() {
+        let values: [Cow<'a, str>; PLACES] = std::array::from_fn(|place| value(log, place));
+        let mut classes = CLASSES;
+        for (place, value) in values.iter().enumerate() {
             if value.len() >= SHORTEST {
-                pieces.places[pieces.count] = place;
-                pieces.count += 1;
-                pieces.classes[usize::from(value.as_bytes()[0])] |= STARTS;
+                classes[usize::from(value.as_bytes()[0])] |= 1 << place;
             }
         }
-        let values = &pieces.values;
-        pieces.places[..pieces.count].sort_by_key(|place| std::cmp::Reverse(values[*place].len()));
-        pieces
+        Self { values, classes }
     }
 
     /// The layout of a log with these texts; `None` if it cannot have one.
     pub(super) fn layout_of(&self, normalized: &str, raw: &str) -> Option<String> {
         // The engine's format ends at a NUL byte, and normalized at a line end; JSON of ours holds neither.
-        if raw.contains('\0') || normalized.contains(['\0', '\n']) {
+        let end = memchr::memchr(0, raw.as_bytes()).or(memchr::memchr2(0, b'\n', normalized.as_bytes()));
+        if end.is_some() {
             return None;
         }
         let mut layout = String::with_capacity(normalized.len() + raw.len() + 64);
@@ -68,7 +57,7 @@ impl<'a> Pieces<'a> {
             // Values start where words do.
             if class & STARTS != 0
                 && in_word == 0
-                && let Some((place, length)) = self.at(&bytes[at..])
+                && let Some((place, length)) = self.longest_at(class & STARTS, &bytes[at..])
             {
                 layout.push_str(&text[copied..at]);
                 layout.extend(['{', char::from(b'0' + place), '}']);
@@ -87,19 +76,21 @@ impl<'a> Pieces<'a> {
         layout.push_str(&text[copied..]);
     }
 
-    /// The longest value that a text starts with, up to the end of a word, and its length.
-    fn at(&self, text: &[u8]) -> Option<(u8, usize)> {
-        self.places[..self.count].iter().find_map(|&place| {
+    /// The longest of some values that a text starts with, up to the end of a word, and its length.
+    fn longest_at(&self, candidates: u16, text: &[u8]) -> Option<(u8, usize)> {
+        let mut longest = None;
+        for place in (0..PLACES).filter(|place| candidates & 1 << place != 0) {
             let value = self.values[place].as_bytes();
-            // Comparing two bytes here saves nearly all calls.
-            if text.get(..2) != value.get(..2) {
-                return None;
-            }
-            let rest = text.strip_prefix(value)?;
+            let Some(rest) = text.strip_prefix(value) else {
+                continue;
+            };
             let goes_on = |byte: &u8| byte.is_ascii_alphanumeric();
             let is_cut = rest.first().is_some_and(goes_on) && value.last().is_some_and(goes_on);
-            (!is_cut).then_some((u8::try_from(place).ok()?, value.len()))
-        })
+            if !is_cut && longest.is_none_or(|(_, length)| length < value.len()) {
+                longest = Some((u8::try_from(place).unwrap_or_default(), value.len()));
+            }
+        }
+        longest
     }
 }
 
@@ -156,12 +147,12 @@ fn filled(log: &LogEntry, layout: &str) -> Option<String> {
 }
 
 /// A letter or digit.
-const WORD: u8 = 1;
-const BRACE: u8 = 2;
-/// A value may start with it.
-const STARTS: u8 = 4;
+const WORD: u16 = 1 << 14;
+const BRACE: u16 = 1 << 15;
+/// A bit for each place whose value starts with the byte.
+const STARTS: u16 = (1 << PLACES) - 1;
 
-const CLASSES: [u8; 256] = {
+const CLASSES: [u16; 256] = {
     let mut classes = [0; 256];
     let mut byte = 0_u8;
     while byte < 128 {
