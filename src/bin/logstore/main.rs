@@ -14,11 +14,6 @@ use clap::Parser as _;
 use args::Args;
 use failure::Failure;
 
-/// Logs are made in one thread and dropped in another, millions of times: glibc's allocator takes half of the time of
-/// an ingest for that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = Args::parse();
     match commands::run(&args) {

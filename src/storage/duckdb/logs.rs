@@ -179,10 +179,25 @@ fn select_logs(log_texts: &str) -> Sql {
     Sql::new(format!("SELECT {}\nFROM {log_texts}", rows::LOG_COLUMNS))
 }
 
+/// Up to so many logs, the engine finds their sequence numbers first, without reading anything else of the others.
+const FEW: u64 = 10_000;
+
+fn is_for_few(query: &LogQuery) -> bool {
+    query.limit.is_some_and(|limit| limit <= FEW)
+}
+
 fn select(query: &LogQuery, log_texts: &str) -> Sql {
     let mut sql = select_logs(log_texts);
+    if !is_for_few(query) {
+        sql.append(predicate::where_clause(query));
+        sql.append(predicate::order_and_limit(query));
+        return sql;
+    }
+    sql.push(&format!("\nWHERE seq IN (SELECT seq FROM {log_texts}"));
     sql.append(predicate::where_clause(query));
     sql.append(predicate::order_and_limit(query));
+    sql.push(")");
+    sql.append(predicate::order(query));
     sql
 }
 
@@ -190,9 +205,7 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
 /// sorting all logs at once would take memory for all of them, and the reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
     const ROW_GROUP: i64 = 122_880;
-    /// The engine finds the first of so many without sorting the others.
-    const FEW: u64 = 10_000;
-    if query.limit.is_some_and(|limit| limit <= FEW) || log_texts != LOG_TEXTS {
+    if is_for_few(query) || log_texts != LOG_TEXTS {
         return Ok(vec![query.clone()]);
     }
     let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");

@@ -85,12 +85,17 @@ pub(super) fn where_clause(query: &LogQuery) -> Sql {
     sql
 }
 
-/// ` ORDER BY ... LIMIT ...` of a query.
-pub(super) fn order_and_limit(query: &LogQuery) -> Sql {
-    let mut sql = Sql::new(match query.order {
+/// ` ORDER BY ...` of a query.
+pub(super) fn order(query: &LogQuery) -> Sql {
+    Sql::new(match query.order {
         Order::Newest => "\nORDER BY event_time DESC, seq DESC",
         Order::Oldest => "\nORDER BY event_time, seq",
-    });
+    })
+}
+
+/// ` ORDER BY ... LIMIT ...` of a query.
+pub(super) fn order_and_limit(query: &LogQuery) -> Sql {
+    let mut sql = order(query);
     sql.limit(query.limit);
     sql
 }
