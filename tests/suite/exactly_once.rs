@@ -271,12 +271,14 @@ fn following_waits_for_whoever_holds_the_store() {
     cli.write("logstore.toml", "[store]\nlock_timeout = \"300ms\"\n");
     ingest(&cli, &["app.log"]);
     let following = Following::start(&cli, &["app.log"]);
-    wait_for(&cli, 5);
+    // What it reads shows that it has opened the store.
+    append(&path, &lines(5..6));
+    wait_for(&cli, 6);
     let holder = DuckDbStore::options()
         .access(Access::Exclusive)
         .open(cli.path("logstore.duckdb"))
         .unwrap();
-    append(&path, &lines(5..10));
+    append(&path, &lines(6..10));
     std::thread::sleep(Duration::from_secs(1));
     drop(holder);
     wait_for(&cli, 10);

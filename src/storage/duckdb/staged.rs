@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::ops::Range;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, ThreadId};
 
@@ -52,8 +51,8 @@ static ROWS: LazyLock<Mutex<HashMap<i64, Rows>>> = LazyLock::new(Mutex::default)
 impl StagedRows {
     /// Chunks of at most [`CHUNK_ROWS`] rows, of which there is at least one.
     pub(super) fn new(chunks: Vec<RecordBatch>) -> Self {
-        static NEXT: AtomicI64 = AtomicI64::new(0);
-        let key = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Not to be guessed by a query of somebody else's.
+        let key = fastrand::i64(0..);
         lock(&ROWS).insert(key, Arc::new(chunks));
         Self { key }
     }
