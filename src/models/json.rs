@@ -1,9 +1,10 @@
 //! JSON that borrows from the text it was read from: what a line says, until it is a log.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
@@ -19,9 +20,9 @@ pub(crate) enum Json<'a> {
     Object(Members<'a>),
 }
 
-/// The members of a JSON object, in their order, each name once.
+/// The members of a JSON object, in their order, each name once: of several the last counts, in the place of the first.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+pub(crate) struct Members<'a>(IndexMap<Cow<'a, str>, Json<'a>, RandomState>);
 
 impl<'a> Members<'a> {
     pub(crate) fn is_empty(&self) -> bool {
@@ -33,31 +34,23 @@ impl<'a> Members<'a> {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value)
+        self.0.get(name)
     }
 
     /// Sets a member, in its place if it is there.
     pub(crate) fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
-        let name = name.into();
-        match self.0.iter_mut().find(|(key, _)| *key == name) {
-            Some((_, held)) => *held = value.into(),
-            None => self.0.push((name, value.into())),
-        }
+        self.0.insert(name.into(), value.into());
     }
 
     /// Adds a member unless it is there.
     pub(crate) fn insert_if_missing(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
-        let name = name.into();
-        if self.get(&name).is_none() {
-            self.0.push((name, value.into()));
-        }
+        self.0.entry(name.into()).or_insert_with(|| value.into());
     }
 
     /// Takes out the members of these names.
     pub(crate) fn take_all<const N: usize>(&mut self, names: [&str; N]) -> Vec<(Cow<'a, str>, Json<'a>)> {
-        let is_named = |member: &mut (Cow<'a, str>, Json<'a>)| names.contains(&&*member.0);
-        self.0.extract_if(.., is_named).collect()
+        let taken = names.map(|name| self.0.shift_remove_entry(name));
+        taken.into_iter().flatten().collect()
     }
 
     /// Adds a member, or where its name is taken by another value, under `name_2`, `name_3`, ...
@@ -72,54 +65,21 @@ impl<'a> Members<'a> {
             number += 1;
             free = format!("{}_{number}", &free[..length]).into();
         }
-        self.0.push((free, value));
+        self.0.insert(free, value);
     }
 
     /// The JSON text; nothing for no members.
     pub(crate) fn into_text(self) -> Option<String> {
         (!self.is_empty()).then(|| serde_json::to_string(&self).expect("an object with text keys is JSON"))
     }
-
-    /// Of members with one name the last counts, in the place of the first.
-    fn without_repeats(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
-        /// Up to here comparing all with all is faster than hashing.
-        const FEW: usize = 32;
-        if members.len() <= FEW {
-            let is_repeated = |at: usize| members[..at].iter().any(|(name, _)| *name == members[at].0);
-            if !(1..members.len()).any(is_repeated) {
-                return Self(members);
-            }
-        }
-        let mut places = HashMap::new();
-        let mut unique: Vec<(Cow<'a, str>, Json<'a>)> = Vec::with_capacity(members.len());
-        for (name, value) in members {
-            match places.get(&name) {
-                Some(&place) => {
-                    let held: &mut (Cow<'a, str>, Json<'a>) = &mut unique[place];
-                    held.1 = value;
-                }
-                None => {
-                    places.insert(name.clone(), unique.len());
-                    unique.push((name, value));
-                }
-            }
-        }
-        Self(unique)
-    }
 }
 
 impl<'a> IntoIterator for Members<'a> {
     type Item = (Cow<'a, str>, Json<'a>);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
+    type IntoIter = indexmap::map::IntoIter<Cow<'a, str>, Json<'a>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
-    }
-}
-
-impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Members<'a> {
-    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(members: I) -> Self {
-        Self::without_repeats(members.into_iter().collect())
     }
 }
 
@@ -314,11 +274,11 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Vec::with_capacity(16);
+        let mut members = Members::default();
         while let Some(name) = access.next_key_seed(Name)? {
-            members.push((name, access.next_value()?));
+            members.insert(name, access.next_value::<Json<'de>>()?);
         }
-        Ok(Members::without_repeats(members))
+        Ok(members)
     }
 }
 
@@ -365,6 +325,15 @@ mod tests {
         let members: Members = serde_json::from_str(&text).unwrap();
         let map: Map<String, Value> = serde_json::from_str(&members.into_text().unwrap()).unwrap();
         assert_eq!((map.len(), &map["k0"]), (50, &Value::from(50)));
+    }
+
+    #[test]
+    fn each_of_very_many_members_is_found_at_once() {
+        let mut members = Members::default();
+        for number in 0..300_000_u64 {
+            members.insert_beside(number.to_string().into(), number.into());
+        }
+        assert_eq!(members.get("299999").and_then(Json::as_u64), Some(299_999));
     }
 
     #[test]
