@@ -51,14 +51,14 @@ pub use ingest::{
     Source, TIME_SOURCE, find_sources,
 };
 pub use models::{
-    Alert, AlertQuery, Condition, DetectionRule, Field, FilePosition, FileProgress, Indicator, IndicatorType,
-    Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery, Order, Pattern,
-    RiskFactor, RuleQuery, Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext, Zone, parse_time,
-    priority_score, time_at_start, time_within, to_micros,
+    Alert, AlertQuery, BorrowedLog, Condition, DetectionRule, Field, FilePosition, FileProgress, Indicator,
+    IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery, Order,
+    Pattern, RiskFactor, RuleQuery, Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext, Zone,
+    parse_time, priority_score, time_at_start, time_within, to_micros,
 };
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor,
     DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore,
-    LogRows, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, Start, Stats,
-    StopHandle, Store, StoreExt,
+    LogRows, LogRowsBuilder, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows, Result,
+    RuleStore, Start, Stats, StopHandle, Store, StoreExt,
 };

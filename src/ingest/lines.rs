@@ -24,6 +24,8 @@ pub(super) struct Lines<R> {
     is_open: bool,
     /// What ended the input, to be told after the bytes before it.
     error: Option<io::Error>,
+    /// Memory for the next line.
+    spare: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -34,6 +36,7 @@ impl<R: BufRead> Lines<R> {
             parts: 0,
             is_open: false,
             error: None,
+            spare: Vec::new(),
         }
     }
 
@@ -63,7 +66,8 @@ impl<R: BufRead> Lines<R> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
         let read = read_line(&mut self.input, self.longest + 1, &mut bytes);
         if bytes.is_empty() {
             return read.map(|()| None);
@@ -83,6 +87,20 @@ impl<R: BufRead> Lines<R> {
             strip_end(&mut bytes);
         }
         Ok(Some(Line { bytes, part }))
+    }
+
+    /// Lets the next line fail, after what was read before it.
+    pub(super) fn fail_next(&mut self, error: io::Error) {
+        self.error = Some(error);
+    }
+
+    /// Takes back the memory of a line that is not needed any more, for the next one.
+    pub(super) fn recycle(&mut self, line: Line) {
+        /// Lines are rarely longer: the memory of one that is need not be kept.
+        const USUAL: usize = 1 << 16;
+        if line.bytes.capacity() <= USUAL {
+            self.spare = line.bytes;
+        }
     }
 }
 

@@ -6,8 +6,11 @@ use super::fields::{Fields, FoundTime, Outcome};
 use super::lines::Line;
 use super::{IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
 use super::{access, error_log, extract, json, syslog, text};
-use crate::models::{Draft, LogEntry, Members, TimeContext, Zone};
+use crate::models::{BorrowedLog, Members, TimeContext, Zone};
 use chrono::{DateTime, TimeDelta, Utc};
+
+/// Who takes the logs, each while its line is at hand.
+pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
 
 /// Turns the lines of one source into logs. It remembers the last time, for lines that have none.
 pub(super) struct Parser {
@@ -61,66 +64,66 @@ impl Parser {
     }
 
     /// A line that is not JSON.
-    pub(super) fn line(&mut self, line: &Line) -> LogEntry {
-        self.draft_of_line(line, None)
+    pub(super) fn line(&mut self, line: &Line, take: &mut Take<'_>) {
+        self.log_of_line(line, None, take);
     }
 
     /// A line that should have been JSON.
-    pub(super) fn broken_json(&mut self, line: &Line, reason: &str) -> LogEntry {
-        self.draft_of_line(line, Some(format!("not valid JSON: {reason}")))
+    pub(super) fn broken_json(&mut self, line: &Line, reason: &str, take: &mut Take<'_>) {
+        self.log_of_line(line, Some(format!("not valid JSON: {reason}")), take);
     }
 
-    fn draft_of_line(&mut self, line: &Line, problem: Option<String>) -> LogEntry {
+    fn log_of_line(&mut self, line: &Line, problem: Option<String>, take: &mut Take<'_>) {
         let lossy = readable_text(&line.bytes);
         let readable = readable(&lossy);
         let (fields, error) = self.recognise(&readable);
-        let mut draft = self.draft_of(fields, &line.bytes);
+        let mut log = self.log_of_fields(fields, &line.bytes);
         if let Some(problem) = problem.or(error) {
-            draft.metadata.insert(PARSE_ERROR, problem);
+            log.metadata_mut().insert(PARSE_ERROR, problem);
         }
         if let Some(part) = line.part {
-            draft.metadata.insert("line_part", part);
+            log.metadata_mut().insert("line_part", part);
         }
-        draft.into_log()
+        take(log);
     }
 
     /// The logs of a JSON text; the error says why it is none.
-    pub(super) fn json(&mut self, bytes: &[u8]) -> Result<Vec<LogEntry>, serde_json::Error> {
+    pub(super) fn json(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Result<(), serde_json::Error> {
         let lossy = readable_text(bytes);
         let text = lossy.trim_start_matches('\u{feff}');
         let objects = json::objects(text)?;
         // One object is the whole line, with what surrounds it.
         let whole =
             objects.len() == 1 && !text.trim_start().starts_with('[') && objects[0].0.len() == text.len();
-        let logs = objects.into_iter().map(|(text, object)| {
+        for (text, object) in objects {
             let raw = if whole { bytes } else { text.as_bytes() };
-            self.log_of_json(object, raw)
-        });
-        Ok(logs.collect())
+            self.log_of_json(object, raw, take);
+        }
+        Ok(())
     }
 
-    fn log_of_json(&mut self, object: Members<'_>, raw: &[u8]) -> LogEntry {
+    fn log_of_json(&mut self, mut object: Members<'_>, raw: &[u8], take: &mut Take<'_>) {
         // The id of a log is ours to give: another program's may stand for something else.
-        let mut object = object;
         let own = object.take_all(["id", "raw"]);
-        let (mut draft, has_time) = Draft::from_json(object, &self.context());
-        for (name, value) in own {
-            draft.normalized.insert_beside(name, value);
+        let (mut log, has_time) = BorrowedLog::from_json(object, &self.context());
+        for (name, value) in own.into_iter().flatten() {
+            log.normalized_mut().insert_beside(name, value);
         }
         if has_time {
-            self.previous = Some(draft.log.event_time);
+            self.previous = Some(log.event_time);
         } else {
-            self.carry_time(&mut draft);
+            self.carry_time(&mut log);
         }
-        let message = draft.log.message.take();
-        let is_known = draft.with_summary(|found| found.source_ip.is_some() || found.user.is_some());
+        // Lends its parts to the fields.
+        let message = log.message.take();
+        log.message = message.as_deref().map(Cow::Borrowed);
+        log.keep_summary();
+        let is_known = log.with_summary(|found| found.source_ip.is_some() || found.user.is_some());
         if let (false, Some(message)) = (is_known, &message) {
-            extract::extract(message, &mut draft.normalized);
+            extract::extract(message, log.normalized_mut());
         }
-        self.finish(&mut draft, InputFormat::Json.as_str(), raw);
-        let mut log = draft.into_log();
-        log.message = message;
-        log
+        self.finish(&mut log, InputFormat::Json.as_str(), raw);
+        take(log);
     }
 
     /// The fields of a line, and why it does not have the format that it should have.
@@ -154,40 +157,40 @@ impl Parser {
         (text::text(line, &context), error)
     }
 
-    fn draft_of<'a>(&mut self, fields: Fields<'a>, raw: &[u8]) -> Draft<'a> {
+    fn log_of_fields<'a>(&'a mut self, fields: Fields<'a>, raw: &'a [u8]) -> BorrowedLog<'a> {
         let own_time = fields.time.map(|found| self.complete(found));
-        let mut draft = Draft::new(LogEntry::new(own_time.unwrap_or(self.opened)));
+        let mut log = BorrowedLog::new(own_time.unwrap_or(self.opened));
         if own_time.is_some() {
             self.previous = own_time;
         } else {
-            self.carry_time(&mut draft);
+            self.carry_time(&mut log);
         }
-        draft.log.timestamp = fields.timestamp.map(str::to_owned);
-        draft.log.hostname = fields.hostname.map(str::to_owned);
-        draft.log.appname = fields.appname.map(str::to_owned);
-        draft.log.message = fields.message.map(str::to_owned);
-        draft.normalized = fields.normalized;
+        log.timestamp = fields.timestamp.map(Cow::Borrowed);
+        log.hostname = fields.hostname.map(Cow::Borrowed);
+        log.appname = fields.appname.map(Cow::Borrowed);
+        log.message = fields.message.map(Cow::Borrowed);
+        *log.normalized_mut() = fields.normalized;
         match fields.procid.map(|process| process.parse().map_err(|_| process)) {
-            Some(Ok(process)) => draft.log.procid = Some(process),
-            Some(Err(name)) => draft.normalized.insert_beside("procid".into(), name.into()),
+            Some(Ok(process)) => log.procid = Some(process),
+            Some(Err(name)) => log.normalized_mut().insert_beside("procid".into(), name.into()),
             None => {}
         }
         if let Some(message) = fields.message {
-            extract::extract(message, &mut draft.normalized);
+            extract::extract(message, log.normalized_mut());
         }
-        self.finish(&mut draft, fields.source_type, raw);
-        draft
+        self.finish(&mut log, fields.source_type, raw);
+        log
     }
 
     /// Gives a log the time of the one before it, else of its file, else of now.
-    fn carry_time(&self, draft: &mut Draft<'_>) {
+    fn carry_time(&self, log: &mut BorrowedLog<'_>) {
         let (time, source) = match (self.previous, self.modified) {
             (Some(previous), _) => (previous, "previous_line"),
             (None, Some(modified)) => (crate::models::to_micros(modified), "file_modified"),
             (None, None) => (crate::models::to_micros(self.opened), "ingestion"),
         };
-        draft.log.event_time = time;
-        draft.metadata.insert(TIME_SOURCE, source);
+        log.event_time = time;
+        log.metadata_mut().insert(TIME_SOURCE, source);
     }
 
     /// A time of day gets the day that puts it nearest to the line before; the first one in a file is not
@@ -217,23 +220,23 @@ impl Parser {
     }
 
     /// Fills what the line does not say but the source does, and keeps the line.
-    fn finish(&self, draft: &mut Draft<'_>, format: &str, raw: &[u8]) {
-        draft.set_raw(raw);
-        let log = &mut draft.log;
+    fn finish<'a>(&'a self, log: &mut BorrowedLog<'a>, format: &'static str, raw: &'a [u8]) {
+        log.set_raw(raw);
         if log.host.is_none() {
             log.host.clone_from(&log.hostname);
         } else if log.hostname.is_none() {
             log.hostname.clone_from(&log.host);
         }
         if log.file.is_none() {
-            log.file.clone_from(&self.file);
+            log.file = self.file.as_deref().map(Cow::Borrowed);
         }
         if let Some(name) = &self.options.source_type {
-            if let Some(own) = log.source_type.replace(name.clone()) {
-                draft.normalized.insert_beside("source_type".into(), own.into());
+            if let Some(own) = log.source_type.replace(name.as_str().into()) {
+                log.normalized_mut()
+                    .insert_beside("source_type".into(), own.into());
             }
         } else if log.source_type.is_none() {
-            log.source_type = Some(format.to_owned());
+            log.source_type = Some(format.into());
         }
     }
 }

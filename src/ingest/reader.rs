@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use super::json::{self, Depth, Piece};
 use super::known_files::digest;
 use super::lines::{LONGEST_LINE, Line, Lines};
-use super::parser::Parser;
+use super::parser::{Parser, Take};
 use super::source::Opened;
 use super::tracked::{Sample, Tracked};
 use super::{IngestError, IngestOptions, Source};
-use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
+use crate::models::{BorrowedLog, FilePosition, FileProgress, Inside, LogEntry};
 
 /// The logs of one source, in its order.
 ///
@@ -190,18 +190,48 @@ impl LogReader {
         self
     }
 
-    /// Reads on, and takes it back if it is not complete yet.
-    fn advance(&mut self) -> std::io::Result<()> {
-        if !self.is_growing {
-            return self.read_on();
+    /// Reads on, and gives the logs that were read to `take`, each while its line is at hand; these may be none, or the
+    /// elements of an array on one line. `None` at the end, after which there are no more.
+    ///
+    /// This is for whoever only passes logs on, and does not need [`LogEntry`]s.
+    ///
+    /// # Errors
+    ///
+    /// As the iterator: an error ends it.
+    ///
+    /// ```
+    /// use std::io::Cursor;
+    /// use logstore::{IngestOptions, LogReader, LogRowsBuilder};
+    ///
+    /// let mut reader = LogReader::new(Cursor::new("one\ntwo\n"), &IngestOptions::new());
+    /// let mut rows = LogRowsBuilder::default();
+    /// while let Some(read) = reader.read_next(|log| rows.push(&log)) {
+    ///     read?;
+    /// }
+    /// assert_eq!(rows.finish().len(), 2);
+    /// # Ok::<(), logstore::IngestError>(())
+    /// ```
+    pub fn read_next(&mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<Result<(), IngestError>> {
+        while let Some(log) = self.ready.pop_front() {
+            take(BorrowedLog::from(&log));
         }
-        if self.is_between_logs() {
+        if self.place == Place::End {
+            return None;
+        }
+        let read = self.advance(&mut take).map_err(|error| {
+            self.place = Place::End;
+            IngestError::new(&self.name, format!("{error}; the logs before that were read"))
+        });
+        Some(read)
+    }
+
+    /// Reads on, and takes it back if it is not complete yet.
+    fn advance(&mut self, take: &mut Take<'_>) -> std::io::Result<()> {
+        if self.is_growing && self.is_between_logs() {
             self.begin = Some(self.mark());
         }
-        self.read_on()?;
-        self.is_cut |= self.lines.is_open();
+        self.read_on(take)?;
         if self.is_cut {
-            self.ready.clear();
             self.again.clear();
             self.opening.clear();
             self.place = Place::End;
@@ -209,8 +239,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// Reads until a log is ready or the source ends.
-    fn read_on(&mut self) -> std::io::Result<()> {
+    fn read_on(&mut self, take: &mut Take<'_>) -> std::io::Result<()> {
         match self.place {
             Place::Start => {
                 self.place = Place::Lines;
@@ -218,10 +247,9 @@ impl LogReader {
                     self.open_array()?;
                 }
             }
-            Place::Array => self.read_element()?,
+            Place::Array => self.read_element(take)?,
             Place::Lines => match self.next_line()? {
-                Some((line, _)) if line.bytes.is_empty() => {}
-                Some((line, read_before)) => self.read_line(line, read_before)?,
+                Some((line, read_before)) => self.read_line(line, read_before, take)?,
                 None => self.place = Place::End,
             },
             Place::End => {}
@@ -242,75 +270,82 @@ impl LogReader {
         if let Some(line) = self.again.pop_front() {
             return Ok(Some((line, true)));
         }
-        Ok(self.lines.next()?.map(|line| (line, false)))
+        Ok(self.new_line()?.map(|line| (line, false)))
     }
 
-    fn read_line(&mut self, line: Line, read_before: bool) -> std::io::Result<()> {
+    /// A line that was not read before; `None` at the end, or where one begins that is not complete yet.
+    fn new_line(&mut self) -> std::io::Result<Option<Line>> {
+        let line = self.lines.next();
+        self.is_cut = self.is_growing && (self.lines.is_open() || !matches!(line, Ok(Some(_))));
+        Ok(line?.filter(|_| !self.is_cut))
+    }
+
+    fn read_line(&mut self, line: Line, read_before: bool, take: &mut Take<'_>) -> std::io::Result<()> {
+        if line.bytes.is_empty() {
+            return Ok(());
+        }
         let start = line.bytes.trim_ascii_start();
         let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
         let is_object = start.starts_with(b"{");
         let is_array = start.starts_with(b"[") && start[1..].trim_ascii_start().starts_with(b"{");
         if !self.parser.reads_json() || line.part.is_some() || !(is_object || is_array) {
-            self.ready.push_back(self.parser.line(&line));
-            return Ok(());
-        }
-        match self.parser.json(&line.bytes) {
-            Ok(logs) => self.ready.extend(logs),
-            Err(error) if is_object && error.is_eof() && !read_before && goes_on(&line) => {
-                self.read_object(&line)?;
+            self.parser.line(&line, take);
+        } else if let Err(error) = self.parser.json(&line.bytes, take) {
+            if is_object && error.is_eof() && !read_before && goes_on(&line) {
+                return self.read_object(&line, take);
             }
-            Err(error) => {
-                let log = self.parser.broken_json(&line, &error.to_string());
-                self.ready.push_back(log);
-            }
+            self.parser.broken_json(&line, &error.to_string(), take);
         }
+        self.lines.recycle(line);
         Ok(())
     }
 
     /// An object over several lines, of which the first is read.
-    fn read_object(&mut self, first: &Line) -> std::io::Result<()> {
+    fn read_object(&mut self, first: &Line, take: &mut Take<'_>) -> std::io::Result<()> {
         let mut depth = Depth::default();
         depth.read(&first.bytes);
         let mut text = first.bytes.clone();
         let mut rest = VecDeque::new();
         let mut reason = "the object does not end".to_owned();
         while text.len() <= LONGEST_LINE {
-            let Some(line) = self.lines.next()? else {
-                self.is_cut = self.is_growing;
-                break;
+            let line = match self.new_line() {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(error) if self.is_cut => return Err(error),
+                // After the lines before it.
+                Err(error) => {
+                    self.lines.fail_next(error);
+                    break;
+                }
             };
             text.push(b'\n');
             text.extend_from_slice(&line.bytes);
             let is_closed = depth.read(&line.bytes).is_some();
             rest.push_back(line);
             if is_closed {
-                match self.parser.json(&text) {
-                    Ok(logs) => {
-                        self.ready.extend(logs);
-                        return Ok(());
-                    }
+                match self.parser.json(&text, take) {
+                    Ok(()) => return Ok(()),
                     Err(error) => reason = error.to_string(),
                 }
                 break;
             }
         }
-        self.ready.push_back(self.parser.broken_json(first, &reason));
-        self.again = rest;
+        if !self.is_cut {
+            self.parser.broken_json(first, &reason, take);
+            self.again = rest;
+        }
         Ok(())
     }
 
-    fn read_element(&mut self) -> std::io::Result<()> {
+    fn read_element(&mut self, take: &mut Take<'_>) -> std::io::Result<()> {
         let mut broken = std::mem::take(&mut self.opening);
         let (bytes, reason) = match json::next_piece(self.lines.input(), LONGEST_LINE)? {
             Piece::End => {
                 self.place = Place::Lines;
                 return Ok(());
             }
-            Piece::Element(bytes) => match self.parser.json(&bytes) {
-                Ok(logs) => {
-                    self.ready.extend(logs);
-                    return Ok(());
-                }
+            Piece::Element(bytes) => match self.parser.json(&bytes, take) {
+                Ok(()) => return Ok(()),
                 Err(error) => (bytes, error.to_string()),
             },
             Piece::Broken(_) if self.is_growing && self.lines.input().fill_buf()?.is_empty() => {
@@ -322,14 +357,16 @@ impl LogReader {
         // Whole lines again, up to the end of this one.
         self.place = Place::Lines;
         broken.extend_from_slice(&bytes);
-        if let Some(rest) = self.lines.next()? {
+        if let Some(rest) = self.new_line()? {
             broken.extend_from_slice(&rest.bytes);
+        }
+        if self.is_cut {
+            return Ok(());
         }
         let mut lines = Lines::new(broken.as_slice(), LONGEST_LINE);
         while let Some(line) = lines.next()? {
             if !line.bytes.is_empty() {
-                let log = self.parser.broken_json(&line, &reason);
-                self.ready.push_back(log);
+                self.parser.broken_json(&line, &reason, take);
             }
         }
         Ok(())
@@ -348,13 +385,11 @@ impl Iterator for LogReader {
             if let Some(log) = self.ready.pop_front() {
                 return Some(Ok(log));
             }
-            if self.place == Place::End {
-                return None;
-            }
-            if let Err(error) = self.advance() {
-                self.place = Place::End;
-                let reason = format!("{error}; the logs before that were read");
-                return Some(Err(IngestError::new(&self.name, reason)));
+            let mut ready = VecDeque::new();
+            let read = self.read_next(|log| ready.push_back(log.into_entry()))?;
+            self.ready = ready;
+            if let Err(error) = read {
+                return Some(Err(error));
             }
         }
     }

@@ -1,10 +1,10 @@
 //! JSON that borrows from the text it was read from: what a line says, until it is a log.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use foldhash::fast::RandomState;
-use indexmap::IndexMap;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
@@ -21,36 +21,109 @@ pub(crate) enum Json<'a> {
 }
 
 /// The members of a JSON object, in their order, each name once: of several the last counts, in the place of the first.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Members<'a>(IndexMap<Cow<'a, str>, Json<'a>, RandomState>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Members<'a> {
+    list: Vec<Member<'a>>,
+    /// A bit for each name that is there, which others may share: most names that are looked for are not there.
+    marks: u64,
+    /// Where each name is, once they are too many to look through.
+    places: Option<Box<Places<'a>>>,
+}
+
+type Member<'a> = (Cow<'a, str>, Json<'a>);
+type Places<'a> = HashMap<Cow<'a, str>, usize, RandomState>;
 
 impl<'a> Members<'a> {
+    /// To look through so many names takes no longer than to look one up.
+    const FEW: usize = 24;
+
+    /// Members of which no two have the same name.
+    fn of_distinct(list: Vec<Member<'a>>) -> Self {
+        let places = (list.len() > Self::FEW).then(|| {
+            let names = list.iter().enumerate();
+            Box::new(names.map(|(place, (name, _))| (name.clone(), place)).collect())
+        });
+        let marks = list.iter().fold(0, |marks, (name, _)| marks | mark(name));
+        Self { list, marks, places }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
-        self.0.iter().map(|(name, value)| (&**name, value))
+        self.list.iter().map(|(name, value)| (&**name, value))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
-        self.0.get(name)
+        self.value_at(self.place_of(name)?)
+    }
+
+    pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
+        match &self.places {
+            _ if self.marks & mark(name) == 0 => None,
+            Some(places) => places.get(name).copied(),
+            None => self.list.iter().position(|(held, _)| held == name),
+        }
+    }
+
+    pub(crate) fn value_at(&self, place: usize) -> Option<&Json<'a>> {
+        self.list.get(place).map(|(_, value)| value)
+    }
+
+    /// Takes out a value, and leaves `null` in its place.
+    pub(crate) fn take_value_at(&mut self, place: usize) -> Option<Json<'a>> {
+        self.list
+            .get_mut(place)
+            .map(|(_, value)| std::mem::replace(value, Json::Null))
     }
 
     /// Sets a member, in its place if it is there.
     pub(crate) fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
-        self.0.insert(name.into(), value.into());
+        let (name, value) = (name.into(), value.into());
+        match self.place_of(&name) {
+            Some(place) => self.list[place].1 = value,
+            None => self.push(name, value),
+        }
     }
 
     /// Adds a member unless it is there.
     pub(crate) fn insert_if_missing(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
-        self.0.entry(name.into()).or_insert_with(|| value.into());
+        let name = name.into();
+        if self.place_of(&name).is_none() {
+            self.push(name, value.into());
+        }
+    }
+
+    /// Adds a member whose name is not there.
+    fn push(&mut self, name: Cow<'a, str>, value: Json<'a>) {
+        if let Some(places) = &mut self.places {
+            places.insert(name.clone(), self.list.len());
+        }
+        self.marks |= mark(&name);
+        self.list.push((name, value));
+        if self.places.is_none() && self.list.len() > Self::FEW {
+            *self = Self::of_distinct(std::mem::take(&mut self.list));
+        }
     }
 
     /// Takes out the members of these names.
-    pub(crate) fn take_all<const N: usize>(&mut self, names: [&str; N]) -> Vec<(Cow<'a, str>, Json<'a>)> {
-        let taken = names.map(|name| self.0.shift_remove_entry(name));
-        taken.into_iter().flatten().collect()
+    pub(crate) fn take_all<const N: usize>(&mut self, names: [&str; N]) -> [Option<Member<'a>>; N] {
+        let places = names.map(|name| self.place_of(name));
+        let taken = places.map(|place| {
+            let member = self.list.get_mut(place?)?;
+            Some((member.0.clone(), std::mem::replace(&mut member.1, Json::Null)))
+        });
+        self.remove(|place| places.contains(&Some(place)));
+        taken
+    }
+
+    /// Removes the members at some places.
+    pub(crate) fn remove(&mut self, is_removed: impl Fn(usize) -> bool) {
+        let mut list = std::mem::take(&mut self.list);
+        let mut place = 0..;
+        list.retain(|_| !place.next().is_some_and(&is_removed));
+        *self = Self::of_distinct(list);
     }
 
     /// Adds a member, or where its name is taken by another value, under `name_2`, `name_3`, ...
@@ -65,21 +138,48 @@ impl<'a> Members<'a> {
             number += 1;
             free = format!("{}_{number}", &free[..length]).into();
         }
-        self.0.insert(free, value);
+        self.push(free, value);
     }
 
     /// The JSON text; nothing for no members.
-    pub(crate) fn into_text(self) -> Option<String> {
-        (!self.is_empty()).then(|| serde_json::to_string(&self).expect("an object with text keys is JSON"))
+    pub(crate) fn to_text(&self) -> Option<String> {
+        let mut text = String::new();
+        self.write_to(&mut text).then_some(text)
+    }
+
+    /// Writes the JSON text after another one; says whether there are members.
+    pub(crate) fn write_to(&self, text: &mut String) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let mut bytes = std::mem::take(text).into_bytes();
+        serde_json::to_writer(&mut bytes, self).expect("an object with text keys is JSON");
+        *text = String::from_utf8(bytes).expect("JSON is written in UTF-8");
+        true
+    }
+}
+
+/// One of 64 bits, by the length and the ends of a name.
+fn mark(name: &str) -> u64 {
+    let [first, .., last] = *name.as_bytes() else {
+        return 1;
+    };
+    let mixed = usize::from(first) * 7 + usize::from(last) * 31 + name.len() * 13;
+    1 << (mixed % 64)
+}
+
+impl PartialEq for Members<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
     }
 }
 
 impl<'a> IntoIterator for Members<'a> {
-    type Item = (Cow<'a, str>, Json<'a>);
-    type IntoIter = indexmap::map::IntoIter<Cow<'a, str>, Json<'a>>;
+    type Item = Member<'a>;
+    type IntoIter = std::vec::IntoIter<Member<'a>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.list.into_iter()
     }
 }
 
@@ -88,7 +188,7 @@ impl<'a> From<&'a Map<String, Value>> for Members<'a> {
         let members = map
             .iter()
             .map(|(name, value)| (name.as_str().into(), value.into()));
-        Self(members.collect())
+        Self::of_distinct(members.collect())
     }
 }
 
@@ -210,7 +310,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
+        /// Most logs have no more members; objects inside of them have few.
+        const USUAL: usize = 16;
+        deserializer.deserialize_map(MembersVisitor { capacity: USUAL })
     }
 }
 
@@ -260,11 +362,16 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Json<'de>, A::Error> {
-        MembersVisitor.visit_map(members).map(Json::Object)
+        MembersVisitor { capacity: 0 }
+            .visit_map(members)
+            .map(Json::Object)
     }
 }
 
-struct MembersVisitor;
+struct MembersVisitor {
+    /// Room for so many members.
+    capacity: usize,
+}
 
 impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Members<'de>;
@@ -274,7 +381,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Members::default();
+        let mut members = Members {
+            list: Vec::with_capacity(self.capacity),
+            ..Members::default()
+        };
         while let Some(name) = access.next_key_seed(Name)? {
             members.insert(name, access.next_value::<Json<'de>>()?);
         }
@@ -317,13 +427,13 @@ mod tests {
     fn the_last_of_several_members_counts_in_the_place_of_the_first() {
         let text = r#"{"a": 1, "b": 2, "a": 3}"#;
         let members: Members = serde_json::from_str(text).unwrap();
-        assert_eq!(members.into_text().as_deref(), Some(r#"{"a":3,"b":2}"#));
+        assert_eq!(members.to_text().as_deref(), Some(r#"{"a":3,"b":2}"#));
         let many: String = (0..100)
             .map(|number| format!("\"k{}\":{number},", number % 50))
             .collect();
         let text = format!("{{{}}}", many.trim_end_matches(','));
         let members: Members = serde_json::from_str(&text).unwrap();
-        let map: Map<String, Value> = serde_json::from_str(&members.into_text().unwrap()).unwrap();
+        let map: Map<String, Value> = serde_json::from_str(&members.to_text().unwrap()).unwrap();
         assert_eq!((map.len(), &map["k0"]), (50, &Value::from(50)));
     }
 
@@ -350,7 +460,7 @@ mod tests {
             members.insert_beside("a".into(), value.into());
         }
         assert_eq!(
-            members.into_text().as_deref(),
+            members.to_text().as_deref(),
             Some(r#"{"a":"x","a_2":"y","a_3":"z"}"#)
         );
     }

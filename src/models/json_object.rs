@@ -55,8 +55,8 @@ impl JsonObject {
     }
 
     /// The object of members that can be stored.
-    pub(crate) fn from_members(members: Members<'_>) -> Self {
-        members.into_text().map_or_else(Self::new, Self::of_stored)
+    pub(crate) fn from_members(members: &Members<'_>) -> Self {
+        members.to_text().map_or_else(Self::new, Self::of_stored)
     }
 
     /// The object of a text from a store; none for no text. What is no object in spite of that, because somebody wrote
@@ -72,7 +72,7 @@ impl JsonObject {
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
         match &self.text {
             Some(text) => Some(Cow::Borrowed(text)),
-            None => Members::from(self.map()).into_text().map(Cow::Owned),
+            None => Members::from(self.map()).to_text().map(Cow::Owned),
         }
     }
 

@@ -19,7 +19,8 @@ use crate::models::{
 
 pub use cursor::Cursor;
 pub use duckdb::{
-    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, LogRows, OpenOptions, QueryRows,
+    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, LogRows, LogRowsBuilder, OpenOptions,
+    QueryRows,
 };
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start, StopHandle};

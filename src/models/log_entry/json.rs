@@ -8,9 +8,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::super::time::{TimeContext, parse_time, to_micros};
-use super::names::{self, Found, Slot};
-use super::{LogEntry, RAW_BYTES, Summary, raw_of};
-use crate::models::{Json, JsonObject, Members};
+use super::names::{self, Slot};
+use super::{BorrowedLog, LogEntry};
+use crate::models::{Json, Members};
 
 impl LogEntry {
     /// Reads a log from any JSON object. Well-known keys and their usual aliases fill the fields, all
@@ -28,52 +28,16 @@ impl LogEntry {
     /// assert_eq!(log.normalized["uid"], "CqKst5");
     /// ```
     pub fn from_json(object: Map<String, Value>, context: &TimeContext) -> Self {
-        Draft::from_json(Members::from(&object), context).0.into_log()
+        BorrowedLog::from_json(Members::from(&object), context)
+            .0
+            .into_entry()
     }
 }
 
-/// A log whose fields may still change.
-pub(crate) struct Draft<'a> {
-    /// The log without its fields.
-    pub(crate) log: LogEntry,
-    pub(crate) normalized: Members<'a>,
-    pub(crate) metadata: Members<'a>,
-}
-
-impl<'a> Draft<'a> {
-    pub(crate) fn new(log: LogEntry) -> Self {
-        Self {
-            log,
-            normalized: Members::default(),
-            metadata: Members::default(),
-        }
-    }
-
-    pub(crate) fn into_log(self) -> LogEntry {
-        LogEntry {
-            normalized: JsonObject::from_members(self.normalized),
-            metadata: JsonObject::from_members(self.metadata),
-            ..self.log
-        }
-    }
-
-    /// See [`LogEntry::with_raw`].
-    pub(crate) fn set_raw(&mut self, line: &[u8]) {
-        let (text, encoded) = raw_of(line);
-        self.log.raw = Some(text);
-        if let Some(encoded) = encoded {
-            self.metadata.insert(RAW_BYTES, encoded);
-        }
-    }
-
-    pub(crate) fn with_summary<T>(&self, take: impl FnOnce(Summary<'_>) -> T) -> T {
-        let found = Found::in_objects([&self.normalized, &self.metadata]);
-        take(Summary::of(|role| found.get(role)))
-    }
-
+impl<'a> BorrowedLog<'a> {
     /// See [`LogEntry::from_json`]; also says whether the log has a time of its own.
     pub(crate) fn from_json(object: Members<'a>, context: &TimeContext) -> (Self, bool) {
-        let mut log = LogEntry::new(context.reference);
+        let mut log = Self::new(context.reference);
         let mut rest = Rest::of(object);
         if let Some(id) = rest.take_text("id") {
             log.id = id;
@@ -90,103 +54,101 @@ impl<'a> Draft<'a> {
         log.hostname = rest.take_text_of(Slot::Hostname);
         log.source_type = rest.take_text_of(Slot::SourceType);
         log.procid = rest.take_integer_of(Slot::Procid);
-        let mut draft = Self {
-            log,
-            normalized: rest.take_object("normalized"),
-            metadata: rest.take_object("metadata"),
-        };
-        for member in rest.members.into_iter().flatten() {
-            draft.normalized.insert_beside(member.name, member.value);
-        }
-        (draft, has_time)
+        let normalized = rest.take_object("normalized");
+        log.metadata = rest.take_object("metadata").unwrap_or_default();
+        log.normalized = rest.beside(normalized);
+        (log, has_time)
     }
 }
 
-struct Member<'a> {
-    name: Cow<'a, str>,
-    value: Json<'a>,
-    /// The field that it may fill.
-    slot: Option<(Slot, usize)>,
-}
-
-/// The members of an object that have not been taken.
+/// The members of an object, and which of them have been taken.
 struct Rest<'a> {
-    members: Vec<Option<Member<'a>>>,
-    /// For each field the text with the best name: its rank and its place.
+    members: Members<'a>,
+    taken: Vec<usize>,
+    /// For each field the member with the best name, and the text with the best name: its rank and its place.
+    values: [Option<(usize, usize)>; Slot::COUNT],
     texts: [Option<(usize, usize)>; Slot::COUNT],
 }
 
 impl<'a> Rest<'a> {
-    fn of(object: Members<'a>) -> Self {
-        let mut texts = [None; Slot::COUNT];
-        let members = object.into_iter().enumerate().map(|(place, (name, value))| {
-            let slot = names::slot_of(&name);
-            if let (Some((slot, rank)), Json::String(_)) = (slot, &value) {
-                let best: &mut Option<(usize, usize)> = &mut texts[slot as usize];
-                if best.is_none_or(|(held, _)| rank < held) {
-                    *best = Some((rank, place));
+    fn of(members: Members<'a>) -> Self {
+        let (mut values, mut texts) = ([None; Slot::COUNT], [None; Slot::COUNT]);
+        let improve = |best: &mut Option<(usize, usize)>, rank, place| {
+            if best.is_none_or(|(held, _)| rank < held) {
+                *best = Some((rank, place));
+            }
+        };
+        for (place, (name, value)) in members.iter().enumerate() {
+            if let Some((slot, rank)) = names::slot_of(name) {
+                improve(&mut values[slot as usize], rank, place);
+                if let Json::String(_) = value {
+                    improve(&mut texts[slot as usize], rank, place);
                 }
             }
-            Some(Member { name, value, slot })
-        });
+        }
         Self {
-            members: members.collect(),
+            members,
+            taken: Vec::with_capacity(Slot::COUNT),
+            values,
             texts,
         }
     }
 
-    /// The members and their places.
-    fn members(&self) -> impl Iterator<Item = (usize, &Member<'a>)> {
-        let members = self.members.iter().enumerate();
-        members.filter_map(|(place, member)| Some((place, member.as_ref()?)))
-    }
-
     fn place_of(&self, name: &str) -> Option<usize> {
-        self.members()
-            .find(|(_, member)| member.name == name)
-            .map(|(place, _)| place)
+        self.members
+            .place_of(name)
+            .filter(|place| !self.taken.contains(place))
     }
 
     fn value(&self, name: &str) -> Option<&Json<'a>> {
-        self.members()
-            .find(|(_, member)| member.name == name)
-            .map(|(_, member)| &member.value)
+        self.members.value_at(self.place_of(name)?)
     }
 
     /// What `read` makes of the first member that may fill a field, and its place. The names are tried from the best.
     fn first_of<T>(&self, slot: Slot, read: impl Fn(&Json<'a>) -> Option<T>) -> Option<(usize, T)> {
-        let mut passed = None;
-        loop {
-            let named = self.members().filter_map(|(place, member)| {
-                let (_, rank) = member.slot.filter(|(of, _)| *of == slot)?;
-                (Some(rank) > passed).then_some((rank, place, &member.value))
-            });
-            let (rank, place, value) = named.min_by_key(|(rank, ..)| *rank)?;
-            if let Some(found) = read(value) {
+        let mut candidate = self.values[slot as usize];
+        while let Some((rank, place)) = candidate {
+            let value = self
+                .members
+                .value_at(place)
+                .filter(|_| !self.taken.contains(&place));
+            if let Some(found) = value.and_then(&read) {
                 return Some((place, found));
             }
-            passed = Some(rank);
+            candidate = self.next_best(slot, rank);
         }
+        None
+    }
+
+    /// The member whose name is the best after one of this rank.
+    fn next_best(&self, slot: Slot, rank: usize) -> Option<(usize, usize)> {
+        let members = self.members.iter().enumerate();
+        let named = members.filter_map(|(place, (name, _))| {
+            let (of, other) = names::slot_of(name)?;
+            (of == slot && other > rank).then_some((other, place))
+        });
+        named.min()
     }
 
     fn take(&mut self, place: usize) -> Option<Json<'a>> {
-        self.members.get_mut(place)?.take().map(|member| member.value)
+        self.taken.push(place);
+        self.members.take_value_at(place)
     }
 
-    fn take_text_at(&mut self, place: usize) -> Option<String> {
+    fn take_text_at(&mut self, place: usize) -> Option<Cow<'a, str>> {
         match self.take(place)? {
-            Json::String(text) => Some(text.into_owned()),
+            Json::String(text) => Some(text),
             _ => None,
         }
     }
 
-    fn take_text(&mut self, name: &str) -> Option<String> {
+    fn take_text(&mut self, name: &str) -> Option<Cow<'a, str>> {
         let place = self.place_of(name)?;
-        self.value(name)?.as_str()?;
+        self.members.value_at(place)?.as_str()?;
         self.take_text_at(place)
     }
 
-    fn take_text_of(&mut self, slot: Slot) -> Option<String> {
+    fn take_text_of(&mut self, slot: Slot) -> Option<Cow<'a, str>> {
         let (_, place) = self.texts[slot as usize]?;
         self.take_text_at(place)
     }
@@ -199,12 +161,14 @@ impl<'a> Rest<'a> {
     }
 
     /// An object; anything else under the name stays.
-    fn take_object(&mut self, name: &str) -> Members<'a> {
-        let place = self.place_of(name);
-        let place = place.filter(|_| matches!(self.value(name), Some(Json::Object(_))));
-        match place.and_then(|place| self.take(place)) {
-            Some(Json::Object(members)) => members,
-            _ => Members::default(),
+    fn take_object(&mut self, name: &str) -> Option<Members<'a>> {
+        let place = self.place_of(name)?;
+        match self.members.value_at(place)? {
+            Json::Object(_) => match self.take(place)? {
+                Json::Object(members) => Some(members),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -216,14 +180,11 @@ impl<'a> Rest<'a> {
     }
 
     /// Sets event time and timestamp from the first name whose value is a time; says whether there was one.
-    fn fill_time(&mut self, log: &mut LogEntry, context: &TimeContext) -> bool {
+    fn fill_time(&mut self, log: &mut BorrowedLog<'a>, context: &TimeContext) -> bool {
         let written = self.take_own_time("event_time");
         let named = self.first_of(Slot::Time, |value| time_of(value, context));
         let found = match named {
-            Some((place, found)) => {
-                self.take(place);
-                Some(found)
-            }
+            Some((place, time)) => self.take(place).and_then(time_text).map(|text| (text, time)),
             None => self.nested_time(context),
         };
         let has_time = written.is_some() || found.is_some();
@@ -239,41 +200,67 @@ impl<'a> Rest<'a> {
         has_time
     }
 
-    fn nested_time(&self, context: &TimeContext) -> Option<(String, DateTime<Utc>)> {
+    fn nested_time(&self, context: &TimeContext) -> Option<(Cow<'a, str>, DateTime<Utc>)> {
         names::NESTED_TIME
             .iter()
             .find_map(|path| {
                 let (first, rest) = path.split_first()?;
-                time_of(self.value(first)?.at(rest)?, context)
+                let value = self.value(first)?.at(rest)?;
+                let time = time_of(value, context)?;
+                Some((time_text(value.clone())?, time))
             })
             .or_else(|| self.log4j_instant())
     }
 
     /// `{"instant": {"epochSecond": 1663977609, "nanoOfSecond": 484000000}}`, as Log4j's JSON layout writes.
-    fn log4j_instant(&self) -> Option<(String, DateTime<Utc>)> {
+    fn log4j_instant(&self) -> Option<(Cow<'a, str>, DateTime<Utc>)> {
         let instant = self.value("instant")?;
         let seconds = instant.at(&["epochSecond"])?.as_i64()?;
         let nanos = instant.at(&["nanoOfSecond"]).map_or(Some(0), Json::as_u64)?;
         let time = DateTime::from_timestamp(seconds, u32::try_from(nanos).ok()?)?;
-        Some((format!("{seconds}.{nanos:09}"), to_micros(time)))
+        Some((format!("{seconds}.{nanos:09}").into(), to_micros(time)))
     }
 
-    fn nested_host(&self) -> Option<String> {
-        self.value("host")?.at(&["name"])?.as_str().map(str::to_owned)
+    fn nested_host(&self) -> Option<Cow<'a, str>> {
+        match self.value("host")?.at(&["name"])? {
+            Json::String(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    /// What has not been taken, beside the members of another object.
+    fn beside(mut self, other: Option<Members<'a>>) -> Members<'a> {
+        self.members.remove(|place| self.taken.contains(&place));
+        let Some(mut members) = other else {
+            return self.members;
+        };
+        for (name, value) in self.members {
+            members.insert_beside(name, value);
+        }
+        members
     }
 }
 
 /// Smaller numbers are durations or counters far more often than times before 1973.
 const SMALLEST_EPOCH: f64 = 1e8;
 
-fn time_of(value: &Json<'_>, context: &TimeContext) -> Option<(String, DateTime<Utc>)> {
-    let text = match value {
-        Json::String(text) => Cow::Borrowed(&**text),
-        Json::Number(number) if number.as_f64()? >= SMALLEST_EPOCH => Cow::Owned(number.to_string()),
-        _ => return None,
-    };
-    let time = parse_time(&text, context)?;
-    Some((text.into_owned(), time))
+fn time_of(value: &Json<'_>, context: &TimeContext) -> Option<DateTime<Utc>> {
+    match value {
+        Json::String(text) => parse_time(text, context),
+        Json::Number(number) if number.as_f64()? >= SMALLEST_EPOCH => {
+            parse_time(&number.to_string(), context)
+        }
+        _ => None,
+    }
+}
+
+/// A time as its source wrote it.
+fn time_text(value: Json<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Json::String(text) => Some(text),
+        Json::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
 }
 
 /// An integer written the one way that its value would be: `0042` is an identifier, not a number.
@@ -286,7 +273,8 @@ fn canonical_integer(text: &str) -> Option<i64> {
 impl<'de> Deserialize<'de> for LogEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = Members::deserialize(deserializer)?;
-        Ok(Draft::from_json(object, &TimeContext::default()).0.into_log())
+        let (log, _) = BorrowedLog::from_json(object, &TimeContext::default());
+        Ok(log.into_entry())
     }
 }
 

@@ -1,5 +1,6 @@
 //! One log: a few well-known fields, and everything else its source wrote.
 
+mod borrowed;
 mod id;
 mod json;
 mod names;
@@ -11,8 +12,8 @@ use serde_json::Value;
 
 use super::time::to_micros;
 use super::{InvalidValue, JsonObject, Members};
+pub use borrowed::BorrowedLog;
 use id::new_id;
-pub(crate) use json::Draft;
 use names::{Found, Role};
 
 /// A log, as it is stored.
@@ -113,11 +114,11 @@ impl LogEntry {
     /// ```
     #[must_use]
     pub fn with_raw(mut self, line: impl AsRef<[u8]>) -> Self {
-        let (text, encoded) = raw_of(line.as_ref());
-        self.raw = Some(text);
-        if let Some(encoded) = encoded {
-            self.metadata.insert(RAW_BYTES.into(), encoded.into());
+        let line = line.as_ref();
+        if str::from_utf8(line).is_err() {
+            self.metadata.insert(RAW_BYTES.into(), BASE64.encode(line).into());
         }
+        self.raw = Some(String::from_utf8_lossy(line).into_owned());
         self
     }
 
@@ -222,13 +223,6 @@ impl LogEntry {
         Summary::of(|role| found.borrowed(role))
     }
 
-    /// The summary of a log whose fields need not be read for anything else.
-    pub(crate) fn with_summary<T>(&self, take: impl FnOnce(Summary<'_>) -> T) -> T {
-        let objects = [&self.normalized.members(), &self.metadata.members()];
-        let found = Found::in_objects(objects);
-        take(Summary::of(|role| found.get(role)))
-    }
-
     fn found(&self) -> Found<'_> {
         Found::in_objects([&Members::from(&*self.normalized), &Members::from(&*self.metadata)])
     }
@@ -244,17 +238,6 @@ impl<'a> Summary<'a> {
             outcome: get(Role::Outcome),
             level: get(Role::Level),
         }
-    }
-}
-
-/// A line as text, and in Base64 if that is not all of it.
-fn raw_of(line: &[u8]) -> (String, Option<String>) {
-    match str::from_utf8(line) {
-        Ok(text) => (text.to_owned(), None),
-        Err(_) => (
-            String::from_utf8_lossy(line).into_owned(),
-            Some(BASE64.encode(line)),
-        ),
     }
 }
 

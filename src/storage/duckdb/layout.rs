@@ -7,23 +7,102 @@
 
 use std::borrow::Cow;
 
-use crate::models::LogEntry;
-
 const PLACES: usize = 9;
 
 /// Shorter values are hardly worth their placeholder.
 const SHORTEST: usize = 3;
 
-/// What the texts of one log may repeat: the arguments of `format` in the view `logs`, in their order.
-pub(super) struct Pieces<'a> {
+/// What the columns of a log hold that its texts may repeat.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Columns<'a> {
+    pub(super) timestamp: Option<&'a str>,
+    pub(super) appname: Option<&'a str>,
+    pub(super) file: Option<&'a str>,
+    pub(super) host: Option<&'a str>,
+    pub(super) hostname: Option<&'a str>,
+    pub(super) message: Option<&'a str>,
+    pub(super) procid: Option<i64>,
+    pub(super) source_type: Option<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    /// The arguments of `format` in the view `logs`, by their numbers.
+    fn value(&self, place: usize) -> Cow<'a, str> {
+        let text = match place {
+            0 => self.timestamp,
+            1 => self.appname,
+            2 => self.file,
+            3 => self.host,
+            4 => self.hostname,
+            5 => self.message,
+            6 => return in_json(self.message.unwrap_or_default()),
+            7 => {
+                return self
+                    .procid
+                    .map(|procid| procid.to_string())
+                    .unwrap_or_default()
+                    .into();
+            }
+            _ => self.source_type,
+        };
+        Cow::Borrowed(text.unwrap_or_default())
+    }
+
+    /// Writes the layout of a log with these texts; says whether it can have one.
+    pub(super) fn write_layout(&self, normalized: &str, raw: &str, layout: &mut String) -> bool {
+        // The engine's format ends at a NUL byte, and normalized at a line end; JSON of ours holds neither.
+        let end = memchr::memchr(0, raw.as_bytes()).or(memchr::memchr2(0, b'\n', normalized.as_bytes()));
+        if end.is_some() {
+            return false;
+        }
+        let pieces = Pieces::of(self);
+        pieces.leave_out(normalized, layout);
+        layout.push('\n');
+        pieces.leave_out(raw, layout);
+        true
+    }
+
+    /// The texts of the log's layout, `normalized` and `raw`; `None` if it is no layout.
+    pub(super) fn fill(&self, layout: &str) -> Option<(String, String)> {
+        let (normalized, raw) = layout.split_once('\n')?;
+        Some((self.filled(normalized)?, self.filled(raw)?))
+    }
+
+    /// A text with what was left out of it.
+    fn filled(&self, layout: &str) -> Option<String> {
+        let mut text = String::with_capacity(2 * layout.len());
+        let mut rest = layout;
+        while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
+            text.push_str(&rest[..brace]);
+            let after = *rest.as_bytes().get(brace + 1)?;
+            if after == rest.as_bytes()[brace] {
+                text.push(char::from(after));
+                rest = &rest[brace + 2..];
+                continue;
+            }
+            let place = usize::from(after.checked_sub(b'0')?);
+            text.push_str(
+                &Some(place)
+                    .filter(|place| *place < PLACES)
+                    .map(|place| self.value(place))?,
+            );
+            rest = rest[brace + 2..].strip_prefix('}')?;
+        }
+        text.push_str(rest);
+        Some(text)
+    }
+}
+
+/// What the texts of one log may repeat, ready to be looked for.
+struct Pieces<'a> {
     values: [Cow<'a, str>; PLACES],
-    /// What each byte is: see [`WORD`], [`BRACE`] and [`STARTS`].
+    /// What each byte may be: see [`STARTS`] and [`BRACE`].
     classes: [u16; 256],
 }
 
 impl<'a> Pieces<'a> {
-    pub(super) fn of(log: &'a LogEntry) -> Self {
-        let values: [Cow<'a, str>; PLACES] = std::array::from_fn(|place| value(log, place));
+    fn of(columns: &Columns<'a>) -> Self {
+        let values: [Cow<'a, str>; PLACES] = std::array::from_fn(|place| columns.value(place));
         let mut classes = CLASSES;
         for (place, value) in values.iter().enumerate() {
             if value.len() >= SHORTEST {
@@ -33,45 +112,32 @@ impl<'a> Pieces<'a> {
         Self { values, classes }
     }
 
-    /// The layout of a log with these texts; `None` if it cannot have one.
-    pub(super) fn layout_of(&self, normalized: &str, raw: &str) -> Option<String> {
-        // The engine's format ends at a NUL byte, and normalized at a line end; JSON of ours holds neither.
-        let end = memchr::memchr(0, raw.as_bytes()).or(memchr::memchr2(0, b'\n', normalized.as_bytes()));
-        if end.is_some() {
-            return None;
-        }
-        let mut layout = String::with_capacity(normalized.len() + raw.len() + 64);
-        self.leave_out(normalized, &mut layout);
-        layout.push('\n');
-        self.leave_out(raw, &mut layout);
-        Some(layout)
-    }
-
     /// Writes a text without what it repeats.
     fn leave_out(&self, text: &str, layout: &mut String) {
         let bytes = text.as_bytes();
         let (mut at, mut copied) = (0, 0);
-        let mut in_word = 0;
+        // Values start where words do.
+        let mut may_start = STARTS;
         while let Some(&byte) = bytes.get(at) {
-            let class = self.classes[usize::from(byte)];
-            // Values start where words do.
-            if class & STARTS != 0
-                && in_word == 0
-                && let Some((place, length)) = self.longest_at(class & STARTS, &bytes[at..])
-            {
+            let found = self.classes[usize::from(byte)] & (may_start | BRACE);
+            may_start = AFTER[usize::from(byte)];
+            if found == 0 {
+                at += 1;
+                continue;
+            }
+            if let Some((place, length)) = self.longest_at(found & STARTS, &bytes[at..]) {
                 layout.push_str(&text[copied..at]);
                 layout.extend(['{', char::from(b'0' + place), '}']);
                 at += length;
                 copied = at;
-                in_word = self.classes[usize::from(bytes[at - 1])] & WORD;
+                may_start = AFTER[usize::from(bytes[at - 1])];
                 continue;
             }
-            if class & BRACE != 0 {
+            if found & BRACE != 0 {
                 layout.push_str(&text[copied..=at]);
                 copied = at;
             }
             at += 1;
-            in_word = class & WORD;
         }
         layout.push_str(&text[copied..]);
     }
@@ -94,76 +160,28 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// What stands in a log at a place that a layout names.
-fn value(log: &LogEntry, place: usize) -> Cow<'_, str> {
-    let text = match place {
-        0 => &log.timestamp,
-        1 => &log.appname,
-        2 => &log.file,
-        3 => &log.host,
-        4 => &log.hostname,
-        5 => &log.message,
-        6 => return in_json(log.message.as_deref().unwrap_or_default()),
-        7 => {
-            return log
-                .procid
-                .map(|procid| procid.to_string())
-                .unwrap_or_default()
-                .into();
-        }
-        _ => &log.source_type,
-    };
-    Cow::Borrowed(text.as_deref().unwrap_or_default())
-}
-
-/// The texts of a log's layout, `normalized` and `raw`; `None` if it is no layout.
-pub(super) fn fill(log: &LogEntry, layout: &str) -> Option<(String, String)> {
-    let (normalized, raw) = layout.split_once('\n')?;
-    Some((filled(log, normalized)?, filled(log, raw)?))
-}
-
-/// A text with what was left out of it.
-fn filled(log: &LogEntry, layout: &str) -> Option<String> {
-    let mut text = String::with_capacity(2 * layout.len());
-    let mut rest = layout;
-    while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
-        text.push_str(&rest[..brace]);
-        let after = *rest.as_bytes().get(brace + 1)?;
-        if after == rest.as_bytes()[brace] {
-            text.push(char::from(after));
-            rest = &rest[brace + 2..];
-            continue;
-        }
-        let place = usize::from(after.checked_sub(b'0')?);
-        text.push_str(
-            &Some(place)
-                .filter(|place| *place < PLACES)
-                .map(|place| value(log, place))?,
-        );
-        rest = rest[brace + 2..].strip_prefix('}')?;
-    }
-    text.push_str(rest);
-    Some(text)
-}
-
-/// A letter or digit.
-const WORD: u16 = 1 << 14;
-const BRACE: u16 = 1 << 15;
 /// A bit for each place whose value starts with the byte.
 const STARTS: u16 = (1 << PLACES) - 1;
+const BRACE: u16 = 1 << 15;
 
 const CLASSES: [u16; 256] = {
     let mut classes = [0; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        if byte.is_ascii_alphanumeric() {
-            classes[byte as usize] = WORD;
-        }
-        byte += 1;
-    }
     classes[b'{' as usize] = BRACE;
     classes[b'}' as usize] = BRACE;
     classes
+};
+
+/// What may start after a byte: nothing inside of a word.
+const AFTER: [u16; 256] = {
+    let mut after = [STARTS; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            after[byte as usize] = 0;
+        }
+        byte += 1;
+    }
+    after
 };
 
 /// A text as it stands in a JSON string; nothing where that is no different.
@@ -178,19 +196,24 @@ fn in_json(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    const COLUMNS: Columns<'_> = Columns {
+        timestamp: Some("Jan 15 00:00:00"),
+        appname: Some("sshd"),
+        file: None,
+        host: Some("web1"),
+        hostname: Some("web1.example"),
+        message: Some("say \"hi\" {to} web1"),
+        procid: Some(4242),
+        source_type: None,
+    };
+
     fn layout(normalized: &str, raw: &str) -> Option<String> {
-        let log = LogEntry::new(chrono::Utc::now())
-            .with_appname("sshd")
-            .with_procid(4242);
-        let log = LogEntry {
-            host: Some("web1".into()),
-            hostname: Some("web1.example".into()),
-            timestamp: Some("Jan 15 00:00:00".into()),
-            ..log.with_message("say \"hi\" {to} web1")
-        };
-        let pieces = Pieces::of(&log);
-        let layout = pieces.layout_of(normalized, raw)?;
-        assert_eq!(fill(&log, &layout), Some((normalized.to_owned(), raw.to_owned())));
+        let mut layout = String::new();
+        if !COLUMNS.write_layout(normalized, raw, &mut layout) {
+            return None;
+        }
+        let filled = COLUMNS.fill(&layout);
+        assert_eq!(filled, Some((normalized.to_owned(), raw.to_owned())));
         Some(layout)
     }
 
@@ -214,7 +237,6 @@ mod tests {
 
     #[test]
     fn what_is_no_layout_cannot_be_filled() {
-        let log = LogEntry::new(chrono::Utc::now());
         for text in [
             "",
             "no line end",
@@ -226,7 +248,7 @@ mod tests {
             "{}\n",
             "\né{0",
         ] {
-            assert_eq!(fill(&log, text), None, "{text:?}");
+            assert_eq!(Columns::default().fill(text), None, "{text:?}");
         }
     }
 

@@ -35,7 +35,7 @@ use schema::Found;
 pub use check::Check;
 pub use connection::DEFAULT_MEMORY_LIMIT;
 pub use query::{ExportFormat, QueryRows};
-pub use rows::LogRows;
+pub use rows::{LogRows, LogRowsBuilder};
 
 /// How a store's file is shared with other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

@@ -18,9 +18,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::error;
-use super::layout::{self, Pieces};
+use super::layout::Columns;
 use super::staged::{CHUNK_ROWS, StagedRows, as_json};
-use crate::models::{JsonObject, LogEntry, to_micros};
+use crate::models::{BorrowedLog, JsonObject, LogEntry, to_micros};
 use crate::storage::{Error, Result};
 
 /// What [`logs`] reads, in its order. Where there is a layout, the engine need not fill it.
@@ -67,7 +67,7 @@ pub(super) const LOGS_COLUMNS: [(&str, DataType); 21] = [
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct LogRows {
-    /// The columns of `log_rows` but for the first, the sequence number.
+    /// The columns of `log_rows` but for the first, the sequence number, and until they are made, the layouts.
     chunks: Vec<RecordBatch>,
 }
 
@@ -78,22 +78,45 @@ impl LogRows {
     ///
     /// [`Error::InvalidInput`] if a log's fields are nested too deeply: see [`LogEntry::validate`].
     pub fn new(logs: &[LogEntry]) -> Result<Self> {
+        for log in logs {
+            log.validate()?;
+        }
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let share = logs.len().div_ceil(CHUNK_ROWS).div_ceil(cores) * CHUNK_ROWS;
         if logs.len() <= share {
-            return chunks(logs).map(|chunks| Self { chunks });
+            return Ok(Self::of(logs));
         }
         thread::scope(|scope| {
             let threads: Vec<_> = logs
                 .chunks(share)
-                .map(|logs| scope.spawn(move || chunks(logs)))
+                .map(|logs| scope.spawn(move || Self::of(logs)))
                 .collect();
-            let joined = threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            let chunks = joined.collect::<Result<Vec<_>>>()?.concat();
-            Ok(Self { chunks })
+            let mut rows = Self::default();
+            for thread in threads {
+                rows.append(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            Ok(rows)
         })
+    }
+
+    fn of(logs: &[LogEntry]) -> Self {
+        let mut rows = LogRowsBuilder::default();
+        for log in logs {
+            rows.push(&BorrowedLog::from(log));
+        }
+        let mut rows = rows.finish();
+        rows.make_layouts();
+        rows
+    }
+
+    /// Leaves out of `raw` and `normalized` what other columns hold: see `layout`. Rows for which this is not done
+    /// before they are stored keep others waiting for as long as it takes.
+    pub fn make_layouts(&mut self) {
+        for chunk in &mut self.chunks {
+            if chunk.num_columns() < ROW_SCHEMA.fields().len() {
+                *chunk = with_layouts(chunk);
+            }
+        }
     }
 
     /// Adds rows after these.
@@ -153,8 +176,10 @@ impl LogRows {
         if self.is_empty() {
             return Ok(());
         }
+        let mut rows = self.clone();
+        rows.make_layouts();
         let mut next = first_seq;
-        let numbered = self.chunks.iter().map(|chunk| {
+        let numbered = rows.chunks.iter().map(|chunk| {
             let seqs = next..next + i64::try_from(chunk.num_rows()).unwrap_or(i64::MAX);
             next = seqs.end;
             let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(seqs))];
@@ -172,9 +197,19 @@ impl LogRows {
     }
 }
 
-/// The columns of a chunk of [`LogRows`] that tell its logs from others.
+// The places of columns in a chunk of [`LogRows`].
 const EVENT_TIME: usize = 0;
 const ID: usize = 1;
+const TIMESTAMP: usize = 2;
+const RAW: usize = 3;
+const APPNAME: usize = 4;
+const FILE: usize = 5;
+const HOST: usize = 6;
+const HOSTNAME: usize = 7;
+const MESSAGE: usize = 8;
+const PROCID: usize = 9;
+const SOURCE_TYPE: usize = 10;
+const NORMALIZED: usize = 11;
 
 fn failed(error: ArrowError) -> Error {
     Error::Backend {
@@ -183,71 +218,89 @@ fn failed(error: ArrowError) -> Error {
     }
 }
 
-fn chunks(logs: &[LogEntry]) -> Result<Vec<RecordBatch>> {
-    let mut chunks = Vec::with_capacity(logs.len().div_ceil(CHUNK_ROWS));
-    let mut chunk = ChunkBuilder::default();
-    for log in logs {
-        log.validate()?;
-        chunk.push(log);
-        if chunk.event_time.len() == CHUNK_ROWS || chunk.bytes >= CHUNK_BYTES {
-            chunks.push(std::mem::take(&mut chunk).finish()?);
+/// Rows in the making: see [`LogReader::read_next`](crate::LogReader::read_next).
+#[derive(Debug, Default)]
+pub struct LogRowsBuilder {
+    rows: LogRows,
+    chunk: ChunkBuilder,
+}
+
+impl LogRowsBuilder {
+    /// Adds the row of a log.
+    pub fn push(&mut self, log: &BorrowedLog<'_>) {
+        self.chunk.push(log);
+        if self.chunk.len() == CHUNK_ROWS || self.chunk.bytes >= CHUNK_BYTES {
+            self.rows.chunks.push(self.chunk.finish());
         }
     }
-    if !chunk.event_time.is_empty() {
-        chunks.push(chunk.finish()?);
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len() + self.chunk.len()
     }
-    Ok(chunks)
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows since this was last called.
+    pub fn finish(&mut self) -> LogRows {
+        if self.chunk.len() > 0 {
+            self.rows.chunks.push(self.chunk.finish());
+        }
+        std::mem::take(&mut self.rows)
+    }
 }
 
 /// Bytes of text in a chunk: well below the 2 GiB that the offsets of a column can count.
 const CHUNK_BYTES: usize = 64 << 20;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct ChunkBuilder {
     bytes: usize,
     event_time: TimestampMicrosecondBuilder,
-    /// `id` to `message`.
-    texts: [StringBuilder; 8],
+    /// `id` to `message`, and `source_type`.
+    texts: [StringBuilder; 9],
     procid: Int64Builder,
-    /// `source_type` to `metadata`.
-    more_texts: [StringBuilder; 3],
+    /// `normalized` and `metadata`.
+    objects: [StringBuilder; 2],
     ingestion_time: TimestampMicrosecondBuilder,
     /// `source_ip` to `level`.
     summary: [StringBuilder; 6],
-    layout: StringBuilder,
+    /// Memory for the text of an object.
+    object: String,
 }
 
 impl ChunkBuilder {
-    fn push(&mut self, log: &LogEntry) {
-        let normalized = log.normalized.to_text();
-        let layout = log.raw.as_deref().and_then(|raw| {
-            let normalized = normalized.as_deref().unwrap_or_default();
-            Pieces::of(log).layout_of(normalized, raw)
-        });
+    fn len(&self) -> usize {
+        self.event_time.len()
+    }
+
+    fn push(&mut self, log: &BorrowedLog<'_>) {
         self.event_time.append_value(log.event_time.timestamp_micros());
         let texts = [
-            Some(log.id.as_str()),
+            Some(&*log.id),
             log.timestamp.as_deref(),
-            log.raw.as_deref().filter(|_| layout.is_none()),
+            log.raw.as_deref(),
             log.appname.as_deref(),
             log.file.as_deref(),
             log.host.as_deref(),
             log.hostname.as_deref(),
             log.message.as_deref(),
+            log.source_type.as_deref(),
         ];
         self.bytes += append_all(&mut self.texts, texts);
         self.procid.append_option(log.procid);
-        self.bytes += append_all(
-            &mut self.more_texts,
-            [
-                log.source_type.as_deref(),
-                normalized.as_deref().filter(|_| layout.is_none()),
-                log.metadata.to_text().as_deref(),
-            ],
-        );
+        for (builder, members) in self.objects.iter_mut().zip([log.normalized(), log.metadata()]) {
+            self.object.clear();
+            let has_members = members.write_to(&mut self.object);
+            builder.append_option(has_members.then_some(&self.object));
+            self.bytes += self.object.len();
+        }
         self.ingestion_time
             .append_value(log.ingestion_time.timestamp_micros());
-        log.with_summary(|found| {
+        self.bytes += log.with_summary(|found| {
             let summary = [
                 found.source_ip,
                 found.dest_ip,
@@ -256,24 +309,79 @@ impl ChunkBuilder {
                 found.outcome,
                 found.level,
             ];
-            self.bytes += append_all(&mut self.summary, summary);
+            append_all(&mut self.summary, summary)
         });
-        self.bytes += layout.as_ref().map_or(0, String::len);
-        self.layout.append_option(layout);
     }
 
-    fn finish(mut self) -> Result<RecordBatch> {
+    /// The rows since this was last called, without layouts.
+    fn finish(&mut self) -> RecordBatch {
+        let mut texts = self.texts.iter_mut().map(finish_texts);
         let mut columns: Vec<ArrayRef> = vec![Arc::new(self.event_time.finish())];
-        columns.extend(self.texts.iter_mut().map(finish_texts));
+        columns.extend(texts.by_ref().take(8));
         columns.push(Arc::new(self.procid.finish()));
-        columns.extend(self.more_texts.iter_mut().map(finish_texts));
+        columns.extend(texts);
+        columns.extend(self.objects.iter_mut().map(finish_texts));
         columns.push(Arc::new(self.ingestion_time.finish()));
         columns.extend(self.summary.iter_mut().map(finish_texts));
-        columns.push(finish_texts(&mut self.layout));
-        let schema = Schema::new(STORED_SCHEMA.fields()[1..].to_vec());
-        RecordBatch::try_new(Arc::new(schema), columns).map_err(failed)
+        self.bytes = 0;
+        let layout = columns.len();
+        let schema = Arc::new(
+            ROW_SCHEMA
+                .project(&(0..layout).collect::<Vec<_>>())
+                .expect("a part of it"),
+        );
+        RecordBatch::try_new(schema, columns).expect("the builders are those of the schema")
     }
 }
+
+/// A chunk with layouts in place of the texts that have one.
+fn with_layouts(chunk: &RecordBatch) -> RecordBatch {
+    let texts = |column: usize| chunk.column(column).as_string::<i32>();
+    let held = [TIMESTAMP, APPNAME, FILE, HOST, HOSTNAME, MESSAGE, SOURCE_TYPE].map(texts);
+    let procid = chunk.column(PROCID).as_primitive::<Int64Type>();
+    let (normalized, raw) = (texts(NORMALIZED), texts(RAW));
+    let bytes = normalized.value_data().len() + raw.value_data().len();
+    let mut layouts = StringBuilder::with_capacity(chunk.num_rows(), bytes);
+    let mut others = [StringBuilder::new(), StringBuilder::new()];
+    let mut layout = String::new();
+    for row in 0..chunk.num_rows() {
+        let [timestamp, appname, file, host, hostname, message, source_type] =
+            held.map(|texts| text_at(texts, row));
+        let columns = Columns {
+            timestamp,
+            appname,
+            file,
+            host,
+            hostname,
+            message,
+            procid: procid.is_valid(row).then(|| procid.value(row)),
+            source_type,
+        };
+        let (normalized, raw) = (text_at(normalized, row), text_at(raw, row));
+        layout.clear();
+        let has_layout =
+            raw.is_some_and(|raw| columns.write_layout(normalized.unwrap_or_default(), raw, &mut layout));
+        layouts.append_option(has_layout.then_some(&layout));
+        append_all(
+            &mut others,
+            [normalized, raw].map(|text| text.filter(|_| !has_layout)),
+        );
+    }
+    let mut columns = chunk.columns().to_vec();
+    let [normalized, raw] = &mut others;
+    columns[NORMALIZED] = Arc::new(normalized.finish());
+    columns[RAW] = Arc::new(raw.finish());
+    columns.push(Arc::new(layouts.finish()));
+    RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the columns are those of the schema")
+}
+
+fn text_at(texts: &StringArray, row: usize) -> Option<&str> {
+    texts.is_valid(row).then(|| texts.value(row))
+}
+
+/// The columns of a chunk of [`LogRows`].
+static ROW_SCHEMA: LazyLock<Arc<Schema>> =
+    LazyLock::new(|| Arc::new(Schema::new(STORED_SCHEMA.fields()[1..].to_vec())));
 
 /// The columns of `log_rows`, in their order.
 static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
@@ -298,8 +406,11 @@ fn append_all<const N: usize>(builders: &mut [StringBuilder; N], texts: [Option<
     texts.into_iter().flatten().map(str::len).sum()
 }
 
+/// The texts so far; the builder is left with room for as many more.
 fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
-    Arc::new(builder.finish())
+    let bytes = builder.values_slice().len();
+    let next = StringBuilder::with_capacity(builder.len(), bytes + bytes / 8);
+    Arc::new(std::mem::replace(builder, next).finish())
 }
 
 /// An object as JSON text; nothing for an empty one.
@@ -315,10 +426,6 @@ pub(super) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, 
     })
 }
 
-fn stored_object(text: Option<&str>) -> JsonObject {
-    JsonObject::of_stored(text.unwrap_or_default().to_owned())
-}
-
 /// The logs of a chunk that holds [`LOG_COLUMNS`], with their sequence numbers.
 pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
     let seq = integers(chunk, 0)?;
@@ -332,39 +439,47 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
     let metadata = Texts::of(chunk, 13)?;
     let ingestion_time = times(chunk, 14)?;
     let layout = Texts::of(chunk, 15)?;
-    let text = |column: usize, row| texts[column].get(row).map(str::to_owned);
+    let owned = |text: Option<&str>| text.map(str::to_owned);
     (0..chunk.len())
         .map(|row| {
-            let mut log = LogEntry {
-                id: text(0, row).ok_or_else(|| error::corrupt("a log has no id"))?,
-                event_time: time(event_time.value(row))?,
-                timestamp: text(1, row),
-                raw: text(2, row),
-                appname: text(3, row),
-                file: text(4, row),
-                host: text(5, row),
-                hostname: text(6, row),
-                message: text(7, row),
+            let columns = Columns {
+                timestamp: texts[1].get(row),
+                appname: texts[3].get(row),
+                file: texts[4].get(row),
+                host: texts[5].get(row),
+                hostname: texts[6].get(row),
+                message: texts[7].get(row),
                 procid: procid.is_valid(row).then(|| procid.value(row)),
-                source_type: source_type.get(row).map(str::to_owned),
-                normalized: stored_object(normalized.get(row)),
-                metadata: stored_object(metadata.get(row)),
+                source_type: source_type.get(row),
+            };
+            let (normalized, raw) = match layout.get(row) {
+                Some(layout) => {
+                    let filled = columns.fill(layout);
+                    let (normalized, raw) =
+                        filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
+                    (Some(normalized), Some(raw))
+                }
+                None => (owned(normalized.get(row)), owned(texts[2].get(row))),
+            };
+            let log = LogEntry {
+                id: owned(texts[0].get(row)).ok_or_else(|| error::corrupt("a log has no id"))?,
+                event_time: time(event_time.value(row))?,
+                timestamp: owned(columns.timestamp),
+                raw,
+                appname: owned(columns.appname),
+                file: owned(columns.file),
+                host: owned(columns.host),
+                hostname: owned(columns.hostname),
+                message: owned(columns.message),
+                procid: columns.procid,
+                source_type: owned(columns.source_type),
+                normalized: JsonObject::of_stored(normalized.unwrap_or_default()),
+                metadata: JsonObject::of_stored(owned(metadata.get(row)).unwrap_or_default()),
                 ingestion_time: time(ingestion_time.value(row))?,
             };
-            if let Some(layout) = layout.get(row) {
-                fill(&mut log, layout)?;
-            }
             Ok((seq.value(row), log))
         })
         .collect()
-}
-
-fn fill(log: &mut LogEntry, layout: &str) -> Result<()> {
-    let filled = layout::fill(log, layout);
-    let (normalized, raw) = filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
-    log.raw = Some(raw);
-    log.normalized = JsonObject::of_stored(normalized);
-    Ok(())
 }
 
 /// Runs a query and reads all of its rows.

@@ -1,12 +1,12 @@
-//! Reading in one thread, making rows in a second, storing in a third.
+//! Reading in one thread, making layouts in a second, storing in a third.
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use logstore::{
-    Appended, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions, KnownFiles, LogEntry,
-    LogReader, LogRows, PARSE_ERROR, Source, StopHandle,
+    Appended, BorrowedLog, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions,
+    KnownFiles, LogReader, LogRows, LogRowsBuilder, PARSE_ERROR, Source, StopHandle,
 };
 
 use super::Summary;
@@ -24,9 +24,9 @@ pub(super) struct Pipeline<'a> {
     pub(super) progress: ProgressBar,
 }
 
-/// What one thread hands to the next one: the reader logs, then rows.
-enum Message<L> {
-    Logs(L, Option<FileProgress>),
+/// What one thread hands to the next one.
+enum Message {
+    Rows(Chunk, Option<FileProgress>),
     /// A source was read, for now.
     Done(Done),
     /// What comes next has to be waited for.
@@ -79,11 +79,11 @@ impl Pipeline<'_> {
     fn run(
         &self,
         known: KnownFiles,
-        read: impl FnOnce(&mut Reading<'_>) -> Result<(), Ended> + Send,
+        read_all: impl FnOnce(&mut Reading<'_>) -> Result<(), Ended> + Send,
     ) -> Result<Summary> {
-        /// Chunks of logs that are ahead of the next thread: few, so that they are still in the caches.
+        /// Chunks that are ahead of the next thread: few, so that they are still in the caches.
         const CHUNKS_AHEAD: usize = 4;
-        let (sender, read_ahead) = sync_channel(CHUNKS_AHEAD);
+        let (sender, read) = sync_channel(CHUNKS_AHEAD);
         let (ready, messages) = sync_channel(self.batch_size.div_ceil(CHUNK));
         let outcome = std::thread::scope(|scope| {
             scope.spawn(move || {
@@ -92,10 +92,12 @@ impl Pipeline<'_> {
                     known,
                     sender,
                     chunk_size: self.batch_size.min(CHUNK),
+                    chunk: Chunk::default(),
+                    rows: LogRowsBuilder::default(),
                 };
-                read(&mut reading).ok();
+                read_all(&mut reading).ok();
             });
-            scope.spawn(move || make_rows(&read_ahead, &ready));
+            scope.spawn(move || make_layouts(&read, &ready));
             // Gives up the receiver when it fails, so that the reader stops as well.
             self.write(messages)
         });
@@ -103,13 +105,13 @@ impl Pipeline<'_> {
         outcome
     }
 
-    fn write(&self, messages: Receiver<Message<logstore::Result<Ready>>>) -> Result<Summary> {
+    fn write(&self, messages: Receiver<Message>) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut batch = Batch::default();
         let mut next = messages.recv().ok();
         while let Some(message) = next {
             match message {
-                Message::Logs(rows, progress) => batch.push(rows?, progress),
+                Message::Rows(chunk, progress) => batch.push(chunk, progress),
                 Message::Done(done) => self.count(done, &mut summary),
                 Message::Pause => batch.is_due = true,
             }
@@ -170,12 +172,15 @@ impl Pipeline<'_> {
 struct Reading<'a> {
     pipeline: &'a Pipeline<'a>,
     known: KnownFiles,
-    sender: SyncSender<Message<Chunk>>,
+    sender: SyncSender<Message>,
     chunk_size: usize,
+    chunk: Chunk,
+    /// The rows of the chunk.
+    rows: LogRowsBuilder,
 }
 
 impl Reading<'_> {
-    fn send(&self, message: Message<Chunk>) -> Result<(), Ended> {
+    fn send(&self, message: Message) -> Result<(), Ended> {
         self.sender.send(message).map_err(|_| Ended)
     }
 
@@ -195,15 +200,11 @@ impl Reading<'_> {
         match opened {
             Ok(mut reader) => {
                 done.is_known = reader.is_known();
-                let mut chunk = Chunk::default();
-                while let Some(log) = reader.next() {
-                    match log {
-                        Ok(log) => chunk.push(log),
-                        Err(error) => done.error = Some(error),
-                    }
+                while let Some(read) = reader.read_next(|log| self.push(&log)) {
+                    done.error = read.err();
                     let must_wait = reader.is_waiting();
-                    if must_wait || chunk.is_full(self.chunk_size) && reader.is_between_logs() {
-                        self.hand_on(&mut chunk, &mut reader, &mut done)?;
+                    if must_wait || self.is_full() && reader.is_between_logs() {
+                        self.hand_on(&mut reader, &mut done)?;
                         if self.pipeline.stop.is_stopped() {
                             break;
                         }
@@ -212,82 +213,65 @@ impl Reading<'_> {
                         self.send(Message::Pause)?;
                     }
                 }
-                self.hand_on(&mut chunk, &mut reader, &mut done)?;
+                self.hand_on(&mut reader, &mut done)?;
             }
             Err(error) => done.error = Some(error),
         }
         self.send(Message::Done(done))
     }
 
-    fn hand_on(&mut self, chunk: &mut Chunk, reader: &mut LogReader, done: &mut Done) -> Result<(), Ended> {
+    fn push(&mut self, log: &BorrowedLog<'_>) {
+        self.chunk.bytes += log.raw().map_or(0, str::len);
+        self.chunk.parse_errors += u64::from(log.has_metadata(PARSE_ERROR));
+        self.rows.push(log);
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.len() >= self.chunk_size || self.chunk.bytes >= BYTES
+    }
+
+    fn hand_on(&mut self, reader: &mut LogReader, done: &mut Done) -> Result<(), Ended> {
         self.pipeline.progress.inc(reader.bytes_read() - done.bytes);
         done.bytes = reader.bytes_read();
         let progress = reader.take_progress();
         if let Some(progress) = &progress {
             self.known.note(progress);
         }
-        let chunk = std::mem::take(chunk);
-        if chunk.logs.is_empty() && progress.is_none() {
+        let chunk = Chunk {
+            rows: self.rows.finish(),
+            ..std::mem::take(&mut self.chunk)
+        };
+        if chunk.rows.is_empty() && progress.is_none() {
             return Ok(());
         }
-        self.send(Message::Logs(chunk, progress))
+        self.send(Message::Rows(chunk, progress))
     }
 }
 
-/// Makes rows of logs, until there are no more or nobody wants them.
-fn make_rows(messages: &Receiver<Message<Chunk>>, ready: &SyncSender<Message<logstore::Result<Ready>>>) {
-    for message in messages {
-        let message = match message {
-            Message::Logs(chunk, progress) => Message::Logs(Ready::of(&chunk), progress),
-            Message::Done(done) => Message::Done(done),
-            Message::Pause => Message::Pause,
-        };
+/// Makes layouts, until there are no more rows or nobody wants them.
+fn make_layouts(read: &Receiver<Message>, ready: &SyncSender<Message>) {
+    for mut message in read {
+        if let Message::Rows(chunk, _) = &mut message {
+            chunk.rows.make_layouts();
+        }
         if ready.send(message).is_err() {
             return;
         }
     }
 }
 
-/// Logs that are handed on at a time.
+/// Rows that are handed on at a time.
 const CHUNK: usize = 2_048;
 
 /// No chunk holds many more bytes, but for one that is a single line, and no batch many times as many.
 const BYTES: usize = 16 << 20;
 
-/// Logs of one source.
+/// Rows of one source.
 #[derive(Default)]
 struct Chunk {
-    logs: Vec<LogEntry>,
-    bytes: usize,
-}
-
-impl Chunk {
-    fn push(&mut self, log: LogEntry) {
-        self.bytes += log.raw.as_ref().map_or(0, String::len);
-        self.logs.push(log);
-    }
-
-    fn is_full(&self, size: usize) -> bool {
-        self.logs.len() >= size || self.bytes >= BYTES
-    }
-}
-
-/// A chunk, ready to be stored.
-struct Ready {
     rows: LogRows,
     bytes: usize,
     parse_errors: u64,
-}
-
-impl Ready {
-    fn of(chunk: &Chunk) -> logstore::Result<Self> {
-        let is_broken = |log: &&LogEntry| log.metadata.contains_key(PARSE_ERROR);
-        Ok(Self {
-            rows: LogRows::new(&chunk.logs)?,
-            bytes: chunk.bytes,
-            parse_errors: chunk.logs.iter().filter(is_broken).count() as u64,
-        })
-    }
 }
 
 /// What is stored in one transaction. It may hold the end of one source and all of the next: many small files
@@ -303,10 +287,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn push(&mut self, rows: Ready, progress: Option<FileProgress>) {
-        self.bytes += rows.bytes;
-        self.parse_errors += rows.parse_errors;
-        self.rows.append(rows.rows);
+    fn push(&mut self, chunk: Chunk, progress: Option<FileProgress>) {
+        self.bytes += chunk.bytes;
+        self.parse_errors += chunk.parse_errors;
+        self.rows.append(chunk.rows);
         let Some(progress) = progress else { return };
         match self.files.last_mut() {
             Some(last) if last.to.id == progress.to.id => last.to = progress.to,

@@ -1,0 +1,156 @@
+//! A log that is only passed on: its texts are somebody else's.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use chrono::{DateTime, Utc};
+
+use super::names::Found;
+use super::{BASE64, LogEntry, RAW_BYTES, Summary, new_id};
+use crate::models::time::to_micros;
+use crate::models::{JsonObject, Members};
+
+/// A log whose texts may be borrowed, from the line that it was read from or from a [`LogEntry`]: what most logs are
+/// for as long as it takes to store them. See [`LogReader::read_next`](crate::LogReader::read_next).
+#[derive(Debug, Clone)]
+pub struct BorrowedLog<'a> {
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) event_time: DateTime<Utc>,
+    pub(crate) timestamp: Option<Cow<'a, str>>,
+    pub(crate) raw: Option<Cow<'a, str>>,
+    pub(crate) appname: Option<Cow<'a, str>>,
+    pub(crate) file: Option<Cow<'a, str>>,
+    pub(crate) host: Option<Cow<'a, str>>,
+    pub(crate) hostname: Option<Cow<'a, str>>,
+    pub(crate) message: Option<Cow<'a, str>>,
+    pub(crate) procid: Option<i64>,
+    pub(crate) source_type: Option<Cow<'a, str>>,
+    pub(super) normalized: Members<'a>,
+    pub(super) metadata: Members<'a>,
+    pub(crate) ingestion_time: DateTime<Utc>,
+    /// What was found in its fields, if that was looked for.
+    found: Option<Found<'a>>,
+}
+
+impl<'a> BorrowedLog<'a> {
+    /// See [`LogEntry::new`].
+    pub(crate) fn new(event_time: DateTime<Utc>) -> Self {
+        let now = Utc::now();
+        Self {
+            id: new_id(now).into(),
+            event_time: to_micros(event_time),
+            timestamp: None,
+            raw: None,
+            appname: None,
+            file: None,
+            host: None,
+            hostname: None,
+            message: None,
+            procid: None,
+            source_type: None,
+            normalized: Members::default(),
+            metadata: Members::default(),
+            ingestion_time: to_micros(now),
+            found: None,
+        }
+    }
+
+    /// The log as it arrived: see [`LogEntry::raw`].
+    pub fn raw(&self) -> Option<&str> {
+        self.raw.as_deref()
+    }
+
+    /// Whether something is known about the log under this name: see [`LogEntry::metadata`].
+    pub fn has_metadata(&self, name: &str) -> bool {
+        self.metadata.get(name).is_some()
+    }
+
+    /// The log with texts of its own.
+    pub fn into_entry(self) -> LogEntry {
+        let owned = |text: Option<Cow<'a, str>>| text.map(Cow::into_owned);
+        LogEntry {
+            id: self.id.into_owned(),
+            event_time: self.event_time,
+            timestamp: owned(self.timestamp),
+            raw: owned(self.raw),
+            appname: owned(self.appname),
+            file: owned(self.file),
+            host: owned(self.host),
+            hostname: owned(self.hostname),
+            message: owned(self.message),
+            procid: self.procid,
+            source_type: owned(self.source_type),
+            normalized: JsonObject::from_members(&self.normalized),
+            metadata: JsonObject::from_members(&self.metadata),
+            ingestion_time: self.ingestion_time,
+        }
+    }
+
+    /// See [`LogEntry::with_raw`].
+    pub(crate) fn set_raw(&mut self, line: &'a [u8]) {
+        self.raw = Some(match str::from_utf8(line) {
+            Ok(text) => text.into(),
+            Err(_) => {
+                self.metadata_mut().insert(RAW_BYTES, BASE64.encode(line));
+                String::from_utf8_lossy(line)
+            }
+        });
+    }
+
+    /// See [`LogEntry::summary`].
+    pub(crate) fn with_summary<T>(&self, take: impl FnOnce(Summary<'_>) -> T) -> T {
+        match &self.found {
+            Some(found) => take(Summary::of(|role| found.get(role))),
+            None => {
+                let found = Found::in_objects([&self.normalized, &self.metadata]);
+                take(Summary::of(|role| found.get(role)))
+            }
+        }
+    }
+
+    /// Looks for the summary now, not each time that it is asked for.
+    pub(crate) fn keep_summary(&mut self) {
+        self.found = Some(Found::in_objects([&self.normalized, &self.metadata]));
+    }
+
+    pub(crate) fn normalized(&self) -> &Members<'a> {
+        &self.normalized
+    }
+
+    pub(crate) fn normalized_mut(&mut self) -> &mut Members<'a> {
+        self.found = None;
+        &mut self.normalized
+    }
+
+    pub(crate) fn metadata(&self) -> &Members<'a> {
+        &self.metadata
+    }
+
+    pub(crate) fn metadata_mut(&mut self) -> &mut Members<'a> {
+        self.found = None;
+        &mut self.metadata
+    }
+}
+
+impl<'a> From<&'a LogEntry> for BorrowedLog<'a> {
+    fn from(log: &'a LogEntry) -> Self {
+        let borrowed = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
+        Self {
+            id: log.id.as_str().into(),
+            event_time: log.event_time,
+            timestamp: borrowed(&log.timestamp),
+            raw: borrowed(&log.raw),
+            appname: borrowed(&log.appname),
+            file: borrowed(&log.file),
+            host: borrowed(&log.host),
+            hostname: borrowed(&log.hostname),
+            message: borrowed(&log.message),
+            procid: log.procid,
+            source_type: borrowed(&log.source_type),
+            normalized: log.normalized.members(),
+            metadata: log.metadata.members(),
+            ingestion_time: log.ingestion_time,
+            found: None,
+        }
+    }
+}
