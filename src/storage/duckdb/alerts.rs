@@ -27,6 +27,19 @@ WHERE true"#;
 
 impl AlertStore for DuckDbStore {
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
+        let mut is_refused = false;
+        if let [alert] = alerts {
+            alert.validate()?;
+            // Most alerts are new. To look first takes as long as to store one.
+            let stored = self.write_statement("store alerts", |connection| {
+                let inserted = insert_new(connection, alert);
+                is_refused = inserted.is_err();
+                inserted.map_err(|error| error::engine("store alerts", error))
+            });
+            if !is_refused {
+                return stored.map(|inserted| inserted as u64);
+            }
+        }
         self.write("store alerts", |connection| insert(connection, alerts))
     }
 
@@ -88,32 +101,35 @@ const FEW: usize = 8;
 fn insert_one_by_one(connection: &Connection, alerts: &[&Alert]) -> ::duckdb::Result<usize> {
     // Looking first takes a third of the time that ON CONFLICT does.
     let mut known = connection.prepare("SELECT 1 FROM alerts WHERE id = ?")?;
-    let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    // The one plan that is kept for the next time: it depends on no data.
-    let mut statement = connection.prepare_cached(&sql)?;
     let mut inserted = 0;
     for alert in alerts {
-        if known.exists([&alert.id])? {
-            continue;
+        if !known.exists([&alert.id])? {
+            inserted += insert_new(connection, alert)?;
         }
-        inserted += statement.execute(params![
-            alert.id,
-            alert.log_id,
-            alert.alert_type,
-            alert.detection_method,
-            alert.severity.as_str(),
-            alert.description,
-            rows::json_text(&alert.metadata),
-            time_value(to_micros(alert.created_at)),
-            alert.acknowledged,
-            alert.priority_score,
-            alert.source_ip,
-            alert.dest_ip,
-            alert.user,
-            alert.host,
-        ])?;
     }
     Ok(inserted)
+}
+
+/// Inserts an alert; fails if there is one of its id.
+fn insert_new(connection: &Connection, alert: &Alert) -> ::duckdb::Result<usize> {
+    let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    // The one plan that is kept for the next time: it depends on no data.
+    connection.prepare_cached(&sql)?.execute(params![
+        alert.id,
+        alert.log_id,
+        alert.alert_type,
+        alert.detection_method,
+        alert.severity.as_str(),
+        alert.description,
+        rows::json_text(&alert.metadata),
+        time_value(to_micros(alert.created_at)),
+        alert.acknowledged,
+        alert.priority_score,
+        alert.source_ip,
+        alert.dest_ip,
+        alert.user,
+        alert.host,
+    ])
 }
 
 fn insert_staged(connection: &Connection, alerts: &[&Alert]) -> Result<::duckdb::Result<usize>> {

@@ -9,9 +9,6 @@ use std::borrow::Cow;
 
 const PLACES: usize = 9;
 
-/// Shorter values are hardly worth their placeholder.
-const SHORTEST: usize = 3;
-
 /// What the columns of a log hold that its texts may repeat.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Columns<'a> {
@@ -93,23 +90,31 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// What the texts of one log may repeat, ready to be looked for.
+/// What the texts of one log may repeat, ready to be looked for. Values of one or two bytes are hardly worth their
+/// placeholder.
 struct Pieces<'a> {
     values: [Cow<'a, str>; PLACES],
     /// What each byte may be: see [`STARTS`] and [`BRACE`].
     classes: [u16; 256],
+    /// A bit for each place whose value has the byte for its second one.
+    seconds: [u16; 256],
 }
 
 impl<'a> Pieces<'a> {
     fn of(columns: &Columns<'a>) -> Self {
         let values: [Cow<'a, str>; PLACES] = std::array::from_fn(|place| columns.value(place));
-        let mut classes = CLASSES;
+        let (mut classes, mut seconds) = (CLASSES, [0; 256]);
         for (place, value) in values.iter().enumerate() {
-            if value.len() >= SHORTEST {
-                classes[usize::from(value.as_bytes()[0])] |= 1 << place;
+            if let [first, second, _, ..] = *value.as_bytes() {
+                classes[usize::from(first)] |= 1 << place;
+                seconds[usize::from(second)] |= 1 << place;
             }
         }
-        Self { values, classes }
+        Self {
+            values,
+            classes,
+            seconds,
+        }
     }
 
     /// Writes a text without what it repeats.
@@ -145,7 +150,10 @@ impl<'a> Pieces<'a> {
     /// The longest of some values that a text starts with, up to the end of a word, and its length.
     fn longest_at(&self, candidates: u16, text: &[u8]) -> Option<(u8, usize)> {
         let mut longest = None;
-        for place in (0..PLACES).filter(|place| candidates & 1 << place != 0) {
+        let mut candidates = candidates & self.seconds[usize::from(*text.get(1)?)];
+        while candidates != 0 {
+            let place = candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
             let value = self.values[place].as_bytes();
             let Some(rest) = text.strip_prefix(value) else {
                 continue;

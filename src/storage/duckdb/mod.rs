@@ -324,6 +324,15 @@ impl DuckDbStore {
 
     /// Runs an operation that writes, in a transaction.
     fn write<T>(&self, action: &'static str, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.write_statement(action, |connection| transaction(connection, action, operation))
+    }
+
+    /// Runs a single statement that writes, which is a transaction of its own.
+    fn write_statement<T>(
+        &self,
+        action: &'static str,
+        statement: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
         if self.read_only {
             return Err(Error::ReadOnly { action });
         }
@@ -332,7 +341,7 @@ impl DuckDbStore {
         if let Some(path) = self.gate.path() {
             files::prepare_write_ahead_log(path)?;
         }
-        transaction(lease.connection(), action, operation)
+        statement(lease.connection())
     }
 
     fn migrate(&self) -> Result<()> {
