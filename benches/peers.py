@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
 """What a user would pick instead of logstore, on the same file in the same run, each through its usual interface.
 
-    pip install chdb-core pydantic duckdb
-    benches/peers.py --logstore target/release/logstore [--lines 200000] [--layer FOLDER]
+`scripts/peers [--lines 200000] [--layer FOLDER]` builds and installs what this needs, and runs it.
 
-SQLite is Python's sqlite3, ClickHouse's engine is chdb; FOLDER holds a Python layer over DuckDB with a package
-`storage` (a DuckDBManager and Pydantic models). What is not installed is left out, with a line that says so.
+SQLite is driven by `sqlite.rs` through rusqlite, ClickHouse's engine is chdb; FOLDER holds a Python layer over DuckDB
+with a package `storage` (a DuckDBManager and Pydantic models). What is not there is left out, with a line that says so.
 """
 import argparse
 import json
 import os
 import random
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -76,30 +74,12 @@ def logstore(program, file, folder, since):
     yield size(store)
 
 
-def sqlite(_, file, folder, since):
+def sqlite(arguments, file, folder, since):
     store = f"{folder}/sqlite.db"
-    names = "id timestamp raw appname file host hostname message procid source_type normalized metadata source_ip".split()
-
-    def rows():
-        for line in open(file):
-            log = json.loads(line)
-            log["source_ip"] = log["normalized"].get("src_ip")
-            yield tuple(json.dumps(log[name]) if isinstance(log[name], dict) else log[name] for name in names)
-
-    def ingest():
-        with sqlite3.connect(store) as engine:
-            engine.execute(f"CREATE TABLE logs ({', '.join(names)})")
-            engine.executemany(f"INSERT INTO logs VALUES ({', '.join('?' * len(names))})", rows())
-            engine.execute("CREATE INDEX by_time ON logs (timestamp)")
-
-    def ask(sql, *values):
-        return sqlite3.connect(store).execute(sql, values).fetchall()
-
-    yield timed(ingest, 1)[0]
-    text = since.strftime("%Y-%m-%dT%H:%M:%S")
-    yield timed(lambda: len(ask("SELECT * FROM logs WHERE timestamp >= ? ORDER BY timestamp DESC", text)))
-    yield timed(lambda: ask("SELECT count(*) FROM logs WHERE instr(raw, ?)", NEEDLE)[0][0])
-    yield timed(lambda: len(ask("SELECT source_ip, count(*) FROM logs GROUP BY source_ip")))
+    taken = json.loads(run(arguments.sqlite, file, store, since.strftime("%Y-%m-%dT%H:%M:%S"), NEEDLE))
+    yield taken["ingest"]
+    for question in ("recent", "found", "groups"):
+        yield taken[question]
     yield size(store)
 
 
@@ -165,7 +145,8 @@ def tools(_, file, folder, since):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--logstore", required=True)
+    parser.add_argument("--logstore", required=True, help="the program")
+    parser.add_argument("--sqlite", required=True, help="the program of sqlite.rs")
     parser.add_argument("--lines", type=int, default=200_000)
     parser.add_argument("--layer")
     arguments = parser.parse_args()
