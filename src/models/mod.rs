@@ -29,6 +29,7 @@ pub use log_query::{Condition, LogQuery, Order, Test, TimeBound};
 pub(crate) use log_query::{Subject, in_network};
 pub(crate) use nesting::{check_depth, check_nesting};
 pub use pattern::Pattern;
+pub(crate) use pattern::longest_word;
 pub use severity::Severity;
 pub use threat_intel::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
 pub use time::{LocatedTime, TimeContext, Zone, parse_time, time_at_start, time_within, to_micros};

@@ -7,6 +7,8 @@ use regex_syntax::ast::{
     self, AssertionKind, Ast, ClassPerlKind, ClassSetItem, FlagsItemKind, HexLiteralKind, Span,
 };
 
+use regex_syntax::hir::{Hir, HirKind};
+
 use super::InvalidValue;
 
 /// A regular expression, searched for anywhere in a text.
@@ -46,6 +48,29 @@ impl Pattern {
     pub fn as_str(&self) -> &str {
         &self.source
     }
+
+    /// A word that is in every text in which the pattern is found.
+    pub(crate) fn required_word(&self) -> Option<String> {
+        required_word(&regex_syntax::parse(self.regex.as_str()).ok()?)
+    }
+}
+
+fn required_word(hir: &Hir) -> Option<String> {
+    match hir.kind() {
+        HirKind::Literal(literal) => longest_word(str::from_utf8(&literal.0).ok()?).map(str::to_owned),
+        HirKind::Capture(group) => required_word(&group.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => required_word(&repetition.sub),
+        HirKind::Concat(parts) => parts.iter().filter_map(required_word).max_by_key(String::len),
+        _ => None,
+    }
+}
+
+/// The longest run of letters and digits of ASCII.
+pub(crate) fn longest_word(text: &str) -> Option<&str> {
+    let words = text.split(|character: char| !character.is_ascii_alphanumeric());
+    words
+        .max_by_key(|word| word.len())
+        .filter(|word| !word.is_empty())
 }
 
 impl PartialEq for Pattern {
@@ -318,6 +343,22 @@ fn check_literal(literal: &ast::Literal) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_every_match_holds_are_found() {
+        for (pattern, word) in [
+            ("port 42[0-9]+ ssh2", Some("ssh2")),
+            ("(Failed|Accepted) (password)+ for", Some("password")),
+            ("(password)* x?", None),
+            ("a|b", None),
+            ("(?i)failed 4242", Some("4242")),
+            ("..", None),
+            ("\\x{e9}t\\x{e9}", Some("t")),
+        ] {
+            let pattern: Pattern = pattern.parse().unwrap();
+            assert_eq!(pattern.required_word().as_deref(), word, "{pattern}");
+        }
+    }
 
     fn finds(pattern: &str, text: &str) -> bool {
         pattern.parse::<Pattern>().unwrap().is_match(text)

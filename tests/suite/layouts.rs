@@ -1,7 +1,8 @@
 //! What is stored without what it repeats comes back as it was, to whoever asks in whatever way.
 
-use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore as _, Order, StoreExt as _};
+use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore as _, Order, Pattern, StoreExt as _};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::{Value, json};
 
 use crate::support::at;
@@ -67,6 +68,36 @@ proptest! {
             .map(|log| vec![json!(log.raw), Value::Object((*log.normalized).clone())])
             .collect();
         prop_assert_eq!(rows, expected);
+    }
+
+    /// However a text stands across what is left out and what is not.
+    #[test]
+    fn every_part_of_a_line_is_found(
+        logs in prop::collection::vec(([text(), text(), text(), text()], any::<Option<i64>>(), 0..3_u8), 1..20),
+        parts in prop::collection::vec((any::<Index>(), any::<Index>(), 1..12_usize), 8)
+    ) {
+        let logs: Vec<LogEntry> = (0..)
+            .zip(logs)
+            .map(|(number, (texts, procid, form))| log(number, texts, procid, form))
+            .collect();
+        let store = DuckDbStore::open(":memory:").unwrap();
+        store.append_logs(&logs).unwrap();
+        for (line, start, length) in parts {
+            let raw = line.get(&logs).raw.as_deref().unwrap_or_default();
+            let start = start.index(raw.chars().count() + 1);
+            let part: String = raw.chars().skip(start).take(length).collect();
+            for query in [
+                LogQuery::new().contains(&part),
+                LogQuery::new().pattern(Pattern::literal_ignoring_case(&part).unwrap()),
+            ] {
+                let expected = logs.iter().filter(|log| query.matches(log)).count() as u64;
+                prop_assert_eq!(store.count_logs(&query).unwrap(), expected, "{:?}", part);
+            }
+            let pattern: String = part.chars().map(|c| format!("\\x{{{:x}}}", u32::from(c))).collect();
+            let query = LogQuery::new().pattern(pattern.parse().unwrap());
+            let expected = logs.iter().filter(|log| query.matches(log)).count() as u64;
+            prop_assert_eq!(store.count_logs(&query).unwrap(), expected, "{:?}", part);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use duckdb::Connection;
 use logstore::{
     AlertQuery, AlertStore as _, ConsumerStore as _, DuckDbStore, IngestStore as _, LogQuery, LogStore as _,
+    Order, StoreExt as _,
 };
 
 use crate::support::log;
@@ -60,6 +61,43 @@ fn version_1_is_brought_up_to_date() {
     drop(store);
     let again = DuckDbStore::open(&path).unwrap();
     assert_eq!(again.stats().unwrap().schema_version, version);
+}
+
+/// Version 4 has layouts, but no view of the texts as they are stored.
+#[test]
+fn version_4_is_read_and_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let logs = [
+        log(0, "a", "hello {0}").with_raw("web1 sshd: hello {0}"),
+        log(1, "b", "no line"),
+    ];
+    let store = DuckDbStore::open(&path).unwrap();
+    store.append_logs(&logs).unwrap();
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    let as_version_4 = include_str!("../../src/storage/duckdb/migrations/004_logs_view.sql");
+    let view =
+        as_version_4.find("CREATE VIEW log_texts").unwrap()..as_version_4.find("-- What a log is").unwrap();
+    connection
+        .execute_batch(&as_version_4[view].replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
+        .unwrap();
+    connection
+        .execute_batch("UPDATE logstore SET schema_version = 4")
+        .unwrap();
+    connection.close().unwrap();
+    let query = LogQuery::new().order(Order::Oldest);
+    let options = DuckDbStore::options();
+    for store in [options.clone().read_only(true).open(&path), options.open(&path)] {
+        let store = store.unwrap();
+        assert_eq!(store.fetch_logs(&query).unwrap(), logs);
+        assert_eq!(
+            store
+                .count_logs(&LogQuery::new().contains("sshd: hello"))
+                .unwrap(),
+            1
+        );
+    }
 }
 
 #[test]

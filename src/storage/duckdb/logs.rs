@@ -44,7 +44,7 @@ impl LogStore for DuckDbStore {
     }
 
     fn count_logs(&self, query: &LogQuery) -> Result<u64> {
-        let mut sql = Sql::new("SELECT count(*) FROM logs");
+        let mut sql = Sql::new(format!("SELECT count(*) FROM {}", self.log_texts));
         sql.append(predicate::where_clause(query));
         self.read(|connection| {
             let counted = connection.query_row(&sql.text, params_from_iter(sql.values), |row| row.get(0));
@@ -53,7 +53,7 @@ impl LogStore for DuckDbStore {
     }
 
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
-        let sql = count_by(query, fields);
+        let sql = count_by(query, fields, self.log_texts);
         self.read(|connection| {
             let read = rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
                 let values = (0..fields.len()).map(|index| row.get(index + 1));
@@ -74,7 +74,7 @@ impl LogStore for DuckDbStore {
             "SELECT t - ((t % w) + w) % w AS start, count(*) FROM (SELECT epoch_us(event_time) AS t, CAST(",
         );
         sql.bind(width);
-        sql.push(" AS BIGINT) AS w FROM logs");
+        sql.push(&format!(" AS BIGINT) AS w FROM {}", self.log_texts));
         sql.append(predicate::where_clause(query));
         sql.push(")\nGROUP BY start\nORDER BY start");
         let counts: Vec<(i64, u64)> = self.read(|connection| {
@@ -169,12 +169,6 @@ impl LogStore for DuckDbStore {
     }
 }
 
-/// Where logs are read from, with their layouts.
-pub(super) const LOG_TEXTS: &str = "log_texts";
-
-/// The same of a store from before there were layouts, which may only be read.
-pub(super) const LOG_TEXTS_OF_OLDER: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS layout FROM logs)";
-
 fn select_logs(log_texts: &str) -> Sql {
     Sql::new(format!("SELECT {}\nFROM {log_texts}", rows::LOG_COLUMNS))
 }
@@ -205,7 +199,7 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
 /// sorting all logs at once would take memory for all of them, and the reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
     const ROW_GROUP: i64 = 122_880;
-    if is_for_few(query) || log_texts != LOG_TEXTS {
+    if is_for_few(query) || log_texts != schema::LOG_TEXTS {
         return Ok(vec![query.clone()]);
     }
     let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");
@@ -241,14 +235,14 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
     Ok(slices)
 }
 
-fn count_by(query: &LogQuery, fields: &[Field]) -> Sql {
+fn count_by(query: &LogQuery, fields: &[Field], log_texts: &str) -> Sql {
     let mut sql = Sql::new("SELECT count(*) AS n");
     for (index, field) in fields.iter().enumerate() {
         sql.push(", ");
         sql.append(predicate::text(field));
         sql.push(&format!(" AS value_{index}"));
     }
-    sql.push("\nFROM logs");
+    sql.push(&format!("\nFROM {log_texts}"));
     sql.append(predicate::where_clause(query));
     let ordinals: Vec<String> = (0..fields.len()).map(|index| format!("value_{index}")).collect();
     if ordinals.is_empty() {

@@ -181,7 +181,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             read_only: self.read_only,
             location: path.display().to_string(),
-            log_texts: logs::LOG_TEXTS,
+            log_texts: schema::LOG_TEXTS,
             held: None,
         };
         let found = schema::find(store.lease(Mode::Read)?.connection())?;
@@ -189,9 +189,7 @@ impl OpenOptions {
             Found::Current => {}
             Found::Older if self.read_only => {
                 log::warn!("{} has the tables of an earlier version", store.location);
-                if !schema::has_layouts(store.lease(Mode::Read)?.connection())? {
-                    store.log_texts = logs::LOG_TEXTS_OF_OLDER;
-                }
+                store.log_texts = schema::log_texts_of_older(store.lease(Mode::Read)?.connection())?;
             }
             Found::Older => store.migrate()?,
             Found::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
@@ -218,7 +216,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             read_only: false,
             location: ":memory:".to_owned(),
-            log_texts: logs::LOG_TEXTS,
+            log_texts: schema::LOG_TEXTS,
             held: None,
         };
         store.write("create the store", schema::create)?;

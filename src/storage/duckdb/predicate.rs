@@ -5,7 +5,9 @@ use ::duckdb::types::Value;
 use chrono::{DateTime, Utc};
 
 use super::network::IN_NETWORK;
-use crate::models::{Column, ColumnType, Condition, Field, LogQuery, Order, Place, Subject, Test};
+use crate::models::{
+    Column, ColumnType, Condition, Field, LogQuery, Order, Place, Subject, Test, longest_word,
+};
 
 /// SQL with a `?` for each of its values.
 #[derive(Debug, Default, Clone)]
@@ -73,12 +75,16 @@ fn bound_value(time: DateTime<Utc>) -> Value {
     )
 }
 
-/// ` WHERE ...` of a query.
+/// ` WHERE ...` of a query of `log_texts`.
 pub(super) fn where_clause(query: &LogQuery) -> Sql {
     let mut sql = Sql::new("\nWHERE true");
     sql.and("event_time", ">=", query.since.map(bound_value));
     sql.and("event_time", "<", query.until.map(bound_value));
     for condition in &query.conditions {
+        if let Some(word) = required_word(condition) {
+            sql.push("\nAND ");
+            sql.append(may_hold(&word));
+        }
         sql.push("\nAND ");
         sql.append(condition_sql(condition));
     }
@@ -98,6 +104,43 @@ pub(super) fn order_and_limit(query: &LogQuery) -> Sql {
     let mut sql = order(query);
     sql.limit(query.limit);
     sql
+}
+
+/// The columns whose values are left out of a layout, as text.
+const LEFT_OUT: [&str; 8] = [
+    "message",
+    "\"timestamp\"",
+    "host",
+    "hostname",
+    "appname",
+    "file",
+    "source_type",
+    "CAST(procid AS VARCHAR)",
+];
+
+/// Holds of every log whose text holds a word of ASCII letters and digits. Values are left out of a layout where words
+/// start and end, so each word is in the layout or in one of the columns: most logs need not be put together to tell
+/// that they do not have it.
+fn may_hold(word: &str) -> Sql {
+    let mut sql = Sql::new("(layout IS NULL OR contains(layout, ");
+    sql.bind(word.to_owned());
+    sql.push(")");
+    for column in LEFT_OUT {
+        sql.push(&format!(" OR contains({column}, "));
+        sql.bind(word.to_owned());
+        sql.push(")");
+    }
+    sql.push(")");
+    sql
+}
+
+/// A word that a log's text must hold to pass.
+fn required_word(condition: &Condition) -> Option<String> {
+    match (&condition.subject, &condition.test) {
+        (Subject::Text, Test::Contains(part)) => longest_word(part).map(str::to_owned),
+        (Subject::Text, Test::Matches(pattern)) => pattern.required_word(),
+        _ => None,
+    }
 }
 
 fn condition_sql(condition: &Condition) -> Sql {

@@ -109,7 +109,8 @@ impl DuckDbStore {
                 _ => column,
             })
             .collect();
-        let mut sql = predicate::Sql::new(format!("COPY (SELECT {} FROM logs", columns.join(", ")));
+        let columns = columns.join(", ");
+        let mut sql = predicate::Sql::new(format!("COPY (SELECT {columns} FROM {}", self.log_texts));
         sql.append(predicate::where_clause(query));
         sql.append(predicate::order_and_limit(query));
         // COPY takes no parameter for its file; a quote in the name is doubled.

@@ -23,10 +23,9 @@ use super::staged::{CHUNK_ROWS, StagedRows, as_json};
 use crate::models::{BorrowedLog, JsonObject, LogEntry, to_micros};
 use crate::storage::{Error, Result};
 
-/// What [`logs`] reads, in its order. Where there is a layout, the engine need not fill it.
-pub(super) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", CASE WHEN layout IS NULL THEN raw END, \
-    appname, file, host, hostname, message, procid, source_type, \
-    CASE WHEN layout IS NULL THEN normalized END, metadata, ingestion_time, layout";
+/// What [`logs`] reads, in its order.
+pub(super) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", stored_raw, appname, file, host, hostname, \
+    message, procid, source_type, stored_normalized, metadata, ingestion_time, layout";
 
 /// The columns of `logs`, in their order.
 pub(super) const LOGS_COLUMNS: [(&str, DataType); 21] = [

@@ -21,11 +21,12 @@ use crate::storage::{Error, Result};
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What makes each version from the one before. One that was released is never changed.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/001_tables.sql"),
     include_str!("migrations/002_file_positions.sql"),
     include_str!("migrations/003_log_rows.sql"),
     include_str!("migrations/004_logs_view.sql"),
+    include_str!("migrations/005_stored_texts.sql"),
 ];
 
 /// Runs a migration. A file that an engine before 1.2 made keeps its format, which has no zstd.
@@ -63,9 +64,19 @@ pub(super) fn find(connection: &Connection) -> Result<Found> {
     })
 }
 
-/// Whether logs have layouts, as of version 4.
-pub(super) fn has_layouts(connection: &Connection) -> Result<bool> {
-    Ok(version(connection)?.is_some_and(|version| version >= 4))
+/// Where logs are read from, with their layouts and with their texts as they are stored.
+pub(super) const LOG_TEXTS: &str = "log_texts";
+
+/// The same of a store of an earlier version, which may only be read.
+pub(super) fn log_texts_of_older(connection: &Connection) -> Result<&'static str> {
+    const WITHOUT_LAYOUTS: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw,
+        normalized AS stored_normalized FROM logs)";
+    const WITH_LAYOUTS: &str = "(SELECT *, CASE WHEN layout IS NULL THEN raw END AS stored_raw,
+        CASE WHEN layout IS NULL THEN normalized END AS stored_normalized FROM log_texts)";
+    Ok(match version(connection)? {
+        Some(4) => WITH_LAYOUTS,
+        _ => WITHOUT_LAYOUTS,
+    })
 }
 
 /// Refuses a store that a later version has written.
@@ -181,7 +192,7 @@ pub(super) fn take_over(source: &Connection, target: &Connection, same_database:
     // The other program's table has the name until its rows are copied.
     let new_logs = if same_database { "logs_taken_over" } else { "logs" };
     let run = |migration: &str| run_migration(target, migration, "take over the tables of another program");
-    let [tables, positions, log_rows, logs_view] = MIGRATIONS;
+    let [tables, positions, log_rows, logs_view, stored_texts] = MIGRATIONS;
     run(&tables.replacen("CREATE TABLE logs ", &format!("CREATE TABLE {new_logs} "), 1))?;
     run(positions)?;
     run(log_rows)?;
@@ -191,6 +202,7 @@ pub(super) fn take_over(source: &Connection, target: &Connection, same_database:
         target.execute_batch(&swap).map_err(failed)?;
     }
     run(logs_view)?;
+    run(stored_texts)?;
     for (name, objects) in small {
         insert_small(target, name, &objects)?;
     }

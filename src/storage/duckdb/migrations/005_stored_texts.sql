@@ -1,0 +1,42 @@
+-- Whoever fills layouts asks for the texts as they are stored. To ask for raw where there is no layout made the engine
+-- fill the layout of every log that it read, and throw the text away.
+CREATE OR REPLACE VIEW log_texts AS
+SELECT
+    seq,
+    event_time,
+    id,
+    "timestamp",
+    CASE
+        WHEN layout IS NULL THEN raw
+        ELSE format(substr(layout, strpos(layout, chr(10)) + 1), coalesce("timestamp", ''), coalesce(appname, ''),
+            coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''), coalesce(message, ''),
+            replace(replace(coalesce(message, ''), '\', '\\'), '"', '\"'), coalesce(procid, 0),
+            coalesce(source_type, ''))
+    END AS raw,
+    appname,
+    file,
+    host,
+    hostname,
+    message,
+    procid,
+    source_type,
+    CASE
+        WHEN layout IS NULL THEN normalized
+        WHEN starts_with(layout, chr(10)) THEN NULL
+        ELSE CAST(format(substr(layout, 1, strpos(layout, chr(10)) - 1), coalesce("timestamp", ''),
+            coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''),
+            coalesce(message, ''), replace(replace(coalesce(message, ''), '\', '\\'), '"', '\"'),
+            coalesce(procid, 0), coalesce(source_type, '')) AS JSON)
+    END AS normalized,
+    metadata,
+    ingestion_time,
+    source_ip,
+    dest_ip,
+    "user",
+    action,
+    outcome,
+    level,
+    layout,
+    log_rows.raw AS stored_raw,
+    log_rows.normalized AS stored_normalized
+FROM log_rows;
