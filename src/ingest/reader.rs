@@ -213,7 +213,7 @@ impl LogReader {
     /// ```
     pub fn read_next(&mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<Result<(), IngestError>> {
         while let Some(log) = self.ready.pop_front() {
-            take(BorrowedLog::from(&log));
+            take(BorrowedLog::of_entry(&log));
         }
         if self.place == Place::End {
             return None;

@@ -46,19 +46,28 @@ fn log(number: i64, [program, host, message, more]: [String; 4], procid: Option<
         .with_field("more", more)
 }
 
+fn logs() -> impl Strategy<Value = Vec<LogEntry>> {
+    let parts = ([text(), text(), text(), text()], any::<Option<i64>>(), 0..3_u8);
+    prop::collection::vec(parts, 1..20).prop_map(|logs| {
+        let numbered = (0..).zip(logs);
+        numbered
+            .map(|(number, (texts, procid, form))| log(number, texts, procid, form))
+            .collect()
+    })
+}
+
+fn store_of(logs: &[LogEntry]) -> DuckDbStore {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store.append_logs(logs).unwrap();
+    store
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn lines_and_fields_are_kept(
-        logs in prop::collection::vec(([text(), text(), text(), text()], any::<Option<i64>>(), 0..3_u8), 1..20)
-    ) {
-        let logs: Vec<LogEntry> = (0..)
-            .zip(logs)
-            .map(|(number, (texts, procid, form))| log(number, texts, procid, form))
-            .collect();
-        let store = DuckDbStore::open(":memory:").unwrap();
-        store.append_logs(&logs).unwrap();
+    fn lines_and_fields_are_kept(logs in logs()) {
+        let store = store_of(&logs);
         let query = LogQuery::new().order(Order::Oldest);
         prop_assert_eq!(&store.fetch_logs(&query).unwrap(), &logs);
         let sql = "SELECT raw, normalized FROM logs ORDER BY event_time, seq";
@@ -73,15 +82,10 @@ proptest! {
     /// However a text stands across what is left out and what is not.
     #[test]
     fn every_part_of_a_line_is_found(
-        logs in prop::collection::vec(([text(), text(), text(), text()], any::<Option<i64>>(), 0..3_u8), 1..20),
+        logs in logs(),
         parts in prop::collection::vec((any::<Index>(), any::<Index>(), 1..12_usize), 8)
     ) {
-        let logs: Vec<LogEntry> = (0..)
-            .zip(logs)
-            .map(|(number, (texts, procid, form))| log(number, texts, procid, form))
-            .collect();
-        let store = DuckDbStore::open(":memory:").unwrap();
-        store.append_logs(&logs).unwrap();
+        let store = store_of(&logs);
         for (line, start, length) in parts {
             let raw = line.get(&logs).raw.as_deref().unwrap_or_default();
             let start = start.index(raw.chars().count() + 1);

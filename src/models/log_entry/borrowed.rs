@@ -10,8 +10,8 @@ use super::{BASE64, LogEntry, RAW_BYTES, Summary, new_id};
 use crate::models::time::to_micros;
 use crate::models::{JsonObject, Members};
 
-/// A log whose texts may be borrowed, from the line that it was read from or from a [`LogEntry`]: what most logs are
-/// for as long as it takes to store them. See [`LogReader::read_next`](crate::LogReader::read_next).
+/// A log whose texts are mostly those of the line that it was read from: what most logs are for as long as it takes to
+/// store them. See [`LogReader::read_next`](crate::LogReader::read_next).
 #[derive(Debug, Clone)]
 pub struct BorrowedLog<'a> {
     pub(crate) id: Cow<'a, str>,
@@ -130,10 +130,10 @@ impl<'a> BorrowedLog<'a> {
         self.found = None;
         &mut self.metadata
     }
-}
 
-impl<'a> From<&'a LogEntry> for BorrowedLog<'a> {
-    fn from(log: &'a LogEntry) -> Self {
+    /// A log that lends its texts. Its fields may be nested more deeply than can be stored: see
+    /// [`LogEntry::validate`].
+    pub(crate) fn of_entry(log: &'a LogEntry) -> Self {
         let borrowed = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
         Self {
             id: log.id.as_str().into(),

@@ -10,7 +10,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::time::to_micros;
 use super::{InvalidValue, JsonObject, Members};
 pub use borrowed::BorrowedLog;
 use id::new_id;
@@ -74,23 +73,7 @@ const RAW_BYTES: &str = "raw_base64";
 impl LogEntry {
     /// A log of what happened at `event_time`, with a new id, taken in now.
     pub fn new(event_time: DateTime<Utc>) -> Self {
-        let now = Utc::now();
-        Self {
-            id: new_id(now),
-            event_time: to_micros(event_time),
-            timestamp: None,
-            raw: None,
-            appname: None,
-            file: None,
-            host: None,
-            hostname: None,
-            message: None,
-            procid: None,
-            source_type: None,
-            normalized: JsonObject::new(),
-            metadata: JsonObject::new(),
-            ingestion_time: to_micros(now),
-        }
+        BorrowedLog::new(event_time).into_entry()
     }
 
     /// Replaces the id.

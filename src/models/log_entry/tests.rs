@@ -3,6 +3,7 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::TimeContext;
+use crate::models::to_micros;
 
 fn log(object: Value) -> LogEntry {
     let context = TimeContext::new("2024-01-01T00:00:00Z".parse().unwrap());

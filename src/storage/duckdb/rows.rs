@@ -101,7 +101,7 @@ impl LogRows {
     fn of(logs: &[LogEntry]) -> Self {
         let mut rows = LogRowsBuilder::default();
         for log in logs {
-            rows.push(&BorrowedLog::from(log));
+            rows.push(&BorrowedLog::of_entry(log));
         }
         let mut rows = rows.finish();
         rows.make_layouts();
