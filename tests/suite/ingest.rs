@@ -24,6 +24,30 @@ fn raws(logs: &[LogEntry]) -> Vec<Vec<u8>> {
     logs.iter().map(|log| log.raw_bytes().unwrap()).collect()
 }
 
+/// Fails once it has been read.
+struct Failing;
+
+impl std::io::Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("the cable is unplugged"))
+    }
+}
+
+#[test]
+fn what_was_read_before_a_failure_is_given_before_it() {
+    for text in ["{\"a\": 1,\n\"b\": 2,\n", "one\n{\n", "one\ntwo"] {
+        let input = std::io::BufReader::new(std::io::Read::chain(Cursor::new(text), Failing));
+        let read: Vec<_> = LogReader::new(input, &IngestOptions::new()).collect();
+        let (failure, logs) = read.split_last().unwrap();
+        assert!(failure.as_ref().unwrap_err().to_string().contains("unplugged"));
+        let logs: Vec<_> = logs
+            .iter()
+            .map(|log| log.as_ref().unwrap().raw.as_deref())
+            .collect();
+        assert_eq!(logs, text.lines().map(Some).collect::<Vec<_>>(), "{text:?}");
+    }
+}
+
 /// Lines of every format, whole, broken, and mixed up.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let known = select(

@@ -88,8 +88,8 @@ fn version_4_is_read_and_brought_up_to_date() {
     connection.close().unwrap();
     let query = LogQuery::new().order(Order::Oldest);
     let options = DuckDbStore::options();
-    for store in [options.clone().read_only(true).open(&path), options.open(&path)] {
-        let store = store.unwrap();
+    for read_only in [true, false] {
+        let store = options.clone().read_only(read_only).open(&path).unwrap();
         assert_eq!(store.fetch_logs(&query).unwrap(), logs);
         assert_eq!(
             store
