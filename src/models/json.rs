@@ -114,7 +114,9 @@ impl<'a> Members<'a> {
             let member = self.list.get_mut(place?)?;
             Some((member.0.clone(), std::mem::replace(&mut member.1, Json::Null)))
         });
-        self.remove(|place| places.contains(&Some(place)));
+        if taken.iter().any(Option::is_some) {
+            self.remove(|place| places.contains(&Some(place)));
+        }
         taken
     }
 

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
 use chrono::{DateTime, Utc};
 
 use super::names::Found;
-use super::{BASE64, LogEntry, RAW_BYTES, Summary, new_id};
+use super::{LogEntry, RAW_BYTES, Summary, new_id, raw_of};
 use crate::models::time::to_micros;
 use crate::models::{JsonObject, Members};
 
@@ -88,29 +87,33 @@ impl<'a> BorrowedLog<'a> {
 
     /// See [`LogEntry::with_raw`].
     pub(crate) fn set_raw(&mut self, line: &'a [u8]) {
-        self.raw = Some(match str::from_utf8(line) {
-            Ok(text) => text.into(),
-            Err(_) => {
-                self.metadata_mut().insert(RAW_BYTES, BASE64.encode(line));
-                String::from_utf8_lossy(line)
-            }
-        });
+        let (text, encoded) = raw_of(line);
+        self.raw = Some(text);
+        if let Some(encoded) = encoded {
+            self.metadata_mut().insert(RAW_BYTES, encoded);
+        }
     }
 
     /// See [`LogEntry::summary`].
     pub(crate) fn with_summary<T>(&self, take: impl FnOnce(Summary<'_>) -> T) -> T {
-        match &self.found {
-            Some(found) => take(Summary::of(|role| found.get(role))),
+        let looked_for;
+        let found = match &self.found {
+            Some(found) => found,
             None => {
-                let found = Found::in_objects([&self.normalized, &self.metadata]);
-                take(Summary::of(|role| found.get(role)))
+                looked_for = self.look_for_summary();
+                &looked_for
             }
-        }
+        };
+        take(Summary::of(|role| found.get(role)))
     }
 
     /// Looks for the summary now, not each time that it is asked for.
     pub(crate) fn keep_summary(&mut self) {
-        self.found = Some(Found::in_objects([&self.normalized, &self.metadata]));
+        self.found = Some(self.look_for_summary());
+    }
+
+    fn look_for_summary(&self) -> Found<'a> {
+        Found::in_objects([&self.normalized, &self.metadata])
     }
 
     pub(crate) fn normalized(&self) -> &Members<'a> {

@@ -163,11 +163,9 @@ impl<'a> Rest<'a> {
     /// An object; anything else under the name stays.
     fn take_object(&mut self, name: &str) -> Option<Members<'a>> {
         let place = self.place_of(name)?;
-        match self.members.value_at(place)? {
-            Json::Object(_) => match self.take(place)? {
-                Json::Object(members) => Some(members),
-                _ => None,
-            },
+        let is_object = matches!(self.members.value_at(place)?, Json::Object(_));
+        match is_object.then(|| self.take(place))?? {
+            Json::Object(members) => Some(members),
             _ => None,
         }
     }

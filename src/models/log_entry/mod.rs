@@ -5,6 +5,8 @@ mod id;
 mod json;
 mod names;
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
@@ -97,11 +99,11 @@ impl LogEntry {
     /// ```
     #[must_use]
     pub fn with_raw(mut self, line: impl AsRef<[u8]>) -> Self {
-        let line = line.as_ref();
-        if str::from_utf8(line).is_err() {
-            self.metadata.insert(RAW_BYTES.into(), BASE64.encode(line).into());
+        let (text, encoded) = raw_of(line.as_ref());
+        self.raw = Some(text.into_owned());
+        if let Some(encoded) = encoded {
+            self.metadata.insert(RAW_BYTES.into(), encoded.into());
         }
-        self.raw = Some(String::from_utf8_lossy(line).into_owned());
         self
     }
 
@@ -221,6 +223,14 @@ impl<'a> Summary<'a> {
             outcome: get(Role::Outcome),
             level: get(Role::Level),
         }
+    }
+}
+
+/// A line as text, and in Base64 if that is not all of it.
+fn raw_of(line: &[u8]) -> (Cow<'_, str>, Option<String>) {
+    match str::from_utf8(line) {
+        Ok(text) => (text.into(), None),
+        Err(_) => (String::from_utf8_lossy(line), Some(BASE64.encode(line))),
     }
 }
 

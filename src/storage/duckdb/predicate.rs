@@ -4,6 +4,7 @@
 use ::duckdb::types::Value;
 use chrono::{DateTime, Utc};
 
+use super::layout;
 use super::network::IN_NETWORK;
 use crate::models::{
     Column, ColumnType, Condition, Field, LogQuery, Order, Place, Subject, Test, longest_word,
@@ -106,18 +107,6 @@ pub(super) fn order_and_limit(query: &LogQuery) -> Sql {
     sql
 }
 
-/// The columns whose values are left out of a layout, as text.
-const LEFT_OUT: [&str; 8] = [
-    "message",
-    "\"timestamp\"",
-    "host",
-    "hostname",
-    "appname",
-    "file",
-    "source_type",
-    "CAST(procid AS VARCHAR)",
-];
-
 /// Holds of every log whose text holds a word of ASCII letters and digits. Values are left out of a layout where words
 /// start and end, so each word is in the layout or in one of the columns: most logs need not be put together to tell
 /// that they do not have it.
@@ -125,7 +114,7 @@ fn may_hold(word: &str) -> Sql {
     let mut sql = Sql::new("(layout IS NULL OR contains(layout, ");
     sql.bind(word.to_owned());
     sql.push(")");
-    for column in LEFT_OUT {
+    for column in layout::LEFT_OUT {
         sql.push(&format!(" OR contains({column}, "));
         sql.bind(word.to_owned());
         sql.push(")");
