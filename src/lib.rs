@@ -53,12 +53,12 @@ pub use ingest::{
 pub use models::{
     Alert, AlertQuery, BorrowedLog, Condition, DetectionRule, Field, FilePosition, FileProgress, Indicator,
     IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery, Order,
-    Pattern, RiskFactor, RuleQuery, Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext, Zone,
-    parse_time, priority_score, time_at_start, time_within, to_micros,
+    Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext,
+    Zone, parse_time, priority_score, time_at_start, time_within, to_micros,
 };
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor,
-    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore,
-    LogRows, LogRowsBuilder, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows, Result,
-    RuleStore, Start, Stats, StopHandle, Store, StoreExt,
+    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, Group, IngestStore,
+    IntelStore, LogRows, LogRowsBuilder, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows,
+    Result, RuleStore, S3Options, Start, Stats, StopHandle, Store, StoreExt,
 };

@@ -16,8 +16,8 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::models::Zone;
-use crate::storage::{Access, DEFAULT_MEMORY_LIMIT};
+use crate::models::{Secret, Zone};
+use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
 use yaml::Yaml;
 
 /// What can be set, with what holds if nothing is.
@@ -34,7 +34,7 @@ use yaml::Yaml;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where the store is: a path, or `:memory:`.
+    /// Where the store is: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
     pub database: String,
     /// How the store is used.
     pub store: StoreSettings,
@@ -60,6 +60,14 @@ pub struct StoreSettings {
     pub memory_limit: String,
     /// How many threads the engine may use; none for as many as there are processors.
     pub threads: Option<u32>,
+    /// Where the engine's extensions are, which lakes need; none for `~/.duckdb/extensions`.
+    pub extension_directory: Option<PathBuf>,
+    /// Whether an extension that is missing may be fetched from the network.
+    pub install_extensions: bool,
+    /// The password of a lake's catalog; none for what libpq finds.
+    pub catalog_password: Option<Secret>,
+    /// How to reach the data of a lake in S3; what is not set is as the tools of AWS have it.
+    pub s3: S3Options,
 }
 
 /// How logs are read from text.
@@ -114,6 +122,10 @@ impl Default for Settings {
                 lock_timeout: Duration::from_secs(10),
                 memory_limit: DEFAULT_MEMORY_LIMIT.into(),
                 threads: None,
+                extension_directory: None,
+                install_extensions: false,
+                catalog_password: None,
+                s3: S3Options::default(),
             },
             ingest: IngestSettings {
                 zone: Zone::UTC,
@@ -367,15 +379,21 @@ impl Loaded {
     /// The value at a dotted path, such as `store.access`; `None` if there is no such setting.
     pub fn get(&self, key: &str) -> Option<Value> {
         let pointer = format!("/{}", key.replace('.', "/"));
-        serde_json::to_value(&self.settings)
-            .ok()?
-            .pointer(&pointer)
-            .cloned()
+        self.shown().pointer(&pointer).cloned()
+    }
+
+    /// The settings as they may be shown.
+    fn shown(&self) -> Value {
+        let shown = Settings {
+            database: without_password(&self.settings.database),
+            ..self.settings.clone()
+        };
+        serde_json::to_value(&shown).unwrap_or_default()
     }
 
     /// Every setting, in the order in which they are documented.
     pub fn entries(&self) -> Vec<Setting> {
-        let values = serde_json::to_value(&self.settings).unwrap_or_default();
+        let values = self.shown();
         let mut entries = Vec::new();
         leaves("", &values, &mut |key, value| {
             entries.push(Setting {

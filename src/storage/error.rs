@@ -101,6 +101,26 @@ pub enum Error {
         actual: String,
     },
 
+    /// Other processes changed the same rows of a lake each time that it was tried: try again. Nothing of the
+    /// operation was kept.
+    #[error("cannot {action}: other processes changed the same rows each time, try again")]
+    Contended {
+        /// What was tried.
+        action: &'static str,
+        /// What the engine said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// There is no connection to the database that is the catalog of a lake: try again when there is. The operation
+    /// may have been kept, if the connection broke at its very end; to repeat it does no harm.
+    #[error("cannot {action}: no connection to the catalog")]
+    Disconnected {
+        /// What was tried.
+        action: &'static str,
+        /// What the engine said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// The disk is full: free some space. Nothing of the operation was kept.
     #[error("cannot {action}: no space left on the disk, free some and try again")]
     DiskFull {

@@ -195,6 +195,7 @@ impl LogStore for MemoryStore {
             location: "memory".into(),
             engine: "logstore memory".into(),
             schema_version: 0,
+            data_path: None,
             bytes_on_disk: None,
             logs: state.logs.len() as u64,
             oldest_log: times().min(),

@@ -18,9 +18,10 @@ use crate::models::{
 };
 
 pub use cursor::Cursor;
+pub(crate) use duckdb::without_password;
 pub use duckdb::{
-    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, LogRows, LogRowsBuilder, OpenOptions,
-    QueryRows,
+    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, LogRows, LogRowsBuilder,
+    OpenOptions, QueryRows, S3Options,
 };
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start, StopHandle};
@@ -282,7 +283,9 @@ pub struct Stats {
     pub engine: String,
     /// The version of its schema.
     pub schema_version: i64,
-    /// How many bytes it takes on disk; `None` for a store in memory.
+    /// Where a lake's data files are; `None` for any other store.
+    pub data_path: Option<String>,
+    /// How many bytes it takes on disk, of a lake those of its data files; `None` for a store in memory.
     pub bytes_on_disk: Option<u64>,
     /// How many logs it holds.
     pub logs: u64,

@@ -18,7 +18,7 @@ pub(crate) mod stats;
 use std::io::{BufRead, IsTerminal as _};
 
 use env_logger::WriteStyle;
-use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, Settings, StopHandle};
+use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, S3Options, Settings, StopHandle};
 use serde::de::DeserializeOwned;
 
 use crate::args::{Args, Color, Command, Global};
@@ -98,9 +98,17 @@ impl Context {
             .access(settings.access)
             .lock_timeout(settings.lock_timeout)
             .memory_limit(&settings.memory_limit)
-            .read_only(self.read_only);
+            .read_only(self.read_only)
+            .install_extensions(settings.install_extensions)
+            .s3(settings.s3.clone().or(S3Options::from_environment()));
         if let Some(threads) = settings.threads {
             options = options.threads(threads);
+        }
+        if let Some(folder) = &settings.extension_directory {
+            options = options.extension_directory(folder);
+        }
+        if let Some(password) = &settings.catalog_password {
+            options = options.catalog_password(password.clone());
         }
         options
     }

@@ -55,7 +55,7 @@ impl From<Error> for Failure {
         match error {
             Error::InvalidInput(_) => Self::Usage(text),
             Error::NotFound { .. } => Self::Nothing(Some(text)),
-            Error::Locked { .. } => Self::Locked(text),
+            Error::Locked { .. } | Error::Contended { .. } => Self::Locked(text),
             _ => Self::Failed(text),
         }
     }

@@ -28,7 +28,9 @@ WHERE true"#;
 impl AlertStore for DuckDbStore {
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
         let mut is_refused = false;
-        if let [alert] = alerts {
+        if let [alert] = alerts
+            && !self.is_lake()
+        {
             alert.validate()?;
             // Most alerts are new. To look first takes as long as to store one.
             let stored = self.write_statement("store alerts", |connection| {
@@ -142,7 +144,7 @@ fn insert_staged(connection: &Connection, alerts: &[&Alert]) -> Result<::duckdb:
         })?;
     let staged = StagedRows::new(chunks);
     let sql = format!(
-        "INSERT INTO alerts ({COLUMNS}) SELECT {COLUMNS} FROM {} ON CONFLICT DO NOTHING",
+        "INSERT INTO alerts ({COLUMNS}) SELECT {COLUMNS} FROM {} WHERE id NOT IN (SELECT id FROM alerts)",
         staged.sql()
     );
     Ok(connection.execute(&sql, []))

@@ -4,7 +4,7 @@ use ::duckdb::Connection;
 use serde::Serialize;
 
 use super::connection::{EngineSettings, Gate, Mode};
-use super::{DuckDbStore, error, schema};
+use super::{DuckDbStore, error, lake, schema};
 use crate::models::{AlertQuery, IntelQuery, RuleQuery};
 use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore as _};
 
@@ -20,13 +20,14 @@ pub struct Check {
     pub problems: Vec<String>,
 }
 
-/// A question that counts rows which should not be there, and what to say of them.
+/// A question that counts rows which should not be there, and what to say of them; `{last_seq}` stands for SQL of
+/// the last sequence number that was given.
 type Question = (&'static str, &'static str);
 
 const OF_LOGS: [Question; 5] = [
     (
         "have a sequence number that was never given",
-        "SELECT count(*) FROM logs WHERE seq < 1 OR seq > (SELECT max(last_seq) FROM logstore)",
+        "SELECT count(*) FROM logs WHERE seq < 1 OR seq > {last_seq}",
     ),
     (
         "share their sequence number with another",
@@ -55,7 +56,7 @@ const OF_LOGS: [Question; 5] = [
 
 const OF_CONSUMERS: [Question; 1] = [(
     "stand where no log was ever stored",
-    "SELECT count(*) FROM consumers WHERE position < 0 OR position > (SELECT max(last_seq) FROM logstore)",
+    "SELECT count(*) FROM consumers WHERE position < 0 OR position > {last_seq}",
 )];
 
 const OF_FILES: [Question; 1] = [(
@@ -102,6 +103,10 @@ impl DuckDbStore {
                 .err()
                 .map(|error| text(&error)),
         );
+        let last_seq = match self.is_lake() {
+            true => lake::end_seq_sql(),
+            false => "(SELECT max(last_seq) FROM logstore)".to_owned(),
+        };
         let questions: &[Question] = match table {
             "log_rows" => &OF_LOGS,
             "consumers" => &OF_CONSUMERS,
@@ -110,7 +115,7 @@ impl DuckDbStore {
             _ => &[],
         };
         for (what, sql) in questions {
-            match self.count(sql, &mut problems) {
+            match self.count(&sql.replace("{last_seq}", &last_seq), &mut problems) {
                 Some(0) | None => {}
                 Some(count) => problems.push(format!("{count} {what}")),
             }

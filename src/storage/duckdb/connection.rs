@@ -1,5 +1,5 @@
-//! Who may use a store's file when: between processes by the engine's lock on the file, within a process
-//! by one [`Gate`] for each file.
+//! Who may use a store when: between processes by the engine's lock on its file, within a process by one [`Gate`]
+//! for each store. A lake with its catalog in a database has no file to lock: see `lake`.
 //!
 //! The engine locks a file for as long as it is open, once for a process: two engines on one file in one
 //! process would not see each other's lock and damage the file. So every handle of a process goes through
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use ::duckdb::{AccessMode, Config, Connection};
 
 use super::error::{self, OpenFailure};
+use super::lake::{self, LakeSettings};
+use super::location::{Lake, Location};
 use super::{files, network, recovery, schema, staged};
 use crate::storage::{Error, Result};
 
@@ -22,6 +24,7 @@ pub(super) struct EngineSettings {
     pub(super) memory_limit: String,
     pub(super) threads: Option<u32>,
     pub(super) external_access: bool,
+    pub(super) lake: LakeSettings,
 }
 
 /// How much memory the engine may use unless it is told otherwise. What does not fit is put aside on disk.
@@ -33,15 +36,21 @@ impl Default for EngineSettings {
             memory_limit: DEFAULT_MEMORY_LIMIT.to_owned(),
             threads: None,
             external_access: false,
+            lake: LakeSettings::default(),
         }
     }
 }
 
 impl EngineSettings {
+    /// What the engine of a store in a file or in memory starts with.
     fn config(&self, mode: AccessMode) -> ::duckdb::Result<Config> {
-        let mut config = Config::default()
-            .access_mode(mode)?
-            .enable_external_access(self.external_access)?
+        self.common_config(Config::default().access_mode(mode)?)?
+            .enable_external_access(self.external_access)
+    }
+
+    /// What any engine starts with.
+    pub(super) fn common_config(&self, config: Config) -> ::duckdb::Result<Config> {
+        let mut config = config
             .enable_autoload_extension(false)?
             .max_memory(&self.memory_limit)?
             .with("autoinstall_known_extensions", "false")?
@@ -65,8 +74,7 @@ pub(super) enum Mode {
 
 /// The one way to a store's engine in this process.
 pub(super) struct Gate {
-    /// `None` for a store in memory.
-    path: Option<PathBuf>,
+    location: Location,
     settings: EngineSettings,
     state: Mutex<State>,
     changed: Condvar,
@@ -114,6 +122,8 @@ impl std::fmt::Display for Holder {
 struct Engine {
     connection: Connection,
     writable: bool,
+    /// Whether the database that knows the lake's tables has gone away: a new engine connects to it again.
+    is_disconnected: bool,
 }
 
 /// A connection to use for one operation. The last one to go closes the engine.
@@ -127,7 +137,7 @@ pub(super) struct Lease {
 /// How long readers let writers go first: a reader that never ends must not keep all others out as well.
 const PATIENCE_OF_READERS: Duration = Duration::from_secs(1);
 
-static GATES: LazyLock<Mutex<HashMap<PathBuf, Weak<Gate>>>> = LazyLock::new(Mutex::default);
+static GATES: LazyLock<Mutex<HashMap<Location, Weak<Gate>>>> = LazyLock::new(Mutex::default);
 
 /// No code that holds these locks panics halfway through a change.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -135,33 +145,34 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gate {
-    /// The gate of a file, the same for every handle of this process.
-    pub(super) fn of_file(path: &Path, settings: &EngineSettings) -> Result<Arc<Self>> {
-        let key = canonical(path)?;
+    /// The gate of a store, the same for every handle of this process; one of its own for each store in memory.
+    pub(super) fn of(location: Location, settings: &EngineSettings) -> Result<Arc<Self>> {
+        let location = location.canonical()?;
+        if location == Location::Memory {
+            return Ok(Self::in_memory(settings));
+        }
         let mut gates = lock(&GATES);
         gates.retain(|_, gate| gate.strong_count() > 0);
-        if let Some(gate) = gates.get(&key).and_then(Weak::upgrade) {
+        if let Some(gate) = gates.get(&location).and_then(Weak::upgrade) {
             if gate.settings == *settings {
                 return Ok(gate);
             }
-            return Err(error::unavailable(
-                path,
-                "this process has it open with other engine settings",
-            ));
+            let reason = "this process has it open with other engine settings";
+            return Err(error::unavailable(location.to_string(), reason));
         }
-        let gate = Arc::new(Self::new(Some(key.clone()), settings));
-        gates.insert(key, Arc::downgrade(&gate));
+        let gate = Arc::new(Self::new(location.clone(), settings));
+        gates.insert(location, Arc::downgrade(&gate));
         Ok(gate)
     }
 
     /// The gate of a new store in memory.
     pub(super) fn in_memory(settings: &EngineSettings) -> Arc<Self> {
-        Arc::new(Self::new(None, settings))
+        Arc::new(Self::new(Location::Memory, settings))
     }
 
-    fn new(path: Option<PathBuf>, settings: &EngineSettings) -> Self {
+    fn new(location: Location, settings: &EngineSettings) -> Self {
         Self {
-            path,
+            location,
             settings: settings.clone(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -173,13 +184,19 @@ impl Gate {
         &self.settings
     }
 
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+    /// The file that the engine locks for as long as it has the store open.
+    pub(super) fn locked_file(&self) -> Option<&Path> {
+        self.location.locked_file()
     }
 
-    /// Held by whoever writes, so that writers of this process follow one another.
-    pub(super) fn writing(&self) -> MutexGuard<'_, ()> {
-        lock(&self.writing)
+    pub(super) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Held by whoever writes, so that writers of this process follow one another. Those of a lake that many
+    /// processes write to at once take turns elsewhere: see [`lake::Turn`].
+    pub(super) fn writing(&self) -> Option<MutexGuard<'_, ()>> {
+        (!lake::has_many_writers(&self.location)).then(|| lock(&self.writing))
     }
 
     /// A connection for one operation, waiting for other processes and for other uses in this one.
@@ -200,7 +217,7 @@ impl Gate {
             };
             if waited >= timeout {
                 return Err(Error::Locked {
-                    path: self.path.clone().unwrap_or_default(),
+                    path: self.location.to_string().into(),
                     holder: holder.to_string(),
                     waited,
                 });
@@ -218,6 +235,9 @@ impl Gate {
 
     /// Opens the engine where that is needed and possible.
     fn enter(self: &Arc<Self>, state: &mut State, mode: Mode) -> Result<Entry> {
+        if state.users == 0 && state.engine.as_ref().is_some_and(|engine| engine.is_disconnected) {
+            state.close();
+        }
         let engine = match &mut state.engine {
             Some(engine) if engine.writable || mode == Mode::Read => engine,
             Some(_) => return Ok(Entry::HeldBy(Holder::Readers)),
@@ -230,8 +250,11 @@ impl Gate {
         let connection = match state.idle.pop() {
             Some(connection) => connection,
             None => {
-                let connection = engine.connection.try_clone();
-                connection.map_err(|error| error::engine("connect to the store", error))?
+                let cloned = engine.connection.try_clone().and_then(|connection| {
+                    lake::enter(&connection, &self.location)?;
+                    Ok(connection)
+                });
+                cloned.map_err(|error| error::engine("connect to the store", error))?
             }
         };
         state.users += 1;
@@ -243,34 +266,73 @@ impl Gate {
     }
 
     fn open(&self, mode: Mode) -> Result<Engine, OpenFailure> {
-        let (path, access) = match (&self.path, mode) {
-            (None, _) => (Path::new(":memory:"), AccessMode::Automatic),
-            (Some(path), Mode::Read) => (path.as_path(), AccessMode::ReadOnly),
-            (Some(path), Mode::Write) => (path.as_path(), AccessMode::ReadWrite),
-        };
-        let writable = self.path.is_none() || mode == Mode::Write;
         // Whoever closes a store leaves no log behind: its last writer is at work, or was killed.
-        if self.path.is_some() && files::has_write_ahead_log(path) {
+        if let Some(path) = self.locked_file()
+            && files::has_write_ahead_log(path)
+        {
             recovery::put_right(path, || {
                 Connection::open_with_flags(path, self.settings.config(AccessMode::ReadOnly)?)
             })?;
         }
+        let connection = match &self.location {
+            Location::Lake(lake) => self.open_lake(lake, mode)?,
+            Location::Memory => self.open_file(Path::new(":memory:"), AccessMode::Automatic)?,
+            Location::File(path) => {
+                let access = match mode {
+                    Mode::Read => AccessMode::ReadOnly,
+                    Mode::Write => AccessMode::ReadWrite,
+                };
+                self.open_file(path, access)?
+            }
+        };
+        schema::refuse_newer(&connection, &self.location).map_err(OpenFailure::Other)?;
+        Ok(Engine {
+            connection,
+            writable: self.locked_file().is_none() || mode == Mode::Write,
+            is_disconnected: false,
+        })
+    }
+
+    fn open_file(&self, path: &Path, access: AccessMode) -> Result<Connection, OpenFailure> {
         let opened = self.settings.config(access).and_then(|config| {
             let connection = Connection::open_with_flags(path, config)?;
-            network::register(&connection)?;
-            staged::register(&connection)?;
-            // Strings of one chunk can be longer than 2 GiB together.
-            connection.execute_batch("SET arrow_large_buffer_size = true; SET lock_configuration = true")?;
+            set_up(&connection)?;
             Ok(connection)
         });
-        let connection = opened.map_err(|error| error::open_failure(path, error))?;
-        schema::refuse_newer(&connection, path).map_err(OpenFailure::Other)?;
-        Ok(Engine { connection, writable })
+        opened.map_err(|error| error::open_failure(&path.display().to_string(), error))
+    }
+
+    fn open_lake(&self, lake: &Lake, mode: Mode) -> Result<Connection, OpenFailure> {
+        let connection = lake::open(lake, &self.settings, mode)?;
+        set_up(&connection).map_err(|error| error::open_failure(&self.location.to_string(), error))?;
+        Ok(connection)
+    }
+
+    /// Closes the engine as soon as nobody uses it.
+    pub(super) fn is_disconnected(&self) {
+        if let Some(engine) = &mut lock(&self.state).engine {
+            engine.is_disconnected = true;
+        }
+    }
+}
+
+/// What every engine is given before anybody uses it.
+fn set_up(connection: &Connection) -> ::duckdb::Result<()> {
+    network::register(connection)?;
+    staged::register(connection)?;
+    // Strings of one chunk can be longer than 2 GiB together.
+    connection.execute_batch("SET arrow_large_buffer_size = true; SET lock_configuration = true")
+}
+
+impl State {
+    fn close(&mut self) {
+        self.idle.clear();
+        self.engine = None;
     }
 }
 
 /// Retries come quickly at first, then about ten times a second, not in step with other processes.
-fn retry_after(waited: Duration) -> Duration {
+pub(super) fn retry_after(waited: Duration) -> Duration {
     let base = (waited / 4).clamp(Duration::from_millis(2), Duration::from_millis(100));
     base.mul_f64(0.5 + fastrand::f64())
 }
@@ -327,10 +389,9 @@ impl Drop for Lease {
             .idle
             .extend(self.connection.take().filter(|_| self.is_clean));
         state.users -= 1;
-        // A store in memory would be gone.
-        if state.users == 0 && self.gate.path.is_some() {
-            state.idle.clear();
-            state.engine = None;
+        // Others wait for a file. A store in memory would be gone, and a lake may stay open.
+        if state.users == 0 && self.gate.locked_file().is_some() {
+            state.close();
         }
         self.gate.changed.notify_all();
     }

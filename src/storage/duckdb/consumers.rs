@@ -26,9 +26,11 @@ impl ConsumerStore for DuckDbStore {
         alerts: &[Alert],
     ) -> Result<Committed> {
         const READ: &str = "SELECT position, missed FROM consumers WHERE name = ?";
-        const MOVE: &str = "INSERT INTO consumers (name, position, missed)
-            VALUES (?, ?, 0)
-            ON CONFLICT (name) DO UPDATE SET position = excluded.position, missed = 0";
+        const MOVE: &str = "MERGE INTO consumers AS known
+            USING (SELECT CAST(? AS VARCHAR) AS name, CAST(? AS BIGINT) AS position) AS new
+            ON known.name = new.name
+            WHEN MATCHED THEN UPDATE SET position = new.position, missed = 0
+            WHEN NOT MATCHED THEN INSERT (name, position, missed) VALUES (new.name, new.position, 0)";
         let failed = |error| error::engine("commit a position", error);
         self.write("commit a position", |connection| {
             let held = connection

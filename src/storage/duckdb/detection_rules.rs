@@ -26,15 +26,20 @@ struct Record<'a> {
 }
 
 const UPSERT: &str = r#"
-INSERT INTO detection_rules (id, rule_name, rule_type, rule_definition, enabled, created_at, updated_at)
-SELECT r.id, r.rule_name, r.rule_type, CAST(r.rule_definition AS JSON), r.enabled, make_timestamp(r.created_at),
-    make_timestamp(r.updated_at)
-FROM (
-    SELECT unnest(from_json(?, '[{"id": "VARCHAR", "rule_name": "VARCHAR", "rule_type": "VARCHAR",
-        "rule_definition": "VARCHAR", "enabled": "BOOLEAN", "created_at": "BIGINT", "updated_at": "BIGINT"}]')) AS r
-)
-ON CONFLICT (id) DO UPDATE SET rule_name = excluded.rule_name, rule_type = excluded.rule_type,
-    rule_definition = excluded.rule_definition, enabled = excluded.enabled, updated_at = excluded.updated_at"#;
+MERGE INTO detection_rules AS known
+USING (
+    SELECT r.id, r.rule_name, r.rule_type, CAST(r.rule_definition AS JSON) AS rule_definition, r.enabled,
+        make_timestamp(r.created_at) AS created_at, make_timestamp(r.updated_at) AS updated_at
+    FROM (
+        SELECT unnest(from_json(?, '[{"id": "VARCHAR", "rule_name": "VARCHAR", "rule_type": "VARCHAR",
+            "rule_definition": "VARCHAR", "enabled": "BOOLEAN", "created_at": "BIGINT", "updated_at": "BIGINT"}]')) AS r
+    )
+) AS new
+ON known.id = new.id
+WHEN MATCHED THEN UPDATE SET rule_name = new.rule_name, rule_type = new.rule_type,
+    rule_definition = new.rule_definition, enabled = new.enabled, updated_at = new.updated_at
+WHEN NOT MATCHED THEN INSERT (id, rule_name, rule_type, rule_definition, enabled, created_at, updated_at)
+    VALUES (new.id, new.rule_name, new.rule_type, new.rule_definition, new.enabled, new.created_at, new.updated_at)"#;
 
 const SELECT: &str = "
 SELECT id, rule_name, rule_type, CAST(rule_definition AS VARCHAR), enabled, epoch_us(created_at), epoch_us(updated_at)
@@ -51,7 +56,7 @@ impl RuleStore for DuckDbStore {
         let records: Vec<Record<'_>> = last.into_values().map(record).collect();
         let json = serde_json::to_string(&records).expect("texts, flags and whole numbers are JSON");
         self.write("store rules", |connection| {
-            let stored = connection.execute(UPSERT, [json]);
+            let stored = connection.execute(UPSERT, [&json]);
             stored
                 .map_err(|error| error::engine("store rules", error))
                 .map(drop)

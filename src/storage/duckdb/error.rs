@@ -1,7 +1,9 @@
 //! The engine's errors told apart. The driver gives no codes, so this reads its messages; nothing else does.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::location::Location;
 use crate::storage::Error;
 
 /// Why the engine did not open a file.
@@ -13,13 +15,26 @@ pub(super) enum OpenFailure {
     Other(Error),
 }
 
-pub(super) fn open_failure(path: &Path, error: ::duckdb::Error) -> OpenFailure {
+impl OpenFailure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Locked(holder) => unavailable(holder, "it is locked"),
+            Self::NotWritable(error) | Self::Other(error) => error,
+        }
+    }
+}
+
+/// Why a catalog is no store.
+pub(super) const NO_LAKE: &str = "there is no lake in it: name another, or make one by ingesting logs";
+
+/// `location` is what the engine opened, as it may be shown.
+pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailure {
     let text = error.to_string();
     if text.contains("Could not set lock on file") {
         return OpenFailure::Locked(holder(&text));
     }
     let unavailable = |reason: String| Error::Unavailable {
-        path: path.to_owned(),
+        path: location.into(),
         reason,
     };
     if text.contains("Permission denied") || text.contains("Read-only file system") {
@@ -27,7 +42,11 @@ pub(super) fn open_failure(path: &Path, error: ::duckdb::Error) -> OpenFailure {
             "permission denied: check who may write it and its folder".into(),
         ));
     }
-    let known = if text.contains("not a valid DuckDB database file") {
+    let known = if text.contains("creating a new DuckLake is explicitly disabled") {
+        NO_LAKE
+    } else if text.contains("does not match existing data path in the catalog") {
+        "its data is elsewhere: leave ?data_path= out, the catalog knows it"
+    } else if text.contains("not a valid DuckDB database file") {
         "it is not a DuckDB file: name another, or move it away"
     } else if text.contains("Is a directory") {
         "it is a folder: name a file"
@@ -37,14 +56,28 @@ pub(super) fn open_failure(path: &Path, error: ::duckdb::Error) -> OpenFailure {
         "another DuckDB version wrote it: use a newer logstore"
     } else if is_damage(&text) {
         return OpenFailure::Other(Error::Corrupt {
-            reason: format!("{}: {}", path.display(), first_line(&text)),
+            reason: format!("{location}: {}", first_line(&text)),
         });
     } else if is_disk_full(&text) {
         return OpenFailure::Other(engine("open the store", error));
+    } else if is_disconnection(&text) {
+        return OpenFailure::Other(Error::Disconnected {
+            action: "open the store",
+            source: format!("{location}: {}", reason_of_catalog(&text)).into(),
+        });
     } else {
         return OpenFailure::Other(unavailable(first_line(&text).to_owned()));
     };
     OpenFailure::Other(unavailable(known.into()))
+}
+
+/// What the database said, without how the engine called it: `... Unable to connect to Postgres at "...": reason`.
+fn reason_of_catalog(text: &str) -> &str {
+    let text = first_line(text);
+    let said = text
+        .split_once("Unable to connect to Postgres at ")
+        .and_then(|(_, said)| said.split_once("\": "));
+    said.map_or(text, |(_, reason)| reason)
 }
 
 /// The program and process that hold a file, from `Conflicting lock is held in /bin/x (PID 12) by user y.`.
@@ -58,9 +91,33 @@ fn holder(text: &str) -> String {
     holder.unwrap_or_else(|| "another process".to_owned())
 }
 
+/// Why a writer did not get its turn at a lake.
+pub(super) fn turn(location: &Location, waited: Duration, error: ::duckdb::Error) -> Error {
+    match error.to_string().contains("due to lock timeout") {
+        true => Error::Locked {
+            path: location.to_string().into(),
+            holder: "writers of other processes".to_owned(),
+            waited,
+        },
+        false => engine("wait for other writers", error),
+    }
+}
+
 /// An error of an operation on an open store.
 pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     let text = error.to_string();
+    if is_conflict(&text) {
+        return Error::Contended {
+            action,
+            source: last_line(&text).into(),
+        };
+    }
+    if is_disconnection(&text) {
+        return Error::Disconnected {
+            action,
+            source: reason_of_catalog(&text).into(),
+        };
+    }
     if is_disk_full(&text) {
         return Error::DiskFull {
             action,
@@ -102,6 +159,32 @@ pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
     text.contains("Table with name") && text.contains("does not exist")
 }
 
+/// Whether others changed the same rows of a lake meanwhile.
+fn is_conflict(text: &str) -> bool {
+    const SIGNS: [&str; 4] = [
+        "Transaction conflict",
+        "Exceeded the maximum retry count",
+        "could not serialize access",
+        "deadlock detected",
+    ];
+    SIGNS.iter().any(|sign| text.contains(sign))
+}
+
+/// Whether the database that is a lake's catalog does not answer.
+fn is_disconnection(text: &str) -> bool {
+    const SIGNS: [&str; 8] = [
+        "Unable to connect to Postgres",
+        "server closed the connection",
+        "terminating connection",
+        "no connection to the server",
+        "could not receive data from server",
+        "could not send data to server",
+        "SSL connection has been closed",
+        "connection has been closed",
+    ];
+    SIGNS.iter().any(|sign| text.contains(sign))
+}
+
 fn is_disk_full(text: &str) -> bool {
     const SIGNS: [&str; 4] = [
         "No space left on device",
@@ -123,8 +206,12 @@ fn is_damage(text: &str) -> bool {
     SIGNS.iter().any(|sign| text.contains(sign))
 }
 
-fn first_line(text: &str) -> &str {
+pub(super) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or_default()
 }
 
 /// Something in a store that a store cannot hold.
@@ -160,6 +247,48 @@ mod tests {
                     location 12288";
         let error = ::duckdb::Error::DuckDBFailure(::duckdb::ffi::Error::new(1), Some(text.into()));
         assert_eq!(damaged_place(&error), Some(12_288));
+    }
+
+    fn failure(text: &str) -> ::duckdb::Error {
+        ::duckdb::Error::DuckDBFailure(::duckdb::ffi::Error::new(1), Some(text.into()))
+    }
+
+    #[test]
+    fn tells_conflicts_and_lost_connections_of_a_lake_apart() {
+        let conflict = "TransactionContext Error: Failed to commit: Failed to commit DuckLake transaction.\nTransaction \
+                        conflict - attempting to insert into table with index \"4\" - but another transaction has \
+                        deleted inlined data from it";
+        assert!(matches!(
+            engine("commit", failure(conflict)),
+            Error::Contended { .. }
+        ));
+        let lost = "IO Error: Failed to prepare COPY \"x\": server closed the connection unexpectedly";
+        assert!(matches!(
+            engine("commit", failure(lost)),
+            Error::Disconnected { .. }
+        ));
+        let timeout =
+            "IO Error: Failed to fetch header for COPY: ERROR:  canceling statement due to lock timeout";
+        let waited = Duration::from_secs(1);
+        assert!(matches!(
+            turn(&Location::Memory, waited, failure(timeout)),
+            Error::Locked { .. }
+        ));
+    }
+
+    #[test]
+    fn says_why_there_is_no_catalog() {
+        let refused = "IO Error: Failed to attach DuckLake MetaData \"__ducklake_metadata_lake\" at path + \
+                       \"postgres:host=db\"Unable to connect to Postgres at \"host=db\": connection to server at \
+                       \"db\", port 5432 failed: Connection refused\n\tIs the server running?";
+        let Error::Disconnected { source, .. } =
+            open_failure("ducklake:postgres:host=db", failure(refused)).into_error()
+        else {
+            panic!("it is no disconnection")
+        };
+        let expected =
+            "ducklake:postgres:host=db: connection to server at \"db\", port 5432 failed: Connection refused";
+        assert_eq!(source.to_string(), expected);
     }
 
     #[test]

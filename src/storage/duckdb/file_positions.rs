@@ -13,11 +13,15 @@ FROM file_positions
 ORDER BY id";
 
 const UPSERT: &str = "
-INSERT INTO file_positions (id, path, bytes, head, tail, in_array, line_parts, last_time)
-VALUES (?, ?, ?, ?, ?, ?, ?, make_timestamp(?))
-ON CONFLICT (id) DO UPDATE SET path = excluded.path, bytes = excluded.bytes, head = excluded.head,
-    tail = excluded.tail, in_array = excluded.in_array, line_parts = excluded.line_parts,
-    last_time = excluded.last_time";
+MERGE INTO file_positions AS known
+USING (SELECT CAST(? AS VARCHAR) AS id, CAST(? AS VARCHAR) AS path, CAST(? AS BIGINT) AS bytes,
+    CAST(? AS VARCHAR) AS head, CAST(? AS VARCHAR) AS tail, CAST(? AS BOOLEAN) AS in_array,
+    CAST(? AS BIGINT) AS line_parts, make_timestamp(CAST(? AS BIGINT)) AS last_time) AS new
+ON known.id = new.id
+WHEN MATCHED THEN UPDATE SET path = new.path, bytes = new.bytes, head = new.head, tail = new.tail,
+    in_array = new.in_array, line_parts = new.line_parts, last_time = new.last_time
+WHEN NOT MATCHED THEN INSERT (id, path, bytes, head, tail, in_array, line_parts, last_time)
+    VALUES (new.id, new.path, new.bytes, new.head, new.tail, new.in_array, new.line_parts, new.last_time)";
 
 impl IngestStore for DuckDbStore {
     fn file_positions(&self) -> Result<Vec<FilePosition>> {
@@ -45,26 +49,38 @@ impl DuckDbStore {
     ///
     /// See there.
     pub fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
-        self.write("append logs of files", |connection| {
+        let append = |connection: &Connection| {
             files
                 .iter()
                 .try_for_each(|progress| move_on(connection, progress))?;
-            logs::append(connection, rows)
+            self.append(connection, rows)
+        };
+        self.write_ahead("append logs", append, |connection, snapshot| {
+            files
+                .iter()
+                .try_for_each(|progress| check(connection, progress))?;
+            logs::are_stored_since(connection, rows, snapshot)
         })
+    }
+}
+
+/// Whether a file was read as far as its progress takes it to be.
+fn check(connection: &Connection, progress: &FileProgress) -> Result<()> {
+    let sql = "SELECT bytes FROM file_positions WHERE id = ?";
+    let actual: Option<u64> = connection
+        .query_row(sql, [&progress.to.id], |row| row.get(0))
+        .optional()
+        .map_err(|error| error::engine("read the positions of files", error))?;
+    match actual == progress.from {
+        true => Ok(()),
+        false => Err(file_conflict(progress, actual)),
     }
 }
 
 fn move_on(connection: &Connection, progress: &FileProgress) -> Result<()> {
     let failed = |error| error::engine("move on the position of a file", error);
+    check(connection, progress)?;
     let to = &progress.to;
-    let sql = "SELECT bytes FROM file_positions WHERE id = ?";
-    let actual: Option<u64> = connection
-        .query_row(sql, [&to.id], |row| row.get(0))
-        .optional()
-        .map_err(failed)?;
-    if actual != progress.from {
-        return Err(file_conflict(progress, actual));
-    }
     let (in_array, line_parts) = match to.inside {
         Inside::Nothing => (false, 0),
         Inside::Array => (true, 0),

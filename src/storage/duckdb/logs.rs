@@ -10,8 +10,8 @@ use super::connection::Mode;
 use super::predicate::{self, Sql, time_value};
 use super::rows::LogRows;
 use super::scan::Scan;
-use super::{DuckDbStore, consumers, error, rows, schema};
-use crate::models::{Field, LogEntry, LogQuery, Order};
+use super::{DuckDbStore, consumers, error, lake, rows, schema};
+use crate::models::{Field, InvalidValue, LogEntry, LogQuery, Order};
 use crate::storage::{
     Appended, Bucket, Cursor, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
@@ -21,8 +21,7 @@ impl LogStore for DuckDbStore {
         if logs.is_empty() {
             return Ok(Appended::default());
         }
-        let rows = LogRows::new(logs)?;
-        let appended = self.write("append logs", |connection| append(connection, &rows))?;
+        let appended = self.append_rows_of_files(&LogRows::new(logs)?, &[])?;
         log::debug!(
             "appended {} logs, {} were there",
             appended.stored,
@@ -33,8 +32,15 @@ impl LogStore for DuckDbStore {
 
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
         let limit = query.limit;
-        let (query, log_texts) = (query.clone(), self.log_texts);
+        let (query, log_texts, is_lake) = (query.clone(), self.log_texts, self.is_lake());
         let plan = move |connection: &Connection| {
+            if is_lake && is_for_few(&query) {
+                let query = within_its_times(connection, &query)?;
+                return Ok(query
+                    .iter()
+                    .map(|query| select_at_once(query, log_texts))
+                    .collect());
+            }
             let slices = slices(connection, &query, log_texts)?;
             Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
         };
@@ -94,27 +100,20 @@ impl LogStore for DuckDbStore {
     }
 
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
-        self.read(|connection| {
-            let last = last_seq(connection)?;
-            if last <= cursor.seq() {
-                let logs = Vec::new();
-                return Ok(Page { logs, next: cursor });
-            }
-            // Numbers are missing only where logs were deleted: where there are none in the way, the engine need
-            // not look at all logs for the first ones.
-            let until = cursor
-                .seq()
-                .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
-            let first = page(connection, self.log_texts, cursor, until, limit)?;
-            match first.logs.len() == limit || until >= last {
-                true => Ok(first),
-                false => page(connection, self.log_texts, cursor, last, limit),
-            }
+        self.read(|connection| match self.is_lake() {
+            true => page_of_lake(connection, cursor, limit),
+            false => page_of_file(connection, self.log_texts, cursor, limit),
         })
     }
 
     fn end_cursor(&self) -> Result<Cursor> {
-        self.read(last_seq).map(Cursor::after)
+        self.read(|connection| {
+            let end = match self.is_lake() {
+                true => lake::end_of_snapshot(lake::snapshot(connection)?),
+                false => last_seq(connection)?,
+            };
+            Ok(Cursor::after(end))
+        })
     }
 
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
@@ -122,7 +121,7 @@ impl LogStore for DuckDbStore {
         sql.bind(time_value(time));
         let deleted = self.write("delete logs", |connection| {
             consumers::count_missed(connection, time)?;
-            let deleted = connection.execute(&sql.text, params_from_iter(sql.values));
+            let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
             deleted.map_err(|error| error::engine("delete logs", error))
         })?;
         Ok(deleted as u64)
@@ -164,7 +163,15 @@ impl LogStore for DuckDbStore {
         stats.newest_log = newest.map(rows::time).transpose()?;
         stats.schema_version = schema::VERSION;
         self.location().clone_into(&mut stats.location);
-        stats.bytes_on_disk = self.path().and_then(|path| Some(path.metadata().ok()?.len()));
+        if self.is_lake() {
+            stats.data_path = Some(self.read(lake::data_path)?);
+            stats.bytes_on_disk = Some(self.read(lake::data_bytes)?);
+        } else {
+            stats.bytes_on_disk = self
+                .gate
+                .locked_file()
+                .and_then(|path| Some(path.metadata().ok()?.len()));
+        }
         Ok(stats)
     }
 }
@@ -180,13 +187,46 @@ fn is_for_few(query: &LogQuery) -> bool {
     query.limit.is_some_and(|limit| limit <= FEW)
 }
 
-fn select(query: &LogQuery, log_texts: &str) -> Sql {
+fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
     let mut sql = select_logs(log_texts);
+    sql.append(predicate::where_clause(query));
+    sql.append(predicate::order_and_limit(query));
+    sql
+}
+
+/// A query of a lake for few logs, with the times that the logs it finds turn out to have: only files of those times
+/// are then read in full. `None` if it finds none.
+fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<LogQuery>> {
+    let mut sql = Sql::new(
+        "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))\nFROM (SELECT event_time FROM ",
+    );
+    sql.push(schema::LOG_TEXTS);
+    sql.append(predicate::where_clause(query));
+    sql.append(predicate::order_and_limit(query));
+    sql.push(")");
+    let found = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    let (Some(first), Some(last)) = found.map_err(|error| error::engine("read logs", error))? else {
+        return Ok(None);
+    };
+    let (since, last) = (rows::time(first)?, rows::time(last)?);
+    // The last microsecond that there is has none after it.
+    let until = last
+        .checked_add_signed(TimeDelta::microseconds(1))
+        .or(query.until);
+    Ok(Some(LogQuery {
+        since: Some(since),
+        until,
+        ..query.clone()
+    }))
+}
+
+fn select(query: &LogQuery, log_texts: &str) -> Sql {
     if !is_for_few(query) {
-        sql.append(predicate::where_clause(query));
-        sql.append(predicate::order_and_limit(query));
-        return sql;
+        return select_at_once(query, log_texts);
     }
+    let mut sql = select_logs(log_texts);
     sql.push(&format!("\nWHERE seq IN (SELECT seq FROM {log_texts}"));
     sql.append(predicate::where_clause(query));
     sql.append(predicate::order_and_limit(query));
@@ -265,13 +305,32 @@ pub(super) fn last_seq(connection: &Connection) -> Result<i64> {
     read.map_err(|error| error::engine("read the last position", error))
 }
 
-/// Appends rows in the transaction that is open.
-pub(super) fn append(connection: &Connection, rows: &LogRows) -> Result<Appended> {
-    if rows.is_empty() {
-        return Ok(Appended::default());
+impl DuckDbStore {
+    /// Appends rows in the transaction that is open.
+    pub(super) fn append(&self, connection: &Connection, rows: &LogRows) -> Result<Appended> {
+        if rows.is_empty() {
+            return Ok(Appended::default());
+        }
+        if !self.is_lake() {
+            let appended = append_after(connection, rows, last_seq(connection)?)?;
+            connection
+                .execute("UPDATE logstore SET last_seq = last_seq + ?", [appended.stored])
+                .map_err(|error| error::engine("append logs", error))?;
+            return Ok(appended);
+        }
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        if count >= lake::LOGS_OF_SNAPSHOT {
+            let reason = "a lake takes 67,108,863 logs in one commit: append them in parts";
+            return Err(InvalidValue::new("number of logs", &count.to_string(), reason).into());
+        }
+        // The snapshot of the commit, which comes first in the order, is not known yet.
+        append_after(connection, rows, 0)
     }
+}
+
+fn append_after(connection: &Connection, rows: &LogRows, last_seq: i64) -> Result<Appended> {
     let keeps = without_duplicates(connection, rows)?;
-    let first_seq = last_seq(connection)? + 1;
+    let first_seq = last_seq + 1;
     let stored = match &keeps {
         None => {
             rows.insert(connection, first_seq)?;
@@ -282,9 +341,6 @@ pub(super) fn append(connection: &Connection, rows: &LogRows) -> Result<Appended
             keeps.iter().filter(|keeps| **keeps).count() as u64
         }
     };
-    connection
-        .execute("UPDATE logstore SET last_seq = last_seq + ?", [stored])
-        .map_err(|error| error::engine("append logs", error))?;
     Ok(Appended {
         stored,
         duplicates: rows.len() as u64 - stored,
@@ -293,7 +349,7 @@ pub(super) fn append(connection: &Connection, rows: &LogRows) -> Result<Appended
 
 /// Which rows to store so that each log is there once; `None` for all of them.
 fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<Vec<bool>>> {
-    let known = stored_keys(connection, rows)?;
+    let known = stored_keys(connection, rows, "log_rows")?;
     // Ids that were made one after another ascend.
     let is_unique = rows.keys().map(|(_, id)| id).is_sorted_by(|a, b| a < b);
     if known.is_empty() && is_unique {
@@ -303,20 +359,28 @@ fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<
     Ok(Some(rows.keys().map(|key| seen.insert(key)).collect()))
 }
 
-/// Which of the rows' keys are stored already. The time span prunes the search to the row groups that
-/// overlap it.
-fn stored_keys(connection: &Connection, rows: &LogRows) -> Result<Vec<(i64, String)>> {
-    const OVERLAPS: &str = "SELECT 1
-        FROM log_rows
+/// Whether any of the rows were stored in a lake after a snapshot.
+pub(super) fn are_stored_since(connection: &Connection, rows: &LogRows, snapshot: i64) -> Result<bool> {
+    let newer = format!("(SELECT event_time, id FROM log_rows WHERE snapshot_id > {snapshot})");
+    Ok(!stored_keys(connection, rows, &newer)?.is_empty())
+}
+
+/// Which of the rows' keys are stored already, by a table of keys. The time span prunes the search to the row groups
+/// and files that overlap it.
+fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<Vec<(i64, String)>> {
+    let overlaps = format!(
+        "SELECT 1
+        FROM {stored}
         WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
-        LIMIT 1";
+        LIMIT 1"
+    );
     let failed = |error| error::engine("look for logs that are stored already", error);
     let times = || rows.keys().map(|(time, _)| time);
     let (Some(first), Some(last)) = (times().min(), times().max()) else {
         return Ok(Vec::new());
     };
     let span = [first, last];
-    if rows::query_all(connection, OVERLAPS, span, |_| Ok(()))
+    if rows::query_all(connection, &overlaps, span, |_| Ok(()))
         .map_err(failed)?
         .is_empty()
     {
@@ -325,7 +389,7 @@ fn stored_keys(connection: &Connection, rows: &LogRows) -> Result<Vec<(i64, Stri
     let ids = rows.ids()?;
     let sql = format!(
         "SELECT epoch_us(event_time), id
-        FROM log_rows
+        FROM {stored}
         WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
         AND id IN (SELECT id FROM {})",
         ids.sql()
@@ -337,13 +401,119 @@ fn stored_keys(connection: &Connection, rows: &LogRows) -> Result<Vec<(i64, Stri
     keys.collect::<::duckdb::Result<_>>().map_err(failed)
 }
 
-/// The first logs after a position and up to a sequence number.
-fn page(connection: &Connection, log_texts: &str, cursor: Cursor, until: i64, limit: usize) -> Result<Page> {
-    let mut sql = select_logs(log_texts);
-    sql.push("\nWHERE seq > ");
-    sql.bind(cursor.seq());
-    sql.push(" AND seq <= ");
+fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit: usize) -> Result<Page> {
+    let last = last_seq(connection)?;
+    if last <= cursor.seq() {
+        return Ok(Page {
+            logs: Vec::new(),
+            next: cursor,
+        });
+    }
+    let after = |until: i64| {
+        let mut sql = select_logs(log_texts);
+        sql.push("\nWHERE seq > ");
+        sql.bind(cursor.seq());
+        sql.push(" AND seq <= ");
+        sql.bind(until);
+        sql
+    };
+    // Numbers are missing only where logs were deleted: where there are none in the way, the engine need not look at
+    // all logs for the first ones.
+    let until = cursor
+        .seq()
+        .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
+    let first = page(connection, after(until), cursor, limit)?;
+    match first.logs.len() == limit || until >= last {
+        true => Ok(first),
+        false => page(connection, after(last), cursor, limit),
+    }
+}
+
+/// The first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only those
+/// that are new are read; logs keep theirs when files are merged and snapshots expire.
+fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
+    let failed = |error| error::engine("read logs", error);
+    connection
+        .execute_batch("BEGIN TRANSACTION READ ONLY")
+        .map_err(failed)?;
+    let page = pages_of_snapshots(connection, cursor, limit);
+    connection.execute_batch("ROLLBACK").map_err(failed)?;
+    page
+}
+
+fn pages_of_snapshots(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
+    let last = lake::snapshot(connection)?;
+    let end = Cursor::after(lake::end_of_snapshot(last));
+    if end <= cursor {
+        return Ok(Page {
+            logs: Vec::new(),
+            next: cursor,
+        });
+    }
+    let Some(until) = snapshot_with(connection, cursor, last, limit)? else {
+        return Ok(Page {
+            logs: Vec::new(),
+            next: end,
+        });
+    };
+    let mut sql = select_logs(schema::LOG_TEXTS);
+    sql.append(after_in_lake(cursor, until));
+    let page = page(connection, sql, cursor, limit)?;
+    match page.logs.len() < limit {
+        true => Ok(Page { next: end, ..page }),
+        false => Ok(page),
+    }
+}
+
+/// ` WHERE ...` of the logs after a cursor up to a snapshot, of a lake's `log_texts`.
+fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
+    let first = lake::snapshot_of(cursor.seq());
+    let mut sql = Sql::new("\nWHERE snapshot_id >= ");
+    sql.bind(first);
+    sql.push(" AND snapshot_id <= ");
     sql.bind(until);
+    sql.push(" AND (snapshot_id > ");
+    sql.bind(first);
+    sql.push(" OR place > ");
+    sql.bind(cursor.seq() - first * lake::LOGS_OF_SNAPSHOT);
+    sql.push(")");
+    sql
+}
+
+/// The first snapshot up to which there are as many logs as wanted after a cursor, else the last one; `None` if there
+/// are none at all. To sort every log that is left for each page would take longer the more there are.
+fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usize) -> Result<Option<i64>> {
+    const FIRST_LOOK: i64 = 64;
+    let first = lake::snapshot_of(cursor.seq());
+    let mut look = FIRST_LOOK;
+    let mut has_any = false;
+    loop {
+        let until = last.min(first.saturating_add(look));
+        let mut sql = Sql::new("SELECT snapshot_id, count(*)\nFROM log_texts");
+        sql.append(after_in_lake(cursor, until));
+        sql.push("\nGROUP BY snapshot_id\nORDER BY snapshot_id");
+        let counted: Vec<(i64, usize)> =
+            rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .map_err(|error| error::engine("read logs", error))?;
+        has_any |= !counted.is_empty();
+        let mut found = 0_usize;
+        for (snapshot, count) in counted {
+            found = found.saturating_add(count);
+            if found >= wanted {
+                return Ok(Some(snapshot));
+            }
+        }
+        if until == last {
+            return Ok(has_any.then_some(last));
+        }
+        look = look.saturating_mul(16);
+    }
+}
+
+/// A page of logs in the order of their commits.
+fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> Result<Page> {
     sql.push("\nORDER BY seq");
     sql.limit(Some(limit as u64));
     let mut page = Page {

@@ -7,9 +7,12 @@ mod connection;
 mod consumers;
 mod detection_rules;
 mod error;
+mod extensions;
 mod file_positions;
 mod files;
+mod lake;
 mod layout;
+mod location;
 mod logs;
 mod network;
 mod predicate;
@@ -23,17 +26,23 @@ mod threat_intel;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::duckdb::Connection;
 
 use super::{Error, Result};
+use crate::models::Secret;
 use connection::{EngineSettings, Gate, Lease, Mode};
 use files::NewFile;
+use lake::Turn;
+use location::{Lake, Location};
 use schema::Found;
 
 pub use check::Check;
 pub use connection::DEFAULT_MEMORY_LIMIT;
+pub use extensions::Extension;
+pub use lake::S3Options;
+pub(crate) use location::without_password;
 pub use query::{ExportFormat, QueryRows};
 pub use rows::{LogRows, LogRowsBuilder};
 
@@ -49,7 +58,11 @@ pub enum Access {
     Exclusive,
 }
 
-/// A store in a `DuckDB` file, or in memory.
+/// A store in a `DuckDB` file, in memory, or in a lake that many machines share.
+///
+/// A lake has a catalog and a place for its data: `ducklake:postgres:host=db dbname=soc?data_path=s3://soc/logs`. The
+/// catalog is a PostgreSQL database, for many machines, or a file, for one; it remembers where the data is, so that
+/// `?data_path=` is needed only when the lake is made.
 ///
 /// The handle can be shared between threads, and a file can be opened as often as one likes, in one process
 /// or in many: see [`Access`].
@@ -157,7 +170,36 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the store at a location: a path, or `:memory:`.
+    /// In which folder the engine's extensions are, which lakes need. Default: `~/.duckdb/extensions`.
+    #[must_use]
+    pub fn extension_directory(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.engine.lake.extensions.folder = Some(folder.into());
+        self
+    }
+
+    /// Whether an extension that is missing may be fetched from the network. Default: no.
+    #[must_use]
+    pub fn install_extensions(mut self, may_install: bool) -> Self {
+        self.engine.lake.extensions.may_install = may_install;
+        self
+    }
+
+    /// The password of a lake's catalog, where its location holds none. Default: what libpq finds, in `PGPASSWORD` or
+    /// `~/.pgpass`.
+    #[must_use]
+    pub fn catalog_password(mut self, password: Secret) -> Self {
+        self.engine.lake.catalog_password = Some(password);
+        self
+    }
+
+    /// How to reach the data of a lake in S3. Default: [`S3Options::from_environment`].
+    #[must_use]
+    pub fn s3(mut self, options: S3Options) -> Self {
+        self.engine.lake.s3 = options;
+        self
+    }
+
+    /// Opens the store at a location: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
     ///
     /// The tables of another program with the well-known columns are taken over, unless the store is only
     /// to be read.
@@ -167,23 +209,31 @@ impl OpenOptions {
     /// [`Error::Unavailable`] if there is no store and none can be made, [`Error::Locked`] if another process
     /// does not let go of it, [`Error::NewerSchema`] if a later version has written it.
     pub fn open(&self, location: impl AsRef<Path>) -> Result<DuckDbStore> {
-        let path = location.as_ref();
-        if path == Path::new(":memory:") {
-            return self.open_memory();
-        }
+        let store = match Location::of(location.as_ref())? {
+            Location::Memory => self.open_memory(),
+            Location::File(path) => self.open_file(&path),
+            Location::Lake(lake) => self.open_lake(lake),
+        }?;
+        self.hold(store)
+    }
+
+    fn store(&self, location: Location) -> Result<DuckDbStore> {
+        Ok(DuckDbStore {
+            location: location.to_string(),
+            gate: Gate::of(location, &self.engine)?,
+            lock_timeout: self.lock_timeout,
+            read_only: self.read_only,
+            log_texts: schema::LOG_TEXTS,
+            held: None,
+        })
+    }
+
+    fn open_file(&self, path: &Path) -> Result<DuckDbStore> {
         self.check_path(path)?;
         if !path.exists() {
             create_file(path, &self.engine)?;
         }
-        let gate = Gate::of_file(path, &self.engine)?;
-        let mut store = DuckDbStore {
-            gate,
-            lock_timeout: self.lock_timeout,
-            read_only: self.read_only,
-            location: path.display().to_string(),
-            log_texts: schema::LOG_TEXTS,
-            held: None,
-        };
+        let mut store = self.store(Location::File(path.to_owned()))?;
         let found = schema::find(store.lease(Mode::Read)?.connection())?;
         match found {
             Found::Current => {}
@@ -202,6 +252,41 @@ impl OpenOptions {
                 return Err(error::unavailable(path, reason));
             }
         }
+        Ok(store)
+    }
+
+    fn open_lake(&self, lake: Lake) -> Result<DuckDbStore> {
+        let may_make = self.create && !self.read_only;
+        if let Some(file) = lake.catalog_file() {
+            self.check_path(file)?;
+        }
+        let location = Location::Lake(lake).canonical()?;
+        let store = self.store(location.clone())?;
+        if let Location::Lake(lake) = &location {
+            let is_missing = match lake.catalog_file() {
+                Some(file) => !file.exists(),
+                None => match store.lease(Mode::Read) {
+                    Err(error) if lake::is_missing(&error) && may_make => true,
+                    leased => leased.map(|_| false)?,
+                },
+            };
+            if is_missing {
+                lake::create(lake, &self.engine)?;
+            }
+        }
+        match schema::find(store.lease(Mode::Read)?.connection())? {
+            Found::Nothing if may_make => store.write("create the store", schema::create_missing_in_lake)?,
+            Found::Nothing => {
+                let reason = "it is a lake without a store: name another, or ingest logs into it";
+                return Err(error::unavailable(&store.location, reason));
+            }
+            _ => {}
+        }
+        Ok(store)
+    }
+
+    /// Keeps the engine open for as long as the handle lives, if that is how the store is accessed.
+    fn hold(&self, mut store: DuckDbStore) -> Result<DuckDbStore> {
         if self.access == Access::Exclusive {
             let mode = if self.read_only { Mode::Read } else { Mode::Write };
             let lease = store.lease(mode)?;
@@ -212,12 +297,8 @@ impl OpenOptions {
 
     fn open_memory(&self) -> Result<DuckDbStore> {
         let store = DuckDbStore {
-            gate: Gate::in_memory(&self.engine),
-            lock_timeout: self.lock_timeout,
             read_only: false,
-            location: ":memory:".to_owned(),
-            log_texts: schema::LOG_TEXTS,
-            held: None,
+            ..self.store(Location::Memory)?
         };
         store.write("create the store", schema::create)?;
         Ok(DuckDbStore {
@@ -242,7 +323,7 @@ impl OpenOptions {
 /// Makes an empty store, unless another process is faster.
 fn create_file(path: &Path, settings: &EngineSettings) -> Result<()> {
     let new = NewFile::beside(&connection::canonical(path)?)?;
-    let gate = Gate::of_file(&new.path(), settings)?;
+    let gate = Gate::of(Location::File(new.path()), settings)?;
     let lease = gate.lease(Mode::Write, Duration::ZERO)?;
     transaction(lease.connection(), "create the store", schema::create)?;
     drop(lease);
@@ -271,7 +352,7 @@ fn transaction<T>(
 }
 
 impl DuckDbStore {
-    /// Opens the store at a location, a path or `:memory:`, with the default [`OpenOptions`].
+    /// Opens the store at a location, a path, `:memory:` or `ducklake:CATALOG?data_path=PATH`, with the default [`OpenOptions`].
     ///
     /// # Errors
     ///
@@ -285,7 +366,7 @@ impl DuckDbStore {
         OpenOptions::default()
     }
 
-    /// Where the store is.
+    /// Where the store is, without a password.
     pub fn location(&self) -> &str {
         &self.location
     }
@@ -295,7 +376,7 @@ impl DuckDbStore {
     /// A process that has the store open must not open and close these files itself: that would free the
     /// engine's lock.
     pub fn files(&self) -> Vec<PathBuf> {
-        let Some(path) = self.gate.path() else {
+        let Some(path) = self.gate.locked_file() else {
             return Vec::new();
         };
         vec![path.to_owned(), files::write_ahead_log(path)]
@@ -305,24 +386,58 @@ impl DuckDbStore {
         self.gate.lease(mode, self.lock_timeout)
     }
 
-    fn path(&self) -> Option<PathBuf> {
-        self.gate.path().map(Path::to_owned)
+    fn is_lake(&self) -> bool {
+        self.gate.location().lake().is_some()
     }
 
     /// How long a query may wait for whoever reads it; `None` where it keeps nobody out meanwhile.
     fn patience_with_readers(&self) -> Option<Duration> {
         const PATIENCE: Duration = Duration::from_secs(1);
-        (self.gate.path().is_some() && self.held.is_none()).then_some(PATIENCE)
+        (self.gate.locked_file().is_some() && self.held.is_none()).then_some(PATIENCE)
     }
 
     /// Runs an operation that only reads.
     fn read<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        operation(self.lease(Mode::Read)?.connection())
+        let outcome = operation(self.lease(Mode::Read)?.connection());
+        self.note_disconnection(outcome)
     }
 
-    /// Runs an operation that writes, in a transaction.
-    fn write<T>(&self, action: &'static str, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        self.write_statement(action, |connection| transaction(connection, action, operation))
+    /// Runs an operation that writes, in a transaction, when it is this writer's turn.
+    fn write<T>(&self, action: &'static str, operation: impl Fn(&Connection) -> Result<T>) -> Result<T> {
+        self.again_while_contended(|| {
+            self.write_statement(action, |connection| transaction(connection, action, &operation))
+        })
+    }
+
+    /// As [`write`](Self::write), but at a lake with many writers most of the work is done before the turn.
+    /// `is_overtaken` then says, by what everybody sees, whether others have committed since a snapshot what makes
+    /// that work void; it is done again in that case.
+    fn write_ahead<T>(
+        &self,
+        action: &'static str,
+        operation: impl Fn(&Connection) -> Result<T>,
+        is_overtaken: impl Fn(&Connection, i64) -> Result<bool>,
+    ) -> Result<T> {
+        if !lake::has_many_writers(self.gate.location()) {
+            return self.write(action, operation);
+        }
+        self.again_while_contended(|| {
+            self.refuse_if_read_only(action)?;
+            let lease = self.lease(Mode::Write)?;
+            let (outcome, _turn_until_committed) = transaction(lease.connection(), action, |connection| {
+                let snapshot = lake::snapshot(connection)?;
+                let outcome = operation(connection)?;
+                let turn = Turn::wait(&self.gate, self.lock_timeout)?;
+                match is_overtaken(self.lease(Mode::Read)?.connection(), snapshot)? {
+                    true => Err(Error::Contended {
+                        action,
+                        source: "another process committed the same logs or positions".into(),
+                    }),
+                    false => Ok((outcome, turn)),
+                }
+            })?;
+            Ok(outcome)
+        })
     }
 
     /// Runs a single statement that writes, which is a transaction of its own.
@@ -331,15 +446,45 @@ impl DuckDbStore {
         action: &'static str,
         statement: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
-        if self.read_only {
-            return Err(Error::ReadOnly { action });
-        }
+        self.refuse_if_read_only(action)?;
         let _writing = self.gate.writing();
+        let _turn = Turn::wait(&self.gate, self.lock_timeout)?;
         let lease = self.lease(Mode::Write)?;
-        if let Some(path) = self.gate.path() {
+        if let Some(path) = self.gate.locked_file() {
             files::prepare_write_ahead_log(path)?;
         }
         statement(lease.connection())
+    }
+
+    fn refuse_if_read_only(&self, action: &'static str) -> Result<()> {
+        match self.read_only {
+            true => Err(Error::ReadOnly { action }),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs an operation again when another process was faster, for as long as one waits for others.
+    fn again_while_contended<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            let outcome = operation();
+            let waited = started.elapsed();
+            match &outcome {
+                Err(Error::Contended { source, .. }) if waited < self.lock_timeout => {
+                    log::debug!("trying again: {source}");
+                    std::thread::sleep(connection::retry_after(waited));
+                }
+                _ => return self.note_disconnection(outcome),
+            }
+        }
+    }
+
+    /// Lets the next operation connect anew after the connection to a catalog was lost.
+    fn note_disconnection<T>(&self, outcome: Result<T>) -> Result<T> {
+        if matches!(outcome, Err(Error::Disconnected { .. })) {
+            self.gate.is_disconnected();
+        }
+        outcome
     }
 
     fn migrate(&self) -> Result<()> {

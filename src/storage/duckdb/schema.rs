@@ -5,14 +5,14 @@
 //! its rows kept.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use ::duckdb::{Connection, params};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::location::Location;
 use super::rows::LogRows;
-use super::{error, rows};
+use super::{error, lake, rows};
 use crate::models::{LogEntry, TimeContext, parse_time, to_micros};
 use crate::storage::{Error, Result};
 
@@ -80,10 +80,10 @@ pub(super) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
 }
 
 /// Refuses a store that a later version has written.
-pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<()> {
+pub(super) fn refuse_newer(connection: &Connection, location: &Location) -> Result<()> {
     match version(connection)? {
         Some(found) if found > VERSION => Err(Error::NewerSchema {
-            path: path.to_owned(),
+            path: location.to_string().into(),
             found,
             known: VERSION,
         }),
@@ -126,6 +126,44 @@ pub(super) fn create(connection: &Connection) -> Result<()> {
     let failed = |error| error::engine("create the tables", error);
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
+}
+
+/// The tables of version 5 in a lake, which knows no keys and no compression of single columns.
+const LAKE_TABLES: &str = include_str!("migrations/005_lake.sql");
+
+/// The views that give logs, in a lake: there, the order of commits is that of snapshots.
+fn lake_views() -> String {
+    let [.., logs_view, stored_texts] = MIGRATIONS;
+    let seq = format!(
+        "    snapshot_id * {} + log_rows.seq AS seq,\n",
+        lake::LOGS_OF_SNAPSHOT
+    );
+    let texts = stored_texts.replacen("    seq,\n", &seq, 1).replacen(
+        "\nFROM log_rows",
+        ",\n    log_rows.seq AS place,\n    snapshot_id\nFROM log_rows",
+        1,
+    );
+    let logs = logs_view
+        .find("-- What a log is for whoever asks.")
+        .unwrap_or_default();
+    format!("{texts}\n{}", &logs_view[logs..])
+}
+
+/// Makes the tables of an empty lake.
+pub(super) fn create_in_lake(connection: &Connection) -> Result<()> {
+    let failed = |error| error::engine("create the tables", error);
+    connection.execute_batch(LAKE_TABLES).map_err(failed)?;
+    connection.execute_batch(&lake_views()).map_err(failed)?;
+    let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
+    connection.execute(sql, [VERSION]).map_err(failed).map(drop)
+}
+
+/// Makes the tables of a lake unless another process has made them since.
+pub(super) fn create_missing_in_lake(connection: &Connection) -> Result<()> {
+    match version(connection)? {
+        None => create_in_lake(connection),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Brings the tables of an earlier version up to date. To be called in a transaction.

@@ -27,18 +27,24 @@ struct Record<'a> {
 }
 
 const UPSERT: &str = r#"
-INSERT INTO threat_intel (id, indicator_type, indicator_value, threat_type, confidence, source, metadata, created_at,
-    expires_at)
-SELECT i.id, i.indicator_type, i.indicator_value, i.threat_type, i.confidence, i.source, i.metadata,
-    make_timestamp(i.created_at), make_timestamp(i.expires_at)
-FROM (
-    SELECT unnest(from_json(?, '[{"id": "VARCHAR", "indicator_type": "VARCHAR", "indicator_value": "VARCHAR",
-        "threat_type": "VARCHAR", "confidence": "DOUBLE", "source": "VARCHAR", "metadata": "JSON",
-        "created_at": "BIGINT", "expires_at": "BIGINT"}]')) AS i
-)
-ON CONFLICT (id) DO UPDATE SET indicator_type = excluded.indicator_type, indicator_value = excluded.indicator_value,
-    threat_type = excluded.threat_type, confidence = excluded.confidence, source = excluded.source,
-    metadata = excluded.metadata, created_at = excluded.created_at, expires_at = excluded.expires_at"#;
+MERGE INTO threat_intel AS known
+USING (
+    SELECT i.id, i.indicator_type, i.indicator_value, i.threat_type, i.confidence, i.source, i.metadata,
+        make_timestamp(i.created_at) AS created_at, make_timestamp(i.expires_at) AS expires_at
+    FROM (
+        SELECT unnest(from_json(?, '[{"id": "VARCHAR", "indicator_type": "VARCHAR", "indicator_value": "VARCHAR",
+            "threat_type": "VARCHAR", "confidence": "DOUBLE", "source": "VARCHAR", "metadata": "JSON",
+            "created_at": "BIGINT", "expires_at": "BIGINT"}]')) AS i
+    )
+) AS new
+ON known.id = new.id
+WHEN MATCHED THEN UPDATE SET indicator_type = new.indicator_type, indicator_value = new.indicator_value,
+    threat_type = new.threat_type, confidence = new.confidence, source = new.source, metadata = new.metadata,
+    created_at = new.created_at, expires_at = new.expires_at
+WHEN NOT MATCHED THEN INSERT (id, indicator_type, indicator_value, threat_type, confidence, source, metadata,
+    created_at, expires_at)
+    VALUES (new.id, new.indicator_type, new.indicator_value, new.threat_type, new.confidence, new.source, new.metadata,
+    new.created_at, new.expires_at)"#;
 
 const SELECT: &str = "
 SELECT id, indicator_type, indicator_value, threat_type, confidence, source, CAST(metadata AS VARCHAR),
@@ -60,7 +66,7 @@ impl IntelStore for DuckDbStore {
             source: error.into(),
         })?;
         self.write("store threat intelligence", |connection| {
-            let stored = connection.execute(UPSERT, [json]);
+            let stored = connection.execute(UPSERT, [&json]);
             stored
                 .map_err(|error| error::engine("store threat intelligence", error))
                 .map(drop)
@@ -85,7 +91,7 @@ impl IntelStore for DuckDbStore {
         let mut sql = Sql::new("DELETE FROM threat_intel WHERE expires_at <= ");
         sql.bind(time_value(time));
         self.write("expire threat intelligence", |connection| {
-            let deleted = connection.execute(&sql.text, params_from_iter(sql.values));
+            let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
             let deleted = deleted.map_err(|error| error::engine("expire threat intelligence", error))?;
             Ok(deleted as u64)
         })

@@ -12,6 +12,9 @@ use logstore::{
 use super::Summary;
 use crate::Result;
 
+/// Before trying again what failed at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How to read, and into which store.
 pub(super) struct Pipeline<'a> {
     pub(super) store: &'a DuckDbStore,
@@ -149,8 +152,11 @@ impl Pipeline<'_> {
     fn append(&self, batch: &Batch) -> logstore::Result<Appended> {
         loop {
             match self.store.append_rows_of_files(&batch.rows, &batch.files) {
-                Err(error @ Error::Locked { .. }) if self.keeps_trying && !self.stop.is_stopped() => {
+                Err(
+                    error @ (Error::Locked { .. } | Error::Contended { .. } | Error::Disconnected { .. }),
+                ) if self.keeps_trying && !self.stop.is_stopped() => {
                     self.progress.suspend(|| log::warn!("{error}; trying again"));
+                    self.stop.wait(PAUSE);
                 }
                 outcome => return outcome,
             }

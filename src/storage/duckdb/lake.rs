@@ -1,0 +1,450 @@
+//! A lake: tables whose catalog is a database and whose data are Parquet files, by the engine's extension `DuckLake`.
+//!
+//! Many machines write to a lake at once. The catalog gives each commit a number, the snapshot; `DuckLake` refuses a
+//! commit that changes rows which another one has changed since it began, but not one that adds rows. What must be
+//! there once (logs, alerts, positions) is therefore looked for and committed by one writer at a time: see [`Turn`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::duckdb::{Config, Connection};
+use serde::{Deserialize, Serialize};
+
+use super::connection::{EngineSettings, Gate, Lease, Mode};
+use super::error::{self, OpenFailure};
+use super::extensions::{self, ExtensionSettings};
+use super::files::NewFile;
+use super::location::{Catalog, Lake, Location};
+use super::{rows, schema, transaction};
+use crate::models::Secret;
+use crate::storage::{Error, Result};
+
+/// What a lake needs to be told beside its location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LakeSettings {
+    pub(super) extensions: ExtensionSettings,
+    pub(super) catalog_password: Option<Secret>,
+    pub(super) s3: S3Options,
+}
+
+impl Default for LakeSettings {
+    fn default() -> Self {
+        Self {
+            extensions: ExtensionSettings::default(),
+            catalog_password: None,
+            s3: S3Options::from_environment(),
+        }
+    }
+}
+
+/// How to reach data in S3, or in what speaks as it does. What is not set is as the engine has it.
+///
+/// ```
+/// use logstore::{DuckDbStore, S3Options};
+///
+/// let s3 = S3Options {
+///     endpoint: Some("http://127.0.0.1:9000".into()),
+///     access_key_id: Some("collector".into()),
+///     secret_access_key: Some("not to be shown".into()),
+///     ..S3Options::from_environment()
+/// };
+/// let options = DuckDbStore::options().s3(s3);
+/// assert!(!format!("{options:?}").contains("not to be shown"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3Options {
+    /// The address of the service, such as `https://s3.example.org:9000`; Amazon's if there is none.
+    pub endpoint: Option<String>,
+    /// The region, such as `eu-central-1`.
+    pub region: Option<String>,
+    /// The name of the key.
+    pub access_key_id: Option<String>,
+    /// The key.
+    pub secret_access_key: Option<Secret>,
+    /// What goes with a key that is valid for a while.
+    pub session_token: Option<Secret>,
+}
+
+impl S3Options {
+    /// From the variables that the tools of AWS read: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, `AWS_REGION` or
+    /// `AWS_DEFAULT_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+    pub fn from_environment() -> Self {
+        let first = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok());
+        Self {
+            endpoint: first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
+            region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
+            access_key_id: first(&["AWS_ACCESS_KEY_ID"]),
+            secret_access_key: first(&["AWS_SECRET_ACCESS_KEY"]).map(Secret::from),
+            session_token: first(&["AWS_SESSION_TOKEN"]).map(Secret::from),
+        }
+    }
+
+    /// These, and where one is not set, the other's.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            endpoint: self.endpoint.or(other.endpoint),
+            region: self.region.or(other.region),
+            access_key_id: self.access_key_id.or(other.access_key_id),
+            secret_access_key: self.secret_access_key.or(other.secret_access_key),
+            session_token: self.session_token.or(other.session_token),
+        }
+    }
+
+    /// SQL that lets the engine use them.
+    fn secret(&self) -> String {
+        let mut sql = "CREATE SECRET s3 (TYPE s3".to_owned();
+        let mut set = |name: &str, value: &str| sql.push_str(&format!(", {name} {}", text(value)));
+        if let Some(endpoint) = &self.endpoint {
+            let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+            set("ENDPOINT", host.trim_end_matches('/'));
+            set("USE_SSL", if scheme == "http" { "false" } else { "true" });
+            // Services other than Amazon's have no name for each bucket.
+            set("URL_STYLE", "path");
+        }
+        let plain = [("REGION", &self.region), ("KEY_ID", &self.access_key_id)];
+        for (name, value) in plain {
+            if let Some(value) = value {
+                set(name, value);
+            }
+        }
+        let hidden = [
+            ("SECRET", &self.secret_access_key),
+            ("SESSION_TOKEN", &self.session_token),
+        ];
+        for (name, value) in hidden {
+            if let Some(value) = value {
+                set(name, value.reveal());
+            }
+        }
+        sql + ")"
+    }
+}
+
+/// A text as SQL writes it.
+fn text(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
+/// What the lake is called within the engine.
+const NAME: &str = "lake";
+
+/// What `DuckLake` calls the database that knows the tables.
+const CATALOG: &str = "__ducklake_metadata_lake";
+
+/// Whether processes write to it at the same time.
+pub(super) fn has_many_writers(location: &Location) -> bool {
+    location.lake().is_some_and(|lake| lake.catalog_file().is_none())
+}
+
+/// Lets a connection find the tables of its store.
+pub(super) fn enter(connection: &Connection, location: &Location) -> ::duckdb::Result<()> {
+    match location {
+        Location::Lake(_) => connection.execute_batch(&format!("USE {NAME}")),
+        Location::Memory | Location::File(_) => Ok(()),
+    }
+}
+
+/// Opens an engine on a lake that is there.
+pub(super) fn open(lake: &Lake, settings: &EngineSettings, mode: Mode) -> Result<Connection, OpenFailure> {
+    let connection = engine(lake, settings).map_err(OpenFailure::Other)?;
+    let access = match mode {
+        Mode::Read if lake.catalog_file().is_some() => "READ_ONLY",
+        _ => "CREATE_IF_NOT_EXISTS false",
+    };
+    attach(&connection, lake, access)?;
+    confine(&connection, settings).map_err(OpenFailure::Other)?;
+    Ok(connection)
+}
+
+/// Makes a lake without tables in a database, unless another process is faster; a file with all of its tables.
+pub(super) fn create(lake: &Lake, settings: &EngineSettings) -> Result<()> {
+    let Some(file) = lake.catalog_file() else {
+        return create_in_database(lake, settings);
+    };
+    let new = NewFile::beside(file)?;
+    let made = Lake {
+        catalog: Catalog::File(new.path()),
+        data_path: Some(
+            lake.data_path
+                .clone()
+                .unwrap_or_else(|| format!("{}.files", file.display())),
+        ),
+    };
+    let connection = engine(&made, settings)?;
+    attach_new(&connection, &made).map_err(OpenFailure::into_error)?;
+    transaction(&connection, "create the store", schema::create_in_lake)?;
+    drop(connection);
+    new.persist().map(drop)
+}
+
+fn create_in_database(lake: &Lake, settings: &EngineSettings) -> Result<()> {
+    if lake.data_path.is_none() {
+        let reason = "there is no lake in it yet: say where its data goes, with ?data_path=FOLDER or \
+                      ?data_path=s3://BUCKET/PREFIX after it";
+        return Err(error::unavailable(
+            Location::Lake(lake.clone()).to_string(),
+            reason,
+        ));
+    }
+    let connection = engine(lake, settings)?;
+    match attach_new(&connection, lake) {
+        Ok(()) => Ok(()),
+        // Another process may have made it meanwhile.
+        Err(failure) => {
+            attach(&connection, lake, "CREATE_IF_NOT_EXISTS false").map_err(|_| failure.into_error())
+        }
+    }
+}
+
+/// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for
+/// each would be many.
+fn attach_new(connection: &Connection, lake: &Lake) -> Result<(), OpenFailure> {
+    let failed = |error| OpenFailure::Other(error::engine("create the store", error));
+    if let Some(folder) = lake.data_path.as_deref().filter(|path| !is_remote(path)) {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|io| OpenFailure::Other(error::not_written(folder, format!("cannot make it: {io}"))))?;
+    }
+    attach(connection, lake, "CREATE_IF_NOT_EXISTS true")?;
+    for (option, value) in [
+        ("parquet_compression", "zstd"),
+        ("data_inlining_row_limit", INLINED_ROWS),
+    ] {
+        let sql = format!("CALL ducklake_set_option('{NAME}', '{option}', '{value}')");
+        connection.execute_batch(&sql).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Up to how many rows of a commit are kept in the catalog.
+const INLINED_ROWS: &str = "1000";
+
+/// An engine that can be told of a lake.
+fn engine(lake: &Lake, settings: &EngineSettings) -> Result<Connection> {
+    let failed = |error| error::engine("start the engine", error);
+    let folder = settings.lake.extensions.folder()?;
+    let spill = std::env::temp_dir().join(format!(
+        "logstore-{}-{:08x}",
+        std::process::id(),
+        fastrand::u32(..)
+    ));
+    let connection = settings
+        .common_config(Config::default())
+        .and_then(|config| config.with("extension_directory", folder.display().to_string()))
+        .and_then(|config| config.with("temp_directory", spill.display().to_string()))
+        .and_then(Connection::open_in_memory_with_flags)
+        .map_err(failed)?;
+    extensions::load(&connection, "ducklake", &settings.lake.extensions)?;
+    if let Catalog::Postgres { password, .. } = &lake.catalog {
+        extensions::load(&connection, "postgres_scanner", &settings.lake.extensions)?;
+        if let Some(password) = password.as_ref().or(settings.lake.catalog_password.as_ref()) {
+            let sql = format!(
+                "CREATE SECRET catalog (TYPE postgres, PASSWORD {})",
+                text(password.reveal())
+            );
+            connection.execute_batch(&sql).map_err(failed)?;
+        }
+    }
+    if lake.data_path.as_deref().is_some_and(is_remote) {
+        use_s3(&connection, settings)?;
+    }
+    Ok(connection)
+}
+
+fn is_remote(data_path: &str) -> bool {
+    data_path.contains("://")
+}
+
+fn use_s3(connection: &Connection, settings: &EngineSettings) -> Result<()> {
+    extensions::load(connection, "httpfs", &settings.lake.extensions)?;
+    let made = connection.execute_batch(&settings.lake.s3.secret());
+    made.map_err(|error| error::engine("use the credentials of the data", error))
+}
+
+fn attach(connection: &Connection, lake: &Lake, access: &str) -> Result<(), OpenFailure> {
+    let mut options = access.to_owned();
+    let place = match &lake.catalog {
+        Catalog::File(path) => path.display().to_string(),
+        Catalog::Postgres { connection: to, .. } => {
+            let sql = "SELECT count(*) > 0 FROM duckdb_secrets() WHERE name = 'catalog'";
+            let has_password: ::duckdb::Result<bool> = connection.query_row(sql, [], |row| row.get(0));
+            if has_password.map_err(|error| OpenFailure::Other(error::engine("start the engine", error)))? {
+                options.push_str(", META_SECRET 'catalog'");
+            }
+            format!("postgres:{}", with_timeouts(to))
+        }
+    };
+    if let Some(data_path) = &lake.data_path {
+        options.push_str(&format!(", DATA_PATH {}", text(data_path)));
+    }
+    let sql = format!(
+        "ATTACH {} AS {NAME} ({options}); USE {NAME}",
+        text(&format!("ducklake:{place}"))
+    );
+    let location = || Location::Lake(lake.clone()).to_string();
+    connection
+        .execute_batch(&sql)
+        .map_err(|error| error::open_failure(&location(), error))
+}
+
+/// How soon both sides notice that the other one is gone: a writer that is cut off in its turn keeps all others from
+/// committing until the database notices.
+const TIMEOUTS: [(&str, &str); 7] = [
+    ("application_name", "logstore"),
+    ("connect_timeout", "10"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "2"),
+    ("tcp_user_timeout", "15000"),
+    (
+        "options",
+        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 -c tcp_user_timeout=15000",
+    ),
+];
+
+/// Adds timeouts to what libpq is told, but for those that are in it.
+fn with_timeouts(connection: &str) -> String {
+    let missing = TIMEOUTS
+        .iter()
+        .filter(|(name, _)| !connection.contains(&format!("{name}=")));
+    if !connection.contains("://") {
+        let parameters: String = missing
+            .map(|(name, value)| format!("{name}='{value}' "))
+            .collect();
+        return parameters + connection;
+    }
+    let encoded = |value: &str| value.replace(' ', "%20").replace('=', "%3D");
+    let parameters: Vec<String> = missing
+        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .collect();
+    let separator = if connection.contains('?') { "&" } else { "?" };
+    format!("{connection}{separator}{}", parameters.join("&"))
+}
+
+/// Lets the engine use nothing but the lake's own files, and gives it the credentials for those.
+fn confine(connection: &Connection, settings: &EngineSettings) -> Result<()> {
+    let failed = |error| error::engine("open the store", error);
+    let data_path = data_path(connection)?;
+    if is_remote(&data_path) {
+        let known: bool = connection
+            .query_row(
+                "SELECT count(*) > 0 FROM duckdb_secrets() WHERE name = 's3'",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(failed)?;
+        if !known {
+            use_s3(connection, settings)?;
+        }
+    }
+    if settings.external_access {
+        return Ok(());
+    }
+    let sql = format!(
+        "SET allowed_directories = [{}]; SET enable_external_access = false",
+        text(&data_path)
+    );
+    connection.execute_batch(&sql).map_err(failed)
+}
+
+/// Where the data files of a lake are, as its catalog has it.
+pub(super) fn data_path(connection: &Connection) -> Result<String> {
+    let sql = format!("SELECT value FROM ducklake_options('{NAME}') WHERE option_name = 'data_path'");
+    let read = connection.query_row(&sql, [], |row| row.get(0));
+    read.map_err(|error| error::engine("read where the data is", error))
+}
+
+/// How many bytes the data files of a lake take.
+pub(super) fn data_bytes(connection: &Connection) -> Result<u64> {
+    let sql = format!(
+        "SELECT coalesce(sum(file_size_bytes + delete_file_size_bytes), 0) :: UBIGINT FROM ducklake_table_info('{NAME}')"
+    );
+    let read = connection.query_row(&sql, [], |row| row.get(0));
+    read.map_err(|error| error::engine("read statistics", error))
+}
+
+/// The last snapshot that the transaction sees.
+pub(super) fn snapshot(connection: &Connection) -> Result<i64> {
+    let sql = format!("SELECT id FROM ducklake_current_snapshot('{NAME}') AS current(id)");
+    let read = connection.query_row(&sql, [], |row| row.get(0));
+    read.map_err(|error| error::engine("read the last position", error))
+}
+
+/// SQL for what no log's sequence number exceeds.
+pub(super) fn end_seq_sql() -> String {
+    format!("(SELECT (id + 1) * {LOGS_OF_SNAPSHOT} FROM ducklake_current_snapshot('{NAME}') AS current(id))")
+}
+
+/// How many logs a snapshot can add: a log's sequence number is that of its snapshot times this, and its place among
+/// the logs of its commit.
+pub(super) const LOGS_OF_SNAPSHOT: i64 = 1 << 26;
+
+/// The sequence number that no log up to a snapshot exceeds.
+pub(super) fn end_of_snapshot(snapshot: i64) -> i64 {
+    snapshot
+        .saturating_mul(LOGS_OF_SNAPSHOT)
+        .saturating_add(LOGS_OF_SNAPSHOT - 1)
+}
+
+/// The snapshot that a sequence number belongs to.
+pub(super) fn snapshot_of(seq: i64) -> i64 {
+    seq / LOGS_OF_SNAPSHOT
+}
+
+/// The right to commit, which one writer of all machines has at a time: what it sees when it looks, nobody changes
+/// until it has committed. It is a lock in the catalog's database, which is given up when the writer is done, dies or
+/// is cut off.
+///
+/// A catalog in a file needs none: its file is locked for as long as somebody writes.
+pub(super) struct Turn(Option<Lease>);
+
+/// For how long a writer may keep its turn without a sign of life.
+const LONGEST_TURN: &str = "60s";
+
+impl Turn {
+    pub(super) fn wait(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+        if !has_many_writers(gate.location()) {
+            return Ok(Self(None));
+        }
+        // Anything but 0, which would wait for ever.
+        let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
+        let failed = |error| error::turn(gate.location(), timeout, error);
+        let turn = Self(Some(gate.lease(Mode::Write, timeout)?));
+        let connection = turn.connection().expect("it was just leased");
+        connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
+        let limits = format!(
+            "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
+                set_config('idle_in_transaction_session_timeout', '{LONGEST_TURN}', true) AS idle_timeout"
+        );
+        in_database(connection, &limits).map_err(failed)?;
+        // The key is any number that others who use the database do not.
+        in_database(connection, "SELECT CAST(pg_advisory_xact_lock(7108646) AS text)").map_err(failed)?;
+        Ok(turn)
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        self.0.as_ref().map(Lease::connection)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            log::debug!("giving up a turn: {error}");
+        }
+    }
+}
+
+/// Runs a query in the database that is the catalog.
+fn in_database(connection: &Connection, sql: &str) -> ::duckdb::Result<()> {
+    let sql = format!("SELECT * FROM postgres_query('{CATALOG}', {})", text(sql));
+    rows::query_all(connection, &sql, [], |_| Ok(())).map(drop)
+}
+
+/// Whether an error says that a catalog has no lake in it.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { reason, .. } if reason == error::NO_LAKE)
+}

@@ -1,0 +1,360 @@
+//! Where a store is: the one text that says so, taken apart.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::connection::canonical;
+use super::error;
+use crate::models::Secret;
+use crate::storage::Result;
+
+/// What a location names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Location {
+    Memory,
+    File(PathBuf),
+    Lake(Lake),
+}
+
+/// A catalog, and where the data is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Lake {
+    pub(super) catalog: Catalog,
+    /// Where data files go: a folder, or a place such as `s3://bucket/prefix`. The catalog remembers it.
+    pub(super) data_path: Option<String>,
+}
+
+/// What knows the tables and files of a lake.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Catalog {
+    /// A file of the engine's, which one process at a time can use.
+    File(PathBuf),
+    Postgres {
+        /// What libpq is told to connect, without the password.
+        connection: String,
+        password: Option<Secret>,
+    },
+}
+
+const MEMORY: &str = ":memory:";
+const LAKE: &str = "ducklake:";
+const POSTGRES: &str = "postgres:";
+const DATA_PATH: [&str; 2] = ["?data_path=", "&data_path="];
+
+impl Location {
+    /// Takes a location apart: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
+    pub(super) fn of(location: &Path) -> Result<Self> {
+        match location.to_str() {
+            Some(MEMORY) => Ok(Self::Memory),
+            Some(text) => match text.strip_prefix(LAKE) {
+                Some(lake) => Lake::of(lake).map(Self::Lake),
+                None => Ok(Self::File(location.to_owned())),
+            },
+            None => Ok(Self::File(location.to_owned())),
+        }
+    }
+
+    /// The same place, however its paths are written.
+    pub(super) fn canonical(self) -> Result<Self> {
+        Ok(match self {
+            Self::Memory => Self::Memory,
+            Self::File(path) => Self::File(canonical(&path)?),
+            Self::Lake(lake) => Self::Lake(lake.canonical()?),
+        })
+    }
+
+    /// The file that the engine locks for as long as it has the store open.
+    pub(super) fn locked_file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Lake(lake) => lake.catalog_file(),
+            Self::Memory => None,
+        }
+    }
+
+    pub(super) fn lake(&self) -> Option<&Lake> {
+        match self {
+            Self::Lake(lake) => Some(lake),
+            _ => None,
+        }
+    }
+}
+
+/// As it was written, but for a password.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str(MEMORY),
+            Self::File(path) => path.display().fmt(f),
+            Self::Lake(lake) => write!(f, "{LAKE}{}", lake.catalog),
+        }
+    }
+}
+
+impl Lake {
+    fn of(text: &str) -> Result<Self> {
+        let start = DATA_PATH.iter().filter_map(|mark| text.rfind(mark)).max();
+        let (catalog, data_path) = match start {
+            Some(start) => (&text[..start], Some(&text[start + DATA_PATH[0].len()..])),
+            None => (text, None),
+        };
+        let catalog = Catalog::of(catalog)?;
+        let data_path = match data_path {
+            Some("") => {
+                return Err(error::unavailable(
+                    format!("{LAKE}{catalog}"),
+                    "its data path is empty",
+                ));
+            }
+            place => place.map(str::to_owned),
+        };
+        Ok(Self { catalog, data_path })
+    }
+
+    /// The same lake, however its paths are written.
+    fn canonical(self) -> Result<Self> {
+        let catalog = match self.catalog {
+            Catalog::File(path) => Catalog::File(canonical(&path)?),
+            postgres @ Catalog::Postgres { .. } => postgres,
+        };
+        let data_path = match self.data_path {
+            // The catalog remembers it for processes in other folders.
+            Some(folder) if !folder.contains("://") => {
+                Some(canonical(Path::new(&folder))?.display().to_string())
+            }
+            place => place,
+        };
+        Ok(Self { catalog, data_path })
+    }
+
+    pub(super) fn catalog_file(&self) -> Option<&Path> {
+        match &self.catalog {
+            Catalog::File(path) => Some(path),
+            Catalog::Postgres { .. } => None,
+        }
+    }
+}
+
+impl Catalog {
+    fn of(text: &str) -> Result<Self> {
+        if let Some(connection) = text.strip_prefix(POSTGRES) {
+            return Ok(Self::postgres(connection));
+        }
+        if text.starts_with("postgresql://") {
+            return Ok(Self::postgres(text));
+        }
+        if text.is_empty() {
+            let reason = "name its catalog: a file, or postgres: and how to connect";
+            return Err(error::unavailable(LAKE, reason));
+        }
+        Ok(Self::File(text.into()))
+    }
+
+    fn postgres(connection: &str) -> Self {
+        // postgres://host/name is a URI, postgres:host=... are parameters.
+        let connection = match connection.starts_with("//") {
+            true => format!("{POSTGRES}{connection}"),
+            false => connection.to_owned(),
+        };
+        let (connection, password) = match connection.contains("://") {
+            true => without_password_of_uri(&connection),
+            false => without_password_of_parameters(&connection),
+        };
+        Self::Postgres { connection, password }
+    }
+}
+
+impl fmt::Display for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres { connection, .. } if connection.contains("://") => f.write_str(connection),
+            Self::Postgres { connection, .. } => write!(f, "{POSTGRES}{connection}"),
+        }
+    }
+}
+
+/// Takes the password out of `postgres://user:password@host/name?password=...`.
+fn without_password_of_uri(uri: &str) -> (String, Option<Secret>) {
+    let (before, parameters) = uri
+        .split_once('?')
+        .map_or((uri, ""), |(before, rest)| (before, rest));
+    let (scheme, rest) = before.split_once("://").unwrap_or(("postgres", before));
+    let host = rest.find('/').unwrap_or(rest.len());
+    let (mut password, mut address) = (None, rest.to_owned());
+    if let Some((user, place)) = rest[..host].rsplit_once('@')
+        && let Some((user, secret)) = user.split_once(':')
+    {
+        password = Some(percent_decoded(secret));
+        address = format!("{user}@{place}{}", &rest[host..]);
+    }
+    let mut kept = Vec::new();
+    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.strip_prefix("password=") {
+            Some(secret) => password = Some(percent_decoded(secret)),
+            None => kept.push(parameter),
+        }
+    }
+    let query = if kept.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", kept.join("&"))
+    };
+    (format!("{scheme}://{address}{query}"), password.map(Secret::from))
+}
+
+fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// Takes the password out of `host=... password='...' dbname=...`, which is written as libpq reads it.
+fn without_password_of_parameters(text: &str) -> (String, Option<Secret>) {
+    let mut password = None;
+    let mut kept = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (parameter, after) = rest.split_at(end_of_parameter(rest));
+        match parameter.split_once('=') {
+            Some((name, value)) if name.trim() == "password" => password = Some(unquoted(value.trim())),
+            _ => kept.push(parameter.trim()),
+        }
+        rest = after.trim_start();
+    }
+    (kept.join(" "), password.map(Secret::from))
+}
+
+/// Where the first `name = value` ends.
+fn end_of_parameter(text: &str) -> usize {
+    let Some(equals) = text.find('=') else {
+        return text.len();
+    };
+    let value = text.len() - text[equals + 1..].trim_start().len();
+    let is_quoted = text[value..].starts_with('\'');
+    let mut is_escaped = false;
+    for (index, character) in text
+        .char_indices()
+        .skip_while(|(index, _)| *index < value + usize::from(is_quoted))
+    {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '\'' if is_quoted => return index + 1,
+            _ if !is_quoted && character.is_whitespace() => return index,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn unquoted(value: &str) -> String {
+    let inner = value
+        .strip_prefix('\'')
+        .map_or(value, |inner| inner.strip_suffix('\'').unwrap_or(inner));
+    let mut text = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.extend(characters.next()),
+            _ => text.push(character),
+        }
+    }
+    text
+}
+
+/// A location as it may be shown: without a password.
+pub(crate) fn without_password(location: &str) -> String {
+    match location.strip_prefix(LAKE).map(Lake::of) {
+        Some(Ok(lake)) => Location::Lake(lake).to_string(),
+        Some(Err(_)) => LAKE.to_owned(),
+        None => location.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lake(text: &str) -> Lake {
+        match Location::of(Path::new(text)) {
+            Ok(Location::Lake(lake)) => lake,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn passwords_are_taken_out() {
+        let cases = [
+            (
+                "ducklake:postgres:host=db password=geheim dbname=soc",
+                "ducklake:postgres:host=db dbname=soc",
+                "geheim",
+            ),
+            (
+                r"ducklake:postgres:password = 'it\'s a \\' host=db",
+                "ducklake:postgres:host=db",
+                r"it's a \",
+            ),
+            (
+                "ducklake:postgres:password='' host=db",
+                "ducklake:postgres:host=db",
+                "",
+            ),
+            (
+                "ducklake:postgres:host='a b' password='open",
+                "ducklake:postgres:host='a b'",
+                "open",
+            ),
+            (
+                "ducklake:postgres://me:ge%40heim@db:5432/soc",
+                "ducklake:postgres://me@db:5432/soc",
+                "ge@heim",
+            ),
+            (
+                "ducklake:postgresql://me:a:b@db/soc?sslmode=require",
+                "ducklake:postgresql://me@db/soc?sslmode=require",
+                "a:b",
+            ),
+            (
+                "ducklake:postgres://db/soc?password=geheim&user=me",
+                "ducklake:postgres://db/soc?user=me",
+                "geheim",
+            ),
+        ];
+        for (text, shown, secret) in cases {
+            let location = Location::Lake(lake(text));
+            assert_eq!(location.to_string(), shown);
+            assert_eq!(without_password(text), shown);
+            let Catalog::Postgres { password, .. } = lake(text).catalog else {
+                panic!("{text}")
+            };
+            assert_eq!(password, Some(secret.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn data_paths_follow_the_catalog() {
+        let place = |text: &str| lake(text).data_path;
+        assert_eq!(place("ducklake:postgres:dbname=soc"), None);
+        assert_eq!(
+            place("ducklake:postgres:dbname=soc?data_path=s3://b/p").as_deref(),
+            Some("s3://b/p")
+        );
+        assert_eq!(
+            place("ducklake:postgres://db/soc?sslmode=require&data_path=/tmp/lake").as_deref(),
+            Some("/tmp/lake")
+        );
+        assert!(Location::of(Path::new("ducklake:postgres:dbname=soc?data_path=")).is_err());
+        assert!(Location::of(Path::new("ducklake:")).is_err());
+    }
+
+    #[test]
+    fn other_locations_are_paths() {
+        assert_eq!(Location::of(Path::new(":memory:")).unwrap(), Location::Memory);
+        assert_eq!(
+            Location::of(Path::new("soc.duckdb")).unwrap(),
+            Location::File("soc.duckdb".into())
+        );
+    }
+}
