@@ -2,13 +2,14 @@
 
 use chrono::TimeDelta;
 use logstore::{
-    Condition, Cursor, DuckDbStore, Field, LogEntry, LogQuery, LogStore, MemoryStore, Order, Pattern,
-    StoreExt as _, Test,
+    Access, Condition, Cursor, DuckDbStore, Field, LogEntry, LogQuery, LogStore, MemoryStore, Order, Pattern,
+    Store, StoreExt as _, Test,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::lakes::{TestLake, options};
 use crate::support::at;
 
 const TEXTS: &[&str] = &[
@@ -197,34 +198,89 @@ fn assert_agreement(model: &MemoryStore, engine: &DuckDbStore, query: &LogQuery,
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+/// What is done to both stores, and asked of both.
+#[derive(Debug)]
+struct Run {
+    batches: Vec<Vec<LogEntry>>,
+    questions: Vec<(LogQuery, Vec<Field>)>,
+    delete_before: i64,
+    limit: usize,
+}
 
-    #[test]
-    fn both_stores_give_the_same_answers(
+prop_compose! {
+    fn run()(
         batches in prop::collection::vec(prop::collection::vec(log(), 0..12), 1..4),
         questions in prop::collection::vec((query(), prop::collection::vec(field(), 0..3)), 1..12),
         delete_before in 0..4_i64,
         limit in 0..8_usize,
-    ) {
-        let (model, engine) = (MemoryStore::new(), DuckDbStore::open(":memory:").unwrap());
-        for batch in &batches {
-            prop_assert_eq!(engine.append_logs(batch).unwrap(), model.append_logs(batch).unwrap());
+    ) -> Run {
+        Run { batches, questions, delete_before, limit }
+    }
+}
+
+fn agree(engine: &DuckDbStore, run: &Run) {
+    let model = MemoryStore::new();
+    for batch in &run.batches {
+        assert_eq!(
+            engine.append_logs(batch).unwrap(),
+            model.append_logs(batch).unwrap()
+        );
+    }
+    let ask = || {
+        for (query, fields) in &run.questions {
+            assert_agreement(&model, engine, query, fields);
         }
-        for (query, fields) in &questions {
-            assert_agreement(&model, &engine, query, fields);
-        }
-        let deleted = model.delete_logs_before(at(delete_before)).unwrap();
-        prop_assert_eq!(engine.delete_logs_before(at(delete_before)).unwrap(), deleted);
-        let mut cursor = Cursor::BEGINNING;
-        for _ in 0..4 {
-            let page = engine.read_after(cursor, limit).unwrap();
-            prop_assert_eq!(&page, &model.read_after(cursor, limit).unwrap());
-            cursor = page.next;
-        }
-        prop_assert_eq!(engine.end_cursor().unwrap(), model.end_cursor().unwrap());
-        for (query, fields) in &questions {
-            assert_agreement(&model, &engine, query, fields);
-        }
+    };
+    ask();
+    let before = at(run.delete_before);
+    assert_eq!(
+        engine.delete_logs_before(before).unwrap(),
+        model.delete_logs_before(before).unwrap()
+    );
+    // Each store has cursors of its own.
+    let (mut cursor, mut of_model) = (Cursor::BEGINNING, Cursor::BEGINNING);
+    for _ in 0..4 {
+        let page = engine.read_after(cursor, run.limit).unwrap();
+        let expected = model.read_after(of_model, run.limit).unwrap();
+        assert_eq!(page.logs, expected.logs);
+        (cursor, of_model) = (page.next, expected.next);
+    }
+    for store in [engine as &dyn Store, &model] {
+        assert!(
+            store
+                .read_after(store.end_cursor().unwrap(), 1)
+                .unwrap()
+                .logs
+                .is_empty()
+        );
+    }
+    ask();
+}
+
+fn configured(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(configured(64))]
+
+    #[test]
+    fn both_stores_give_the_same_answers(run in run()) {
+        agree(&DuckDbStore::open(":memory:").unwrap(), &run);
+    }
+}
+
+proptest! {
+    // Each has a lake of its own, which takes a second to make.
+    #![proptest_config(configured(8))]
+
+    #[test]
+    fn a_lake_gives_the_same_answers(run in run()) {
+        let Some(lake) = TestLake::in_file() else { return Ok(()) };
+        agree(&options().access(Access::Exclusive).open(&lake.location).unwrap(), &run);
     }
 }

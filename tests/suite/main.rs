@@ -12,6 +12,7 @@ mod foreign;
 mod hostile;
 mod ingest;
 mod invariants;
+mod lakes;
 mod layouts;
 mod migrations;
 mod processes;

@@ -34,6 +34,11 @@ impl DuckDbStore {
     ///
     /// [`Error::NotWritten`](crate::Error::NotWritten) if the file exists already or cannot be made.
     pub fn backup(&self, file: impl AsRef<Path>) -> Result<u64> {
+        if self.is_lake() {
+            let reason =
+                "only a store in a file can be backed up so: copy the data of a lake, and dump its catalog";
+            return Err(error::unavailable(self.location(), reason));
+        }
         let file = connection::canonical(file.as_ref())?;
         let exists = || error::not_written(&file, "the file exists already: remove it or name another");
         if file.exists() {

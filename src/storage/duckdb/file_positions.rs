@@ -1,5 +1,7 @@
 //! How far files were read.
 
+use std::collections::HashSet;
+
 use ::duckdb::{Connection, OptionalExt, Row, params};
 
 use super::rows::LogRows;
@@ -56,8 +58,11 @@ impl DuckDbStore {
             self.append(connection, rows)
         };
         self.write_ahead("append logs", append, |connection, snapshot| {
+            // A file that comes twice in a batch goes on from where the batch itself has moved it.
+            let mut seen = HashSet::new();
             files
                 .iter()
+                .filter(|progress| seen.insert(progress.to.id.as_str()))
                 .try_for_each(|progress| check(connection, progress))?;
             logs::are_stored_since(connection, rows, snapshot)
         })

@@ -46,8 +46,10 @@ impl Sql {
 
     /// Adds `AND column operator value` if there is a value.
     pub(super) fn and(&mut self, column: &str, operator: &str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            self.push(&format!("\nAND {column} {operator} "));
+        if let Some(value) = value.map(Into::into) {
+            let mut subject = Self::new(column);
+            keep_from_catalog(&mut subject, &value);
+            self.push(&format!("\nAND {} {operator} ", subject.text));
             self.bind(value);
         }
     }
@@ -57,6 +59,14 @@ impl Sql {
             self.push("\nLIMIT ");
             self.bind(i64::try_from(limit).unwrap_or(i64::MAX));
         }
+    }
+}
+
+/// Lets a comparison with a text that holds NUL be made by the engine alone: a lake's catalog, which is asked which
+/// files may hold a value, cannot be asked for that one.
+fn keep_from_catalog(subject: &mut Sql, value: &Value) {
+    if matches!(value, Value::Text(text) if text.contains('\0')) {
+        subject.push(" || ''");
     }
 }
 
@@ -133,7 +143,7 @@ fn required_word(condition: &Condition) -> Option<String> {
 }
 
 fn condition_sql(condition: &Condition) -> Sql {
-    let subject = match &condition.subject {
+    let mut subject = match &condition.subject {
         Subject::Text => Sql::new("coalesce(raw, message)"),
         Subject::Field(field) => typed(field),
     };
@@ -145,17 +155,22 @@ fn condition_sql(condition: &Condition) -> Sql {
     let mut sql = Sql::new("(");
     match &condition.test {
         Test::Equals(wanted) => {
+            keep_from_catalog(&mut subject, &value(wanted));
             sql.append(subject);
             sql.push(" = ");
             sql.bind(value(wanted));
         }
         Test::NotEquals(unwanted) => {
+            keep_from_catalog(&mut subject, &value(unwanted));
             sql.append(subject);
             sql.push(" IS DISTINCT FROM ");
             sql.bind(value(unwanted));
         }
         Test::In(wanted) if wanted.is_empty() => sql.push("false"),
         Test::In(wanted) => {
+            for text in wanted {
+                keep_from_catalog(&mut subject, &value(text));
+            }
             sql.append(subject);
             sql.push(" IN (");
             for (index, text) in wanted.iter().enumerate() {

@@ -74,7 +74,10 @@ impl DuckDbStore {
     /// [`Error::InvalidInput`] if it is not one SELECT, or the engine does not understand it.
     pub fn execute_query(&self, sql: &str, parameters: &[Value]) -> Result<QueryRows> {
         self.read(|connection| {
-            refuse_all_but_select(connection, sql)?;
+            let parsed = refuse_all_but_select(connection, sql)?;
+            if self.is_lake() {
+                refuse_upkeep(sql, &parsed)?;
+            }
             connection
                 .execute_batch("BEGIN TRANSACTION READ ONLY")
                 .map_err(|error| error::engine("start a query", error))?;
@@ -129,7 +132,7 @@ impl DuckDbStore {
 }
 
 /// The engine's own parser says whether the text is exactly one SELECT.
-fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<()> {
+fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<Value> {
     let parsed: String = connection
         .query_row(
             "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)",
@@ -143,8 +146,49 @@ fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<()> {
         return Err(InvalidValue::new("query", sql, message).into());
     }
     match parsed["statements"].as_array().map(Vec::len) {
-        Some(1) => Ok(()),
+        Some(1) => Ok(parsed),
         _ => Err(InvalidValue::new("query", sql, "give one SELECT").into()),
+    }
+}
+
+/// Table functions that do no more than read what they are given. In a lake, others can write from within a SELECT
+/// (the upkeep of DuckLake), reach any table of the catalog's database, or run SQL that was not looked at.
+const HARMLESS_FUNCTIONS: [&str; 6] = [
+    "range",
+    "generate_series",
+    "unnest",
+    "repeat",
+    "json_each",
+    "json_tree",
+];
+
+/// Refuses what a query of a lake must not use.
+fn refuse_upkeep(sql: &str, parsed: &Value) -> Result<()> {
+    let refused = |what: &str| {
+        let reason = format!("a query of a lake may not use {what}");
+        Err(InvalidValue::new("query", sql, reason).into())
+    };
+    match parsed {
+        Value::Array(items) => items.iter().try_for_each(|item| refuse_upkeep(sql, item)),
+        Value::Object(node) => {
+            if node.get("type").and_then(Value::as_str) == Some("TABLE_FUNCTION") {
+                let name = node
+                    .get("function")
+                    .and_then(|function| function["function_name"].as_str());
+                let name = name.unwrap_or_default();
+                if !HARMLESS_FUNCTIONS.contains(&name.to_ascii_lowercase().as_str()) {
+                    return refused(&format!("the table function {name}"));
+                }
+            }
+            for key in ["catalog_name", "schema_name"] {
+                let name = node.get(key).and_then(Value::as_str).unwrap_or_default();
+                if name.to_ascii_lowercase().starts_with("__ducklake") {
+                    return refused("the catalog");
+                }
+            }
+            node.values().try_for_each(|value| refuse_upkeep(sql, value))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -324,7 +324,8 @@ pub(super) fn refuses_a_histogram_of_no_width(store: &dyn Store) {
 }
 
 pub(super) fn reads_after_cursors_in_commit_order(store: &dyn Store) {
-    assert_eq!(store.end_cursor().unwrap(), Cursor::BEGINNING);
+    let empty = store.read_after(store.end_cursor().unwrap(), 10).unwrap();
+    assert!(empty.logs.is_empty());
     store
         .append_logs(&[log(5, "a", "late"), log(1, "a", "early")])
         .unwrap();
@@ -344,7 +345,8 @@ pub(super) fn cursors_survive_deletion(store: &dyn Store) {
     store.append_logs(&[log(0, "a", "x"), log(1, "a", "y")]).unwrap();
     let cursor = store.end_cursor().unwrap();
     store.delete_logs_before(at(100)).unwrap();
-    assert_eq!(store.end_cursor().unwrap(), cursor);
+    assert!(store.end_cursor().unwrap() >= cursor);
+    assert!(store.read_after(Cursor::BEGINNING, 10).unwrap().logs.is_empty());
     store.append_logs(&[log(0, "a", "new")]).unwrap();
     assert_eq!(messages(&store.read_after(cursor, 10).unwrap().logs), ["new"]);
 }

@@ -10,6 +10,8 @@ mod rules;
 
 use logstore::{Access, DuckDbStore, MemoryStore};
 
+use crate::lakes::TestLake;
+
 macro_rules! conformance {
     ($($topic:ident { $($behaviour:ident),* $(,)? })*) => {
         mod memory {
@@ -48,6 +50,26 @@ macro_rules! conformance {
                     let folder = tempfile::tempdir().unwrap();
                     let options = super::DuckDbStore::options().access(super::Access::Exclusive);
                     super::$topic::$behaviour(&options.open(folder.path().join("store.duckdb")).unwrap());
+                }
+            )*)*
+        }
+
+        mod lake_in_file {
+            $($(
+                #[test]
+                fn $behaviour() {
+                    let Some(lake) = super::TestLake::in_file() else { return };
+                    super::$topic::$behaviour(&lake.open());
+                }
+            )*)*
+        }
+
+        mod lake_in_postgres {
+            $($(
+                #[test]
+                fn $behaviour() {
+                    let Some(lake) = super::TestLake::in_postgres() else { return };
+                    super::$topic::$behaviour(&lake.open());
                 }
             )*)*
         }

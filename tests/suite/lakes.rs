@@ -1,0 +1,137 @@
+//! Lakes to test with: the engine's extensions, and a PostgreSQL server, from outside of the tests.
+//!
+//! Where they are absent, the tests that need them say so and do nothing.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use duckdb::Connection;
+use logstore::{DuckDbStore, Error, OpenOptions};
+use tempfile::TempDir;
+
+/// The folder of the engine's extensions.
+pub(crate) const EXTENSIONS: &str = "LOGSTORE_TEST_EXTENSIONS";
+
+/// How libpq connects to a server on which databases can be made, such as `host=127.0.0.1 user=postgres`.
+pub(crate) const POSTGRES: &str = "LOGSTORE_TEST_POSTGRES";
+
+/// A lake of its own for a test, gone when it is dropped.
+pub(crate) struct TestLake {
+    pub(crate) location: String,
+    /// Kept for as long as the lake is used.
+    _folder: TempDir,
+    database: Option<(String, String)>,
+}
+
+/// A variable that is needed; `None`, with a line that says so, where it is not set.
+pub(crate) fn given(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        eprintln!("skipped: {variable} is not set");
+    }
+    value
+}
+
+pub(crate) fn options() -> OpenOptions {
+    let folder = std::env::var_os(EXTENSIONS).unwrap_or_default();
+    DuckDbStore::options().extension_directory(folder)
+}
+
+impl TestLake {
+    /// A lake whose catalog is a file.
+    pub(crate) fn in_file() -> Option<Self> {
+        given(EXTENSIONS)?;
+        let folder = tempfile::tempdir().unwrap();
+        let location = format!("ducklake:{}", folder.path().join("catalog.ducklake").display());
+        Some(Self {
+            location,
+            _folder: folder,
+            database: None,
+        })
+    }
+
+    /// A lake whose catalog is a new database.
+    pub(crate) fn in_postgres() -> Option<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        given(EXTENSIONS)?;
+        let server = given(POSTGRES)?;
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!(
+            "logstore_{}_{}",
+            std::process::id(),
+            MADE.fetch_add(1, Ordering::Relaxed)
+        );
+        on_server(&server, &format!("CREATE DATABASE {name}"));
+        let data_path = folder.path().join("data");
+        let location = format!(
+            "ducklake:postgres:{server} dbname={name}?data_path={}",
+            data_path.display()
+        );
+        Some(Self {
+            location,
+            _folder: folder,
+            database: Some((server, name)),
+        })
+    }
+
+    pub(crate) fn open(&self) -> DuckDbStore {
+        options().open(&self.location).unwrap()
+    }
+}
+
+impl Drop for TestLake {
+    fn drop(&mut self) {
+        if let Some((server, name)) = &self.database {
+            on_server(server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+    }
+}
+
+/// An engine with the extensions.
+fn engine() -> Connection {
+    let config = duckdb::Config::default()
+        .with("extension_directory", std::env::var(EXTENSIONS).unwrap())
+        .unwrap();
+    let connection = Connection::open_in_memory_with_flags(config).unwrap();
+    connection
+        .execute_batch("LOAD ducklake; LOAD postgres_scanner")
+        .unwrap();
+    connection
+}
+
+/// Runs a statement outside of a transaction, as one that makes a database must be.
+fn on_server(server: &str, sql: &str) {
+    let attach = format!(
+        "ATTACH '{} dbname=postgres' AS server (TYPE postgres)",
+        server.replace('\'', "''")
+    );
+    let execute = format!("CALL postgres_execute('server', '{sql}', use_transaction = false)");
+    engine().execute_batch(&format!("{attach}; {execute}")).unwrap();
+}
+
+/// Upkeep is written as a table function, which a SELECT can call.
+#[test]
+fn queries_of_a_lake_only_read() {
+    let Some(lake) = TestLake::in_file() else {
+        return;
+    };
+    let store = lake.open();
+    for sql in [
+        "FROM merge_adjacent_files()",
+        "SELECT * FROM lake.expire_snapshots()",
+        "SELECT 1 IN (SELECT 1 FROM ducklake_flush_inlined_data('lake'))",
+        "FROM query('FROM ducklake_cleanup_old_files(''lake'')')",
+        "SELECT * FROM __ducklake_metadata_lake.ducklake_snapshot",
+        "SELECT * FROM read_text('/etc/passwd')",
+    ] {
+        let refused = store.execute_query(sql, &[]);
+        assert!(matches!(refused, Err(Error::InvalidInput(_))), "{sql}");
+    }
+    assert_eq!(
+        store
+            .execute_query("SELECT count(*) FROM logs, range(3)", &[])
+            .unwrap()
+            .rows
+            .len(),
+        1
+    );
+}
