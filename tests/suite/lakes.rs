@@ -135,3 +135,21 @@ fn queries_of_a_lake_only_read() {
         1
     );
 }
+
+#[test]
+fn a_missing_extension_says_which_and_where_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("ducklake:{}", folder.path().join("catalog.ducklake").display());
+    let opened = DuckDbStore::options()
+        .extension_directory(folder.path())
+        .open(location);
+    let text = opened.unwrap_err().to_string();
+    for part in [
+        folder.path().to_str().unwrap(),
+        "ducklake.duckdb_extension",
+        "copy it there",
+        "store.install_extensions",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}

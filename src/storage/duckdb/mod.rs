@@ -40,7 +40,6 @@ use schema::Found;
 
 pub use check::Check;
 pub use connection::DEFAULT_MEMORY_LIMIT;
-pub use extensions::Extension;
 pub use lake::S3Options;
 pub(crate) use location::without_password;
 pub use query::{ExportFormat, QueryRows};
