@@ -237,7 +237,7 @@ fn agree(engine: &DuckDbStore, run: &Run) {
         engine.delete_logs_before(before).unwrap(),
         model.delete_logs_before(before).unwrap()
     );
-    // Each store has cursors of its own.
+    // A lake has cursors of its own.
     let (mut cursor, mut of_model) = (Cursor::BEGINNING, Cursor::BEGINNING);
     for _ in 0..4 {
         let page = engine.read_after(cursor, run.limit).unwrap();
@@ -271,6 +271,24 @@ proptest! {
     #[test]
     fn both_stores_give_the_same_answers(run in run()) {
         agree(&DuckDbStore::open(":memory:").unwrap(), &run);
+    }
+
+    #[test]
+    fn both_stores_give_the_same_cursors(run in run()) {
+        let (model, engine) = (MemoryStore::new(), DuckDbStore::open(":memory:").unwrap());
+        for store in [&engine as &dyn Store, &model] {
+            for batch in &run.batches {
+                store.append_logs(batch).unwrap();
+            }
+            store.delete_logs_before(at(run.delete_before)).unwrap();
+        }
+        let mut cursor = Cursor::BEGINNING;
+        for _ in 0..4 {
+            let page = engine.read_after(cursor, run.limit).unwrap();
+            prop_assert_eq!(&page, &model.read_after(cursor, run.limit).unwrap());
+            cursor = page.next;
+        }
+        prop_assert_eq!(engine.end_cursor().unwrap(), model.end_cursor().unwrap());
     }
 }
 

@@ -9,10 +9,10 @@ use logstore::{DuckDbStore, Error, OpenOptions};
 use tempfile::TempDir;
 
 /// The folder of the engine's extensions.
-pub(crate) const EXTENSIONS: &str = "LOGSTORE_TEST_EXTENSIONS";
+const EXTENSIONS: &str = "LOGSTORE_TEST_EXTENSIONS";
 
 /// How libpq connects to a server on which databases can be made, such as `host=127.0.0.1 user=postgres`.
-pub(crate) const POSTGRES: &str = "LOGSTORE_TEST_POSTGRES";
+const POSTGRES: &str = "LOGSTORE_TEST_POSTGRES";
 
 /// A lake of its own for a test, gone when it is dropped.
 pub(crate) struct TestLake {
@@ -23,7 +23,7 @@ pub(crate) struct TestLake {
 }
 
 /// A variable that is needed; `None`, with a line that says so, where it is not set.
-pub(crate) fn given(variable: &str) -> Option<String> {
+fn given(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
     if value.is_none() {
         eprintln!("skipped: {variable} is not set");

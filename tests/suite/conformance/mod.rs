@@ -8,9 +8,10 @@ mod intel;
 mod logs;
 mod rules;
 
-use logstore::{Access, DuckDbStore, MemoryStore};
+use logstore::{Access, Cursor, DuckDbStore, MemoryStore, Store};
 
 use crate::lakes::TestLake;
+use crate::support::{at, log};
 
 macro_rules! conformance {
     ($($topic:ident { $($behaviour:ident),* $(,)? })*) => {
@@ -74,6 +75,26 @@ macro_rules! conformance {
             )*)*
         }
     };
+}
+
+/// A store with one writer counts its logs; a lake, its commits of any kind.
+#[test]
+fn only_logs_move_the_end_of_a_store_with_one_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let exclusive = DuckDbStore::options().access(Access::Exclusive);
+    let stores: [Box<dyn Store>; 4] = [
+        Box::new(MemoryStore::new()),
+        Box::new(DuckDbStore::open(":memory:").unwrap()),
+        Box::new(DuckDbStore::open(folder.path().join("shared.duckdb")).unwrap()),
+        Box::new(exclusive.open(folder.path().join("exclusive.duckdb")).unwrap()),
+    ];
+    for store in stores {
+        assert_eq!(store.end_cursor().unwrap(), Cursor::BEGINNING);
+        store.append_logs(&[log(0, "a", "x"), log(1, "a", "y")]).unwrap();
+        let cursor = store.end_cursor().unwrap();
+        store.delete_logs_before(at(100)).unwrap();
+        assert_eq!(store.end_cursor().unwrap(), cursor);
+    }
 }
 
 conformance! {
