@@ -156,7 +156,10 @@ impl Pipeline<'_> {
                     error @ (Error::Locked { .. } | Error::Contended { .. } | Error::Disconnected { .. }),
                 ) if self.keeps_trying && !self.stop.is_stopped() => {
                     self.progress.suspend(|| log::warn!("{error}; trying again"));
-                    self.stop.wait(PAUSE);
+                    // The others come after a wait of their own.
+                    if matches!(error, Error::Disconnected { .. }) {
+                        self.stop.wait(PAUSE);
+                    }
                 }
                 outcome => return outcome,
             }
