@@ -112,7 +112,7 @@ impl Lake {
     }
 
     /// The same lake, however its paths are written.
-    fn canonical(self) -> Result<Self> {
+    pub(super) fn canonical(self) -> Result<Self> {
         let catalog = match self.catalog {
             Catalog::File(path) => Catalog::File(canonical(&path)?),
             postgres @ Catalog::Postgres { .. } => postgres,
@@ -201,6 +201,44 @@ fn without_password_of_uri(uri: &str) -> (String, Option<Secret>) {
         format!("?{}", kept.join("&"))
     };
     (format!("{scheme}://{address}{query}"), password.map(Secret::from))
+}
+
+/// How libpq connects, as parameters: the engine puts a password beside those, but cannot put one into a URI.
+pub(super) fn parameters(connection: &str) -> String {
+    let Some((_, rest)) = connection.split_once("://") else {
+        return connection.to_owned();
+    };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (hosts, ports): (Vec<&str>, Vec<&str>) = hosts.split(',').map(host_and_port).unzip();
+    let (hosts, ports) = (hosts.join(","), ports.join(","));
+    let named = [
+        ("user", user),
+        ("host", &hosts),
+        ("port", &ports),
+        ("dbname", database),
+    ];
+    let more = query.split('&').filter_map(|parameter| parameter.split_once('='));
+    let parameters = named
+        .into_iter()
+        .chain(more)
+        .filter(|(_, value)| value.contains(|c| c != ','))
+        .map(|(name, value)| format!("{name}={}", quoted(&percent_decoded(value))));
+    parameters.collect::<Vec<_>>().join(" ")
+}
+
+/// An address of IPv6 stands in brackets.
+fn host_and_port(text: &str) -> (&str, &str) {
+    match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':').unwrap_or(port)),
+        None => text.split_once(':').unwrap_or((text, "")),
+    }
+}
+
+/// A value as libpq reads it.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -330,6 +368,26 @@ mod tests {
                 panic!("{text}")
             };
             assert_eq!(password, Some(secret.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn uris_are_parameters() {
+        let cases = [
+            ("host=db dbname=soc", "host=db dbname=soc"),
+            ("postgres://db", "host='db'"),
+            (
+                "postgresql://me@db:5433/soc?sslmode=require",
+                "user='me' host='db' port='5433' dbname='soc' sslmode='require'",
+            ),
+            (
+                "postgres://[::1]:5433,b/it%27s%5Cin?options=-c%20a%3Db",
+                r"host='::1,b' port='5433,' dbname='it\'s\\in' options='-c a=b'",
+            ),
+            ("postgres:///soc?host=/run/pg", "dbname='soc' host='/run/pg'"),
+        ];
+        for (connection, expected) in cases {
+            assert_eq!(parameters(connection), expected, "{connection}");
         }
     }
 
