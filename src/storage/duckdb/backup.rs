@@ -9,7 +9,7 @@ use ::duckdb::arrow::array::{Array as _, RecordBatch};
 use super::connection::{Gate, Mode};
 use super::files::NewFile;
 use super::location::Location;
-use super::{DuckDbStore, connection, error, logs, schema};
+use super::{DuckDbStore, connection, error, logs, read_transaction, schema};
 use crate::storage::Result;
 
 /// Logs that are copied before others may write again.
@@ -71,13 +71,9 @@ impl DuckDbStore {
             seq = next;
         }
         self.read(|source| {
-            let failed = |error| error::engine("copy the store", error);
-            source
-                .execute_batch("BEGIN TRANSACTION READ ONLY")
-                .map_err(failed)?;
-            let outcome = copy_rest(source, target, seq, copied);
-            source.execute_batch("ROLLBACK").map_err(failed)?;
-            outcome
+            read_transaction(source, "copy the store", |source| {
+                copy_rest(source, target, seq, copied)
+            })
         })
     }
 }

@@ -309,7 +309,7 @@ impl Gate {
     }
 
     /// Closes the engine as soon as nobody uses it.
-    pub(super) fn is_disconnected(&self) {
+    pub(super) fn close_when_unused(&self) {
         if let Some(engine) = &mut lock(&self.state).engine {
             engine.is_disconnected = true;
         }

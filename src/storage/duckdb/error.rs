@@ -159,51 +159,63 @@ pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
     text.contains("Table with name") && text.contains("does not exist")
 }
 
+fn says_any(text: &str, signs: &[&str]) -> bool {
+    signs.iter().any(|sign| text.contains(sign))
+}
+
 /// Whether others changed the same rows of a lake meanwhile.
 fn is_conflict(text: &str) -> bool {
-    const SIGNS: [&str; 4] = [
-        "Transaction conflict",
-        "Exceeded the maximum retry count",
-        "could not serialize access",
-        "deadlock detected",
-    ];
-    SIGNS.iter().any(|sign| text.contains(sign))
+    says_any(
+        text,
+        &[
+            "Transaction conflict",
+            "Exceeded the maximum retry count",
+            "could not serialize access",
+            "deadlock detected",
+        ],
+    )
 }
 
 /// Whether the database that is a lake's catalog does not answer.
 fn is_disconnection(text: &str) -> bool {
-    const SIGNS: [&str; 8] = [
-        "Unable to connect to Postgres",
-        "server closed the connection",
-        "terminating connection",
-        "no connection to the server",
-        "could not receive data from server",
-        "could not send data to server",
-        "SSL connection has been closed",
-        "connection has been closed",
-    ];
-    SIGNS.iter().any(|sign| text.contains(sign))
+    says_any(
+        text,
+        &[
+            "Unable to connect to Postgres",
+            "server closed the connection",
+            "terminating connection",
+            "no connection to the server",
+            "could not receive data from server",
+            "could not send data to server",
+            "SSL connection has been closed",
+            "connection has been closed",
+        ],
+    )
 }
 
 fn is_disk_full(text: &str) -> bool {
-    const SIGNS: [&str; 4] = [
-        "No space left on device",
-        "Disk quota exceeded",
-        "File too large",
-        "Could not write all bytes to file",
-    ];
-    SIGNS.iter().any(|sign| text.contains(sign))
+    says_any(
+        text,
+        &[
+            "No space left on device",
+            "Disk quota exceeded",
+            "File too large",
+            "Could not write all bytes to file",
+        ],
+    )
 }
 
 fn is_damage(text: &str) -> bool {
-    const SIGNS: [&str; 5] = [
-        "Corrupt database file",
-        "Could not read enough bytes from file",
-        "computed checksum",
-        "Failure while replaying WAL",
-        "Serialization Error",
-    ];
-    SIGNS.iter().any(|sign| text.contains(sign))
+    says_any(
+        text,
+        &[
+            "Corrupt database file",
+            "Could not read enough bytes from file",
+            "computed checksum",
+            "Failure while replaying WAL",
+            "Serialization Error",
+        ],
+    )
 }
 
 pub(super) fn first_line(text: &str) -> &str {

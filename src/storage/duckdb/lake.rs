@@ -14,7 +14,8 @@ use super::connection::{EngineSettings, Gate, Lease, Mode};
 use super::error::{self, OpenFailure};
 use super::extensions::{self, ExtensionSettings};
 use super::files::NewFile;
-use super::location::{Catalog, Lake, Location};
+use super::location::{Catalog, Lake, Location, parameters};
+use super::predicate::literal;
 use super::{rows, schema, transaction};
 use crate::models::Secret;
 use crate::storage::{Error, Result};
@@ -95,7 +96,7 @@ impl S3Options {
     /// SQL that lets the engine use them.
     fn secret(&self) -> String {
         let mut sql = "CREATE SECRET s3 (TYPE s3".to_owned();
-        let mut set = |name: &str, value: &str| sql.push_str(&format!(", {name} {}", text(value)));
+        let mut set = |name: &str, value: &str| sql.push_str(&format!(", {name} {}", literal(value)));
         if let Some(endpoint) = &self.endpoint {
             let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
             set("ENDPOINT", host.trim_end_matches('/'));
@@ -120,11 +121,6 @@ impl S3Options {
         }
         sql + ")"
     }
-}
-
-/// A text as SQL writes it.
-fn text(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
 }
 
 /// What the lake is called within the engine.
@@ -154,7 +150,7 @@ pub(super) fn open(lake: &Lake, settings: &EngineSettings, mode: Mode) -> Result
         _ => "CREATE_IF_NOT_EXISTS false",
     };
     attach(&connection, lake, access)?;
-    confine(&connection, settings).map_err(OpenFailure::Other)?;
+    confine(&connection, lake, settings).map_err(OpenFailure::Other)?;
     Ok(connection)
 }
 
@@ -174,7 +170,7 @@ pub(super) fn create(lake: &Lake, settings: &EngineSettings) -> Result<()> {
     };
     let connection = engine(&made, settings)?;
     attach_new(&connection, &made).map_err(OpenFailure::into_error)?;
-    transaction(&connection, "create the store", schema::create_in_lake)?;
+    transaction(&connection, "create the store", schema::create)?;
     drop(connection);
     new.persist().map(drop)
 }
@@ -238,18 +234,23 @@ fn engine(lake: &Lake, settings: &EngineSettings) -> Result<Connection> {
     extensions::load(&connection, "ducklake", &settings.lake.extensions)?;
     if let Catalog::Postgres { password, .. } = &lake.catalog {
         extensions::load(&connection, "postgres_scanner", &settings.lake.extensions)?;
-        if let Some(password) = password.as_ref().or(settings.lake.catalog_password.as_ref()) {
-            let sql = format!(
-                "CREATE SECRET catalog (TYPE postgres, PASSWORD {})",
-                text(password.reveal())
-            );
-            connection.execute_batch(&sql).map_err(failed)?;
-        }
+        // Without one, libpq looks for it itself.
+        let password = password.as_ref().or(settings.lake.catalog_password.as_ref());
+        let parameter = password.map(|password| format!(", PASSWORD {}", literal(password.reveal())));
+        let sql = format!(
+            "CREATE SECRET catalog (TYPE postgres{})",
+            parameter.unwrap_or_default()
+        );
+        connection.execute_batch(&sql).map_err(failed)?;
     }
-    if lake.data_path.as_deref().is_some_and(is_remote) {
+    if names_remote_data(lake) {
         use_s3(&connection, settings)?;
     }
     Ok(connection)
+}
+
+fn names_remote_data(lake: &Lake) -> bool {
+    lake.data_path.as_deref().is_some_and(is_remote)
 }
 
 fn is_remote(data_path: &str) -> bool {
@@ -267,20 +268,16 @@ fn attach(connection: &Connection, lake: &Lake, access: &str) -> Result<(), Open
     let place = match &lake.catalog {
         Catalog::File(path) => path.display().to_string(),
         Catalog::Postgres { connection: to, .. } => {
-            let sql = "SELECT count(*) > 0 FROM duckdb_secrets() WHERE name = 'catalog'";
-            let has_password: ::duckdb::Result<bool> = connection.query_row(sql, [], |row| row.get(0));
-            if has_password.map_err(|error| OpenFailure::Other(error::engine("start the engine", error)))? {
-                options.push_str(", META_SECRET 'catalog'");
-            }
+            options.push_str(", META_SECRET 'catalog'");
             format!("postgres:{}", with_timeouts(to))
         }
     };
     if let Some(data_path) = &lake.data_path {
-        options.push_str(&format!(", DATA_PATH {}", text(data_path)));
+        options.push_str(&format!(", DATA_PATH {}", literal(data_path)));
     }
     let sql = format!(
         "ATTACH {} AS {NAME} ({options}); USE {NAME}",
-        text(&format!("ducklake:{place}"))
+        literal(&format!("ducklake:{place}"))
     );
     let location = || Location::Lake(lake.clone()).to_string();
     connection
@@ -303,47 +300,31 @@ const TIMEOUTS: [(&str, &str); 7] = [
     ),
 ];
 
-/// Adds timeouts to what libpq is told, but for those that are in it.
+/// What libpq is told to connect, with timeouts where it sets none itself.
 fn with_timeouts(connection: &str) -> String {
+    let connection = parameters(connection);
     let missing = TIMEOUTS
         .iter()
         .filter(|(name, _)| !connection.contains(&format!("{name}=")));
-    if !connection.contains("://") {
-        let parameters: String = missing
-            .map(|(name, value)| format!("{name}='{value}' "))
-            .collect();
-        return parameters + connection;
-    }
-    let encoded = |value: &str| value.replace(' ', "%20").replace('=', "%3D");
-    let parameters: Vec<String> = missing
-        .map(|(name, value)| format!("{name}={}", encoded(value)))
+    let timeouts: String = missing
+        .map(|(name, value)| format!("{name}='{value}' "))
         .collect();
-    let separator = if connection.contains('?') { "&" } else { "?" };
-    format!("{connection}{separator}{}", parameters.join("&"))
+    timeouts + &connection
 }
 
 /// Lets the engine use nothing but the lake's own files, and gives it the credentials for those.
-fn confine(connection: &Connection, settings: &EngineSettings) -> Result<()> {
+fn confine(connection: &Connection, lake: &Lake, settings: &EngineSettings) -> Result<()> {
     let failed = |error| error::engine("open the store", error);
     let data_path = data_path(connection)?;
-    if is_remote(&data_path) {
-        let known: bool = connection
-            .query_row(
-                "SELECT count(*) > 0 FROM duckdb_secrets() WHERE name = 's3'",
-                [],
-                |row| row.get(0),
-            )
-            .map_err(failed)?;
-        if !known {
-            use_s3(connection, settings)?;
-        }
+    if is_remote(&data_path) && !names_remote_data(lake) {
+        use_s3(connection, settings)?;
     }
     if settings.external_access {
         return Ok(());
     }
     let sql = format!(
         "SET allowed_directories = [{}]; SET enable_external_access = false",
-        text(&data_path)
+        literal(&data_path)
     );
     connection.execute_batch(&sql).map_err(failed)
 }
@@ -440,7 +421,7 @@ impl Drop for Turn {
 
 /// Runs a query in the database that is the catalog.
 fn in_database(connection: &Connection, sql: &str) -> ::duckdb::Result<()> {
-    let sql = format!("SELECT * FROM postgres_query('{CATALOG}', {})", text(sql));
+    let sql = format!("SELECT * FROM postgres_query('{CATALOG}', {})", literal(sql));
     rows::query_all(connection, &sql, [], |_| Ok(())).map(drop)
 }
 

@@ -10,7 +10,7 @@ use super::connection::Mode;
 use super::predicate::{self, Sql, time_value};
 use super::rows::LogRows;
 use super::scan::Scan;
-use super::{DuckDbStore, consumers, error, lake, rows, schema};
+use super::{DuckDbStore, consumers, error, lake, read_transaction, rows, schema};
 use crate::models::{Field, InvalidValue, LogEntry, LogQuery, Order};
 use crate::storage::{
     Appended, Bucket, Cursor, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
@@ -101,7 +101,9 @@ impl LogStore for DuckDbStore {
 
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
         self.read(|connection| match self.is_lake() {
-            true => page_of_lake(connection, cursor, limit),
+            true => read_transaction(connection, "read logs", |connection| {
+                page_of_lake(connection, cursor, limit)
+            }),
             false => page_of_file(connection, self.log_texts, cursor, limit),
         })
     }
@@ -157,20 +159,20 @@ impl LogStore for DuckDbStore {
                     row.get::<_, Option<i64>>(2)?,
                 ))
             });
-            read.map_err(failed)
+            let (mut stats, oldest, newest) = read.map_err(failed)?;
+            if self.is_lake() {
+                stats.data_path = Some(lake::data_path(connection)?);
+                stats.bytes_on_disk = Some(lake::data_bytes(connection)?);
+            }
+            Ok((stats, oldest, newest))
         })?;
         stats.oldest_log = oldest.map(rows::time).transpose()?;
         stats.newest_log = newest.map(rows::time).transpose()?;
         stats.schema_version = schema::VERSION;
         self.location().clone_into(&mut stats.location);
-        if self.is_lake() {
-            stats.data_path = Some(self.read(lake::data_path)?);
-            stats.bytes_on_disk = Some(self.read(lake::data_bytes)?);
-        } else {
-            stats.bytes_on_disk = self
-                .gate
-                .locked_file()
-                .and_then(|path| Some(path.metadata().ok()?.len()));
+        if !self.is_lake() {
+            let file = self.gate.locked_file();
+            stats.bytes_on_disk = file.and_then(|path| Some(path.metadata().ok()?.len()));
         }
         Ok(stats)
     }
@@ -432,16 +434,6 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
 /// The first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only those
 /// that are new are read; logs keep theirs when files are merged and snapshots expire.
 fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
-    let failed = |error| error::engine("read logs", error);
-    connection
-        .execute_batch("BEGIN TRANSACTION READ ONLY")
-        .map_err(failed)?;
-    let page = pages_of_snapshots(connection, cursor, limit);
-    connection.execute_batch("ROLLBACK").map_err(failed)?;
-    page
-}
-
-fn pages_of_snapshots(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
     let last = lake::snapshot(connection)?;
     let end = Cursor::after(lake::end_of_snapshot(last));
     if end <= cursor {

@@ -259,22 +259,20 @@ impl OpenOptions {
         if let Some(file) = lake.catalog_file() {
             self.check_path(file)?;
         }
-        let location = Location::Lake(lake).canonical()?;
-        let store = self.store(location.clone())?;
-        if let Location::Lake(lake) = &location {
-            let is_missing = match lake.catalog_file() {
-                Some(file) => !file.exists(),
-                None => match store.lease(Mode::Read) {
-                    Err(error) if lake::is_missing(&error) && may_make => true,
-                    leased => leased.map(|_| false)?,
-                },
-            };
-            if is_missing {
-                lake::create(lake, &self.engine)?;
-            }
+        let lake = lake.canonical()?;
+        let store = self.store(Location::Lake(lake.clone()))?;
+        let is_missing = match lake.catalog_file() {
+            Some(file) => !file.exists(),
+            None => match store.lease(Mode::Read) {
+                Err(error) if lake::is_missing(&error) && may_make => true,
+                leased => leased.map(|_| false)?,
+            },
+        };
+        if is_missing {
+            lake::create(&lake, &self.engine)?;
         }
         match schema::find(store.lease(Mode::Read)?.connection())? {
-            Found::Nothing if may_make => store.write("create the store", schema::create_missing_in_lake)?,
+            Found::Nothing if may_make => store.write("create the store", schema::create_missing)?,
             Found::Nothing => {
                 let reason = "it is a lake without a store: name another, or ingest logs into it";
                 return Err(error::unavailable(&store.location, reason));
@@ -348,6 +346,22 @@ fn transaction<T>(
         log::debug!("rolling back after a failure to {action}: {error}");
     }
     outcome
+}
+
+/// Runs an operation that only reads, in a transaction: all of it sees the same.
+fn read_transaction<T>(
+    connection: &Connection,
+    action: &'static str,
+    operation: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let failed = |error| error::engine(action, error);
+    connection
+        .execute_batch("BEGIN TRANSACTION READ ONLY")
+        .map_err(failed)?;
+    let outcome = operation(connection);
+    let ended = connection.execute_batch("ROLLBACK").map_err(failed);
+    // The first error is the one that says why.
+    outcome.and_then(|outcome| ended.map(|()| outcome))
 }
 
 impl DuckDbStore {
@@ -481,7 +495,7 @@ impl DuckDbStore {
     /// Lets the next operation connect anew after the connection to a catalog was lost.
     fn note_disconnection<T>(&self, outcome: Result<T>) -> Result<T> {
         if matches!(outcome, Err(Error::Disconnected { .. })) {
-            self.gate.is_disconnected();
+            self.gate.close_when_unused();
         }
         outcome
     }

@@ -62,6 +62,11 @@ impl Sql {
     }
 }
 
+/// A text as SQL writes it, for statements that take no parameters.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Lets a comparison with a text that holds NUL be made by the engine alone: a lake's catalog, which is asked which
 /// files may hold a value, cannot be asked for that one.
 fn keep_from_catalog(subject: &mut Sql, value: &Value) {

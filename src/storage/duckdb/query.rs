@@ -8,7 +8,7 @@ use ::duckdb::{Connection, params_from_iter};
 use serde_json::Value;
 
 use super::predicate;
-use super::{DuckDbStore, error, rows};
+use super::{DuckDbStore, error, read_transaction, rows};
 use crate::models::{InvalidValue, LogQuery};
 use crate::storage::{Error, Result};
 
@@ -78,13 +78,9 @@ impl DuckDbStore {
             if self.is_lake() {
                 refuse_upkeep(sql, &parsed)?;
             }
-            connection
-                .execute_batch("BEGIN TRANSACTION READ ONLY")
-                .map_err(|error| error::engine("start a query", error))?;
-            let answer = run(connection, sql, parameters);
-            let ended = connection.execute_batch("ROLLBACK");
-            ended.map_err(|error| error::engine("end a query", error))?;
-            answer
+            read_transaction(connection, "run a query", |connection| {
+                run(connection, sql, parameters)
+            })
         })
     }
 
@@ -116,13 +112,13 @@ impl DuckDbStore {
         let mut sql = predicate::Sql::new(format!("COPY (SELECT {columns} FROM {}", self.log_texts));
         sql.append(predicate::where_clause(query));
         sql.append(predicate::order_and_limit(query));
-        // COPY takes no parameter for its file; a quote in the name is doubled.
+        // COPY takes no parameter for its file.
         let options = match format {
             ExportFormat::Parquet => "FORMAT parquet, COMPRESSION zstd",
             ExportFormat::Csv => "FORMAT csv, HEADER",
             ExportFormat::JsonLines => "FORMAT json",
         };
-        sql.push(&format!(") TO '{}' ({options})", name.replace('\'', "''")));
+        sql.push(&format!(") TO {} ({options})", predicate::literal(name)));
         self.read(|connection| {
             let copied = connection.execute(&sql.text, params_from_iter(sql.values));
             let copied = copied.map_err(|error| error::export_failure(file, error))?;

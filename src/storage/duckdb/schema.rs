@@ -29,17 +29,47 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/005_stored_texts.sql"),
 ];
 
-/// Runs a migration. A file that an engine before 1.2 made keeps its format, which has no zstd.
+/// Runs a migration as the database takes it. A file that an engine before 1.2 made keeps its format, which has no zstd.
 fn run_migration(connection: &Connection, migration: &str, action: &'static str) -> Result<()> {
-    const SQL: &str =
-        "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = current_database()";
+    const SQL: &str = "SELECT type, tags['storage_version']
+        FROM duckdb_databases()
+        WHERE database_name = current_database()";
     let failed = |error| error::engine(action, error);
-    let format: Option<String> = connection.query_row(SQL, [], |row| row.get(0)).map_err(failed)?;
-    let ran = match format.as_deref() {
-        Some("v1.0.0+") => connection.execute_batch(&migration.replace(" USING COMPRESSION zstd", "")),
+    let (kind, format): (String, Option<String>) = connection
+        .query_row(SQL, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed)?;
+    let ran = match (kind.as_str(), format.as_deref()) {
+        ("ducklake", _) => connection.execute_batch(&in_lake(migration)),
+        (_, Some("v1.0.0+")) => connection.execute_batch(&migration.replace(ZSTD, "")),
         _ => connection.execute_batch(migration),
     };
     ran.map_err(failed)
+}
+
+const ZSTD: &str = " USING COMPRESSION zstd";
+
+/// A migration for a lake, which knows no keys and no compression of single columns, and in which the order of
+/// commits is that of snapshots.
+fn in_lake(migration: &str) -> String {
+    // Old logs go by dropping files, and a range of time reads its own files only.
+    const FILES_BY_DAY: &str = "
+ALTER TABLE log_rows SET PARTITIONED BY (year(event_time), month(event_time), day(event_time));
+ALTER TABLE log_rows SET SORTED BY (event_time, seq);
+INSERT INTO log_rows";
+    let seq = format!(
+        "\n    snapshot_id * {} + log_rows.seq AS seq,\n",
+        lake::LOGS_OF_SNAPSHOT
+    );
+    migration
+        .replace(" PRIMARY KEY", " NOT NULL")
+        .replace(ZSTD, "")
+        .replacen("\nINSERT INTO log_rows", FILES_BY_DAY, 1)
+        .replacen("\n    seq,\n", &seq, 1)
+        .replacen(
+            "\nFROM log_rows;",
+            ",\n    log_rows.seq AS place,\n    snapshot_id\nFROM log_rows;",
+            1,
+        )
 }
 
 /// What a database file holds.
@@ -126,44 +156,6 @@ pub(super) fn create(connection: &Connection) -> Result<()> {
     let failed = |error| error::engine("create the tables", error);
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
-}
-
-/// The tables of version 5 in a lake, which knows no keys and no compression of single columns.
-const LAKE_TABLES: &str = include_str!("migrations/005_lake.sql");
-
-/// The views that give logs, in a lake: there, the order of commits is that of snapshots.
-fn lake_views() -> String {
-    let [.., logs_view, stored_texts] = MIGRATIONS;
-    let seq = format!(
-        "    snapshot_id * {} + log_rows.seq AS seq,\n",
-        lake::LOGS_OF_SNAPSHOT
-    );
-    let texts = stored_texts.replacen("    seq,\n", &seq, 1).replacen(
-        "\nFROM log_rows",
-        ",\n    log_rows.seq AS place,\n    snapshot_id\nFROM log_rows",
-        1,
-    );
-    let logs = logs_view
-        .find("-- What a log is for whoever asks.")
-        .unwrap_or_default();
-    format!("{texts}\n{}", &logs_view[logs..])
-}
-
-/// Makes the tables of an empty lake.
-pub(super) fn create_in_lake(connection: &Connection) -> Result<()> {
-    let failed = |error| error::engine("create the tables", error);
-    connection.execute_batch(LAKE_TABLES).map_err(failed)?;
-    connection.execute_batch(&lake_views()).map_err(failed)?;
-    let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
-    connection.execute(sql, [VERSION]).map_err(failed).map(drop)
-}
-
-/// Makes the tables of a lake unless another process has made them since.
-pub(super) fn create_missing_in_lake(connection: &Connection) -> Result<()> {
-    match version(connection)? {
-        None => create_in_lake(connection),
-        Some(_) => Ok(()),
-    }
 }
 
 /// Brings the tables of an earlier version up to date. To be called in a transaction.
