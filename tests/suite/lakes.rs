@@ -5,14 +5,21 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use duckdb::Connection;
-use logstore::{DuckDbStore, Error, OpenOptions};
+use logstore::{
+    DuckDbStore, Error, LogEntry, LogQuery, LogStore as _, OpenOptions, S3Options, StoreExt as _,
+};
 use tempfile::TempDir;
+
+use crate::support::{at, log, messages};
 
 /// The folder of the engine's extensions.
 const EXTENSIONS: &str = "LOGSTORE_TEST_EXTENSIONS";
 
 /// How libpq connects to a server on which databases can be made, such as `host=127.0.0.1 user=postgres`.
 const POSTGRES: &str = "LOGSTORE_TEST_POSTGRES";
+
+/// A server that speaks S3, with a bucket `logs`: its address, the name of a key and the key, with spaces between.
+const S3: &str = "LOGSTORE_TEST_S3";
 
 /// A lake of its own for a test, gone when it is dropped.
 pub(crate) struct TestLake {
@@ -51,21 +58,38 @@ impl TestLake {
 
     /// A lake whose catalog is a new database.
     pub(crate) fn in_postgres() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let data_path = folder.path().join("data").display().to_string();
+        Self::with_data_in(folder, &data_path)
+    }
+
+    /// The same with its data in S3, and what is needed to open it.
+    fn in_s3() -> Option<(Self, OpenOptions)> {
+        let server = given(S3)?;
+        let [endpoint, name, key] = server.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let s3 = S3Options {
+            endpoint: Some(endpoint.to_owned()),
+            access_key_id: Some(name.to_owned()),
+            secret_access_key: Some(key.into()),
+            ..S3Options::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let lake = Self::with_data_in(folder, &format!("s3://logs/{prefix}"))?;
+        Some((lake, options().s3(s3)))
+    }
+
+    fn with_data_in(folder: TempDir, data_path: &str) -> Option<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         given(EXTENSIONS)?;
         let server = given(POSTGRES)?;
-        let folder = tempfile::tempdir().unwrap();
         let name = format!(
             "logstore_{}_{}",
             std::process::id(),
             MADE.fetch_add(1, Ordering::Relaxed)
         );
         on_server(&server, &format!("CREATE DATABASE {name}"));
-        let data_path = folder.path().join("data");
-        let location = format!(
-            "ducklake:postgres:{server} dbname={name}?data_path={}",
-            data_path.display()
-        );
+        let location = format!("ducklake:postgres:{server} dbname={name}?data_path={data_path}");
         Some(Self {
             location,
             _folder: folder,
@@ -106,6 +130,51 @@ fn on_server(server: &str, sql: &str) {
     );
     let execute = format!("CALL postgres_execute('server', '{sql}', use_transaction = false)");
     engine().execute_batch(&format!("{attach}; {execute}")).unwrap();
+}
+
+#[test]
+fn data_can_be_in_s3() {
+    let Some((lake, options)) = TestLake::in_s3() else {
+        return;
+    };
+    let store = options.open(&lake.location).unwrap();
+    // Too many to be kept in the catalog.
+    let logs: Vec<LogEntry> = (0..3000)
+        .map(|second| log(second, "sshd", "Failed password"))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    assert_eq!(store.append_logs(&logs[..2000]).unwrap().duplicates, 2000);
+    let last = store.fetch_logs(&LogQuery::new().since(at(2998))).unwrap();
+    assert_eq!(messages(&last), ["Failed password"; 2]);
+
+    let stats = store.stats().unwrap();
+    assert!(stats.data_path.unwrap().starts_with("s3://logs/"));
+    assert!(stats.bytes_on_disk.unwrap() > 0);
+    drop(store);
+    let (location, _) = lake.location.split_once('?').unwrap();
+    let store = options.open(location).unwrap();
+    assert_eq!(store.delete_logs_before(at(1000)).unwrap(), 1000);
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 2000);
+}
+
+#[test]
+fn a_wrong_key_is_not_shown() {
+    let Some((lake, _)) = TestLake::in_s3() else {
+        return;
+    };
+    let server = given(S3).unwrap();
+    let s3 = S3Options {
+        endpoint: server.split(' ').next().map(str::to_owned),
+        access_key_id: Some("logstore".to_owned()),
+        secret_access_key: Some("not the key".into()),
+        ..S3Options::default()
+    };
+    let store = options().s3(s3).open(&lake.location).unwrap();
+    let logs: Vec<LogEntry> = (0..3000).map(|second| log(second, "sshd", "no")).collect();
+    let error = store.append_logs(&logs).unwrap_err();
+    let text = format!("{error}: {:?}", std::error::Error::source(&error));
+    assert!(text.contains("s3://logs/"), "{text}");
+    assert!(!text.contains("not the key"), "{text}");
 }
 
 /// Upkeep is written as a table function, which a SELECT can call.

@@ -159,6 +159,11 @@ pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
     text.contains("Table with name") && text.contains("does not exist")
 }
 
+/// Whether the data of a lake is where only the extension httpfs gets to.
+pub(super) fn needs_httpfs(error: &::duckdb::Error) -> bool {
+    error.to_string().contains("requires the extension httpfs")
+}
+
 fn says_any(text: &str, signs: &[&str]) -> bool {
     signs.iter().any(|sign| text.contains(sign))
 }

@@ -149,8 +149,8 @@ pub(super) fn open(lake: &Lake, settings: &EngineSettings, mode: Mode) -> Result
         Mode::Read if lake.catalog_file().is_some() => "READ_ONLY",
         _ => "CREATE_IF_NOT_EXISTS false",
     };
-    attach(&connection, lake, access)?;
-    confine(&connection, lake, settings).map_err(OpenFailure::Other)?;
+    attach(&connection, lake, settings, access)?;
+    confine(&connection, settings).map_err(OpenFailure::Other)?;
     Ok(connection)
 }
 
@@ -169,7 +169,7 @@ pub(super) fn create(lake: &Lake, settings: &EngineSettings) -> Result<()> {
         ),
     };
     let connection = engine(&made, settings)?;
-    attach_new(&connection, &made).map_err(OpenFailure::into_error)?;
+    attach_new(&connection, &made, settings).map_err(OpenFailure::into_error)?;
     transaction(&connection, "create the store", schema::create)?;
     drop(connection);
     new.persist().map(drop)
@@ -185,24 +185,23 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings) -> Result<()> {
         ));
     }
     let connection = engine(lake, settings)?;
-    match attach_new(&connection, lake) {
+    match attach_new(&connection, lake, settings) {
         Ok(()) => Ok(()),
         // Another process may have made it meanwhile.
-        Err(failure) => {
-            attach(&connection, lake, "CREATE_IF_NOT_EXISTS false").map_err(|_| failure.into_error())
-        }
+        Err(failure) => attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false")
+            .map_err(|_| failure.into_error()),
     }
 }
 
 /// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for
 /// each would be many.
-fn attach_new(connection: &Connection, lake: &Lake) -> Result<(), OpenFailure> {
+fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -> Result<(), OpenFailure> {
     let failed = |error| OpenFailure::Other(error::engine("create the store", error));
     if let Some(folder) = lake.data_path.as_deref().filter(|path| !is_remote(path)) {
         let made = std::fs::create_dir_all(folder);
         made.map_err(|io| OpenFailure::Other(error::not_written(folder, format!("cannot make it: {io}"))))?;
     }
-    attach(connection, lake, "CREATE_IF_NOT_EXISTS true")?;
+    attach(connection, lake, settings, "CREATE_IF_NOT_EXISTS true")?;
     for (option, value) in [
         ("parquet_compression", "zstd"),
         ("data_inlining_row_limit", INLINED_ROWS),
@@ -263,7 +262,12 @@ fn use_s3(connection: &Connection, settings: &EngineSettings) -> Result<()> {
     made.map_err(|error| error::engine("use the credentials of the data", error))
 }
 
-fn attach(connection: &Connection, lake: &Lake, access: &str) -> Result<(), OpenFailure> {
+fn attach(
+    connection: &Connection,
+    lake: &Lake,
+    settings: &EngineSettings,
+    access: &str,
+) -> Result<(), OpenFailure> {
     let mut options = access.to_owned();
     let place = match &lake.catalog {
         Catalog::File(path) => path.display().to_string(),
@@ -279,10 +283,16 @@ fn attach(connection: &Connection, lake: &Lake, access: &str) -> Result<(), Open
         "ATTACH {} AS {NAME} ({options}); USE {NAME}",
         literal(&format!("ducklake:{place}"))
     );
-    let location = || Location::Lake(lake.clone()).to_string();
-    connection
-        .execute_batch(&sql)
-        .map_err(|error| error::open_failure(&location(), error))
+    let mut attached = connection.execute_batch(&sql);
+    // A location need not say that the data is remote: the catalog knows.
+    if let Err(error) = &attached
+        && error::needs_httpfs(error)
+        && !names_remote_data(lake)
+    {
+        use_s3(connection, settings).map_err(OpenFailure::Other)?;
+        attached = connection.execute_batch(&sql);
+    }
+    attached.map_err(|error| error::open_failure(&Location::Lake(lake.clone()).to_string(), error))
 }
 
 /// How soon both sides notice that the other one is gone: a writer that is cut off in its turn keeps all others from
@@ -312,13 +322,10 @@ fn with_timeouts(connection: &str) -> String {
     timeouts + &connection
 }
 
-/// Lets the engine use nothing but the lake's own files, and gives it the credentials for those.
-fn confine(connection: &Connection, lake: &Lake, settings: &EngineSettings) -> Result<()> {
+/// Lets the engine use nothing but the lake's own files.
+fn confine(connection: &Connection, settings: &EngineSettings) -> Result<()> {
     let failed = |error| error::engine("open the store", error);
     let data_path = data_path(connection)?;
-    if is_remote(&data_path) && !names_remote_data(lake) {
-        use_s3(connection, settings)?;
-    }
     if settings.external_access {
         return Ok(());
     }
