@@ -58,7 +58,7 @@ pub use models::{
 };
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor,
-    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Fetcher, Group, IngestStore, IntelStore,
-    LogRows, LogRowsBuilder, LogStore, LogStream, MemoryStore, OpenOptions, Page, QueryRows, Result,
-    RuleStore, S3Options, Start, Stats, StopHandle, Store, StoreExt,
+    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, Group, IngestStore,
+    IntelStore, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance, MaintenanceStep, MemoryStore,
+    OpenOptions, Page, QueryRows, Result, RuleStore, S3Options, Start, Stats, StopHandle, Store, StoreExt,
 };

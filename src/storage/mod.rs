@@ -20,8 +20,8 @@ use crate::models::{
 pub use cursor::Cursor;
 pub(crate) use duckdb::without_password;
 pub use duckdb::{
-    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, LogRows, LogRowsBuilder, OpenOptions,
-    QueryRows, S3Options,
+    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, LogRows, LogRowsBuilder,
+    Maintenance, MaintenanceStep, OpenOptions, QueryRows, S3Options,
 };
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start, StopHandle};

@@ -1,7 +1,7 @@
 //! The binary, as its users see it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -358,9 +358,8 @@ fn a_closed_pipe_ends_quietly() {
     let lines: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
     cli.write("many.log", lines);
     cli.output(&["ingest", "many.log"]);
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("logstore"))
-        .args(["fetch"])
-        .current_dir(&cli.folder)
+    let mut child = cli
+        .program(&["fetch"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -377,9 +376,8 @@ fn a_closed_pipe_ends_quietly() {
 #[test]
 fn following_shows_what_other_processes_store() {
     let cli = with_auth_log();
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("logstore"))
-        .args(["fetch", "--follow", "--interval", "50ms", "--where", "host=web1"])
-        .current_dir(&cli.folder)
+    let mut child = cli
+        .program(&["fetch", "--follow", "--interval", "50ms", "--where", "host=web1"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

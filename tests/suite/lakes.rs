@@ -2,15 +2,18 @@
 //!
 //! Where they are absent, the tests that need them say so and do nothing.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::{TimeDelta, Utc};
 use duckdb::Connection;
 use logstore::{
-    DuckDbStore, Error, LogEntry, LogQuery, LogStore as _, OpenOptions, S3Options, StoreExt as _,
+    Alert, AlertQuery, AlertStore as _, ConsumerStore as _, Cursor, DuckDbStore, Error, LogEntry, LogQuery,
+    LogStore as _, Maintenance, OpenOptions, S3Options, Severity, StoreExt as _,
 };
 use tempfile::TempDir;
 
-use crate::support::{at, log, messages};
+use crate::support::{Cli, alert, at, log, messages};
 
 /// The folder of the engine's extensions.
 const EXTENSIONS: &str = "LOGSTORE_TEST_EXTENSIONS";
@@ -64,7 +67,7 @@ impl TestLake {
     }
 
     /// The same with its data in S3, and what is needed to open it.
-    fn in_s3() -> Option<(Self, OpenOptions)> {
+    pub(crate) fn in_s3() -> Option<(Self, OpenOptions)> {
         let server = given(S3)?;
         let [endpoint, name, key] = server.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let s3 = S3Options {
@@ -216,9 +219,186 @@ fn a_missing_extension_says_which_and_where_and_what_to_do() {
     for part in [
         folder.path().to_str().unwrap(),
         "ducklake.duckdb_extension",
-        "copy it there",
+        "extensions install",
         "store.install_extensions",
     ] {
         assert!(text.contains(part), "{text}");
     }
+}
+
+fn installed(rows: &[serde_json::Value]) -> Vec<bool> {
+    rows.iter()
+        .map(|row| row["installed"].as_bool().unwrap())
+        .collect()
+}
+
+#[test]
+fn extensions_are_installed_from_files() {
+    let Some(folder) = given(EXTENSIONS) else {
+        return;
+    };
+    let cli = Cli::new();
+    let location = format!("ducklake:{}", cli.path("catalog").display());
+    assert_eq!(installed(&cli.rows(&["extensions", "list"])), [false; 3]);
+    let (code, problem) = cli.failure(&["--database", &location, "ingest", "-"]);
+    assert_eq!(
+        (code, problem.contains("extensions install")),
+        (3, true),
+        "{problem}"
+    );
+
+    // What the engine does not take is not left behind.
+    cli.write("bad/ducklake.duckdb_extension", "no extension");
+    let (code, problem) = cli.failure(&["extensions", "install", "bad"]);
+    assert_eq!((code, problem.contains("bad/ducklake")), (3, true), "{problem}");
+    let (code, problem) = cli.failure(&["extensions", "install", "logstore.toml"]);
+    assert_eq!(
+        (code, problem.contains("ducklake.duckdb_extension")),
+        (3, true),
+        "{problem}"
+    );
+    assert_eq!(installed(&cli.rows(&["extensions", "list"])), [false; 3]);
+
+    let found = walkdir::WalkDir::new(&folder)
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path())
+        .find(|path| path.ends_with("ducklake.duckdb_extension"))
+        .unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&std::fs::read(found).unwrap()).unwrap();
+    cli.write("ducklake.duckdb_extension.gz", gzip.finish().unwrap());
+    let rows = cli.rows(&["extensions", "install", "bad", "ducklake.duckdb_extension.gz"]);
+    assert_eq!(installed(&rows), [true, false, false]);
+    let mut ingest = cli.command(&["--database", &location, "ingest", "-"]);
+    ingest
+        .write_stdin("{\"message\": \"hello\"}\n")
+        .assert()
+        .success();
+    assert_eq!(cli.rows(&["--database", &location, "count"])[0]["count"], 1);
+
+    assert_eq!(
+        installed(&cli.rows(&["extensions", "install", &folder])),
+        [true; 3]
+    );
+}
+
+/// The ids of all logs after a cursor, in the order of their commits.
+fn ids_after(store: &DuckDbStore, mut cursor: Cursor) -> Vec<String> {
+    let pages = std::iter::from_fn(|| {
+        let page = store.read_after(cursor, 700).unwrap();
+        cursor = page.next;
+        (!page.logs.is_empty()).then_some(page.logs)
+    });
+    pages.flatten().map(|log| log.id).collect()
+}
+
+/// Upkeep that keeps nothing which is not needed.
+const STRICT: Maintenance = Maintenance {
+    retention: None,
+    snapshots: TimeDelta::zero(),
+    unused_files: TimeDelta::zero(),
+    orphaned_files: true,
+};
+
+fn maintain(store: &DuckDbStore, plan: &Maintenance) -> Vec<(&'static str, u64)> {
+    let steps = store.maintain(plan).unwrap().map(Result::unwrap);
+    steps.map(|step| (step.name, step.count)).collect()
+}
+
+fn done(steps: &[(&str, u64)], name: &str) -> u64 {
+    steps.iter().find(|(step, _)| *step == name).unwrap().1
+}
+
+fn upkeep_changes_nothing_that_is_read(store: &DuckDbStore) {
+    const DAY: i64 = 86_400;
+    // Small commits stay in the catalog, large ones are files, over two days.
+    for commit in 0..20 {
+        let logs: Vec<LogEntry> = (0..10)
+            .map(|n| log(commit * DAY / 10 + n, "small", "x"))
+            .collect();
+        store.append_logs(&logs).unwrap();
+    }
+    for commit in 0..3 {
+        let logs: Vec<LogEntry> = (0..1500).map(|n| log(commit * 2000 + n, "large", "x")).collect();
+        store.append_logs(&logs).unwrap();
+    }
+    let read = store.read_after(Cursor::BEGINNING, 25).unwrap();
+    let alerts: Vec<Alert> = (0..30)
+        .map(|n| alert(&format!("a{n}"), Severity::High, n))
+        .collect();
+    store.commit("detector", None, read.next, &alerts).unwrap();
+    store.acknowledge_alerts(&["a1", "a2"]).unwrap();
+    store.delete_logs_before(at(5)).unwrap();
+    let ids = || [Cursor::BEGINNING, read.next].map(|cursor| ids_after(store, cursor));
+    let before = ids();
+    let kept = store.fetch_alerts(&AlertQuery::new()).unwrap();
+
+    let steps = maintain(store, &STRICT);
+    assert!(done(&steps, "flush rows") > 20 * 10, "{steps:?}");
+    for name in ["merge files", "expire snapshots"] {
+        assert!(done(&steps, name) > 0, "{steps:?}");
+    }
+    assert!(ids() == before);
+    assert_eq!(store.fetch_alerts(&AlertQuery::new()).unwrap(), kept);
+    assert_eq!(store.position("detector").unwrap(), Some(read.next));
+
+    // A second time there is nothing to do but to forget what the first has left.
+    let steps = maintain(store, &STRICT);
+    assert_eq!(done(&steps, "merge files"), 0, "{steps:?}");
+    assert!(done(&steps, "delete unused files") > 0, "{steps:?}");
+    assert!(ids() == before);
+
+    // Two days have passed long ago.
+    let plan = Maintenance {
+        retention: Some(Utc::now() - at(DAY)),
+        ..STRICT
+    };
+    let steps = maintain(store, &plan);
+    let deleted = done(&steps, "delete old logs");
+    assert!(deleted > 1500, "{steps:?}");
+    let oldest = store.stats().unwrap().oldest_log.unwrap();
+    assert_eq!(oldest, at(DAY / 2));
+    let committed = store.commit("detector", Some(read.next), read.next, &[]).unwrap();
+    assert!(committed.missed > 1500, "{committed:?}");
+    let left = ids_after(store, Cursor::BEGINNING).len() as u64;
+    assert_eq!(left, store.count_logs(&LogQuery::new()).unwrap());
+}
+
+#[test]
+fn upkeep_of_a_lake_in_a_file() {
+    if let Some(lake) = TestLake::in_file() {
+        upkeep_changes_nothing_that_is_read(&lake.open());
+    }
+}
+
+#[test]
+fn upkeep_of_a_lake_in_postgres() {
+    if let Some(lake) = TestLake::in_postgres() {
+        upkeep_changes_nothing_that_is_read(&lake.open());
+    }
+}
+
+#[test]
+fn upkeep_of_a_lake_in_s3() {
+    if let Some((lake, options)) = TestLake::in_s3() {
+        upkeep_changes_nothing_that_is_read(&options.open(&lake.location).unwrap());
+    }
+}
+
+#[test]
+fn upkeep_of_a_file_deletes_old_logs() {
+    let cli = Cli::new();
+    let store = DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
+    store
+        .append_logs(&[log(0, "a", "old"), LogEntry::new(Utc::now())])
+        .unwrap();
+    drop(store);
+    assert_eq!(cli.output(&["maintain"]), "");
+    let steps = cli.rows(&["maintain", "--retention", "30d"]);
+    let expected = serde_json::json!([{"name": "delete old logs", "count": 1, "unit": "logs"}]);
+    assert_eq!(serde_json::Value::from(steps), expected);
+    let (code, _) = cli.failure(&["maintain", "--retention", "300000y"]);
+    assert_eq!(code, 2);
+    let (code, _) = cli.failure(&["maintain", "--read-only"]);
+    assert_eq!(code, 3);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    alerts, backup, check, completions, config, count, export, fetch, ingest, intel, prune, query, rules,
-    stats,
+    alerts, backup, check, completions, config, count, export, extensions, fetch, ingest, intel, maintain,
+    prune, query, rules, stats,
 };
 
 /// A store for security logs, alerts, threat intelligence and detection rules.
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The store: a file, or :memory: [default: $LOGSTORE_DATABASE, the configuration, logstore.duckdb]
+    /// The store: a file, :memory:, or ducklake:CATALOG?data_path=PATH [default: $LOGSTORE_DATABASE, the configuration, logstore.duckdb]
     #[arg(short, long, global = true, value_name = "PATH")]
     pub(crate) database: Option<String>,
 
@@ -107,12 +107,16 @@ pub(crate) enum Command {
     Stats(stats::Args),
     /// Delete old logs
     Prune(prune::Args),
+    /// Do the upkeep of the store: delete old logs, and keep a lake small and fast
+    Maintain(maintain::Args),
     /// Copy the store to a new file, while others use it
     Backup(backup::Args),
     /// Verify the store, and say what is wrong with it
     Check(check::Args),
     /// Write logs to a Parquet, CSV or JSON lines file
     Export(export::Args),
+    /// List and install the engine's extensions, which lakes need
+    Extensions(extensions::Args),
     /// Show settings and where they come from
     Config(config::Args),
     /// Print a completion script for a shell

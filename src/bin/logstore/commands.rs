@@ -7,9 +7,11 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod count;
 pub(crate) mod export;
+pub(crate) mod extensions;
 pub(crate) mod fetch;
 pub(crate) mod ingest;
 pub(crate) mod intel;
+pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod query;
 pub(crate) mod rules;
@@ -58,9 +60,11 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Query(args) => query::run(args, context),
         Command::Stats(args) => stats::run(args, context),
         Command::Prune(args) => prune::run(args, context),
+        Command::Maintain(args) => maintain::run(args, context),
         Command::Backup(args) => backup::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Export(args) => export::run(args, context),
+        Command::Extensions(args) => extensions::run(args, context),
         Command::Config(args) => config::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Man(args) => completions::run_man(args, context),

@@ -4,7 +4,7 @@ use ::duckdb::{Connection, OptionalExt, params};
 use chrono::{DateTime, Utc};
 
 use super::predicate::time_value;
-use super::{DuckDbStore, alerts, error, rows};
+use super::{DuckDbStore, alerts, error, lake, rows};
 use crate::models::Alert;
 use crate::storage::{Committed, ConsumerStore, Cursor, Result, consumer_conflict};
 
@@ -52,16 +52,27 @@ impl ConsumerStore for DuckDbStore {
 }
 
 /// Notes for each consumer how many logs from before a time it has not read; they are about to be deleted.
-pub(super) fn count_missed(connection: &Connection, time: DateTime<Utc>) -> Result<()> {
-    const UNREAD: &str = "SELECT c.name, count(*)
-        FROM consumers AS c
-        JOIN logs AS l ON l.seq > c.position
-        WHERE l.event_time < ?
-        GROUP BY c.name
-        ORDER BY c.name";
+pub(super) fn count_missed(connection: &Connection, time: DateTime<Utc>, is_lake: bool) -> Result<()> {
     const ADD: &str = "UPDATE consumers SET missed = missed + ? WHERE name = ?";
     let failed = |error| error::engine("look for consumers that have not read the logs to delete", error);
-    let unread: Vec<(String, u64)> = rows::query_all(connection, UNREAD, [time_value(time)], |row| {
+    let first = connection.query_row("SELECT min(position) FROM consumers", [], |row| row.get(0));
+    let Some(first): Option<i64> = first.map_err(failed)? else {
+        return Ok(());
+    };
+    // What all of them have read is not looked at.
+    let is_new = match is_lake {
+        true => format!("l.snapshot_id >= {}", lake::snapshot_of(first)),
+        false => format!("l.seq > {first}"),
+    };
+    let unread = format!(
+        "SELECT c.name, count(*)
+        FROM consumers AS c
+        JOIN log_texts AS l ON l.seq > c.position
+        WHERE l.event_time < ? AND {is_new}
+        GROUP BY c.name
+        ORDER BY c.name"
+    );
+    let unread: Vec<(String, u64)> = rows::query_all(connection, &unread, [time_value(time)], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })
     .map_err(failed)?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::duckdb::{Config, Connection};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{EngineSettings, Gate, Lease, Mode};
@@ -380,6 +381,40 @@ pub(super) fn snapshot_of(seq: i64) -> i64 {
     seq / LOGS_OF_SNAPSHOT
 }
 
+/// Moves the rows of a table that the catalog holds to files, and says how many.
+pub(super) fn flush(connection: &Connection, table: &str) -> Result<u64> {
+    let call =
+        format!("sum(rows_flushed) FROM ducklake_flush_inlined_data('{NAME}', table_name => '{table}')");
+    upkeep(connection, &call)
+}
+
+/// Writes the files of a table that hold deleted rows without those, and says how many.
+pub(super) fn rewrite(connection: &Connection, table: &str) -> Result<u64> {
+    let call = format!(
+        "sum(files_processed) FROM ducklake_rewrite_data_files('{NAME}', '{table}', delete_threshold => 0.1)"
+    );
+    upkeep(connection, &call)
+}
+
+/// Merges the small files of a table, and says how many.
+pub(super) fn merge(connection: &Connection, table: &str) -> Result<u64> {
+    let call = format!("sum(files_processed) FROM ducklake_merge_adjacent_files('{NAME}', '{table}')");
+    upkeep(connection, &call)
+}
+
+/// Calls one of the functions that drop what is older than a time, and says how much that was.
+pub(super) fn drop_old(connection: &Connection, function: &str, time: DateTime<Utc>) -> Result<u64> {
+    let time = time.format("%Y-%m-%d %H:%M:%S%.6f+00");
+    let call = format!("count(*) FROM {function}('{NAME}', older_than => TIMESTAMPTZ '{time}')");
+    upkeep(connection, &call)
+}
+
+fn upkeep(connection: &Connection, call: &str) -> Result<u64> {
+    let sql = format!("SELECT coalesce(CAST(n AS UBIGINT), 0) FROM (SELECT {call}) AS done(n)");
+    let called = connection.query_row(&sql, [], |row| row.get(0));
+    called.map_err(|error| error::engine("maintain the lake", error))
+}
+
 /// The right to commit, which one writer of all machines has at a time: what it sees when it looks, nobody changes
 /// until it has committed. It is a lock in the catalog's database, which is given up when the writer is done, dies or
 /// is cut off.
@@ -390,8 +425,24 @@ pub(super) struct Turn(Option<Lease>);
 /// For how long a writer may keep its turn without a sign of life.
 const LONGEST_TURN: &str = "60s";
 
+/// Who takes turns. The locks' names are any numbers that others who use the database do not.
+#[derive(Clone, Copy)]
+enum Turns {
+    Commits = 7_108_646,
+    Upkeep = 7_108_647,
+}
+
 impl Turn {
     pub(super) fn wait(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+        Self::wait_for(Turns::Commits, LONGEST_TURN, gate, timeout)
+    }
+
+    /// The right to do upkeep, which keeps nobody from committing.
+    pub(super) fn wait_for_upkeep(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+        Self::wait_for(Turns::Upkeep, "0", gate, timeout)
+    }
+
+    fn wait_for(turns: Turns, longest: &str, gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
         if !has_many_writers(gate.location()) {
             return Ok(Self(None));
         }
@@ -403,11 +454,11 @@ impl Turn {
         connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
         let limits = format!(
             "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
-                set_config('idle_in_transaction_session_timeout', '{LONGEST_TURN}', true) AS idle_timeout"
+                set_config('idle_in_transaction_session_timeout', '{longest}', true) AS idle_timeout"
         );
         in_database(connection, &limits).map_err(failed)?;
-        // The key is any number that others who use the database do not.
-        in_database(connection, "SELECT CAST(pg_advisory_xact_lock(7108646) AS text)").map_err(failed)?;
+        let wait = format!("SELECT CAST(pg_advisory_xact_lock({}) AS text)", turns as i32);
+        in_database(connection, &wait).map_err(failed)?;
         Ok(turn)
     }
 

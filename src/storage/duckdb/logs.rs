@@ -122,7 +122,7 @@ impl LogStore for DuckDbStore {
         let mut sql = Sql::new("DELETE FROM log_rows WHERE event_time < ");
         sql.bind(time_value(time));
         let deleted = self.write("delete logs", |connection| {
-            consumers::count_missed(connection, time)?;
+            consumers::count_missed(connection, time, self.is_lake())?;
             let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
             deleted.map_err(|error| error::engine("delete logs", error))
         })?;

@@ -14,6 +14,7 @@ mod lake;
 mod layout;
 mod location;
 mod logs;
+mod maintain;
 mod network;
 mod predicate;
 mod query;
@@ -40,8 +41,10 @@ use schema::Found;
 
 pub use check::Check;
 pub use connection::DEFAULT_MEMORY_LIMIT;
+pub use extensions::Extension;
 pub use lake::S3Options;
 pub(crate) use location::without_password;
+pub use maintain::{Maintenance, MaintenanceStep};
 pub use query::{ExportFormat, QueryRows};
 pub use rows::{LogRows, LogRowsBuilder};
 
@@ -196,6 +199,26 @@ impl OpenOptions {
     pub fn s3(mut self, options: S3Options) -> Self {
         self.engine.lake.s3 = options;
         self
+    }
+
+    /// The engine's extensions that lakes need, and whether they are where they are looked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if there is no folder to look in.
+    pub fn extensions(&self) -> Result<Vec<Extension>> {
+        extensions::list(&self.engine.lake.extensions)
+    }
+
+    /// Puts extensions where they are looked for: those that files and folders hold, `<name>.duckdb_extension` as the
+    /// engine's makers publish it, with or without `.gz`; those that are missing, from the network, if no path is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if there are none or the engine does not take one, as when it was made for another version
+    /// or platform.
+    pub fn add_extensions(&self, from: &[PathBuf]) -> Result<Vec<Extension>> {
+        extensions::install(from, &self.engine.lake.extensions)
     }
 
     /// Opens the store at a location: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.

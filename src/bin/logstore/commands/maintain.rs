@@ -1,0 +1,60 @@
+//! `logstore maintain`: the upkeep of a store.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use logstore::{Maintenance, MaintenanceStep};
+
+use super::Context;
+use crate::args::span;
+use crate::output::{Columns, Row};
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Delete logs that are older than this, by whole days (UTC), such as 90d [default: none]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    retention: Option<Duration>,
+
+    /// Forget snapshots of a lake that are older than this
+    #[arg(long, value_name = "TIME", value_parser = span, default_value = "1d")]
+    keep_snapshots: Duration,
+
+    /// Delete files of a lake that nothing needs any more for as long as this
+    #[arg(long, value_name = "TIME", value_parser = span, default_value = "1d")]
+    keep_unused_files: Duration,
+
+    /// Delete files under the data path that are not the lake's: only if no other lake has its data there
+    #[arg(long)]
+    orphaned_files: bool,
+}
+
+impl Row for MaintenanceStep {
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.to_owned(), self.count.to_string(), self.unit.to_owned()]
+    }
+}
+
+const COLUMNS: Columns<'static> = Columns {
+    table: &["step", "count", "of"],
+    csv: &["name", "count", "unit"],
+};
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let plan = Maintenance {
+        retention: args.retention.map(length).transpose()?,
+        snapshots: length(args.keep_snapshots)?,
+        unused_files: length(args.keep_unused_files)?,
+        orphaned_files: args.orphaned_files,
+    };
+    let store = context.existing_store()?;
+    let steps = store.maintain(&plan)?;
+    context
+        .output
+        .rows(&COLUMNS, steps.map(|step| step.map_err(Failure::from)))
+        .map(drop)
+}
+
+fn length(span: Duration) -> Result<TimeDelta> {
+    TimeDelta::from_std(span).map_err(|_| Failure::Usage("that is too long a time".to_owned()))
+}

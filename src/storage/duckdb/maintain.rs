@@ -1,0 +1,213 @@
+//! Upkeep: what keeps a store small and fast, in steps that can run while others use it.
+//!
+//! A step that is killed leaves the store as it was, or as it is after the step: each is a commit, or several. Files
+//! that nobody needs any more are deleted in a later step, or by the next upkeep.
+
+use ::duckdb::Connection;
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+
+use super::connection::Mode;
+use super::lake::{self, Turn};
+use super::{DuckDbStore, error, rows};
+use crate::models::InvalidValue;
+use crate::storage::{LogStore as _, Result};
+
+/// What [`DuckDbStore::maintain`] is to keep.
+///
+/// ```
+/// use chrono::TimeDelta;
+/// use logstore::{DuckDbStore, Maintenance};
+///
+/// let store = DuckDbStore::open(":memory:")?;
+/// let plan = Maintenance { retention: Some(TimeDelta::days(90)), ..Maintenance::default() };
+/// for step in store.maintain(&plan)? {
+///     let step = step?;
+///     println!("{}: {} {}", step.name, step.count, step.unit);
+/// }
+/// # Ok::<(), logstore::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maintenance {
+    /// For how long logs are kept after their event time, rounded up to whole days in UTC, which are files of their
+    /// own in a lake. `None`, the default, keeps them all.
+    pub retention: Option<TimeDelta>,
+    /// For how long a lake keeps its snapshots. No reading position depends on them. Default: a day.
+    pub snapshots: TimeDelta,
+    /// For how long a lake keeps files that no snapshot needs any more: longer than any query takes that may be reading
+    /// them. Default: a day.
+    pub unused_files: TimeDelta,
+    /// Whether files under the data path that are not the lake's are deleted too, after the same time. Writers that
+    /// were killed leave such files. Default: no, for the data of another lake there would be lost.
+    pub orphaned_files: bool,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            retention: None,
+            snapshots: TimeDelta::days(1),
+            unused_files: TimeDelta::days(1),
+            orphaned_files: false,
+        }
+    }
+}
+
+/// What a step of upkeep has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct MaintenanceStep {
+    /// Which step, such as `flush rows`.
+    pub name: &'static str,
+    /// How much it has done.
+    pub count: u64,
+    /// Of what, such as `rows`.
+    pub unit: &'static str,
+}
+
+/// The tables of a lake that grow, whose rows are moved from the catalog to files.
+const GROWING: [&str; 4] = ["log_rows", "alerts", "threat_intel", "detection_rules"];
+
+/// Tables of few rows that change all the time. The catalog keeps every version of a row until it is flushed.
+const CHANGING: [(&str, &str); 2] = [("consumers", "name"), ("file_positions", "id")];
+
+type Step<'a> = Box<dyn FnOnce() -> Result<u64> + 'a>;
+
+impl DuckDbStore {
+    /// Does the upkeep of the store, a step each time that the iterator is asked for one. Others may read and write
+    /// meanwhile.
+    ///
+    /// A store in a file needs none but to delete old logs. In a lake, rows that the catalog holds are moved to files,
+    /// small files merged, old snapshots forgotten and files that nobody needs any more deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`](crate::Error::Locked) if another process does the upkeep of the lake.
+    pub fn maintain(
+        &self,
+        plan: &Maintenance,
+    ) -> Result<impl Iterator<Item = Result<MaintenanceStep>> + use<'_>> {
+        self.refuse_if_read_only("maintain the store")?;
+        let now = Utc::now();
+        let mut steps: Vec<(&'static str, &'static str, Step<'_>)> = Vec::new();
+        if self.is_lake() {
+            steps.push(("flush rows", "rows", Box::new(|| self.flush())));
+        }
+        if let Some(retention) = plan.retention {
+            let day = start_of_day(time_before(now, retention)?);
+            let delete = move || self.delete_days_before(day);
+            steps.push(("delete old logs", "logs", Box::new(delete)));
+        }
+        if self.is_lake() {
+            steps.push(("rewrite files", "files", Box::new(|| self.rewrite())));
+            steps.push(("merge files", "files", Box::new(|| self.merge())));
+            let mut old = vec![
+                (
+                    "expire snapshots",
+                    "snapshots",
+                    "ducklake_expire_snapshots",
+                    plan.snapshots,
+                ),
+                (
+                    "delete unused files",
+                    "files",
+                    "ducklake_cleanup_old_files",
+                    plan.unused_files,
+                ),
+            ];
+            if plan.orphaned_files {
+                old.push((
+                    "delete orphaned files",
+                    "files",
+                    "ducklake_delete_orphaned_files",
+                    plan.unused_files,
+                ));
+            }
+            for (name, unit, function, keep) in old {
+                let time = time_before(now, keep)?;
+                steps.push((name, unit, Box::new(move || self.drop_old(function, time))));
+            }
+        }
+        let turn = Turn::wait_for_upkeep(&self.gate, self.lock_timeout)?;
+        Ok(steps.into_iter().map(move |(name, unit, step)| {
+            let _until_the_last_step = &turn;
+            let count = step()?;
+            log::debug!("{name}: {count} {unit}");
+            Ok(MaintenanceStep { name, count, unit })
+        }))
+    }
+
+    /// Moves rows from the catalog to files, table by table: writers wait for no longer than one takes.
+    fn flush(&self) -> Result<u64> {
+        const ACTION: &str = "move rows to files";
+        let mut flushed = 0;
+        for table in GROWING {
+            flushed += self.again_while_contended(|| {
+                self.write_statement(ACTION, |connection| lake::flush(connection, table))
+            })?;
+        }
+        for (table, key) in CHANGING {
+            flushed += self.again_while_contended(|| {
+                self.write_statement(ACTION, |connection| lake::flush(connection, table))
+            })?;
+            // Back to the catalog, from which they are read faster: without their history.
+            self.write(ACTION, |connection| {
+                let updated = connection.execute_batch(&format!("UPDATE {table} SET {key} = {key}"));
+                updated.map_err(|error| error::engine(ACTION, error))
+            })?;
+        }
+        Ok(flushed)
+    }
+
+    /// Deletes logs day by day, each in a commit of its own: writers wait for no longer than a day takes.
+    fn delete_days_before(&self, day: DateTime<Utc>) -> Result<u64> {
+        const OLDEST: &str = "SELECT epoch_us(min(event_time)) FROM log_rows";
+        let mut deleted = 0;
+        loop {
+            let oldest: Option<i64> = self.read(|connection| {
+                let read = connection.query_row(OLDEST, [], |row| row.get(0));
+                read.map_err(|error| error::engine("look for old logs", error))
+            })?;
+            let Some(oldest) = oldest.map(rows::time).transpose()?.filter(|oldest| *oldest < day) else {
+                return Ok(deleted);
+            };
+            let next_day = start_of_day(oldest).checked_add_signed(TimeDelta::days(1));
+            deleted += self.delete_logs_before(next_day.map_or(day, |next_day| next_day.min(day)))?;
+        }
+    }
+
+    /// Writes files without the rows that were deleted from them. Those of logs are left: logs would seem to be new,
+    /// for they would be of the snapshot that writes them.
+    fn rewrite(&self) -> Result<u64> {
+        let tables = GROWING.into_iter().filter(|table| *table != "log_rows");
+        tables
+            .map(|table| self.upkeep(|connection| lake::rewrite(connection, table)))
+            .sum()
+    }
+
+    fn merge(&self) -> Result<u64> {
+        GROWING
+            .into_iter()
+            .map(|table| self.upkeep(|connection| lake::merge(connection, table)))
+            .sum()
+    }
+
+    fn drop_old(&self, function: &str, before: DateTime<Utc>) -> Result<u64> {
+        self.upkeep(|connection| lake::drop_old(connection, function, before))
+    }
+
+    /// Runs a statement of upkeep. What it does takes no turn: it changes nothing that anybody reads.
+    fn upkeep(&self, statement: impl Fn(&Connection) -> Result<u64>) -> Result<u64> {
+        self.again_while_contended(|| statement(self.lease(Mode::Write)?.connection()))
+    }
+}
+
+fn start_of_day(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
+fn time_before(now: DateTime<Utc>, span: TimeDelta) -> Result<DateTime<Utc>> {
+    now.checked_sub_signed(span).ok_or_else(|| {
+        let reason = "there is no time that long ago: keep less, or do not delete at all";
+        InvalidValue::new("time to keep", &span.to_string(), reason).into()
+    })
+}
