@@ -17,6 +17,7 @@ mod layouts;
 mod migrations;
 mod processes;
 mod real_data;
+mod scale_out;
 mod scans;
 mod sharing;
 mod support;
