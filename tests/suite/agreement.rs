@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::lakes::{TestLake, options};
 use crate::support::at;
+use crate::test_lake::{TestLake, options};
 
 const TEXTS: &[&str] = &[
     "",

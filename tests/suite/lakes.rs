@@ -1,139 +1,15 @@
-//! Lakes to test with: the engine's extensions, and a PostgreSQL server, from outside of the tests.
-//!
-//! Where they are absent, the tests that need them say so and do nothing.
+//! What only lakes do. Where what they need is absent, the tests say so and do nothing.
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{TimeDelta, Utc};
-use duckdb::Connection;
 use logstore::{
     Alert, AlertQuery, AlertStore as _, ConsumerStore as _, Cursor, DuckDbStore, Error, LogEntry, LogQuery,
-    LogStore as _, Maintenance, OpenOptions, S3Options, Severity, StoreExt as _,
+    LogStore as _, Maintenance, S3Options, Severity, StoreExt as _,
 };
-use tempfile::TempDir;
 
 use crate::support::{Cli, alert, at, log, messages};
-
-/// The folder of the engine's extensions.
-const EXTENSIONS: &str = "LOGSTORE_TEST_EXTENSIONS";
-
-/// How libpq connects to a server on which databases can be made, such as `host=127.0.0.1 user=postgres`.
-const POSTGRES: &str = "LOGSTORE_TEST_POSTGRES";
-
-/// A server that speaks S3, with a bucket `logs`: its address, the name of a key and the key, with spaces between.
-const S3: &str = "LOGSTORE_TEST_S3";
-
-/// A lake of its own for a test, gone when it is dropped.
-pub(crate) struct TestLake {
-    pub(crate) location: String,
-    /// Kept for as long as the lake is used.
-    _folder: TempDir,
-    database: Option<(String, String)>,
-}
-
-/// A variable that is needed; `None`, with a line that says so, where it is not set.
-fn given(variable: &str) -> Option<String> {
-    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
-    if value.is_none() {
-        eprintln!("skipped: {variable} is not set");
-    }
-    value
-}
-
-pub(crate) fn options() -> OpenOptions {
-    let folder = std::env::var_os(EXTENSIONS).unwrap_or_default();
-    DuckDbStore::options().extension_directory(folder)
-}
-
-impl TestLake {
-    /// A lake whose catalog is a file.
-    pub(crate) fn in_file() -> Option<Self> {
-        given(EXTENSIONS)?;
-        let folder = tempfile::tempdir().unwrap();
-        let location = format!("ducklake:{}", folder.path().join("catalog.ducklake").display());
-        Some(Self {
-            location,
-            _folder: folder,
-            database: None,
-        })
-    }
-
-    /// A lake whose catalog is a new database.
-    pub(crate) fn in_postgres() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let data_path = folder.path().join("data").display().to_string();
-        Self::with_data_in(folder, &data_path)
-    }
-
-    /// The same with its data in S3, and what is needed to open it.
-    pub(crate) fn in_s3() -> Option<(Self, OpenOptions)> {
-        let server = given(S3)?;
-        let [endpoint, name, key] = server.split(' ').collect::<Vec<_>>().try_into().unwrap();
-        let s3 = S3Options {
-            endpoint: Some(endpoint.to_owned()),
-            access_key_id: Some(name.to_owned()),
-            secret_access_key: Some(key.into()),
-            ..S3Options::default()
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let prefix = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
-        let lake = Self::with_data_in(folder, &format!("s3://logs/{prefix}"))?;
-        Some((lake, options().s3(s3)))
-    }
-
-    fn with_data_in(folder: TempDir, data_path: &str) -> Option<Self> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        given(EXTENSIONS)?;
-        let server = given(POSTGRES)?;
-        let name = format!(
-            "logstore_{}_{}",
-            std::process::id(),
-            MADE.fetch_add(1, Ordering::Relaxed)
-        );
-        on_server(&server, &format!("CREATE DATABASE {name}"));
-        let location = format!("ducklake:postgres:{server} dbname={name}?data_path={data_path}");
-        Some(Self {
-            location,
-            _folder: folder,
-            database: Some((server, name)),
-        })
-    }
-
-    pub(crate) fn open(&self) -> DuckDbStore {
-        options().open(&self.location).unwrap()
-    }
-}
-
-impl Drop for TestLake {
-    fn drop(&mut self) {
-        if let Some((server, name)) = &self.database {
-            on_server(server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
-        }
-    }
-}
-
-/// An engine with the extensions.
-fn engine() -> Connection {
-    let config = duckdb::Config::default()
-        .with("extension_directory", std::env::var(EXTENSIONS).unwrap())
-        .unwrap();
-    let connection = Connection::open_in_memory_with_flags(config).unwrap();
-    connection
-        .execute_batch("LOAD ducklake; LOAD postgres_scanner")
-        .unwrap();
-    connection
-}
-
-/// Runs a statement outside of a transaction, as one that makes a database must be.
-fn on_server(server: &str, sql: &str) {
-    let attach = format!(
-        "ATTACH '{} dbname=postgres' AS server (TYPE postgres)",
-        server.replace('\'', "''")
-    );
-    let execute = format!("CALL postgres_execute('server', '{sql}', use_transaction = false)");
-    engine().execute_batch(&format!("{attach}; {execute}")).unwrap();
-}
+use crate::test_lake::{EXTENSIONS, S3, TestLake, given, options};
 
 #[test]
 fn data_can_be_in_s3() {

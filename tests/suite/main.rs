@@ -21,3 +21,4 @@ mod scale_out;
 mod scans;
 mod sharing;
 mod support;
+mod test_lake;

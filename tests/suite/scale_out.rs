@@ -9,9 +9,9 @@ use logstore::{
     Alert, ConsumerStore as _, Cursor, DuckDbStore, Error, LogEntry, LogStore as _, Maintenance, Severity,
 };
 
-use crate::lakes::{TestLake, options};
 use crate::processes::{Process, given, given_store};
 use crate::support::at;
+use crate::test_lake::{TestLake, options};
 
 const SECONDS: u64 = 30;
 const WRITERS: i64 = 4;
@@ -143,7 +143,9 @@ impl<'a> Worker<'a> {
         let last = worker.said.last().copied().unwrap_or_default();
         let next = Self::process(worker.store, worker.function, &worker.name, last);
         let word = worker.word();
-        worker.said.extend(std::mem::replace(&mut worker.process, next).kill(word));
+        worker
+            .said
+            .extend(std::mem::replace(&mut worker.process, next).kill(word));
         worker
     }
 
@@ -190,7 +192,10 @@ fn killed_processes_lose_nothing_and_double_nothing() {
         assert_eq!(*count, size(*number), "batch {number} of writer {writer}");
     }
     for writer in 0..WRITERS {
-        let (_, said) = ended.iter().find(|(name, _)| *name == writer.to_string()).unwrap();
+        let (_, said) = ended
+            .iter()
+            .find(|(name, _)| *name == writer.to_string())
+            .unwrap();
         for number in said {
             let batch = (writer, i64::try_from(*number).unwrap());
             assert!(stored.contains_key(&batch), "{batch:?} was stored and is gone");

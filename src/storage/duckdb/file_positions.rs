@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ::duckdb::{Connection, OptionalExt, Row, params};
 
 use super::rows::LogRows;
-use super::{DuckDbStore, error, logs, rows};
+use super::{DuckDbStore, error, lake, logs, rows};
 use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
 use crate::storage::{Appended, IngestStore, Result, file_conflict};
 
@@ -57,7 +57,12 @@ impl DuckDbStore {
                 .try_for_each(|progress| move_on(connection, progress))?;
             self.append(connection, rows)
         };
-        self.write_ahead("append logs", append, |connection, snapshot| {
+        const ACTION: &str = "append logs";
+        // So few are looked for and written sooner than it is found out whether others were faster.
+        if rows.len() <= lake::INLINED_ROWS {
+            return self.write(ACTION, append);
+        }
+        self.write_ahead(ACTION, append, |connection, snapshot| {
             // A file that comes twice in a batch goes on from where the batch itself has moved it.
             let mut seen = HashSet::new();
             files

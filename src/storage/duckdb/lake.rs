@@ -205,7 +205,7 @@ fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -
     attach(connection, lake, settings, "CREATE_IF_NOT_EXISTS true")?;
     for (option, value) in [
         ("parquet_compression", "zstd"),
-        ("data_inlining_row_limit", INLINED_ROWS),
+        ("data_inlining_row_limit", &INLINED_ROWS.to_string()),
     ] {
         let sql = format!("CALL ducklake_set_option('{NAME}', '{option}', '{value}')");
         connection.execute_batch(&sql).map_err(failed)?;
@@ -213,8 +213,14 @@ fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -
     Ok(())
 }
 
-/// Up to how many rows of a commit are kept in the catalog.
-const INLINED_ROWS: &str = "1000";
+/// Up to how many rows of a commit are kept in the catalog: a file for each would be many, but from about as many on
+/// it is written sooner.
+pub(super) const INLINED_ROWS: usize = 100;
+
+/// A commit that others were faster than is tried again at once, for whoever has its turn need not wait for them, and
+/// then later and later for about 3 seconds in all. By default the engine waits 100 ms before it tries again.
+const RETRIES: &str =
+    "SET ducklake_retry_wait_ms = 1; SET ducklake_retry_backoff = 1.3; SET ducklake_max_retry_count = 25";
 
 /// An engine that can be told of a lake.
 fn engine(lake: &Lake, settings: &EngineSettings) -> Result<Connection> {
@@ -232,6 +238,7 @@ fn engine(lake: &Lake, settings: &EngineSettings) -> Result<Connection> {
         .and_then(Connection::open_in_memory_with_flags)
         .map_err(failed)?;
     extensions::load(&connection, "ducklake", &settings.lake.extensions)?;
+    connection.execute_batch(RETRIES).map_err(failed)?;
     if let Catalog::Postgres { password, .. } = &lake.catalog {
         extensions::load(&connection, "postgres_scanner", &settings.lake.extensions)?;
         // Without one, libpq looks for it itself.

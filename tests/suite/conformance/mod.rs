@@ -10,8 +10,8 @@ mod rules;
 
 use logstore::{Access, Cursor, DuckDbStore, MemoryStore, Store};
 
-use crate::lakes::TestLake;
 use crate::support::{at, log};
+use crate::test_lake::TestLake;
 
 macro_rules! conformance {
     ($($topic:ident { $($behaviour:ident),* $(,)? })*) => {

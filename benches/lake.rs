@@ -1,0 +1,215 @@
+//! What a lake costs beside a file, by how many processes use it at once: the same work on a store of each kind in the
+//! same run.
+//!
+//! `scripts/bench-lake` measures 2,000,000 logs and then 20,000,000; `-- --rows 200000` another number; `-- --quick` only
+//! shows that everything works. The lake has its catalog in a PostgreSQL server on this machine and its data on the
+//! same disk as the file.
+
+#[path = "../tests/suite/test_lake.rs"]
+#[allow(dead_code, reason = "tests use more of it")]
+mod test_lake;
+
+use std::fmt::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use logstore::{
+    Cursor, DuckDbStore, Field, LogEntry, LogQuery, LogStore as _, Maintenance, Order, StoreExt as _,
+};
+use test_lake::{TestLake, options};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    match arguments.first().map(String::as_str) {
+        Some("work") => work(&arguments[1..]),
+        _ => measure_all(&arguments),
+    }
+}
+
+/// What each process does again and again.
+const WORKS: [&str; 6] = [
+    "append 1 log",
+    "append 1,000 logs",
+    "fetch the last minute",
+    "poll with nothing new",
+    "poll 1,000 logs",
+    "count by source_ip",
+];
+
+fn measure_all(arguments: &[String]) {
+    let is_quick = arguments.iter().any(|argument| argument == "--quick");
+    let given = arguments.iter().position(|argument| argument == "--rows");
+    let rows = given
+        .and_then(|at| arguments.get(at + 1)?.parse().ok())
+        .unwrap_or(if is_quick { 2_000 } else { 2_000_000 });
+    let span = Duration::from_secs(if is_quick { 1 } else { 10 });
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+    let file = folder.path().join("logstore.duckdb").display().to_string();
+    let Some(lake) = TestLake::in_postgres_at(&folder.path().join("lake")) else {
+        return;
+    };
+    println!("{rows} logs\n\n| work | processes | file | lake |\n|---|---|---|---|");
+    for processes in [1, 2, 4] {
+        let [file, lake] = [&file, &lake.location].map(|location| ingest(location, rows, processes));
+        println!("| ingest, 50,000 logs a commit | {processes} | {file} | {lake} |");
+    }
+    maintain(&lake.location);
+    for work in WORKS {
+        for processes in [1, 2, 4] {
+            let [file, lake] =
+                [&file, &lake.location].map(|location| together(work, location, processes, span));
+            println!("| {work} | {processes} | {file} | {lake} |");
+        }
+    }
+    maintain(&lake.location);
+}
+
+fn open(location: &str) -> DuckDbStore {
+    let options = options().lock_timeout(Duration::from_secs(120));
+    options.open(location).expect("a store")
+}
+
+/// The logs that a process of several appends: together they make up a third of all.
+fn ingest(location: &str, rows: usize, processes: usize) -> String {
+    drop(open(location));
+    let started = Instant::now();
+    let logs = rows / 3 / processes;
+    let workers = (0..processes).map(|_| start(&["ingest", location, &logs.to_string()]));
+    for worker in workers.collect::<Vec<_>>() {
+        end(worker);
+    }
+    let rate = per_second(logs * processes, started.elapsed());
+    format!("{rate} logs/s")
+}
+
+fn maintain(location: &str) {
+    let plan = Maintenance {
+        snapshots: TimeDelta::zero(),
+        unused_files: TimeDelta::zero(),
+        ..Maintenance::default()
+    };
+    let store = open(location);
+    let started = Instant::now();
+    let mut done = String::new();
+    for step in store.maintain(&plan).expect("upkeep") {
+        let step = step.expect("a step");
+        write!(done, "{}: {} {}; ", step.name, step.count, step.unit).expect("text");
+    }
+    eprintln!("maintain: {done}{:.1?}", started.elapsed());
+}
+
+/// Lets processes do the same for a while; says how long it took each time, and how often all of them did it.
+fn together(work: &str, location: &str, processes: usize, span: Duration) -> String {
+    let millis = span.as_millis().to_string();
+    let workers: Vec<Child> = (0..processes)
+        .map(|_| start(&[work, location, &millis]))
+        .collect();
+    let mut times: Vec<Duration> = workers.into_iter().flat_map(end).collect();
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+    format!(
+        "{:.1?}, p99 {:.1?}, {}/s",
+        at(50),
+        at(99),
+        per_second(times.len(), span)
+    )
+}
+
+fn per_second(count: usize, time: Duration) -> u128 {
+    count as u128 * 1_000 / time.as_millis().max(1)
+}
+
+fn start(arguments: &[&str]) -> Child {
+    let program = std::env::current_exe().expect("this program");
+    let mut command = Command::new(program);
+    command.arg("work").args(arguments).stdout(Stdio::piped());
+    command.spawn().expect("a process")
+}
+
+/// The times that a process says.
+fn end(worker: Child) -> Vec<Duration> {
+    let output = worker.wait_with_output().expect("its output");
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stdout).expect("text");
+    let micros = said.lines().map(|line| line.parse().expect("a number"));
+    micros.map(Duration::from_micros).collect()
+}
+
+/// What a process of its own does.
+fn work(arguments: &[String]) {
+    let [work, location, amount] = arguments else {
+        panic!("work WHAT LOCATION AMOUNT, not {arguments:?}");
+    };
+    let store = open(location);
+    let amount: u64 = amount.parse().expect("a number");
+    if work == "ingest" {
+        const BATCH: u64 = 50_000;
+        for start in (0..amount).step_by(BATCH as usize) {
+            append(&store, BATCH.min(amount - start));
+        }
+        return;
+    }
+    let (end, newest) = (store.end_cursor().expect("the end"), newest(&store));
+    let mut cursor = Cursor::BEGINNING;
+    let started = Instant::now();
+    let mut times = Vec::new();
+    while started.elapsed() < Duration::from_millis(amount) {
+        let begun = Instant::now();
+        match work.as_str() {
+            "append 1 log" => append(&store, 1),
+            "append 1,000 logs" => append(&store, 1_000),
+            "fetch the last minute" => {
+                let query = LogQuery::new().since(newest - TimeDelta::minutes(1)).limit(100);
+                assert!(!store.fetch_logs(&query).expect("logs").is_empty());
+            }
+            "poll with nothing new" => {
+                assert!(store.read_after(end, 1_000).expect("a page").logs.is_empty());
+            }
+            "poll 1,000 logs" => {
+                let page = store.read_after(cursor, 1_000).expect("a page");
+                cursor = if page.logs.len() < 1_000 {
+                    Cursor::BEGINNING
+                } else {
+                    page.next
+                };
+            }
+            "count by source_ip" => {
+                let field = "source_ip".parse::<Field>().expect("a field");
+                store.count_logs_by(&LogQuery::new(), &[field]).expect("counts");
+            }
+            other => panic!("{other} is no work"),
+        }
+        times.push(begun.elapsed());
+    }
+    for time in times {
+        println!("{}", time.as_micros());
+    }
+}
+
+fn newest(store: &DuckDbStore) -> DateTime<Utc> {
+    let query = LogQuery::new().order(Order::Newest).limit(1);
+    let logs = store.fetch_logs(&query).expect("logs");
+    logs.first().map_or(Utc::now(), |log| log.event_time)
+}
+
+fn append(store: &DuckDbStore, count: u64) {
+    let start = Utc::now();
+    let log = |number: u64| {
+        let text = format!(
+            "Failed password for user{} from 10.0.0.{} port {number} ssh2",
+            number % 97,
+            number % 251
+        );
+        LogEntry::new(start + TimeDelta::microseconds(number as i64))
+            .with_appname("sshd")
+            .with_raw(&text)
+            .with_message(text)
+            .with_field("source_ip", format!("10.0.0.{}", number % 251))
+    };
+    let logs: Vec<LogEntry> = (0..count).map(log).collect();
+    store.append_logs(&logs).expect("logs are appended");
+}
