@@ -49,7 +49,7 @@ fn measure_all(arguments: &[String]) {
     let span = Duration::from_secs(if is_quick { 1 } else { 10 });
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
     let file = folder.path().join("logstore.duckdb").display().to_string();
-    let Some(lake) = TestLake::in_postgres_at(&folder.path().join("lake")) else {
+    let Some(lake) = TestLake::with_data_in(None, &folder.path().join("lake").display().to_string()) else {
         return;
     };
     println!("{rows} logs\n\n| work | processes | file | lake |\n|---|---|---|---|");
@@ -147,9 +147,11 @@ fn work(arguments: &[String]) {
     let store = open(location);
     let amount: u64 = amount.parse().expect("a number");
     if work == "ingest" {
-        const BATCH: u64 = 50_000;
-        for start in (0..amount).step_by(BATCH as usize) {
-            append(&store, BATCH.min(amount - start));
+        let mut left = amount;
+        while left > 0 {
+            let count = left.min(50_000);
+            append(&store, count);
+            left -= count;
         }
         return;
     }
@@ -204,7 +206,7 @@ fn append(store: &DuckDbStore, count: u64) {
             number % 97,
             number % 251
         );
-        LogEntry::new(start + TimeDelta::microseconds(number as i64))
+        LogEntry::new(start + TimeDelta::microseconds(number.cast_signed()))
             .with_appname("sshd")
             .with_raw(&text)
             .with_message(text)

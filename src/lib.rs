@@ -57,8 +57,9 @@ pub use models::{
     Zone, parse_time, priority_score, time_at_start, time_within, to_micros,
 };
 pub use storage::{
-    Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Cursor,
+    Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,
     DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, Group, IngestStore,
     IntelStore, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance, MaintenanceStep, MemoryStore,
     OpenOptions, Page, QueryRows, Result, RuleStore, S3Options, Start, Stats, StopHandle, Store, StoreExt,
+    copy,
 };

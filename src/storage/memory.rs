@@ -249,6 +249,14 @@ impl ConsumerStore for MemoryStore {
         Ok(state.consumers.get(consumer).map(|consumer| consumer.position))
     }
 
+    fn positions(&self) -> Result<Vec<(String, Cursor)>> {
+        let state = self.state();
+        let consumers = state.consumers.iter();
+        Ok(consumers
+            .map(|(name, consumer)| (name.clone(), consumer.position))
+            .collect())
+    }
+
     fn commit(
         &self,
         consumer: &str,

@@ -3,6 +3,7 @@
 //! The traits are small, object-safe and without default bodies; [`Store`] is all of them, and
 //! [`StoreExt`] adds what every store can do with them.
 
+mod copy;
 mod cursor;
 pub mod duckdb;
 mod error;
@@ -17,6 +18,7 @@ use crate::models::{
     RuleQuery, ThreatIntel,
 };
 
+pub use copy::{Copied, copy};
 pub use cursor::Cursor;
 pub(crate) use duckdb::without_password;
 pub use duckdb::{
@@ -97,6 +99,9 @@ pub trait AlertStore: Send + Sync {
 pub trait ConsumerStore: Send + Sync {
     /// Where a consumer stopped; `None` if it never committed.
     fn position(&self, consumer: &str) -> Result<Option<Cursor>>;
+
+    /// Where every consumer stopped that has ever committed, in the order of their names.
+    fn positions(&self) -> Result<Vec<(String, Cursor)>>;
 
     /// Stores alerts, as [`AlertStore::store_alerts`] does, and moves a consumer from one position to
     /// another, both or neither.
@@ -353,6 +358,9 @@ macro_rules! store_behind {
         impl<S: ConsumerStore + ?Sized> ConsumerStore for $pointer {
             fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
                 (**self).position(consumer)
+            }
+            fn positions(&self) -> Result<Vec<(String, Cursor)>> {
+                (**self).positions()
             }
             fn commit(
                 &self,

@@ -5,6 +5,7 @@ mod backup;
 mod bad_input;
 mod cli;
 mod conformance;
+mod copying;
 mod crash;
 mod exactly_once;
 mod faults;

@@ -2,7 +2,6 @@
 //!
 //! Where they are absent, what needs them says so and does nothing.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use duckdb::Connection;
@@ -60,11 +59,6 @@ impl TestLake {
         Self::with_data_in(Some(folder), &data_path.display().to_string())
     }
 
-    /// The same with its data in a folder that stays.
-    pub(crate) fn in_postgres_at(folder: &Path) -> Option<Self> {
-        Self::with_data_in(None, &folder.display().to_string())
-    }
-
     /// The same with its data in S3, and what is needed to open it.
     pub(crate) fn in_s3() -> Option<(Self, OpenOptions)> {
         let server = given(S3)?;
@@ -81,7 +75,8 @@ impl TestLake {
         Some((lake, options().s3(s3)))
     }
 
-    fn with_data_in(folder: Option<TempDir>, data_path: &str) -> Option<Self> {
+    /// A lake whose catalog is a new database, and what is kept for as long as it is used.
+    pub(crate) fn with_data_in(folder: Option<TempDir>, data_path: &str) -> Option<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         given(EXTENSIONS)?;
         let server = given(POSTGRES)?;

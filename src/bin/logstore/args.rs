@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    alerts, backup, check, completions, config, count, export, extensions, fetch, ingest, intel, maintain,
-    prune, query, rules, stats,
+    alerts, backup, check, completions, config, copy, count, export, extensions, fetch, ingest, intel,
+    maintain, prune, query, rules, stats,
 };
 
 /// A store for security logs, alerts, threat intelligence and detection rules.
@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Maintain(maintain::Args),
     /// Copy the store to a new file, while others use it
     Backup(backup::Args),
+    /// Copy a store into another one, from a file to a lake or back, and verify the copy
+    Copy(copy::Args),
     /// Verify the store, and say what is wrong with it
     Check(check::Args),
     /// Write logs to a Parquet, CSV or JSON lines file

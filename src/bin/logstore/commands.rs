@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod count;
 pub(crate) mod export;
 pub(crate) mod extensions;
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Prune(args) => prune::run(args, context),
         Command::Maintain(args) => maintain::run(args, context),
         Command::Backup(args) => backup::run(args, context),
+        Command::Copy(args) => copy::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Extensions(args) => extensions::run(args, context),

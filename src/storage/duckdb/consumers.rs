@@ -18,6 +18,16 @@ impl ConsumerStore for DuckDbStore {
         })
     }
 
+    fn positions(&self) -> Result<Vec<(String, Cursor)>> {
+        const SQL: &str = "SELECT name, position FROM consumers ORDER BY name";
+        self.read(|connection| {
+            let read = rows::query_all(connection, SQL, [], |row| {
+                Ok((row.get(0)?, Cursor::after(row.get(1)?)))
+            });
+            read.map_err(|error| error::engine("read the positions of consumers", error))
+        })
+    }
+
     fn commit(
         &self,
         consumer: &str,

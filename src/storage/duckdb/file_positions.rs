@@ -51,13 +51,13 @@ impl DuckDbStore {
     ///
     /// See there.
     pub fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
+        const ACTION: &str = "append logs";
         let append = |connection: &Connection| {
             files
                 .iter()
                 .try_for_each(|progress| move_on(connection, progress))?;
             self.append(connection, rows)
         };
-        const ACTION: &str = "append logs";
         // So few are looked for and written sooner than it is found out whether others were faster.
         if rows.len() <= lake::INLINED_ROWS {
             return self.write(ACTION, append);

@@ -16,8 +16,11 @@ pub(super) fn commit_moves_and_stores(store: &dyn Store) {
     store.commit("c", Some(first), end, &[]).unwrap();
     assert_eq!(store.position("c").unwrap(), Some(end));
     assert_eq!(store.position("other").unwrap(), None);
+    store.commit("a", None, first, &[]).unwrap();
+    let positions = [("a".to_owned(), first), ("c".to_owned(), end)];
+    assert_eq!(store.positions().unwrap(), positions);
     assert_eq!(store.fetch_alerts(&AlertQuery::new()).unwrap().len(), 1);
-    assert_eq!(store.stats().unwrap().consumers, 1);
+    assert_eq!(store.stats().unwrap().consumers, 2);
 }
 
 pub(super) fn commit_from_elsewhere_changes_nothing(store: &dyn Store) {

@@ -1,0 +1,346 @@
+//! One store copied into another, written against the traits alone.
+
+use std::collections::HashSet;
+use std::iter::Peekable;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest as _, Sha256};
+
+use super::{Cursor, LogStream, Result, Store};
+use crate::models::{
+    Alert, AlertQuery, DetectionRule, FilePosition, FileProgress, Inside, IntelQuery, LogEntry, LogQuery,
+    Order, RuleQuery, ThreatIntel,
+};
+
+/// Logs that are read and stored at a time.
+const LOGS_AT_ONCE: usize = 50_000;
+
+/// What [`copy`] has done, and found when it compared the stores.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[non_exhaustive]
+pub struct Copied {
+    /// How many logs this run has stored.
+    pub logs: u64,
+    /// How many alerts.
+    pub alerts: u64,
+    /// How many pieces of threat intelligence.
+    pub threat_intel: u64,
+    /// How many detection rules.
+    pub detection_rules: u64,
+    /// How many named consumers go on in the target from where they stood.
+    pub consumers: u64,
+    /// How many files are read on into the target from where they stood.
+    pub files: u64,
+    /// How many logs of the source were found in the target, the same in every field.
+    pub verified: u64,
+    /// How many logs of the source are missing in the target, or differ there.
+    pub missing: u64,
+    /// How many logs of the target are not the source's.
+    pub others: u64,
+    /// The sum of the SHA-256 of the source's logs, in whatever order, in hexadecimal.
+    pub source_checksum: String,
+    /// The same of those logs as the target holds them.
+    pub target_checksum: String,
+}
+
+/// Copies everything that a store holds into another one, which keeps what it has, and compares every log after that.
+/// Whether a store is a file, a lake or in memory plays no part.
+///
+/// A copy that is broken off goes on where it was; one that is done again copies what is new. The target remembers how
+/// far `source`, which names the store that is copied, was read: among its [`file_positions`], in the transactions that
+/// store the logs.
+///
+/// Consumers that the target does not know go on there where they stood when the copy began, unless the target held
+/// logs before: then nobody knows which of those they have read. Alerts, intelligence and rules that are there already
+/// stay as they are, but for alerts that were taken note of.
+///
+/// ```
+/// use logstore::{DuckDbStore, LogEntry, LogStore, MemoryStore, copy};
+///
+/// let (from, to) = (MemoryStore::new(), DuckDbStore::open(":memory:")?);
+/// from.append_logs(&[LogEntry::new(chrono::Utc::now()).with_message("hello")])?;
+/// let copied = copy(&from, "memory", &to)?;
+/// assert_eq!((copied.logs, copied.verified, copied.missing), (1, 1, 0));
+/// assert_eq!(copied.source_checksum, copied.target_checksum);
+/// # Ok::<(), logstore::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Conflict`](super::Error::Conflict) if another process copies the same store into the target.
+///
+/// [`file_positions`]: super::IngestStore::file_positions
+pub fn copy(from: &dyn Store, source: &str, to: &dyn Store) -> Result<Copied> {
+    let mut copied = Copied::default();
+    let mut place = Place::of(from, source, to)?;
+    place.copy_logs(&mut copied)?;
+    // From here on the source's logs are those that it holds now, however many come meanwhile.
+    let logs = from.scan_logs(&oldest_first())?;
+    place.copy_logs(&mut copied)?;
+    copied.alerts = copy_alerts(from, to)?;
+    copied.threat_intel = copy_intel(from, to)?;
+    copied.detection_rules = copy_rules(from, to)?;
+    copied.files = copy_file_positions(from, to)?;
+    compare(logs, to.scan_logs(&oldest_first())?, &mut copied)?;
+    if copied.others > 0 && copied.consumers > 0 {
+        log::warn!(
+            "{} logs of the target are not the source's: the consumers that were moved may not have read them",
+            copied.others
+        );
+    }
+    Ok(copied)
+}
+
+fn oldest_first() -> LogQuery {
+    LogQuery::new().order(Order::Oldest)
+}
+
+/// How far a store is copied.
+struct Place<'a> {
+    from: &'a dyn Store,
+    to: &'a dyn Store,
+    /// As the target remembers it.
+    position: FilePosition,
+    is_known: bool,
+    /// The consumers that are to go on in the target, each before the first log that it has not read: `None` if it has
+    /// read all.
+    consumers: Vec<(String, Option<Cursor>)>,
+}
+
+impl<'a> Place<'a> {
+    fn of(from: &'a dyn Store, source: &str, to: &'a dyn Store) -> Result<Self> {
+        let id = format!("copy of {source}");
+        let known = to
+            .file_positions()?
+            .into_iter()
+            .find(|position| position.id == id);
+        let is_known = known.is_some();
+        let position = known.unwrap_or_else(|| FilePosition {
+            id,
+            path: source.to_owned(),
+            bytes: 0,
+            head: String::new(),
+            tail: String::new(),
+            inside: Inside::Nothing,
+            last_time: None,
+        });
+        let mut place = Self {
+            from,
+            to,
+            position,
+            is_known,
+            consumers: Vec::new(),
+        };
+        if is_known || to.count_logs(&LogQuery::new())? == 0 {
+            place.find_consumers()?;
+        } else {
+            log::warn!("the target holds logs already: consumers are not moved there");
+        }
+        Ok(place)
+    }
+
+    fn find_consumers(&mut self) -> Result<()> {
+        for (name, position) in self.from.positions()? {
+            if self.to.position(&name)?.is_none() {
+                let unread = next_log(self.from, position)?;
+                self.consumers.push((name, unread));
+            }
+        }
+        Ok(())
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor::after(i64::try_from(self.position.bytes).unwrap_or(i64::MAX))
+    }
+
+    fn copy_logs(&mut self, copied: &mut Copied) -> Result<()> {
+        loop {
+            let next = next_log(self.from, self.cursor())?;
+            copied.consumers += self.move_consumers(next)?;
+            let Some(next) = next else {
+                return Ok(());
+            };
+            let mut page = self.from.read_after(self.cursor(), LOGS_AT_ONCE)?;
+            let boundaries = self.consumers.iter().filter_map(|(_, unread)| *unread);
+            if let Some(boundary) = boundaries.filter(|boundary| *boundary > next).min() {
+                while page.next >= boundary && page.logs.len() > 1 {
+                    // Read again, for a page does not say where each of its logs stands.
+                    page = self.from.read_after(self.cursor(), page.logs.len() / 2)?;
+                }
+            }
+            copied.logs += self.store(&page.logs, page.next)?;
+            log::info!("copied {} logs", copied.logs);
+        }
+    }
+
+    /// Stores logs and how far the source is read by that, both or neither.
+    fn store(&mut self, logs: &[LogEntry], next: Cursor) -> Result<u64> {
+        let to = FilePosition {
+            bytes: next.seq().unsigned_abs(),
+            ..self.position.clone()
+        };
+        let progress = FileProgress {
+            from: self.is_known.then_some(self.position.bytes),
+            to: to.clone(),
+        };
+        let appended = self.to.append_logs_of_files(logs, &[progress])?;
+        self.position = to;
+        self.is_known = true;
+        Ok(appended.stored)
+    }
+
+    /// Lets the consumers whose first unread log is the next one to copy go on from the end of the target.
+    fn move_consumers(&mut self, next: Option<Cursor>) -> Result<u64> {
+        let (here, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.consumers)
+            .into_iter()
+            .partition(|(_, unread)| *unread == next);
+        self.consumers = later;
+        for (name, _) in &here {
+            self.to.commit(name, None, self.to.end_cursor()?, &[])?;
+        }
+        Ok(here.len() as u64)
+    }
+}
+
+/// Where the first log after a cursor stands.
+fn next_log(store: &dyn Store, cursor: Cursor) -> Result<Option<Cursor>> {
+    let page = store.read_after(cursor, 1)?;
+    Ok((!page.logs.is_empty()).then_some(page.next))
+}
+
+/// Alerts that are read and stored at a time, the newest first.
+const ALERTS_AT_ONCE: u64 = 10_000;
+
+fn copy_alerts(from: &dyn Store, to: &dyn Store) -> Result<u64> {
+    let mut copied = 0;
+    let mut until: Option<DateTime<Utc>> = None;
+    let mut limit = ALERTS_AT_ONCE;
+    loop {
+        let query = AlertQuery::new().limit(limit);
+        let alerts = from.fetch_alerts(&match until {
+            Some(until) => query.until(until),
+            None => query,
+        })?;
+        copied += store_alerts(&alerts, to)?;
+        let Some(oldest) = alerts.last().filter(|_| alerts.len() as u64 == limit) else {
+            return Ok(copied);
+        };
+        // Those of the same time may not all have been among them.
+        let next = oldest.created_at.checked_add_signed(TimeDelta::microseconds(1));
+        match next == until {
+            true => limit = limit.saturating_mul(2),
+            false => until = next,
+        }
+    }
+}
+
+fn store_alerts(alerts: &[Alert], to: &dyn Store) -> Result<u64> {
+    let stored = to.store_alerts(alerts)?;
+    if stored < alerts.len() as u64 {
+        let acknowledged = alerts.iter().filter(|alert| alert.acknowledged);
+        let ids: Vec<&str> = acknowledged.map(|alert| alert.id.as_str()).collect();
+        to.acknowledge_alerts(&ids)?;
+    }
+    Ok(stored)
+}
+
+fn copy_intel(from: &dyn Store, to: &dyn Store) -> Result<u64> {
+    let held = to.fetch_intel(&IntelQuery::new())?;
+    let held: HashSet<&str> = held.iter().map(|intel| intel.id.as_str()).collect();
+    let mut new: Vec<ThreatIntel> = from.fetch_intel(&IntelQuery::new())?;
+    new.retain(|intel| !held.contains(intel.id.as_str()));
+    to.upsert_intel(&new)?;
+    Ok(new.len() as u64)
+}
+
+fn copy_rules(from: &dyn Store, to: &dyn Store) -> Result<u64> {
+    let held = to.fetch_rules(&RuleQuery::new())?;
+    let held: HashSet<&str> = held.iter().map(|rule| rule.id.as_str()).collect();
+    let mut new: Vec<DetectionRule> = from.fetch_rules(&RuleQuery::new())?;
+    new.retain(|rule| !held.contains(rule.id.as_str()));
+    to.upsert_rules(&new)?;
+    Ok(new.len() as u64)
+}
+
+fn copy_file_positions(from: &dyn Store, to: &dyn Store) -> Result<u64> {
+    let held = to.file_positions()?;
+    let held: HashSet<&str> = held.iter().map(|position| position.id.as_str()).collect();
+    let positions = from.file_positions()?.into_iter();
+    let new: Vec<FileProgress> = positions
+        .filter(|position| !held.contains(position.id.as_str()))
+        .map(|to| FileProgress { from: None, to })
+        .collect();
+    to.append_logs_of_files(&[], &new)?;
+    Ok(new.len() as u64)
+}
+
+/// Looks for each log of one stream in the other; both are in the order of time.
+fn compare(source: LogStream<'_>, target: LogStream<'_>, copied: &mut Copied) -> Result<()> {
+    let (mut source, mut target) = (source.peekable(), target.peekable());
+    let (mut source_sum, mut target_sum) = (Checksum::default(), Checksum::default());
+    while let Some(time) = time_of_next(&mut source)? {
+        while time_of_next(&mut target)?.is_some_and(|other| other < time) {
+            target.next();
+            copied.others += 1;
+        }
+        let expected = logs_at(time, &mut source)?;
+        let mut found = logs_at(time, &mut target)?;
+        for log in &expected {
+            source_sum.add(log);
+            match found.iter().position(|other| other.id == log.id) {
+                Some(at) => {
+                    let other = found.swap_remove(at);
+                    target_sum.add(&other);
+                    let is_same = u64::from(other == *log);
+                    copied.verified += is_same;
+                    copied.missing += 1 - is_same;
+                }
+                None => copied.missing += 1,
+            }
+        }
+        copied.others += found.len() as u64;
+    }
+    for log in target {
+        log?;
+        copied.others += 1;
+    }
+    copied.source_checksum = source_sum.to_string();
+    copied.target_checksum = target_sum.to_string();
+    Ok(())
+}
+
+fn time_of_next(logs: &mut Peekable<LogStream<'_>>) -> Result<Option<DateTime<Utc>>> {
+    match logs.next_if(Result::is_err) {
+        Some(error) => error.map(|_| None),
+        None => Ok(logs
+            .peek()
+            .and_then(|log| log.as_ref().ok())
+            .map(|log| log.event_time)),
+    }
+}
+
+/// The next logs, as far as they are of a time.
+fn logs_at(time: DateTime<Utc>, logs: &mut Peekable<LogStream<'_>>) -> Result<Vec<LogEntry>> {
+    std::iter::from_fn(|| logs.next_if(|log| log.as_ref().map_or(true, |log| log.event_time == time)))
+        .collect()
+}
+
+/// A sum of digests: the same in whatever order the logs come.
+#[derive(Default)]
+struct Checksum(u128);
+
+impl Checksum {
+    fn add(&mut self, log: &LogEntry) {
+        // Text and numbers always have a form in JSON.
+        let digest: [u8; 32] = Sha256::digest(serde_json::to_vec(log).unwrap_or_default()).into();
+        let mut first = [0; 16];
+        first.copy_from_slice(&digest[..16]);
+        self.0 = self.0.wrapping_add(u128::from_be_bytes(first));
+    }
+}
+
+impl std::fmt::Display for Checksum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
