@@ -64,7 +64,7 @@ install_postgres() {
         sudo -n true 2>/dev/null || { echo "it is not installed, and installing it needs root"; return 1; }
         apt=(sudo -n "${apt[@]}")
     fi
-    { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends postgresql; } >"$services_folder/apt" 2>&1 ||
+    { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends postgresql iproute2; } >"$services_folder/apt" 2>&1 ||
         { echo "installing it failed: $(tail -n 1 "$services_folder/apt")"; return 1; }
 }
 
@@ -72,9 +72,10 @@ a_password() {
     head -c 18 /dev/urandom | base64 | tr '+/' '-_'
 }
 
-# Sets LOGSTORE_TEST_POSTGRES; leaves in $problem what went wrong.
+# Sets LOGSTORE_TEST_POSTGRES, and where the programs are; leaves in $problem what went wrong.
 start_postgres() {
     find_postgres || problem=$(install_postgres) && find_postgres || return 1
+    export LOGSTORE_TEST_POSTGRES_PROGRAMS="$postgres_programs"
     local data="$services_folder/postgres" log="$services_folder/postgres.log" password port
     password=$(a_password)
     chmod 755 "$services_folder"

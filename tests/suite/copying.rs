@@ -14,13 +14,13 @@ use crate::test_lake::{EXTENSIONS, TestLake, given};
 
 /// What a store can hold: three logs at each of many times, two of which nothing tells apart but their ids.
 fn fill(store: &dyn Store) {
-    for commit in 0..30 {
-        let time = commit * 7_200;
+    for commit in 0..30_u8 {
+        let time = i64::from(commit) * 7_200;
         let logs = [
             log(time, "sshd", "same"),
             log(time, "sshd", "same"),
             log(time, "web", "other")
-                .with_raw([0xff, b'\n', commit as u8])
+                .with_raw([0xff, b'\n', commit])
                 .with_field("deep", serde_json::json!({"list": [1, 2.5, null], "n": commit})),
         ];
         store.append_logs(&logs).unwrap();

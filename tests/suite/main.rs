@@ -15,6 +15,7 @@ mod ingest;
 mod invariants;
 mod lakes;
 mod layouts;
+mod machines;
 mod migrations;
 mod processes;
 mod real_data;

@@ -2,7 +2,7 @@
 //! ignored tests, which reads from its environment what to do.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -17,7 +17,31 @@ pub(crate) struct Process {
 impl Process {
     /// Runs one of the functions that say they are run in a process of their own.
     pub(crate) fn start<V: AsRef<OsStr>>(function: &str, store: &Path, variables: &[(&str, V)]) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::start_by(
+            Command::new(std::env::current_exe().unwrap()),
+            function,
+            store,
+            variables,
+        )
+    }
+
+    /// The same by a command that starts a program, whose first argument is to be this one.
+    pub(crate) fn start_with<V: AsRef<OsStr>>(
+        mut starter: Command,
+        function: &str,
+        store: &Path,
+        variables: &[(&str, V)],
+    ) -> Self {
+        starter.arg(std::env::current_exe().unwrap());
+        Self::start_by(starter, function, store, variables)
+    }
+
+    fn start_by<V: AsRef<OsStr>>(
+        mut command: Command,
+        function: &str,
+        store: &Path,
+        variables: &[(&str, V)],
+    ) -> Self {
         command
             .args([function, "--exact", "--ignored", "--nocapture"])
             .env("LOGSTORE_TEST_STORE", store);
@@ -50,6 +74,22 @@ impl Process {
     pub(crate) fn wait_for(&self, word: &str) -> Option<u64> {
         let mut lines = std::iter::from_fn(|| self.said.recv_timeout(Duration::from_secs(60)).ok());
         lines.find_map(|line| number_after(&line, word))
+    }
+
+    /// Waits until it says a number after a word, which it must do.
+    pub(crate) fn expect(&mut self, word: &str) -> u64 {
+        self.wait_for(word).unwrap_or_else(|| {
+            self.child.kill().unwrap();
+            let mut errors = String::new();
+            let stderr = self.child.stderr.take();
+            stderr.map(|mut stderr| stderr.read_to_string(&mut errors));
+            panic!("it never said {word}: {errors}")
+        })
+    }
+
+    /// Leaves out of account what it has said so far.
+    pub(crate) fn skip_said(&self) {
+        self.said.try_iter().for_each(drop);
     }
 
     /// Kills it so that it can do nothing more, and gives the numbers that it said after a word.

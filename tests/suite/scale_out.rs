@@ -25,12 +25,12 @@ fn open() -> DuckDbStore {
 }
 
 /// How many logs a batch has: most stay in the catalog, some are files.
-fn size(batch: i64) -> i64 {
+pub(crate) fn size(batch: i64) -> i64 {
     if batch % 20 == 7 { 1_200 } else { 1 + batch % 30 }
 }
 
 /// A batch that is the same whoever makes it again.
-fn batch(writer: i64, batch: i64) -> Vec<LogEntry> {
+pub(crate) fn batch(writer: i64, batch: i64) -> Vec<LogEntry> {
     (0..size(batch))
         .map(|n| {
             LogEntry::new(at(batch * 60))
@@ -53,7 +53,7 @@ fn writer() {
 
 /// Reads on from where its name stands, and stores an alert for each log: with an id of its own, so that whatever is
 /// done twice shows.
-fn consume(store: &DuckDbStore, name: &str) -> Result<usize, Error> {
+pub(crate) fn consume(store: &DuckDbStore, name: &str) -> Result<usize, Error> {
     let position = store.position(name)?;
     let page = store.read_after(position.unwrap_or(Cursor::BEGINNING), 500)?;
     let alerts: Vec<Alert> = page
@@ -157,13 +157,24 @@ impl<'a> Worker<'a> {
 }
 
 /// How many logs each batch of each writer has in the store.
-fn batches(store: &DuckDbStore) -> BTreeMap<(i64, i64), i64> {
+pub(crate) fn batches(store: &DuckDbStore) -> BTreeMap<(i64, i64), i64> {
     let sql = "SELECT CAST(appname AS BIGINT), procid, count(*) FROM logs GROUP BY ALL";
     let rows = store.execute_query(sql, &[]).unwrap().rows;
     let number = |value: &serde_json::Value| value.as_i64().unwrap();
     rows.iter()
         .map(|row| ((number(&row[0]), number(&row[1])), number(&row[2])))
         .collect()
+}
+
+/// Each consumer has stored one alert for each log.
+pub(crate) fn assert_alerts(store: &DuckDbStore, consumers: &[&str], logs: i64) {
+    let sql = "SELECT alert_type, count(*), count(DISTINCT log_id) FROM alerts GROUP BY ALL ORDER BY ALL";
+    let alerts = store.execute_query(sql, &[]).unwrap().rows;
+    let expected: Vec<_> = consumers
+        .iter()
+        .map(|name| serde_json::json!([name, logs, logs]))
+        .collect();
+    assert_eq!(serde_json::json!(alerts), serde_json::json!(expected));
 }
 
 #[test]
@@ -206,10 +217,7 @@ fn killed_processes_lose_nothing_and_double_nothing() {
         while consume(&store, name).unwrap() > 0 {}
     }
     let logs = stored.values().sum::<i64>();
-    let sql = "SELECT alert_type, count(*), count(DISTINCT log_id) FROM alerts GROUP BY ALL ORDER BY ALL";
-    let alerts = store.execute_query(sql, &[]).unwrap().rows;
-    let expected = ["brute-force", "scan"].map(|name| serde_json::json!([name, logs, logs]));
-    assert_eq!(serde_json::json!(alerts), serde_json::json!(expected));
+    assert_alerts(&store, &["brute-force", "scan"], logs);
     let upkeeps = ended.iter().find(|(name, _)| name == "keeper").unwrap().1.len();
     eprintln!(
         "{SECONDS} s, {kills} kills, {} commits of {logs} logs, {upkeeps} upkeeps",

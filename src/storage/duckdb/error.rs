@@ -194,6 +194,8 @@ fn is_disconnection(text: &str) -> bool {
             "could not send data to server",
             "SSL connection has been closed",
             "connection has been closed",
+            // It says nothing more, and only a connection that is gone refuses this.
+            "Failed to execute query \"ROLLBACK\"",
         ],
     )
 }
