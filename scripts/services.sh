@@ -86,9 +86,9 @@ start_postgres() {
         { problem="initdb failed: $(tail -n 1 "$services_folder/initdb")"; return 1; }
     for _ in 1 2 3 4 5; do
         port=$((20000 + RANDOM % 10000))
-        # Its data is not to outlive the machine.
+        # Data of tests need not outlive the machine.
         if as_postgres "$postgres_programs/pg_ctl" -D "$data" -l "$log" -w start -o \
-            "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=200" \
+            "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=${postgres_fsync:-off} -c max_connections=200" \
             >/dev/null; then
             export LOGSTORE_TEST_POSTGRES="host=127.0.0.1 port=$port user=logstore password=$password"
             return 0

@@ -51,6 +51,33 @@ fn writer() {
     }
 }
 
+#[test]
+#[ignore = "run in a process of its own"]
+fn newcomer() {
+    let writer = given("LOGSTORE_TEST_WRITER");
+    open().append_logs(&batch(writer, 0)).unwrap();
+}
+
+#[test]
+fn all_may_come_first() {
+    for _ in 0..3 {
+        let Some(lake) = TestLake::in_postgres() else {
+            return;
+        };
+        let newcomers: Vec<Process> = (0..6)
+            .map(|writer| {
+                let variables = [("LOGSTORE_TEST_WRITER", writer.to_string())];
+                Process::start("scale_out::newcomer", Path::new(&lake.location), &variables)
+            })
+            .collect();
+        for newcomer in newcomers {
+            newcomer.finish();
+        }
+        let expected: Vec<_> = (0..6).map(|writer| ((writer, 0), size(0))).collect();
+        assert_eq!(batches(&lake.open()).into_iter().collect::<Vec<_>>(), expected);
+    }
+}
+
 /// Reads on from where its name stands, and stores an alert for each log: with an id of its own, so that whatever is
 /// done twice shows.
 pub(crate) fn consume(store: &DuckDbStore, name: &str) -> Result<usize, Error> {

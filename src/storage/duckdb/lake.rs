@@ -156,9 +156,9 @@ pub(super) fn open(lake: &Lake, settings: &EngineSettings, mode: Mode) -> Result
 }
 
 /// Makes a lake without tables in a database, unless another process is faster; a file with all of its tables.
-pub(super) fn create(lake: &Lake, settings: &EngineSettings) -> Result<()> {
+pub(super) fn create(lake: &Lake, settings: &EngineSettings, timeout: Duration) -> Result<()> {
     let Some(file) = lake.catalog_file() else {
-        return create_in_database(lake, settings);
+        return create_in_database(lake, settings, timeout);
     };
     let new = NewFile::beside(file)?;
     let made = Lake {
@@ -176,7 +176,7 @@ pub(super) fn create(lake: &Lake, settings: &EngineSettings) -> Result<()> {
     new.persist().map(drop)
 }
 
-fn create_in_database(lake: &Lake, settings: &EngineSettings) -> Result<()> {
+fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration) -> Result<()> {
     if lake.data_path.is_none() {
         let reason = "there is no lake in it yet: say where its data goes, with ?data_path=FOLDER or \
                       ?data_path=s3://BUCKET/PREFIX after it";
@@ -186,12 +186,35 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings) -> Result<()> {
         ));
     }
     let connection = engine(lake, settings)?;
-    match attach_new(&connection, lake, settings) {
-        Ok(()) => Ok(()),
-        // Another process may have made it meanwhile.
-        Err(failure) => attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false")
-            .map_err(|_| failure.into_error()),
+    let _alone = wait_to_create(&connection, lake, timeout)?;
+    // Another process may have made it meanwhile.
+    match attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false").map_err(OpenFailure::into_error) {
+        Err(error) if is_missing(&error) => {
+            attach_new(&connection, lake, settings).map_err(OpenFailure::into_error)
+        }
+        attached => attached,
     }
+}
+
+/// The right to make a lake in a database, until the connection is dropped. When two make one at once, the engine
+/// (1.5.5) of the slower one reads freed memory while it rolls back.
+fn wait_to_create(engine: &Connection, lake: &Lake, timeout: Duration) -> Result<Connection> {
+    const DATABASE: &str = "creation";
+    let location = Location::Lake(lake.clone());
+    let failed = |error| error::engine("create the store", error);
+    let connection = engine.try_clone().map_err(failed)?;
+    let Catalog::Postgres { connection: to, .. } = &lake.catalog else {
+        return Ok(connection);
+    };
+    let attach = format!(
+        "ATTACH {} AS {DATABASE} (TYPE postgres, SECRET catalog)",
+        literal(&with_timeouts(to))
+    );
+    let attached = connection.execute_batch(&attach);
+    attached.map_err(|error| error::open_failure(&location.to_string(), error).into_error())?;
+    take_lock(&connection, DATABASE, Turns::Creation, LONGEST_TURN, timeout)
+        .map_err(|error| error::turn(&location, timeout, error))?;
+    Ok(connection)
 }
 
 /// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for
@@ -437,6 +460,7 @@ const LONGEST_TURN: &str = "60s";
 enum Turns {
     Commits = 7_108_646,
     Upkeep = 7_108_647,
+    Creation = 7_108_648,
 }
 
 impl Turn {
@@ -453,19 +477,10 @@ impl Turn {
         if !has_many_writers(gate.location()) {
             return Ok(Self(None));
         }
-        // Anything but 0, which would wait for ever.
-        let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
-        let failed = |error| error::turn(gate.location(), timeout, error);
         let turn = Self(Some(gate.lease(Mode::Write, timeout)?));
         let connection = turn.connection().expect("it was just leased");
-        connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-        let limits = format!(
-            "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
-                set_config('idle_in_transaction_session_timeout', '{longest}', true) AS idle_timeout"
-        );
-        in_database(connection, &limits).map_err(failed)?;
-        let wait = format!("SELECT CAST(pg_advisory_xact_lock({}) AS text)", turns as i32);
-        in_database(connection, &wait).map_err(failed)?;
+        take_lock(connection, CATALOG, turns, longest, timeout)
+            .map_err(|error| error::turn(gate.location(), timeout, error))?;
         Ok(turn)
     }
 
@@ -484,10 +499,27 @@ impl Drop for Turn {
     }
 }
 
-/// Runs a query in the database that is the catalog.
-fn in_database(connection: &Connection, sql: &str) -> ::duckdb::Result<()> {
-    let sql = format!("SELECT * FROM postgres_query('{CATALOG}', {})", literal(sql));
-    rows::query_all(connection, &sql, [], |_| Ok(())).map(drop)
+/// Begins a transaction that holds a lock in a database that is attached.
+fn take_lock(
+    connection: &Connection,
+    database: &str,
+    turns: Turns,
+    longest: &str,
+    timeout: Duration,
+) -> ::duckdb::Result<()> {
+    // Anything but 0, which would wait for ever.
+    let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
+    let limits = format!(
+        "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
+            set_config('idle_in_transaction_session_timeout', '{longest}', true) AS idle_timeout"
+    );
+    let wait = format!("SELECT CAST(pg_advisory_xact_lock({}) AS text)", turns as i32);
+    connection.execute_batch("BEGIN TRANSACTION")?;
+    for sql in [&limits, &wait] {
+        let sql = format!("SELECT * FROM postgres_query('{database}', {})", literal(sql));
+        rows::query_all(connection, &sql, [], |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 /// Whether an error says that a catalog has no lake in it.

@@ -292,7 +292,7 @@ impl OpenOptions {
             },
         };
         if is_missing {
-            lake::create(&lake, &self.engine)?;
+            lake::create(&lake, &self.engine, self.lock_timeout)?;
         }
         match schema::find(store.lease(Mode::Read)?.connection())? {
             Found::Nothing if may_make => store.write("create the store", schema::create_missing)?,
