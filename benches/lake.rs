@@ -31,14 +31,19 @@ fn main() {
 }
 
 /// What each process does again and again.
-const WORKS: [&str; 6] = [
+const WORKS: [&str; 8] = [
     "append 1 log",
+    "append 100 logs",
     "append 1,000 logs",
+    "fetch the last minute before upkeep",
     "fetch the last minute",
     "poll with nothing new",
     "poll 1,000 logs",
     "count by source_ip",
 ];
+
+/// How many of them come before the upkeep.
+const BEFORE_UPKEEP: usize = 4;
 
 fn measure_all(arguments: &[String]) {
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
@@ -46,7 +51,7 @@ fn measure_all(arguments: &[String]) {
     let rows = given
         .and_then(|at| arguments.get(at + 1)?.parse().ok())
         .unwrap_or(if is_quick { 2_000 } else { 2_000_000 });
-    let span = Duration::from_secs(if is_quick { 1 } else { 10 });
+    let span = Duration::from_millis(if is_quick { 100 } else { 10_000 });
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
     let file = folder.path().join("logstore.duckdb").display().to_string();
     let Some(lake) = TestLake::with_data_in(None, &folder.path().join("lake").display().to_string()) else {
@@ -58,14 +63,24 @@ fn measure_all(arguments: &[String]) {
         println!("| ingest, 50,000 logs a commit | {processes} | {file} | {lake} |");
     }
     maintain(&lake.location);
-    for work in WORKS {
+    for (number, work) in WORKS.into_iter().enumerate() {
+        if number == BEFORE_UPKEEP {
+            maintain(&lake.location);
+        }
         for processes in [1, 2, 4] {
             let [file, lake] =
                 [&file, &lake.location].map(|location| together(work, location, processes, span));
             println!("| {work} | {processes} | {file} | {lake} |");
         }
     }
-    maintain(&lake.location);
+    let bytes = [&file, &lake.location].map(|location| {
+        let stats = open(location).stats().expect("statistics");
+        stats.bytes_on_disk.unwrap_or_default() / stats.logs.max(1)
+    });
+    println!(
+        "| bytes on disk for a log of about 70 | | {} | {} |",
+        bytes[0], bytes[1]
+    );
 }
 
 fn open(location: &str) -> DuckDbStore {
@@ -163,8 +178,9 @@ fn work(arguments: &[String]) {
         let begun = Instant::now();
         match work.as_str() {
             "append 1 log" => append(&store, 1),
+            "append 100 logs" => append(&store, 100),
             "append 1,000 logs" => append(&store, 1_000),
-            "fetch the last minute" => {
+            "fetch the last minute" | "fetch the last minute before upkeep" => {
                 let query = LogQuery::new().since(newest - TimeDelta::minutes(1)).limit(100);
                 assert!(!store.fetch_logs(&query).expect("logs").is_empty());
             }

@@ -9,7 +9,7 @@ use logstore::{
 };
 
 use crate::support::{Cli, alert, at, log, messages};
-use crate::test_lake::{EXTENSIONS, S3, TestLake, given, options};
+use crate::test_lake::{self, EXTENSIONS, S3, TestLake, given, options};
 
 #[test]
 fn data_can_be_in_s3() {
@@ -28,6 +28,8 @@ fn data_can_be_in_s3() {
 
     let stats = store.stats().unwrap();
     assert!(stats.data_path.unwrap().starts_with("s3://logs/"));
+    assert!(stats.engine.ends_with("PostgreSQL"), "{}", stats.engine);
+    assert!(!stats.location.contains("password"), "{}", stats.location);
     assert!(stats.bytes_on_disk.unwrap() > 0);
     drop(store);
     let (location, _) = lake.location.split_once('?').unwrap();
@@ -102,6 +104,22 @@ fn a_missing_extension_says_which_and_where_and_what_to_do() {
     }
 }
 
+#[test]
+fn the_tables_of_another_program_are_left_alone() {
+    let Some(lake) = TestLake::in_file() else {
+        return;
+    };
+    let engine = test_lake::engine();
+    let sql = format!(
+        "ATTACH '{}' AS other; CREATE TABLE other.logs (id VARCHAR)",
+        lake.location
+    );
+    engine.execute_batch(&sql).unwrap();
+    drop(engine);
+    let text = options().open(&lake.location).unwrap_err().to_string();
+    assert!(text.contains("of another program"), "{text}");
+}
+
 fn installed(rows: &[serde_json::Value]) -> Vec<bool> {
     rows.iter()
         .map(|row| row["installed"].as_bool().unwrap())
@@ -151,6 +169,8 @@ fn extensions_are_installed_from_files() {
         .assert()
         .success();
     assert_eq!(cli.rows(&["--database", &location, "count"])[0]["count"], 1);
+    let stats = cli.output(&["--database", &location, "--format", "table", "stats"]);
+    assert!(stats.contains("catalog.files"), "{stats}");
 
     assert_eq!(
         installed(&cli.rows(&["extensions", "install", &folder])),

@@ -108,7 +108,7 @@ impl Drop for TestLake {
 }
 
 /// An engine with the extensions.
-fn engine() -> Connection {
+pub(crate) fn engine() -> Connection {
     let config = duckdb::Config::default()
         .with("extension_directory", std::env::var(EXTENSIONS).unwrap())
         .unwrap();

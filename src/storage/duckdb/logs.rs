@@ -163,6 +163,10 @@ impl LogStore for DuckDbStore {
             if self.is_lake() {
                 stats.data_path = Some(lake::data_path(connection)?);
                 stats.bytes_on_disk = Some(lake::data_bytes(connection)?);
+                stats.engine += match lake::has_many_writers(self.gate.location()) {
+                    true => ", DuckLake with its catalog in PostgreSQL",
+                    false => ", DuckLake with its catalog in a file",
+                };
             }
             Ok((stats, oldest, newest))
         })?;

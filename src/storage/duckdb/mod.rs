@@ -294,13 +294,16 @@ impl OpenOptions {
         if is_missing {
             lake::create(&lake, &self.engine, self.lock_timeout)?;
         }
+        let unavailable = |reason| Err(error::unavailable(&store.location, reason));
         match schema::find(store.lease(Mode::Read)?.connection())? {
+            Found::Current => {}
             Found::Nothing if may_make => store.write("create the store", schema::create_missing)?,
             Found::Nothing => {
-                let reason = "it is a lake without a store: name another, or ingest logs into it";
-                return Err(error::unavailable(&store.location, reason));
+                return unavailable("it is a lake without a store: name another, or ingest logs into it");
             }
-            _ => {}
+            Found::Older | Found::Foreign => {
+                return unavailable("it is a lake with the tables of another program: name another database");
+            }
         }
         Ok(store)
     }

@@ -26,6 +26,7 @@ const COLUMNS: Columns<'static> = Columns {
     table: &["location"],
     csv: &[
         "location",
+        "data_path",
         "engine",
         "schema_version",
         "bytes_on_disk",
@@ -47,8 +48,9 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
     }
     let time =
         |time: Option<chrono::DateTime<chrono::Utc>>| time.map_or("none".to_owned(), |time| time.to_string());
-    let lines = [
-        ("store", stats.location),
+    let mut lines = vec![("store", stats.location)];
+    lines.extend(stats.data_path.map(|path| ("data", path)));
+    lines.extend([
         ("engine", stats.engine),
         ("schema version", stats.schema_version.to_string()),
         (
@@ -71,7 +73,7 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
         ("threat intel", HumanCount(stats.threat_intel).to_string()),
         ("detection rules", HumanCount(stats.detection_rules).to_string()),
         ("consumers", HumanCount(stats.consumers).to_string()),
-    ];
+    ]);
     let text: String = lines
         .iter()
         .map(|(name, value)| format!("{name:<16}  {value}\n"))
