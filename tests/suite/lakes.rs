@@ -1,6 +1,7 @@
 //! What only lakes do. Where what they need is absent, the tests say so and do nothing.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use chrono::{TimeDelta, Utc};
 use logstore::{
@@ -203,6 +204,69 @@ fn maintain(store: &DuckDbStore, plan: &Maintenance) -> Vec<(&'static str, u64)>
 
 fn done(steps: &[(&str, u64)], name: &str) -> u64 {
     steps.iter().find(|(step, _)| *step == name).unwrap().1
+}
+
+/// The data files of logs of a day in January 2024.
+fn files_of_day(store: &DuckDbStore, day: u32) -> Vec<PathBuf> {
+    let folder = PathBuf::from(store.stats().unwrap().data_path.unwrap());
+    let day = format!("log_rows/year=2024/month=1/day={day}/");
+    let files = walkdir::WalkDir::new(folder)
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path());
+    files
+        .filter(|path| path.is_file() && path.display().to_string().contains(&day))
+        .collect()
+}
+
+/// How often a log in a file is earlier than the one before.
+fn steps_back(file: &Path) -> u64 {
+    let sql = format!(
+        "SELECT count(*)
+        FROM (SELECT event_time, lag(event_time) OVER (ORDER BY file_row_number) AS before
+            FROM read_parquet('{}', file_row_number = true))
+        WHERE event_time < before",
+        file.display()
+    );
+    test_lake::engine().query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_range_of_time_reads_its_own_files_and_old_days_go_as_files() {
+    const DAY: i64 = 86_400;
+    let Some(lake) = TestLake::in_file() else {
+        return;
+    };
+    let store = lake.open();
+    for day in 0..3 {
+        // From the last to the first.
+        let logs: Vec<LogEntry> = (0..500).rev().map(|n| log(day * DAY + n, "sshd", "x")).collect();
+        store.append_logs(&logs).unwrap();
+    }
+    for day in 1..=3 {
+        let files = files_of_day(&store, day);
+        assert_eq!(files.len(), 1);
+        assert_eq!(steps_back(&files[0]), 0);
+    }
+    let plan = Maintenance {
+        retention: Some(Utc::now() - at(DAY)),
+        ..STRICT
+    };
+    assert_eq!(done(&maintain(&store, &plan), "delete old logs"), 500);
+    maintain(&store, &STRICT);
+    assert_eq!(files_of_day(&store, 1).len(), 0);
+
+    // Nobody looks into a file that a query does not need.
+    std::fs::remove_file(&files_of_day(&store, 2)[0]).unwrap();
+    let query = LogQuery::new().since(at(2 * DAY)).until(at(2 * DAY + 100));
+    assert_eq!(store.count_logs(&query).unwrap(), 100);
+    let times: Vec<_> = store
+        .fetch_logs(&query)
+        .unwrap()
+        .iter()
+        .map(|log| log.event_time)
+        .collect();
+    assert!(times.is_sorted_by(|a, b| a > b));
+    assert!(store.count_logs(&LogQuery::new()).is_err() || store.fetch_logs(&LogQuery::new()).is_err());
 }
 
 fn upkeep_changes_nothing_that_is_read(store: &DuckDbStore) {

@@ -4,6 +4,7 @@
 //! commit that changes rows which another one has changed since it began, but not one that adds rows. What must be
 //! there once (logs, alerts, positions) is therefore looked for and committed by one writer at a time: see [`Turn`].
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -372,6 +373,31 @@ pub(super) fn data_path(connection: &Connection) -> Result<String> {
     let sql = format!("SELECT value FROM ducklake_options('{NAME}') WHERE option_name = 'data_path'");
     let read = connection.query_row(&sql, [], |row| row.get(0));
     read.map_err(|error| error::engine("read where the data is", error))
+}
+
+/// Has what was written to data files on the disk: the engine does not. Data in S3 is kept once it is there.
+pub(super) fn sync(data_path: &str) -> Result<()> {
+    if is_remote(data_path) {
+        return Ok(());
+    }
+    let synced = File::open(data_path).and_then(|folder| sync_files_beside(&folder));
+    synced.map_err(|io| error::not_written(data_path, format!("cannot have it on the disk: {io}")))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn sync_files_beside(folder: &File) -> std::io::Result<()> {
+    Ok(rustix::fs::syncfs(folder)?)
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn sync_files_beside(_: &File) -> std::io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn sync_files_beside(folder: &File) -> std::io::Result<()> {
+    folder.sync_all()
 }
 
 /// How many bytes the data files of a lake take.

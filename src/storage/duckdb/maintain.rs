@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::connection::Mode;
 use super::lake::{self, Turn};
-use super::{DuckDbStore, error, rows};
+use super::{DuckDbStore, error, rows, transaction};
 use crate::models::InvalidValue;
 use crate::storage::{LogStore as _, Result};
 
@@ -141,14 +141,10 @@ impl DuckDbStore {
         const ACTION: &str = "move rows to files";
         let mut flushed = 0;
         for table in GROWING {
-            flushed += self.again_while_contended(|| {
-                self.write_statement(ACTION, |connection| lake::flush(connection, table))
-            })?;
+            flushed += self.write(ACTION, |connection| lake::flush(connection, table))?;
         }
         for (table, key) in CHANGING {
-            flushed += self.again_while_contended(|| {
-                self.write_statement(ACTION, |connection| lake::flush(connection, table))
-            })?;
+            flushed += self.write(ACTION, |connection| lake::flush(connection, table))?;
             // Back to the catalog, from which they are read faster: without their history.
             self.write(ACTION, |connection| {
                 let updated = connection.execute_batch(&format!("UPDATE {table} SET {key} = {key}"));
@@ -197,7 +193,17 @@ impl DuckDbStore {
 
     /// Runs a statement of upkeep. What it does takes no turn: it changes nothing that anybody reads.
     fn upkeep(&self, statement: impl Fn(&Connection) -> Result<u64>) -> Result<u64> {
-        self.again_while_contended(|| statement(self.lease(Mode::Write)?.connection()))
+        self.again_while_contended(|| {
+            transaction(
+                self.lease(Mode::Write)?.connection(),
+                "maintain the lake",
+                |connection| {
+                    let count = statement(connection)?;
+                    self.sync_data()?;
+                    Ok(count)
+                },
+            )
+        })
     }
 }
 

@@ -87,6 +87,8 @@ pub struct DuckDbStore {
     location: String,
     /// The SQL of what logs are read from.
     log_texts: &'static str,
+    /// Where a lake's data files are.
+    data_path: Option<String>,
     /// Only held, never used: keeps the engine open for as long as the handle lives. The mutex lets threads
     /// share it.
     held: Option<Arc<Mutex<Lease>>>,
@@ -246,6 +248,7 @@ impl OpenOptions {
             lock_timeout: self.lock_timeout,
             read_only: self.read_only,
             log_texts: schema::LOG_TEXTS,
+            data_path: None,
             held: None,
         })
     }
@@ -283,7 +286,7 @@ impl OpenOptions {
             self.check_path(file)?;
         }
         let lake = lake.canonical()?;
-        let store = self.store(Location::Lake(lake.clone()))?;
+        let mut store = self.store(Location::Lake(lake.clone()))?;
         let is_missing = match lake.catalog_file() {
             Some(file) => !file.exists(),
             None => match store.lease(Mode::Read) {
@@ -294,8 +297,13 @@ impl OpenOptions {
         if is_missing {
             lake::create(&lake, &self.engine, self.lock_timeout)?;
         }
+        let (found, data_path) = store.read(|connection| {
+            let data_path = lake::data_path(connection)?;
+            Ok((schema::find(connection)?, data_path))
+        })?;
+        store.data_path = Some(data_path);
         let unavailable = |reason| Err(error::unavailable(&store.location, reason));
-        match schema::find(store.lease(Mode::Read)?.connection())? {
+        match found {
             Found::Current => {}
             Found::Nothing if may_make => store.write("create the store", schema::create_missing)?,
             Found::Nothing => {
@@ -444,7 +452,13 @@ impl DuckDbStore {
     /// Runs an operation that writes, in a transaction, when it is this writer's turn.
     fn write<T>(&self, action: &'static str, operation: impl Fn(&Connection) -> Result<T>) -> Result<T> {
         self.again_while_contended(|| {
-            self.write_statement(action, |connection| transaction(connection, action, &operation))
+            self.write_statement(action, |connection| {
+                transaction(connection, action, |connection| {
+                    let outcome = operation(connection)?;
+                    self.sync_data()?;
+                    Ok(outcome)
+                })
+            })
         })
     }
 
@@ -466,6 +480,7 @@ impl DuckDbStore {
             let (outcome, _turn_until_committed) = transaction(lease.connection(), action, |connection| {
                 let snapshot = lake::snapshot(connection)?;
                 let outcome = operation(connection)?;
+                self.sync_data()?;
                 let turn = Turn::wait(&self.gate, self.lock_timeout)?;
                 match is_overtaken(self.lease(Mode::Read)?.connection(), snapshot)? {
                     true => Err(Error::Contended {
@@ -493,6 +508,11 @@ impl DuckDbStore {
             files::prepare_write_ahead_log(path)?;
         }
         statement(lease.connection())
+    }
+
+    /// To be called before a commit says that files belong to a lake.
+    fn sync_data(&self) -> Result<()> {
+        self.data_path.as_deref().map_or(Ok(()), lake::sync)
     }
 
     fn refuse_if_read_only(&self, action: &'static str) -> Result<()> {

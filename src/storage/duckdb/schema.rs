@@ -29,6 +29,11 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/005_stored_texts.sql"),
 ];
 
+/// How a lake keeps logs: old ones go by dropping files, and a range of time reads its own files only.
+const FILES_BY_DAY: &str = "
+ALTER TABLE log_rows SET PARTITIONED BY (year(event_time), month(event_time), day(event_time));
+ALTER TABLE log_rows SET SORTED BY (event_time, seq);";
+
 /// Runs a migration as the database takes it. A file that an engine before 1.2 made keeps its format, which has no zstd.
 fn run_migration(connection: &Connection, migration: &str, action: &'static str) -> Result<()> {
     const SQL: &str = "SELECT type, tags['storage_version']
@@ -51,11 +56,6 @@ const ZSTD: &str = " USING COMPRESSION zstd";
 /// A migration for a lake, which knows no keys and no compression of single columns, and in which the order of
 /// commits is that of snapshots.
 fn in_lake(migration: &str) -> String {
-    // Old logs go by dropping files, and a range of time reads its own files only.
-    const FILES_BY_DAY: &str = "
-ALTER TABLE log_rows SET PARTITIONED BY (year(event_time), month(event_time), day(event_time));
-ALTER TABLE log_rows SET SORTED BY (event_time, seq);
-INSERT INTO log_rows";
     let seq = format!(
         "\n    snapshot_id * {} + log_rows.seq AS seq,\n",
         lake::LOGS_OF_SNAPSHOT
@@ -63,7 +63,6 @@ INSERT INTO log_rows";
     migration
         .replace(" PRIMARY KEY", " NOT NULL")
         .replace(ZSTD, "")
-        .replacen("\nINSERT INTO log_rows", FILES_BY_DAY, 1)
         .replacen("\n    seq,\n", &seq, 1)
         .replacen(
             "\nFROM log_rows;",
@@ -152,8 +151,13 @@ pub(super) fn create_tables(connection: &Connection) -> Result<()> {
 
 /// Makes the tables of an empty store.
 pub(super) fn create(connection: &Connection) -> Result<()> {
+    const KIND: &str = "SELECT type FROM duckdb_databases() WHERE database_name = current_database()";
     create_tables(connection)?;
     let failed = |error| error::engine("create the tables", error);
+    let kind: String = connection.query_row(KIND, [], |row| row.get(0)).map_err(failed)?;
+    if kind == "ducklake" {
+        connection.execute_batch(FILES_BY_DAY).map_err(failed)?;
+    }
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
 }
