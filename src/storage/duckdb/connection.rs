@@ -194,9 +194,9 @@ impl Gate {
     }
 
     /// Held by whoever writes, so that writers of this process follow one another. Those of a lake that many
-    /// processes write to at once take turns elsewhere: see [`lake::Turn`].
+    /// processes write to at once take turns elsewhere: see [`Turn`](super::turn::Turn).
     pub(super) fn writing(&self) -> Option<MutexGuard<'_, ()>> {
-        (!lake::has_many_writers(&self.location)).then(|| lock(&self.writing))
+        (!self.location.has_many_writers()).then(|| lock(&self.writing))
     }
 
     /// A connection for one operation, waiting for other processes and for other uses in this one.

@@ -2,23 +2,22 @@
 //!
 //! Many machines write to a lake at once. The catalog gives each commit a number, the snapshot; `DuckLake` refuses a
 //! commit that changes rows which another one has changed since it began, but not one that adds rows. What must be
-//! there once (logs, alerts, positions) is therefore looked for and committed by one writer at a time: see [`Turn`].
+//! there once (logs, alerts, positions) is therefore looked for and committed by one writer at a time: see [`Turn`](super::turn::Turn).
 
 use std::fs::File;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::duckdb::{Config, Connection};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
-use super::connection::{EngineSettings, Gate, Lease, Mode};
+use super::connection::{EngineSettings, Mode};
 use super::error::{self, OpenFailure};
 use super::extensions::{self, ExtensionSettings};
 use super::files::NewFile;
-use super::location::{Catalog, Lake, Location, parameters};
+use super::location::{Catalog, Lake, Location, with_timeouts};
 use super::predicate::literal;
-use super::{rows, schema, transaction};
+use super::s3::S3Options;
+use super::{schema, transaction, turn};
 use crate::models::Secret;
 use crate::storage::{Error, Result};
 
@@ -40,101 +39,8 @@ impl Default for LakeSettings {
     }
 }
 
-/// How to reach data in S3, or in what speaks as it does. What is not set is as the engine has it.
-///
-/// ```
-/// use logstore::{DuckDbStore, S3Options};
-///
-/// let s3 = S3Options {
-///     endpoint: Some("http://127.0.0.1:9000".into()),
-///     access_key_id: Some("collector".into()),
-///     secret_access_key: Some("not to be shown".into()),
-///     ..S3Options::from_environment()
-/// };
-/// let options = DuckDbStore::options().s3(s3);
-/// assert!(!format!("{options:?}").contains("not to be shown"));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct S3Options {
-    /// The address of the service, such as `https://s3.example.org:9000`; Amazon's if there is none.
-    pub endpoint: Option<String>,
-    /// The region, such as `eu-central-1`.
-    pub region: Option<String>,
-    /// The name of the key.
-    pub access_key_id: Option<String>,
-    /// The key.
-    pub secret_access_key: Option<Secret>,
-    /// What goes with a key that is valid for a while.
-    pub session_token: Option<Secret>,
-}
-
-impl S3Options {
-    /// From the variables that the tools of AWS read: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, `AWS_REGION` or
-    /// `AWS_DEFAULT_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
-    pub fn from_environment() -> Self {
-        let first = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok());
-        Self {
-            endpoint: first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
-            region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
-            access_key_id: first(&["AWS_ACCESS_KEY_ID"]),
-            secret_access_key: first(&["AWS_SECRET_ACCESS_KEY"]).map(Secret::from),
-            session_token: first(&["AWS_SESSION_TOKEN"]).map(Secret::from),
-        }
-    }
-
-    /// These, and where one is not set, the other's.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            endpoint: self.endpoint.or(other.endpoint),
-            region: self.region.or(other.region),
-            access_key_id: self.access_key_id.or(other.access_key_id),
-            secret_access_key: self.secret_access_key.or(other.secret_access_key),
-            session_token: self.session_token.or(other.session_token),
-        }
-    }
-
-    /// SQL that lets the engine use them.
-    fn secret(&self) -> String {
-        let mut sql = "CREATE SECRET s3 (TYPE s3".to_owned();
-        let mut set = |name: &str, value: &str| sql.push_str(&format!(", {name} {}", literal(value)));
-        if let Some(endpoint) = &self.endpoint {
-            let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
-            set("ENDPOINT", host.trim_end_matches('/'));
-            set("USE_SSL", if scheme == "http" { "false" } else { "true" });
-            // Services other than Amazon's have no name for each bucket.
-            set("URL_STYLE", "path");
-        }
-        let plain = [("REGION", &self.region), ("KEY_ID", &self.access_key_id)];
-        for (name, value) in plain {
-            if let Some(value) = value {
-                set(name, value);
-            }
-        }
-        let hidden = [
-            ("SECRET", &self.secret_access_key),
-            ("SESSION_TOKEN", &self.session_token),
-        ];
-        for (name, value) in hidden {
-            if let Some(value) = value {
-                set(name, value.reveal());
-            }
-        }
-        sql + ")"
-    }
-}
-
 /// What the lake is called within the engine.
 const NAME: &str = "lake";
-
-/// What `DuckLake` calls the database that knows the tables.
-const CATALOG: &str = "__ducklake_metadata_lake";
-
-/// Whether processes write to it at the same time.
-pub(super) fn has_many_writers(location: &Location) -> bool {
-    location.lake().is_some_and(|lake| lake.catalog_file().is_none())
-}
 
 /// Lets a connection find the tables of its store.
 pub(super) fn enter(connection: &Connection, location: &Location) -> ::duckdb::Result<()> {
@@ -187,7 +93,7 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
         ));
     }
     let connection = engine(lake, settings)?;
-    let _alone = wait_to_create(&connection, lake, timeout)?;
+    let _alone = turn::wait_to_create(&connection, lake, timeout)?;
     // Another process may have made it meanwhile.
     match attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false").map_err(OpenFailure::into_error) {
         Err(error) if is_missing(&error) => {
@@ -195,27 +101,6 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
         }
         attached => attached,
     }
-}
-
-/// The right to make a lake in a database, until the connection is dropped. When two make one at once, the engine
-/// (1.5.5) of the slower one reads freed memory while it rolls back.
-fn wait_to_create(engine: &Connection, lake: &Lake, timeout: Duration) -> Result<Connection> {
-    const DATABASE: &str = "creation";
-    let location = Location::Lake(lake.clone());
-    let failed = |error| error::engine("create the store", error);
-    let connection = engine.try_clone().map_err(failed)?;
-    let Catalog::Postgres { connection: to, .. } = &lake.catalog else {
-        return Ok(connection);
-    };
-    let attach = format!(
-        "ATTACH {} AS {DATABASE} (TYPE postgres, SECRET catalog)",
-        literal(&with_timeouts(to))
-    );
-    let attached = connection.execute_batch(&attach);
-    attached.map_err(|error| error::open_failure(&location.to_string(), error).into_error())?;
-    take_lock(&connection, DATABASE, Turns::Creation, LONGEST_TURN, timeout)
-        .map_err(|error| error::turn(&location, timeout, error))?;
-    Ok(connection)
 }
 
 /// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for
@@ -325,33 +210,6 @@ fn attach(
         attached = connection.execute_batch(&sql);
     }
     attached.map_err(|error| error::open_failure(&Location::Lake(lake.clone()).to_string(), error))
-}
-
-/// How soon both sides notice that the other one is gone: a writer that is cut off in its turn keeps all others from
-/// committing until the database notices.
-const TIMEOUTS: [(&str, &str); 7] = [
-    ("application_name", "logstore"),
-    ("connect_timeout", "10"),
-    ("keepalives_idle", "5"),
-    ("keepalives_interval", "5"),
-    ("keepalives_count", "2"),
-    ("tcp_user_timeout", "15000"),
-    (
-        "options",
-        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 -c tcp_user_timeout=15000",
-    ),
-];
-
-/// What libpq is told to connect, with timeouts where it sets none itself.
-fn with_timeouts(connection: &str) -> String {
-    let connection = parameters(connection);
-    let missing = TIMEOUTS
-        .iter()
-        .filter(|(name, _)| !connection.contains(&format!("{name}=")));
-    let timeouts: String = missing
-        .map(|(name, value)| format!("{name}='{value}' "))
-        .collect();
-    timeouts + &connection
 }
 
 /// Lets the engine use nothing but the lake's own files.
@@ -469,83 +327,6 @@ fn upkeep(connection: &Connection, call: &str) -> Result<u64> {
     let sql = format!("SELECT coalesce(CAST(n AS UBIGINT), 0) FROM (SELECT {call}) AS done(n)");
     let called = connection.query_row(&sql, [], |row| row.get(0));
     called.map_err(|error| error::engine("maintain the lake", error))
-}
-
-/// The right to commit, which one writer of all machines has at a time: what it sees when it looks, nobody changes
-/// until it has committed. It is a lock in the catalog's database, which is given up when the writer is done, dies or
-/// is cut off.
-///
-/// A catalog in a file needs none: its file is locked for as long as somebody writes.
-pub(super) struct Turn(Option<Lease>);
-
-/// For how long a writer may keep its turn without a sign of life.
-const LONGEST_TURN: &str = "60s";
-
-/// Who takes turns. The locks' names are any numbers that others who use the database do not.
-#[derive(Clone, Copy)]
-enum Turns {
-    Commits = 7_108_646,
-    Upkeep = 7_108_647,
-    Creation = 7_108_648,
-}
-
-impl Turn {
-    pub(super) fn wait(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        Self::wait_for(Turns::Commits, LONGEST_TURN, gate, timeout)
-    }
-
-    /// The right to do upkeep, which keeps nobody from committing.
-    pub(super) fn wait_for_upkeep(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        Self::wait_for(Turns::Upkeep, "0", gate, timeout)
-    }
-
-    fn wait_for(turns: Turns, longest: &str, gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        if !has_many_writers(gate.location()) {
-            return Ok(Self(None));
-        }
-        let turn = Self(Some(gate.lease(Mode::Write, timeout)?));
-        let connection = turn.connection().expect("it was just leased");
-        take_lock(connection, CATALOG, turns, longest, timeout)
-            .map_err(|error| error::turn(gate.location(), timeout, error))?;
-        Ok(turn)
-    }
-
-    fn connection(&self) -> Option<&Connection> {
-        self.0.as_ref().map(Lease::connection)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection()
-            && let Err(error) = connection.execute_batch("ROLLBACK")
-        {
-            log::debug!("giving up a turn: {error}");
-        }
-    }
-}
-
-/// Begins a transaction that holds a lock in a database that is attached.
-fn take_lock(
-    connection: &Connection,
-    database: &str,
-    turns: Turns,
-    longest: &str,
-    timeout: Duration,
-) -> ::duckdb::Result<()> {
-    // Anything but 0, which would wait for ever.
-    let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
-    let limits = format!(
-        "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
-            set_config('idle_in_transaction_session_timeout', '{longest}', true) AS idle_timeout"
-    );
-    let wait = format!("SELECT CAST(pg_advisory_xact_lock({}) AS text)", turns as i32);
-    connection.execute_batch("BEGIN TRANSACTION")?;
-    for sql in [&limits, &wait] {
-        let sql = format!("SELECT * FROM postgres_query('{database}', {})", literal(sql));
-        rows::query_all(connection, &sql, [], |_| Ok(()))?;
-    }
-    Ok(())
 }
 
 /// Whether an error says that a catalog has no lake in it.

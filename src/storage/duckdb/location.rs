@@ -63,6 +63,11 @@ impl Location {
         })
     }
 
+    /// Whether processes write to it at the same time.
+    pub(super) fn has_many_writers(&self) -> bool {
+        self.lake().is_some_and(|lake| lake.catalog_file().is_none())
+    }
+
     /// The file that the engine locks for as long as it has the store open.
     pub(super) fn locked_file(&self) -> Option<&Path> {
         match self {
@@ -204,7 +209,7 @@ fn without_password_of_uri(uri: &str) -> (String, Option<Secret>) {
 }
 
 /// How libpq connects, as parameters: the engine puts a password beside those, but cannot put one into a URI.
-pub(super) fn parameters(connection: &str) -> String {
+fn parameters(connection: &str) -> String {
     let Some((_, rest)) = connection.split_once("://") else {
         return connection.to_owned();
     };
@@ -308,6 +313,33 @@ pub(crate) fn without_password(location: &str) -> String {
         Some(Err(_)) => LAKE.to_owned(),
         None => location.to_owned(),
     }
+}
+
+/// How soon both sides notice that the other one is gone: a writer that is cut off in its turn keeps all others from
+/// committing until the database notices.
+const TIMEOUTS: [(&str, &str); 7] = [
+    ("application_name", "logstore"),
+    ("connect_timeout", "10"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "2"),
+    ("tcp_user_timeout", "15000"),
+    (
+        "options",
+        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 -c tcp_user_timeout=15000",
+    ),
+];
+
+/// What libpq is told to connect, with timeouts where it sets none itself.
+pub(super) fn with_timeouts(connection: &str) -> String {
+    let connection = parameters(connection);
+    let missing = TIMEOUTS
+        .iter()
+        .filter(|(name, _)| !connection.contains(&format!("{name}=")));
+    let timeouts: String = missing
+        .map(|(name, value)| format!("{name}='{value}' "))
+        .collect();
+    timeouts + &connection
 }
 
 #[cfg(test)]

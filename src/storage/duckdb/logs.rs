@@ -163,7 +163,7 @@ impl LogStore for DuckDbStore {
             if self.is_lake() {
                 stats.data_path = Some(lake::data_path(connection)?);
                 stats.bytes_on_disk = Some(lake::data_bytes(connection)?);
-                stats.engine += match lake::has_many_writers(self.gate.location()) {
+                stats.engine += match self.gate.location().has_many_writers() {
                     true => ", DuckLake with its catalog in PostgreSQL",
                     false => ", DuckLake with its catalog in a file",
                 };

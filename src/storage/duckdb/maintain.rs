@@ -7,8 +7,8 @@ use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::connection::Mode;
-use super::lake::{self, Turn};
-use super::{DuckDbStore, error, rows, transaction};
+use super::turn::Turn;
+use super::{DuckDbStore, error, lake, rows, transaction};
 use crate::models::InvalidValue;
 use crate::storage::{LogStore as _, Result};
 

@@ -20,10 +20,12 @@ mod predicate;
 mod query;
 mod recovery;
 mod rows;
+mod s3;
 mod scan;
 mod schema;
 mod staged;
 mod threat_intel;
+mod turn;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -35,18 +37,18 @@ use super::{Error, Result};
 use crate::models::Secret;
 use connection::{EngineSettings, Gate, Lease, Mode};
 use files::NewFile;
-use lake::Turn;
 use location::{Lake, Location};
 use schema::Found;
+use turn::Turn;
 
 pub use check::Check;
 pub use connection::DEFAULT_MEMORY_LIMIT;
 pub use extensions::Extension;
-pub use lake::S3Options;
 pub(crate) use location::without_password;
 pub use maintain::{Maintenance, MaintenanceStep};
 pub use query::{ExportFormat, QueryRows};
 pub use rows::{LogRows, LogRowsBuilder};
+pub use s3::S3Options;
 
 /// How a store's file is shared with other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -471,7 +473,7 @@ impl DuckDbStore {
         operation: impl Fn(&Connection) -> Result<T>,
         is_overtaken: impl Fn(&Connection, i64) -> Result<bool>,
     ) -> Result<T> {
-        if !lake::has_many_writers(self.gate.location()) {
+        if !self.gate.location().has_many_writers() {
             return self.write(action, operation);
         }
         self.again_while_contended(|| {
