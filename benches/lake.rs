@@ -2,7 +2,7 @@
 //! same run.
 //!
 //! `scripts/bench-lake` measures 2,000,000 logs and then 20,000,000; `-- --rows 200000` another number; `-- --quick` only
-//! shows that everything works. The lake has its catalog in a PostgreSQL server on this machine and its data on the
+//! shows that everything works, `--ingest-only` leaves out what comes after. The lake has its catalog in a PostgreSQL server on this machine and its data on the
 //! same disk as the file.
 
 #[path = "../tests/suite/test_lake.rs"]
@@ -10,6 +10,9 @@
 mod test_lake;
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,7 +34,7 @@ fn main() {
 }
 
 /// What each process does again and again.
-const WORKS: [&str; 8] = [
+const WORKS: [&str; 9] = [
     "append 1 log",
     "append 100 logs",
     "append 1,000 logs",
@@ -39,6 +42,7 @@ const WORKS: [&str; 8] = [
     "fetch the last minute",
     "poll with nothing new",
     "poll 1,000 logs",
+    "poll 20,000 logs",
     "count by source_ip",
 ];
 
@@ -62,7 +66,20 @@ fn measure_all(arguments: &[String]) {
         let [file, lake] = [&file, &lake.location].map(|location| ingest(location, rows, processes));
         println!("| ingest, 50,000 logs a commit | {processes} | {file} | {lake} |");
     }
+    let bytes_before = bytes_on_disk(&file, &lake.location);
+    for processes in [1, 2, 4] {
+        let parts = json_lines(folder.path(), rows / 10, processes);
+        let [file, lake] = [&file, &lake.location].map(|location| ingest_files(location, &parts));
+        println!("| `logstore ingest` of JSON lines of 600 bytes | {processes} | {file} | {lake} |");
+    }
+    let bytes = bytes_on_disk(&file, &lake.location);
+    let [file_bytes, lake_bytes] =
+        [0, 1].map(|store| (bytes[store] - bytes_before[store]) * 10 / rows as u64 / 3);
+    println!("| bytes on disk for each of those lines | | {file_bytes} | {lake_bytes} |");
     maintain(&lake.location);
+    if arguments.iter().any(|argument| argument == "--ingest-only") {
+        return;
+    }
     for (number, work) in WORKS.into_iter().enumerate() {
         if number == BEFORE_UPKEEP {
             maintain(&lake.location);
@@ -73,14 +90,13 @@ fn measure_all(arguments: &[String]) {
             println!("| {work} | {processes} | {file} | {lake} |");
         }
     }
-    let bytes = [&file, &lake.location].map(|location| {
+}
+
+fn bytes_on_disk(file: &str, lake: &str) -> [u64; 2] {
+    [file, lake].map(|location| {
         let stats = open(location).stats().expect("statistics");
-        stats.bytes_on_disk.unwrap_or_default() / stats.logs.max(1)
-    });
-    println!(
-        "| bytes on disk for a log of about 70 | | {} | {} |",
-        bytes[0], bytes[1]
-    );
+        stats.bytes_on_disk.unwrap_or_default()
+    })
 }
 
 fn open(location: &str) -> DuckDbStore {
@@ -99,6 +115,93 @@ fn ingest(location: &str, rows: usize, processes: usize) -> String {
     }
     let rate = per_second(logs * processes, started.elapsed());
     format!("{rate} logs/s")
+}
+
+/// Files that make up so many lines together, and how many that are.
+struct Parts {
+    paths: Vec<PathBuf>,
+    lines: usize,
+}
+
+fn json_lines(folder: &Path, lines: usize, parts: usize) -> Parts {
+    let path = |part: usize| folder.join(format!("{parts}-{part}.ndjson"));
+    let write = |part: usize| {
+        let mut file = BufWriter::new(File::create(path(part)).expect("a file"));
+        let start = Utc::now();
+        for number in 0..lines / parts {
+            let time = start + TimeDelta::microseconds(i64::try_from(number).expect("a number"));
+            let line = json_line(time, number * parts + part);
+            writeln!(file, "{line}").expect("a line");
+        }
+        path(part)
+    };
+    Parts {
+        paths: (0..parts).map(write).collect(),
+        lines: lines / parts * parts,
+    }
+}
+
+fn json_line(time: DateTime<Utc>, number: usize) -> serde_json::Value {
+    let (host, port) = (number % 97, 1_024 + number % 60_000);
+    let mut line = serde_json::json!({
+        "timestamp": time.to_rfc3339(),
+        "host": format!("web{host}.example.org"),
+        "program": "sshd",
+        "pid": number % 32_768,
+        "level": "notice",
+        "src_ip": format!("10.{}.{}.{}", number % 7, number % 251, number % 13),
+        "dst_ip": "192.0.2.1",
+        "user": format!("user{}", number % 1_013),
+        "action": "ssh_login",
+        "outcome": if number.is_multiple_of(3) { "success" } else { "failure" },
+        "session": format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        "message": format!("Failed password for user{} from port {port} ssh2", number % 1_013),
+    });
+    let length = line.to_string().len();
+    line["command"] = words(number, 586_usize.saturating_sub(length)).into();
+    line
+}
+
+/// Text that compresses as text does.
+fn words(number: usize, length: usize) -> String {
+    const WORDS: &str = "session opened for user by uid closed request from port key accepted denied timeout while \
+                         reading response header upstream client server connection reset peer cache miss policy rule";
+    let words: Vec<&str> = WORDS.split(' ').collect();
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut text = String::new();
+    while text.len() < length {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        text.push_str(words[(state >> 33) % words.len()]);
+        text.push(' ');
+    }
+    text.truncate(length);
+    text
+}
+
+/// Lets the program read each of the files in a process of its own.
+fn ingest_files(location: &str, parts: &Parts) -> String {
+    let started = Instant::now();
+    let ingest = |path: &PathBuf| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logstore"));
+        // It warns of variables that are no settings.
+        for name in std::env::vars_os().map(|(name, _)| name) {
+            if name.to_string_lossy().starts_with("LOGSTORE_TEST_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["--database", location, "--lock-timeout", "120s", "ingest"])
+            .arg(path);
+        if let Some(folder) = std::env::var_os(test_lake::EXTENSIONS) {
+            command.env("LOGSTORE_STORE__EXTENSION_DIRECTORY", folder);
+        }
+        command.stdout(Stdio::null()).spawn().expect("a process")
+    };
+    let programs: Vec<Child> = parts.paths.iter().map(ingest).collect();
+    for mut program in programs {
+        assert!(program.wait().expect("its end").success());
+    }
+    format!("{} logs/s", per_second(parts.lines, started.elapsed()))
 }
 
 fn maintain(location: &str) {
@@ -187,14 +290,8 @@ fn work(arguments: &[String]) {
             "poll with nothing new" => {
                 assert!(store.read_after(end, 1_000).expect("a page").logs.is_empty());
             }
-            "poll 1,000 logs" => {
-                let page = store.read_after(cursor, 1_000).expect("a page");
-                cursor = if page.logs.len() < 1_000 {
-                    Cursor::BEGINNING
-                } else {
-                    page.next
-                };
-            }
+            "poll 1,000 logs" => cursor = poll(&store, cursor, 1_000),
+            "poll 20,000 logs" => cursor = poll(&store, cursor, 20_000),
             "count by source_ip" => {
                 let field = "source_ip".parse::<Field>().expect("a field");
                 store.count_logs_by(&LogQuery::new(), &[field]).expect("counts");
@@ -206,6 +303,15 @@ fn work(arguments: &[String]) {
     for time in times {
         println!("{}", time.as_micros());
     }
+}
+
+/// Reads a page; says where to go on, which is at the beginning again after the last page.
+fn poll(store: &DuckDbStore, cursor: Cursor, limit: usize) -> Cursor {
+    let page = store.read_after(cursor, limit).expect("a page");
+    if page.logs.len() < limit {
+        return Cursor::BEGINNING;
+    }
+    page.next
 }
 
 fn newest(store: &DuckDbStore) -> DateTime<Utc> {

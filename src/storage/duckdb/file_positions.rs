@@ -9,27 +9,47 @@ use super::{DuckDbStore, error, lake, logs, rows};
 use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
 use crate::storage::{Appended, IngestStore, Result, file_conflict};
 
-const SELECT: &str = "
-SELECT id, path, bytes, head, tail, in_array, line_parts, epoch_us(last_time)
-FROM file_positions
-ORDER BY id";
+const COLUMNS: &str = "id, path, bytes, head, tail, in_array, line_parts, last_time";
+
+const NEW: &str = "
+(SELECT CAST(? AS VARCHAR) AS id, CAST(? AS VARCHAR) AS path, CAST(? AS BIGINT) AS bytes,
+    CAST(? AS VARCHAR) AS head, CAST(? AS VARCHAR) AS tail, CAST(? AS BOOLEAN) AS in_array,
+    CAST(? AS BIGINT) AS line_parts, make_timestamp(CAST(? AS BIGINT)) AS last_time) AS new";
 
 const UPSERT: &str = "
-MERGE INTO file_positions AS known
-USING (SELECT CAST(? AS VARCHAR) AS id, CAST(? AS VARCHAR) AS path, CAST(? AS BIGINT) AS bytes,
-    CAST(? AS VARCHAR) AS head, CAST(? AS VARCHAR) AS tail, CAST(? AS BOOLEAN) AS in_array,
-    CAST(? AS BIGINT) AS line_parts, make_timestamp(CAST(? AS BIGINT)) AS last_time) AS new
 ON known.id = new.id
 WHEN MATCHED THEN UPDATE SET path = new.path, bytes = new.bytes, head = new.head, tail = new.tail,
     in_array = new.in_array, line_parts = new.line_parts, last_time = new.last_time
 WHEN NOT MATCHED THEN INSERT (id, path, bytes, head, tail, in_array, line_parts, last_time)
     VALUES (new.id, new.path, new.bytes, new.head, new.tail, new.in_array, new.line_parts, new.last_time)";
 
+/// In a lake, those who read files at once would change the same table, and all but one would have to begin again. A
+/// position is added there, and counts until the next one is; upkeep deletes those that do not count. Of a commit that
+/// is not done yet, the snapshot is not known.
+const LATEST_IN_LAKE: &str = "
+(SELECT id, path, bytes, head, tail, in_array, line_parts, last_time
+FROM file_positions
+QUALIFY row_number() OVER (PARTITION BY id ORDER BY snapshot_id DESC NULLS FIRST, bytes DESC) = 1)";
+
+/// Deletes the positions of a lake that do not count any more.
+pub(super) const DELETE_SUPERSEDED: &str = "
+DELETE FROM file_positions
+WHERE rowid NOT IN (
+    SELECT rowid
+    FROM file_positions
+    QUALIFY row_number() OVER (PARTITION BY id ORDER BY snapshot_id DESC, bytes DESC) = 1)";
+
 impl IngestStore for DuckDbStore {
     fn file_positions(&self) -> Result<Vec<FilePosition>> {
         self.read(|connection| {
             let failed = |error| error::engine("read the positions of files", error);
-            let mut statement = connection.prepare(SELECT).map_err(failed)?;
+            let sql = format!(
+                "SELECT id, path, bytes, head, tail, in_array, line_parts, epoch_us(last_time)
+                FROM {}
+                ORDER BY id",
+                self.positions_that_count()
+            );
+            let mut statement = connection.prepare(&sql).map_err(failed)?;
             let mut rows = statement.query([]).map_err(failed)?;
             let mut positions = Vec::new();
             while let Some(row) = rows.next().map_err(failed)? {
@@ -55,7 +75,7 @@ impl DuckDbStore {
         let append = |connection: &Connection| {
             files
                 .iter()
-                .try_for_each(|progress| move_on(connection, progress))?;
+                .try_for_each(|progress| self.move_on(connection, progress))?;
             self.append(connection, rows)
         };
         // So few are looked for and written sooner than it is found out whether others were faster.
@@ -68,46 +88,61 @@ impl DuckDbStore {
             files
                 .iter()
                 .filter(|progress| seen.insert(progress.to.id.as_str()))
-                .try_for_each(|progress| check(connection, progress))?;
+                .try_for_each(|progress| self.check_position(connection, progress))?;
             logs::are_stored_since(connection, rows, snapshot)
         })
     }
-}
 
-/// Whether a file was read as far as its progress takes it to be.
-fn check(connection: &Connection, progress: &FileProgress) -> Result<()> {
-    let sql = "SELECT bytes FROM file_positions WHERE id = ?";
-    let actual: Option<u64> = connection
-        .query_row(sql, [&progress.to.id], |row| row.get(0))
-        .optional()
-        .map_err(|error| error::engine("read the positions of files", error))?;
-    match actual == progress.from {
-        true => Ok(()),
-        false => Err(file_conflict(progress, actual)),
+    /// SQL for where positions are read from.
+    fn positions_that_count(&self) -> &'static str {
+        if self.is_lake() {
+            LATEST_IN_LAKE
+        } else {
+            "file_positions"
+        }
     }
-}
 
-fn move_on(connection: &Connection, progress: &FileProgress) -> Result<()> {
-    let failed = |error| error::engine("move on the position of a file", error);
-    check(connection, progress)?;
-    let to = &progress.to;
-    let (in_array, line_parts) = match to.inside {
-        Inside::Nothing => (false, 0),
-        Inside::Array => (true, 0),
-        Inside::Line(parts) => (false, parts),
-    };
-    let last_micros = to.last_time.map(|time| time.timestamp_micros());
-    let parameters = params![
-        to.id,
-        to.path,
-        to.bytes,
-        to.head,
-        to.tail,
-        in_array,
-        line_parts,
-        last_micros
-    ];
-    connection.execute(UPSERT, parameters).map_err(failed).map(drop)
+    /// Whether a file was read as far as its progress takes it to be.
+    fn check_position(&self, connection: &Connection, progress: &FileProgress) -> Result<()> {
+        let sql = format!("SELECT bytes FROM {} WHERE id = ?", self.positions_that_count());
+        let actual: Option<u64> = connection
+            .query_row(&sql, [&progress.to.id], |row| row.get(0))
+            .optional()
+            .map_err(|error| error::engine("read the positions of files", error))?;
+        match actual == progress.from {
+            true => Ok(()),
+            false => Err(file_conflict(progress, actual)),
+        }
+    }
+
+    fn move_on(&self, connection: &Connection, progress: &FileProgress) -> Result<()> {
+        self.check_position(connection, progress)?;
+        let to = &progress.to;
+        let (in_array, line_parts) = match to.inside {
+            Inside::Nothing => (false, 0),
+            Inside::Array => (true, 0),
+            Inside::Line(parts) => (false, parts),
+        };
+        let last_micros = to.last_time.map(|time| time.timestamp_micros());
+        let parameters = params![
+            to.id,
+            to.path,
+            to.bytes,
+            to.head,
+            to.tail,
+            in_array,
+            line_parts,
+            last_micros
+        ];
+        let sql = match self.is_lake() {
+            true => format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}"),
+            false => format!("MERGE INTO file_positions AS known USING {NEW} {UPSERT}"),
+        };
+        let moved = connection.execute(&sql, parameters);
+        moved
+            .map_err(|error| error::engine("move on the position of a file", error))
+            .map(drop)
+    }
 }
 
 fn position(row: &Row<'_>) -> Result<FilePosition> {

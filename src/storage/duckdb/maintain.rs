@@ -7,6 +7,7 @@ use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::connection::Mode;
+use super::file_positions::DELETE_SUPERSEDED;
 use super::turn::Turn;
 use super::{DuckDbStore, error, lake, rows, transaction};
 use crate::models::InvalidValue;
@@ -68,9 +69,38 @@ pub struct MaintenanceStep {
 const GROWING: [&str; 4] = ["log_rows", "alerts", "threat_intel", "detection_rules"];
 
 /// Tables of few rows that change all the time. The catalog keeps every version of a row until it is flushed.
-const CHANGING: [(&str, &str); 2] = [("consumers", "name"), ("file_positions", "id")];
+/// With each its key, and what deletes rows that do not count any more.
+const CHANGING: [(&str, &str, &str); 2] = [
+    ("consumers", "name", ""),
+    ("file_positions", "id", DELETE_SUPERSEDED),
+];
 
-type Step<'a> = Box<dyn FnOnce() -> Result<u64> + 'a>;
+/// A step that is still to be done.
+struct Step<'a> {
+    name: &'static str,
+    unit: &'static str,
+    work: Box<dyn FnOnce() -> Result<u64> + 'a>,
+}
+
+impl<'a> Step<'a> {
+    fn new(name: &'static str, unit: &'static str, work: impl FnOnce() -> Result<u64> + 'a) -> Self {
+        Self {
+            name,
+            unit,
+            work: Box::new(work),
+        }
+    }
+
+    fn run(self) -> Result<MaintenanceStep> {
+        let count = (self.work)()?;
+        log::debug!("{}: {count} {}", self.name, self.unit);
+        Ok(MaintenanceStep {
+            name: self.name,
+            count,
+            unit: self.unit,
+        })
+    }
+}
 
 impl DuckDbStore {
     /// Does the upkeep of the store, a step each time that the iterator is asked for one. Others may read and write
@@ -87,53 +117,46 @@ impl DuckDbStore {
         plan: &Maintenance,
     ) -> Result<impl Iterator<Item = Result<MaintenanceStep>> + use<'_>> {
         self.refuse_if_read_only("maintain the store")?;
-        let now = Utc::now();
-        let mut steps: Vec<(&'static str, &'static str, Step<'_>)> = Vec::new();
-        if self.is_lake() {
-            steps.push(("flush rows", "rows", Box::new(|| self.flush())));
-        }
-        if let Some(retention) = plan.retention {
-            let day = start_of_day(time_before(now, retention)?);
-            let delete = move || self.delete_days_before(day);
-            steps.push(("delete old logs", "logs", Box::new(delete)));
-        }
-        if self.is_lake() {
-            steps.push(("rewrite files", "files", Box::new(|| self.rewrite())));
-            steps.push(("merge files", "files", Box::new(|| self.merge())));
-            let mut old = vec![
-                (
-                    "expire snapshots",
-                    "snapshots",
-                    "ducklake_expire_snapshots",
-                    plan.snapshots,
-                ),
-                (
-                    "delete unused files",
-                    "files",
-                    "ducklake_cleanup_old_files",
-                    plan.unused_files,
-                ),
-            ];
-            if plan.orphaned_files {
-                old.push((
-                    "delete orphaned files",
-                    "files",
-                    "ducklake_delete_orphaned_files",
-                    plan.unused_files,
-                ));
-            }
-            for (name, unit, function, keep) in old {
-                let time = time_before(now, keep)?;
-                steps.push((name, unit, Box::new(move || self.drop_old(function, time))));
-            }
-        }
+        let steps = self.steps(plan)?;
         let turn = Turn::wait_for_upkeep(&self.gate, self.lock_timeout)?;
-        Ok(steps.into_iter().map(move |(name, unit, step)| {
+        Ok(steps.into_iter().map(move |step| {
             let _until_the_last_step = &turn;
-            let count = step()?;
-            log::debug!("{name}: {count} {unit}");
-            Ok(MaintenanceStep { name, count, unit })
+            step.run()
         }))
+    }
+
+    fn steps(&self, plan: &Maintenance) -> Result<Vec<Step<'_>>> {
+        let now = Utc::now();
+        let retention = match plan.retention {
+            Some(retention) => {
+                let day = start_of_day(time_before(now, retention)?);
+                Some(Step::new("delete old logs", "logs", move || {
+                    self.delete_days_before(day)
+                }))
+            }
+            None => None,
+        };
+        if !self.is_lake() {
+            return Ok(retention.into_iter().collect());
+        }
+        let old_snapshots = time_before(now, plan.snapshots)?;
+        let unused_files = time_before(now, plan.unused_files)?;
+        let mut steps = vec![Step::new("flush rows", "rows", || self.flush())];
+        steps.extend(retention);
+        steps.push(Step::new("rewrite files", "files", || self.rewrite()));
+        steps.push(Step::new("merge files", "files", || self.merge()));
+        steps.push(Step::new("expire snapshots", "snapshots", move || {
+            self.drop_old("ducklake_expire_snapshots", old_snapshots)
+        }));
+        steps.push(Step::new("delete unused files", "files", move || {
+            self.drop_old("ducklake_cleanup_old_files", unused_files)
+        }));
+        if plan.orphaned_files {
+            steps.push(Step::new("delete orphaned files", "files", move || {
+                self.drop_old("ducklake_delete_orphaned_files", unused_files)
+            }));
+        }
+        Ok(steps)
     }
 
     /// Moves rows from the catalog to files, table by table: writers wait for no longer than one takes.
@@ -143,11 +166,11 @@ impl DuckDbStore {
         for table in GROWING {
             flushed += self.write(ACTION, |connection| lake::flush(connection, table))?;
         }
-        for (table, key) in CHANGING {
+        for (table, key, prune) in CHANGING {
             flushed += self.write(ACTION, |connection| lake::flush(connection, table))?;
             // Back to the catalog, from which they are read faster: without their history.
             self.write(ACTION, |connection| {
-                let updated = connection.execute_batch(&format!("UPDATE {table} SET {key} = {key}"));
+                let updated = connection.execute_batch(&format!("{prune}; UPDATE {table} SET {key} = {key}"));
                 updated.map_err(|error| error::engine(ACTION, error))
             })?;
         }
@@ -191,18 +214,18 @@ impl DuckDbStore {
         self.upkeep(|connection| lake::drop_old(connection, function, before))
     }
 
-    /// Runs a statement of upkeep. What it does takes no turn: it changes nothing that anybody reads.
+    /// Runs a statement of upkeep. Where many write at once it takes no turn: it changes nothing that anybody reads.
     fn upkeep(&self, statement: impl Fn(&Connection) -> Result<u64>) -> Result<u64> {
+        const ACTION: &str = "maintain the lake";
+        if !self.gate.location().has_many_writers() {
+            return self.write(ACTION, statement);
+        }
         self.again_while_contended(|| {
-            transaction(
-                self.lease(Mode::Write)?.connection(),
-                "maintain the lake",
-                |connection| {
-                    let count = statement(connection)?;
-                    self.sync_data()?;
-                    Ok(count)
-                },
-            )
+            transaction(self.lease(Mode::Write)?.connection(), ACTION, |connection| {
+                let count = statement(connection)?;
+                self.sync_data()?;
+                Ok(count)
+            })
         })
     }
 }
