@@ -299,9 +299,11 @@ impl OpenOptions {
         if is_missing {
             lake::create(&lake, &self.engine, self.lock_timeout)?;
         }
+        // In one snapshot: others may be making the tables.
         let (found, data_path) = store.read(|connection| {
-            let data_path = lake::data_path(connection)?;
-            Ok((schema::find(connection)?, data_path))
+            read_transaction(connection, "open the store", |connection| {
+                Ok((schema::find(connection)?, lake::data_path(connection)?))
+            })
         })?;
         store.data_path = Some(data_path);
         let unavailable = |reason| Err(error::unavailable(&store.location, reason));
