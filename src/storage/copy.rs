@@ -8,8 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Cursor, LogStream, Result, Store};
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, FilePosition, FileProgress, Inside, IntelQuery, LogEntry, LogQuery,
-    Order, RuleQuery, ThreatIntel,
+    Alert, AlertQuery, FilePosition, FileProgress, Inside, IntelQuery, LogEntry, LogQuery, Order, RuleQuery,
 };
 
 /// Logs that are read and stored at a time.
@@ -245,33 +244,42 @@ fn store_alerts(alerts: &[Alert], to: &dyn Store) -> Result<u64> {
 }
 
 fn copy_intel(from: &dyn Store, to: &dyn Store) -> Result<u64> {
-    let held = to.fetch_intel(&IntelQuery::new())?;
-    let held: HashSet<&str> = held.iter().map(|intel| intel.id.as_str()).collect();
-    let mut new: Vec<ThreatIntel> = from.fetch_intel(&IntelQuery::new())?;
-    new.retain(|intel| !held.contains(intel.id.as_str()));
+    let (all, held) = (
+        from.fetch_intel(&IntelQuery::new())?,
+        to.fetch_intel(&IntelQuery::new())?,
+    );
+    let new = without(all, &held, |intel| &intel.id);
     to.upsert_intel(&new)?;
     Ok(new.len() as u64)
 }
 
 fn copy_rules(from: &dyn Store, to: &dyn Store) -> Result<u64> {
-    let held = to.fetch_rules(&RuleQuery::new())?;
-    let held: HashSet<&str> = held.iter().map(|rule| rule.id.as_str()).collect();
-    let mut new: Vec<DetectionRule> = from.fetch_rules(&RuleQuery::new())?;
-    new.retain(|rule| !held.contains(rule.id.as_str()));
+    let (all, held) = (
+        from.fetch_rules(&RuleQuery::new())?,
+        to.fetch_rules(&RuleQuery::new())?,
+    );
+    let new = without(all, &held, |rule| &rule.id);
     to.upsert_rules(&new)?;
     Ok(new.len() as u64)
 }
 
 fn copy_file_positions(from: &dyn Store, to: &dyn Store) -> Result<u64> {
-    let held = to.file_positions()?;
-    let held: HashSet<&str> = held.iter().map(|position| position.id.as_str()).collect();
-    let positions = from.file_positions()?.into_iter();
-    let new: Vec<FileProgress> = positions
-        .filter(|position| !held.contains(position.id.as_str()))
+    let new = without(from.file_positions()?, &to.file_positions()?, |position| {
+        &position.id
+    });
+    let new: Vec<FileProgress> = new
+        .into_iter()
         .map(|to| FileProgress { from: None, to })
         .collect();
     to.append_logs_of_files(&[], &new)?;
     Ok(new.len() as u64)
+}
+
+/// Those whose ids are not among those that are held.
+fn without<T>(mut all: Vec<T>, held: &[T], id: impl Fn(&T) -> &String) -> Vec<T> {
+    let held: HashSet<&String> = held.iter().map(&id).collect();
+    all.retain(|item| !held.contains(id(item)));
+    all
 }
 
 /// Looks for each log of one stream in the other; both are in the order of time.

@@ -32,7 +32,8 @@ impl AlertStore for DuckDbStore {
             && !self.is_lake()
         {
             alert.validate()?;
-            // Most alerts are new, and a key refuses the others, which a lake has not. To look first takes as long as to store one.
+            // Most alerts are new, and a key refuses the others, which a lake has not. To look first takes as long as
+            // to store one.
             let stored = self.write_statement("store alerts", |connection| {
                 let inserted = insert_new(connection, alert);
                 is_refused = inserted.is_err();

@@ -2,7 +2,8 @@
 //!
 //! Many machines write to a lake at once. The catalog gives each commit a number, the snapshot; `DuckLake` refuses a
 //! commit that changes rows which another one has changed since it began, but not one that adds rows. What must be
-//! there once (logs, alerts, positions) is therefore looked for and committed by one writer at a time: see [`Turn`](super::turn::Turn).
+//! there once (logs, alerts, positions) is therefore looked for and committed by one writer at a time: see
+//! [`Turn`](super::turn::Turn).
 
 use std::fs::File;
 use std::time::Duration;

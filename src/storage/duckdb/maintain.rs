@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use super::connection::Mode;
 use super::file_positions::DELETE_SUPERSEDED;
 use super::turn::Turn;
-use super::{DuckDbStore, error, lake, rows, transaction};
+use super::{DuckDbStore, error, lake, rows};
 use crate::models::InvalidValue;
 use crate::storage::{LogStore as _, Result};
 
@@ -221,11 +221,7 @@ impl DuckDbStore {
             return self.write(ACTION, statement);
         }
         self.again_while_contended(|| {
-            transaction(self.lease(Mode::Write)?.connection(), ACTION, |connection| {
-                let count = statement(connection)?;
-                self.sync_data()?;
-                Ok(count)
-            })
+            self.transaction_on_disk(self.lease(Mode::Write)?.connection(), ACTION, &statement)
         })
     }
 }

@@ -457,11 +457,7 @@ impl DuckDbStore {
     fn write<T>(&self, action: &'static str, operation: impl Fn(&Connection) -> Result<T>) -> Result<T> {
         self.again_while_contended(|| {
             self.write_statement(action, |connection| {
-                transaction(connection, action, |connection| {
-                    let outcome = operation(connection)?;
-                    self.sync_data()?;
-                    Ok(outcome)
-                })
+                self.transaction_on_disk(connection, action, &operation)
             })
         })
     }
@@ -512,6 +508,20 @@ impl DuckDbStore {
             files::prepare_write_ahead_log(path)?;
         }
         statement(lease.connection())
+    }
+
+    /// Runs an operation in a transaction, and has the files that it writes on the disk before they count.
+    fn transaction_on_disk<T>(
+        &self,
+        connection: &Connection,
+        action: &'static str,
+        operation: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        transaction(connection, action, |connection| {
+            let outcome = operation(connection)?;
+            self.sync_data()?;
+            Ok(outcome)
+        })
     }
 
     /// To be called before a commit says that files belong to a lake.

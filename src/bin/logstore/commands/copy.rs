@@ -41,29 +41,19 @@ fn name(store: &DuckDbStore) -> String {
 }
 
 fn print(copied: &Copied, context: &mut Context) -> Result {
-    let counts = [
-        ("logs", copied.logs),
-        ("alerts", copied.alerts),
-        ("threat_intel", copied.threat_intel),
-        ("detection_rules", copied.detection_rules),
-        ("consumers", copied.consumers),
-        ("files", copied.files),
-        ("verified", copied.verified),
-        ("missing", copied.missing),
-        ("others", copied.others),
+    let fields = [
+        ("logs", json!(copied.logs)),
+        ("alerts", json!(copied.alerts)),
+        ("threat_intel", json!(copied.threat_intel)),
+        ("detection_rules", json!(copied.detection_rules)),
+        ("consumers", json!(copied.consumers)),
+        ("files", json!(copied.files)),
+        ("verified", json!(copied.verified)),
+        ("missing", json!(copied.missing)),
+        ("others", json!(copied.others)),
+        ("source_checksum", json!(copied.source_checksum)),
+        ("target_checksum", json!(copied.target_checksum)),
     ];
-    let checksums = [
-        ("source_checksum", &copied.source_checksum),
-        ("target_checksum", &copied.target_checksum),
-    ];
-    let (mut names, mut values) = (Vec::new(), Vec::new());
-    for (name, value) in counts {
-        names.push(name);
-        values.push(json!(value));
-    }
-    for (name, value) in checksums {
-        names.push(name);
-        values.push(json!(value));
-    }
+    let (names, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
     context.output.row(&names, values)
 }
