@@ -19,6 +19,7 @@ pub(crate) mod rules;
 pub(crate) mod stats;
 
 use std::io::{BufRead, IsTerminal as _};
+use std::num::NonZero;
 
 use env_logger::WriteStyle;
 use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, S3Options, Settings, StopHandle};
@@ -127,6 +128,18 @@ impl Context {
     /// The store, made if it is not there.
     pub(crate) fn store(&self) -> Result<DuckDbStore> {
         Ok(self.options().open(&self.settings().database)?)
+    }
+
+    /// The store, made if it is not there, for one who reads and parses while it stores: the engine leaves a processor
+    /// to that, unless it is told otherwise.
+    pub(crate) fn store_beside_a_reader(&self) -> Result<DuckDbStore> {
+        let mut options = self.options();
+        if self.settings().store.threads.is_none() {
+            let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+            let threads = u32::try_from(processors - 1).unwrap_or(u32::MAX);
+            options = options.threads(threads.max(1));
+        }
+        Ok(options.open(&self.settings().database)?)
     }
 
     /// The store, which must be there, with leave to write other files.

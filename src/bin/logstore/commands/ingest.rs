@@ -130,7 +130,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         return Err(Failure::Usage(text.to_owned()));
     }
     let mut sources = find_sources(&args.sources)?;
-    let store = context.store()?;
+    let store = context.store_beside_a_reader()?;
     // Its folder may be among the sources, but it is no log; and closing its file would free its lock.
     let own_files = store.files();
     sources.retain(|source| !source.is_one_of(&own_files));
