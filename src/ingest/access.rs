@@ -7,6 +7,10 @@ use super::fields::{Fields, Outcome, present};
 use crate::models::{Members, TimeContext, time_at_start};
 
 pub(super) fn access_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
+    // The request is in quotes, and most lines have none.
+    if memchr::memchr(b'"', line.as_bytes()).is_none() {
+        return Outcome::Other;
+    }
     let Some((before, rest)) = line.split_once(" [") else {
         return Outcome::Other;
     };

@@ -60,6 +60,8 @@ fn address(client: &str) -> &str {
 
 /// `2024/01/02 03:04:05 [error] 7#8: *9 message, client: 203.0.113.9, server: x`.
 fn nginx<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
+    // To look for the mark between process and thread takes less than to read a time, which most lines have.
+    memchr::memchr(b'#', line.as_bytes())?;
     let located = time_at_start(line, context).filter(|located| located.start == 0)?;
     let (level, rest) = bracketed(line[located.end..].trim_start())?;
     text::level_word(level)?;

@@ -68,13 +68,16 @@ pub(super) fn rfc5424<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
 
 /// Without a priority, only a whole header tells that this is syslog.
 fn without_priority<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
+    if !has_iso_time(line) {
+        return None;
+    }
     let tokens: Vec<&str> = line.splitn(6, ' ').collect();
     let [_, _, _, process, message_id, data] = tokens[..] else {
         return None;
     };
     let is_process = process == "-" || process.parse::<u32>().is_ok();
     let is_data = data == "-" || data.starts_with("- ") || data.starts_with('[');
-    let is_header = has_iso_time(line) && is_process && !message_id.is_empty() && is_data;
+    let is_header = is_process && !message_id.is_empty() && is_data;
     is_header.then(|| header(line, context).ok())?
 }
 

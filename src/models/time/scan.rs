@@ -427,9 +427,10 @@ impl<'a> Scan<'a> {
             .take_while(|byte| byte.is_ascii_alphabetic())
             .count();
         let word = self.take(length)?;
+        let start = word.first_chunk::<3>()?.map(|byte| byte.to_ascii_lowercase());
+        let is_cut = length == start.len();
         names.iter().position(|name| {
-            let name = name.as_bytes();
-            word.eq_ignore_ascii_case(name) || word.eq_ignore_ascii_case(&name[..3])
+            name.as_bytes().starts_with(&start) && (is_cut || word.eq_ignore_ascii_case(name.as_bytes()))
         })
     }
 

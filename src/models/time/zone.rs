@@ -72,6 +72,8 @@ impl Zone {
                 .from_local_datetime(&local)
                 .single()
                 .map(|time| time.to_utc()),
+            // Without a look into the zone's history, which takes longer than to read the time.
+            Kind::Named(Tz::UTC) => Some(local.and_utc()),
             Kind::Named(zone) => match zone.from_local_datetime(&local) {
                 LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Some(time.to_utc()),
                 LocalResult::None => {
