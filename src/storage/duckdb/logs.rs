@@ -374,25 +374,24 @@ pub(super) fn are_stored_since(connection: &Connection, rows: &LogRows, snapshot
 /// Which of the rows' keys are stored already, by a table of keys. The time span prunes the search to the row groups
 /// and files that overlap it.
 fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<Vec<(i64, String)>> {
-    let overlaps = format!(
-        "SELECT 1
-        FROM {stored}
-        WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
-        LIMIT 1"
-    );
     let failed = |error| error::engine("look for logs that are stored already", error);
     let times = || rows.keys().map(|(time, _)| time);
     let (Some(first), Some(last)) = (times().min(), times().max()) else {
         return Ok(Vec::new());
     };
-    let span = [first, last];
-    if rows::query_all(connection, &overlaps, span, |_| Ok(()))
-        .map_err(failed)?
-        .is_empty()
-    {
+    // What follows on what is stored shares a second with it at most: few ids are looked for.
+    let shared = format!(
+        "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))
+        FROM {stored}
+        WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)"
+    );
+    let shared = connection.query_row(&shared, [first, last], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (Some(first), Some(last)) = shared.map_err(failed)? else {
         return Ok(Vec::new());
-    }
-    let ids = rows.ids()?;
+    };
+    let Some(ids) = rows.ids(first..=last)? else {
+        return Ok(Vec::new());
+    };
     let sql = format!(
         "SELECT epoch_us(event_time), id
         FROM {stored}
@@ -402,7 +401,7 @@ fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<
     );
     let mut statement = connection.prepare(&sql).map_err(failed)?;
     let keys = statement
-        .query_map(span, |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_map([first, last], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(failed)?;
     keys.collect::<::duckdb::Result<_>>().map_err(failed)
 }

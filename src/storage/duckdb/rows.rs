@@ -1,6 +1,7 @@
 //! Logs as the engine takes and gives them: Arrow columns.
 
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::sync::{Arc, LazyLock};
 use std::thread;
@@ -148,26 +149,20 @@ impl LogRows {
         })
     }
 
-    /// The ids alone, for the engine to look for.
-    pub(super) fn ids(&self) -> Result<StagedRows> {
+    /// The ids of the rows with these times, for the engine to look for; `None` if there are none.
+    pub(super) fn ids(&self, times: RangeInclusive<i64>) -> Result<Option<StagedRows>> {
+        let keeps: Vec<bool> = self.keys().map(|(time, _)| times.contains(&time)).collect();
         let ids = self
             .chunks
             .iter()
             .map(|chunk| chunk.project(&[ID]).map_err(failed));
-        ids.collect::<Result<Vec<_>>>().map(StagedRows::new)
+        let ids = filtered(&ids.collect::<Result<Vec<_>>>()?, &keeps)?;
+        Ok((!ids.is_empty()).then(|| StagedRows::new(ids)))
     }
 
     /// The rows for which `keeps` says so.
     pub(super) fn filtered(&self, keeps: &[bool]) -> Result<Self> {
-        let mut rest = keeps;
-        let mut chunks = Vec::with_capacity(self.chunks.len());
-        for chunk in &self.chunks {
-            let (of_chunk, after) = rest.split_at(chunk.num_rows());
-            rest = after;
-            chunks.push(filter_record_batch(chunk, &BooleanArray::from(of_chunk.to_vec())).map_err(failed)?);
-        }
-        chunks.retain(|chunk| chunk.num_rows() > 0);
-        Ok(Self { chunks })
+        filtered(&self.chunks, keeps).map(|chunks| Self { chunks })
     }
 
     /// Inserts the rows with ascending sequence numbers. Nothing is checked for duplicates here.
@@ -209,6 +204,18 @@ const MESSAGE: usize = 8;
 const PROCID: usize = 9;
 const SOURCE_TYPE: usize = 10;
 const NORMALIZED: usize = 11;
+
+fn filtered(chunks: &[RecordBatch], keeps: &[bool]) -> Result<Vec<RecordBatch>> {
+    let mut rest = keeps;
+    let mut filtered = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let (of_chunk, after) = rest.split_at(chunk.num_rows());
+        rest = after;
+        filtered.push(filter_record_batch(chunk, &BooleanArray::from(of_chunk.to_vec())).map_err(failed)?);
+    }
+    filtered.retain(|chunk| chunk.num_rows() > 0);
+    Ok(filtered)
+}
 
 fn failed(error: ArrowError) -> Error {
     Error::Backend {

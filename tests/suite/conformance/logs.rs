@@ -42,6 +42,33 @@ pub(super) fn appending_again_changes_nothing(store: &dyn Store) {
     assert_eq!(store.append_logs(&[]).unwrap().stored, 0);
 }
 
+pub(super) fn what_is_stored_is_found_wherever_it_overlaps(store: &dyn Store) {
+    let logs: Vec<_> = (0..10)
+        .map(|second| log(second, "a", &second.to_string()))
+        .collect();
+    store.append_logs(&logs[4..6]).unwrap();
+    // At the end of what is appended, at its start, all around it, apart from it, and in between.
+    for (from, to, stored, duplicates) in [
+        (3, 5, 1, 1),
+        (5, 7, 1, 1),
+        (2, 8, 2, 4),
+        (0, 1, 1, 0),
+        (0, 10, 3, 7),
+    ] {
+        let appended = store.append_logs(&logs[from..to]).unwrap();
+        assert_eq!(
+            (appended.stored, appended.duplicates),
+            (stored, duplicates),
+            "{from}..{to}"
+        );
+    }
+    let between = [logs[0].clone(), log(5, "b", "new"), logs[9].clone()];
+    assert_eq!(store.append_logs(&between).unwrap().stored, 1);
+    let around = [log(0, "b", "first"), log(9, "b", "last")];
+    assert_eq!(store.append_logs(&around).unwrap().stored, 2);
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 13);
+}
+
 pub(super) fn same_id_at_another_time_is_another_log(store: &dyn Store) {
     let logs = [log(0, "a", "x").with_id("same"), log(1, "a", "y").with_id("same")];
     assert_eq!(store.append_logs(&logs).unwrap().stored, 2);

@@ -101,6 +101,7 @@ conformance! {
     logs {
         gives_back_what_was_appended,
         appending_again_changes_nothing,
+        what_is_stored_is_found_wherever_it_overlaps,
         same_id_at_another_time_is_another_log,
         an_append_is_seen_by_open_scans_only_later,
         newest_first_reverses_oldest_first,
