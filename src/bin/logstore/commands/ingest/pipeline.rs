@@ -111,6 +111,8 @@ impl Pipeline<'_> {
     fn write(&self, messages: Receiver<Message>) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut batch = Batch::default();
+        // The first one is full sooner: until then the store has nothing to do.
+        let mut size = self.batch_size.div_ceil(2);
         let mut next = messages.recv().ok();
         while let Some(message) = next {
             match message {
@@ -118,7 +120,8 @@ impl Pipeline<'_> {
                 Message::Done(done) => self.count(done, &mut summary),
                 Message::Pause => batch.is_due = true,
             }
-            if batch.is_full(self.batch_size) {
+            if batch.is_full(size) {
+                size = self.batch_size;
                 self.store(&mut batch, &mut summary)?;
             }
             next = match messages.try_recv() {
