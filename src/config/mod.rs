@@ -58,7 +58,7 @@ pub struct StoreSettings {
     pub lock_timeout: Duration,
     /// How much memory the engine may use, such as `1GiB`.
     pub memory_limit: String,
-    /// How many threads the engine may use; none for as many as there are processors.
+    /// How many threads the engine may use; none for as many as there are processors, one fewer in an ingest.
     pub threads: Option<u32>,
     /// Where the engine's extensions are, which lakes need; none for `~/.duckdb/extensions`.
     pub extension_directory: Option<PathBuf>,
@@ -77,7 +77,7 @@ pub struct StoreSettings {
 pub struct IngestSettings {
     /// The zone of times that name none: an IANA name or an offset.
     pub zone: Zone,
-    /// How many logs are stored in one transaction.
+    /// How many logs are stored in one transaction; half as many in the first one of an ingest.
     pub batch_size: usize,
 }
 
