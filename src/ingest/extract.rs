@@ -534,7 +534,7 @@ mod tests {
             "'su ",
             "NOT in sudoers",
         ] {
-            // Were each looked for in all of the rest, this would take hours.
+            // The time of looking for each in all of the rest would grow with the square of their number.
             let message = format!("Failed password for {}", part.repeat(300_000));
             assert_eq!(extracted(&message)[0], None, "{part}");
         }
