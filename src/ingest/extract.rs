@@ -9,6 +9,7 @@
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem;
 
 use super::access;
 use crate::models::Members;
@@ -99,8 +100,8 @@ const EXTRACTORS: &[Extractor] = &[
     extractor("session opened for user ", session, "session_opened", SUCCESS),
     extractor("session closed for user ", session, "session_closed", SUCCESS),
     // sudo
-    extractor("incorrect password attempt", refused_sudo, "sudo", FAILURE),
-    extractor("NOT in sudoers", refused_sudo, "sudo", FAILURE),
+    extractor("incorrect password attempt", wrong_password, "sudo", FAILURE),
+    extractor("NOT in sudoers", not_in_sudoers, "sudo", FAILURE),
     extractor("PWD=", sudo, "sudo", SUCCESS),
     // su
     extractor("Successful su for ", su_by, "su", SUCCESS),
@@ -136,7 +137,7 @@ pub(super) fn extract<'a>(message: &'a str, normalized: &mut Members<'a>) {
             return;
         }
     }
-    if memchr::memchr(b'"', message.as_bytes()).is_some()
+    if memmem::find(message.as_bytes(), b"\" ").is_some()
         && normalized.get("http").is_none()
         && let Some(fields) = access::inside(message)
     {
@@ -325,7 +326,13 @@ fn session<'a>(_: &'a str, after: &'a str) -> Option<Values<'a>> {
 }
 
 /// `alice : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh`
-fn refused_sudo<'a>(before: &'a str, after: &'a str) -> Option<Values<'a>> {
+fn wrong_password<'a>(before: &'a str, after: &'a str) -> Option<Values<'a>> {
+    let (user, count) = before.trim_start().split_once(" : ")?;
+    is_number(count.trim_end()).then(|| sudo_command(user, after))?
+}
+
+/// `alice : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh`
+fn not_in_sudoers<'a>(before: &'a str, after: &'a str) -> Option<Values<'a>> {
     let (user, _) = before.trim_start().split_once(" : ")?;
     sudo_command(user, after)
 }
@@ -510,6 +517,11 @@ mod tests {
                 "127.0.0.1 - http_request failure",
             ),
             ("nothing known", "- - - -"),
+            ("127.0.0.1 - - \"GET /bad.foo HTTP/1.1\"404 65508", "- - - -"),
+            (
+                "mallory : no incorrect password attempt ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+                "- - - -",
+            ),
         ];
         for (message, expected) in cases {
             let found = extracted(message).map(|value| value.unwrap_or_else(|| "-".into()));
