@@ -312,7 +312,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Most logs have no more members; objects inside of them have few.
+        /// Most logs have no more members.
         const USUAL: usize = 16;
         deserializer.deserialize_map(MembersVisitor { capacity: USUAL })
     }
@@ -364,7 +364,9 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Json<'de>, A::Error> {
-        MembersVisitor { capacity: 0 }
+        /// And most objects inside of them.
+        const USUAL: usize = 8;
+        MembersVisitor { capacity: USUAL }
             .visit_map(members)
             .map(Json::Object)
     }
@@ -383,11 +385,11 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Members {
-            list: Vec::with_capacity(self.capacity),
-            ..Members::default()
-        };
+        let mut members = Members::default();
         while let Some(name) = access.next_key_seed(Name)? {
+            if members.list.capacity() == 0 {
+                members.list.reserve_exact(self.capacity);
+            }
             members.insert(name, access.next_value::<Json<'de>>()?);
         }
         Ok(members)

@@ -106,8 +106,8 @@ impl<'a> Columns<'a> {
 /// placeholder.
 struct Pieces<'a> {
     values: [Cow<'a, str>; PLACES],
-    /// What each byte may be: see [`STARTS`] and [`BRACE`].
-    classes: [u16; 256],
+    /// What each byte may be, and above that what the one after it may be: see [`STARTS`], [`BRACE`] and [`AFTER`].
+    classes: [u32; 256],
     /// A bit for each place whose value has the byte for its second one.
     seconds: [u16; 256],
 }
@@ -134,20 +134,23 @@ impl<'a> Pieces<'a> {
         let bytes = text.as_bytes();
         let (mut at, mut copied) = (0, 0);
         // Values start where words do.
-        let mut may_start = STARTS;
-        while let Some(&byte) = bytes.get(at) {
-            let found = self.classes[usize::from(byte)] & (may_start | BRACE);
-            may_start = AFTER[usize::from(byte)];
-            if found == 0 {
-                at += 1;
-                continue;
-            }
+        let mut may_be = STARTS | BRACE;
+        loop {
+            let mut found = 0;
+            let next = bytes[at..].iter().position(|byte| {
+                let class = self.classes[usize::from(*byte)];
+                found = class & may_be;
+                may_be = class >> AFTER;
+                found != 0
+            });
+            let Some(skipped) = next else { break };
+            at += skipped;
             if let Some((place, length)) = self.longest_at(found & STARTS, &bytes[at..]) {
                 layout.push_str(&text[copied..at]);
-                layout.extend(['{', char::from(b'0' + place), '}']);
+                layout.push_str(PLACEHOLDERS[place]);
                 at += length;
                 copied = at;
-                may_start = AFTER[usize::from(bytes[at - 1])];
+                may_be = self.classes[usize::from(bytes[at - 1])] >> AFTER;
                 continue;
             }
             if found & BRACE != 0 {
@@ -160,9 +163,9 @@ impl<'a> Pieces<'a> {
     }
 
     /// The longest of some values that a text starts with, up to the end of a word, and its length.
-    fn longest_at(&self, candidates: u16, text: &[u8]) -> Option<(u8, usize)> {
+    fn longest_at(&self, candidates: u32, text: &[u8]) -> Option<(usize, usize)> {
         let mut longest = None;
-        let mut candidates = candidates & self.seconds[usize::from(*text.get(1)?)];
+        let mut candidates = candidates & u32::from(self.seconds[usize::from(*text.get(1)?)]);
         while candidates != 0 {
             let place = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
@@ -173,35 +176,35 @@ impl<'a> Pieces<'a> {
             let goes_on = |byte: &u8| byte.is_ascii_alphanumeric();
             let is_cut = rest.first().is_some_and(goes_on) && value.last().is_some_and(goes_on);
             if !is_cut && longest.is_none_or(|(_, length)| length < value.len()) {
-                longest = Some((u8::try_from(place).unwrap_or_default(), value.len()));
+                longest = Some((place, value.len()));
             }
         }
         longest
     }
 }
 
+const PLACEHOLDERS: [&str; PLACES] = ["{0}", "{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}"];
+
 /// A bit for each place whose value starts with the byte.
-const STARTS: u16 = (1 << PLACES) - 1;
-const BRACE: u16 = 1 << 15;
+const STARTS: u32 = (1 << PLACES) - 1;
+const BRACE: u32 = 1 << PLACES;
 
-const CLASSES: [u16; 256] = {
-    let mut classes = [0; 256];
-    classes[b'{' as usize] = BRACE;
-    classes[b'}' as usize] = BRACE;
-    classes
-};
+/// The first bit of what the next byte may be.
+const AFTER: u32 = 16;
 
-/// What may start after a byte: nothing inside of a word.
-const AFTER: [u16; 256] = {
-    let mut after = [STARTS; 256];
+/// The classes without any values: nothing starts inside of a word.
+const CLASSES: [u32; 256] = {
+    let mut classes = [(STARTS | BRACE) << AFTER; 256];
     let mut byte = 0_u8;
     while byte < 128 {
         if byte.is_ascii_alphanumeric() {
-            after[byte as usize] = 0;
+            classes[byte as usize] = BRACE << AFTER;
         }
         byte += 1;
     }
-    after
+    classes[b'{' as usize] |= BRACE;
+    classes[b'}' as usize] |= BRACE;
+    classes
 };
 
 /// A text as it stands in a JSON string; nothing where that is no different.
