@@ -61,9 +61,26 @@ fn records(text: &str) -> Option<Vec<Element<'_>>> {
     (after.trim() == "}" && !records.is_empty()).then_some(records)
 }
 
-/// Whether an object that does not end on this line goes on below: it breaks off where a printer would.
-pub(super) fn goes_on(line: &str) -> bool {
-    line.trim_end().ends_with(['{', '[', ','])
+/// Whether a line starts as an object, or as an array of objects.
+pub(super) fn may_be_objects(line: &[u8]) -> bool {
+    let inside_array = start(line).strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
+    inside_array.unwrap_or(start(line)).starts_with(b"{")
+}
+
+/// Whether a line starts as an object.
+pub(super) fn may_be_object(line: &[u8]) -> bool {
+    start(line).starts_with(b"{")
+}
+
+/// A line after the spaces and the byte order mark that it starts with.
+fn start(line: &[u8]) -> &[u8] {
+    let line = line.trim_ascii_start();
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+}
+
+/// Whether an object that does not end on this line may go on below: it breaks off where a printer would.
+pub(super) fn may_go_on(line: &[u8]) -> bool {
+    matches!(line.trim_ascii_end().last(), Some(b'{' | b'[' | b','))
 }
 
 /// How deep in brackets a text is, character by character.
@@ -121,7 +138,7 @@ pub(super) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>
         .unwrap_or_default();
     let goes_on = match first_line.len() == text.len() - bracket {
         true => first_line.len() >= LONG,
-        false => goes_on(&String::from_utf8_lossy(first_line)),
+        false => may_go_on(first_line),
     };
     let spaces = inside.iter().take_while(|byte| is_space(byte)).count();
     if !goes_on || inside.get(spaces) != Some(&b'{') {

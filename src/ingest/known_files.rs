@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::source::Opened;
 use super::tracked::{SAMPLE, Sample};
-use crate::models::{FilePosition, FileProgress};
+use crate::models::FilePosition;
 
 /// The files that were read before, and how far.
 ///
@@ -27,17 +27,13 @@ impl KnownFiles {
     pub fn new(positions: impl IntoIterator<Item = FilePosition>) -> Self {
         let mut known = Self::default();
         for position in positions {
-            known.insert(position);
+            known.note(position);
         }
         known
     }
 
     /// Notes how far a file was read.
-    pub fn note(&mut self, progress: &FileProgress) {
-        self.insert(progress.to.clone());
-    }
-
-    fn insert(&mut self, position: FilePosition) {
+    pub fn note(&mut self, position: FilePosition) {
         // An earlier head of the file may stay: what it leads to is compared as a whole.
         let heads = self.by_head.entry(head_length(position.bytes)).or_default();
         let ids = heads.entry(position.head.clone()).or_default();

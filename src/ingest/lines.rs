@@ -1,15 +1,16 @@
 //! Bytes cut into lines, none longer than memory can hold.
 
 use std::io::{self, BufRead};
+use std::ops::Range;
 
 /// A longer line is cut into parts of this length.
 pub(super) const LONGEST_LINE: usize = 128 << 20;
 
-/// A line, or a part of one that is too long.
+/// A line, or a part of one that is too long, in the text that it was added to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     /// Without the line end.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Range<usize>,
     /// Which part of a long line it is, from 1; `None` for a whole line.
     pub(super) part: Option<u64>,
 }
@@ -24,8 +25,6 @@ pub(super) struct Lines<R> {
     is_open: bool,
     /// What ended the input, to be told after the bytes before it.
     error: Option<io::Error>,
-    /// Memory for the next line.
-    spare: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -36,7 +35,6 @@ impl<R: BufRead> Lines<R> {
             parts: 0,
             is_open: false,
             error: None,
-            spare: Vec::new(),
         }
     }
 
@@ -61,73 +59,62 @@ impl<R: BufRead> Lines<R> {
         &mut self.input
     }
 
-    /// The next line, empty ones included; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line>> {
+    /// Adds the next line to a text, empty ones included; `None` at the end.
+    pub(super) fn next(&mut self, text: &mut Vec<u8>) -> io::Result<Option<Line>> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        let mut bytes = std::mem::take(&mut self.spare);
-        bytes.clear();
-        let read = read_line(&mut self.input, self.longest + 1, &mut bytes);
-        if bytes.is_empty() {
+        let start = text.len();
+        let read = read_line(&mut self.input, self.longest + 1, text);
+        let length = text.len() - start;
+        if length == 0 {
             return read.map(|()| None);
         }
         self.error = read.err();
-        self.is_open = bytes.last() != Some(&b'\n');
-        let is_cut = bytes.last() != Some(&b'\n') && bytes.len() > self.longest;
-        if is_cut {
-            self.is_open = false;
-        }
+        let has_end = text.ends_with(b"\n");
+        let is_cut = !has_end && length > self.longest;
+        self.is_open = !has_end && !is_cut;
         if is_cut || self.parts > 0 {
             self.parts += 1;
         }
         let part = (self.parts > 0).then_some(self.parts);
         if !is_cut {
             self.parts = 0;
-            strip_end(&mut bytes);
         }
-        Ok(Some(Line { bytes, part }))
+        if has_end {
+            text.pop();
+            if text.len() > start && text.ends_with(b"\r") {
+                text.pop();
+            }
+        }
+        Ok(Some(Line {
+            bytes: start..text.len(),
+            part,
+        }))
     }
 
     /// Lets the next line fail, after what was read before it.
     pub(super) fn fail_next(&mut self, error: io::Error) {
         self.error = Some(error);
     }
-
-    /// Takes back the memory of a line that is not needed any more, for the next one.
-    pub(super) fn recycle(&mut self, line: Line) {
-        /// Lines are rarely longer: the memory of one that is need not be kept.
-        const USUAL: usize = 1 << 16;
-        if line.bytes.capacity() <= USUAL {
-            self.spare = line.bytes;
-        }
-    }
 }
 
 /// Reads up to a line end, but at most so many bytes. As `read_until`, whose search for the end is several times
 /// slower.
-fn read_line(input: &mut impl BufRead, longest: usize, line: &mut Vec<u8>) -> io::Result<()> {
+fn read_line(input: &mut impl BufRead, longest: usize, text: &mut Vec<u8>) -> io::Result<()> {
+    let longest_text = text.len() + longest;
     loop {
         let buffer = match input.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             buffer => buffer?,
         };
-        let buffer = &buffer[..buffer.len().min(longest - line.len())];
+        let buffer = &buffer[..buffer.len().min(longest_text - text.len())];
         let end = memchr::memchr(b'\n', buffer);
         let taken = end.map_or(buffer.len(), |end| end + 1);
-        line.extend_from_slice(&buffer[..taken]);
+        text.extend_from_slice(&buffer[..taken]);
         input.consume(taken);
         if end.is_some() || taken == 0 {
             return Ok(());
-        }
-    }
-}
-
-fn strip_end(bytes: &mut Vec<u8>) {
-    if bytes.last() == Some(&b'\n') {
-        bytes.pop();
-        if bytes.last() == Some(&b'\r') {
-            bytes.pop();
         }
     }
 }
@@ -138,9 +125,9 @@ mod tests {
 
     fn lines(input: &[u8], longest: usize) -> Vec<(Vec<u8>, Option<u64>)> {
         let mut lines = Lines::new(input, longest);
-        let mut all = Vec::new();
-        while let Some(line) = lines.next().unwrap() {
-            all.push((line.bytes, line.part));
+        let (mut text, mut all) = (b"before".to_vec(), Vec::new());
+        while let Some(line) = lines.next(&mut text).unwrap() {
+            all.push((text[line.bytes].to_vec(), line.part));
         }
         all
     }

@@ -5,6 +5,7 @@
 //! [`raw`](crate::LogEntry::raw) is that line.
 
 mod access;
+mod block;
 mod error_log;
 mod extract;
 mod fields;
@@ -27,6 +28,7 @@ use chrono::{DateTime, Utc};
 
 use crate::models::{InvalidValue, Zone};
 
+pub use block::LogBlock;
 pub use follower::{ChangedFile, Follower};
 pub use known_files::KnownFiles;
 pub use reader::LogReader;

@@ -1,16 +1,24 @@
 //! A line as a log: its format found, its time completed, its fields filled.
 
 use std::borrow::Cow;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::fields::{Fields, FoundTime, Outcome};
-use super::lines::Line;
 use super::{IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
 use super::{access, error_log, extract, json, syslog, text};
-use crate::models::{BorrowedLog, Members, TimeContext, Zone};
+use crate::models::{BorrowedLog, Ids, Members, TimeContext, Zone};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Who takes the logs, each while its line is at hand.
 pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
+
+/// A line, or a part of one that is too long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawLine<'t> {
+    pub(super) bytes: &'t [u8],
+    /// Which part of a long line it is, from 1; `None` for a whole line.
+    pub(super) part: Option<u64>,
+}
 
 /// Turns the lines of one source into logs. It remembers the last time, for lines that have none.
 pub(super) struct Parser {
@@ -19,7 +27,15 @@ pub(super) struct Parser {
     modified: Option<DateTime<Utc>>,
     /// When reading began.
     opened: DateTime<Utc>,
-    previous: Option<DateTime<Utc>>,
+    last_time: LastTime,
+    ids: Ids,
+}
+
+/// The time of the last line that has one.
+enum LastTime {
+    Known(Option<DateTime<Utc>>),
+    /// Whoever parses what comes before will say it.
+    Awaited(Receiver<Option<DateTime<Utc>>>),
 }
 
 /// Clocks and zones differ: a line may be this much later than the file it is in.
@@ -37,17 +53,46 @@ impl Parser {
             file,
             modified,
             opened,
-            previous: None,
+            last_time: LastTime::Known(None),
+            ids: Ids::new(),
         }
+    }
+
+    /// A parser for what comes next. This one is for what comes after that, and will wait for the time that is sent.
+    pub(super) fn for_next(&mut self) -> (Self, SyncSender<Option<DateTime<Utc>>>) {
+        let (sender, receiver) = sync_channel(1);
+        self.start_now();
+        let next = Self {
+            options: self.options.clone(),
+            file: self.file.clone(),
+            last_time: std::mem::replace(&mut self.last_time, LastTime::Awaited(receiver)),
+            ids: self.ids.take_many(),
+            ..*self
+        };
+        (next, sender)
+    }
+
+    /// Lets the ids of the logs that come say that they were read now.
+    pub(super) fn start_now(&mut self) {
+        self.ids.advance(Utc::now());
     }
 
     /// Goes on after lines of which the last one with a time had this one.
     pub(super) fn resume(&mut self, last_time: Option<DateTime<Utc>>) {
-        self.previous = last_time;
+        self.last_time = LastTime::Known(last_time);
     }
 
-    pub(super) fn last_time(&self) -> Option<DateTime<Utc>> {
-        self.previous
+    /// The time of the last line that has one.
+    pub(super) fn last_time(&mut self) -> Option<DateTime<Utc>> {
+        match &self.last_time {
+            LastTime::Known(time) => *time,
+            LastTime::Awaited(before) => {
+                // What is never parsed has no time to go on from.
+                let time = before.recv().unwrap_or_default();
+                self.last_time = LastTime::Known(time);
+                time
+            }
+        }
     }
 
     pub(super) fn reads_json(&self) -> bool {
@@ -63,21 +108,25 @@ impl Parser {
         TimeContext::new(reference).with_zone(self.options.zone.unwrap_or(Zone::UTC))
     }
 
-    /// A line that is not JSON.
-    pub(super) fn line(&mut self, line: &Line, take: &mut Take<'_>) {
-        self.log_of_line(line, None, take);
+    /// The logs of a line.
+    pub(super) fn line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
+        if !self.reads_json() || line.part.is_some() || !json::may_be_objects(line.bytes) {
+            self.log_of_line(line, None, take);
+        } else if let Err(error) = self.json(line.bytes, take) {
+            self.broken_json(line, &error.to_string(), take);
+        }
     }
 
     /// A line that should have been JSON.
-    pub(super) fn broken_json(&mut self, line: &Line, reason: &str, take: &mut Take<'_>) {
+    pub(super) fn broken_json(&mut self, line: &RawLine<'_>, reason: &str, take: &mut Take<'_>) {
         self.log_of_line(line, Some(format!("not valid JSON: {reason}")), take);
     }
 
-    fn log_of_line(&mut self, line: &Line, problem: Option<String>, take: &mut Take<'_>) {
-        let lossy = readable_text(&line.bytes);
+    fn log_of_line(&mut self, line: &RawLine<'_>, problem: Option<String>, take: &mut Take<'_>) {
+        let lossy = readable_text(line.bytes);
         let readable = readable(&lossy);
         let (fields, error) = self.recognise(&readable);
-        let mut log = self.log_of_fields(fields, &line.bytes);
+        let mut log = self.log_of_fields(fields, line.bytes);
         if let Some(problem) = problem.or(error) {
             log.metadata_mut().insert(PARSE_ERROR, problem);
         }
@@ -90,7 +139,7 @@ impl Parser {
     /// The logs of a JSON text; the error says why it is none.
     pub(super) fn json(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Result<(), serde_json::Error> {
         let lossy = readable_text(bytes);
-        let text = lossy.trim_start_matches('\u{feff}');
+        let text = without_mark(&lossy);
         let objects = json::objects(text)?;
         // One object is the whole line, with what surrounds it.
         let whole =
@@ -105,12 +154,12 @@ impl Parser {
     fn log_of_json(&mut self, mut object: Members<'_>, raw: &[u8], take: &mut Take<'_>) {
         // The id of a log is ours to give: another program's may stand for something else.
         let own = object.take_all(["id", "raw"]);
-        let (mut log, has_time) = BorrowedLog::from_json(object, &self.context());
+        let (mut log, has_time) = BorrowedLog::from_json(object, &self.context(), &mut self.ids);
         for (name, value) in own.into_iter().flatten() {
             log.normalized_mut().insert_beside(name, value);
         }
         if has_time {
-            self.previous = Some(log.event_time);
+            self.last_time = LastTime::Known(Some(log.event_time));
         } else {
             self.carry_time(&mut log);
         }
@@ -159,9 +208,9 @@ impl Parser {
 
     fn log_of_fields<'a>(&'a mut self, fields: Fields<'a>, raw: &'a [u8]) -> BorrowedLog<'a> {
         let own_time = fields.time.map(|found| self.complete(found));
-        let mut log = BorrowedLog::new(own_time.unwrap_or(self.opened));
+        let mut log = BorrowedLog::new(own_time.unwrap_or(self.opened), &mut self.ids);
         if own_time.is_some() {
-            self.previous = own_time;
+            self.last_time = LastTime::Known(own_time);
         } else {
             self.carry_time(&mut log);
         }
@@ -183,8 +232,8 @@ impl Parser {
     }
 
     /// Gives a log the time of the one before it, else of its file, else of now.
-    fn carry_time(&self, log: &mut BorrowedLog<'_>) {
-        let (time, source) = match (self.previous, self.modified) {
+    fn carry_time(&mut self, log: &mut BorrowedLog<'_>) {
+        let (time, source) = match (self.last_time(), self.modified) {
             (Some(previous), _) => (previous, "previous_line"),
             (None, Some(modified)) => (crate::models::to_micros(modified), "file_modified"),
             (None, None) => (crate::models::to_micros(self.opened), "ingestion"),
@@ -195,14 +244,14 @@ impl Parser {
 
     /// A time of day gets the day that puts it nearest to the line before; the first one in a file is not
     /// later than the file.
-    fn complete(&self, found: FoundTime) -> DateTime<Utc> {
+    fn complete(&mut self, found: FoundTime) -> DateTime<Utc> {
         if found.has_date {
             return found.time;
         }
         let latest = self.options.reference.or(self.modified).unwrap_or(self.opened);
         let day = TimeDelta::days(1);
         let mut time = found.time;
-        match self.previous {
+        match self.last_time() {
             Some(previous) => {
                 const HALF_A_DAY: TimeDelta = TimeDelta::hours(12);
                 let days = (previous - time).num_days();
@@ -239,6 +288,16 @@ impl Parser {
             log.source_type = Some(format.into());
         }
     }
+}
+
+/// Why bytes are no JSON that [`Parser::json`] takes.
+pub(super) fn check_json(bytes: &[u8]) -> Result<(), serde_json::Error> {
+    json::objects(without_mark(&readable_text(bytes))).map(drop)
+}
+
+/// A text without byte order marks.
+fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
 }
 
 /// Bytes as text. Nearly all are UTF-8, which `from_utf8` tells many times faster than `from_utf8_lossy`.

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
+use super::block::{LogBlock, Pieces};
 use super::json::{self, Depth, Piece};
 use super::known_files::digest;
 use super::lines::{LONGEST_LINE, Line, Lines};
-use super::parser::{Parser, Take};
+use super::parser::{Parser, check_json};
 use super::source::Opened;
 use super::tracked::{Sample, Tracked};
 use super::{IngestError, IngestOptions, Source};
@@ -25,8 +26,8 @@ pub struct LogReader {
     lines: Lines<Tracked<Box<dyn BufRead + Send>>>,
     parser: Parser,
     ready: VecDeque<LogEntry>,
-    /// Lines that were read ahead as JSON and are not; each is now taken for itself.
-    again: VecDeque<Line>,
+    /// What was read and is not parsed yet.
+    pieces: Pieces,
     /// What opened an array, until its first element has turned out to be one.
     opening: Vec<u8>,
     place: Place,
@@ -39,13 +40,15 @@ pub struct LogReader {
     is_cut: bool,
     /// Where what is being read begins.
     begin: Option<Mark>,
+    /// What ended the source, to be told after the block before it.
+    error: Option<IngestError>,
 }
 
 struct KnownFile {
     id: String,
     path: String,
-    /// The bytes that were read by the last progress that was taken, or in an earlier run.
-    taken: Option<u64>,
+    /// The position of the last progress that was taken, or that it was opened at.
+    taken: Option<FilePosition>,
 }
 
 /// A place to go on from.
@@ -53,7 +56,6 @@ struct KnownFile {
 struct Mark {
     sample: Sample,
     inside: Inside,
-    last_time: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,7 @@ impl LogReader {
             lines: Lines::new(Tracked::new(opened.input, opened.read), LONGEST_LINE),
             parser: Parser::new(options, file, opened.modified, Utc::now()),
             ready: VecDeque::new(),
-            again: VecDeque::new(),
+            pieces: Pieces::default(),
             opening: Vec::new(),
             place: Place::Start,
             progress: opened.progress,
@@ -96,6 +98,7 @@ impl LogReader {
             is_growing: false,
             is_cut: false,
             begin: None,
+            error: None,
         }
     }
 
@@ -115,7 +118,7 @@ impl LogReader {
         self.file = Some(KnownFile {
             id,
             path,
-            taken: position.map(|position| position.bytes),
+            taken: position,
         });
         self
     }
@@ -127,7 +130,7 @@ impl LogReader {
 
     /// Whether a reader that is opened later can go on here: what was read is complete.
     pub fn is_between_logs(&self) -> bool {
-        self.ready.is_empty() && self.again.is_empty() && self.opening.is_empty()
+        self.ready.is_empty() && self.opening.is_empty()
     }
 
     /// Whether the next log may have to be waited for, as from a pipe; never for a file that can be known.
@@ -138,6 +141,13 @@ impl LogReader {
     /// How far the source has been read since this was last called; `None` if nothing was read, if the source
     /// cannot be known again, or if this is not [between logs](Self::is_between_logs).
     pub fn take_progress(&mut self) -> Option<FileProgress> {
+        let mut progress = self.progress()?;
+        progress.to.last_time = self.parser.last_time();
+        Some(progress)
+    }
+
+    /// The same but for the time of the last line.
+    fn progress(&mut self) -> Option<FileProgress> {
         if !self.is_between_logs() {
             return None;
         }
@@ -146,21 +156,31 @@ impl LogReader {
             _ => self.mark(),
         };
         let file = self.file.as_mut()?;
-        let bytes = mark.sample.bytes;
-        if bytes == file.taken.unwrap_or_default() {
+        let from = file.taken.as_ref().map(|position| position.bytes);
+        if mark.sample.bytes == from.unwrap_or_default() {
             return None;
         }
-        Some(FileProgress {
-            from: file.taken.replace(bytes),
-            to: FilePosition {
-                id: file.id.clone(),
-                path: file.path.clone(),
-                bytes,
-                head: digest(mark.sample.head()),
-                tail: digest(mark.sample.tail()),
-                inside: mark.inside,
-                last_time: mark.last_time,
-            },
+        let to = FilePosition {
+            id: file.id.clone(),
+            path: file.path.clone(),
+            bytes: mark.sample.bytes,
+            head: digest(mark.sample.head()),
+            tail: digest(mark.sample.tail()),
+            inside: mark.inside,
+            last_time: None,
+        };
+        file.taken = Some(to.clone());
+        Some(FileProgress { from, to })
+    }
+
+    /// The position of the progress that was taken last, by this or with a block, for a reader that is opened later;
+    /// `None` for what cannot be known again. Waits until all blocks are parsed.
+    pub fn position(&mut self) -> Option<FilePosition> {
+        let last_time = self.parser.last_time();
+        let position = self.file.as_ref()?.taken.clone()?;
+        Some(FilePosition {
+            last_time,
+            ..position
         })
     }
 
@@ -173,7 +193,6 @@ impl LogReader {
         Mark {
             sample: self.lines.input_ref().sample(),
             inside,
-            last_time: self.parser.last_time(),
         }
     }
 
@@ -212,34 +231,102 @@ impl LogReader {
     /// # Ok::<(), logstore::IngestError>(())
     /// ```
     pub fn read_next(&mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<Result<(), IngestError>> {
+        /// Lines are rarely longer: the memory for one that is need not be kept.
+        const USUAL: usize = 1 << 16;
         while let Some(log) = self.ready.pop_front() {
             take(BorrowedLog::of_entry(&log));
+        }
+        if let Some(error) = self.error.take() {
+            return Some(Err(error));
         }
         if self.place == Place::End {
             return None;
         }
-        let read = self.advance(&mut take).map_err(|error| {
-            self.place = Place::End;
-            IngestError::new(&self.name, format!("{error}; the logs before that were read"))
-        });
+        let read = self.advance();
+        self.parser.start_now();
+        self.pieces.parse(&mut self.parser, &mut take);
+        self.pieces.clear();
+        self.pieces.text.shrink_to(USUAL);
         Some(read)
     }
 
+    /// Reads on without parsing: about so many lines or objects, and fewer if they are long or have to be waited for.
+    /// `None` at the end, after which there are no more.
+    ///
+    /// This is for whoever has several threads parse: see [`LogBlock::parse`]. Whatever is asked of this reader that
+    /// depends on the time of the last line waits until the blocks are parsed.
+    ///
+    /// # Errors
+    ///
+    /// As the iterator: an error ends it.
+    ///
+    /// ```
+    /// use std::io::Cursor;
+    /// use std::thread;
+    /// use logstore::{IngestError, IngestOptions, LogReader};
+    ///
+    /// let mut reader = LogReader::new(Cursor::new("one\ntwo\nthree\n"), &IngestOptions::new());
+    /// thread::scope(|scope| {
+    ///     while let Some(block) = reader.next_block(2) {
+    ///         let block = block?;
+    ///         scope.spawn(|| block.parse(|log| println!("{:?}", log.raw())));
+    ///     }
+    ///     Ok::<(), IngestError>(())
+    /// })?;
+    /// # Ok::<(), IngestError>(())
+    /// ```
+    pub fn next_block(&mut self, lines: usize) -> Option<Result<LogBlock, IngestError>> {
+        /// A block has many more bytes only if it is a single line.
+        const BYTES: usize = 2 << 20;
+        if let Some(error) = self.error.take() {
+            return Some(Err(error));
+        }
+        let capacity = self.pieces.text.capacity().min(BYTES);
+        let mut is_waiting = false;
+        while self.place != Place::End && !is_waiting {
+            let is_full = self.pieces.count() >= lines || self.pieces.text.len() >= BYTES;
+            if is_full && self.opening.is_empty() {
+                break;
+            }
+            self.error = self.advance().err();
+            is_waiting = self.is_waiting();
+        }
+        let pieces = std::mem::replace(&mut self.pieces, Pieces::with_capacity(capacity));
+        let ready = std::mem::take(&mut self.ready);
+        let progress = self.progress();
+        let is_empty = pieces.count() == 0 && ready.is_empty() && progress.is_none();
+        if is_empty && self.place == Place::End {
+            return self.error.take().map(Err);
+        }
+        let (parser, last_time) = self.parser.for_next();
+        Some(Ok(LogBlock {
+            ready: ready.into(),
+            pieces,
+            parser,
+            last_time,
+            progress,
+        }))
+    }
+
     /// Reads on, and takes it back if it is not complete yet.
-    fn advance(&mut self, take: &mut Take<'_>) -> std::io::Result<()> {
+    fn advance(&mut self) -> Result<(), IngestError> {
         if self.is_growing && self.is_between_logs() {
             self.begin = Some(self.mark());
         }
-        self.read_on(take)?;
+        let before = self.pieces.end();
+        let read = self.read_on().map_err(|error| {
+            self.place = Place::End;
+            IngestError::new(&self.name, format!("{error}; the logs before that were read"))
+        });
         if self.is_cut {
-            self.again.clear();
+            self.pieces.truncate(before);
             self.opening.clear();
             self.place = Place::End;
         }
-        Ok(())
+        read
     }
 
-    fn read_on(&mut self, take: &mut Take<'_>) -> std::io::Result<()> {
+    fn read_on(&mut self) -> std::io::Result<()> {
         match self.place {
             Place::Start => {
                 self.place = Place::Lines;
@@ -247,9 +334,9 @@ impl LogReader {
                     self.open_array()?;
                 }
             }
-            Place::Array => self.read_element(take)?,
-            Place::Lines => match self.next_line()? {
-                Some((line, read_before)) => self.read_line(line, read_before, take)?,
+            Place::Array => self.read_element()?,
+            Place::Lines => match self.new_line()? {
+                Some(line) => self.read_line(line)?,
                 None => self.place = Place::End,
             },
             Place::End => {}
@@ -265,49 +352,35 @@ impl LogReader {
         Ok(())
     }
 
-    /// The next line, and whether it was read before.
-    fn next_line(&mut self) -> std::io::Result<Option<(Line, bool)>> {
-        if let Some(line) = self.again.pop_front() {
-            return Ok(Some((line, true)));
-        }
-        Ok(self.new_line()?.map(|line| (line, false)))
-    }
-
-    /// A line that was not read before; `None` at the end, or where one begins that is not complete yet.
+    /// The next line; `None` at the end, or where one begins that is not complete yet.
     fn new_line(&mut self) -> std::io::Result<Option<Line>> {
-        let line = self.lines.next();
+        let line = self.lines.next(&mut self.pieces.text);
         self.is_cut = self.is_growing && (self.lines.is_open() || !matches!(line, Ok(Some(_))));
         Ok(line?.filter(|_| !self.is_cut))
     }
 
-    fn read_line(&mut self, line: Line, read_before: bool, take: &mut Take<'_>) -> std::io::Result<()> {
-        if line.bytes.is_empty() {
-            return Ok(());
+    fn read_line(&mut self, line: Line) -> std::io::Result<()> {
+        let bytes = &self.pieces.text[line.bytes.clone()];
+        let may_go_on = self.parser.reads_json()
+            && line.part.is_none()
+            && json::may_be_object(bytes)
+            && json::may_go_on(bytes);
+        if may_go_on && check_json(bytes).is_err_and(|error| error.is_eof()) {
+            return self.read_object(line);
         }
-        let start = line.bytes.trim_ascii_start();
-        let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-        let is_object = start.starts_with(b"{");
-        let is_array = start.starts_with(b"[") && start[1..].trim_ascii_start().starts_with(b"{");
-        if !self.parser.reads_json() || line.part.is_some() || !(is_object || is_array) {
-            self.parser.line(&line, take);
-        } else if let Err(error) = self.parser.json(&line.bytes, take) {
-            if is_object && error.is_eof() && !read_before && goes_on(&line) {
-                return self.read_object(&line, take);
-            }
-            self.parser.broken_json(&line, &error.to_string(), take);
-        }
-        self.lines.recycle(line);
+        self.pieces.push_line(line);
         Ok(())
     }
 
     /// An object over several lines, of which the first is read.
-    fn read_object(&mut self, first: &Line, take: &mut Take<'_>) -> std::io::Result<()> {
+    fn read_object(&mut self, first: Line) -> std::io::Result<()> {
+        let start = first.bytes.start;
         let mut depth = Depth::default();
-        depth.read(&first.bytes);
-        let mut text = first.bytes.clone();
-        let mut rest = VecDeque::new();
-        let mut reason = "the object does not end".to_owned();
-        while text.len() <= LONGEST_LINE {
+        depth.read(&self.pieces.text[first.bytes.clone()]);
+        let mut lines = vec![first];
+        let mut has_end = false;
+        while !has_end && self.pieces.text.len() - start <= LONGEST_LINE {
+            self.pieces.text.push(b'\n');
             let line = match self.new_line() {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
@@ -318,34 +391,28 @@ impl LogReader {
                     break;
                 }
             };
-            text.push(b'\n');
-            text.extend_from_slice(&line.bytes);
-            let is_closed = depth.read(&line.bytes).is_some();
-            rest.push_back(line);
-            if is_closed {
-                match self.parser.json(&text, take) {
-                    Ok(()) => return Ok(()),
-                    Err(error) => reason = error.to_string(),
-                }
-                break;
-            }
+            has_end = depth.read(&self.pieces.text[line.bytes.clone()]).is_some();
+            lines.push(line);
         }
-        if !self.is_cut {
-            self.parser.broken_json(first, &reason, take);
-            self.again = rest;
-        }
+        self.pieces.push_object(lines, has_end);
         Ok(())
     }
 
-    fn read_element(&mut self, take: &mut Take<'_>) -> std::io::Result<()> {
-        let mut broken = std::mem::take(&mut self.opening);
+    fn read_element(&mut self) -> std::io::Result<()> {
+        let start = self.pieces.text.len();
+        let opening = std::mem::take(&mut self.opening);
         let (bytes, reason) = match json::next_piece(self.lines.input(), LONGEST_LINE)? {
             Piece::End => {
                 self.place = Place::Lines;
                 return Ok(());
             }
-            Piece::Element(bytes) => match self.parser.json(&bytes, take) {
-                Ok(()) => return Ok(()),
+            Piece::Element(bytes) => match check_json(&bytes) {
+                Ok(()) => {
+                    self.pieces.text.extend_from_slice(&bytes);
+                    let bytes = start..self.pieces.text.len();
+                    self.pieces.push_line(Line { bytes, part: None });
+                    return Ok(());
+                }
                 Err(error) => (bytes, error.to_string()),
             },
             Piece::Broken(_) if self.is_growing && self.lines.input().fill_buf()?.is_empty() => {
@@ -356,25 +423,18 @@ impl LogReader {
         };
         // Whole lines again, up to the end of this one.
         self.place = Place::Lines;
+        let mut broken = opening;
         broken.extend_from_slice(&bytes);
         if let Some(rest) = self.new_line()? {
-            broken.extend_from_slice(&rest.bytes);
+            broken.extend_from_slice(&self.pieces.text[rest.bytes]);
         }
-        if self.is_cut {
-            return Ok(());
-        }
+        let reason = reason.into();
         let mut lines = Lines::new(broken.as_slice(), LONGEST_LINE);
-        while let Some(line) = lines.next()? {
-            if !line.bytes.is_empty() {
-                self.parser.broken_json(&line, &reason, take);
-            }
+        while let Some(line) = lines.next(&mut self.pieces.text)? {
+            self.pieces.push_broken(line, &reason);
         }
         Ok(())
     }
-}
-
-fn goes_on(line: &Line) -> bool {
-    json::goes_on(&String::from_utf8_lossy(&line.bytes))
 }
 
 impl Iterator for LogReader {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::names::Found;
-use super::{LogEntry, RAW_BYTES, Summary, new_id, raw_of};
+use super::{Ids, LogEntry, RAW_BYTES, Summary, raw_of};
 use crate::models::time::to_micros;
 use crate::models::{JsonObject, Members};
 
@@ -33,10 +33,9 @@ pub struct BorrowedLog<'a> {
 
 impl<'a> BorrowedLog<'a> {
     /// See [`LogEntry::new`].
-    pub(crate) fn new(event_time: DateTime<Utc>) -> Self {
-        let now = Utc::now();
+    pub(crate) fn new(event_time: DateTime<Utc>, ids: &mut Ids) -> Self {
         Self {
-            id: new_id(now).into(),
+            id: ids.next().into(),
             event_time: to_micros(event_time),
             timestamp: None,
             raw: None,
@@ -49,7 +48,7 @@ impl<'a> BorrowedLog<'a> {
             source_type: None,
             normalized: Members::default(),
             metadata: Members::default(),
-            ingestion_time: to_micros(now),
+            ingestion_time: to_micros(Utc::now()),
             found: None,
         }
     }

@@ -1,36 +1,68 @@
 //! Ids of logs: UUIDs of version 7 (RFC 9562, section 5.7), made so that they compress.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use chrono::{DateTime, Utc};
 use uuid::{Builder, Uuid};
 
-/// What follows the time in the ids of one thread: random where it starts, and one more for each id, so that ids of
-/// one thread ascend and are alike (section 6.2, method 2).
+/// What follows the time in an id: random at first, and one more for each id, so that ids ascend and are alike
+/// (section 6.2, method 2).
 const COUNTED_BITS: u128 = (1 << 74) - 1;
 
-thread_local! {
-    static LAST: Cell<(u64, u128)> = Cell::new((0, Uuid::new_v4().as_u128() & (COUNTED_BITS >> 1)));
+/// Gives ids, each greater than the one before.
+#[derive(Debug, Clone)]
+pub(crate) struct Ids {
+    /// Since 1970.
+    millis: u64,
+    counted: u128,
 }
 
-/// A new id, greater than every other one of this thread.
-pub(super) fn new_id(now: DateTime<Utc>) -> String {
-    let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-    let (millis, counted) = LAST.with(|last| {
-        let (millis, counted) = last.get();
-        let next = (now.max(millis), (counted + 1) & COUNTED_BITS);
-        last.set(next);
+impl Ids {
+    /// Ids that nobody else gives.
+    pub(crate) fn new() -> Self {
+        Self {
+            millis: 0,
+            counted: Uuid::new_v4().as_u128() & (COUNTED_BITS >> 1),
+        }
+    }
+
+    /// Lets the ids that come say this time, if none has said a later one.
+    pub(crate) fn advance(&mut self, now: DateTime<Utc>) {
+        let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+        self.millis = self.millis.max(now);
+    }
+
+    /// The next ids, more than anybody asks for: those that are given here from now on are greater.
+    pub(crate) fn take_many(&mut self) -> Self {
+        const MANY: u128 = 1 << 40;
+        let next = self.clone();
+        self.counted = (self.counted + MANY) & COUNTED_BITS;
         next
-    });
-    let mut random = [0; 10];
-    // Version and variant stand between the highest 12 bits and the others.
-    let high = u16::try_from(counted >> 62).unwrap_or_default();
-    let low = u64::try_from(counted & ((1 << 62) - 1)).unwrap_or_default();
-    random[..2].copy_from_slice(&high.to_be_bytes());
-    random[2..].copy_from_slice(&low.to_be_bytes());
-    let id = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    id.hyphenated().encode_lower(&mut text).to_owned()
+    }
+
+    pub(super) fn next(&mut self) -> String {
+        self.counted = (self.counted + 1) & COUNTED_BITS;
+        let mut random = [0; 10];
+        // Version and variant stand between the highest 12 bits and the others.
+        let high = u16::try_from(self.counted >> 62).unwrap_or_default();
+        let low = u64::try_from(self.counted & ((1 << 62) - 1)).unwrap_or_default();
+        random[..2].copy_from_slice(&high.to_be_bytes());
+        random[2..].copy_from_slice(&low.to_be_bytes());
+        let id = Builder::from_unix_timestamp_millis(self.millis, &random).into_uuid();
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        id.hyphenated().encode_lower(&mut text).to_owned()
+    }
+}
+
+/// Lends the ids of this thread, which say the time that it is now.
+pub(super) fn with_own<T>(take: impl FnOnce(&mut Ids) -> T) -> T {
+    thread_local! {
+        static OWN: RefCell<Ids> = RefCell::new(Ids::new());
+    }
+    OWN.with_borrow_mut(|ids| {
+        ids.advance(Utc::now());
+        take(ids)
+    })
 }
 
 #[cfg(test)]
@@ -39,7 +71,7 @@ mod tests {
 
     #[test]
     fn ids_ascend_and_are_uuids_of_version_7() {
-        let ids: Vec<String> = (0..10_000).map(|_| new_id(Utc::now())).collect();
+        let ids: Vec<String> = (0..10_000).map(|_| with_own(Ids::next)).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
         let id: Uuid = ids[0].parse().unwrap();
         assert_eq!(id.get_version_num(), 7);
@@ -48,7 +80,19 @@ mod tests {
 
     #[test]
     fn threads_do_not_share_ids() {
-        let other = std::thread::spawn(|| new_id(Utc::now())).join().unwrap();
-        assert_ne!(other[24..], new_id(Utc::now())[24..]);
+        let other = std::thread::spawn(|| with_own(Ids::next)).join().unwrap();
+        assert_ne!(other[24..], with_own(Ids::next)[24..]);
+    }
+
+    #[test]
+    fn ids_that_are_given_at_once_ascend_in_the_order_in_which_they_were_taken() {
+        let mut ids = Ids::new();
+        ids.advance(Utc::now());
+        let mut first = ids.take_many();
+        ids.advance(Utc::now());
+        let mut second = ids.take_many();
+        let before = second.next();
+        assert!(first.next() < first.next() && first.next() < before && before < second.next());
+        assert!(second.next() < ids.next());
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::super::time::{TimeContext, parse_time, to_micros};
 use super::names::{self, Slot};
-use super::{BorrowedLog, LogEntry};
+use super::{BorrowedLog, Ids, LogEntry, id};
 use crate::models::{Json, Members};
 
 impl LogEntry {
@@ -28,16 +28,15 @@ impl LogEntry {
     /// assert_eq!(log.normalized["uid"], "CqKst5");
     /// ```
     pub fn from_json(object: Map<String, Value>, context: &TimeContext) -> Self {
-        BorrowedLog::from_json(Members::from(&object), context)
-            .0
-            .into_entry()
+        let members = Members::from(&object);
+        id::with_own(|ids| BorrowedLog::from_json(members, context, ids).0.into_entry())
     }
 }
 
 impl<'a> BorrowedLog<'a> {
     /// See [`LogEntry::from_json`]; also says whether the log has a time of its own.
-    pub(crate) fn from_json(object: Members<'a>, context: &TimeContext) -> (Self, bool) {
-        let mut log = Self::new(context.reference);
+    pub(crate) fn from_json(object: Members<'a>, context: &TimeContext, ids: &mut Ids) -> (Self, bool) {
+        let mut log = Self::new(context.reference, ids);
         let mut rest = Rest::of(object);
         if let Some(id) = rest.take_text("id") {
             log.id = id;
@@ -271,7 +270,8 @@ fn canonical_integer(text: &str) -> Option<i64> {
 impl<'de> Deserialize<'de> for LogEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = Members::deserialize(deserializer)?;
-        let (log, _) = BorrowedLog::from_json(object, &TimeContext::default());
+        let context = TimeContext::default();
+        let (log, _) = id::with_own(|ids| BorrowedLog::from_json(object, &context, ids));
         Ok(log.into_entry())
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{InvalidValue, JsonObject, Members};
 pub use borrowed::BorrowedLog;
-use id::new_id;
+pub(crate) use id::Ids;
 use names::{Found, Role};
 
 /// A log, as it is stored.
@@ -75,7 +75,7 @@ const RAW_BYTES: &str = "raw_base64";
 impl LogEntry {
     /// A log of what happened at `event_time`, with a new id, taken in now.
     pub fn new(event_time: DateTime<Utc>) -> Self {
-        BorrowedLog::new(event_time).into_entry()
+        id::with_own(|ids| BorrowedLog::new(event_time, ids).into_entry())
     }
 
     /// Replaces the id.

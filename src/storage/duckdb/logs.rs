@@ -362,7 +362,8 @@ fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<
         return Ok(None);
     }
     let mut seen: HashSet<(i64, &str)> = known.iter().map(|(time, id)| (*time, id.as_str())).collect();
-    Ok(Some(rows.keys().map(|key| seen.insert(key)).collect()))
+    let keeps: Vec<bool> = rows.keys().map(|key| seen.insert(key)).collect();
+    Ok(keeps.contains(&false).then_some(keeps))
 }
 
 /// Whether any of the rows were stored in a lake after a snapshot.

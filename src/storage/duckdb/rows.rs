@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use super::error;
 use super::layout::Columns;
 use super::staged::{CHUNK_ROWS, StagedRows, as_json};
-use crate::models::{BorrowedLog, JsonObject, LogEntry, to_micros};
+use crate::models::{BorrowedLog, JsonObject, LogEntry, Members, to_micros};
 use crate::storage::{Error, Result};
 
 /// What [`logs`] reads, in its order.
@@ -67,7 +67,7 @@ pub(super) const LOGS_COLUMNS: [(&str, DataType); 21] = [
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct LogRows {
-    /// The columns of `log_rows` but for the first, the sequence number, and until they are made, the layouts.
+    /// The columns of `log_rows` but for the first, the sequence number.
     chunks: Vec<RecordBatch>,
 }
 
@@ -104,19 +104,7 @@ impl LogRows {
         for log in logs {
             rows.push(&BorrowedLog::of_entry(log));
         }
-        let mut rows = rows.finish();
-        rows.make_layouts();
-        rows
-    }
-
-    /// Leaves out of `raw` and `normalized` what other columns hold: see `layout`. Rows for which this is not done
-    /// before they are stored keep others waiting for as long as it takes.
-    pub fn make_layouts(&mut self) {
-        for chunk in &mut self.chunks {
-            if chunk.num_columns() < ROW_SCHEMA.fields().len() {
-                *chunk = with_layouts(chunk);
-            }
-        }
+        rows.finish()
     }
 
     /// Adds rows after these.
@@ -170,10 +158,8 @@ impl LogRows {
         if self.is_empty() {
             return Ok(());
         }
-        let mut rows = self.clone();
-        rows.make_layouts();
         let mut next = first_seq;
-        let numbered = rows.chunks.iter().map(|chunk| {
+        let numbered = self.chunks.iter().map(|chunk| {
             let seqs = next..next + i64::try_from(chunk.num_rows()).unwrap_or(i64::MAX);
             next = seqs.end;
             let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(seqs))];
@@ -194,16 +180,6 @@ impl LogRows {
 // The places of columns in a chunk of [`LogRows`].
 const EVENT_TIME: usize = 0;
 const ID: usize = 1;
-const TIMESTAMP: usize = 2;
-const RAW: usize = 3;
-const APPNAME: usize = 4;
-const FILE: usize = 5;
-const HOST: usize = 6;
-const HOSTNAME: usize = 7;
-const MESSAGE: usize = 8;
-const PROCID: usize = 9;
-const SOURCE_TYPE: usize = 10;
-const NORMALIZED: usize = 11;
 
 fn filtered(chunks: &[RecordBatch], keeps: &[bool]) -> Result<Vec<RecordBatch>> {
     let mut rest = keeps;
@@ -274,8 +250,16 @@ struct ChunkBuilder {
     ingestion_time: TimestampMicrosecondBuilder,
     /// `source_ip` to `level`.
     summary: [StringBuilder; 6],
-    /// Memory for the text of an object.
-    object: String,
+    layout: StringBuilder,
+    memory: Memory,
+}
+
+/// Memory for the texts of a row.
+#[derive(Debug, Default)]
+struct Memory {
+    normalized: String,
+    metadata: String,
+    layout: String,
 }
 
 impl ChunkBuilder {
@@ -284,11 +268,19 @@ impl ChunkBuilder {
     }
 
     fn push(&mut self, log: &BorrowedLog<'_>) {
+        let Memory {
+            normalized,
+            metadata,
+            layout,
+        } = &mut self.memory;
+        let normalized = object_text(log.normalized(), normalized);
+        let layout = layout_of(log, normalized, layout);
+        let unless_laid_out = |text| if layout.is_none() { text } else { None };
         self.event_time.append_value(log.event_time.timestamp_micros());
         let texts = [
             Some(&*log.id),
             log.timestamp.as_deref(),
-            log.raw.as_deref(),
+            unless_laid_out(log.raw.as_deref()),
             log.appname.as_deref(),
             log.file.as_deref(),
             log.host.as_deref(),
@@ -298,12 +290,8 @@ impl ChunkBuilder {
         ];
         self.bytes += append_all(&mut self.texts, texts);
         self.procid.append_option(log.procid);
-        for (builder, members) in self.objects.iter_mut().zip([log.normalized(), log.metadata()]) {
-            self.object.clear();
-            let has_members = members.write_to(&mut self.object);
-            builder.append_option(has_members.then_some(&self.object));
-            self.bytes += self.object.len();
-        }
+        let objects = [unless_laid_out(normalized), object_text(log.metadata(), metadata)];
+        self.bytes += append_all(&mut self.objects, objects);
         self.ingestion_time
             .append_value(log.ingestion_time.timestamp_micros());
         self.bytes += log.with_summary(|found| {
@@ -317,9 +305,11 @@ impl ChunkBuilder {
             ];
             append_all(&mut self.summary, summary)
         });
+        self.layout.append_option(layout);
+        self.bytes += layout.map_or(0, str::len);
     }
 
-    /// The rows since this was last called, without layouts.
+    /// The rows since this was last called.
     fn finish(&mut self) -> RecordBatch {
         let mut texts = self.texts.iter_mut().map(finish_texts);
         let mut columns: Vec<ArrayRef> = vec![Arc::new(self.event_time.finish())];
@@ -329,60 +319,35 @@ impl ChunkBuilder {
         columns.extend(self.objects.iter_mut().map(finish_texts));
         columns.push(Arc::new(self.ingestion_time.finish()));
         columns.extend(self.summary.iter_mut().map(finish_texts));
+        columns.push(finish_texts(&mut self.layout));
         self.bytes = 0;
-        let layout = columns.len();
-        let schema = Arc::new(
-            ROW_SCHEMA
-                .project(&(0..layout).collect::<Vec<_>>())
-                .expect("a part of it"),
-        );
-        RecordBatch::try_new(schema, columns).expect("the builders are those of the schema")
+        RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the builders are those of the schema")
     }
 }
 
-/// A chunk with layouts in place of the texts that have one.
-fn with_layouts(chunk: &RecordBatch) -> RecordBatch {
-    let texts = |column: usize| chunk.column(column).as_string::<i32>();
-    let held = [TIMESTAMP, APPNAME, FILE, HOST, HOSTNAME, MESSAGE, SOURCE_TYPE].map(texts);
-    let procid = chunk.column(PROCID).as_primitive::<Int64Type>();
-    let (normalized, raw) = (texts(NORMALIZED), texts(RAW));
-    let bytes = normalized.value_data().len() + raw.value_data().len();
-    let mut layouts = StringBuilder::with_capacity(chunk.num_rows(), bytes);
-    let mut others = [StringBuilder::new(), StringBuilder::new()];
-    let mut layout = String::new();
-    for row in 0..chunk.num_rows() {
-        let [timestamp, appname, file, host, hostname, message, source_type] =
-            held.map(|texts| text_at(texts, row));
-        let columns = Columns {
-            timestamp,
-            appname,
-            file,
-            host,
-            hostname,
-            message,
-            procid: procid.is_valid(row).then(|| procid.value(row)),
-            source_type,
-        };
-        let (normalized, raw) = (text_at(normalized, row), text_at(raw, row));
-        layout.clear();
-        let has_layout =
-            raw.is_some_and(|raw| columns.write_layout(normalized.unwrap_or_default(), raw, &mut layout));
-        layouts.append_option(has_layout.then_some(&layout));
-        append_all(
-            &mut others,
-            [normalized, raw].map(|text| text.filter(|_| !has_layout)),
-        );
-    }
-    let mut columns = chunk.columns().to_vec();
-    let [normalized, raw] = &mut others;
-    columns[NORMALIZED] = Arc::new(normalized.finish());
-    columns[RAW] = Arc::new(raw.finish());
-    columns.push(Arc::new(layouts.finish()));
-    RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the columns are those of the schema")
+/// An object as JSON text; nothing for an empty one.
+fn object_text<'t>(members: &Members<'_>, text: &'t mut String) -> Option<&'t str> {
+    text.clear();
+    members.write_to(text).then_some(&**text)
 }
 
-fn text_at(texts: &StringArray, row: usize) -> Option<&str> {
-    texts.is_valid(row).then(|| texts.value(row))
+/// What is stored in place of `raw` and `normalized`, if they can be had from it again.
+fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mut String) -> Option<&'t str> {
+    let columns = Columns {
+        timestamp: log.timestamp.as_deref(),
+        appname: log.appname.as_deref(),
+        file: log.file.as_deref(),
+        host: log.host.as_deref(),
+        hostname: log.hostname.as_deref(),
+        message: log.message.as_deref(),
+        procid: log.procid,
+        source_type: log.source_type.as_deref(),
+    };
+    layout.clear();
+    let raw = log.raw.as_deref()?;
+    columns
+        .write_layout(normalized.unwrap_or_default(), raw, layout)
+        .then_some(&**layout)
 }
 
 /// The columns of a chunk of [`LogRows`].

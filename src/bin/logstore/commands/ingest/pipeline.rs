@@ -1,12 +1,15 @@
-//! Reading in one thread, making layouts in a second, storing in a third.
+//! Reading in one thread, parsing in several, storing in another one.
 
+use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use logstore::{
-    Appended, BorrowedLog, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions,
-    KnownFiles, LogReader, LogRows, LogRowsBuilder, PARSE_ERROR, Source, StopHandle,
+    Appended, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions, KnownFiles, LogBlock,
+    LogReader, LogRows, LogRowsBuilder, PARSE_ERROR, Source, StopHandle,
 };
 
 use super::Summary;
@@ -27,9 +30,10 @@ pub(super) struct Pipeline<'a> {
     pub(super) progress: ProgressBar,
 }
 
-/// What one thread hands to the next one.
-enum Message {
-    Rows(Chunk, Option<FileProgress>),
+/// What the reader tells the writer, in the order of the sources.
+enum Message<'a> {
+    /// Rows that a parser has, or will have, and how much of what may be ahead of the writer they are.
+    Rows(Receiver<Chunk>, Taken<'a>),
     /// A source was read, for now.
     Done(Done),
     /// What comes next has to be waited for.
@@ -84,31 +88,37 @@ impl Pipeline<'_> {
         known: KnownFiles,
         read_all: impl FnOnce(&mut Reading<'_>) -> Result<(), Ended> + Send,
     ) -> Result<Summary> {
-        /// Chunks that are ahead of the next thread: few, so that they are still in the caches.
-        const CHUNKS_AHEAD: usize = 4;
-        let (sender, read) = sync_channel(CHUNKS_AHEAD);
-        let (ready, messages) = sync_channel(self.batch_size.div_ceil(CHUNK));
-        let outcome = std::thread::scope(|scope| {
+        let (sender, messages) = sync_channel(self.batch_size.div_ceil(CHUNK));
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let (parsers, jobs) = sync_channel(count);
+        let jobs = Mutex::new(jobs);
+        // Parsers that are far ahead of the writer have kept it from its core, and have nothing more to do.
+        let cores = Limit::new(count);
+        let bytes_ahead = Limit::new(BATCH_BYTES);
+        let outcome = thread::scope(|scope| {
+            let (cores, bytes_ahead) = (&cores, &bytes_ahead);
+            for _ in 0..count {
+                scope.spawn(|| parse_all(&jobs, cores));
+            }
             scope.spawn(move || {
                 let mut reading = Reading {
                     pipeline: self,
                     known,
                     sender,
+                    parsers,
+                    bytes_ahead,
                     chunk_size: self.batch_size.min(CHUNK),
-                    chunk: Chunk::default(),
-                    rows: LogRowsBuilder::default(),
                 };
                 read_all(&mut reading).ok();
             });
-            scope.spawn(move || make_layouts(&read, &ready));
             // Gives up the receiver when it fails, so that the reader stops as well.
-            self.write(messages)
+            self.write(messages, cores)
         });
         self.progress.finish_and_clear();
         outcome
     }
 
-    fn write(&self, messages: Receiver<Message>) -> Result<Summary> {
+    fn write(&self, messages: Receiver<Message<'_>>, cores: &Limit) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut batch = Batch::default();
         // The first one is full sooner: until then the store has nothing to do.
@@ -116,35 +126,44 @@ impl Pipeline<'_> {
         let mut next = messages.recv().ok();
         while let Some(message) = next {
             match message {
-                Message::Rows(chunk, progress) => batch.push(chunk, progress),
+                Message::Rows(chunk, ahead) => match chunk.recv() {
+                    Ok(chunk) => {
+                        drop(ahead);
+                        batch.push(chunk);
+                    }
+                    // Its parser has panicked, as will the scope of all threads: nothing after it may be stored.
+                    Err(_) => break,
+                },
                 Message::Done(done) => self.count(done, &mut summary),
                 Message::Pause => batch.is_due = true,
             }
             if batch.is_full(size) {
                 size = self.batch_size;
-                self.store(&mut batch, &mut summary)?;
+                self.store(&mut batch, &mut summary, cores)?;
             }
             next = match messages.try_recv() {
                 Ok(message) => Some(message),
                 Err(TryRecvError::Disconnected) => None,
                 Err(TryRecvError::Empty) => {
                     if batch.is_due {
-                        self.store(&mut batch, &mut summary)?;
+                        self.store(&mut batch, &mut summary, cores)?;
                     }
                     messages.recv().ok()
                 }
             };
         }
-        self.store(&mut batch, &mut summary)?;
+        self.store(&mut batch, &mut summary, cores)?;
         Ok(summary)
     }
 
-    fn store(&self, batch: &mut Batch, summary: &mut Summary) -> Result {
+    fn store(&self, batch: &mut Batch, summary: &mut Summary, cores: &Limit) -> Result {
         let batch = std::mem::take(batch);
         if batch.rows.is_empty() && batch.files.is_empty() {
             return Ok(());
         }
+        let core = cores.take(1);
         let appended = self.append(&batch).inspect_err(|_| self.progress.abandon())?;
+        drop(core);
         summary.parse_errors += batch.parse_errors;
         summary.logs += batch.rows.len() as u64;
         summary.stored += appended.stored;
@@ -184,15 +203,20 @@ impl Pipeline<'_> {
 struct Reading<'a> {
     pipeline: &'a Pipeline<'a>,
     known: KnownFiles,
-    sender: SyncSender<Message>,
+    sender: SyncSender<Message<'a>>,
+    parsers: SyncSender<Job>,
+    bytes_ahead: &'a Limit,
     chunk_size: usize,
-    chunk: Chunk,
-    /// The rows of the chunk.
-    rows: LogRowsBuilder,
 }
 
-impl Reading<'_> {
-    fn send(&self, message: Message) -> Result<(), Ended> {
+/// What is to be parsed, and who waits for it.
+struct Job {
+    block: LogBlock,
+    chunk: SyncSender<Chunk>,
+}
+
+impl<'a> Reading<'a> {
+    fn send(&self, message: Message<'a>) -> Result<(), Ended> {
         self.sender.send(message).map_err(|_| Ended)
     }
 
@@ -206,84 +230,122 @@ impl Reading<'_> {
         Ended
     }
 
-    /// Hands on what a source holds, in chunks after which one can go on.
+    /// Hands on what a source holds, in blocks after which one can go on.
     fn read(&mut self, opened: Result<LogReader, IngestError>) -> Result<(), Ended> {
         let mut done = Done::default();
         match opened {
             Ok(mut reader) => {
                 done.is_known = reader.is_known();
-                while let Some(read) = reader.read_next(|log| self.push(&log)) {
-                    done.error = read.err();
-                    let must_wait = reader.is_waiting();
-                    if must_wait || self.is_full() && reader.is_between_logs() {
-                        self.hand_on(&mut reader, &mut done)?;
-                        if self.pipeline.stop.is_stopped() {
-                            break;
-                        }
+                while let Some(block) = reader.next_block(self.chunk_size) {
+                    match block {
+                        Ok(block) => self.hand_on(block)?,
+                        Err(error) => done.error = Some(error),
                     }
-                    if must_wait {
+                    self.pipeline.progress.inc(reader.bytes_read() - done.bytes);
+                    done.bytes = reader.bytes_read();
+                    if self.pipeline.stop.is_stopped() {
+                        break;
+                    }
+                    if reader.is_waiting() {
                         self.send(Message::Pause)?;
                     }
                 }
-                self.hand_on(&mut reader, &mut done)?;
+                if let Some(position) = reader.position() {
+                    self.known.note(position);
+                }
             }
             Err(error) => done.error = Some(error),
         }
         self.send(Message::Done(done))
     }
 
-    fn push(&mut self, log: &BorrowedLog<'_>) {
-        self.chunk.bytes += log.raw().map_or(0, str::len);
-        self.chunk.parse_errors += u64::from(log.has_metadata(PARSE_ERROR));
-        self.rows.push(log);
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= self.chunk_size || self.chunk.bytes >= BYTES
-    }
-
-    fn hand_on(&mut self, reader: &mut LogReader, done: &mut Done) -> Result<(), Ended> {
-        self.pipeline.progress.inc(reader.bytes_read() - done.bytes);
-        done.bytes = reader.bytes_read();
-        let progress = reader.take_progress();
-        if let Some(progress) = &progress {
-            self.known.note(progress);
-        }
-        let chunk = Chunk {
-            rows: self.rows.finish(),
-            ..std::mem::take(&mut self.chunk)
-        };
-        if chunk.rows.is_empty() && progress.is_none() {
-            return Ok(());
-        }
-        self.send(Message::Rows(chunk, progress))
+    fn hand_on(&self, block: LogBlock) -> Result<(), Ended> {
+        let (chunk, parsed) = sync_channel(1);
+        let ahead = self.bytes_ahead.take(block.bytes());
+        self.send(Message::Rows(parsed, ahead))?;
+        self.parsers.send(Job { block, chunk }).map_err(|_| Ended)
     }
 }
 
-/// Makes layouts, until there are no more rows or nobody wants them.
-fn make_layouts(read: &Receiver<Message>, ready: &SyncSender<Message>) {
-    for mut message in read {
-        if let Message::Rows(chunk, _) = &mut message {
-            chunk.rows.make_layouts();
-        }
-        if ready.send(message).is_err() {
-            return;
+/// Parses until there is nothing more to parse.
+fn parse_all(jobs: &Mutex<Receiver<Job>>, cores: &Limit) {
+    let mut rows = LogRowsBuilder::default();
+    let next = || lock(jobs).recv();
+    while let Ok(job) = next() {
+        let _core = cores.take(1);
+        // The writer may have gone.
+        job.chunk.send(Chunk::of(job.block, &mut rows)).ok();
+    }
+}
+
+/// So much of something that several threads use.
+struct Limit {
+    most: usize,
+    taken: Mutex<usize>,
+    given_back: Condvar,
+}
+
+/// A part of it, until this is dropped.
+struct Taken<'a> {
+    limit: &'a Limit,
+    amount: usize,
+}
+
+impl Limit {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            taken: Mutex::default(),
+            given_back: Condvar::new(),
         }
     }
+
+    /// Waits until there is enough. More than there ever is can be had while nobody has anything.
+    fn take(&self, amount: usize) -> Taken<'_> {
+        let is_too_much = |taken: &mut usize| *taken > 0 && *taken + amount > self.most;
+        let taken = self.given_back.wait_while(lock(&self.taken), is_too_much);
+        *taken.unwrap_or_else(PoisonError::into_inner) += amount;
+        Taken { limit: self, amount }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *lock(&self.limit.taken) -= self.amount;
+        self.limit.given_back.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Rows that are handed on at a time.
 const CHUNK: usize = 2_048;
 
-/// No chunk holds many more bytes, but for one that is a single line, and no batch many times as many.
-const BYTES: usize = 16 << 20;
+/// Bytes of lines in a batch, or few more.
+const BATCH_BYTES: usize = 160 << 20;
 
 /// Rows of one source.
 #[derive(Default)]
 struct Chunk {
     rows: LogRows,
+    progress: Option<FileProgress>,
     bytes: usize,
     parse_errors: u64,
+}
+
+impl Chunk {
+    fn of(block: LogBlock, rows: &mut LogRowsBuilder) -> Self {
+        let mut chunk = Self::default();
+        chunk.progress = block.parse(|log| {
+            chunk.bytes += log.raw().map_or(0, str::len);
+            chunk.parse_errors += u64::from(log.has_metadata(PARSE_ERROR));
+            rows.push(&log);
+        });
+        chunk.rows = rows.finish();
+        chunk
+    }
 }
 
 /// What is stored in one transaction. It may hold the end of one source and all of the next: many small files
@@ -299,11 +361,11 @@ struct Batch {
 }
 
 impl Batch {
-    fn push(&mut self, chunk: Chunk, progress: Option<FileProgress>) {
+    fn push(&mut self, chunk: Chunk) {
         self.bytes += chunk.bytes;
         self.parse_errors += chunk.parse_errors;
         self.rows.append(chunk.rows);
-        let Some(progress) = progress else { return };
+        let Some(progress) = chunk.progress else { return };
         match self.files.last_mut() {
             Some(last) if last.to.id == progress.to.id => last.to = progress.to,
             _ => self.files.push(progress),
@@ -311,6 +373,6 @@ impl Batch {
     }
 
     fn is_full(&self, size: usize) -> bool {
-        self.rows.len() >= size || self.bytes >= 8 * BYTES
+        self.rows.len() >= size || self.bytes >= BATCH_BYTES
     }
 }
