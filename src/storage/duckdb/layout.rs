@@ -135,16 +135,14 @@ impl<'a> Pieces<'a> {
         let (mut at, mut copied) = (0, 0);
         // Values start where words do.
         let mut may_be = STARTS | BRACE;
-        loop {
-            let mut found = 0;
-            let next = bytes[at..].iter().position(|byte| {
-                let class = self.classes[usize::from(*byte)];
-                found = class & may_be;
-                may_be = class >> AFTER;
-                found != 0
-            });
-            let Some(skipped) = next else { break };
-            at += skipped;
+        while let Some(byte) = bytes.get(at) {
+            let class = self.classes[usize::from(*byte)];
+            let found = class & may_be;
+            may_be = class >> AFTER;
+            if found == 0 {
+                at += 1;
+                continue;
+            }
             if let Some((place, length)) = self.longest_at(found & STARTS, &bytes[at..]) {
                 layout.push_str(&text[copied..at]);
                 layout.push_str(PLACEHOLDERS[place]);
