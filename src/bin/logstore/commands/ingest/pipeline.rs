@@ -1,8 +1,9 @@
 //! Reading in one thread, parsing in several, storing in another one.
 
+use std::iter;
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -91,14 +92,15 @@ impl Pipeline<'_> {
         let (sender, messages) = sync_channel(self.batch_size.div_ceil(CHUNK));
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let (parsers, jobs) = sync_channel(count);
-        let jobs = Mutex::new(jobs);
+        // Gone with the last parser, should all of them panic: the reader would wait for them.
+        let jobs = Arc::new(Mutex::new(jobs));
         // Parsers that are far ahead of the writer have kept it from its core, and have nothing more to do.
         let cores = Limit::new(count);
         let bytes_ahead = Limit::new(BATCH_BYTES);
         let outcome = thread::scope(|scope| {
             let (cores, bytes_ahead) = (&cores, &bytes_ahead);
-            for _ in 0..count {
-                scope.spawn(|| parse_all(&jobs, cores));
+            for jobs in iter::repeat_n(jobs, count) {
+                scope.spawn(move || parse_all(&jobs, cores));
             }
             scope.spawn(move || {
                 let mut reading = Reading {
