@@ -54,25 +54,24 @@ impl Parser {
             modified,
             opened,
             last_time: LastTime::Known(None),
-            ids: Ids::new(),
+            ids: Ids::many(),
         }
     }
 
     /// A parser for what comes next. This one is for what comes after that, and will wait for the time that is sent.
     pub(super) fn for_next(&mut self) -> (Self, SyncSender<Option<DateTime<Utc>>>) {
         let (sender, receiver) = sync_channel(1);
-        self.start_now();
         let next = Self {
             options: self.options.clone(),
             file: self.file.clone(),
             last_time: std::mem::replace(&mut self.last_time, LastTime::Awaited(receiver)),
-            ids: self.ids.take_many(),
+            ids: Ids::many(),
             ..*self
         };
         (next, sender)
     }
 
-    /// Lets the ids of the logs that come say that they were read now.
+    /// Lets the ids of the logs that come say that they are read now.
     pub(super) fn start_now(&mut self) {
         self.ids.advance(Utc::now());
     }

@@ -18,26 +18,20 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// Ids that nobody else gives.
-    pub(crate) fn new() -> Self {
-        Self {
-            millis: 0,
-            counted: Uuid::new_v4().as_u128() & (COUNTED_BITS >> 1),
-        }
+    /// Ids that nobody else gives, more than anybody asks for: greater than all that were taken in this thread before.
+    pub(crate) fn many() -> Self {
+        const MANY: u128 = 1 << 40;
+        with_own(|ids| {
+            let many = ids.clone();
+            ids.counted = (ids.counted + MANY) & COUNTED_BITS;
+            many
+        })
     }
 
     /// Lets the ids that come say this time, if none has said a later one.
     pub(crate) fn advance(&mut self, now: DateTime<Utc>) {
         let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         self.millis = self.millis.max(now);
-    }
-
-    /// The next ids, more than anybody asks for: those that are given here from now on are greater.
-    pub(crate) fn take_many(&mut self) -> Self {
-        const MANY: u128 = 1 << 40;
-        let next = self.clone();
-        self.counted = (self.counted + MANY) & COUNTED_BITS;
-        next
     }
 
     pub(super) fn next(&mut self) -> String {
@@ -57,7 +51,10 @@ impl Ids {
 /// Lends the ids of this thread, which say the time that it is now.
 pub(super) fn with_own<T>(take: impl FnOnce(&mut Ids) -> T) -> T {
     thread_local! {
-        static OWN: RefCell<Ids> = RefCell::new(Ids::new());
+        static OWN: RefCell<Ids> = RefCell::new(Ids {
+            millis: 0,
+            counted: Uuid::new_v4().as_u128() & (COUNTED_BITS >> 1),
+        });
     }
     OWN.with_borrow_mut(|ids| {
         ids.advance(Utc::now());
@@ -86,13 +83,11 @@ mod tests {
 
     #[test]
     fn ids_that_are_given_at_once_ascend_in_the_order_in_which_they_were_taken() {
-        let mut ids = Ids::new();
-        ids.advance(Utc::now());
-        let mut first = ids.take_many();
-        ids.advance(Utc::now());
-        let mut second = ids.take_many();
-        let before = second.next();
-        assert!(first.next() < first.next() && first.next() < before && before < second.next());
-        assert!(second.next() < ids.next());
+        let before = with_own(Ids::next);
+        let (mut first, mut second) = (Ids::many(), Ids::many());
+        let of_second = [second.next(), second.next()];
+        let of_first = [first.next(), first.next()];
+        let ids = [&[before], &of_first[..], &of_second, &[with_own(Ids::next)]].concat();
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     }
 }

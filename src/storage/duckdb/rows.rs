@@ -320,6 +320,10 @@ impl ChunkBuilder {
         columns.push(Arc::new(self.ingestion_time.finish()));
         columns.extend(self.summary.iter_mut().map(finish_texts));
         columns.push(finish_texts(&mut self.layout));
+        if self.bytes >= CHUNK_BYTES {
+            // Of very long lines, which are rare.
+            self.memory = Memory::default();
+        }
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the builders are those of the schema")
     }
