@@ -243,8 +243,7 @@ impl<'a> Reading<'a> {
                         Ok(block) => self.hand_on(block)?,
                         Err(error) => done.error = Some(error),
                     }
-                    self.pipeline.progress.inc(reader.bytes_read() - done.bytes);
-                    done.bytes = reader.bytes_read();
+                    self.count_bytes(&reader, &mut done);
                     if self.pipeline.stop.is_stopped() {
                         break;
                     }
@@ -252,6 +251,7 @@ impl<'a> Reading<'a> {
                         self.send(Message::Pause)?;
                     }
                 }
+                self.count_bytes(&reader, &mut done);
                 if let Some(position) = reader.position() {
                     self.known.note(position);
                 }
@@ -259,6 +259,11 @@ impl<'a> Reading<'a> {
             Err(error) => done.error = Some(error),
         }
         self.send(Message::Done(done))
+    }
+
+    fn count_bytes(&self, reader: &LogReader, done: &mut Done) {
+        self.pipeline.progress.inc(reader.bytes_read() - done.bytes);
+        done.bytes = reader.bytes_read();
     }
 
     fn hand_on(&self, block: LogBlock) -> Result<(), Ended> {
