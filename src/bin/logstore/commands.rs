@@ -135,8 +135,7 @@ impl Context {
     pub(crate) fn store_beside_a_reader(&self) -> Result<DuckDbStore> {
         let mut options = self.options();
         if self.settings().store.threads.is_none() {
-            let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-            let threads = u32::try_from(processors - 1).unwrap_or(u32::MAX);
+            let threads = u32::try_from(processors() - 1).unwrap_or(u32::MAX);
             options = options.threads(threads.max(1));
         }
         Ok(options.open(&self.settings().database)?)
@@ -147,6 +146,11 @@ impl Context {
         let options = self.options().create(false).external_access(true);
         Ok(options.open(&self.settings().database)?)
     }
+}
+
+/// How many threads work at once; one, where the system does not say it.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Stops when the user or the system asks for it; a second time ends the process at once.

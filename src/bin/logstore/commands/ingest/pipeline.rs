@@ -1,7 +1,6 @@
 //! Reading in one thread, parsing in several, storing in another one.
 
 use std::iter;
-use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -15,6 +14,7 @@ use logstore::{
 
 use super::Summary;
 use crate::Result;
+use crate::commands::processors;
 
 /// Before trying again what failed at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ impl Pipeline<'_> {
         read_all: impl FnOnce(&mut Reading<'_>) -> Result<(), Ended> + Send,
     ) -> Result<Summary> {
         let (sender, messages) = sync_channel(self.batch_size.div_ceil(CHUNK));
-        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let count = processors();
         let (parsers, jobs) = sync_channel(count);
         // Gone with the last parser, should all of them panic: the reader would wait for them.
         let jobs = Arc::new(Mutex::new(jobs));
