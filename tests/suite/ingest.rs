@@ -3,7 +3,9 @@
 use std::io::{Cursor, Write as _};
 
 use chrono::{DateTime, Utc};
-use logstore::{IngestOptions, InputFormat, LogEntry, LogReader, PARSE_ERROR, Source, TIME_SOURCE};
+use logstore::{
+    IngestOptions, InputFormat, KnownFiles, LogEntry, LogReader, PARSE_ERROR, Source, TIME_SOURCE,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -160,6 +162,38 @@ fn what_was_read_before_a_failure_is_in_the_block_before_it() {
             .contains("unplugged")
     );
     assert!(reader.next_block(9).is_none());
+}
+
+#[test]
+fn a_position_is_the_same_whether_lines_are_read_one_by_one_or_in_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.log");
+    std::fs::write(&path, "first\n2024-01-01 10:00:00 x\n\n  at some.java.Line\n").unwrap();
+    let open = || {
+        let known = KnownFiles::default();
+        Source::file(&path)
+            .open_known(&IngestOptions::new(), &known)
+            .unwrap()
+    };
+    let mut one_by_one = open();
+    while let Some(read) = one_by_one.read_next(|_| {}) {
+        read.unwrap();
+    }
+    let progress = one_by_one.take_progress().unwrap();
+    assert_eq!(progress.from, None);
+    assert_eq!(
+        progress.to.last_time,
+        Some("2024-01-01T10:00:00Z".parse().unwrap())
+    );
+    assert_eq!(one_by_one.take_progress(), None);
+    assert_eq!(one_by_one.position(), Some(progress.to.clone()));
+    let mut in_blocks = open();
+    let mut last = None;
+    while let Some(block) = in_blocks.next_block(1) {
+        last = block.unwrap().parse(|_| {}).or(last);
+    }
+    assert_eq!(last.map(|progress| progress.to), Some(progress.to.clone()));
+    assert_eq!(in_blocks.position(), Some(progress.to));
 }
 
 #[test]
