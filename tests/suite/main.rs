@@ -7,6 +7,7 @@ mod cli;
 mod conformance;
 mod copying;
 mod crash;
+mod cut_connections;
 mod exactly_once;
 mod faults;
 mod foreign;

@@ -124,6 +124,8 @@ struct Engine {
     writable: bool,
     /// Whether the database that knows the lake's tables has gone away: a new engine connects to it again.
     is_disconnected: bool,
+    /// Whether the engine has given up and takes nothing more.
+    has_given_up: bool,
 }
 
 /// A connection to use for one operation. The last one to go closes the engine.
@@ -235,7 +237,9 @@ impl Gate {
 
     /// Opens the engine where that is needed and possible.
     fn enter(self: &Arc<Self>, state: &mut State, mode: Mode) -> Result<Entry> {
-        if state.users == 0 && state.engine.as_ref().is_some_and(|engine| engine.is_disconnected) {
+        let is_unused = state.users == 0;
+        let is_over = |engine: &Engine| engine.has_given_up || is_unused && engine.is_disconnected;
+        if state.engine.as_ref().is_some_and(is_over) {
             state.close();
         }
         let engine = match &mut state.engine {
@@ -290,6 +294,7 @@ impl Gate {
             connection,
             writable: self.locked_file().is_none() || mode == Mode::Write,
             is_disconnected: false,
+            has_given_up: false,
         })
     }
 
@@ -306,6 +311,15 @@ impl Gate {
         let connection = lake::open(lake, &self.settings, mode)?;
         set_up(&connection).map_err(|error| error::open_failure(&self.location.to_string(), error))?;
         Ok(connection)
+    }
+
+    /// Whether an engine has met with what it did not expect while it ran a statement, and takes nothing more. With the
+    /// catalog of a lake that happens when a connection breaks.
+    fn has_given_up(&self, connection: &Connection) -> bool {
+        self.location.has_many_writers()
+            && connection
+                .execute_batch("SELECT 1")
+                .is_err_and(|error| error::says_that_it_gave_up(&error))
     }
 
     /// Closes the engine as soon as nobody uses it.
@@ -326,9 +340,23 @@ fn set_up(connection: &Connection) -> ::duckdb::Result<()> {
 
 impl State {
     fn close(&mut self) {
-        self.idle.clear();
-        self.engine = None;
+        let (idle, engine) = (std::mem::take(&mut self.idle), self.engine.take());
+        if engine.as_ref().is_some_and(|engine| engine.has_given_up) {
+            abandon((idle, engine));
+        }
     }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Leaves what an engine holds that has given up (1.5.5): closed in the middle of a transaction, it would end the
+/// process.
+fn abandon<T>(held: T) {
+    std::mem::forget(held);
 }
 
 /// Retries come quickly at first, then about ten times a second, not in step with other processes.
@@ -385,9 +413,17 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut state = lock(&self.gate.state);
-        state
-            .idle
-            .extend(self.connection.take().filter(|_| self.is_clean));
+        if let Some(connection) = self.connection.take() {
+            if self.gate.has_given_up(&connection) {
+                abandon(connection);
+                // It may be another one by now.
+                if let Some(engine) = &mut state.engine {
+                    engine.has_given_up = self.gate.has_given_up(&engine.connection);
+                }
+            } else if self.is_clean {
+                state.idle.push(connection);
+            }
+        }
         state.users -= 1;
         // Others wait for a file. A store in memory would be gone, and a lake may stay open.
         if state.users == 0 && self.gate.locked_file().is_some() {

@@ -181,23 +181,38 @@ fn is_conflict(text: &str) -> bool {
     )
 }
 
+/// What an engine says, whatever it is asked, after it has given up.
+const GAVE_UP: &str = "database has been invalidated because of a previous fatal error";
+
+pub(super) fn says_that_it_gave_up(error: &::duckdb::Error) -> bool {
+    error.to_string().contains(GAVE_UP)
+}
+
 /// Whether the database that is a lake's catalog does not answer.
 fn is_disconnection(text: &str) -> bool {
-    says_any(
-        text,
-        &[
-            "Unable to connect to Postgres",
-            "server closed the connection",
-            "terminating connection",
-            "no connection to the server",
-            "could not receive data from server",
-            "could not send data to server",
-            "SSL connection has been closed",
-            "connection has been closed",
-            // It says nothing more, and only a connection that is gone refuses this.
-            "Failed to execute query \"ROLLBACK\"",
-        ],
-    )
+    // The extensions (of 1.5.5) look at the first row of an answer that broke off.
+    let is_answer_missing = text.contains("Attempted to access index 0 within vector of size 0")
+        && says_any(text, &["ducklake", "postgres_scanner"]);
+    is_answer_missing
+        || says_any(
+            text,
+            &[
+                GAVE_UP,
+                // By an error before it, which was not told.
+                "Current transaction is aborted",
+                "Unable to connect to Postgres",
+                "server closed the connection",
+                "terminating connection",
+                "no connection to the server",
+                "(no result returned)",
+                "could not receive data from server",
+                "could not send data to server",
+                "SSL connection has been closed",
+                "connection has been closed",
+                // It says nothing more, and only a connection that is gone refuses this.
+                "Failed to execute query \"ROLLBACK\"",
+            ],
+        )
 }
 
 fn is_disk_full(text: &str) -> bool {
@@ -285,6 +300,17 @@ mod tests {
         assert!(matches!(
             engine("commit", failure(lost)),
             Error::Disconnected { .. }
+        ));
+        let broken_off = "INTERNAL Error: Attempted to access index 0 within vector of size 0\n\nStack Trace:\n\n\
+                          /x/libduckdb.so(+0x1) [0x1]\n/x/ducklake.duckdb_extension(+0x1) [0x1]";
+        assert!(matches!(
+            engine("commit", failure(broken_off)),
+            Error::Disconnected { .. }
+        ));
+        let of_a_file = broken_off.replace("ducklake", "parquet");
+        assert!(matches!(
+            engine("commit", failure(&of_a_file)),
+            Error::Backend { .. }
         ));
         let timeout =
             "IO Error: Failed to fetch header for COPY: ERROR:  canceling statement due to lock timeout";

@@ -1,0 +1,186 @@
+//! A connection to a lake's catalog that breaks at any byte of what is said over it, and is back soon.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use logstore::{Cursor, DuckDbStore, Error, LogEntry, LogQuery, LogStore as _};
+
+use crate::support::log;
+use crate::test_lake::{TestLake, options};
+
+/// Carries what clients and a server say to each other, until it is cut.
+struct Wire {
+    port: u16,
+    state: Arc<WireState>,
+}
+
+struct WireState {
+    /// How many bytes have gone either way.
+    carried: AtomicU64,
+    /// After how many it breaks.
+    end: AtomicU64,
+    /// Whether the server's answer to what it is asked of its tables is lost, and nothing but its end arrives.
+    loses_answers: AtomicBool,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Wire {
+    fn to(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(WireState {
+            carried: AtomicU64::new(0),
+            end: AtomicU64::new(u64::MAX),
+            loses_answers: AtomicBool::new(false),
+            open: Mutex::default(),
+        });
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if !shared.is_cut() {
+                    shared.connect(&client, &TcpStream::connect(&server).unwrap());
+                }
+            }
+        });
+        Self { port, state }
+    }
+}
+
+impl Wire {
+    /// Breaks, after answers were lost or without, and is whole again.
+    fn break_soon(&self) {
+        let state = &self.state;
+        std::thread::sleep(Duration::from_millis(fastrand::u64(300..1_200)));
+        state.loses_answers.store(true, Ordering::SeqCst);
+        let end = state.carried.load(Ordering::SeqCst) + fastrand::u64(..100_000);
+        state.end.store(end, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(fastrand::u64(300..600)));
+        state.end.store(u64::MAX, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(fastrand::u64(..200)));
+        state.loses_answers.store(false, Ordering::SeqCst);
+    }
+}
+
+impl WireState {
+    fn is_cut(&self) -> bool {
+        self.carried.load(Ordering::SeqCst) >= self.end.load(Ordering::SeqCst)
+    }
+
+    fn connect(self: &Arc<Self>, client: &TcpStream, server: &TcpStream) {
+        for (from, to) in [(client, server), (server, client)] {
+            let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            self.open.lock().unwrap().push(from.try_clone().unwrap());
+            let state = Arc::clone(self);
+            std::thread::spawn(move || state.carry(from, to));
+        }
+    }
+
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream) {
+        /// That a statement is done, and that the server waits for the next one.
+        const END_OF_ANSWER: &[u8] = b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05T";
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            let said = &buffer[..read];
+            let asks_of_tables = || said.windows(7).any(|word| word == b"nspname");
+            if self.loses_answers.load(Ordering::SeqCst) && asks_of_tables() {
+                from.write_all(END_OF_ANSWER).ok();
+                continue;
+            }
+            let before = self.carried.fetch_add(read as u64, Ordering::SeqCst);
+            let left = self.end.load(Ordering::SeqCst).saturating_sub(before);
+            let carried = &said[..read.min(usize::try_from(left).unwrap_or(read))];
+            let is_sent = to.write_all(carried).is_ok();
+            if carried.len() < read {
+                for stream in self.open.lock().unwrap().drain(..) {
+                    stream.shutdown(Shutdown::Both).ok();
+                }
+            }
+            if !is_sent {
+                break;
+            }
+        }
+        to.shutdown(Shutdown::Both).ok();
+    }
+}
+
+/// In each batch: too many for the catalog.
+const LOGS: usize = 200;
+
+/// Tries again for as long as the connection or others are in the way, as a collector would.
+fn patiently<T>(mut operation: impl FnMut() -> Result<T, Error>) -> T {
+    loop {
+        match operation() {
+            Ok(outcome) => return outcome,
+            Err(Error::Disconnected { .. } | Error::Locked { .. } | Error::Contended { .. }) => {}
+            Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Appends batch after batch until told to stop, and says how many.
+fn write(store: &DuckDbStore, writer: i64, is_over: &AtomicBool) -> usize {
+    let mut batches = 0;
+    let mut seconds = 1_000_000 * writer..;
+    while !is_over.load(Ordering::SeqCst) {
+        let logs: Vec<LogEntry> = seconds
+            .by_ref()
+            .take(LOGS)
+            .map(|second| log(second, "sshd", "Failed password"))
+            .collect();
+        patiently(|| store.append_logs(&logs));
+        batches += 1;
+    }
+    batches
+}
+
+/// The ids of all logs, read while others write.
+fn read(store: &DuckDbStore, is_over: &AtomicBool) -> Vec<String> {
+    let (mut cursor, mut ids) = (Cursor::BEGINNING, Vec::new());
+    loop {
+        let was_over = is_over.load(Ordering::SeqCst);
+        let page = patiently(|| store.read_after(cursor, 1_000));
+        if page.logs.is_empty() && was_over {
+            return ids;
+        }
+        cursor = page.next;
+        ids.extend(page.logs.into_iter().map(|log| log.id));
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_again_and_again_loses_nothing_and_doubles_nothing() {
+    let Some(lake) = TestLake::in_postgres() else {
+        return;
+    };
+    drop(lake.open());
+    let (_, rest) = lake.location.split_once("port=").unwrap();
+    let (port, _) = rest.split_once(' ').unwrap();
+    let wire = Wire::to(format!("127.0.0.1:{port}"));
+    let port_of_wire = format!("port={}", wire.port);
+    let location = lake.location.replace(&format!("port={port}"), &port_of_wire);
+    let store = options().open(&location).unwrap();
+    let (writers_end, readers_end) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (batches, mut ids) = std::thread::scope(|scope| {
+        let (store, writers_end, readers_end) = (&store, &writers_end, &readers_end);
+        let writers = [0, 1].map(|writer| scope.spawn(move || write(store, writer, writers_end)));
+        let reader = scope.spawn(move || read(store, readers_end));
+        for _ in 0..12 {
+            wire.break_soon();
+        }
+        writers_end.store(true, Ordering::SeqCst);
+        let batches = writers.map(std::thread::ScopedJoinHandle::join);
+        readers_end.store(true, Ordering::SeqCst);
+        let batches: usize = batches.map(Result::unwrap).iter().sum();
+        (batches, reader.join().unwrap())
+    });
+    let read = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert!(batches > 2, "{batches}");
+    assert_eq!((ids.len(), read), (batches * LOGS, batches * LOGS));
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), read as u64);
+}
