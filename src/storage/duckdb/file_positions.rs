@@ -1,20 +1,36 @@
 //! How far files were read.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use ::duckdb::{Connection, OptionalExt, Row, params};
+use ::duckdb::{Connection, Row};
+use serde::Serialize;
 
 use super::rows::LogRows;
 use super::{DuckDbStore, error, lake, logs, rows};
 use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
-use crate::storage::{Appended, IngestStore, Result, file_conflict};
+use crate::storage::{Appended, Error, IngestStore, Result, file_conflict};
+
+/// A position as [`NEW`] reads it.
+#[derive(Serialize)]
+struct Record<'a> {
+    id: &'a str,
+    path: &'a str,
+    bytes: u64,
+    head: &'a str,
+    tail: &'a str,
+    in_array: bool,
+    line_parts: u64,
+    last_time: Option<i64>,
+}
 
 const COLUMNS: &str = "id, path, bytes, head, tail, in_array, line_parts, last_time";
 
-const NEW: &str = "
-(SELECT CAST(? AS VARCHAR) AS id, CAST(? AS VARCHAR) AS path, CAST(? AS BIGINT) AS bytes,
-    CAST(? AS VARCHAR) AS head, CAST(? AS VARCHAR) AS tail, CAST(? AS BOOLEAN) AS in_array,
-    CAST(? AS BIGINT) AS line_parts, make_timestamp(CAST(? AS BIGINT)) AS last_time) AS new";
+const NEW: &str = r#"
+(SELECT p.id, p.path, p.bytes, p.head, p.tail, p.in_array, p.line_parts, make_timestamp(p.last_time) AS last_time
+FROM (
+    SELECT unnest(from_json(?, '[{"id": "VARCHAR", "path": "VARCHAR", "bytes": "BIGINT", "head": "VARCHAR",
+        "tail": "VARCHAR", "in_array": "BOOLEAN", "line_parts": "BIGINT", "last_time": "BIGINT"}]')) AS p
+)) AS new"#;
 
 const UPSERT: &str = "
 ON known.id = new.id
@@ -73,9 +89,7 @@ impl DuckDbStore {
     pub fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
         const ACTION: &str = "append logs";
         let append = |connection: &Connection| {
-            files
-                .iter()
-                .try_for_each(|progress| self.move_on(connection, progress))?;
+            self.move_on(connection, files)?;
             self.append(connection, rows)
         };
         // So few are looked for and written sooner than it is found out whether others were faster.
@@ -83,12 +97,7 @@ impl DuckDbStore {
             return self.write(ACTION, append);
         }
         self.write_ahead(ACTION, append, |connection, snapshot| {
-            // A file that comes twice in a batch goes on from where the batch itself has moved it.
-            let mut seen = HashSet::new();
-            files
-                .iter()
-                .filter(|progress| seen.insert(progress.to.id.as_str()))
-                .try_for_each(|progress| self.check_position(connection, progress))?;
+            self.check_positions(connection, files)?;
             logs::are_stored_since(connection, rows, snapshot)
         })
     }
@@ -102,46 +111,72 @@ impl DuckDbStore {
         }
     }
 
-    /// Whether a file was read as far as its progress takes it to be.
-    fn check_position(&self, connection: &Connection, progress: &FileProgress) -> Result<()> {
-        let sql = format!("SELECT bytes FROM {} WHERE id = ?", self.positions_that_count());
-        let actual: Option<u64> = connection
-            .query_row(&sql, [&progress.to.id], |row| row.get(0))
-            .optional()
-            .map_err(|error| error::engine("read the positions of files", error))?;
-        match actual == progress.from {
-            true => Ok(()),
-            false => Err(file_conflict(progress, actual)),
+    /// Whether files were read as far as their progress takes them to be.
+    fn check_positions(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
+        let ids: Vec<&str> = files.iter().map(|progress| progress.to.id.as_str()).collect();
+        let sql = format!(
+            r#"SELECT id, bytes FROM {} WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))"#,
+            self.positions_that_count()
+        );
+        let known = rows::query_all(connection, &sql, [json(&ids)?], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        let known = known.map_err(|error| error::engine("read the positions of files", error))?;
+        let mut bytes: HashMap<String, u64> = known.into_iter().collect();
+        for progress in files {
+            // A file that comes twice goes on from where it was moved before.
+            let actual = bytes.insert(progress.to.id.clone(), progress.to.bytes);
+            if actual != progress.from {
+                return Err(file_conflict(progress, actual));
+            }
         }
+        Ok(())
     }
 
-    fn move_on(&self, connection: &Connection, progress: &FileProgress) -> Result<()> {
-        self.check_position(connection, progress)?;
-        let to = &progress.to;
-        let (in_array, line_parts) = match to.inside {
-            Inside::Nothing => (false, 0),
-            Inside::Array => (true, 0),
-            Inside::Line(parts) => (false, parts),
-        };
-        let last_micros = to.last_time.map(|time| time.timestamp_micros());
-        let parameters = params![
-            to.id,
-            to.path,
-            to.bytes,
-            to.head,
-            to.tail,
-            in_array,
-            line_parts,
-            last_micros
-        ];
+    /// Moves files on, all of them in one statement: a batch can have thousands.
+    fn move_on(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.check_positions(connection, files)?;
+        let last: HashMap<&str, &FilePosition> = files
+            .iter()
+            .map(|progress| (progress.to.id.as_str(), &progress.to))
+            .collect();
+        let records: Vec<Record<'_>> = last.into_values().map(record).collect();
         let sql = match self.is_lake() {
             true => format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}"),
             false => format!("MERGE INTO file_positions AS known USING {NEW} {UPSERT}"),
         };
-        let moved = connection.execute(&sql, parameters);
+        let moved = connection.execute(&sql, [json(&records)?]);
         moved
-            .map_err(|error| error::engine("move on the position of a file", error))
+            .map_err(|error| error::engine("move on the positions of files", error))
             .map(drop)
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Backend {
+        action: "move on the positions of files",
+        source: error.into(),
+    })
+}
+
+fn record(position: &FilePosition) -> Record<'_> {
+    let (in_array, line_parts) = match position.inside {
+        Inside::Nothing => (false, 0),
+        Inside::Array => (true, 0),
+        Inside::Line(parts) => (false, parts),
+    };
+    Record {
+        id: &position.id,
+        path: &position.path,
+        bytes: position.bytes,
+        head: &position.head,
+        tail: &position.tail,
+        in_array,
+        line_parts,
+        last_time: position.last_time.map(|time| time.timestamp_micros()),
     }
 }
 
