@@ -205,6 +205,7 @@ fn is_disconnection(text: &str) -> bool {
                 "terminating connection",
                 "no connection to the server",
                 "(no result returned)",
+                "lost synchronization with server",
                 "could not receive data from server",
                 "could not send data to server",
                 "SSL connection has been closed",
