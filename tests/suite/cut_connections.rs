@@ -47,9 +47,7 @@ impl Wire {
         });
         Self { port, state }
     }
-}
 
-impl Wire {
     /// Breaks, after answers were lost or without, and is whole again.
     fn break_soon(&self) {
         let state = &self.state;

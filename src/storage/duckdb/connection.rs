@@ -412,17 +412,19 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        let connection = self.connection.take();
+        let has_given_up = connection
+            .as_ref()
+            .is_some_and(|connection| self.gate.has_given_up(connection));
         let mut state = lock(&self.gate.state);
-        if let Some(connection) = self.connection.take() {
-            if self.gate.has_given_up(&connection) {
-                abandon(connection);
-                // It may be another one by now.
-                if let Some(engine) = &mut state.engine {
-                    engine.has_given_up = self.gate.has_given_up(&engine.connection);
-                }
-            } else if self.is_clean {
-                state.idle.push(connection);
+        if has_given_up {
+            abandon(connection);
+            // It may be another one by now.
+            if let Some(engine) = &mut state.engine {
+                engine.has_given_up = self.gate.has_given_up(&engine.connection);
             }
+        } else {
+            state.idle.extend(connection.filter(|_| self.is_clean));
         }
         state.users -= 1;
         // Others wait for a file. A store in memory would be gone, and a lake may stay open.

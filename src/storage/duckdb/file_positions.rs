@@ -113,6 +113,9 @@ impl DuckDbStore {
 
     /// Whether files were read as far as their progress takes them to be.
     fn check_positions(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
         let ids: Vec<&str> = files.iter().map(|progress| progress.to.id.as_str()).collect();
         let sql = format!(
             r#"SELECT id, bytes FROM {} WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))"#,
