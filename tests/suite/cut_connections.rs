@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use logstore::{Cursor, DuckDbStore, Error, LogEntry, LogQuery, LogStore as _};
+use logstore::{Cursor, DuckDbStore, LogEntry, LogQuery, LogStore as _};
 
-use crate::support::log;
+use crate::support::{log, patiently};
 use crate::test_lake::{TestLake, options};
 
 /// Carries what clients and a server say to each other, until it is cut.
@@ -106,18 +106,6 @@ impl WireState {
 
 /// In each batch: too many for the catalog.
 const LOGS: usize = 200;
-
-/// Tries again for as long as the connection or others are in the way, as a collector would.
-fn patiently<T>(mut operation: impl FnMut() -> Result<T, Error>) -> T {
-    loop {
-        match operation() {
-            Ok(outcome) => return outcome,
-            Err(Error::Disconnected { .. } | Error::Locked { .. } | Error::Contended { .. }) => {}
-            Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// Appends batch after batch until told to stop, and says how many.
 fn write(store: &DuckDbStore, writer: i64, is_over: &AtomicBool) -> usize {

@@ -9,6 +9,7 @@ use logstore::{DuckDbStore, Error, LogStore as _};
 
 use crate::processes::{Process, given, given_store};
 use crate::scale_out::{assert_alerts, batch, batches, consume, size};
+use crate::support::patiently;
 use crate::test_lake::{self, EXTENSIONS, options};
 
 /// Where PostgreSQL's programs are.
@@ -19,23 +20,6 @@ const NODES: i64 = 3;
 fn open() -> DuckDbStore {
     let options = options().lock_timeout(Duration::from_secs(60)).threads(1);
     options.open(given_store()).unwrap()
-}
-
-/// Tries again for as long as the network or others are in the way, as a collector would.
-fn patiently<T>(mut operation: impl FnMut() -> Result<T, Error>) -> T {
-    loop {
-        match operation() {
-            Ok(outcome) => return outcome,
-            Err(error @ (Error::Disconnected { .. } | Error::Locked { .. } | Error::Contended { .. })) => {
-                println!(
-                    "\ntrying_again=1 {error}: {:?}",
-                    std::error::Error::source(&error)
-                );
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            Err(error) => panic!("{error:?}"),
-        }
-    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What the tests share: logs in one line, stores in temporary folders, the binary.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use chrono::{DateTime, TimeDelta, Utc};
-use logstore::{Alert, DuckDbStore, LogEntry, Severity};
+use logstore::{Alert, DuckDbStore, Error, LogEntry, Severity};
 
 /// A time in 2024, so many seconds after noon of the first day.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
@@ -131,4 +132,21 @@ pub(crate) fn shared_data(folder: &str) -> Option<PathBuf> {
     }
     eprintln!("skipped: there is no ../shared/{folder}");
     None
+}
+
+/// Tries again for as long as the network or others are in the way, as a collector would.
+pub(crate) fn patiently<T>(mut operation: impl FnMut() -> Result<T, Error>) -> T {
+    loop {
+        match operation() {
+            Ok(outcome) => return outcome,
+            Err(error @ (Error::Disconnected { .. } | Error::Locked { .. } | Error::Contended { .. })) => {
+                println!(
+                    "\ntrying_again=1 {error}: {:?}",
+                    std::error::Error::source(&error)
+                );
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
 }
