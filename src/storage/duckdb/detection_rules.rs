@@ -54,7 +54,7 @@ impl RuleStore for DuckDbStore {
         }
         let last: HashMap<&str, &DetectionRule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
         let records: Vec<Record<'_>> = last.into_values().map(record).collect();
-        let json = serde_json::to_string(&records).expect("texts, flags and whole numbers are JSON");
+        let json = rows::json_array(&records);
         self.write("store rules", |connection| {
             let stored = connection.execute(UPSERT, [&json]);
             stored

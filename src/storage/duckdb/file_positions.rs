@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::rows::LogRows;
 use super::{DuckDbStore, error, lake, logs, rows};
 use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
-use crate::storage::{Appended, Error, IngestStore, Result, file_conflict};
+use crate::storage::{Appended, IngestStore, Result, file_conflict};
 
 /// A position as [`NEW`] reads it.
 #[derive(Serialize)]
@@ -121,7 +121,7 @@ impl DuckDbStore {
             r#"SELECT id, bytes FROM {} WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))"#,
             self.positions_that_count()
         );
-        let known = rows::query_all(connection, &sql, [json(&ids)?], |row| {
+        let known = rows::query_all(connection, &sql, [rows::json_array(&ids)], |row| {
             Ok((row.get(0)?, row.get(1)?))
         });
         let known = known.map_err(|error| error::engine("read the positions of files", error))?;
@@ -151,18 +151,11 @@ impl DuckDbStore {
             true => format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}"),
             false => format!("MERGE INTO file_positions AS known USING {NEW} {UPSERT}"),
         };
-        let moved = connection.execute(&sql, [json(&records)?]);
+        let moved = connection.execute(&sql, [rows::json_array(&records)]);
         moved
             .map_err(|error| error::engine("move on the positions of files", error))
             .map(drop)
     }
-}
-
-fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::Backend {
-        action: "move on the positions of files",
-        source: error.into(),
-    })
 }
 
 fn record(position: &FilePosition) -> Record<'_> {

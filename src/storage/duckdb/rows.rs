@@ -16,6 +16,7 @@ use ::duckdb::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, T
 use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, Params, Row};
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::error;
@@ -391,6 +392,11 @@ fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
 /// An object as JSON text; nothing for an empty one.
 pub(super) fn json_text(map: &Map<String, Value>) -> Option<String> {
     (!map.is_empty()).then(|| serde_json::to_string(map).expect("an object with text keys is JSON"))
+}
+
+/// Records as the JSON text that the engine's `from_json` reads.
+pub(super) fn json_array(records: &[impl Serialize]) -> String {
+    serde_json::to_string(records).expect("texts, flags and numbers are JSON")
 }
 
 /// An object from JSON text; an empty one for nothing.

@@ -61,10 +61,7 @@ impl IntelStore for DuckDbStore {
         let last: HashMap<&str, &ThreatIntel> =
             intel.iter().map(|piece| (piece.id.as_str(), piece)).collect();
         let records: Vec<Record<'_>> = last.into_values().map(record).collect();
-        let json = serde_json::to_string(&records).map_err(|error| Error::Backend {
-            action: "store threat intelligence",
-            source: error.into(),
-        })?;
+        let json = rows::json_array(&records);
         self.write("store threat intelligence", |connection| {
             let stored = connection.execute(UPSERT, [&json]);
             stored
