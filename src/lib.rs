@@ -59,7 +59,7 @@ pub use models::{
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,
     DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, Group, IngestStore,
-    IntelStore, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance, MaintenanceStep, MemoryStore,
-    OpenOptions, Page, QueryRows, Result, RuleStore, S3Options, Start, Stats, StopHandle, Store, StoreExt,
-    copy,
+    IntelStore, KeptOpen, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance, MaintenanceStep,
+    MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, S3Options, Start, Stats, StopHandle, Store,
+    StoreExt, copy,
 };

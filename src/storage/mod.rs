@@ -22,8 +22,8 @@ pub use copy::{Copied, copy};
 pub use cursor::Cursor;
 pub(crate) use duckdb::without_password;
 pub use duckdb::{
-    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, LogRows, LogRowsBuilder,
-    Maintenance, MaintenanceStep, OpenOptions, QueryRows, S3Options,
+    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, KeptOpen, LogRows,
+    LogRowsBuilder, Maintenance, MaintenanceStep, OpenOptions, QueryRows, S3Options,
 };
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start, StopHandle};

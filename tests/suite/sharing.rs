@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore, Order};
+use logstore::{
+    Alert, AlertQuery, AlertStore, DuckDbStore, Error, LogEntry, LogQuery, LogStore, Order, Severity,
+};
 
 use crate::processes::{Process, given_store, number_after};
 use crate::support::{log, make_large_store};
@@ -66,6 +68,44 @@ fn readers_without_pause_let_writers_in() {
     });
     appended.unwrap();
     assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 20);
+}
+
+#[test]
+#[ignore = "run in a process of its own"]
+fn keeper() {
+    let store = DuckDbStore::open(given_store()).unwrap();
+    let (mut kept, mut stored) = (None, 0);
+    while store.fetch_alerts(&AlertQuery::new()).unwrap().is_empty() {
+        if kept.is_none() {
+            kept = Some(store.keep_open().unwrap());
+        }
+        store.append_logs(&[log(stored, "sshd", "x")]).unwrap();
+        stored += 1;
+        println!("\nstored={stored}");
+        kept = kept.filter(|kept| !kept.is_awaited());
+    }
+}
+
+#[test]
+fn a_store_that_is_kept_open_goes_to_those_who_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    DuckDbStore::open(&path).unwrap();
+    let keeper = Process::start::<&str>("sharing::keeper", &path, &[]);
+    keeper.wait_for("stored").unwrap();
+    let patient = DuckDbStore::options().lock_timeout(Duration::from_secs(60));
+    let impatient = patient.clone().lock_timeout(Duration::ZERO);
+    for _ in 0..100 {
+        let refused = impatient.open(&path).unwrap_err();
+        assert!(matches!(refused, Error::Locked { .. }), "{refused}");
+    }
+    let store = patient.open(&path).unwrap();
+    store
+        .store_alerts(&[Alert::new("brute_force", "rule", Severity::High)])
+        .unwrap();
+    let said = keeper.finish();
+    let stored = said.iter().rev().find_map(|line| number_after(line, "stored"));
+    assert_eq!(Some(store.count_logs(&LogQuery::new()).unwrap()), stored);
 }
 
 const SECONDS: u64 = 20;

@@ -15,6 +15,7 @@ use ::duckdb::{AccessMode, Config, Connection};
 use super::error::{self, OpenFailure};
 use super::lake::{self, LakeSettings};
 use super::location::{Lake, Location};
+use super::waiting::Waiting;
 use super::{files, network, recovery, schema, staged};
 use crate::storage::{Error, Result};
 
@@ -204,6 +205,7 @@ impl Gate {
     /// A connection for one operation, waiting for other processes and for other uses in this one.
     pub(super) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
         let started = Instant::now();
+        let mut waiting = None;
         let mut state = lock(&self.state);
         loop {
             let waited = started.elapsed();
@@ -223,6 +225,9 @@ impl Gate {
                     holder: holder.to_string(),
                     waited,
                 });
+            }
+            if let (Holder::Process(_), None, Some(path)) = (&holder, &waiting, self.locked_file()) {
+                waiting = Waiting::announce(path);
             }
             let longest = timeout.saturating_sub(waited).min(retry_after(waited));
             let waits_for_readers = mode == Mode::Write && matches!(holder, Holder::Readers);

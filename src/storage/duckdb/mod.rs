@@ -26,6 +26,7 @@ mod schema;
 mod staged;
 mod threat_intel;
 mod turn;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -49,6 +50,7 @@ pub use maintain::{Maintenance, MaintenanceStep};
 pub use query::{ExportFormat, QueryRows};
 pub use rows::{LogRows, LogRowsBuilder};
 pub use s3::S3Options;
+pub use waiting::KeptOpen;
 
 /// How a store's file is shared with other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

@@ -1,23 +1,23 @@
 //! Reading in one thread, parsing in several, storing in another one.
 
+mod writing;
+
 use std::iter;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use logstore::{
-    Appended, DuckDbStore, Error, FileProgress, Follower, IngestError, IngestOptions, KnownFiles, LogBlock,
-    LogReader, LogRows, LogRowsBuilder, PARSE_ERROR, Source, StopHandle,
+    DuckDbStore, FileProgress, Follower, IngestError, IngestOptions, KnownFiles, LogBlock, LogReader,
+    LogRows, LogRowsBuilder, PARSE_ERROR, Source, StopHandle,
 };
 
 use super::Summary;
 use crate::Result;
 use crate::commands::processors;
-
-/// Before trying again what failed at once.
-const PAUSE: Duration = Duration::from_secs(1);
+use writing::Writing;
 
 /// How to read, and into which store.
 pub(super) struct Pipeline<'a> {
@@ -114,90 +114,10 @@ impl Pipeline<'_> {
                 read_all(&mut reading).ok();
             });
             // Gives up the receiver when it fails, so that the reader stops as well.
-            self.write(messages, cores)
+            Writing::new(self, cores).take_all(messages)
         });
         self.progress.finish_and_clear();
         outcome
-    }
-
-    fn write(&self, messages: Receiver<Message<'_>>, cores: &Limit) -> Result<Summary> {
-        let mut summary = Summary::default();
-        let mut batch = Batch::default();
-        // The first one is full sooner: until then the store has nothing to do.
-        let mut size = self.batch_size.div_ceil(2);
-        let mut next = messages.recv().ok();
-        while let Some(message) = next {
-            match message {
-                Message::Rows(chunk, ahead) => match chunk.recv() {
-                    Ok(chunk) => {
-                        drop(ahead);
-                        batch.push(chunk);
-                    }
-                    // Its parser has panicked, as will the scope of all threads: nothing after it may be stored.
-                    Err(_) => break,
-                },
-                Message::Done(done) => self.count(done, &mut summary),
-                Message::Pause => batch.is_due = true,
-            }
-            if batch.is_full(size) {
-                size = self.batch_size;
-                self.store(&mut batch, &mut summary, cores)?;
-            }
-            next = match messages.try_recv() {
-                Ok(message) => Some(message),
-                Err(TryRecvError::Disconnected) => None,
-                Err(TryRecvError::Empty) => {
-                    if batch.is_due {
-                        self.store(&mut batch, &mut summary, cores)?;
-                    }
-                    messages.recv().ok()
-                }
-            };
-        }
-        self.store(&mut batch, &mut summary, cores)?;
-        Ok(summary)
-    }
-
-    fn store(&self, batch: &mut Batch, summary: &mut Summary, cores: &Limit) -> Result {
-        let batch = std::mem::take(batch);
-        if batch.rows.is_empty() && batch.files.is_empty() {
-            return Ok(());
-        }
-        let core = cores.take(1);
-        let appended = self.append(&batch).inspect_err(|_| self.progress.abandon())?;
-        drop(core);
-        summary.parse_errors += batch.parse_errors;
-        summary.logs += batch.rows.len() as u64;
-        summary.stored += appended.stored;
-        summary.duplicates += appended.duplicates;
-        Ok(())
-    }
-
-    fn append(&self, batch: &Batch) -> logstore::Result<Appended> {
-        loop {
-            match self.store.append_rows_of_files(&batch.rows, &batch.files) {
-                Err(
-                    error @ (Error::Locked { .. } | Error::Contended { .. } | Error::Disconnected { .. }),
-                ) if self.keeps_trying && !self.stop.is_stopped() => {
-                    self.progress.suspend(|| log::warn!("{error}; trying again"));
-                    // The others come after a wait of their own.
-                    if matches!(error, Error::Disconnected { .. }) {
-                        self.stop.wait(PAUSE);
-                    }
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    fn count(&self, done: Done, summary: &mut Summary) {
-        summary.sources += 1;
-        summary.known_sources += u64::from(done.is_known);
-        summary.bytes += done.bytes;
-        if let Some(error) = done.error {
-            summary.failed_sources += 1;
-            self.progress.suspend(|| log::error!("{error}"));
-        }
     }
 }
 
@@ -352,34 +272,5 @@ impl Chunk {
         });
         chunk.rows = rows.finish();
         chunk
-    }
-}
-
-/// What is stored in one transaction. It may hold the end of one source and all of the next: many small files
-/// are few transactions.
-#[derive(Default)]
-struct Batch {
-    rows: LogRows,
-    files: Vec<FileProgress>,
-    bytes: usize,
-    parse_errors: u64,
-    /// Whether it is not to wait for more.
-    is_due: bool,
-}
-
-impl Batch {
-    fn push(&mut self, chunk: Chunk) {
-        self.bytes += chunk.bytes;
-        self.parse_errors += chunk.parse_errors;
-        self.rows.append(chunk.rows);
-        let Some(progress) = chunk.progress else { return };
-        match self.files.last_mut() {
-            Some(last) if last.to.id == progress.to.id => last.to = progress.to,
-            _ => self.files.push(progress),
-        }
-    }
-
-    fn is_full(&self, size: usize) -> bool {
-        self.rows.len() >= size || self.bytes >= BATCH_BYTES
     }
 }

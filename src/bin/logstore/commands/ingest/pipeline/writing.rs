@@ -1,0 +1,169 @@
+//! Storing what the parsers made of the sources, in their order.
+
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use logstore::{Appended, Error, FileProgress, KeptOpen, LogRows};
+
+use super::{BATCH_BYTES, Chunk, Done, Limit, Message, Pipeline};
+use crate::Result;
+use crate::commands::ingest::Summary;
+
+/// For how long a store stays open that has to wait for logs.
+const SOON: Duration = Duration::from_millis(20);
+
+/// Before trying again what failed at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The writer's side.
+pub(super) struct Writing<'a> {
+    pipeline: &'a Pipeline<'a>,
+    cores: &'a Limit,
+    /// The store, open, if it has been written to and nobody waits for it.
+    kept: Option<KeptOpen>,
+    batch: Batch,
+    /// Logs in the next transaction.
+    size: usize,
+    summary: Summary,
+}
+
+impl<'a> Writing<'a> {
+    pub(super) fn new(pipeline: &'a Pipeline<'a>, cores: &'a Limit) -> Self {
+        Self {
+            pipeline,
+            cores,
+            kept: None,
+            batch: Batch::default(),
+            // The first one is full sooner: until then the store has nothing to do.
+            size: pipeline.batch_size.div_ceil(2),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Stores all that there is.
+    pub(super) fn take_all(mut self, messages: Receiver<Message<'_>>) -> Result<Summary> {
+        while let Some(message) = self.next(&messages)? {
+            match message {
+                Message::Rows(chunk, ahead) => match chunk.recv() {
+                    Ok(chunk) => {
+                        drop(ahead);
+                        self.batch.push(chunk);
+                    }
+                    // Its parser has panicked, as will the scope of all threads: nothing after it may be stored.
+                    Err(_) => break,
+                },
+                Message::Done(done) => self.count(done),
+                Message::Pause => self.batch.is_due = true,
+            }
+            self.let_others_in();
+            if self.batch.is_full(self.size) {
+                self.size = self.pipeline.batch_size;
+                self.store()?;
+            }
+        }
+        self.store()?;
+        Ok(self.summary)
+    }
+
+    /// The next message, after what is due is stored.
+    fn next<'m>(&mut self, messages: &Receiver<Message<'m>>) -> Result<Option<Message<'m>>> {
+        match messages.try_recv() {
+            Ok(message) => return Ok(Some(message)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => {}
+        }
+        if self.batch.is_due {
+            self.store()?;
+        } else if let Ok(message) = messages.recv_timeout(SOON) {
+            return Ok(Some(message));
+        }
+        self.kept = None;
+        Ok(messages.recv().ok())
+    }
+
+    fn let_others_in(&mut self) {
+        self.kept = self.kept.take().filter(|kept| !kept.is_awaited());
+    }
+
+    fn store(&mut self) -> Result {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.rows.is_empty() && batch.files.is_empty() {
+            return Ok(());
+        }
+        let core = self.cores.take(1);
+        let appended = self
+            .append(&batch)
+            .inspect_err(|_| self.pipeline.progress.abandon())?;
+        drop(core);
+        self.summary.parse_errors += batch.parse_errors;
+        self.summary.logs += batch.rows.len() as u64;
+        self.summary.stored += appended.stored;
+        self.summary.duplicates += appended.duplicates;
+        Ok(())
+    }
+
+    fn append(&mut self, batch: &Batch) -> logstore::Result<Appended> {
+        let Pipeline { stop, progress, .. } = self.pipeline;
+        loop {
+            match self.append_once(batch) {
+                Err(
+                    error @ (Error::Locked { .. } | Error::Contended { .. } | Error::Disconnected { .. }),
+                ) if self.pipeline.keeps_trying && !stop.is_stopped() => {
+                    progress.suspend(|| log::warn!("{error}; trying again"));
+                    // The others come after a wait of their own.
+                    if matches!(error, Error::Disconnected { .. }) {
+                        stop.wait(PAUSE);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn append_once(&mut self, batch: &Batch) -> logstore::Result<Appended> {
+        let store = self.pipeline.store;
+        if self.kept.is_none() {
+            self.kept = Some(store.keep_open()?);
+        }
+        store.append_rows_of_files(&batch.rows, &batch.files)
+    }
+
+    fn count(&mut self, done: Done) {
+        self.summary.sources += 1;
+        self.summary.known_sources += u64::from(done.is_known);
+        self.summary.bytes += done.bytes;
+        if let Some(error) = done.error {
+            self.summary.failed_sources += 1;
+            self.pipeline.progress.suspend(|| log::error!("{error}"));
+        }
+    }
+}
+
+/// What is stored in one transaction. It may hold the end of one source and all of the next: many small files
+/// are few transactions.
+#[derive(Default)]
+struct Batch {
+    rows: LogRows,
+    files: Vec<FileProgress>,
+    bytes: usize,
+    parse_errors: u64,
+    /// Whether it is not to wait for more.
+    is_due: bool,
+}
+
+impl Batch {
+    fn push(&mut self, chunk: Chunk) {
+        self.bytes += chunk.bytes;
+        self.parse_errors += chunk.parse_errors;
+        self.rows.append(chunk.rows);
+        let Some(progress) = chunk.progress else { return };
+        match self.files.last_mut() {
+            Some(last) if last.to.id == progress.to.id => last.to = progress.to,
+            _ => self.files.push(progress),
+        }
+    }
+
+    fn is_full(&self, size: usize) -> bool {
+        self.rows.len() >= size || self.bytes >= BATCH_BYTES
+    }
+}
