@@ -108,6 +108,34 @@ fn a_store_that_is_kept_open_goes_to_those_who_wait() {
     assert_eq!(Some(store.count_logs(&LogQuery::new()).unwrap()), stored);
 }
 
+#[test]
+fn an_ingest_lets_others_in_before_its_end() {
+    const LINES: u64 = 300_000;
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..LINES)
+        .map(|n| format!("Jan 15 00:00:00 web1 sshd[{n}]: x\n"))
+        .collect();
+    std::fs::write(folder.path().join("auth.log"), lines).unwrap();
+    std::fs::write(
+        folder.path().join("logstore.toml"),
+        "[ingest]\nbatch_size = 1000\n",
+    )
+    .unwrap();
+    let path = folder.path().join("logstore.duckdb");
+    DuckDbStore::open(&path).unwrap();
+    let ingest = Process::program(folder.path(), &["ingest", "auth.log"]);
+    let store = DuckDbStore::open(&path).unwrap();
+    let mut counts = vec![0];
+    while counts.len() < 5 {
+        let count = store.count_logs(&LogQuery::new()).unwrap();
+        assert!(count < LINES, "it had to wait for the end: {counts:?}");
+        if !counts.contains(&count) {
+            counts.push(count);
+        }
+    }
+    ingest.kill("");
+}
+
 const SECONDS: u64 = 20;
 const STORED_BEFORE: i64 = 1_000_000;
 const BATCH: i64 = 1_000;
