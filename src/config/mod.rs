@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::models::{Secret, Zone};
-use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
+use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, LogRows, S3Options, without_password};
 use yaml::Yaml;
 
 /// What can be set, with what holds if nothing is.
@@ -129,7 +129,7 @@ impl Default for Settings {
             },
             ingest: IngestSettings {
                 zone: Zone::UTC,
-                batch_size: 245_760,
+                batch_size: 2 * LogRows::ROW_GROUP,
             },
             fetch: FetchSettings {
                 interval: Duration::from_secs(1),

@@ -244,7 +244,6 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
 /// A query cut into queries over shorter times, in its order, each of which finds a few row groups' worth of logs:
 /// sorting all logs at once would take memory for all of them, and the reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
-    const ROW_GROUP: i64 = 122_880;
     if is_for_few(query) || log_texts != schema::LOG_TEXTS {
         return Ok(vec![query.clone()]);
     }
@@ -253,17 +252,17 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
         conditions: Vec::new(),
         ..query.clone()
     }));
-    sql.push(&format!("\nGROUP BY rowid // {ROW_GROUP}"));
+    sql.push(&format!("\nGROUP BY rowid // {}", LogRows::ROW_GROUP));
     let parameters = params_from_iter(&sql.values);
     let read = rows::query_all(connection, &sql.text, parameters, |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
-    let mut groups: Vec<(i64, i64)> = read.map_err(|error| error::engine("read logs", error))?;
+    let mut groups: Vec<(i64, usize)> = read.map_err(|error| error::engine("read logs", error))?;
     groups.sort_unstable();
     let mut slices = vec![query.clone()];
     let mut logs = 0;
     for (start, count) in groups {
-        if logs >= ROW_GROUP {
+        if logs >= LogRows::ROW_GROUP {
             let start = Some(rows::time(start)?);
             let slice = LogQuery {
                 since: start,

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use super::error;
 use super::layout::Columns;
-use super::staged::{CHUNK_ROWS, StagedRows, as_json};
+use super::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows, as_json};
 use crate::models::{BorrowedLog, JsonObject, LogEntry, Members, to_micros};
 use crate::storage::{Error, Result};
 
@@ -73,6 +73,11 @@ pub struct LogRows {
 }
 
 impl LogRows {
+    /// Rows that a store in a file compresses and writes as one. Appended by multiples of it, or by little less than
+    /// that, they stay as they are; little more, and the engine (1.5.5) writes the rest over and over again, together
+    /// with what comes next.
+    pub const ROW_GROUP: usize = ROW_GROUP;
+
     /// The rows of logs, made by all cores at once if they are many.
     ///
     /// # Errors

@@ -24,8 +24,11 @@ const STAGED: &str = "staged";
 /// Rows that the engine takes at a time.
 pub(super) const CHUNK_ROWS: usize = 2_048;
 
+/// Rows that the engine compresses and writes as one.
+pub(super) const ROW_GROUP: usize = 122_880;
+
 /// Chunks of one row group: what a thread takes stays together, so that row groups span short times.
-const RUN: usize = 60;
+const RUN: usize = ROW_GROUP / CHUNK_ROWS;
 
 /// The key in the metadata of a column for what the engine calls its type.
 const TYPE_ALIAS: &str = "type_alias";

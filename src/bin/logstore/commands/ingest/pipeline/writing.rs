@@ -47,6 +47,9 @@ impl<'a> Writing<'a> {
                 Message::Rows(chunk, ahead) => match chunk.recv() {
                     Ok(chunk) => {
                         drop(ahead);
+                        if !self.batch.has_room_for(&chunk, self.size) {
+                            self.store()?;
+                        }
                         self.batch.push(chunk);
                     }
                     // Its parser has panicked, as will the scope of all threads: nothing after it may be stored.
@@ -57,7 +60,6 @@ impl<'a> Writing<'a> {
             }
             self.let_others_in();
             if self.batch.is_full(self.size) {
-                self.size = self.pipeline.batch_size;
                 self.store()?;
             }
         }
@@ -87,16 +89,17 @@ impl<'a> Writing<'a> {
 
     fn store(&mut self) -> Result {
         let batch = std::mem::take(&mut self.batch);
-        if batch.rows.is_empty() && batch.files.is_empty() {
+        if batch.count == 0 && batch.files.is_empty() {
             return Ok(());
         }
+        self.size = self.pipeline.batch_size;
         let core = self.cores.take(1);
         let appended = self
             .append(&batch)
             .inspect_err(|_| self.pipeline.progress.abandon())?;
         drop(core);
         self.summary.parse_errors += batch.parse_errors;
-        self.summary.logs += batch.rows.len() as u64;
+        self.summary.logs += batch.count as u64;
         self.summary.stored += appended.stored;
         self.summary.duplicates += appended.duplicates;
         Ok(())
@@ -144,6 +147,8 @@ impl<'a> Writing<'a> {
 #[derive(Default)]
 struct Batch {
     rows: LogRows,
+    /// How many rows there are.
+    count: usize,
     files: Vec<FileProgress>,
     bytes: usize,
     parse_errors: u64,
@@ -153,6 +158,7 @@ struct Batch {
 
 impl Batch {
     fn push(&mut self, chunk: Chunk) {
+        self.count += chunk.rows.len();
         self.bytes += chunk.bytes;
         self.parse_errors += chunk.parse_errors;
         self.rows.append(chunk.rows);
@@ -163,7 +169,62 @@ impl Batch {
         }
     }
 
+    fn has_room_for(&self, chunk: &Chunk, size: usize) -> bool {
+        self.count == 0 || self.count + chunk.rows.len() <= self.most(size)
+    }
+
     fn is_full(&self, size: usize) -> bool {
-        self.rows.len() >= size || self.bytes >= BATCH_BYTES
+        self.count >= self.most(size) || self.bytes >= BATCH_BYTES
+    }
+
+    /// So many rows as are wanted, and as fit if more come of the same length.
+    fn most(&self, size: usize) -> usize {
+        let length = (self.bytes / self.count.max(1)).max(1);
+        whole_row_groups(size.min(BATCH_BYTES / length))
+    }
+}
+
+fn whole_row_groups(rows: usize) -> usize {
+    match rows / LogRows::ROW_GROUP {
+        0 => rows,
+        groups => groups * LogRows::ROW_GROUP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many rows there are when there is no room for more, of chunks with so many rows and bytes.
+    fn rows_of_a_batch(size: usize, rows: usize, bytes: usize) -> usize {
+        let log = logstore::LogEntry::new(chrono::DateTime::UNIX_EPOCH);
+        let rows = LogRows::new(&vec![log; rows]).unwrap();
+        let chunk = || Chunk {
+            rows: rows.clone(),
+            bytes,
+            ..Chunk::default()
+        };
+        let mut batch = Batch::default();
+        while !batch.is_full(size) && batch.has_room_for(&chunk(), size) {
+            batch.push(chunk());
+        }
+        batch.count
+    }
+
+    #[test]
+    fn batches_are_little_less_than_whole_row_groups() {
+        const GROUP: usize = LogRows::ROW_GROUP;
+        assert_eq!(rows_of_a_batch(2 * GROUP, 2_048, 2_048), 2 * GROUP);
+        assert_eq!(rows_of_a_batch(GROUP, 10_000, 10_000), 120_000);
+        assert_eq!(rows_of_a_batch(GROUP + 5_000, 10_000, 10_000), 120_000);
+        assert_eq!(rows_of_a_batch(2 * GROUP, 10_000, 10_000_000), 120_000);
+    }
+
+    #[test]
+    fn batches_are_as_large_as_they_may_be() {
+        assert_eq!(rows_of_a_batch(7, 3, 3), 6);
+        assert_eq!(rows_of_a_batch(7, 10, 10), 10);
+        assert_eq!(rows_of_a_batch(LogRows::ROW_GROUP, 1, BATCH_BYTES / 2), 2);
+        assert_eq!(rows_of_a_batch(LogRows::ROW_GROUP, 1, 3 * BATCH_BYTES), 1);
     }
 }
