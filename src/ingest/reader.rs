@@ -281,7 +281,6 @@ impl LogReader {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        let capacity = self.pieces.text.capacity().min(BYTES);
         let mut is_waiting = false;
         while self.place != Place::End && !is_waiting {
             let is_full = self.pieces.count() >= lines || self.pieces.text.len() >= BYTES;
@@ -291,7 +290,8 @@ impl LogReader {
             self.error = self.advance().err();
             is_waiting = self.is_waiting();
         }
-        let pieces = std::mem::replace(&mut self.pieces, Pieces::with_capacity(capacity));
+        let capacity = self.pieces.text.len().min(BYTES);
+        let pieces = std::mem::replace(&mut self.pieces, Pieces::with_capacity(capacity + capacity / 8));
         let ready = std::mem::take(&mut self.ready);
         let progress = self.progress();
         let is_empty = pieces.count() == 0 && ready.is_empty() && progress.is_none();

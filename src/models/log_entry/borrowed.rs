@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::names::Found;
-use super::{Ids, LogEntry, RAW_BYTES, Summary, raw_of};
+use super::{Ids, LogEntry, RAW_BYTES, RawText, Summary};
 use crate::models::time::to_micros;
 use crate::models::{JsonObject, Members};
 
@@ -48,7 +48,7 @@ impl<'a> BorrowedLog<'a> {
             source_type: None,
             normalized: Members::default(),
             metadata: Members::default(),
-            ingestion_time: to_micros(Utc::now()),
+            ingestion_time: ids.now(),
             found: None,
         }
     }
@@ -85,11 +85,10 @@ impl<'a> BorrowedLog<'a> {
     }
 
     /// See [`LogEntry::with_raw`].
-    pub(crate) fn set_raw(&mut self, line: &'a [u8]) {
-        let (text, encoded) = raw_of(line);
-        self.raw = Some(text);
-        if let Some(encoded) = encoded {
-            self.metadata_mut().insert(RAW_BYTES, encoded);
+    pub(crate) fn set_raw(&mut self, line: &'a RawText<'_>) {
+        self.raw = Some(Cow::Borrowed(&line.text));
+        if let Some(encoded) = &line.encoded {
+            self.metadata_mut().insert(RAW_BYTES, encoded.as_str());
         }
     }
 

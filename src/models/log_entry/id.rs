@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use chrono::{DateTime, Utc};
 use uuid::{Builder, Uuid};
 
+use crate::models::time::to_micros;
+
 /// What follows the time in an id: random at first, and one more for each id, so that ids ascend and are alike
 /// (section 6.2, method 2).
 const COUNTED_BITS: u128 = (1 << 74) - 1;
@@ -12,7 +14,8 @@ const COUNTED_BITS: u128 = (1 << 74) - 1;
 /// Gives ids, each greater than the one before.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
-    /// Since 1970.
+    now: DateTime<Utc>,
+    /// What the ids say, since 1970.
     millis: u64,
     counted: u128,
 }
@@ -30,8 +33,14 @@ impl Ids {
 
     /// Lets the ids that come say this time, if none has said a later one.
     pub(crate) fn advance(&mut self, now: DateTime<Utc>) {
-        let now = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        self.millis = self.millis.max(now);
+        self.now = to_micros(now);
+        let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+        self.millis = self.millis.max(millis);
+    }
+
+    /// The time when somebody last looked at a clock.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.now
     }
 
     pub(super) fn next(&mut self) -> String {
@@ -52,6 +61,7 @@ impl Ids {
 pub(super) fn with_own<T>(take: impl FnOnce(&mut Ids) -> T) -> T {
     thread_local! {
         static OWN: RefCell<Ids> = RefCell::new(Ids {
+            now: DateTime::UNIX_EPOCH,
             millis: 0,
             counted: Uuid::new_v4().as_u128() & (COUNTED_BITS >> 1),
         });

@@ -60,6 +60,10 @@ impl<'a> BorrowedLog<'a> {
     }
 }
 
+/// How many members have names of this crate's own: `id`, `event_time`, `ingestion_time`, `raw`, `normalized` and
+/// `metadata`.
+const OWN_NAMES: usize = 6;
+
 /// The members of an object, and which of them have been taken.
 struct Rest<'a> {
     members: Members<'a>,
@@ -87,7 +91,7 @@ impl<'a> Rest<'a> {
         }
         Self {
             members,
-            taken: Vec::with_capacity(Slot::COUNT),
+            taken: Vec::with_capacity(Slot::COUNT + OWN_NAMES),
             values,
             texts,
         }

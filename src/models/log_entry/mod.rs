@@ -99,7 +99,7 @@ impl LogEntry {
     /// ```
     #[must_use]
     pub fn with_raw(mut self, line: impl AsRef<[u8]>) -> Self {
-        let (text, encoded) = raw_of(line.as_ref());
+        let RawText { text, encoded } = RawText::of(line.as_ref());
         self.raw = Some(text.into_owned());
         if let Some(encoded) = encoded {
             self.metadata.insert(RAW_BYTES.into(), encoded.into());
@@ -226,11 +226,33 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// A line as text, and in Base64 if that is not all of it.
-fn raw_of(line: &[u8]) -> (Cow<'_, str>, Option<String>) {
-    match str::from_utf8(line) {
-        Ok(text) => (text.into(), None),
-        Err(_) => (String::from_utf8_lossy(line), Some(BASE64.encode(line))),
+/// A line as text.
+#[derive(Debug, Clone)]
+pub(crate) struct RawText<'a> {
+    pub(crate) text: Cow<'a, str>,
+    /// The line in Base64, if the text is not all of it.
+    encoded: Option<String>,
+}
+
+impl<'a> RawText<'a> {
+    pub(crate) fn of(line: &'a [u8]) -> Self {
+        // Nearly all are UTF-8, which `from_utf8` tells many times faster than `from_utf8_lossy`.
+        match str::from_utf8(line) {
+            Ok(text) => text.into(),
+            Err(_) => Self {
+                text: String::from_utf8_lossy(line),
+                encoded: Some(BASE64.encode(line)),
+            },
+        }
+    }
+}
+
+impl<'a> From<&'a str> for RawText<'a> {
+    fn from(text: &'a str) -> Self {
+        Self {
+            text: text.into(),
+            encoded: None,
+        }
     }
 }
 
