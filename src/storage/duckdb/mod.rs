@@ -19,6 +19,7 @@ mod network;
 mod predicate;
 mod query;
 mod recovery;
+mod repeated;
 mod rows;
 mod s3;
 mod scan;

@@ -14,13 +14,14 @@ use ::duckdb::arrow::array::{
 use ::duckdb::arrow::compute::filter_record_batch;
 use ::duckdb::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
 use ::duckdb::arrow::error::ArrowError;
-use ::duckdb::{Connection, Params, Row};
+use ::duckdb::{Connection, Params, Row, params_from_iter};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::error;
 use super::layout::Columns;
+use super::repeated::Selection;
 use super::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows, as_json};
 use crate::models::{BorrowedLog, JsonObject, LogEntry, Members, to_micros};
 use crate::storage::{Error, Result};
@@ -172,10 +173,19 @@ impl LogRows {
             columns.extend(chunk.columns().iter().cloned());
             RecordBatch::try_new(Arc::clone(&STORED_SCHEMA), columns).map_err(failed)
         });
-        let staged = StagedRows::new(numbered.collect::<Result<_>>()?);
+        let numbered = numbered.collect::<Result<Vec<_>>>()?;
+        let selection = Selection::of(&numbered);
+        let handed_over = numbered
+            .iter()
+            .map(|chunk| chunk.project(&selection.handed_over).map_err(failed));
+        let staged = StagedRows::new(handed_over.collect::<Result<_>>()?);
         let inserted = connection.execute(
-            &format!("INSERT INTO log_rows SELECT * FROM {}", staged.sql()),
-            [],
+            &format!(
+                "INSERT INTO log_rows SELECT {} FROM {}",
+                selection.sql,
+                staged.sql()
+            ),
+            params_from_iter(selection.parameters),
         );
         inserted
             .map(drop)

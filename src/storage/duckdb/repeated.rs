@@ -1,0 +1,72 @@
+//! Columns of texts that the engine can be told at once, in place of row by row: those without any text, with one text
+//! in all rows, or with the texts of another column.
+
+use ::duckdb::arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
+use ::duckdb::arrow::datatypes::DataType;
+
+/// How to select the columns of some rows.
+pub(super) struct Selection {
+    /// The columns that are handed over row by row.
+    pub(super) handed_over: Vec<usize>,
+    /// All columns, in their order.
+    pub(super) sql: String,
+    pub(super) parameters: Vec<String>,
+}
+
+impl Selection {
+    /// How to select the columns of chunks, which all have the same ones.
+    pub(super) fn of(chunks: &[RecordBatch]) -> Self {
+        let mut selection = Self {
+            handed_over: Vec::new(),
+            sql: String::new(),
+            parameters: Vec::new(),
+        };
+        let fields = chunks.first().map(RecordBatch::schema_ref);
+        for (column, field) in fields.into_iter().flat_map(|schema| schema.fields()).enumerate() {
+            let is_worth_a_look = chunks.len() > 1 && *field.data_type() == DataType::Utf8;
+            let repeated = is_worth_a_look
+                .then(|| selection.repeated(chunks, column))
+                .flatten();
+            let expression = repeated.unwrap_or_else(|| {
+                selection.handed_over.push(column);
+                format!("\"{}\"", field.name())
+            });
+            selection.sql += if column == 0 { "" } else { ", " };
+            selection.sql += &expression;
+        }
+        selection
+    }
+
+    /// SQL for a column of texts that need not be handed over.
+    fn repeated(&mut self, chunks: &[RecordBatch], column: usize) -> Option<String> {
+        let texts = || {
+            chunks
+                .iter()
+                .map(move |chunk| chunk.column(column).as_string::<i32>())
+        };
+        if texts().all(|texts| texts.null_count() == texts.len()) {
+            return Some("NULL".to_owned());
+        }
+        if let Some(text) = only_text(texts().next()?)
+            && texts().all(|texts| only_text(texts) == Some(text))
+        {
+            self.parameters.push(text.to_owned());
+            return Some("?".to_owned());
+        }
+        let same = |other: &&usize| {
+            let other = **other;
+            chunks[0].column(other).data_type() == &DataType::Utf8
+                && chunks
+                    .iter()
+                    .all(|chunk| chunk.column(other) == chunk.column(column))
+        };
+        let other = *self.handed_over.iter().find(same)?;
+        Some(format!("\"{}\"", chunks[0].schema_ref().field(other).name()))
+    }
+}
+
+/// The text of every row, if it is the same one.
+fn only_text(texts: &StringArray) -> Option<&str> {
+    let text = texts.iter().next()??;
+    texts.iter().all(|other| other == Some(text)).then_some(text)
+}
