@@ -1,6 +1,7 @@
 //! Logs: appended in bulk, scanned as a stream.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use ::duckdb::arrow::array::StructArray;
 use ::duckdb::{Connection, params_from_iter};
@@ -375,8 +376,7 @@ pub(super) fn are_stored_since(connection: &Connection, rows: &LogRows, snapshot
 /// and files that overlap it.
 fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<Vec<(i64, String)>> {
     let failed = |error| error::engine("look for logs that are stored already", error);
-    let times = || rows.keys().map(|(time, _)| time);
-    let (Some(first), Some(last)) = (times().min(), times().max()) else {
+    let Some((first, last)) = rows.span().map(RangeInclusive::into_inner) else {
         return Ok(Vec::new());
     };
     // What follows on what is stored shares a second with it at most: few ids are looked for.

@@ -70,3 +70,64 @@ fn only_text(texts: &StringArray) -> Option<&str> {
     let text = texts.iter().next()??;
     texts.iter().all(|other| other == Some(text)).then_some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ::duckdb::arrow::array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    type Texts = [Option<&'static str>; 2];
+
+    /// What is selected of chunks with a column of numbers and columns `a`, `b`, ... of these texts.
+    fn selection(chunks: &[&[Texts]]) -> Selection {
+        let chunk = |columns: &&[Texts]| {
+            let number: ArrayRef = Arc::new(Int64Array::from(vec![7, 7]));
+            let texts = columns
+                .iter()
+                .map(|texts| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) });
+            let names = ["n", "a", "b", "c"].into_iter();
+            RecordBatch::try_from_iter(names.zip(std::iter::once(number).chain(texts))).unwrap()
+        };
+        Selection::of(&chunks.iter().map(chunk).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_differs_is_handed_over() {
+        let (x, y) = (Some("x"), Some("y"));
+        for chunks in [
+            [&[[x, y]], &[[x, y]]],
+            [&[[x, x]], &[[y, y]]],
+            [&[[x, x]], &[[x, None]]],
+            [&[[None, None]], &[[None, x]]],
+            [&[[None, None]], &[[x, x]]],
+        ] {
+            let selection = selection(&chunks.map(|columns| &columns[..]));
+            assert_eq!(selection.sql, r#""n", "a""#, "{chunks:?}");
+            assert_eq!(selection.handed_over, [0, 1]);
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_is_told_at_once() {
+        let texts = [Some("x\0'"), Some("y")];
+        let columns = [[Some("'"); 2], texts, texts];
+        let selected = selection(&[&columns, &columns]);
+        assert_eq!(selected.sql, r#""n", ?, "b", "b""#);
+        assert_eq!(selected.handed_over, [0, 2]);
+        assert_eq!(selected.parameters, ["'"]);
+        let empty = [[None; 2], [Some(""); 2], [Some("x"), None]];
+        let selected = selection(&[&empty, &empty]);
+        assert_eq!(selected.sql, r#""n", NULL, ?, "c""#);
+        assert_eq!(selected.parameters, [""]);
+    }
+
+    #[test]
+    fn a_few_rows_are_handed_over_as_they_are() {
+        let selection = selection(&[&[[Some("x"); 2], [None; 2]]]);
+        assert_eq!(selection.sql, r#""n", "a", "b""#);
+        assert_eq!(selection.handed_over, [0, 1, 2]);
+    }
+}

@@ -132,16 +132,25 @@ impl LogRows {
     /// Event time in microseconds, and id, of each row.
     pub(super) fn keys(&self) -> impl Iterator<Item = (i64, &str)> {
         self.chunks.iter().flat_map(|chunk| {
-            let times = chunk
-                .column(EVENT_TIME)
-                .as_primitive::<TimestampMicrosecondType>();
             let ids = chunk.column(ID).as_string::<i32>();
-            times
-                .values()
+            event_times(chunk)
                 .iter()
                 .copied()
                 .zip((0..ids.len()).map(|row| ids.value(row)))
         })
+    }
+
+    /// The first and the last event time; `None` without rows.
+    pub(super) fn span(&self) -> Option<RangeInclusive<i64>> {
+        let first = self
+            .chunks
+            .iter()
+            .filter_map(|chunk| event_times(chunk).iter().min());
+        let last = self
+            .chunks
+            .iter()
+            .filter_map(|chunk| event_times(chunk).iter().max());
+        Some(*first.min()?..=*last.max()?)
     }
 
     /// The ids of the rows with these times, for the engine to look for; `None` if there are none.
@@ -196,6 +205,14 @@ impl LogRows {
 // The places of columns in a chunk of [`LogRows`].
 const EVENT_TIME: usize = 0;
 const ID: usize = 1;
+
+/// The event times of a chunk.
+fn event_times(chunk: &RecordBatch) -> &[i64] {
+    chunk
+        .column(EVENT_TIME)
+        .as_primitive::<TimestampMicrosecondType>()
+        .values()
+}
 
 fn filtered(chunks: &[RecordBatch], keeps: &[bool]) -> Result<Vec<RecordBatch>> {
     let mut rest = keeps;

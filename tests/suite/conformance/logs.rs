@@ -417,6 +417,30 @@ pub(super) fn keeps_odd_text(store: &dyn Store) {
     }
 }
 
+pub(super) fn keeps_what_many_logs_have_in_common(store: &dyn Store) {
+    let mut stored = Vec::new();
+    for (text, minute) in ["web1", "", "nul\0 ' \"? {}", "\u{10ffff}"].iter().zip(0..) {
+        let logs: Vec<_> = (0..2_500)
+            .map(|n| {
+                let mut log = log(minute * 60 + n / 100, text, text)
+                    .with_host(*text)
+                    .with_raw(text)
+                    .with_procid(n)
+                    .with_field("user", *text);
+                log.hostname.clone_from(&log.host);
+                log
+            })
+            .collect();
+        store.append_logs(&logs).unwrap();
+        stored.extend(logs);
+    }
+    let mut read = store.fetch_logs(&LogQuery::new()).unwrap();
+    read.sort_by_key(|log| (log.event_time, log.procid));
+    assert!(read == stored, "they differ");
+    let of_user = LogQuery::new().test("user", Test::Equals("web1".into())).unwrap();
+    assert_eq!(store.count_logs(&of_user).unwrap(), 2_500);
+}
+
 pub(super) fn keeps_times_at_the_edges(store: &dyn Store) {
     let times = [
         "0001-01-01T00:00:00Z",

@@ -121,6 +121,7 @@ conformance! {
         cursors_survive_deletion,
         deletes_before_a_time,
         keeps_odd_text,
+        keeps_what_many_logs_have_in_common,
         keeps_times_at_the_edges,
         takes_sql_for_text,
         statistics_count,
