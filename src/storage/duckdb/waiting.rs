@@ -31,7 +31,7 @@ impl Waiting {
 struct Folder(File);
 
 impl Folder {
-    /// `None` where nobody can say that he waits.
+    /// `None` where nobody can say that they wait.
     fn of(store: &Path) -> Option<Self> {
         let folder = File::open(files::folder_of(store)).ok()?;
         match folder.try_lock_shared() {
@@ -64,7 +64,7 @@ impl KeptOpen {
 impl DuckDbStore {
     /// Keeps a store in a file open between operations, for whoever appends one batch after another: to open and close
     /// the file takes a tenth of the time of a batch. Processes that wait for the file get it first. Changes nothing
-    /// where the store stays open anyway, or where its folder cannot be locked, so that nobody can say that he waits.
+    /// where the store stays open anyway, or where its folder cannot be locked, so that nobody can say that they wait.
     ///
     /// Ask between operations [whether it is awaited](KeptOpen::is_awaited), and drop it then, and as soon as there is
     /// nothing to do: until it is dropped, others wait.

@@ -113,6 +113,8 @@ impl<'a> Writing<'a> {
                     error @ (Error::Locked { .. } | Error::Contended { .. } | Error::Disconnected { .. }),
                 ) if self.pipeline.keeps_trying && !stop.is_stopped() => {
                     progress.suspend(|| log::warn!("{error}; trying again"));
+                    // With an engine of its own.
+                    self.kept = None;
                     // The others come after a wait of their own.
                     if matches!(error, Error::Disconnected { .. }) {
                         stop.wait(PAUSE);
