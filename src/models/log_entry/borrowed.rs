@@ -87,8 +87,8 @@ impl<'a> BorrowedLog<'a> {
     /// See [`LogEntry::with_raw`].
     pub(crate) fn set_raw(&mut self, line: &'a RawText<'_>) {
         self.raw = Some(Cow::Borrowed(&line.text));
-        if let Some(encoded) = &line.encoded {
-            self.metadata_mut().insert(RAW_BYTES, encoded.as_str());
+        if let Some(encoded) = line.encoded() {
+            self.metadata_mut().insert(RAW_BYTES, encoded);
         }
     }
 

@@ -99,11 +99,11 @@ impl LogEntry {
     /// ```
     #[must_use]
     pub fn with_raw(mut self, line: impl AsRef<[u8]>) -> Self {
-        let RawText { text, encoded } = RawText::of(line.as_ref());
-        self.raw = Some(text.into_owned());
-        if let Some(encoded) = encoded {
+        let line = RawText::of(line.as_ref());
+        if let Some(encoded) = line.encoded() {
             self.metadata.insert(RAW_BYTES.into(), encoded.into());
         }
+        self.raw = Some(line.text.into_owned());
         self
     }
 
@@ -230,8 +230,8 @@ impl<'a> Summary<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct RawText<'a> {
     pub(crate) text: Cow<'a, str>,
-    /// The line in Base64, if the text is not all of it.
-    encoded: Option<String>,
+    /// The line, if the text is not all of it.
+    bytes: Option<&'a [u8]>,
 }
 
 impl<'a> RawText<'a> {
@@ -241,9 +241,14 @@ impl<'a> RawText<'a> {
             Ok(text) => text.into(),
             Err(_) => Self {
                 text: String::from_utf8_lossy(line),
-                encoded: Some(BASE64.encode(line)),
+                bytes: Some(line),
             },
         }
+    }
+
+    /// The line in Base64, if the text is not all of it.
+    fn encoded(&self) -> Option<String> {
+        self.bytes.map(|bytes| BASE64.encode(bytes))
     }
 }
 
@@ -251,7 +256,7 @@ impl<'a> From<&'a str> for RawText<'a> {
     fn from(text: &'a str) -> Self {
         Self {
             text: text.into(),
-            encoded: None,
+            bytes: None,
         }
     }
 }

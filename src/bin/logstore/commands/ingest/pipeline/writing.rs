@@ -113,7 +113,7 @@ impl<'a> Writing<'a> {
                     error @ (Error::Locked { .. } | Error::Contended { .. } | Error::Disconnected { .. }),
                 ) if self.pipeline.keeps_trying && !stop.is_stopped() => {
                     progress.suspend(|| log::warn!("{error}; trying again"));
-                    // With an engine of its own.
+                    // The engine may have given up: the next try opens another one.
                     self.kept = None;
                     // The others come after a wait of their own.
                     if matches!(error, Error::Disconnected { .. }) {
@@ -149,7 +149,7 @@ impl<'a> Writing<'a> {
 #[derive(Default)]
 struct Batch {
     rows: LogRows,
-    /// How many rows there are.
+    /// How many rows there are, which they would have to add up for each chunk.
     count: usize,
     files: Vec<FileProgress>,
     bytes: usize,
