@@ -24,4 +24,6 @@ mod scale_out;
 mod scans;
 mod sharing;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod test_lake;

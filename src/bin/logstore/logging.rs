@@ -33,7 +33,7 @@ pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), Inv
         }),
         _ => builder.format(|out, record| {
             let style = out.default_level_style(record.level());
-            let text = crate::output::printable(&record.args().to_string()).into_owned();
+            let text = crate::printable::printable(&record.args().to_string()).into_owned();
             writeln!(
                 out,
                 "{style}{}{style:#}: {text}",

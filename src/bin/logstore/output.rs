@@ -3,18 +3,23 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Row as TableRow, Table, presets};
-use logstore::ExportFormat;
+use chrono::SecondsFormat;
+use logstore::{ExportFormat, Zone};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::args::{Color, Format, Global};
+use crate::printable::{is_unsafe, printable};
+use crate::table::{Column, Layout, Style};
 
 /// What is printed in rows.
 pub(crate) trait Row: Serialize {
-    /// The cells of the table, one for each of its headers.
-    fn cells(&self) -> Vec<String>;
+    /// The keys of the JSON object whose values are times.
+    const TIMES: &'static [&'static str] = &[];
+
+    /// The cells of the table, one for each of its columns, with times in this zone.
+    fn cells(&self, zone: Zone) -> Vec<String>;
 
     /// How much attention the row asks for.
     fn emphasis(&self) -> Emphasis {
@@ -29,19 +34,19 @@ pub(crate) enum Emphasis {
     Urgent,
 }
 
-/// The names of the columns.
+/// The columns of a result.
 pub(crate) struct Columns<'a> {
-    /// Of the table; the last one is cut where the terminal is too narrow.
-    pub(crate) table: &'a [&'a str],
+    pub(crate) table: Cow<'a, [Column<'a>]>,
     /// Of CSV: keys of the JSON object.
     pub(crate) csv: &'a [&'a str],
 }
 
 impl<'a> Columns<'a> {
-    /// The same for people and for programs.
-    pub(crate) const fn named(names: &'a [&'a str]) -> Self {
+    /// Names columns of which no more is known. A time, a number or an address fits into what a cut leaves of them.
+    pub(crate) fn named(names: &'a [&'a str]) -> Self {
+        const LEAST: usize = 20;
         Self {
-            table: names,
+            table: names.iter().map(|name| Column::cut_to(LEAST, name)).collect(),
             csv: names,
         }
     }
@@ -76,7 +81,7 @@ fn table_cell(value: &Value) -> String {
 }
 
 impl Row for NamedRow {
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: Zone) -> Vec<String> {
         self.cells.clone()
     }
 }
@@ -84,16 +89,20 @@ impl Row for NamedRow {
 /// Where results go, and how.
 pub(crate) struct Output {
     format: Format,
+    /// The zone of the times that are shown.
+    zone: Zone,
     is_terminal: bool,
     has_color: bool,
     out: io::BufWriter<Box<dyn Write>>,
+    /// Of the table that is being printed.
+    layout: Option<Layout>,
 }
 
-/// Rows of one table; a longer result gets several, so that the first rows come soon.
+/// Rows that are laid out together; a longer result is printed in several parts, so that the first rows come soon.
 const TABLE_ROWS: usize = 1_000;
 
 impl Output {
-    pub(crate) fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &Global, zone: Zone) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let has_color = match global.color {
@@ -114,9 +123,11 @@ impl Output {
             format: global
                 .format
                 .unwrap_or(if is_terminal { Format::Table } else { Format::Jsonl }),
+            zone,
             is_terminal,
             has_color,
             out: io::BufWriter::with_capacity(1 << 16, stdout),
+            layout: None,
         }
     }
 
@@ -137,6 +148,11 @@ impl Output {
         self.format == Format::Table
     }
 
+    /// The zone of the times that are shown.
+    pub(crate) fn zone(&self) -> Zone {
+        self.zone
+    }
+
     /// Prints rows as they come, and says how many there were.
     pub(crate) fn rows<R: Row>(
         &mut self,
@@ -150,18 +166,29 @@ impl Output {
             Format::Csv => self.csv(columns, rows)?,
         };
         self.out.flush()?;
+        if let Some(layout) = &self.layout {
+            let left_out = layout.left_out(&columns.table);
+            if !left_out.is_empty() {
+                eprintln!("No room for {}: see --format jsonl", left_out.join(", "));
+            }
+        }
         Ok(printed)
     }
 
     /// Prints rows below those of the last call, without another header.
     pub(crate) fn more_rows<R: Row>(&mut self, columns: &Columns<'_>, rows: Vec<R>) -> Result {
         match self.format {
-            Format::Table => self.table(columns, &rows, false)?,
+            Format::Table => self.table(columns, &rows)?,
             Format::Json | Format::Jsonl => drop(self.lines(rows.into_iter().map(Ok))?),
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(&mut self.out);
                 for row in &rows {
-                    write_record(&mut writer, columns.csv, row, self.is_terminal)?;
+                    write_record(
+                        &mut writer,
+                        columns.csv,
+                        &shown(row, self.zone)?,
+                        self.is_terminal,
+                    )?;
                 }
             }
         }
@@ -187,7 +214,7 @@ impl Output {
         self.out.write_all(b"[")?;
         for row in rows {
             self.out.write_all(if printed == 0 { b"\n" } else { b",\n" })?;
-            write_json(&mut self.out, &row?)?;
+            write_json(&mut self.out, &row?, self.zone)?;
             printed += 1;
         }
         self.out.write_all(if printed == 0 { b"]\n" } else { b"\n]\n" })?;
@@ -197,7 +224,7 @@ impl Output {
     fn lines<R: Row>(&mut self, rows: impl IntoIterator<Item = Result<R>>) -> Result<u64> {
         let mut printed = 0;
         for row in rows {
-            write_json(&mut self.out, &row?)?;
+            write_json(&mut self.out, &row?, self.zone)?;
             self.out.write_all(b"\n")?;
             printed += 1;
         }
@@ -213,7 +240,12 @@ impl Output {
         writer.write_record(columns.csv).map_err(csv_error)?;
         let mut printed = 0;
         for row in rows {
-            write_record(&mut writer, columns.csv, &row?, self.is_terminal)?;
+            write_record(
+                &mut writer,
+                columns.csv,
+                &shown(&row?, self.zone)?,
+                self.is_terminal,
+            )?;
             printed += 1;
         }
         writer.flush()?;
@@ -225,63 +257,62 @@ impl Output {
         columns: &Columns<'_>,
         rows: impl IntoIterator<Item = Result<R>>,
     ) -> Result<u64> {
+        self.layout = None;
         let mut printed = 0;
         let mut waiting = Vec::new();
         for row in rows {
             waiting.push(row?);
             if waiting.len() == TABLE_ROWS {
-                self.table(columns, &waiting, printed == 0)?;
+                self.table(columns, &waiting)?;
                 printed += waiting.len() as u64;
                 waiting.clear();
             }
         }
-        if !waiting.is_empty() {
-            self.table(columns, &waiting, printed == 0)?;
-            printed += waiting.len() as u64;
-        }
-        Ok(printed)
+        self.table(columns, &waiting)?;
+        Ok(printed + waiting.len() as u64)
     }
 
-    fn table<R: Row>(&mut self, columns: &Columns<'_>, rows: &[R], has_header: bool) -> Result {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        table.set_truncation_indicator("…");
-        table.add_row(columns.table.iter().map(|name| name.to_uppercase()));
-        for row in rows {
-            let cells = row.cells().into_iter().map(|cell| printable(&cell).into_owned());
-            let mut line = TableRow::from(cells);
-            line.max_height(1);
-            table.add_row(line);
+    /// Prints rows as those before them, or after a new header where that would leave out values.
+    fn table<R: Row>(&mut self, columns: &Columns<'_>, rows: &[R]) -> Result {
+        if rows.is_empty() {
+            return Ok(());
         }
-        for column in table.column_iter_mut().take(columns.table.len() - 1) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        table.set_content_arrangement(ContentArrangement::Disabled);
-        if let (true, Some((width, _))) = (self.is_terminal, terminal_size::terminal_size()) {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(width.0);
-        }
-        let emphases = rows.iter().map(Row::emphasis);
-        let styles = std::iter::once(HEADER).chain(emphases.map(style));
-        for (index, (line, style)) in table.lines().zip(styles).enumerate() {
-            if index == 0 && !has_header {
-                continue;
+        let cells: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.cells(self.zone))
+            .map(|cells| cells.iter().map(|cell| printable(cell).into_owned()).collect())
+            .collect();
+        let layout = match self.layout.take() {
+            Some(layout) if !layout.misses_values(&cells) => layout,
+            _ => {
+                let layout = Layout::new(&columns.table, &cells, self.width());
+                let style = self.style(HEADER);
+                layout.write_header(&mut self.out, &columns.table, &style)?;
+                layout
             }
-            let line = line.trim_end();
-            match (self.has_color, style) {
-                (true, Some(style)) => writeln!(self.out, "{style}{line}{RESET}")?,
-                _ => writeln!(self.out, "{line}")?,
-            }
+        };
+        for (row, cells) in rows.iter().zip(&cells) {
+            let style = self.style(style(row.emphasis()));
+            layout.write_row(&mut self.out, &columns.table, cells, &style)?;
         }
+        self.layout = Some(layout);
         Ok(())
+    }
+
+    /// The terminal's width; one that does not tell has the usual one.
+    fn width(&self) -> Option<usize> {
+        const USUAL: usize = 80;
+        let told = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+        self.is_terminal
+            .then(|| told.filter(|width| *width > 0).unwrap_or(USUAL))
+    }
+
+    fn style(&self, style: Option<&'static str>) -> Style {
+        Style(style.filter(|_| self.has_color))
     }
 }
 
 const HEADER: Option<&str> = Some("\x1b[1m");
-const RESET: &str = "\x1b[0m";
 
 fn style(emphasis: Emphasis) -> Option<&'static str> {
     match emphasis {
@@ -291,9 +322,28 @@ fn style(emphasis: Emphasis) -> Option<&'static str> {
     }
 }
 
-/// JSON whose characters a terminal would act on are escaped: their value stays the same.
-fn write_json<R: Serialize>(out: &mut impl Write, row: &R) -> Result {
-    let text = serde_json::to_string(row).map_err(io::Error::from)?;
+/// A row as a JSON object with its times in a zone.
+fn shown<R: Row>(row: &R, zone: Zone) -> Result<Value> {
+    let mut object = serde_json::to_value(row).map_err(io::Error::from)?;
+    for name in R::TIMES {
+        let Some(value) = object.get_mut(*name) else {
+            continue;
+        };
+        let time = value.as_str().and_then(|text| text.parse().ok());
+        if let Some(time) = time {
+            *value = zone.format(time, SecondsFormat::AutoSi).into();
+        }
+    }
+    Ok(object)
+}
+
+/// Writes JSON. Characters that a terminal would act on are escaped: their value stays the same.
+fn write_json<R: Row>(out: &mut impl Write, row: &R, zone: Zone) -> Result {
+    let text = match zone == Zone::UTC || R::TIMES.is_empty() {
+        true => serde_json::to_string(row),
+        false => serde_json::to_string(&shown(row, zone)?),
+    };
+    let text = text.map_err(io::Error::from)?;
     if text.is_ascii() && !text.contains('\x7f') {
         out.write_all(text.as_bytes())?;
         return Ok(());
@@ -311,13 +361,12 @@ fn write_json<R: Serialize>(out: &mut impl Write, row: &R) -> Result {
     Ok(())
 }
 
-fn write_record<R: Row, W: Write>(
+fn write_record<W: Write>(
     writer: &mut csv::Writer<W>,
     names: &[&str],
-    row: &R,
+    values: &Value,
     is_terminal: bool,
 ) -> Result {
-    let values = serde_json::to_value(row).map_err(io::Error::from)?;
     let cells = names.iter().map(|name| {
         let cell = csv_cell(values.get(*name));
         match is_terminal {
@@ -342,34 +391,4 @@ fn csv_error(error: csv::Error) -> crate::Failure {
         csv::ErrorKind::Io(error) => error.into(),
         other => crate::Failure::Failed(format!("cannot write CSV: {other:?}")),
     }
-}
-
-/// Text that a terminal shows as it is: what would act on it is written out.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        match character {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push(' '),
-            '\r' => shown.push_str("\\r"),
-            unsafe_one if is_unsafe(unsafe_one) => {
-                shown.push_str(&format!("\\u{{{:x}}}", u32::from(unsafe_one)));
-            }
-            other => shown.push(other),
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Control characters, and those that hide or turn around what stands beside them.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
 }

@@ -1,14 +1,19 @@
 //! `logstore alerts`: what detectors found.
 
+use std::borrow::Cow;
+
 use chrono::SecondsFormat;
 use clap::Subcommand;
-use logstore::{Alert, AlertQuery, AlertStore as _, RiskFactor, Severity};
+use logstore::{Alert, AlertQuery, AlertStore as _, RiskFactor, Severity, Zone};
 use serde::Serialize;
 
 use super::{Context, objects_on_stdin};
 use crate::args::Limit;
+use crate::filters::matched;
 use crate::output::{Columns, Emphasis, Row};
-use crate::{Failure, Result, filters};
+use crate::table::Column;
+use crate::typed_time::typed_time;
+use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -40,12 +45,12 @@ struct ListArgs {
     #[arg(long = "type", value_name = "TYPE")]
     alert_type: Option<String>,
 
-    /// Raised from this time on: 90s, 1m, 2h, 7d ago, or a time
-    #[arg(long, value_name = "TIME")]
+    /// Raised from this time on: 1m or "2 hours ago", today, 10:00, or a time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<String>,
 
     /// Raised before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
 
     /// With this source address
@@ -160,17 +165,19 @@ struct AckArgs {
 struct AlertRow(Alert);
 
 impl Row for AlertRow {
-    fn cells(&self) -> Vec<String> {
+    const TIMES: &'static [&'static str] = &["created_at"];
+
+    fn cells(&self, zone: Zone) -> Vec<String> {
         let alert = &self.0;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         vec![
-            alert.created_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            zone.format(alert.created_at, SecondsFormat::Secs),
             alert.severity.to_string(),
-            format!("{:.0}", alert.priority_score),
             alert.alert_type.clone(),
             text(&alert.source_ip),
             text(&alert.user),
             text(&alert.host),
+            format!("{:.0}", alert.priority_score),
             if alert.acknowledged { "yes" } else { "no" }.to_owned(),
             alert.id.clone(),
             alert.description.clone(),
@@ -188,18 +195,18 @@ impl Row for AlertRow {
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &[
-        "raised (utc)",
-        "severity",
-        "score",
-        "type",
-        "source",
-        "user",
-        "host",
-        "ack",
-        "id",
-        "description",
-    ],
+    table: Cow::Borrowed(&[
+        Column::whole("raised"),
+        Column::whole("severity"),
+        Column::cut_to(11, "type"),
+        Column::cut_to(15, "source"),
+        Column::cut_to(8, "user").spare(),
+        Column::cut_to(8, "host").spare(),
+        Column::whole("score").spare(),
+        Column::whole("ack").spare(),
+        Column::whole("id").spare(),
+        Column::cut_to(11, "description"),
+    ]),
     csv: &[
         "id",
         "log_id",
@@ -230,8 +237,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
 }
 
 fn list(args: &ListArgs, context: &mut Context) -> Result {
-    let zone = context.settings().ingest.zone;
-    let time = |text: &Option<String>| text.as_ref().map(|text| filters::time(text, zone)).transpose();
+    let zone = context.output.zone();
+    let time = |text: &Option<String>| text.as_ref().map(|text| typed_time(text, zone)).transpose();
     let mut query = AlertQuery::new();
     query.severity = args.severity;
     query.at_least = args.min_severity;
@@ -250,7 +257,8 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     query.limit = context.output.limit(args.limit.limit);
     let alerts = context.existing_store()?.fetch_alerts(&query)?;
     let rows = alerts.into_iter().map(|alert| Ok(AlertRow(alert)));
-    context.output.rows(&COLUMNS, rows).map(drop)
+    let printed = context.output.rows(&COLUMNS, rows)?;
+    matched(printed, "alerts", (query.since, query.until), zone)
 }
 
 fn add(args: &AddArgs, context: &mut Context) -> Result {

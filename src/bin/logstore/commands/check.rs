@@ -1,16 +1,19 @@
 //! `logstore check`: whether the store is what it should be.
 
-use logstore::Check;
+use std::borrow::Cow;
+
+use logstore::{Check, Zone};
 
 use super::Context;
 use crate::output::{Columns, Emphasis, Row};
+use crate::table::Column;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
 impl Row for Check {
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: Zone) -> Vec<String> {
         let problems = match self.problems.is_empty() {
             true => "none".to_owned(),
             false => self.problems.join("; "),
@@ -27,7 +30,14 @@ impl Row for Check {
     }
 }
 
-const COLUMNS: Columns<'static> = Columns::named(&["table", "rows", "problems"]);
+const COLUMNS: Columns<'static> = Columns {
+    table: Cow::Borrowed(&[
+        Column::whole("table"),
+        Column::whole("rows"),
+        Column::cut_to(20, "problems"),
+    ]),
+    csv: &["table", "rows", "problems"],
+};
 
 pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
     let checks = context.existing_store()?.check()?;

@@ -1,11 +1,14 @@
 //! `logstore config`: settings and where they come from.
 
+use std::borrow::Cow;
+
 use clap::Subcommand;
-use logstore::Setting;
+use logstore::{Setting, Zone};
 use serde_json::Value;
 
 use super::Context;
 use crate::output::{Columns, Row};
+use crate::table::Column;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -26,13 +29,17 @@ enum Command {
 }
 
 impl Row for Setting {
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: Zone) -> Vec<String> {
         vec![self.key.clone(), plain(&self.value), self.origin.clone()]
     }
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &["setting", "value", "from"],
+    table: Cow::Borrowed(&[
+        Column::whole("setting"),
+        Column::cut_to(10, "value"),
+        Column::cut_to(10, "from"),
+    ]),
     csv: &["key", "value", "origin"],
 };
 

@@ -1,13 +1,15 @@
 //! `logstore extensions`: the engine's extensions, which lakes need.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use logstore::Extension;
+use logstore::{Extension, Zone};
 
 use super::Context;
 use crate::Result;
 use crate::output::{Columns, Row};
+use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,7 +30,7 @@ enum Command {
 }
 
 impl Row for Extension {
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: Zone) -> Vec<String> {
         let state = if self.installed { "installed" } else { "missing" };
         vec![
             self.name.to_owned(),
@@ -40,7 +42,12 @@ impl Row for Extension {
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &["extension", "state", "needed for", "file"],
+    table: Cow::Borrowed(&[
+        Column::whole("extension"),
+        Column::whole("state"),
+        Column::cut_to(12, "needed for"),
+        Column::cut_to(12, "file"),
+    ]),
     csv: &["name", "installed", "needed_for", "file"],
 };
 

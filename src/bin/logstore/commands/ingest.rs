@@ -2,6 +2,7 @@
 
 mod pipeline;
 
+use std::borrow::Cow;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,7 +17,9 @@ use serde::Serialize;
 use super::{Context, stop_on_signal};
 use crate::args::span;
 use crate::output::{Columns, Row};
-use crate::{Failure, Result, filters};
+use crate::table::Column;
+use crate::typed_time::typed_time;
+use crate::{Failure, Result};
 use pipeline::Pipeline;
 
 #[derive(Debug, clap::Args)]
@@ -66,7 +69,7 @@ struct Summary {
 }
 
 impl Row for Summary {
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: Zone) -> Vec<String> {
         let per_second = |amount: u64| {
             #[expect(
                 clippy::cast_precision_loss,
@@ -92,17 +95,17 @@ impl Row for Summary {
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &[
-        "stored",
-        "duplicates",
-        "parse errors",
-        "sources",
-        "known",
-        "read",
-        "time",
-        "logs/s",
-        "rate",
-    ],
+    table: Cow::Borrowed(&[
+        Column::whole("stored"),
+        Column::whole("duplicates"),
+        Column::whole("parse errors"),
+        Column::whole("sources"),
+        Column::whole("known"),
+        Column::whole("read"),
+        Column::whole("time"),
+        Column::whole("logs/s"),
+        Column::whole("rate"),
+    ]),
     csv: &[
         "sources",
         "known_sources",
@@ -122,7 +125,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     options.format = args.input_format;
     options.source_type.clone_from(&args.source_type);
     if let Some(time) = &args.reference_time {
-        options = options.with_reference(filters::time(time, zone)?);
+        options = options.with_reference(typed_time(time, context.output.zone())?);
     }
     let has_pipe = args.sources.iter().any(|name| name.as_os_str() == "-");
     if args.follow && has_pipe {

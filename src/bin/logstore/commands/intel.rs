@@ -1,18 +1,22 @@
 //! `logstore intel`: indicators of known threats.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
-use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, ThreatIntel};
+use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, ThreatIntel, Zone};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Context;
 use crate::args::Limit;
+use crate::filters::matched;
 use crate::output::{Columns, Row};
-use crate::{Failure, Result, filters};
+use crate::table::Column;
+use crate::typed_time::typed_time;
+use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -99,11 +103,13 @@ struct ImportArgs {
 struct IntelRow(ThreatIntel);
 
 impl Row for IntelRow {
-    fn cells(&self) -> Vec<String> {
+    const TIMES: &'static [&'static str] = &["created_at", "expires_at"];
+
+    fn cells(&self, zone: Zone) -> Vec<String> {
         let intel = &self.0;
         let expiry = intel
             .expires_at
-            .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
+            .map(|time| zone.format(time, SecondsFormat::Secs));
         vec![
             intel.indicator.indicator_type().to_string(),
             intel.indicator.to_string(),
@@ -116,14 +122,14 @@ impl Row for IntelRow {
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &[
-        "type",
-        "indicator",
-        "threat",
-        "confidence",
-        "expires (utc)",
-        "source",
-    ],
+    table: Cow::Borrowed(&[
+        Column::whole("type"),
+        Column::cut_to(16, "indicator"),
+        Column::cut_to(8, "threat"),
+        Column::whole("confidence"),
+        Column::whole("expires"),
+        Column::cut_to(8, "source"),
+    ]),
     csv: &[
         "id",
         "indicator_type",
@@ -168,7 +174,7 @@ fn expiry(text: &str, context: &Context) -> Result<DateTime<Utc>> {
         .and_then(|span| TimeDelta::from_std(span).ok());
     match ahead.and_then(|ahead| Utc::now().checked_add_signed(ahead)) {
         Some(time) => Ok(time),
-        None => Ok(filters::time(text, context.settings().ingest.zone)?),
+        None => Ok(typed_time(text, context.output.zone())?),
     }
 }
 
@@ -182,7 +188,8 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     query.limit = context.output.limit(args.limit.limit);
     let intel = context.existing_store()?.fetch_intel(&query)?;
     let rows = intel.into_iter().map(|intel| Ok(IntelRow(intel)));
-    context.output.rows(&COLUMNS, rows).map(drop)
+    let printed = context.output.rows(&COLUMNS, rows)?;
+    matched(printed, "indicators", (None, None), context.output.zone())
 }
 
 fn import(args: &ImportArgs, context: &mut Context) -> Result {

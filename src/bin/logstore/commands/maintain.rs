@@ -1,13 +1,15 @@
 //! `logstore maintain`: the upkeep of a store.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use logstore::{Maintenance, MaintenanceStep};
+use logstore::{Maintenance, MaintenanceStep, Zone};
 
 use super::Context;
 use crate::args::span;
 use crate::output::{Columns, Row};
+use crate::table::Column;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -30,13 +32,17 @@ pub(crate) struct Args {
 }
 
 impl Row for MaintenanceStep {
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: Zone) -> Vec<String> {
         vec![self.name.to_owned(), self.count.to_string(), self.unit.to_owned()]
     }
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &["step", "count", "of"],
+    table: Cow::Borrowed(&[
+        Column::cut_to(12, "step"),
+        Column::whole("count"),
+        Column::cut_to(8, "of"),
+    ]),
     csv: &["name", "count", "unit"],
 };
 
@@ -49,10 +55,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     };
     let store = context.existing_store()?;
     let steps = store.maintain(&plan)?;
-    context
-        .output
-        .rows(&COLUMNS, steps.map(|step| step.map_err(Failure::from)))
-        .map(drop)
+    let steps = steps.map(|step| step.map_err(Failure::from));
+    if context.output.rows(&COLUMNS, steps)? == 0 {
+        eprintln!("Nothing to do: a store in a file needs no upkeep, and there is no --retention.");
+    }
+    Ok(())
 }
 
 fn length(span: Duration) -> Result<TimeDelta> {

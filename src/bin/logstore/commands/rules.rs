@@ -1,12 +1,16 @@
 //! `logstore rules`: what detectors look for.
 
+use std::borrow::Cow;
+
 use chrono::{SecondsFormat, Utc};
 use clap::Subcommand;
-use logstore::{DetectionRule, Enabled, RuleQuery, RuleStore as _};
+use logstore::{DetectionRule, Enabled, RuleQuery, RuleStore as _, Zone};
 use serde::Serialize;
 
 use super::{Context, objects_on_stdin};
+use crate::filters::matched;
 use crate::output::{Columns, Row};
+use crate::table::Column;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -77,13 +81,15 @@ struct IdArgs {
 struct RuleRow(DetectionRule);
 
 impl Row for RuleRow {
-    fn cells(&self) -> Vec<String> {
+    const TIMES: &'static [&'static str] = &["created_at", "updated_at"];
+
+    fn cells(&self, zone: Zone) -> Vec<String> {
         let rule = &self.0;
         vec![
             rule.id.clone(),
             rule.rule_type.clone(),
             if rule.enabled { "yes" } else { "no" }.to_owned(),
-            rule.updated_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            zone.format(rule.updated_at, SecondsFormat::Secs),
             rule.rule_name.clone(),
             rule.rule_definition.to_string(),
         ]
@@ -91,7 +97,14 @@ impl Row for RuleRow {
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &["id", "type", "enabled", "updated (utc)", "name", "definition"],
+    table: Cow::Borrowed(&[
+        Column::cut_to(8, "id"),
+        Column::cut_to(8, "type"),
+        Column::whole("enabled"),
+        Column::whole("updated"),
+        Column::cut_to(12, "name"),
+        Column::cut_to(12, "definition"),
+    ]),
     csv: &[
         "id",
         "rule_name",
@@ -122,7 +135,8 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     };
     let rules = context.existing_store()?.fetch_rules(&query)?;
     let rows = rules.into_iter().map(|rule| Ok(RuleRow(rule)));
-    context.output.rows(&COLUMNS, rows).map(drop)
+    let printed = context.output.rows(&COLUMNS, rows)?;
+    matched(printed, "rules", (None, None), context.output.zone())
 }
 
 fn add(args: &AddArgs, context: &mut Context) -> Result {

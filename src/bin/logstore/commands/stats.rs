@@ -1,12 +1,16 @@
 //! `logstore stats`: what the store holds.
 
+use std::borrow::Cow;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{HumanBytes, HumanCount};
-use logstore::{LogStore as _, Stats};
+use logstore::{LogStore as _, Stats, Zone};
 use serde::Serialize;
 
 use super::Context;
 use crate::Result;
 use crate::output::{Columns, Row};
+use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
@@ -17,13 +21,15 @@ struct StatsRow(Stats);
 
 /// Only for programs; people get a list.
 impl Row for StatsRow {
-    fn cells(&self) -> Vec<String> {
+    const TIMES: &'static [&'static str] = &["oldest_log", "newest_log"];
+
+    fn cells(&self, _: Zone) -> Vec<String> {
         Vec::new()
     }
 }
 
 const COLUMNS: Columns<'static> = Columns {
-    table: &["location"],
+    table: Cow::Borrowed(&[Column::whole("location")]),
     csv: &[
         "location",
         "data_path",
@@ -46,8 +52,10 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
     if !context.output.is_table() {
         return context.output.rows(&COLUMNS, [Ok(StatsRow(stats))]).map(drop);
     }
-    let time =
-        |time: Option<chrono::DateTime<chrono::Utc>>| time.map_or("none".to_owned(), |time| time.to_string());
+    let zone = context.output.zone();
+    let time = |time: Option<DateTime<Utc>>| {
+        time.map_or("none".to_owned(), |time| zone.format(time, SecondsFormat::AutoSi))
+    };
     let mut lines = vec![("store", stats.location)];
     lines.extend(stats.data_path.map(|path| ("data", path)));
     lines.extend([

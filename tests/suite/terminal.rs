@@ -1,0 +1,217 @@
+//! The binary in a terminal: a pseudo-terminal, and an emulator that draws what the program writes to it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::support::Cli;
+
+/// More than any of these commands prints.
+const ROWS: u16 = 500;
+
+/// What a user sees.
+struct Screen {
+    code: i32,
+    lines: Vec<String>,
+    /// Lines that did not fit into the terminal.
+    wrapped: Vec<String>,
+}
+
+impl Screen {
+    fn text(&self) -> String {
+        self.lines.join("\n").trim_end().to_owned()
+    }
+}
+
+/// Runs the binary in a terminal of this width.
+fn run(cli: &Cli, columns: u16, arguments: &[&str]) -> Screen {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let size = Winsize {
+        ws_row: ROWS,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&controller, size).unwrap();
+    let name = ptsname(&controller, Vec::new()).unwrap();
+    let terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    let mut command = cli.program(arguments);
+    command
+        .env("TERM", "xterm-256color")
+        .stdin(Stdio::null())
+        .stdout(terminal.try_clone().unwrap())
+        .stderr(terminal);
+    let mut child = command.spawn().unwrap();
+    // With the last handle of the program's side gone, reading ends with an error.
+    drop(command);
+    let mut written = Vec::new();
+    File::from(controller).read_to_end(&mut written).ok();
+    let code = child.wait().unwrap().code().unwrap();
+    let mut emulator = vt100::Parser::new(ROWS, columns, 0);
+    emulator.process(&written);
+    let screen = emulator.screen();
+    let rows: Vec<String> = screen
+        .rows(0, columns)
+        .map(|row| row.trim_end().to_owned())
+        .collect();
+    let is_wrapped = |row: &usize| screen.row_wrapped(u16::try_from(*row).unwrap());
+    Screen {
+        code,
+        wrapped: (0..rows.len())
+            .filter(is_wrapped)
+            .map(|row| rows[row].clone())
+            .collect(),
+        lines: rows,
+    }
+}
+
+const WIDTHS: [u16; 5] = [40, 60, 80, 120, 200];
+
+const LONG_HOST: &str = "a-host-with-a-name-of-fifty-three-characters.example.o";
+
+fn with_data() -> Cli {
+    let cli = Cli::new();
+    let line = format!(
+        "Oct 11 22:14:15 {LONG_HOST} sshd[42]: Failed password for root from 203.0.113.9 port 4 ssh2 and more\n"
+    );
+    cli.write("auth.log", line.repeat(3));
+    cli.output(&["ingest", "auth.log", "--reference-time", "2024-01-01T00:00:00Z"]);
+    for severity in ["high", "informational"] {
+        for _ in 0..2 {
+            cli.output(&[
+                "alerts",
+                "add",
+                "--type",
+                "brute_force",
+                "--method",
+                "heuristic",
+                "--severity",
+                severity,
+                "--source-ip",
+                "2001:db8:1111:2222:3333:4444:5555:6666",
+                "--user",
+                "root",
+                "--host",
+                LONG_HOST,
+                "--description",
+                "20 failed logins in 4 minutes",
+            ]);
+        }
+    }
+    let url = format!("https://evil.example/{}", "x".repeat(150));
+    cli.output(&["intel", "add", &url, "--threat-type", "phishing"]);
+    let name = "Failed logins ".repeat(10);
+    cli.output(&[
+        "rules",
+        "add",
+        "--name",
+        &name,
+        "--type",
+        "threshold",
+        "--definition",
+        "{\"count\": 5}",
+    ]);
+    cli
+}
+
+/// Every command that prints a table, and what each of its rows shows at any width.
+fn tables() -> Vec<(Vec<&'static str>, &'static str)> {
+    vec![
+        (vec!["fetch"], "2023-10-11T22:14:15Z"),
+        (vec!["fetch", "-n", "1"], "2023-10-11T22:14:15Z"),
+        (vec!["count", "--by", "host"], "3"),
+        (vec!["count", "--by", "host,source_ip,user,action"], "3"),
+        (vec!["count", "--every", "1h"], "2023-10-11T22:00:00Z"),
+        (vec!["alerts", "list"], "high"),
+        (vec!["alerts", "list", "--severity", "high"], "high"),
+        (vec!["alerts", "list", "-n", "1", "--severity", "high"], "high"),
+        (vec!["intel", "list"], "phishing"),
+        (vec!["rules", "list"], "thresho"),
+        (vec!["query", "SELECT * FROM logs"], "sshd"),
+        (vec!["query", "SELECT host, source_ip FROM logs"], "203.0.113.9"),
+        (vec!["query", "SELECT raw FROM logs"], "Oct 11 22:14:15"),
+        (vec!["ingest", "auth.log"], "stored"),
+        (vec!["stats"], "threat intel"),
+        (vec!["check"], "log_rows"),
+        (vec!["config", "show"], "store.lock_timeout"),
+        (vec!["extensions", "list"], "ducklake"),
+        (vec!["maintain", "--retention", "900000d"], "delete old logs"),
+        (vec!["prune", "--before", "90d", "--dry-run"], "matched"),
+    ]
+}
+
+#[test]
+fn every_table_shows_its_rows_at_every_width() {
+    let cli = with_data();
+    for columns in WIDTHS {
+        for (arguments, expected) in tables() {
+            let screen = run(&cli, columns, &arguments);
+            let text = screen.text();
+            assert_eq!(screen.code, 0, "{arguments:?}: {text}");
+            assert!(
+                text.to_lowercase().contains(&expected.to_lowercase()),
+                "{arguments:?} at {columns}: {text}"
+            );
+            // The name of a file, or a hint, may go on in the next line; a row of a table never does.
+            let is_prose = |line: &String| line.starts_with("No room for") || text.contains("data_path");
+            let wrapped: Vec<_> = screen.wrapped.iter().filter(|line| !is_prose(line)).collect();
+            assert!(
+                wrapped.is_empty() || arguments == ["stats"],
+                "{arguments:?} at {columns}: {text}"
+            );
+            let letters = screen.lines.iter().filter(|line| line.trim().len() == 1).count();
+            assert!(letters <= 1, "{arguments:?} at {columns}: {text}");
+        }
+    }
+}
+
+#[test]
+fn alerts_in_a_terminal() {
+    let cli = Cli::new();
+    for (n, severity) in ["high", "medium"].into_iter().enumerate() {
+        let alert = serde_json::json!({
+            "id": format!("01900000-0000-7000-8000-00000000000{n}"), "alert_type": "brute_force",
+            "detection_method": "heuristic", "severity": severity, "created_at": "2024-05-01T12:00:00Z",
+            "source_ip": "203.0.113.9", "user": "root", "host": LONG_HOST, "priority_score": 50.0,
+            "description": "20 failed logins in 4 minutes",
+        });
+        cli.command(&["alerts", "add"])
+            .write_stdin(alert.to_string())
+            .assert()
+            .success();
+    }
+    for columns in WIDTHS {
+        let screen = run(&cli, columns, &["alerts", "list", "--color", "never"]);
+        let text = screen.text();
+        insta::assert_snapshot!(format!("alerts_in_{columns}_columns"), text);
+    }
+}
+
+#[test]
+fn logs_in_a_terminal() {
+    let cli = with_data();
+    for columns in WIDTHS {
+        let screen = run(&cli, columns, &["fetch", "--color", "never"]);
+        let text = screen.text();
+        insta::assert_snapshot!(format!("logs_in_{columns}_columns"), text);
+    }
+}
+
+#[test]
+fn a_search_that_finds_nothing_says_so() {
+    let cli = with_data();
+    let screen = run(&cli, 80, &["fetch", "--where", "user=nobody"]);
+    assert_eq!(
+        (screen.code, screen.text().as_str()),
+        (1, "logstore: no logs matched")
+    );
+}
