@@ -36,6 +36,8 @@ use yaml::Yaml;
 pub struct Settings {
     /// Where the store is: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
     pub database: String,
+    /// The zone of times that are typed and shown: an IANA name or an offset.
+    pub time_zone: Zone,
     /// How the store is used.
     pub store: StoreSettings,
     /// How logs are read from text.
@@ -117,6 +119,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             database: "logstore.duckdb".into(),
+            time_zone: Zone::UTC,
             store: StoreSettings {
                 access: Access::Shared,
                 lock_timeout: Duration::from_secs(10),

@@ -80,7 +80,7 @@ fn logs_by_every_filter() {
         all.extend(arguments);
         assert_eq!(cli.rows(&all).len(), expected, "{arguments:?}");
     }
-    assert!(cli.rows(&["fetch", "--since", "1m"]).is_empty());
+    cli.finds_nothing(&["fetch", "--since", "1m"]);
 }
 
 #[test]
@@ -115,6 +115,110 @@ fn counts() {
         cli.output(&["count", "--by", "user", "--format", "csv"]),
         "count,user\n1,\n1,alice\n1,bob\n1,root\n"
     );
+}
+
+#[test]
+fn one_rule_says_that_nothing_matched() {
+    let cli = with_auth_log();
+    for arguments in [
+        &["fetch", "--since", "1m"][..],
+        &["fetch", "--where", "user=nobody"],
+        &["count", "--by", "user", "--since", "1m", "--format", "jsonl"],
+        &["count", "--every", "1h", "--since", "1m"],
+        &["alerts", "list"],
+        &["intel", "list"],
+        &["rules", "list"],
+    ] {
+        cli.finds_nothing(arguments);
+    }
+    // A number is an answer; the code is that of `grep --count`.
+    let output = cli.command(&["count", "--since", "1m"]).output().unwrap();
+    assert_eq!(
+        (output.status.code(), &output.stdout[..]),
+        (Some(1), &b"{\"count\":0}\n"[..])
+    );
+    let (code, text) = cli.failure(&["fetch", "--since", "2024-01-02", "--until", "2024-01-01"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            1,
+            "logstore: no logs matched: the range is empty, as --since 2024-01-02T00:00:00Z is not before --until \
+             2024-01-01T00:00:00Z\n"
+        )
+    );
+}
+
+#[test]
+fn times_are_typed_and_shown_in_a_zone() {
+    let cli = with_auth_log();
+    let zone = ["--time-zone", "Asia/Tokyo"];
+    // 22:14 UTC is 07:14 of the next day there.
+    let fetch = |since: &str, until: &str| {
+        cli.rows(&[&["fetch", "--since", since, "--until", until][..], &zone].concat())
+    };
+    let rows = fetch("2023-10-12 07:14:15", "2023-10-12 07:14:16");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["event_time"], "2023-10-12T07:14:15+09:00");
+    assert_eq!(fetch("2023-10-12", "2023-10-13").len(), 4);
+    let table = cli.output(&[&["fetch", "--format", "table", "-n", "1"][..], &zone].concat());
+    assert!(table.contains("2023-10-12T08:00:00+09:00"), "{table}");
+    let csv = cli.output(&[&["count", "--every", "1h", "--format", "csv"][..], &zone].concat());
+    assert_eq!(
+        csv,
+        "start,count\n2023-10-12T07:00:00+09:00,3\n2023-10-12T08:00:00+09:00,1\n"
+    );
+    // That of times in logs is another one.
+    cli.write("local.log", "2024-05-01 12:00:00 hello\n");
+    cli.output(&[&["ingest", "local.log", "--zone", "Europe/Paris"][..], &zone].concat());
+    let rows = cli.rows(&["fetch", "--since", "2024-05-01", "--until", "2024-05-02"]);
+    assert_eq!(rows[0]["event_time"], "2024-05-01T10:00:00Z");
+    cli.write("logstore.toml", "time_zone = \"America/New_York\"\n");
+    let rows = cli.rows(&["fetch", "--since", "2024-05-01", "--until", "2024-05-02"]);
+    assert_eq!(rows[0]["event_time"], "2024-05-01T06:00:00-04:00");
+    for since in ["yesterday", "today", "10:00", "-1h", "2 hours ago", "@1697062800"] {
+        let output = cli.command(&["count", "--since", since]).output().unwrap();
+        assert!(output.status.code() < Some(2), "{since}: {output:?}");
+    }
+    let (code, text) = cli.failure(&["fetch", "--since", "soon"]);
+    assert!(code == 2 && text.contains("2 hours ago"), "{text}");
+}
+
+#[test]
+fn errors_repeat_no_control_character() {
+    let cli = with_auth_log();
+    for bad in [
+        "\u{1b}[31mred",
+        "\u{202e}x",
+        "\u{115f}x",
+        "a\nlogstore: all is well",
+        "\u{9b}2J",
+    ] {
+        for arguments in [
+            vec!["--nonsense", bad],
+            vec![bad],
+            vec!["fetch", bad],
+            vec!["fetch", "--since", bad],
+            vec!["fetch", "--where", bad],
+            vec!["fetch", "--format", bad],
+            vec!["fetch", "--limit", bad],
+            vec!["-d", bad, "fetch"],
+            vec!["--lock-timeout", bad, "fetch"],
+            vec!["--config", bad, "fetch"],
+            vec!["ingest", bad],
+            vec!["alerts", "ack", bad],
+            vec!["alerts", "list", "--severity", bad],
+            vec!["intel", "add", bad, "--confidence", bad],
+            vec!["rules", "add", "--name", bad, "--type", "x", "--definition", bad],
+            vec!["query", bad],
+            vec!["export", bad],
+            vec!["config", "get", bad],
+        ] {
+            let (_, text) = cli.failure(&arguments);
+            let is_forged = text.lines().any(|line| line.starts_with("logstore: all is well"));
+            let is_safe = |c: char| c == '\n' || !c.is_control() && !matches!(c, '\u{202e}' | '\u{115f}');
+            assert!(text.chars().all(is_safe) && !is_forged, "{arguments:?}: {text:?}");
+        }
+    }
 }
 
 #[test]
@@ -226,7 +330,7 @@ fn rules() {
         json!({"count": 5})
     );
     cli.output(&["rules", "enable", "r1"]);
-    assert!(cli.rows(&["rules", "list", "--disabled"]).is_empty());
+    cli.finds_nothing(&["rules", "list", "--disabled"]);
 }
 
 #[test]

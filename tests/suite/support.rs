@@ -113,6 +113,15 @@ impl Cli {
         (code, errors)
     }
 
+    /// Asserts that a command says that nothing matched, and prints nothing.
+    pub(crate) fn finds_nothing(&self, arguments: &[&str]) {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+        assert!(errors.contains("matched"), "{arguments:?}: {errors}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+
     /// The JSON lines that a command prints.
     pub(crate) fn rows(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
         self.output(arguments)

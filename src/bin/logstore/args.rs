@@ -12,9 +12,11 @@ use crate::commands::{
 
 /// A store for security logs, alerts, threat intelligence and detection rules.
 ///
-/// Times are relative (90s, 1m, 2h, 7d: that long ago) or absolute (2024-01-31T12:00:00Z, @1706702400).
-/// Tables on a terminal, JSON lines in a pipe. Exit codes: 0 done, 1 nothing matched, 2 usage, 3 settings,
-/// store or file, 4 the store is locked, 130 interrupted.
+/// Times are relative (90s, 2h, "7 days ago"), days and times of day (yesterday, today, 10:00), or absolute
+/// (2024-01-31T12:00:00Z, @1706702400). Tables on a terminal, JSON lines in a pipe.
+///
+/// Exit codes: 0 done; 1 nothing matched, of fetch, count and every list; 2 usage; 3 settings, store or file;
+/// 4 the store is locked; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "logstore", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -44,6 +46,10 @@ pub(crate) struct Global {
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+
+    /// The zone of times that are typed and shown, such as Europe/Paris [default: the setting time_zone, UTC]
+    #[arg(long, global = true, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
 
     /// Never write to the store, not even to bring it up to date
     #[arg(long, global = true)]

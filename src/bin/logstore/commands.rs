@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Result {
         log::warn!("the variable {variable} is set, but there is no such setting");
     }
     let context = &mut Context {
+        output: Output::new(&args.global, loaded.settings.time_zone),
         loaded,
-        output: Output::new(&args.global),
         read_only: args.global.read_only,
     };
     match &args.command {
@@ -81,6 +81,7 @@ fn load_settings(global: &Global) -> Result<Loaded> {
     }
     let flags = [
         ("database", &global.database),
+        ("time_zone", &global.time_zone),
         ("store.access", &global.access),
         ("store.lock_timeout", &global.lock_timeout),
         ("log.level", &global.log_level),

@@ -1,18 +1,21 @@
 //! Which logs a command is about.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use logstore::{Condition, Field, InvalidValue, LogQuery, Pattern, Test, TimeContext, Zone, parse_time};
+use chrono::{DateTime, SecondsFormat, Utc};
+use logstore::{Condition, Field, InvalidValue, LogQuery, Pattern, Test, Zone};
+
+use crate::Failure;
+use crate::typed_time::typed_time;
 
 /// Flags that choose logs. All of them must hold.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Which logs")]
 pub(crate) struct Filters {
-    /// From this time on: 90s, 1m, 2h, 7d ago, or a time
-    #[arg(long, value_name = "TIME")]
+    /// From this time on: 1m or "2 hours ago", today, 10:00, or a time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
 
     /// Before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) until: Option<String>,
 
     /// A field has this value, or with != another or none; repeatable
@@ -51,10 +54,10 @@ impl Filters {
     pub(crate) fn query(&self, zone: Zone) -> Result<LogQuery, InvalidValue> {
         let mut query = LogQuery::new();
         if let Some(since) = &self.since {
-            query = query.since(time(since, zone)?);
+            query = query.since(typed_time(since, zone)?);
         }
         if let Some(until) = &self.until {
-            query = query.until(time(until, zone)?);
+            query = query.until(typed_time(until, zone)?);
         }
         for text in &self.conditions {
             query = query.condition(comparison(text)?);
@@ -91,20 +94,6 @@ impl Filters {
         Ok(query)
     }
 
-    /// Whether more than a time range was asked for.
-    pub(crate) fn is_search(&self) -> bool {
-        [
-            &self.conditions,
-            &self.lists,
-            &self.patterns,
-            &self.networks,
-            &self.contains,
-            &self.regex,
-        ]
-        .iter()
-        .any(|flags| !flags.is_empty())
-    }
-
     fn pattern(&self, source: &str) -> Result<Pattern, InvalidValue> {
         match self.ignore_case {
             true => format!("(?i:{source})").parse(),
@@ -129,27 +118,24 @@ fn comparison(text: &str) -> Result<Condition, InvalidValue> {
     Condition::new(field, Test::Equals(value.to_owned()))
 }
 
-/// A time as people write it: how long ago, or an absolute one.
-pub(crate) fn time(text: &str, zone: Zone) -> Result<DateTime<Utc>, InvalidValue> {
-    let text = text.trim();
-    let now = Utc::now();
-    if text == "now" {
-        return Ok(now);
+/// Says that something was printed, or fails by the one rule of `fetch`, `count` and the lists: nothing matched.
+pub(crate) fn matched(
+    printed: u64,
+    what: &str,
+    (since, until): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    zone: Zone,
+) -> Result<(), Failure> {
+    if printed > 0 {
+        return Ok(());
     }
-    let invalid = || {
-        let reason =
-            "use how long ago it was (90s, 1m, 2h, 7d) or a time (2024-01-31T12:00:00Z, @1706702400)";
-        InvalidValue::new("time", text, reason)
+    let shown = |time| zone.format(time, SecondsFormat::AutoSi);
+    let text = match since.zip(until).filter(|(since, until)| since >= until) {
+        Some((since, until)) => format!(
+            "no {what} matched: the range is empty, as --since {} is not before --until {}",
+            shown(since),
+            shown(until)
+        ),
+        None => format!("no {what} matched"),
     };
-    // A bare number is neither: nobody can tell seconds from days.
-    if let Ok(ago) = humantime::parse_duration(text)
-        && text != "0"
-    {
-        let ago = TimeDelta::from_std(ago).map_err(|_| invalid())?;
-        return now.checked_sub_signed(ago).ok_or_else(invalid);
-    }
-    let context = TimeContext::default().with_zone(zone);
-    parse_time(text.strip_prefix('@').unwrap_or(text), &context)
-        .or_else(|| parse_time(&format!("{text} 00:00:00"), &context))
-        .ok_or_else(invalid)
+    Err(Failure::Nothing(Some(text)))
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc,
+};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,34 @@ enum Kind {
 impl Zone {
     /// Coordinated universal time.
     pub const UTC: Self = Self(Kind::Named(Tz::UTC));
+
+    /// Writes a time as clocks in this zone show it, as RFC 3339 with the offset, which is `Z` for UTC.
+    ///
+    /// ```
+    /// use chrono::SecondsFormat;
+    /// use logstore::Zone;
+    ///
+    /// let paris: Zone = "Europe/Paris".parse()?;
+    /// let time = "2024-07-01T12:00:00Z".parse().unwrap();
+    /// assert_eq!(paris.format(time, SecondsFormat::AutoSi), "2024-07-01T14:00:00+02:00");
+    /// assert_eq!(Zone::UTC.format(time, SecondsFormat::AutoSi), "2024-07-01T12:00:00Z");
+    /// # Ok::<(), logstore::InvalidValue>(())
+    /// ```
+    pub fn format(self, time: DateTime<Utc>, precision: SecondsFormat) -> String {
+        self.local(time).to_rfc3339_opts(precision, true)
+    }
+
+    /// The date that calendars in this zone show at a time.
+    pub fn date(self, time: DateTime<Utc>) -> NaiveDate {
+        self.local(time).date_naive()
+    }
+
+    fn local(self, time: DateTime<Utc>) -> DateTime<FixedOffset> {
+        match self.0 {
+            Kind::Fixed(offset) => time.with_timezone(&offset),
+            Kind::Named(zone) => time.with_timezone(&zone).fixed_offset(),
+        }
+    }
 
     /// A fixed offset, in seconds east of UTC; `None` from a day on.
     pub(super) fn fixed(seconds_east: i32) -> Option<Self> {

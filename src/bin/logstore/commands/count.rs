@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Context;
 use crate::Result;
 use crate::args::{Limit, span};
-use crate::filters::Filters;
+use crate::filters::{Filters, matched};
 use crate::output::{Columns, NamedRow};
 
 #[derive(Debug, clap::Args)]
@@ -30,20 +30,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
-    let query = args.filters.query(context.settings().ingest.zone)?;
+    let query = args.filters.query(context.output.zone())?;
+    let range = (query.since, query.until);
     let store = context.existing_store()?;
     if let Some(every) = args.every {
         let width = TimeDelta::from_std(every)
             .map_err(|error| InvalidValue::new("width", &format!("{every:?}"), error.to_string()))?;
         let buckets = store.histogram(&query, width)?;
-        return print_histogram(&fill_gaps(buckets, width), context);
+        print_histogram(&fill_gaps(&buckets, width), context)?;
+        return matched(buckets.len() as u64, "logs", range, context.output.zone());
     }
     if args.by.is_empty() {
         let count = store.count_logs(&query)?;
-        if context.output.is_table() {
-            return context.output.text(&format!("{count}\n"));
+        match context.output.is_table() {
+            true => context.output.text(&format!("{count}\n"))?,
+            false => context.output.row(&["count"], vec![count.into()])?,
         }
-        return context.output.row(&["count"], vec![count.into()]);
+        return matched(count, "logs", range, context.output.zone());
     }
     let fields: Vec<Field> = args
         .by
@@ -59,7 +62,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let rows = groups
         .into_iter()
         .map(|group| Ok(NamedRow::new(&names, values(group))));
-    context.output.rows(&Columns::named(&names), rows).map(drop)
+    let printed = context.output.rows(&Columns::named(&names), rows)?;
+    matched(printed, "logs", range, context.output.zone())
 }
 
 fn values(group: Group) -> Vec<Value> {
@@ -69,7 +73,7 @@ fn values(group: Group) -> Vec<Value> {
 }
 
 /// A stretch without logs counts 0, so that silence shows.
-fn fill_gaps(buckets: Vec<Bucket>, width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
+fn fill_gaps(buckets: &[Bucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
     /// More empty stretches than this tell nobody anything.
     const LONGEST_GAP: usize = 1_000;
     let mut filled: Vec<(DateTime<Utc>, u64)> = Vec::new();
@@ -100,13 +104,14 @@ fn print_histogram(buckets: &[(DateTime<Utc>, u64)], context: &mut Context) -> R
         .unwrap_or_default()
         .max(1);
     let has_bars = context.output.is_table();
+    let zone = context.output.zone();
     let names: &[&str] = if has_bars {
-        &["start (utc)", "count", ""]
+        &["start", "count", ""]
     } else {
         &["start", "count"]
     };
     let rows = buckets.iter().map(|(start, count)| {
-        let start = start.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let start = zone.format(*start, SecondsFormat::AutoSi);
         let mut values: Vec<Value> = vec![start.into(), (*count).into()];
         if has_bars {
             let length = (count * WIDEST_BAR).div_ceil(most);

@@ -42,10 +42,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             return Err(Failure::Usage(text.to_owned()));
         }
     };
-    let mut query = args
-        .filters
-        .query(context.settings().ingest.zone)?
-        .order(Order::Oldest);
+    let mut query = args.filters.query(context.output.zone())?.order(Order::Oldest);
     query.limit = args.limit.filter(|limit| *limit > 0);
     let written = context
         .exporting_store()?

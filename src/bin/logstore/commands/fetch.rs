@@ -1,17 +1,19 @@
 //! `logstore fetch`: logs, now or as they come.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use logstore::{Fetcher, LogEntry, LogQuery, LogStore as _, Order, Start, StoreExt as _, Summary};
+use logstore::{Fetcher, LogEntry, LogQuery, LogStore as _, Order, Start, StoreExt as _, Summary, Zone};
 use serde::{Serialize, Serializer};
 
 use super::{Context, stop_on_signal};
+use crate::Result;
 use crate::args::{Limit, span};
-use crate::filters::Filters;
+use crate::filters::{Filters, matched};
 use crate::output::{Columns, Row};
-use crate::{Failure, Result};
+use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -41,7 +43,13 @@ enum OrderArg {
 }
 
 pub(crate) const COLUMNS: Columns<'static> = Columns {
-    table: &["time (utc)", "host", "program", "pid", "message"],
+    table: Cow::Borrowed(&[
+        Column::whole("time"),
+        Column::cut_to(8, "host"),
+        Column::cut_to(8, "program"),
+        Column::whole("pid"),
+        Column::cut_to(16, "message"),
+    ]),
     csv: &[
         "id",
         "event_time",
@@ -88,11 +96,13 @@ impl Serialize for LogRow {
 }
 
 impl Row for LogRow {
-    fn cells(&self) -> Vec<String> {
+    const TIMES: &'static [&'static str] = &["event_time", "ingestion_time"];
+
+    fn cells(&self, zone: Zone) -> Vec<String> {
         let log = &self.0;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         vec![
-            log.event_time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            zone.format(log.event_time, SecondsFormat::AutoSi),
             text(&log.host),
             text(&log.appname),
             log.procid.map(|process| process.to_string()).unwrap_or_default(),
@@ -105,7 +115,7 @@ impl Row for LogRow {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
-    let query = args.filters.query(context.settings().ingest.zone)?;
+    let query = args.filters.query(context.output.zone())?;
     if args.follow {
         return follow(args, query, context);
     }
@@ -127,10 +137,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     if context.output.is_terminal() && args.limit.limit.is_none() && query.limit == Some(printed) {
         eprintln!("At most {printed} logs are shown; --limit 0 shows all.");
     }
-    if printed == 0 && args.filters.is_search() {
-        return Err(Failure::Nothing(None));
-    }
-    Ok(())
+    matched(printed, "logs", (query.since, query.until), context.output.zone())
 }
 
 fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {

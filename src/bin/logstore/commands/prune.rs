@@ -2,17 +2,19 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
+use chrono::SecondsFormat;
 use indicatif::HumanCount;
 use logstore::{LogQuery, LogStore as _};
 use serde_json::json;
 
 use super::Context;
-use crate::{Failure, Result, filters};
+use crate::typed_time::typed_time;
+use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Delete logs from before this time: 90d ago, or a time
-    #[arg(long, value_name = "TIME")]
+    /// Delete logs from before this time: 90d or "90 days ago", yesterday, or a time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     before: String,
 
     /// Only say how many logs would be deleted
@@ -25,14 +27,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
-    let before = filters::time(&args.before, context.settings().ingest.zone)?;
+    let zone = context.output.zone();
+    let before = typed_time(&args.before, zone)?;
+    let shown = zone.format(before, SecondsFormat::AutoSi);
     let store = context.existing_store()?;
     let counted = store.count_logs(&LogQuery::new().until(before))?;
     let mut deleted = 0;
     if !args.dry_run && counted > 0 {
         if !args.yes {
             confirm(&format!(
-                "Delete {} logs from before {before}?",
+                "Delete {} logs from before {shown}?",
                 HumanCount(counted)
             ))?;
         }
@@ -40,7 +44,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         eprintln!("The file keeps its size; the space is used again for new logs.");
     }
     let names = ["before", "matched", "deleted"];
-    let values = vec![json!(before), counted.into(), deleted.into()];
+    let values = vec![json!(shown), counted.into(), deleted.into()];
     context.output.row(&names, values)
 }
 
