@@ -18,6 +18,8 @@ mod lakes;
 mod layouts;
 mod machines;
 mod migrations;
+#[cfg(unix)]
+mod private_files;
 mod processes;
 mod real_data;
 mod scale_out;

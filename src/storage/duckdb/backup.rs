@@ -8,7 +8,6 @@ use ::duckdb::arrow::array::{Array as _, RecordBatch};
 
 use super::connection::{Gate, Mode};
 use super::files::NewFile;
-use super::location::Location;
 use super::{DuckDbStore, connection, error, logs, read_transaction, schema};
 use crate::storage::Result;
 
@@ -59,7 +58,7 @@ impl DuckDbStore {
 
     /// Says how many logs were copied; `None` if some of them were deleted meanwhile.
     fn copy_to(&self, file: &NewFile) -> Result<Option<u64>> {
-        let gate = Gate::of(Location::File(file.path()), self.gate.settings())?;
+        let gate = Gate::of_new_file(file.path(), self.gate.settings());
         let target = gate.lease(Mode::Write, Duration::ZERO)?;
         let target = target.connection();
         schema::create_tables(target)?;

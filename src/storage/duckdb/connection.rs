@@ -6,8 +6,9 @@
 //! the file's gate, which keeps at most one engine open.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ::duckdb::{AccessMode, Config, Connection};
@@ -15,6 +16,7 @@ use ::duckdb::{AccessMode, Config, Connection};
 use super::error::{self, OpenFailure};
 use super::lake::{self, LakeSettings};
 use super::location::{Lake, Location};
+use super::private_folder::SpillFolder;
 use super::waiting::Waiting;
 use super::{files, network, recovery, schema, staged};
 use crate::storage::{Error, Result};
@@ -44,14 +46,19 @@ impl Default for EngineSettings {
 
 impl EngineSettings {
     /// What the engine of a store in a file or in memory starts with.
-    fn config(&self, mode: AccessMode) -> ::duckdb::Result<Config> {
-        self.common_config(Config::default().access_mode(mode)?)?
+    fn config(&self, mode: AccessMode, spill: Option<&Path>) -> ::duckdb::Result<Config> {
+        self.common_config(Config::default().access_mode(mode)?, spill)?
             .enable_external_access(self.external_access)
     }
 
     /// What any engine starts with.
-    pub(super) fn common_config(&self, config: Config) -> ::duckdb::Result<Config> {
+    pub(super) fn common_config(&self, config: Config, spill: Option<&Path>) -> ::duckdb::Result<Config> {
         let mut config = config
+            // Without a folder, nothing can be put aside.
+            .with(
+                "temp_directory",
+                spill.map_or_else(String::new, |path| path.display().to_string()),
+            )?
             .enable_autoload_extension(false)?
             .max_memory(&self.memory_limit)?
             .with("autoinstall_known_extensions", "false")?
@@ -81,6 +88,10 @@ pub(super) struct Gate {
     changed: Condvar,
     /// Held by the one operation that writes.
     writing: Mutex<()>,
+    /// Whether the file is made when it is opened.
+    is_new: bool,
+    /// Made when the engine is first opened.
+    spill: OnceLock<Option<SpillFolder>>,
 }
 
 #[derive(Default)]
@@ -168,6 +179,14 @@ impl Gate {
         Ok(gate)
     }
 
+    /// The gate of a file that is to be made, which nobody else knows of.
+    pub(super) fn of_new_file(path: PathBuf, settings: &EngineSettings) -> Arc<Self> {
+        Arc::new(Self {
+            is_new: true,
+            ..Self::new(Location::File(path), settings)
+        })
+    }
+
     /// The gate of a new store in memory.
     pub(super) fn in_memory(settings: &EngineSettings) -> Arc<Self> {
         Arc::new(Self::new(Location::Memory, settings))
@@ -180,6 +199,8 @@ impl Gate {
             state: Mutex::default(),
             changed: Condvar::new(),
             writing: Mutex::default(),
+            is_new: false,
+            spill: OnceLock::new(),
         }
     }
 
@@ -275,12 +296,15 @@ impl Gate {
     }
 
     fn open(&self, mode: Mode) -> Result<Engine, OpenFailure> {
+        if let Some(path) = self.locked_file().filter(|_| !self.is_new) {
+            check_file(path).map_err(OpenFailure::Other)?;
+        }
         // Whoever closes a store leaves no log behind: its last writer is at work, or was killed.
         if let Some(path) = self.locked_file()
             && files::has_write_ahead_log(path)
         {
             recovery::put_right(path, || {
-                Connection::open_with_flags(path, self.settings.config(AccessMode::ReadOnly)?)
+                Connection::open_with_flags(path, self.settings.config(AccessMode::ReadOnly, self.spill())?)
             })?;
         }
         let connection = match &self.location {
@@ -304,7 +328,8 @@ impl Gate {
     }
 
     fn open_file(&self, path: &Path, access: AccessMode) -> Result<Connection, OpenFailure> {
-        let opened = self.settings.config(access).and_then(|config| {
+        let config = self.settings.config(access, self.spill());
+        let opened = config.and_then(|config| {
             let connection = Connection::open_with_flags(path, config)?;
             set_up(&connection)?;
             Ok(connection)
@@ -312,8 +337,21 @@ impl Gate {
         opened.map_err(|error| error::open_failure(&path.display().to_string(), error))
     }
 
+    /// The folder for what does not fit into memory, if one can be made.
+    fn spill(&self) -> Option<&Path> {
+        let made = self.spill.get_or_init(|| {
+            let made = match &self.location {
+                Location::File(path) => SpillFolder::make_for(path),
+                Location::Memory | Location::Lake(_) => SpillFolder::make_in_memory(),
+            };
+            made.inspect_err(|error| log::debug!("nothing can be put aside on disk: {error}"))
+                .ok()
+        });
+        made.as_ref().and_then(SpillFolder::path)
+    }
+
     fn open_lake(&self, lake: &Lake, mode: Mode) -> Result<Connection, OpenFailure> {
-        let connection = lake::open(lake, &self.settings, mode)?;
+        let connection = lake::open(lake, &self.settings, self.spill(), mode)?;
         set_up(&connection).map_err(|error| error::open_failure(&self.location.to_string(), error))?;
         Ok(connection)
     }
@@ -333,6 +371,18 @@ impl Gate {
             engine.is_disconnected = true;
         }
     }
+}
+
+/// Refuses what the engine would make anew, wait for, or read without its write-ahead log.
+fn check_file(path: &Path) -> Result<()> {
+    let metadata = path.metadata().map_err(|io| {
+        let reason = match io.kind() {
+            io::ErrorKind::NotFound => "there is no such file any more: it was moved or deleted".to_owned(),
+            _ => io.to_string(),
+        };
+        error::unavailable(path, reason)
+    })?;
+    files::check_store_file(path, &metadata)
 }
 
 /// What every engine is given before anybody uses it.

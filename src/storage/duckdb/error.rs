@@ -54,6 +54,12 @@ pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailur
         "its folder does not exist: create it first"
     } else if text.contains("file with version number") || text.contains("newer DuckDB version") {
         "another DuckDB version wrote it: use a newer logstore"
+    } else if has_wal_of_another_file(&text) {
+        let reason = format!(
+            "the write-ahead log {location}.wal is of another state of this store: if a backup was put in its \
+             place, move that log away; else put both back together"
+        );
+        return OpenFailure::Other(unavailable(reason));
     } else if is_damage(&text) {
         return OpenFailure::Other(Error::Corrupt {
             reason: format!("{location}: {}", first_line(&text)),
@@ -69,6 +75,12 @@ pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailur
         return OpenFailure::Other(unavailable(first_line(&text).to_owned()));
     };
     OpenFailure::Other(unavailable(known.into()))
+}
+
+/// Whether a store file was replaced, and the write-ahead log of the one before is still there.
+fn has_wal_of_another_file(text: &str) -> bool {
+    text.contains("WAL does not match database file")
+        || text.contains("the WAL checkpoint iteration does not match")
 }
 
 /// What the database said, without how the engine called it: `... Unable to connect to Postgres at "...": reason`.

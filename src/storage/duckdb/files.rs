@@ -4,22 +4,20 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::error;
+use super::private_folder::PrivateFolder;
 use crate::storage::Result;
 
 /// A file that is made beside its place, for its owner alone, and put there when it is complete.
 pub(super) struct NewFile {
     place: PathBuf,
-    folder: TempDir,
+    folder: PrivateFolder,
 }
 
 impl NewFile {
     pub(super) fn beside(place: &Path) -> Result<Self> {
         let parent = folder_of(place);
-        let folder = tempfile::Builder::new().prefix(".logstore-").tempdir_in(parent);
-        let folder = folder.map_err(|io| {
+        let folder = PrivateFolder::make_in(parent).map_err(|io| {
             let folder = parent.display();
             error::not_written(
                 place,
@@ -34,7 +32,7 @@ impl NewFile {
 
     /// Where to make it.
     pub(super) fn path(&self) -> PathBuf {
-        self.folder.path().join("store.duckdb")
+        self.folder.path().join("new")
     }
 
     /// Puts it in its place; says whether it did, or a file was there already.
@@ -65,6 +63,38 @@ pub(super) fn folder_of(file: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Refuses what cannot be a store: a pipe, which the engine would wait for, and a file with several names.
+///
+/// The engine finds the write-ahead log by the name of the store: under another name, what it holds is out of sight.
+pub(super) fn check_store_file(path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    if metadata.is_dir() {
+        return Err(error::unavailable(path, "it is a folder: name a file"));
+    }
+    if !metadata.is_file() {
+        return Err(error::unavailable(path, "it is a pipe or a device: name a file"));
+    }
+    match names_of(metadata) {
+        0 | 1 => Ok(()),
+        names => Err(error::unavailable(
+            path,
+            format!(
+                "the file has {names} names (hard links), and commits made under one may be out of sight under \
+                 another: keep one, or copy the file"
+            ),
+        )),
+    }
+}
+
+#[cfg(unix)]
+fn names_of(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(metadata)
+}
+
+#[cfg(not(unix))]
+fn names_of(_: &fs::Metadata) -> u64 {
+    1
 }
 
 #[cfg(unix)]

@@ -6,6 +6,7 @@
 //! [`Turn`](super::turn::Turn).
 
 use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
 use ::duckdb::{Config, Connection};
@@ -52,8 +53,13 @@ pub(super) fn enter(connection: &Connection, location: &Location) -> ::duckdb::R
 }
 
 /// Opens an engine on a lake that is there.
-pub(super) fn open(lake: &Lake, settings: &EngineSettings, mode: Mode) -> Result<Connection, OpenFailure> {
-    let connection = engine(lake, settings).map_err(OpenFailure::Other)?;
+pub(super) fn open(
+    lake: &Lake,
+    settings: &EngineSettings,
+    spill: Option<&Path>,
+    mode: Mode,
+) -> Result<Connection, OpenFailure> {
+    let connection = engine(lake, settings, spill).map_err(OpenFailure::Other)?;
     let access = match mode {
         Mode::Read if lake.catalog_file().is_some() => "READ_ONLY",
         _ => "CREATE_IF_NOT_EXISTS false",
@@ -77,7 +83,7 @@ pub(super) fn create(lake: &Lake, settings: &EngineSettings, timeout: Duration) 
                 .unwrap_or_else(|| format!("{}.files", file.display())),
         ),
     };
-    let connection = engine(&made, settings)?;
+    let connection = engine(&made, settings, None)?;
     attach_new(&connection, &made, settings).map_err(OpenFailure::into_error)?;
     transaction(&connection, "create the store", schema::create)?;
     drop(connection);
@@ -93,7 +99,7 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
             reason,
         ));
     }
-    let connection = engine(lake, settings)?;
+    let connection = engine(lake, settings, None)?;
     let _alone = turn::wait_to_create(&connection, lake, timeout)?;
     // Another process may have made it meanwhile.
     match attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false").map_err(OpenFailure::into_error) {
@@ -133,18 +139,12 @@ const RETRIES: &str =
     "SET ducklake_retry_wait_ms = 1; SET ducklake_retry_backoff = 1.3; SET ducklake_max_retry_count = 25";
 
 /// An engine that can be told of a lake.
-fn engine(lake: &Lake, settings: &EngineSettings) -> Result<Connection> {
+fn engine(lake: &Lake, settings: &EngineSettings, spill: Option<&Path>) -> Result<Connection> {
     let failed = |error| error::engine("start the engine", error);
     let folder = settings.lake.extensions.folder()?;
-    let spill = std::env::temp_dir().join(format!(
-        "logstore-{}-{:08x}",
-        std::process::id(),
-        fastrand::u32(..)
-    ));
     let connection = settings
-        .common_config(Config::default())
+        .common_config(Config::default(), spill)
         .and_then(|config| config.with("extension_directory", folder.display().to_string()))
-        .and_then(|config| config.with("temp_directory", spill.display().to_string()))
         .and_then(Connection::open_in_memory_with_flags)
         .map_err(failed)?;
     extensions::load(&connection, "ducklake", &settings.lake.extensions)?;

@@ -17,6 +17,7 @@ mod logs;
 mod maintain;
 mod network;
 mod predicate;
+mod private_folder;
 mod query;
 mod recovery;
 mod repeated;
@@ -361,7 +362,7 @@ impl OpenOptions {
 /// Makes an empty store, unless another process is faster.
 fn create_file(path: &Path, settings: &EngineSettings) -> Result<()> {
     let new = NewFile::beside(&connection::canonical(path)?)?;
-    let gate = Gate::of(Location::File(new.path()), settings)?;
+    let gate = Gate::of_new_file(new.path(), settings);
     let lease = gate.lease(Mode::Write, Duration::ZERO)?;
     transaction(lease.connection(), "create the store", schema::create)?;
     drop(lease);

@@ -7,6 +7,7 @@ use ::duckdb::types::Value as SqlValue;
 use ::duckdb::{Connection, params_from_iter};
 use serde_json::Value;
 
+use super::files::NewFile;
 use super::predicate;
 use super::{DuckDbStore, error, read_transaction, rows};
 use crate::models::{InvalidValue, LogQuery};
@@ -84,20 +85,21 @@ impl DuckDbStore {
         })
     }
 
-    /// Writes the logs that a query wants to a file, in its order, and says how many. Needs a store opened
-    /// with [`external_access`](super::OpenOptions::external_access).
+    /// Writes the logs that a query wants to a file, in its order, and says how many. The file is for its owner alone,
+    /// and there only when it is complete. Needs a store opened with
+    /// [`external_access`](super::OpenOptions::external_access).
     ///
     /// # Errors
     ///
     /// [`Error::NotWritten`] if the file exists already: nothing is overwritten.
     pub fn export_logs(&self, query: &LogQuery, file: &Path, format: ExportFormat) -> Result<u64> {
+        let exists = || error::not_written(file, "the file exists already: remove it or name another");
         if file.exists() {
-            return Err(error::not_written(
-                file,
-                "the file exists already: remove it or name another",
-            ));
+            return Err(exists());
         }
-        let name = file
+        let new = NewFile::beside(file)?;
+        let path = new.path();
+        let name = path
             .to_str()
             .ok_or_else(|| error::not_written(file, "its name is not UTF-8"))?;
         let columns = rows::LOGS_COLUMNS.iter().filter(|(name, _)| *name != "seq");
@@ -119,11 +121,14 @@ impl DuckDbStore {
             ExportFormat::JsonLines => "FORMAT json",
         };
         sql.push(&format!(") TO {} ({options})", predicate::literal(name)));
-        self.read(|connection| {
+        let copied = self.read(|connection| {
             let copied = connection.execute(&sql.text, params_from_iter(sql.values));
-            let copied = copied.map_err(|error| error::export_failure(file, error))?;
-            Ok(copied as u64)
-        })
+            copied.map_err(|error| error::export_failure(file, error))
+        })?;
+        match new.persist()? {
+            true => Ok(copied as u64),
+            false => Err(exists()),
+        }
     }
 }
 

@@ -1,0 +1,192 @@
+//! Folders for what is not yet, or not for long, a part of the store: for their owner alone from the first byte, and
+//! removed by the next process if theirs was killed.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// A folder that only its owner can enter. It goes away with its handle.
+///
+/// Its process holds a lock on it. One that is not locked was left by a process that was killed.
+pub(super) struct PrivateFolder {
+    folder: TempDir,
+    /// Held for as long as the folder is in use.
+    _lock: Option<File>,
+}
+
+const PREFIX: &str = ".logstore-";
+
+impl PrivateFolder {
+    /// Makes a folder in another one, and removes those that killed processes left there.
+    pub(super) fn make_in(parent: &Path) -> io::Result<Self> {
+        remove_leftovers(parent);
+        loop {
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(PREFIX);
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+            let folder = builder.tempdir_in(parent)?;
+            match lock(folder.path()) {
+                Lock::Held(lock) => return Ok(Self { folder, _lock: lock }),
+                // Another process took it for a leftover before it was locked.
+                Lock::Lost => {}
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+enum Lock {
+    /// `None` where folders cannot be locked: then none is ever taken for a leftover.
+    Held(Option<File>),
+    Lost,
+}
+
+fn lock(folder: &Path) -> Lock {
+    let opened = match File::open(folder) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Lock::Lost,
+        Err(_) => return Lock::Held(None),
+    };
+    match opened.try_lock() {
+        Ok(()) if folder.exists() => Lock::Held(Some(opened)),
+        Ok(()) | Err(fs::TryLockError::WouldBlock) => Lock::Lost,
+        Err(fs::TryLockError::Error(_)) => Lock::Held(None),
+    }
+}
+
+/// Removes the folders of killed processes, as far as that is possible.
+fn remove_leftovers(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    let is_ours = |entry: &fs::DirEntry| {
+        entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PREFIX.as_bytes())
+            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    };
+    for entry in entries.filter_map(Result::ok).filter(is_ours) {
+        let path = entry.path();
+        let unused = File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok());
+        // The lock is free again: a process that makes this very folder now notices that it is gone.
+        if unused {
+            match fs::remove_dir_all(&path) {
+                Ok(()) => log::info!("removed {path:?}, which a killed process left"),
+                Err(error) => log::debug!("cannot remove {path:?}, which a killed process left: {error}"),
+            }
+        }
+    }
+}
+
+/// Where the engine spills what does not fit into its memory: in `STORE.tmp`, which is there for as long as a process
+/// uses it.
+pub(super) struct SpillFolder {
+    /// `STORE.tmp`; `None` where there is no file.
+    parent: Option<PathBuf>,
+    /// `None` only while this is dropped.
+    folder: Option<PrivateFolder>,
+}
+
+impl SpillFolder {
+    /// Makes one for a store in a file.
+    pub(super) fn make_for(store: &Path) -> io::Result<Self> {
+        let mut name = store.as_os_str().to_owned();
+        name.push(".tmp");
+        let parent = PathBuf::from(name);
+        loop {
+            make_private_folder(&parent)?;
+            match PrivateFolder::make_in(&parent) {
+                Ok(folder) => {
+                    return Ok(Self {
+                        parent: Some(parent),
+                        folder: Some(folder),
+                    });
+                }
+                // Another process that left it removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Makes one for an engine that has no file.
+    pub(super) fn make_in_memory() -> io::Result<Self> {
+        Ok(Self {
+            parent: None,
+            folder: Some(PrivateFolder::make_in(&std::env::temp_dir())?),
+        })
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.folder.as_ref().map(PrivateFolder::path)
+    }
+}
+
+impl Drop for SpillFolder {
+    fn drop(&mut self) {
+        drop(self.folder.take());
+        if let Some(parent) = &self.parent {
+            // Others may still use it.
+            fs::remove_dir(parent).ok();
+        }
+    }
+}
+
+fn make_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let used = PrivateFolder::make_in(parent.path()).unwrap();
+        fs::create_dir(parent.path().join(".logstore-killed")).unwrap();
+        fs::write(parent.path().join(".logstore-killed/store.duckdb"), "logs").unwrap();
+        fs::create_dir(parent.path().join("other")).unwrap();
+        let next = PrivateFolder::make_in(parent.path()).unwrap();
+        assert!(used.path().exists() && next.path().exists());
+        drop((used, next));
+        assert_eq!(names(parent.path()), ["other"]);
+    }
+
+    #[test]
+    fn spill_folders_come_and_go_side_by_side() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = parent.path().join("soc.duckdb");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let spill = SpillFolder::make_for(&store).unwrap();
+                        fs::write(spill.path().unwrap().join("block"), "logs").unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(names(parent.path()), Vec::<String>::new());
+    }
+}
