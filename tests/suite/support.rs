@@ -122,9 +122,14 @@ impl Cli {
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
 
-    /// The JSON lines that a command prints.
+    /// The JSON lines that a command prints; there may be none, where nothing matched.
     pub(crate) fn rows(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
-        self.output(arguments)
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let is_nothing = output.status.code() == Some(1) && errors.contains("matched");
+        assert!(output.status.success() || is_nothing, "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout)
+            .unwrap()
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()

@@ -19,10 +19,11 @@ impl NewFile {
         let parent = folder_of(place);
         let folder = PrivateFolder::make_in(parent).map_err(|io| {
             let folder = parent.display();
-            error::not_written(
-                place,
-                format!("cannot write to its folder {folder}: {}", io.kind()),
-            )
+            let reason = match io.kind() {
+                io::ErrorKind::NotFound => format!("there is no folder {folder}: create it first"),
+                kind => format!("cannot write to its folder {folder}: {kind}"),
+            };
+            error::not_written(place, reason)
         })?;
         Ok(Self {
             place: place.to_owned(),
