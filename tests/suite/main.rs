@@ -21,6 +21,7 @@ mod migrations;
 #[cfg(unix)]
 mod private_files;
 mod processes;
+mod queue;
 mod real_data;
 mod scale_out;
 mod scans;

@@ -6,7 +6,6 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
 
 /// A process, and the lines that it says.
 pub(crate) struct Process {
@@ -70,16 +69,24 @@ impl Process {
         Self { child, said }
     }
 
-    /// Waits until it says a number after a word; `None` if it ends or takes too long.
+    /// Waits until it says a number after a word; `None` if it ends before.
     pub(crate) fn wait_for(&self, word: &str) -> Option<u64> {
-        let mut lines = std::iter::from_fn(|| self.said.recv_timeout(Duration::from_secs(60)).ok());
-        lines.find_map(|line| number_after(&line, word))
+        self.said.iter().find_map(|line| number_after(&line, word))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(&self.child, name);
     }
 
     /// Waits until it says a number after a word, which it must do.
     pub(crate) fn expect(&mut self, word: &str) -> u64 {
         self.wait_for(word).unwrap_or_else(|| {
-            self.child.kill().unwrap();
+            self.child.kill().ok();
             let mut errors = String::new();
             let stderr = self.child.stderr.take();
             stderr.map(|mut stderr| stderr.read_to_string(&mut errors));
@@ -114,10 +121,14 @@ impl Process {
 
 /// Asks a program to stop, which it must do as if its work were done.
 pub(crate) fn terminate(child: &mut Child) {
-    let pid = child.id().to_string();
-    let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert!(asked.success());
+    send_signal(child, "TERM");
     assert!(child.wait().unwrap().success());
+}
+
+fn send_signal(child: &Child, name: &str) {
+    let (signal, pid) = (format!("-{name}"), child.id().to_string());
+    let sent = Command::new("kill").args([&signal, &pid]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// The number behind `word=` in a line.

@@ -7,6 +7,9 @@ use assert_cmd::Command;
 use chrono::{DateTime, TimeDelta, Utc};
 use logstore::{Alert, DuckDbStore, Error, LogEntry, Severity};
 
+/// How long to wait for other processes where they let nobody wait for long, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3_600);
+
 /// A time in 2024, so many seconds after noon of the first day.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     let noon: DateTime<Utc> = "2024-01-01T12:00:00Z".parse().unwrap();

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::duckdb::{AccessMode, Config, Connection};
 
@@ -17,7 +17,8 @@ use super::error::{self, OpenFailure};
 use super::lake::{self, LakeSettings};
 use super::location::{Lake, Location};
 use super::private_folder::SpillFolder;
-use super::waiting::Waiting;
+use super::queue::{Number, Place};
+use super::waiting::Waiter;
 use super::{files, network, recovery, schema, staged};
 use crate::storage::{Error, Result};
 
@@ -103,9 +104,13 @@ struct State {
     idle: Vec<Connection>,
     /// Leases that are out.
     users: usize,
+    /// Those of them that keep the engine open between operations.
+    keepers: usize,
     /// Writers that wait for the readers of this process. Readers that come later let them go first:
     /// without that, one that polls without a pause would keep them out for ever.
     waiting_writers: usize,
+    /// A place in the file's queue whose process does not use it.
+    passed: Option<Number>,
 }
 
 enum Entry {
@@ -117,6 +122,10 @@ enum Entry {
 enum Holder {
     Readers,
     Writers,
+    /// Those of other processes who wait for this one to close the file.
+    Waiters,
+    /// Those of other processes who came first.
+    Queue,
     Process(String),
 }
 
@@ -126,6 +135,7 @@ impl std::fmt::Display for Holder {
         match self {
             Self::Readers => write!(f, "readers of this process (PID {this_process})"),
             Self::Writers => write!(f, "writers of this process (PID {this_process})"),
+            Self::Waiters | Self::Queue => f.write_str("processes that came first"),
             Self::Process(process) => f.write_str(process),
         }
     }
@@ -138,6 +148,14 @@ struct Engine {
     is_disconnected: bool,
     /// Whether the engine has given up and takes nothing more.
     has_given_up: bool,
+    /// Where others see that the file is in use: given up after the file is closed.
+    place: Option<Place>,
+}
+
+impl Engine {
+    fn is_awaited(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_awaited)
+    }
 }
 
 /// A connection to use for one operation. The last one to go closes the engine.
@@ -145,11 +163,14 @@ pub(super) struct Lease {
     connection: Option<Connection>,
     /// Whether nothing is left on the connection that its next user would notice.
     is_clean: bool,
+    /// Whether it keeps the engine open between operations.
+    keeps_open: bool,
     gate: Arc<Gate>,
 }
 
-/// How long readers let writers go first: a reader that never ends must not keep all others out as well.
-const PATIENCE_OF_READERS: Duration = Duration::from_secs(1);
+/// How long operations let writers, or other processes, go first: a reader that never ends must not keep all others out
+/// as well.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 static GATES: LazyLock<Mutex<HashMap<Location, Weak<Gate>>>> = LazyLock::new(Mutex::default);
 
@@ -225,32 +246,25 @@ impl Gate {
 
     /// A connection for one operation, waiting for other processes and for other uses in this one.
     pub(super) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
-        let started = Instant::now();
-        let mut waiting = None;
+        let mut waiter = Waiter::new(timeout);
         let mut state = lock(&self.state);
         loop {
-            let waited = started.elapsed();
-            let lets_writers_go =
-                mode == Mode::Read && state.waiting_writers > 0 && waited < PATIENCE_OF_READERS;
-            let holder = if lets_writers_go {
-                Holder::Writers
-            } else {
-                match self.enter(&mut state, mode)? {
-                    Entry::Admitted(lease) => return Ok(lease),
-                    Entry::HeldBy(holder) => holder,
-                }
+            let is_last_try = waiter.is_out_of_time();
+            let holder = match self.enter(&mut state, mode, &mut waiter)? {
+                Entry::Admitted(lease) => return Ok(lease),
+                Entry::HeldBy(holder) => holder,
             };
-            if waited >= timeout {
+            if is_last_try {
                 return Err(Error::Locked {
                     path: self.location.to_string().into(),
                     holder: holder.to_string(),
-                    waited,
+                    waited: waiter.waited(),
                 });
             }
-            if let (Holder::Process(_), None, Some(path)) = (&holder, &waiting, self.locked_file()) {
-                waiting = Waiting::announce(path);
-            }
-            let longest = timeout.saturating_sub(waited).min(retry_after(waited));
+            let longest = match holder {
+                Holder::Queue | Holder::Process(_) => waiter.pause_for_others(),
+                Holder::Readers | Holder::Writers | Holder::Waiters => waiter.pause_for_this_process(),
+            };
             let waits_for_readers = mode == Mode::Write && matches!(holder, Holder::Readers);
             state.waiting_writers += usize::from(waits_for_readers);
             state = self
@@ -262,19 +276,20 @@ impl Gate {
     }
 
     /// Opens the engine where that is needed and possible.
-    fn enter(self: &Arc<Self>, state: &mut State, mode: Mode) -> Result<Entry> {
+    fn enter(self: &Arc<Self>, state: &mut State, mode: Mode, waiter: &mut Waiter) -> Result<Entry> {
         let is_unused = state.users == 0;
         let is_over = |engine: &Engine| engine.has_given_up || is_unused && engine.is_disconnected;
         if state.engine.as_ref().is_some_and(is_over) {
             state.close();
         }
+        if let Some(holder) = state.holder(mode, waiter) {
+            return Ok(Entry::HeldBy(holder));
+        }
         let engine = match &mut state.engine {
-            Some(engine) if engine.writable || mode == Mode::Read => engine,
-            Some(_) => return Ok(Entry::HeldBy(Holder::Readers)),
-            none => match self.open(mode) {
+            Some(engine) => engine,
+            none => match self.open_in_turn(&mut state.passed, mode, waiter)? {
                 Ok(engine) => none.insert(engine),
-                Err(OpenFailure::Locked(holder)) => return Ok(Entry::HeldBy(Holder::Process(holder))),
-                Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => return Err(error),
+                Err(holder) => return Ok(Entry::HeldBy(holder)),
             },
         };
         let connection = match state.idle.pop() {
@@ -291,8 +306,36 @@ impl Gate {
         Ok(Entry::Admitted(Lease {
             connection: Some(connection),
             is_clean: true,
+            keeps_open: false,
             gate: Arc::clone(self),
         }))
+    }
+
+    /// Opens the engine unless other processes were first, or have the file.
+    fn open_in_turn(
+        &self,
+        passed: &mut Option<Number>,
+        mode: Mode,
+        waiter: &mut Waiter,
+    ) -> Result<Result<Engine, Holder>> {
+        let file = self.locked_file();
+        if let Some(path) = file {
+            waiter.queue_up(path, mode, passed);
+        }
+        if !waiter.is_its_turn() {
+            return Ok(Err(Holder::Queue));
+        }
+        match self.open(mode) {
+            Ok(engine) => {
+                let place = file.and_then(|path| waiter.give_place(path, mode, passed));
+                Ok(Ok(Engine { place, ..engine }))
+            }
+            Err(OpenFailure::Locked(holder)) => {
+                waiter.note_refusal();
+                Ok(Err(Holder::Process(holder)))
+            }
+            Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => Err(error),
+        }
     }
 
     fn open(&self, mode: Mode) -> Result<Engine, OpenFailure> {
@@ -324,6 +367,7 @@ impl Gate {
             writable: self.locked_file().is_none() || mode == Mode::Write,
             is_disconnected: false,
             has_given_up: false,
+            place: None,
         })
     }
 
@@ -394,10 +438,35 @@ fn set_up(connection: &Connection) -> ::duckdb::Result<()> {
 }
 
 impl State {
+    /// Who of this process keeps an operation from the engine, or is to go before it.
+    fn holder(&self, mode: Mode, waiter: &Waiter) -> Option<Holder> {
+        let is_patient = waiter.waited() < PATIENCE;
+        if mode == Mode::Read && self.waiting_writers > 0 && is_patient {
+            return Some(Holder::Writers);
+        }
+        let engine = self.engine.as_ref()?;
+        if mode == Mode::Write && !engine.writable {
+            return Some(Holder::Readers);
+        }
+        // Or operations that follow one another without a gap would keep other processes out for ever.
+        let lets_others_go = is_patient && self.keepers == 0 && !waiter.is_out_of_time();
+        (lets_others_go && engine.is_awaited()).then_some(Holder::Waiters)
+    }
+
     fn close(&mut self) {
         let (idle, engine) = (std::mem::take(&mut self.idle), self.engine.take());
         if engine.as_ref().is_some_and(|engine| engine.has_given_up) {
             abandon((idle, engine));
+            return;
+        }
+        drop(idle);
+        if let Some(Engine {
+            connection, place, ..
+        }) = engine
+        {
+            // With its last connection the engine closes the file, and only then others may come.
+            drop(connection);
+            drop(place);
         }
     }
 }
@@ -412,12 +481,6 @@ impl Drop for State {
 /// process.
 fn abandon<T>(held: T) {
     std::mem::forget(held);
-}
-
-/// Retries come quickly at first, then about ten times a second, not in step with other processes.
-pub(super) fn retry_after(waited: Duration) -> Duration {
-    let base = (waited / 4).clamp(Duration::from_millis(2), Duration::from_millis(100));
-    base.mul_f64(0.5 + fastrand::f64())
 }
 
 /// A path that is the same however it is written, for a file that may not be there yet.
@@ -463,6 +526,32 @@ impl Lease {
         lease.is_clean = false;
         lease
     }
+
+    /// Keeps the engine open between operations, which then let nobody else go first.
+    pub(super) fn keep(self) -> Self {
+        let mut lease = self;
+        if !lease.keeps_open {
+            lease.keeps_open = true;
+            lock(&lease.gate.state).keepers += 1;
+        }
+        lease
+    }
+
+    /// Whether other processes wait for the file.
+    pub(super) fn is_awaited(&self) -> bool {
+        lock(&self.gate.state)
+            .engine
+            .as_ref()
+            .is_some_and(Engine::is_awaited)
+    }
+
+    /// Whether other processes can say that they wait.
+    pub(super) fn can_be_awaited(&self) -> bool {
+        lock(&self.gate.state)
+            .engine
+            .as_ref()
+            .is_some_and(|engine| engine.place.is_some())
+    }
 }
 
 impl Drop for Lease {
@@ -482,6 +571,7 @@ impl Drop for Lease {
             state.idle.extend(connection.filter(|_| self.is_clean));
         }
         state.users -= 1;
+        state.keepers -= usize::from(self.keeps_open);
         // Others wait for a file. A store in memory would be gone, and a lake may stay open.
         if state.users == 0 && self.gate.locked_file().is_some() {
             state.close();

@@ -19,6 +19,7 @@ mod network;
 mod predicate;
 mod private_folder;
 mod query;
+mod queue;
 mod recovery;
 mod repeated;
 mod rows;
@@ -328,7 +329,7 @@ impl OpenOptions {
     fn hold(&self, mut store: DuckDbStore) -> Result<DuckDbStore> {
         if self.access == Access::Exclusive {
             let mode = if self.read_only { Mode::Read } else { Mode::Write };
-            let lease = store.lease(mode)?;
+            let lease = store.lease(mode)?.keep();
             store.held = Some(Arc::new(Mutex::new(lease)));
         }
         Ok(store)
@@ -549,7 +550,7 @@ impl DuckDbStore {
             match &outcome {
                 Err(Error::Contended { source, .. }) if waited < self.lock_timeout => {
                     log::debug!("trying again: {source}");
-                    std::thread::sleep(connection::retry_after(waited));
+                    std::thread::sleep(waiting::retry_after(waited));
                 }
                 _ => return self.note_disconnection(outcome),
             }
