@@ -44,7 +44,7 @@ INSERT INTO detection_rules VALUES
     ('1', 'Failed', 'threshold', '{"count": 5}', FALSE, '2024-01-01 00:00:00', '2024-01-02 00:00:00');
 "#;
 
-fn make(path: &Path) {
+pub(crate) fn make(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch(TABLES).unwrap();
     connection.execute_batch(ROWS).unwrap();

@@ -10,6 +10,7 @@ mod crash;
 mod cut_connections;
 mod exactly_once;
 mod faults;
+mod first_use;
 mod foreign;
 mod hostile;
 mod ingest;

@@ -24,7 +24,7 @@ INSERT INTO logstore (schema_version, last_seq) VALUES (1, 1);
 "#
 );
 
-fn make_version_1(path: &Path) {
+pub(crate) fn make_version_1(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch(VERSION_1).unwrap();
     connection.close().unwrap();

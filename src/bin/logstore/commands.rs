@@ -123,12 +123,14 @@ impl Context {
 
     /// The store, which must be there.
     pub(crate) fn existing_store(&self) -> Result<DuckDbStore> {
-        Ok(self.options().create(false).open(&self.settings().database)?)
+        let options = self.options().create(false).open_at_first_use(true);
+        Ok(options.open(&self.settings().database)?)
     }
 
     /// The store, made if it is not there.
     pub(crate) fn store(&self) -> Result<DuckDbStore> {
-        Ok(self.options().open(&self.settings().database)?)
+        let options = self.options().open_at_first_use(true);
+        Ok(options.open(&self.settings().database)?)
     }
 
     /// The store, made if it is not there, for one who reads and parses while it stores: the engine leaves a processor
@@ -144,7 +146,11 @@ impl Context {
 
     /// The store, which must be there, with leave to write other files.
     pub(crate) fn exporting_store(&self) -> Result<DuckDbStore> {
-        let options = self.options().create(false).external_access(true);
+        let options = self
+            .options()
+            .create(false)
+            .external_access(true)
+            .open_at_first_use(true);
         Ok(options.open(&self.settings().database)?)
     }
 }

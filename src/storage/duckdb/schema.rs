@@ -108,15 +108,15 @@ pub(super) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
     })
 }
 
-/// Refuses a store that a later version has written.
-pub(super) fn refuse_newer(connection: &Connection, location: &Location) -> Result<()> {
+/// Refuses a store that a later version has written; says whether this version has.
+pub(super) fn refuse_newer(connection: &Connection, location: &Location) -> Result<bool> {
     match version(connection)? {
         Some(found) if found > VERSION => Err(Error::NewerSchema {
             path: location.to_string().into(),
             found,
             known: VERSION,
         }),
-        _ => Ok(()),
+        found => Ok(found == Some(VERSION)),
     }
 }
 

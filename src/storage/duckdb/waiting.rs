@@ -166,7 +166,10 @@ impl DuckDbStore {
         if self.gate.locked_file().is_none() || self.held.is_some() {
             return Ok(KeptOpen(None));
         }
-        let lease = self.lease(Mode::Write)?.keep();
+        let lease = {
+            let _writing = self.gate.writing();
+            self.lease(Mode::Write)?.keep()
+        };
         Ok(KeptOpen(Some(lease).filter(Lease::can_be_awaited)))
     }
 }
