@@ -4,12 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use logstore::{Access, DuckDbStore};
 
 use crate::processes::terminate;
-use crate::support::Cli;
+use crate::support::{Cli, PATIENCE};
 
 fn lines(range: std::ops::Range<u32>) -> String {
     range
@@ -203,13 +203,27 @@ impl Following {
         command
             .args(["ingest", "--follow", "--interval", "20ms"])
             .args(names);
+        command.current_dir(&cli.folder);
         Self(
             command
-                .current_dir(&cli.folder)
                 .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
                 .spawn()
                 .unwrap(),
         )
+    }
+
+    /// Waits until the store holds so many logs.
+    fn wait_for(&mut self, cli: &Cli, count: u64) {
+        wait_for(&mut self.0, cli, count);
+    }
+
+    /// Waits until it says something on standard error, and leaves out of account what it says later.
+    fn wait_until_it_says(&mut self, text: &str) {
+        let mut lines = BufReader::new(self.0.stderr.take().unwrap()).lines();
+        let said = lines.find(|line| line.as_ref().unwrap().contains(text));
+        assert!(said.is_some(), "it ended without saying {text:?}");
+        std::thread::spawn(move || lines.for_each(drop));
     }
 
     fn stop(mut self) {
@@ -219,15 +233,11 @@ impl Following {
     }
 }
 
-/// Waits until the store holds so many logs.
-fn wait_for(cli: &Cli, count: u64) {
-    let started = Instant::now();
-    while cli.rows(&["count"])[0]["count"] != count {
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "{:?}",
-            cli.rows(&["count"])
-        );
+/// Waits until a process that runs has stored so many logs.
+fn wait_for(process: &mut Child, cli: &Cli, count: u64) {
+    let stored = || cli.rows(&["count", "--lock-timeout", "10m"]).remove(0);
+    while stored()["count"] != count {
+        assert!(process.try_wait().unwrap().is_none(), "it ended: {}", stored());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -238,26 +248,26 @@ fn following_goes_on_through_rotation() {
     let path = cli.write("app.log", lines(0..50));
     ingest(&cli, &["app.log"]);
     append(&path, &lines(50..55));
-    let following = Following::start(&cli, &["app.log"]);
-    wait_for(&cli, 55);
+    let mut following = Following::start(&cli, &["app.log"]);
+    following.wait_for(&cli, 55);
     // Renamed while its writer has it open and goes on with it.
     let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
     fs::rename(&path, cli.path("app.log.1")).unwrap();
     writer.write_all(lines(55..58).as_bytes()).unwrap();
     append(&path, &lines(58..60));
-    wait_for(&cli, 60);
+    following.wait_for(&cli, 60);
     // Copied and truncated.
     fs::copy(&path, cli.path("app.log.2")).unwrap();
     fs::File::create(&path).unwrap();
     append(&path, &lines(60..62));
-    wait_for(&cli, 62);
+    following.wait_for(&cli, 62);
     // A line is read when it has its end.
     let line = lines(62..63);
     append(&path, &line[..30]);
     append(&cli.path("app.log.1"), &lines(63..64));
-    wait_for(&cli, 63);
+    following.wait_for(&cli, 63);
     append(&path, &line[30..]);
-    wait_for(&cli, 64);
+    following.wait_for(&cli, 64);
     following.stop();
     append(&path, &lines(64..65));
     assert_eq!(ingest(&cli, &["."]), 1);
@@ -270,18 +280,30 @@ fn following_waits_for_whoever_holds_the_store() {
     let path = cli.write("app.log", lines(0..5));
     cli.write("logstore.toml", "[store]\nlock_timeout = \"300ms\"\n");
     ingest(&cli, &["app.log"]);
-    let following = Following::start(&cli, &["app.log"]);
-    // What it reads shows that it has opened the store.
+    let changed = || {
+        cli.path("logstore.duckdb")
+            .metadata()
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let before = changed();
+    let mut following = Following::start(&cli, &["app.log"]);
+    // What it stores shows that it has opened the store, which must be free for that.
     append(&path, &lines(5..6));
-    wait_for(&cli, 6);
+    while changed() == before {
+        assert!(following.0.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let holder = DuckDbStore::options()
         .access(Access::Exclusive)
+        .lock_timeout(PATIENCE)
         .open(cli.path("logstore.duckdb"))
         .unwrap();
     append(&path, &lines(6..10));
-    std::thread::sleep(Duration::from_secs(1));
+    following.wait_until_it_says("trying again");
     drop(holder);
-    wait_for(&cli, 10);
+    following.wait_for(&cli, 10);
     following.stop();
     assert_lines(&cli, 10);
 }
@@ -302,10 +324,7 @@ fn a_pipe_is_stored_as_it_comes() {
     for n in 0..3 {
         input.write_all(lines(n..n + 1).as_bytes()).unwrap();
         input.flush().unwrap();
-        let started = Instant::now();
-        while cli.rows(&["count"])[0]["count"] != n + 1 {
-            assert!(started.elapsed() < Duration::from_secs(60));
-        }
+        wait_for(&mut child, &cli, u64::from(n) + 1);
     }
     drop(input);
     assert!(child.wait().unwrap().success());

@@ -1,15 +1,18 @@
 //! Many handles on one file.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use logstore::{
-    Alert, AlertQuery, AlertStore, DuckDbStore, Error, LogEntry, LogQuery, LogStore, Order, Severity,
+    Alert, AlertQuery, AlertStore, DuckDbStore, Error, LogEntry, LogQuery, LogStore, OpenOptions, Order,
+    Severity,
 };
 
 use crate::processes::{Process, given_store, number_after};
-use crate::support::{log, make_large_store};
+use crate::support::{Cli, PATIENCE, log, make_large_store};
 
 /// Its query may have just ended, and its connection be closing.
 #[test]
@@ -29,7 +32,7 @@ fn a_scan_may_be_dropped_at_any_moment() {
 fn a_reader_that_stops_reading_keeps_nobody_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let store = DuckDbStore::options()
-        .lock_timeout(Duration::from_secs(60))
+        .lock_timeout(PATIENCE)
         .open(folder.path().join("soc.duckdb"))
         .unwrap();
     let logs: Vec<_> = (0..30_000)
@@ -48,7 +51,7 @@ fn a_reader_that_stops_reading_keeps_nobody_waiting() {
 fn readers_without_pause_let_writers_in() {
     let folder = tempfile::tempdir().unwrap();
     let store = DuckDbStore::options()
-        .lock_timeout(Duration::from_secs(5))
+        .lock_timeout(PATIENCE)
         .open(folder.path().join("soc.duckdb"))
         .unwrap();
     let is_over = AtomicBool::new(false);
@@ -73,7 +76,7 @@ fn readers_without_pause_let_writers_in() {
 #[test]
 #[ignore = "run in a process of its own"]
 fn keeper() {
-    let store = DuckDbStore::open(given_store()).unwrap();
+    let store = patient().open(given_store()).unwrap();
     let (mut kept, mut stored) = (None, 0);
     while store.fetch_alerts(&AlertQuery::new()).unwrap().is_empty() {
         if kept.is_none() {
@@ -93,13 +96,12 @@ fn a_store_that_is_kept_open_goes_to_those_who_wait() {
     DuckDbStore::open(&path).unwrap();
     let keeper = Process::start::<&str>("sharing::keeper", &path, &[]);
     keeper.wait_for("stored").unwrap();
-    let patient = DuckDbStore::options().lock_timeout(Duration::from_secs(60));
-    let impatient = patient.clone().lock_timeout(Duration::ZERO);
+    let impatient = patient().lock_timeout(Duration::ZERO);
     for _ in 0..100 {
         let refused = impatient.open(&path).unwrap_err();
         assert!(matches!(refused, Error::Locked { .. }), "{refused}");
     }
-    let store = patient.open(&path).unwrap();
+    let store = patient().open(&path).unwrap();
     store
         .store_alerts(&[Alert::new("brute_force", "rule", Severity::High)])
         .unwrap();
@@ -110,30 +112,37 @@ fn a_store_that_is_kept_open_goes_to_those_who_wait() {
 
 #[test]
 fn an_ingest_lets_others_in_before_its_end() {
-    const LINES: u64 = 300_000;
-    let folder = tempfile::tempdir().unwrap();
-    let lines: String = (0..LINES)
-        .map(|n| format!("Jan 15 00:00:00 web1 sshd[{n}]: x\n"))
-        .collect();
-    std::fs::write(folder.path().join("auth.log"), lines).unwrap();
-    std::fs::write(
-        folder.path().join("logstore.toml"),
-        "[ingest]\nbatch_size = 1000\n",
-    )
-    .unwrap();
-    let path = folder.path().join("logstore.duckdb");
-    DuckDbStore::open(&path).unwrap();
-    let ingest = Process::program(folder.path(), &["ingest", "auth.log"]);
-    let store = DuckDbStore::open(&path).unwrap();
+    let cli = Cli::new();
+    cli.write("logstore.toml", "[ingest]\nbatch_size = 1000\n");
+    let store = patient().open(cli.path("logstore.duckdb")).unwrap();
+    let mut ingest = cli
+        .program(&["ingest", "-", "--lock-timeout", "10m"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = ingest.stdin.take().unwrap();
+    // It always has more to store, and comes to no end.
+    let feeder = std::thread::spawn(move || {
+        let lines: String = (0..10_000)
+            .map(|n| format!("Jan 15 00:00:00 web1 sshd[{n}]: x\n"))
+            .collect();
+        while input.write_all(lines.as_bytes()).is_ok() {}
+    });
     let mut counts = vec![0];
     while counts.len() < 5 {
         let count = store.count_logs(&LogQuery::new()).unwrap();
-        assert!(count < LINES, "it had to wait for the end: {counts:?}");
         if !counts.contains(&count) {
             counts.push(count);
         }
     }
-    ingest.kill("");
+    ingest.kill().unwrap();
+    ingest.wait().unwrap();
+    feeder.join().unwrap();
+}
+
+fn patient() -> OpenOptions {
+    DuckDbStore::options().lock_timeout(PATIENCE)
 }
 
 const SECONDS: u64 = 20;
@@ -151,7 +160,7 @@ fn timed<T>(longest: &mut Duration, operation: impl FnOnce() -> T) -> T {
 #[test]
 #[ignore = "run in a process of its own"]
 fn writer() {
-    let store = DuckDbStore::open(given_store()).unwrap();
+    let store = patient().open(given_store()).unwrap();
     let (started, mut longest, mut written) = (Instant::now(), Duration::ZERO, 0);
     while started.elapsed() < Duration::from_secs(SECONDS) {
         let logs: Vec<_> = (written..written + BATCH)
@@ -161,23 +170,27 @@ fn writer() {
         written += BATCH;
         std::thread::sleep(Duration::from_millis(50));
     }
-    println!("\nwritten={written} longest={}", longest.as_millis());
+    let last = LogEntry::new(Utc::now())
+        .with_appname("last")
+        .with_procid(written);
+    store.append_logs(&[last]).unwrap();
+    println!("\nwritten={} longest={}", written + 1, longest.as_millis());
 }
 
 #[test]
 #[ignore = "run in a process of its own"]
 fn poller() {
-    let store = DuckDbStore::open(given_store()).unwrap();
+    let store = patient().open(given_store()).unwrap();
     let mut cursor = store.end_cursor().unwrap();
     println!("\nready=1");
-    let (mut last_new, mut longest, mut read) = (Instant::now(), Duration::ZERO, 0);
-    while last_new.elapsed() < Duration::from_secs(3) {
+    let (mut is_over, mut longest, mut read) = (false, Duration::ZERO, 0);
+    while !is_over {
         let page = timed(&mut longest, || store.read_after(cursor, 10_000)).unwrap();
         cursor = page.next;
         for log in page.logs {
             assert_eq!(log.procid, Some(read), "each log once, in the order of commits");
             read += 1;
-            last_new = Instant::now();
+            is_over = log.appname.as_deref() == Some("last");
         }
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -197,7 +210,7 @@ fn four_processes_share_a_large_store() {
     let writer = Process::start::<&str>("sharing::writer", &path, &[]);
     let (started, mut longest, mut looks) = (Instant::now(), Duration::ZERO, 0);
     while started.elapsed() < Duration::from_secs(SECONDS) {
-        let arguments = ["fetch", "--since", "1m", "--limit", "10"];
+        let arguments = ["fetch", "--since", "1m", "--limit", "10", "--lock-timeout", "10m"];
         timed(&mut longest, || {
             Process::program(folder.path(), &arguments).finish()
         });

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use logstore::{Alert, DuckDbStore, Error, LogEntry, Severity};
 
 /// How long to wait for other processes where they let nobody wait for long, however busy the machine is.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3_600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A time in 2024, so many seconds after noon of the first day.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
