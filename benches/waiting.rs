@@ -69,10 +69,11 @@ fn line(work: &str, processes: usize, mut times: Vec<Duration>, span: Duration) 
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
     let (median, p99, longest) = (at(50), at(99), at(100));
+    let count = u32::try_from(times.len()).expect("a number of operations");
     println!(
         "| {work} | {processes} | {median:.1?} | {p99:.1?} | {longest:.1?} | {:.1} | {:.1} |",
         p99.as_secs_f64() / median.as_secs_f64(),
-        times.len() as f64 / span.as_secs_f64(),
+        f64::from(count) / span.as_secs_f64(),
     );
 }
 
@@ -196,12 +197,12 @@ fn log(start: DateTime<Utc>, number: u64) -> LogEntry {
 
 /// Makes a store with logs of yesterday.
 fn fill(path: &Path, rows: u64) {
-    const BATCH: u64 = 100_000;
+    const BATCH: usize = 100_000;
     let store = DuckDbStore::open(path).expect("a store");
     let start = Utc::now() - TimeDelta::days(1);
-    for first in (0..rows).step_by(BATCH as usize) {
-        let numbers = first..rows.min(first + BATCH);
-        let logs: Vec<LogEntry> = numbers.map(|number| log(start, number)).collect();
-        store.append_logs(&logs).expect("logs are appended");
+    let mut logs = (0..rows).map(|number| log(start, number)).peekable();
+    while logs.peek().is_some() {
+        let batch: Vec<LogEntry> = logs.by_ref().take(BATCH).collect();
+        store.append_logs(&batch).expect("logs are appended");
     }
 }

@@ -35,8 +35,11 @@ fn make_empty(path: &Path) {
     Connection::open(path).unwrap().close().unwrap();
 }
 
-/// What makes a file, and how many logs it has then.
-const FILES: [(fn(&Path), u64); 3] = [
+/// Makes a file.
+type Make = fn(&Path);
+
+/// What files there may be, and how many logs they have.
+const FILES: [(Make, u64); 3] = [
     (migrations::make_version_1, 1),
     (foreign::make, 3),
     (make_empty, 0),

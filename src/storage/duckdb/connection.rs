@@ -153,7 +153,8 @@ impl std::fmt::Display for Holder {
 
 struct Engine {
     connection: Connection,
-    writable: bool,
+    /// What it can do; one that can write can read as well.
+    mode: Mode,
     /// Whether the tables were those of this version when it was opened.
     is_current: bool,
     /// Whether the database that knows the lake's tables has gone away: a new engine connects to it again.
@@ -305,24 +306,35 @@ impl Gate {
                 Err(holder) => return Ok(Entry::HeldBy(holder)),
             },
         };
+        let is_current = engine.is_current;
         let connection = match state.idle.pop() {
             Some(connection) => connection,
-            None => {
-                let cloned = engine.connection.try_clone().and_then(|connection| {
-                    lake::enter(&connection, &self.location)?;
-                    Ok(connection)
-                });
-                cloned.map_err(|error| error::engine("connect to the store", error))?
-            }
+            None => self.connect(engine).inspect_err(|_| self.close_unused(state))?,
         };
         state.users += 1;
         Ok(Entry::Admitted(Lease {
             connection: Some(connection),
-            is_current: engine.is_current,
+            is_current,
             is_clean: true,
             keeps_open: false,
             gate: Arc::clone(self),
         }))
+    }
+
+    fn connect(&self, engine: &Engine) -> Result<Connection> {
+        let cloned = engine.connection.try_clone().and_then(|connection| {
+            lake::enter(&connection, &self.location)?;
+            Ok(connection)
+        });
+        cloned.map_err(|error| error::engine("connect to the store", error))
+    }
+
+    /// Closes a file that nobody uses, for those who wait for it. A store in memory would be gone, and a lake may stay
+    /// open.
+    fn close_unused(&self, state: &mut State) {
+        if state.users == 0 && self.locked_file().is_some() {
+            state.close();
+        }
     }
 
     /// Opens the engine unless other processes were first, or have the file.
@@ -379,7 +391,7 @@ impl Gate {
         Ok(Engine {
             connection,
             is_current,
-            writable: self.locked_file().is_none() || mode == Mode::Write,
+            mode: self.locked_file().map_or(Mode::Write, |_| mode),
             is_disconnected: false,
             has_given_up: false,
             place: None,
@@ -462,7 +474,7 @@ impl State {
             return Some(Holder::Writers);
         }
         let engine = self.engine.as_ref()?;
-        if mode == Mode::Write && !engine.writable {
+        if mode == Mode::Write && engine.mode == Mode::Read {
             return Some(Holder::Readers);
         }
         // Or operations that follow one another without a gap would keep other processes out for ever.
@@ -597,10 +609,7 @@ impl Drop for Lease {
         }
         state.users -= 1;
         state.keepers -= usize::from(self.keeps_open);
-        // Others wait for a file. A store in memory would be gone, and a lake may stay open.
-        if state.users == 0 && self.gate.locked_file().is_some() {
-            state.close();
-        }
+        self.gate.close_unused(&mut state);
         self.gate.changed.notify_all();
     }
 }
