@@ -17,7 +17,7 @@ use super::error::{self, OpenFailure};
 use super::lake::{self, LakeSettings};
 use super::location::{Lake, Location};
 use super::private_folder::SpillFolder;
-use super::queue::{Number, Place};
+use super::queue::{Passed, Place};
 use super::schema::{self, Found};
 use super::waiting::Waiter;
 use super::{files, network, recovery, staged};
@@ -120,7 +120,7 @@ struct State {
     /// without that, one that polls without a pause would keep them out for ever.
     waiting_writers: usize,
     /// A place in the file's queue whose process does not use it.
-    passed: Option<Number>,
+    passed: Option<Passed>,
 }
 
 enum Entry {
@@ -340,7 +340,7 @@ impl Gate {
     /// Opens the engine unless other processes were first, or have the file.
     fn open_in_turn(
         &self,
-        passed: &mut Option<Number>,
+        passed: &mut Option<Passed>,
         mode: Mode,
         waiter: &mut Waiter,
     ) -> Result<Result<Engine, Holder>> {

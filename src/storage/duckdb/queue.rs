@@ -14,6 +14,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
@@ -28,27 +29,46 @@ const NUMBER_BITS: u32 = 40;
 const STORE_BITS: u32 = 22;
 const NUMBERS: Number = 1 << NUMBER_BITS;
 
+/// A place that another operation of this process went before, because its process did not use it.
+#[derive(Clone, Copy)]
+pub(super) struct Passed {
+    number: Number,
+    since: Instant,
+}
+
+impl Passed {
+    pub(super) fn now(number: Number) -> Self {
+        let since = Instant::now();
+        Self { number, since }
+    }
+
+    /// Whether to wait for the place again: its process may have been slow, or goes on.
+    fn is_old(&self) -> bool {
+        const MEMORY: Duration = Duration::from_secs(5);
+        self.since.elapsed() > MEMORY
+    }
+}
+
 /// A place in the queue of a store, until it is dropped.
 pub(super) struct Place {
     folder: File,
     queue: Queue,
     mode: Mode,
     number: Number,
-    /// Places up to this number do not count: their processes do not use them.
-    passed: Option<Number>,
+    /// Places with smaller numbers do not count.
+    start: Number,
 }
 
 impl Place {
     /// Takes the last place. `None` if the system has no such locks, or the folder may not be read.
     ///
-    /// Places up to the number `passed` do not count while the process with that number is still there.
-    pub(super) fn take(store: &Path, mode: Mode, passed: &mut Option<Number>) -> Option<Self> {
+    /// Places up to the one that was passed do not count while it is still there.
+    pub(super) fn take(store: &Path, mode: Mode, passed: &mut Option<Passed>) -> Option<Self> {
         let folder = File::open(files::folder_of(store)).ok()?;
         let queue = Queue::of(store)?;
-        *passed = passed.filter(|number| {
-            queue
-                .first(&folder, &[Mode::Read, Mode::Write], *number..number + 1)
-                .is_some()
+        *passed = passed.filter(|passed| {
+            let is_there = |number| queue.first(&folder, &BOTH, number..number + 1).is_some();
+            !passed.is_old() && is_there(passed.number)
         });
         let number = queue.last(&folder).map_or(0, |last| last + 1);
         if number >= NUMBERS || !locks::lock(&folder, queue.byte(mode, number)) {
@@ -59,7 +79,7 @@ impl Place {
             queue,
             mode,
             number,
-            passed: *passed,
+            start: passed.map_or(0, |passed| passed.number + 1),
         })
     }
 
@@ -70,24 +90,24 @@ impl Place {
     /// The place before this one that has been there for the longest time and cannot use the file together with it:
     /// those who read do not wait for each other.
     pub(super) fn predecessor(&self) -> Option<Number> {
-        let first = self.passed.map_or(0, |passed| passed + 1);
-        self.first(first..self.number)
+        self.first(self.start..self.number)
     }
 
     /// Whether somebody waits for the holder of this place, who has the file open.
     pub(super) fn is_awaited(&self) -> bool {
-        let first = self.passed.map_or(0, |passed| passed + 1);
-        self.first(first..NUMBERS).is_some()
+        self.first(self.start..NUMBERS).is_some()
     }
 
     fn first(&self, numbers: Range<Number>) -> Option<Number> {
         let others: &[Mode] = match self.mode {
             Mode::Read => &[Mode::Write],
-            Mode::Write => &[Mode::Read, Mode::Write],
+            Mode::Write => &BOTH,
         };
         self.queue.first(&self.folder, others, numbers)
     }
 }
+
+const BOTH: [Mode; 2] = [Mode::Read, Mode::Write];
 
 /// Which bytes of a folder belong to a store.
 #[derive(Clone, Copy)]
@@ -119,11 +139,7 @@ impl Queue {
     /// The greatest number that others have.
     fn last(self, folder: &File) -> Option<Number> {
         let mut last = None;
-        while let Some(found) = self.first(
-            folder,
-            &[Mode::Read, Mode::Write],
-            last.map_or(0, |last| last + 1)..NUMBERS,
-        ) {
+        while let Some(found) = self.first(folder, &BOTH, last.map_or(0, |last| last + 1)..NUMBERS) {
             last = Some(found);
         }
         last
@@ -247,12 +263,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("soc.duckdb");
         let stopped = take(&store, Mode::Read);
-        let mut passed = Some(stopped.number());
+        let mut passed = Some(Passed::now(stopped.number()));
         let place = Place::take(&store, Mode::Write, &mut passed).unwrap();
         assert_eq!((place.predecessor(), place.is_awaited()), (None, false));
         drop(stopped);
         drop(Place::take(&store, Mode::Write, &mut passed).unwrap());
-        assert_eq!(passed, None);
+        assert!(passed.is_none());
     }
 
     #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::DuckDbStore;
 use super::connection::{Lease, Mode};
-use super::queue::{Number, Place};
+use super::queue::{Number, Passed, Place};
 use crate::storage::Result;
 
 /// How long a predecessor in the queue may take until others try to go before it. It may have been stopped, or use the
@@ -46,7 +46,7 @@ impl Waiter {
     }
 
     /// Takes a place in a store's queue, unless there is one already, there can be none, or nobody is to wait.
-    pub(super) fn queue_up(&mut self, store: &Path, mode: Mode, passed: &mut Option<Number>) {
+    pub(super) fn queue_up(&mut self, store: &Path, mode: Mode, passed: &mut Option<Passed>) {
         // One who does not wait must not be seen to: whoever keeps the file open would close it for nobody.
         if self.place.is_none() && !self.timeout.is_zero() {
             self.place = Place::take(store, mode, passed);
@@ -93,15 +93,17 @@ impl Waiter {
         self.timeout.saturating_sub(self.waited())
     }
 
-    /// Gives up the place to the engine that this operation has opened. If it went before another process, which does
-    /// not use the file, those that follow need not wait for that one either.
+    /// Gives up the place to the engine that this operation has opened. If it went before a process that does not use
+    /// its place, the operations that follow need not wait for that one either.
     pub(super) fn give_place(
         &mut self,
         store: &Path,
         mode: Mode,
-        passed: &mut Option<Number>,
+        passed: &mut Option<Passed>,
     ) -> Option<Place> {
-        *passed = self.predecessor.max(*passed);
+        if let Some(number) = self.predecessor.filter(|_| self.since.elapsed() >= PATIENCE) {
+            *passed = Some(Passed::now(number));
+        }
         self.place.take().or_else(|| Place::take(store, mode, passed))
     }
 }
