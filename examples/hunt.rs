@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for log in store.fetch_logs(&query)? {
             println!(
                 "{} is a {} according to {}",
-                log.source_ip().unwrap_or("-"),
+                log.source_ip().as_deref().unwrap_or("-"),
                 intel.threat_type,
                 intel.source
             );

@@ -2,6 +2,7 @@
 //!
 //! Run it twice: the second time there is nothing new.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use logstore::{Alert, DuckDbStore, Fetcher, LogEntry, LogStore, RiskFactor, Severity};
@@ -18,7 +19,7 @@ fn is_failed_login(log: &LogEntry) -> bool {
 }
 
 fn detect(logs: &[LogEntry]) -> Vec<Alert> {
-    let mut failures: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut failures: BTreeMap<Cow<'_, str>, u32> = BTreeMap::new();
     for log in logs.iter().filter(|log| is_failed_login(log)) {
         if let Some(address) = log.source_ip() {
             *failures.entry(address).or_default() += 1;

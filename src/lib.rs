@@ -47,8 +47,8 @@ pub use config::{
     StoreSettings,
 };
 pub use ingest::{
-    ChangedFile, Follower, IngestError, IngestOptions, InputFormat, KnownFiles, LogBlock, LogReader,
-    PARSE_ERROR, Source, TIME_SOURCE, find_sources,
+    AMBIGUOUS, ChangedFile, Follower, IngestError, IngestOptions, InputFormat, KnownFiles, LogBlock,
+    LogReader, PARSE_ERROR, Source, TIME_SOURCE, find_sources,
 };
 pub use models::{
     Alert, AlertQuery, BorrowedLog, Condition, DetectionRule, Field, FilePosition, FileProgress, Indicator,

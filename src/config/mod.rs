@@ -13,6 +13,7 @@ use std::time::Duration;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider, Source};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,6 +80,9 @@ pub struct StoreSettings {
 pub struct IngestSettings {
     /// The zone of times that name none: an IANA name or an offset.
     pub zone: Zone,
+    /// The networks whose hosts are proxies: of a list of addresses, the client is the last one that is in none of them.
+    /// None for the private, loopback, link-local and unique local networks.
+    pub trusted_proxies: Option<Vec<IpNet>>,
     /// How many logs are stored in one transaction; half as many in the first one of an ingest.
     pub batch_size: usize,
 }
@@ -132,6 +136,7 @@ impl Default for Settings {
             },
             ingest: IngestSettings {
                 zone: Zone::UTC,
+                trusted_proxies: None,
                 batch_size: 2 * LogRows::ROW_GROUP,
             },
             fetch: FetchSettings {

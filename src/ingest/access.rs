@@ -1,49 +1,52 @@
 //! Access logs of Apache and nginx: the common and the combined log format, with or without a virtual host.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::fields::{Fields, Outcome, present};
-use crate::models::{Members, TimeContext, time_at_start};
+use super::readings::insert_source;
+use crate::models::address::{self, endpoint};
+use crate::models::{Json, Members, TimeContext, time_at_start};
 
-pub(super) fn access_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
+pub(super) fn access_log<'a>(line: &'a str, context: &TimeContext, proxies: &[IpNet]) -> Outcome<'a> {
     // The request is in quotes, and most lines have none.
     if memchr::memchr(b'"', line.as_bytes()).is_none() {
         return Outcome::Other;
     }
-    let Some((before, rest)) = line.split_once(" [") else {
-        return Outcome::Other;
-    };
-    let Some((time, request)) = rest.split_once("] \"") else {
+    let Some((before, time, request)) = around_time(line) else {
         return Outcome::Other;
     };
     let Some(located) = time_at_start(time, context).filter(|located| located.end == time.len()) else {
         return Outcome::Other;
     };
-    let Some(mut fields) = request_fields(before, request) else {
+    let Some(mut fields) = request_fields(before, request, proxies) else {
         return Outcome::Other;
     };
     fields.message = Some(line);
     fields.with_time(time, &located).into()
 }
 
+/// `before [time] "request`: servers escape the quotes of a user's name, but not its brackets.
+fn around_time(line: &str) -> Option<(&str, &str, &str)> {
+    let (before, request) = line.split_once("] \"")?;
+    let (before, time) = before.rsplit_once(" [")?;
+    Some((before, time, request))
+}
+
 /// The fields of an access log line inside another format, without its time.
-pub(super) fn inside(message: &str) -> Option<Members<'_>> {
-    let (before, rest) = message.split_once(" [").unwrap_or((message, ""));
-    let fields = match rest.split_once("] \"") {
-        Some((_, request)) => request_fields(before, request),
+pub(super) fn inside<'a>(message: &'a str, proxies: &[IpNet]) -> Option<Fields<'a>> {
+    let (before, request) = match around_time(message) {
+        Some((before, _, request)) => (before, request),
         // Some write no time where syslog has one.
-        None => {
-            let (before, request) = message.split_once(" \"")?;
-            request_fields(before, request)
-        }
+        None => message.split_once(" \"")?,
     };
-    Some(fields?.normalized)
+    request_fields(before, request, proxies)
 }
 
 /// `before` is what precedes the time, `request` what follows the quote after it.
-fn request_fields<'a>(before: &'a str, request: &'a str) -> Option<Fields<'a>> {
-    let (host, client, user) = client_and_user(before)?;
+fn request_fields<'a>(before: &'a str, request: &'a str, proxies: &[IpNet]) -> Option<Fields<'a>> {
+    let peer = Peer::of(before)?;
     let (request, rest) = split_quoted(request)?;
     let mut numbers = rest.trim_start().splitn(3, ' ');
     let status: u16 = numbers.next()?.parse().ok()?;
@@ -52,20 +55,40 @@ fn request_fields<'a>(before: &'a str, request: &'a str) -> Option<Fields<'a>> {
         return None;
     }
     let mut fields = Fields::new("access_log");
-    let name = if client.parse::<IpAddr>().is_ok() {
-        "source_ip"
-    } else {
-        "source.address"
-    };
-    fields.insert(name, client);
-    if let Some(user) = present(user) {
-        fields.insert("user", user);
-    }
+    let quoted = all_quoted(numbers.next().unwrap_or_default());
+    peer.insert_into(&mut fields, quoted.get(2), proxies);
     fields.insert("action", "http_request");
-    fields.insert("outcome", if status < 400 { "success" } else { "failure" });
-    if let Some((domain, _)) = host.map(|host| host.split_once(':').unwrap_or((host, ""))) {
-        fields.insert("url.domain", domain);
+    if has_another_status(rest) {
+        fields.ambiguous.extend(["outcome", "url.original", "http"]);
+        return Some(fields);
     }
+    insert_exchange(request, status, bytes, quoted, &mut fields);
+    Some(fields)
+}
+
+/// Whether a request line ends after the one that was read, with a quote and a status as they do. Then the server does not
+/// escape quotes, and the client has put them into its request, or the referrer.
+fn has_another_status(rest: &str) -> bool {
+    rest.match_indices("HTTP/").any(|(at, mark)| {
+        let version = &rest[at + mark.len()..];
+        let after = version.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let status = after.strip_prefix("\" ").and_then(|after| after.get(..4));
+        status.is_some_and(|status| {
+            let (digits, blank) = status.split_at(3);
+            blank == " " && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    })
+}
+
+/// What client and server said to each other.
+fn insert_exchange<'a>(
+    request: Cow<'a, str>,
+    status: u16,
+    bytes: &str,
+    quoted: Vec<Cow<'a, str>>,
+    fields: &mut Fields<'a>,
+) {
+    fields.insert("outcome", if status < 400 { "success" } else { "failure" });
     let mut response = Members::default();
     response.insert("status_code", status);
     if let Ok(bytes) = bytes.parse::<u64>() {
@@ -76,23 +99,122 @@ fn request_fields<'a>(before: &'a str, request: &'a str) -> Option<Fields<'a>> {
     let mut http = Members::default();
     http.insert("response", response);
     let mut described = Members::default();
-    insert_request(request, &mut described, &mut http, &mut fields);
-    insert_agent(numbers.next().unwrap_or_default(), &mut described, &mut fields);
+    insert_request(request, &mut described, &mut http, fields);
+    insert_agent(quoted, &mut described, fields);
     if !described.is_empty() {
         http.insert("request", described);
     }
     fields.insert("http", http);
-    Some(fields)
 }
 
-/// `client identity user`, with the virtual host before them where there is one.
-fn client_and_user(before: &str) -> Option<(Option<&str>, &str, &str)> {
-    let words: Vec<&str> = before.split(' ').filter(|word| !word.is_empty()).collect();
-    match words[..] {
-        [client, _identity, user] => Some((None, client, user)),
-        [host, client, _identity, user] => Some((Some(host), client, user)),
-        _ => None,
+/// Who asks whom: what precedes the time.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Peer<'a> {
+    host: Option<&'a str>,
+    /// An address, a name, or a list of addresses as proxies write it.
+    client: &'a str,
+    user: &'a str,
+}
+
+impl<'a> Peer<'a> {
+    /// `client identity user`, with the virtual host before them where there is one. The client has chosen the user's
+    /// name, which may hold blanks.
+    fn of(before: &'a str) -> Option<Self> {
+        let before = before.trim();
+        let (first, rest) = client_and_rest(before)?;
+        let (second, after_second) = client_and_rest(rest)?;
+        if is_client(second) {
+            let (_identity, user) = after_second.split_once(' ')?;
+            return Some(Self {
+                host: Some(first),
+                client: second,
+                user: user.trim(),
+            });
+        }
+        if is_client(first) || second == "-" {
+            return Some(Self {
+                host: None,
+                client: first,
+                user: after_second,
+            })
+            .filter(|peer| !peer.user.is_empty());
+        }
+        let words: Vec<&str> = before.split(' ').filter(|word| !word.is_empty()).collect();
+        match words[..] {
+            [client, _identity, user] => Some(Self {
+                host: None,
+                client,
+                user,
+            }),
+            [host, client, _identity, user] => Some(Self {
+                host: Some(host),
+                client,
+                user,
+            }),
+            _ => None,
+        }
     }
+
+    /// Whether the user's name may be the end of a list of proxies.
+    fn is_ambiguous(&self) -> bool {
+        let hops = self.user.split(", ").skip(1);
+        let mut first_words = hops.filter_map(|hop| hop.split(' ').next());
+        first_words.any(|word| endpoint(word).is_some())
+    }
+
+    /// Adds what is known of the two, with the proxies that the last field of nginx's default format names.
+    fn insert_into(&self, fields: &mut Fields<'a>, forwarded: Option<&Cow<'a, str>>, proxies: &[IpNet]) {
+        if self.is_ambiguous() {
+            fields.ambiguous.extend(["source_ip", "user"]);
+            return;
+        }
+        match client_behind(self.client, forwarded, proxies) {
+            Some(address) => {
+                fields.insert("source_ip", Json::String(address));
+                fields.insert("source.address", self.client);
+            }
+            None => {
+                if let Some(port) = insert_source(self.client, &mut fields.normalized)
+                    && let Ok(port) = port.parse::<u16>()
+                {
+                    fields.insert("source.port", port);
+                }
+            }
+        }
+        if let Some(user) = present(self.user) {
+            fields.insert("user", user);
+        }
+        if let Some((domain, _)) = self.host.map(|host| host.split_once(':').unwrap_or((host, ""))) {
+            fields.insert("url.domain", domain);
+        }
+    }
+}
+
+/// The client of a list of proxies, or the one that a proxy was connected from; `None` if the client is no proxy.
+fn client_behind<'a>(
+    client: &'a str,
+    forwarded: Option<&Cow<'a, str>>,
+    proxies: &[IpNet],
+) -> Option<Cow<'a, str>> {
+    if client.contains(',') {
+        return address::client(client, proxies);
+    }
+    let is_proxy = |address: &str| address::is_in(proxies, address);
+    let forwarded = forwarded.filter(|_| endpoint(client).is_some_and(|found| is_proxy(&found.address)))?;
+    address::client(forwarded, proxies).map(|address| address.into_owned().into())
+}
+
+/// A client and what follows it. A list of proxies goes on where a word ends with a comma.
+fn client_and_rest(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start_matches(' ');
+    let mut blanks = text.match_indices(' ').map(|(at, _)| at);
+    let end = blanks.find(|at| !text[..*at].ends_with(','))?;
+    Some((&text[..end], text[end..].trim_start_matches(' ')))
+}
+
+fn is_client(text: &str) -> bool {
+    let first = text.split_once(',').map_or(text, |(first, _)| first);
+    endpoint(first).is_some()
 }
 
 /// `GET /path HTTP/1.1`; anything else that a client sent stays whole.
@@ -124,14 +246,18 @@ fn request_line(text: &str) -> Option<[&str; 3]> {
     words.next().is_none().then_some([method, target, version])
 }
 
-/// `"referrer" "agent"`, as the combined format has them.
-fn insert_agent<'a>(rest: &'a str, described: &mut Members<'a>, fields: &mut Fields<'a>) {
+/// `"referrer" "agent" ...`, as the combined format has them.
+fn all_quoted(rest: &str) -> Vec<Cow<'_, str>> {
     let mut quoted = Vec::new();
     let mut rest = rest;
     while let Some((text, after)) = rest.trim_start().strip_prefix('"').and_then(split_quoted) {
         quoted.push(text);
         rest = after;
     }
+    quoted
+}
+
+fn insert_agent<'a>(quoted: Vec<Cow<'a, str>>, described: &mut Members<'a>, fields: &mut Fields<'a>) {
     let mut quoted = quoted.into_iter();
     let is_present = |text: &Cow<'_, str>| present(text).is_some();
     if let Some(referrer) = quoted.next().filter(is_present) {
@@ -171,7 +297,7 @@ mod tests {
     #[test]
     fn reads_the_combined_format() {
         let line = r#"203.0.113.9 - alice [17/May/2015:10:05:03 +0200] "GET /a%20b?c=\"d\" HTTP/1.1" 404 12 "http://x/" "curl \"7\"" 0.1"#;
-        let Outcome::Fields(fields) = access_log(line, &TimeContext::default()) else {
+        let Outcome::Fields(fields) = access_log(line, &TimeContext::default(), &[]) else {
             panic!("not recognised");
         };
         let expected = json!({
@@ -193,7 +319,7 @@ mod tests {
     #[test]
     fn reads_hosts_and_requests_that_are_none() {
         let line = "www.example:80 ::1 - - [17/May/2015:10:05:03 +0000] \"\\x16\\x03\" 400 -";
-        let Outcome::Fields(fields) = access_log(line, &TimeContext::default()) else {
+        let Outcome::Fields(fields) = access_log(line, &TimeContext::default(), &[]) else {
             panic!("not recognised");
         };
         let normalized: Value = serde_json::to_value(fields.normalized).unwrap();

@@ -1,8 +1,9 @@
 //! Error logs of Apache and nginx.
 
 use super::fields::{Fields, Outcome};
+use super::readings::{Readings, Values, insert_source};
 use super::text;
-use crate::models::{TimeContext, time_at_start};
+use crate::models::{TimeContext, endpoint, time_at_start};
 
 pub(super) fn error_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     if line.starts_with('[') {
@@ -27,11 +28,15 @@ fn apache<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
         fields.insert("module", module);
     }
     while let Some((part, after)) = bracketed(rest) {
+        let is_new = !module.is_empty() || fields.procid.is_some();
         if let Some(process) = part.strip_prefix("pid ") {
             let process = process.split_once(':').map_or(process, |(process, _)| process);
             fields.procid = Some(process);
         } else if let Some(client) = part.strip_prefix("client ") {
-            fields.insert("source_ip", address(client));
+            insert_client(client, is_new, &mut fields);
+            rest = after;
+            // All that follows may be a client's text.
+            break;
         } else {
             break;
         }
@@ -50,11 +55,16 @@ fn bracketed(text: &str) -> Option<(&str, &str)> {
     Some((inside, rest.trim_start()))
 }
 
-/// An address without its port. What has several colons and no brackets is IPv6 without a port.
-fn address(client: &str) -> &str {
-    match client.rsplit_once(':') {
-        Some((address, _)) if client.parse::<std::net::IpAddr>().is_err() => address.trim_matches(['[', ']']),
-        _ => client,
+/// `203.0.113.9:80`; since Apache 2.4 the port is always there, and IPv6 addresses have no brackets.
+fn insert_client<'a>(client: &'a str, has_port: bool, fields: &mut Fields<'a>) {
+    let split = client.rsplit_once(':').filter(|_| has_port);
+    let (client, port) = match split {
+        Some((address, port)) if endpoint(address).is_some() => (address, Some(port)),
+        _ => (client, None),
+    };
+    let port = insert_source(client, &mut fields.normalized).or(port);
+    if let Some(Ok(port)) = port.map(str::parse::<u16>) {
+        fields.insert("source.port", port);
     }
 }
 
@@ -72,14 +82,74 @@ fn nginx<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
     fields.appname = Some("nginx");
     fields.procid = Some(process);
     fields.insert("level", level);
-    for (label, name) in [("client", "source_ip"), ("server", "url.domain")] {
-        let found = message.split_once(&format!(", {label}: "));
-        if let Some(value) = found.and_then(|(_, rest)| rest.split([',', ' ']).next()) {
-            fields.insert(name, value);
-        }
-    }
+    fields.ambiguous = peers(message).insert_into(&mut fields.normalized);
     fields.message = Some(message);
     Some(fields)
+}
+
+/// Who was connected to whom, as nginx adds to a message: `, client: A, server: S, request: "R", host: "H"`. The message
+/// before it may hold a user's name, and a request or a referrer after it whatever a client sent, quotes as well.
+fn peers(message: &str) -> Readings<'_> {
+    const CLIENT: &str = ", client: ";
+    let places = message.match_indices(CLIENT).take(MOST + 1);
+    let readings = places.filter_map(|(at, mark)| {
+        let text = &message[at + mark.len()..];
+        let (client, rest) = text.split_at(text.find(',').unwrap_or(text.len()));
+        let (server, rest) = server_and_rest(rest)?;
+        is_request_end(rest, message[..at].contains("client sent ")).then_some(Values {
+            source: Some(client),
+            server,
+            ..Values::default()
+        })
+    });
+    Readings::any(readings).unwrap_or_default()
+}
+
+/// So many readings of a message are tried; real ones have two at most.
+const MOST: usize = 16;
+
+/// `, server: x.example`, which may be missing, and what follows it.
+fn server_and_rest(rest: &str) -> Option<(Option<&str>, &str)> {
+    let Some(text) = rest.strip_prefix(", server: ") else {
+        return Some((None, rest));
+    };
+    let (server, rest) = text.split_at(text.find(',').unwrap_or(text.len()));
+    (!server.contains([' ', '"'])).then_some((Some(server), rest))
+}
+
+/// Whether a message may end like this: nothing, or a request and what is known of it.
+fn is_request_end(rest: &str, is_refused: bool) -> bool {
+    let Some(text) = rest.strip_prefix(", request: \"") else {
+        return is_end(rest);
+    };
+    let ends = text
+        .match_indices('"')
+        .map(|(at, _)| (&text[..at], &text[at + 1..]));
+    ends.take(MOST)
+        .any(|(request, rest)| (is_refused || is_request(request)) && is_end(rest))
+}
+
+/// Whether nginx takes a text for a request: it would have refused one that goes on after the version.
+fn is_request(text: &str) -> bool {
+    match text.split_once(" HTTP/") {
+        Some((_, version)) => version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
+        None => !text.contains('"'),
+    }
+}
+
+/// `, upstream: "U", host: "H", referrer: "R"`, of which any may be missing: only a referrer may hold quotes.
+fn is_end(mut rest: &str) -> bool {
+    const NAMED: [&str; 4] = [", subrequest: \"", ", upstream: \"", ", host: \"", ", login: \""];
+    while let Some(value) = NAMED.iter().find_map(|name| rest.strip_prefix(name)) {
+        let Some((_, after)) = value.split_once('"') else {
+            return false;
+        };
+        rest = after;
+    }
+    match rest.strip_prefix(", referrer: \"") {
+        Some(referrer) => referrer.ends_with('"'),
+        None => rest.is_empty() || rest.starts_with(", bytes from/to client:"),
+    }
 }
 
 #[cfg(test)]

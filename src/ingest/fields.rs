@@ -16,6 +16,8 @@ pub(super) struct Fields<'a> {
     pub(super) procid: Option<&'a str>,
     pub(super) message: Option<&'a str>,
     pub(super) normalized: Members<'a>,
+    /// The names of fields that the line can be read to say different things for.
+    pub(super) ambiguous: Vec<&'static str>,
 }
 
 /// A time that a line gives.

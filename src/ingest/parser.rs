@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::fields::{Fields, FoundTime, Outcome};
-use super::{IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
+use super::{AMBIGUOUS, IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
 use super::{access, error_log, extract, json, syslog, text};
-use crate::models::{BorrowedLog, Ids, Members, RawText, TimeContext, Zone};
+use crate::models::{BorrowedLog, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TimeContext, Zone};
 use chrono::{DateTime, TimeDelta, Utc};
+use ipnet::IpNet;
 
 /// Who takes the logs, each while its line is at hand.
 pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
@@ -107,6 +108,11 @@ impl Parser {
         TimeContext::new(reference).with_zone(self.options.zone.unwrap_or(Zone::UTC))
     }
 
+    fn proxies(&self) -> &[IpNet] {
+        let named = self.options.trusted_proxies.as_deref();
+        named.unwrap_or(&PRIVATE_NETWORKS)
+    }
+
     /// The logs of a line.
     pub(super) fn line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
         if !self.reads_json() || line.part.is_some() || !json::may_be_objects(line.bytes) {
@@ -152,25 +158,27 @@ impl Parser {
         Ok(())
     }
 
-    fn log_of_json(&mut self, mut object: Members<'_>, raw: &RawText<'_>, take: &mut Take<'_>) {
-        // The id of a log is ours to give: another program's may stand for something else.
-        let own = object.take_all(["id", "raw"]);
-        let (mut log, has_time) = BorrowedLog::from_json(object, &self.context(), &mut self.ids);
-        for (name, value) in own.into_iter().flatten() {
-            log.normalized_mut().insert_beside(name, value);
-        }
+    fn log_of_json(&mut self, object: Members<'_>, raw: &RawText<'_>, take: &mut Take<'_>) {
+        let (mut log, has_time) =
+            BorrowedLog::from_json(object, Origin::Source, &self.context(), &mut self.ids);
         if has_time {
             self.last_time = LastTime::Known(Some(log.event_time));
         } else {
             self.carry_time(&mut log);
         }
         // Lends its parts to the fields.
-        let message = log.message.take();
+        let (message, program) = (log.message.take(), log.appname.take());
         log.message = message.as_deref().map(Cow::Borrowed);
+        log.appname = program.as_deref().map(Cow::Borrowed);
         log.keep_summary();
         let is_known = log.with_summary(|found| found.source_ip.is_some() || found.user.is_some());
         if let (false, Some(message)) = (is_known, &message) {
-            extract::extract(message, log.normalized_mut());
+            let program = program.as_deref();
+            let ambiguous = extract::extract(program, message, self.proxies(), log.normalized_mut());
+            note_ambiguous(ambiguous, &mut log);
+        }
+        if let Some(proxies) = &self.options.trusted_proxies {
+            log.follow_proxies(proxies);
         }
         self.finish(&mut log, InputFormat::Json.as_str(), raw);
         take(log);
@@ -192,7 +200,7 @@ impl Parser {
             let outcome = match format {
                 InputFormat::Rfc5424 => syslog::rfc5424(line, &context),
                 InputFormat::Rfc3164 => syslog::rfc3164(line, &context),
-                InputFormat::AccessLog => access::access_log(line, &context),
+                InputFormat::AccessLog => access::access_log(line, &context, self.proxies()),
                 InputFormat::ErrorLog => error_log::error_log(line, &context),
                 InputFormat::Json | InputFormat::Text => Outcome::Other,
             };
@@ -225,9 +233,14 @@ impl Parser {
             Some(Err(name)) => log.normalized_mut().insert_beside("procid".into(), name.into()),
             None => {}
         }
-        if let Some(message) = fields.message {
-            extract::extract(message, log.normalized_mut());
+        let mut ambiguous = fields.ambiguous;
+        // The others have formats of their own, with a client's text anywhere in them.
+        let is_of_daemon = matches!(fields.source_type, "syslog" | "text");
+        if let Some(message) = fields.message.filter(|_| is_of_daemon) {
+            let found = extract::extract(fields.appname, message, self.proxies(), log.normalized_mut());
+            ambiguous.extend(found);
         }
+        note_ambiguous(ambiguous, &mut log);
         self.finish(&mut log, fields.source_type, raw);
         log
     }
@@ -277,17 +290,17 @@ impl Parser {
         } else if log.hostname.is_none() {
             log.hostname.clone_from(&log.host);
         }
-        if log.file.is_none() {
-            log.file = self.file.as_deref().map(Cow::Borrowed);
-        }
-        if let Some(name) = &self.options.source_type {
-            if let Some(own) = log.source_type.replace(name.as_str().into()) {
-                log.normalized_mut()
-                    .insert_beside("source_type".into(), own.into());
-            }
-        } else if log.source_type.is_none() {
-            log.source_type = Some(format.into());
-        }
+        log.file = self.file.as_deref().map(Cow::Borrowed);
+        let source_type = self.options.source_type.as_deref().unwrap_or(format);
+        log.source_type = Some(source_type.into());
+    }
+}
+
+/// Says which fields of a log stay empty because its line can be read in several ways.
+fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
+    if !names.is_empty() {
+        let names = names.into_iter().map(Json::from);
+        log.metadata_mut().insert(AMBIGUOUS, Json::Array(names.collect()));
     }
 }
 

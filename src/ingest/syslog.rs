@@ -317,6 +317,14 @@ fn tag(text: &str) -> Option<Tag<'_>> {
     tag_ending_at(text, end)
 }
 
+/// The program of the tag that a message starts with, and what follows it, if no other text would look like that.
+pub(super) fn own_tag(message: &str) -> Option<(&str, &str)> {
+    const DAEMONS: [&str; 5] = ["sshd", "sshd-session", "sudo", "su", "login"];
+    let tag = tag(message)?;
+    let is_own = tag.process.is_some() || DAEMONS.contains(&tag.program);
+    is_own.then(|| (tag.program, tag.message.trim_start()))
+}
+
 fn tag_ending_at(text: &str, end: usize) -> Option<Tag<'_>> {
     let (program, rest) = text.split_at(end);
     if program.is_empty() || program.contains(['"', '=', '(', '{']) && !program.ends_with(')') {

@@ -107,19 +107,6 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Takes out the members of these names.
-    pub(crate) fn take_all<const N: usize>(&mut self, names: [&str; N]) -> [Option<Member<'a>>; N] {
-        let places = names.map(|name| self.place_of(name));
-        let taken = places.map(|place| {
-            let member = self.list.get_mut(place?)?;
-            Some((member.0.clone(), std::mem::replace(&mut member.1, Json::Null)))
-        });
-        if taken.iter().any(Option::is_some) {
-            self.remove(|place| places.contains(&Some(place)));
-        }
-        taken
-    }
-
     /// Removes the members at some places.
     pub(crate) fn remove(&mut self, is_removed: impl Fn(usize) -> bool) {
         let mut list = std::mem::take(&mut self.list);

@@ -1,6 +1,7 @@
 //! The data: logs, alerts, threat intelligence, detection rules, and the questions asked of them.
 //! Plain values; nothing here reads or writes anything.
 
+pub(crate) mod address;
 mod alert;
 mod detection_rule;
 mod field;
@@ -17,6 +18,7 @@ mod severity;
 mod threat_intel;
 mod time;
 
+pub(crate) use address::{PRIVATE_NETWORKS, endpoint};
 pub use alert::{Alert, AlertQuery, RiskFactor, priority_score};
 pub use detection_rule::{DetectionRule, RuleQuery};
 pub use field::Field;
@@ -26,7 +28,7 @@ pub use invalid::InvalidValue;
 pub(crate) use json::{Json, Members};
 pub use json_object::JsonObject;
 pub use log_entry::{BorrowedLog, LogEntry, Summary};
-pub(crate) use log_entry::{Ids, RawText};
+pub(crate) use log_entry::{Ids, Origin, RawText};
 pub use log_query::{Condition, LogQuery, Order, Test, TimeBound};
 pub(crate) use log_query::{Subject, in_network};
 pub(crate) use nesting::{check_depth, check_nesting};

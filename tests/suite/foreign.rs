@@ -67,7 +67,12 @@ fn assert_rows(store: &DuckDbStore) {
     assert_eq!(times, expected.map(time));
     let full = &logs[0];
     assert_eq!(
-        (full.id.as_str(), full.procid, full.source_ip(), full.user()),
+        (
+            full.id.as_str(),
+            full.procid,
+            full.source_ip().as_deref(),
+            full.user()
+        ),
         ("c", Some(42), Some("10.0.0.1"), Some("root"))
     );
     assert_eq!(

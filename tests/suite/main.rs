@@ -12,6 +12,7 @@ mod exactly_once;
 mod faults;
 mod first_use;
 mod foreign;
+mod forgery;
 mod hostile;
 mod ingest;
 mod invariants;

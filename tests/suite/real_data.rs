@@ -299,7 +299,9 @@ fn cloudtrail_loses_no_key() {
         if expected.is_some() {
             assert_eq!(log.user(), expected);
         }
-        assert_eq!(log.source_ip(), object["sourceIPAddress"].as_str());
+        let source = object["sourceIPAddress"].as_str();
+        let address = source.filter(|text| text.parse::<std::net::IpAddr>().is_ok());
+        assert_eq!(log.source_ip().as_deref(), address);
         assert_eq!(log.action(), object["eventName"].as_str());
     });
 }
@@ -307,8 +309,8 @@ fn cloudtrail_loses_no_key() {
 #[test]
 fn suricata_loses_no_key() {
     check_json("data/json/suricata", "timestamp", |object, log| {
-        assert_eq!(log.source_ip(), object["src_ip"].as_str());
-        assert_eq!(log.dest_ip(), object["dest_ip"].as_str());
+        assert_eq!(log.source_ip().as_deref(), object["src_ip"].as_str());
+        assert_eq!(log.dest_ip().as_deref(), object["dest_ip"].as_str());
     });
 }
 
@@ -316,8 +318,8 @@ fn suricata_loses_no_key() {
 fn zeek_loses_no_key() {
     check_json("data/json/zeek", "ts", |object, log| {
         if let Some(address) = object["id.orig_h"].as_str() {
-            assert_eq!(log.source_ip(), Some(address));
-            assert_eq!(log.dest_ip(), object["id.resp_h"].as_str());
+            assert_eq!(log.source_ip().as_deref(), Some(address));
+            assert_eq!(log.dest_ip().as_deref(), object["id.resp_h"].as_str());
         }
         if let Some(user) = object["username"].as_str() {
             assert_eq!(log.user(), Some(user));

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::names::Found;
+use ipnet::IpNet;
+
+use super::names::{Found, KNOWN_SOURCE, Role};
 use super::{Ids, LogEntry, RAW_BYTES, RawText, Summary};
 use crate::models::time::to_micros;
-use crate::models::{JsonObject, Members};
+use crate::models::{Json, JsonObject, Members};
 
 /// A log whose texts are mostly those of the line that it was read from: what most logs are for as long as it takes to
 /// store them. See [`LogReader::read_next`](crate::LogReader::read_next).
@@ -102,12 +104,27 @@ impl<'a> BorrowedLog<'a> {
                 &looked_for
             }
         };
-        take(Summary::of(|role| found.get(role)))
+        let address = |role| found.get(role).map(Cow::Borrowed);
+        take(Summary::of(address, |role| found.get(role)))
     }
 
     /// Looks for the summary now, not each time that it is asked for.
     pub(crate) fn keep_summary(&mut self) {
         self.found = Some(self.look_for_summary());
+    }
+
+    /// Says whose address the source's is where the hosts of other networks than the usual ones are proxies.
+    pub(crate) fn follow_proxies(&mut self, proxies: &[IpNet]) {
+        let found = self.look_for_summary();
+        if !found.is_forwarded() {
+            return;
+        }
+        let behind = Found::behind(proxies, [&self.normalized, &self.metadata]);
+        if behind.get(Role::SourceIp) != found.get(Role::SourceIp)
+            && let Some(address) = behind.into_address(Role::SourceIp)
+        {
+            self.metadata_mut().insert(KNOWN_SOURCE, Json::String(address));
+        }
     }
 
     fn look_for_summary(&self) -> Found<'a> {

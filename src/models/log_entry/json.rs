@@ -24,40 +24,52 @@ impl LogEntry {
     /// let object = json!({"ts": 1_521_911_720.865716, "id.orig_h": "10.47.1.100", "uid": "CqKst5"});
     /// let log = LogEntry::from_json(object.as_object().unwrap().clone(), &TimeContext::default());
     /// assert_eq!(log.event_time.to_rfc3339(), "2018-03-24T17:15:20.865716+00:00");
-    /// assert_eq!(log.source_ip(), Some("10.47.1.100"));
+    /// assert_eq!(log.source_ip().as_deref(), Some("10.47.1.100"));
     /// assert_eq!(log.normalized["uid"], "CqKst5");
     /// ```
     pub fn from_json(object: Map<String, Value>, context: &TimeContext) -> Self {
         let members = Members::from(&object);
-        id::with_own(|ids| BorrowedLog::from_json(members, context, ids).0.into_entry())
+        id::with_own(|ids| {
+            BorrowedLog::from_json(members, Origin::Store, context, ids)
+                .0
+                .into_entry()
+        })
     }
 }
 
 impl<'a> BorrowedLog<'a> {
     /// See [`LogEntry::from_json`]; also says whether the log has a time of its own.
-    pub(crate) fn from_json(object: Members<'a>, context: &TimeContext, ids: &mut Ids) -> (Self, bool) {
+    pub(crate) fn from_json(
+        object: Members<'a>,
+        origin: Origin,
+        context: &TimeContext,
+        ids: &mut Ids,
+    ) -> (Self, bool) {
         let mut log = Self::new(context.reference, ids);
         let mut rest = Rest::of(object);
-        if let Some(id) = rest.take_text("id") {
-            log.id = id;
-        }
-        if let Some(time) = rest.take_own_time("ingestion_time") {
-            log.ingestion_time = time;
+        if origin == Origin::Store {
+            rest.fill_own(&mut log);
         }
         let has_time = rest.fill_time(&mut log, context);
-        log.raw = rest.take_text("raw");
         log.message = rest.take_text_of(Slot::Message);
         log.appname = rest.take_text_of(Slot::Appname);
-        log.file = rest.take_text_of(Slot::File);
         log.host = rest.take_text_of(Slot::Host).or_else(|| rest.nested_host());
         log.hostname = rest.take_text_of(Slot::Hostname);
-        log.source_type = rest.take_text_of(Slot::SourceType);
         log.procid = rest.take_integer_of(Slot::Procid);
         let normalized = rest.take_object("normalized");
-        log.metadata = rest.take_object("metadata").unwrap_or_default();
         log.normalized = rest.beside(normalized);
         (log, has_time)
     }
+}
+
+/// Who wrote an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This crate, or a caller of it, who may say everything of a log.
+    Store,
+    /// Any program. It says what happened: what a collector says of a log, such as where it was read from, is not the
+    /// program's to say, and stays in `normalized`.
+    Source,
 }
 
 /// How many members have names of this crate's own: `id`, `event_time`, `ingestion_time`, `raw`, `normalized` and
@@ -173,6 +185,20 @@ impl<'a> Rest<'a> {
         }
     }
 
+    /// Fills what a collector says of a log.
+    fn fill_own(&mut self, log: &mut BorrowedLog<'a>) {
+        if let Some(id) = self.take_text("id") {
+            log.id = id;
+        }
+        if let Some(time) = self.take_own_time("ingestion_time") {
+            log.ingestion_time = time;
+        }
+        log.raw = self.take_text("raw");
+        log.file = self.take_text_of(Slot::File);
+        log.source_type = self.take_text_of(Slot::SourceType);
+        log.metadata = self.take_object("metadata").unwrap_or_default();
+    }
+
     /// A time under a name that only this crate writes; anything else under it stays.
     fn take_own_time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let time: DateTime<Utc> = self.value(name)?.as_str()?.parse().ok()?;
@@ -275,7 +301,7 @@ impl<'de> Deserialize<'de> for LogEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = Members::deserialize(deserializer)?;
         let context = TimeContext::default();
-        let (log, _) = id::with_own(|ids| BorrowedLog::from_json(object, &context, ids));
+        let (log, _) = id::with_own(|ids| BorrowedLog::from_json(object, Origin::Store, &context, ids));
         Ok(log.into_entry())
     }
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{InvalidValue, JsonObject, Members};
 pub use borrowed::BorrowedLog;
 pub(crate) use id::Ids;
+pub(crate) use json::Origin;
 use names::{Found, Role};
 
 /// A log, as it is stored.
@@ -31,7 +32,7 @@ use names::{Found, Role};
 /// )?;
 /// assert_eq!(log.appname.as_deref(), Some("sshd"));
 /// assert_eq!(log.procid, Some(4242));
-/// assert_eq!(log.source_ip(), Some("203.0.113.9"));
+/// assert_eq!(log.source_ip().as_deref(), Some("203.0.113.9"));
 /// assert_eq!(log.user(), Some("root"));
 /// assert_eq!(log.normalized["source"]["ip"], "203.0.113.9");
 /// # Ok::<(), serde_json::Error>(())
@@ -171,15 +172,28 @@ impl LogEntry {
         }
     }
 
-    /// The address that acted, under any of the names that ECS, OCSF, `OpenTelemetry`, Windows, Zeek,
-    /// Suricata or `CloudTrail` give it; what stands in its place where no name holds an address.
-    pub fn source_ip(&self) -> Option<&str> {
-        self.found().borrowed(Role::SourceIp)
+    /// The address that acted, under any of the names that ECS, OCSF, `OpenTelemetry`, Windows, Zeek, Suricata or
+    /// `CloudTrail` give it, in canonical form: without a port, as RFC 5952 has it, an IPv4 address as IPv4. What is no
+    /// address stays in [`normalized`](Self::normalized).
+    ///
+    /// Where the address is a proxy's, in a private, loopback, link-local or unique local network, it is that of the
+    /// client behind it, if `X-Forwarded-For` or one of its kin says which; `source_ip` in
+    /// [`metadata`](Self::metadata) comes before anything else.
+    ///
+    /// ```
+    /// use logstore::LogEntry;
+    ///
+    /// let log = LogEntry::new(chrono::Utc::now());
+    /// assert_eq!(log.clone().with_field("src_ip", "[2001:DB8::1]:443").source_ip().as_deref(), Some("2001:db8::1"));
+    /// assert_eq!(log.with_field("src_ip", "unknown").source_ip(), None);
+    /// ```
+    pub fn source_ip(&self) -> Option<Cow<'_, str>> {
+        self.found().into_address(Role::SourceIp)
     }
 
-    /// The address that was acted on, under any of its names.
-    pub fn dest_ip(&self) -> Option<&str> {
-        self.found().borrowed(Role::DestIp)
+    /// The address that was acted on, under any of its names, in canonical form.
+    pub fn dest_ip(&self) -> Option<Cow<'_, str>> {
+        self.found().into_address(Role::DestIp)
     }
 
     /// The user who acted, under any of its names; of a Windows logon, the user logged on.
@@ -205,7 +219,8 @@ impl LogEntry {
     /// Everything that an analyst asks of every log, in one pass.
     pub fn summary(&self) -> Summary<'_> {
         let found = self.found();
-        Summary::of(|role| found.borrowed(role))
+        let address = |role| found.clone().into_address(role);
+        Summary::of(address, |role| found.borrowed(role))
     }
 
     fn found(&self) -> Found<'_> {
@@ -214,10 +229,10 @@ impl LogEntry {
 }
 
 impl<'a> Summary<'a> {
-    fn of(get: impl Fn(Role) -> Option<&'a str>) -> Self {
+    fn of(address: impl Fn(Role) -> Option<Cow<'a, str>>, get: impl Fn(Role) -> Option<&'a str>) -> Self {
         Self {
-            source_ip: get(Role::SourceIp),
-            dest_ip: get(Role::DestIp),
+            source_ip: address(Role::SourceIp),
+            dest_ip: address(Role::DestIp),
             user: get(Role::User),
             action: get(Role::Action),
             outcome: get(Role::Outcome),
@@ -262,15 +277,15 @@ impl<'a> From<&'a str> for RawText<'a> {
 }
 
 /// What [`LogEntry::summary`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct Summary<'a> {
     /// See [`LogEntry::source_ip`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_ip: Option<&'a str>,
+    pub source_ip: Option<Cow<'a, str>>,
     /// See [`LogEntry::dest_ip`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dest_ip: Option<&'a str>,
+    pub dest_ip: Option<Cow<'a, str>>,
     /// See [`LogEntry::user`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<&'a str>,

@@ -10,6 +10,9 @@ use std::sync::LazyLock;
 
 use foldhash::fast::FixedState;
 
+use ipnet::IpNet;
+
+use crate::models::address::{self, PRIVATE_NETWORKS};
 use crate::models::{Json, Members};
 
 /// Names of the event's time, best first.
@@ -113,9 +116,11 @@ pub(super) enum Role {
     Action,
     Outcome,
     Level,
+    /// The proxies between the one who acted and the one who logs.
+    Forwarded,
 }
 
-const ROLES: [(Role, &[&str]); 6] = [
+const ROLES: [(Role, &[&str]); 7] = [
     (
         Role::SourceIp,
         &[
@@ -241,7 +246,32 @@ const ROLES: [(Role, &[&str]); 6] = [
             "levelname",
         ],
     ),
+    (
+        Role::Forwarded,
+        &[
+            "x_forwarded_for",
+            "x-forwarded-for",
+            "X-Forwarded-For",
+            "xForwardedFor",
+            "http_x_forwarded_for",
+            "forwarded_for",
+            "xff",
+            "request.headers.X-Forwarded-For",
+            "request.headers.x-forwarded-for",
+            "headers.X-Forwarded-For",
+            "headers.x-forwarded-for",
+            "x_real_ip",
+            "x-real-ip",
+            "X-Real-IP",
+            "http_x_real_ip",
+            "forwarded",
+            "Forwarded",
+        ],
+    ),
 ];
+
+/// The member of `metadata` that says the source address, whatever the log's own fields say.
+pub(super) const KNOWN_SOURCE: &str = "source_ip";
 
 /// Windows events about the account that is logged on, not the one that logs it on.
 const LOGON_EVENTS: [u64; 12] = [
@@ -321,22 +351,35 @@ pub(super) fn slot_of(name: &str) -> Option<(Slot, usize)> {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Found<'a> {
     best: [Option<(usize, Cow<'a, str>)>; ROLES.len()],
+    /// Whether the source address depends on which addresses are taken for proxies.
+    is_forwarded: bool,
 }
 
 impl<'a> Found<'a> {
     pub(super) fn in_objects(objects: [&Members<'a>; 2]) -> Self {
-        let mut found = Self::default();
+        Self::behind(&PRIVATE_NETWORKS, objects)
+    }
+
+    /// What is found where the hosts of these networks are proxies.
+    pub(super) fn behind(proxies: &[IpNet], objects: [&Members<'a>; 2]) -> Self {
+        let mut search = Search {
+            found: Self::default(),
+            proxies,
+        };
         for (place, members) in objects.into_iter().enumerate() {
             let target_user_first = is_logon(members);
-            found.visit_object(members, "", MAX_DEPTH, &|role, name, rank| {
-                let preferred = target_user_first && name == "TargetUserName";
-                let rank = if preferred { 0 } else { rank + 1 };
-                // A service's name may stand where an address belongs: any address is better.
-                let penalty = if role.is_address() { 1_000 } else { 0 };
-                (rank + place * 10_000, penalty)
+            search.visit_object(members, "", MAX_DEPTH, &|name, rank| {
+                let is_preferred =
+                    target_user_first && name == "TargetUserName" || place == 1 && name == KNOWN_SOURCE;
+                if is_preferred {
+                    0
+                } else {
+                    rank + 1 + place * 10_000
+                }
             });
         }
-        found
+        search.found.follow_proxies(proxies);
+        search.found
     }
 
     pub(super) fn get(&self, role: Role) -> Option<&str> {
@@ -351,12 +394,67 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// The address in canonical form, which may be another one than that of the log.
+    pub(super) fn into_address(mut self, role: Role) -> Option<Cow<'a, str>> {
+        self.best[role as usize].take().map(|(_, value)| value)
+    }
+
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.is_forwarded
+    }
+
+    /// Goes on from a source that is a proxy, or is not known, to the client that the proxies name.
+    fn follow_proxies(&mut self, proxies: &[IpNet]) {
+        let Some((rank, list)) = self.best[Role::Forwarded as usize].take() else {
+            return;
+        };
+        let source = &mut self.best[Role::SourceIp as usize];
+        if source.as_ref().is_some_and(|(rank, _)| *rank == 0) {
+            return;
+        }
+        self.is_forwarded = true;
+        let is_proxy = |address: &str| address::is_in(proxies, address);
+        if source.as_ref().is_none_or(|(_, address)| is_proxy(address))
+            && let Some(client) = client_of(list, proxies)
+        {
+            *source = Some((rank, client));
+        }
+    }
+}
+
+/// The client of a list, borrowed where it can be.
+fn client_of<'a>(list: Cow<'a, str>, proxies: &[IpNet]) -> Option<Cow<'a, str>> {
+    match list {
+        Cow::Borrowed(list) => address::client(list, proxies),
+        Cow::Owned(list) => address::client(&list, proxies).map(|client| client.into_owned().into()),
+    }
+}
+
+/// The address of a text, borrowed where it can be.
+fn address_of(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match text {
+        Cow::Borrowed(text) => address::canonical(text),
+        Cow::Owned(text) => match address::canonical(&text)? {
+            Cow::Owned(address) => Some(address.into()),
+            Cow::Borrowed(address) if address.len() == text.len() => Some(text.into()),
+            Cow::Borrowed(address) => Some(address.to_owned().into()),
+        },
+    }
+}
+
+/// Looks through the members of a log.
+struct Search<'a, 'p> {
+    found: Found<'a>,
+    proxies: &'p [IpNet],
+}
+
+impl<'a> Search<'a, '_> {
     fn visit_object(
         &mut self,
         members: &Members<'a>,
         prefix: &str,
         depth: usize,
-        rank: &dyn Fn(Role, &str, usize) -> (usize, usize),
+        rank: &dyn Fn(&str, usize) -> usize,
     ) {
         for (key, value) in members.iter() {
             if prefix.is_empty() {
@@ -367,19 +465,11 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn visit(
-        &mut self,
-        name: &str,
-        value: &Json<'a>,
-        depth: usize,
-        rank: &dyn Fn(Role, &str, usize) -> (usize, usize),
-    ) {
+    fn visit(&mut self, name: &str, value: &Json<'a>, depth: usize, rank: &dyn Fn(&str, usize) -> usize) {
         if let Some(&(role, order)) = INDEX.roles.get(name)
-            && let Some(text) = text_of(value)
+            && let Some(text) = self.text_for(role, value)
         {
-            let (rank, penalty) = rank(role, name, order);
-            let is_address = penalty == 0 || text.parse::<std::net::IpAddr>().is_ok();
-            self.offer(role, if is_address { rank } else { rank + penalty }, text);
+            self.offer(role, rank(name, order), text);
         }
         if depth == 0 {
             return;
@@ -404,17 +494,29 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// What a value says for a role: for an address, only an address will do.
+    fn text_for(&mut self, role: Role, value: &Json<'a>) -> Option<Cow<'a, str>> {
+        match role {
+            Role::SourceIp | Role::DestIp => self.address_in(role, text_of(value)?),
+            Role::Forwarded => list_of(value),
+            Role::User | Role::Action | Role::Outcome | Role::Level => text_of(value),
+        }
+    }
+
+    fn address_in(&mut self, role: Role, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
+        if role == Role::DestIp || !text.contains(',') {
+            return address_of(text);
+        }
+        let client = client_of(text, self.proxies)?;
+        self.found.is_forwarded = true;
+        Some(client)
+    }
+
     fn offer(&mut self, role: Role, rank: usize, text: Cow<'a, str>) {
-        let best = &mut self.best[role as usize];
+        let best = &mut self.found.best[role as usize];
         if best.as_ref().is_none_or(|(held, _)| rank < *held) {
             *best = Some((rank, text));
         }
-    }
-}
-
-impl Role {
-    fn is_address(self) -> bool {
-        matches!(self, Self::SourceIp | Self::DestIp)
     }
 }
 
@@ -440,6 +542,17 @@ fn text_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     };
     (!text.is_empty() && text != "-").then_some(text)
+}
+
+/// A list of proxies; some write each into an element of its own.
+fn list_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
+    match value {
+        Json::Array(elements) if elements.len() > 1 => {
+            let texts: Vec<&str> = elements.iter().filter_map(Json::as_str).collect();
+            (!texts.is_empty()).then(|| texts.join(",").into())
+        }
+        _ => text_of(value),
+    }
 }
 
 /// An attribute as OTLP writes it in JSON: `{"key": ..., "value": {"stringValue": ...}}`.

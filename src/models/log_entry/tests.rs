@@ -129,7 +129,7 @@ fn finds_addresses_and_users_under_every_convention() {
     ] {
         let log = log(object.clone());
         assert_eq!(
-            (log.source_ip(), log.dest_ip(), log.user()),
+            (log.source_ip().as_deref(), log.dest_ip().as_deref(), log.user()),
             (Some(source), Some(dest), Some(user)),
             "{object}"
         );
@@ -137,16 +137,59 @@ fn finds_addresses_and_users_under_every_convention() {
 }
 
 #[test]
-fn an_address_is_preferred_to_a_name_and_a_dash_is_nothing() {
-    assert_eq!(
-        log(json!({"sourceIPAddress": "ec2.amazonaws.com"})).source_ip(),
-        Some("ec2.amazonaws.com")
-    );
-    assert_eq!(
-        log(json!({"source_ip": "gateway", "clientip": "10.0.0.1"})).source_ip(),
-        Some("10.0.0.1")
-    );
+fn only_addresses_are_addresses_and_a_dash_is_nothing() {
+    for (object, expected) in [
+        (json!({"sourceIPAddress": "ec2.amazonaws.com"}), None),
+        (json!({"src_ip": "unknown"}), None),
+        (
+            json!({"source_ip": "gateway", "clientip": "10.0.0.1"}),
+            Some("10.0.0.1"),
+        ),
+        (json!({"src_ip": "203.0.113.4:49713"}), Some("203.0.113.4")),
+        (json!({"client_ip": "[2001:DB8:0::1]:443"}), Some("2001:db8::1")),
+        (json!({"src_ip": "::ffff:203.0.113.4"}), Some("203.0.113.4")),
+    ] {
+        let log = log(object.clone());
+        assert_eq!(log.source_ip().as_deref(), expected, "{object}");
+        assert_eq!(Value::from(log.normalized), object);
+    }
+    assert_eq!(log(json!({"dest": "[::1]:53"})).dest_ip().as_deref(), Some("::1"));
     assert_eq!(log(json!({"user": "-", "username": ""})).user(), None);
+}
+
+#[test]
+fn the_client_is_behind_its_proxies() {
+    for (object, expected) in [
+        (
+            json!({"client_ip": "127.0.0.1, 203.0.113.4, 10.0.0.1"}),
+            "203.0.113.4",
+        ),
+        (
+            json!({"remote_addr": "10.0.0.2", "x_forwarded_for": "1.1.1.1, 203.0.113.4"}),
+            "203.0.113.4",
+        ),
+        (
+            json!({"remote_addr": "203.0.113.9", "x_forwarded_for": "127.0.0.1"}),
+            "203.0.113.9",
+        ),
+        (
+            json!({"request": {"remote_ip": "10.0.0.2", "headers": {"X-Forwarded-For": ["1.1.1.1", "203.0.113.4, 10.0.0.1"]}}}),
+            "203.0.113.4",
+        ),
+        (
+            json!({"remote_addr": "10.0.0.2", "x_forwarded_for": "unknown"}),
+            "10.0.0.2",
+        ),
+        (json!({"x-forwarded-for": "10.0.0.3, 10.0.0.2"}), "10.0.0.3"),
+        (
+            json!({"src_ip": "1.1.1.1", "metadata": {"source_ip": "203.0.113.4"}}),
+            "203.0.113.4",
+        ),
+    ] {
+        let log = log(object.clone());
+        assert_eq!(log.source_ip().as_deref(), Some(expected), "{object}");
+        assert_eq!(log.summary().source_ip.as_deref(), Some(expected), "{object}");
+    }
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

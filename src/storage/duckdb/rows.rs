@@ -329,8 +329,8 @@ impl ChunkBuilder {
             .append_value(log.ingestion_time.timestamp_micros());
         self.bytes += log.with_summary(|found| {
             let summary = [
-                found.source_ip,
-                found.dest_ip,
+                found.source_ip.as_deref(),
+                found.dest_ip.as_deref(),
                 found.user,
                 found.action,
                 found.outcome,

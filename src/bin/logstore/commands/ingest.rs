@@ -122,6 +122,8 @@ const COLUMNS: Columns<'static> = Columns {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let zone = args.zone.unwrap_or(context.settings().ingest.zone);
     let mut options = IngestOptions::new().with_zone(zone);
+    let proxies = &context.settings().ingest.trusted_proxies;
+    options.trusted_proxies.clone_from(proxies);
     options.format = args.input_format;
     options.source_type.clone_from(&args.source_type);
     if let Some(time) = &args.reference_time {

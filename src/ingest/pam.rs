@@ -1,0 +1,121 @@
+//! The messages of PAM's modules, which programs write under their own names.
+
+use super::extract::Marked;
+use super::readings::{Readings, Values};
+
+/// The service that a module worked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Service<'a> {
+    name: Option<&'a str>,
+    /// The module is named with the program, as before Linux-PAM 0.99: `su(pam_unix)[42]: `.
+    is_old: bool,
+}
+
+impl<'a> Service<'a> {
+    /// The service, if what precedes a mark is a module's: `pam_unix(sshd:auth): `, `PAM 2 more `, or nothing.
+    fn of(marked: &Marked<'a>) -> Option<Self> {
+        let (module, rest) = match marked.before.split_once("): ") {
+            Some((module, rest)) => (Some(module), rest),
+            None => (None, marked.before),
+        };
+        let rest = rest.strip_prefix("PAM ").unwrap_or(rest);
+        let count = rest.strip_suffix(" more ").unwrap_or(rest);
+        if !count.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let Some(module) = module else {
+            let program = marked.program.unwrap_or_default();
+            let old = program.strip_suffix("(pam_unix)");
+            return Some(Self {
+                name: old.or(marked.program),
+                is_old: old.is_some(),
+            });
+        };
+        let (module, service) = module.split_once('(')?;
+        let name = service.rsplit_once(':').map_or(service, |(name, _)| name);
+        let is_module = module.starts_with("pam_") && !module.contains(' ');
+        is_module.then_some(Self {
+            name: Some(name),
+            is_old: false,
+        })
+    }
+
+    /// Whether the service says itself how an attempt ended, in a line that is known.
+    fn has_own_line(&self) -> bool {
+        match self.name {
+            Some("sshd" | "sshd-session" | "sudo" | "sudo-i") => true,
+            Some("su" | "su-l") => !self.is_old,
+            _ => false,
+        }
+    }
+
+    /// One attempt has one outcome: that of the service where it has a line of its own.
+    fn judge<'r>(&self, readings: Readings<'r>) -> Readings<'r> {
+        match self.has_own_line() {
+            true => readings.with_outcome(None),
+            false => readings,
+        }
+    }
+}
+
+/// `logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9  user=root`
+pub(super) fn authentication_failure<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+    let mut service = Service::of(marked)?;
+    let is_ssh = marked.after.contains(" tty=ssh ") || marked.after.contains(" tty=NODEVssh ");
+    if service.name.is_none() && is_ssh {
+        service.name = Some("sshd");
+    }
+    let readings = match marked.after.strip_prefix(" rhost=") {
+        Some(text) => host_first(text),
+        None => Readings::any(hosts_and_users(marked.after.trim_end())),
+    };
+    let readings = readings.unwrap_or_else(|| Readings::one(Values::default()));
+    Some(service.judge(readings))
+}
+
+/// `... ruser=R rhost=H  user=U`: a client may have chosen the texts R and U, but H is a word. U may be missing.
+fn hosts_and_users(text: &str) -> impl Iterator<Item = Values<'_>> {
+    const HOST: &str = " rhost=";
+    text.match_indices(HOST).filter_map(|(at, _)| {
+        let text = &text[at + HOST.len()..];
+        let (host, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+        let user = match rest.trim_start().strip_prefix("user=") {
+            Some(user) => Some(user),
+            None if rest.trim_start().is_empty() => None,
+            None => return None,
+        };
+        Some(Values {
+            user: user.filter(|user| !user.is_empty()),
+            source: Some(host).filter(|host| !host.is_empty()),
+            ..Values::default()
+        })
+    })
+}
+
+/// `[::ffff:203.0.113.9]:4242 user=root@pam msg=any text`, as Proxmox writes: a name there has no blanks.
+fn host_first(text: &str) -> Option<Readings<'_>> {
+    let (host, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let user = rest.strip_prefix("user=")?.split(' ').next();
+    Some(Readings::one(Values {
+        user,
+        source: Some(host),
+        ..Values::default()
+    }))
+}
+
+/// `check pass; user unknown`, which `authentication failure` follows.
+pub(super) fn unknown_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+    Service::of(marked).map(|_| Readings::one(Values::default()))
+}
+
+/// `alice(uid=1000) by root(uid=0)`
+pub(super) fn session<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+    let service = Service::of(marked)?;
+    let user = marked.after.split([' ', '\t', '(']).next()?;
+    (!user.is_empty()).then(|| {
+        service.judge(Readings::one(Values {
+            user: Some(user),
+            ..Values::default()
+        }))
+    })
+}

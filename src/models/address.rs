@@ -1,0 +1,205 @@
+//! Network addresses as sources write them, in one form.
+//!
+//! The canonical form is that of RFC 5952; an IPv4 address that is written as IPv6 is an IPv4 address, and the zone of
+//! a link-local address is left out, because it means something on one host only.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use ipnet::IpNet;
+
+/// The networks whose hosts are taken for proxies unless the caller names others: private, loopback, link-local and
+/// unique local ones.
+pub(crate) static PRIVATE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
+    let networks = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "::1/128",
+        "fe80::/10",
+        "fc00::/7",
+    ];
+    networks.map(|text| text.parse().expect("a network")).to_vec()
+});
+
+/// An address, and the port that follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint<'a> {
+    /// In the canonical form.
+    pub(crate) address: Cow<'a, str>,
+    pub(crate) port: Option<&'a str>,
+}
+
+/// Reads `203.0.113.9`, `203.0.113.9:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`; `None` for any other
+/// text.
+pub(crate) fn endpoint(text: &str) -> Option<Endpoint<'_>> {
+    // Most texts are an IPv4 address, or no address.
+    if !text.starts_with(|first: char| first.is_ascii_hexdigit() || matches!(first, '[' | ':')) {
+        return None;
+    }
+    if let Some(address) = address(text) {
+        return Some(Endpoint { address, port: None });
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inside, rest) = rest.split_once(']')?;
+        let port = match rest {
+            "" => None,
+            rest => Some(rest.strip_prefix(':').filter(|port| is_port(port))?),
+        };
+        let address = address(inside)?;
+        return Some(Endpoint { address, port });
+    }
+    let (before, port) = text.rsplit_once(':').filter(|(_, port)| is_port(port))?;
+    // The last group of an IPv6 address without brackets is no port, unless what is before it ends as IPv4 does.
+    let address = address(before).filter(|_| before.contains('.'))?;
+    Some(Endpoint {
+        address,
+        port: Some(port),
+    })
+}
+
+/// Reads an address in canonical form; a port is cut off.
+pub(crate) fn canonical(text: &str) -> Option<Cow<'_, str>> {
+    endpoint(text).map(|endpoint| endpoint.address)
+}
+
+fn address(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(':') {
+        // There is one way to write an IPv4 address that is read.
+        return text.parse::<std::net::Ipv4Addr>().ok().map(|_| text.into());
+    }
+    let without_zone = text.split_once('%').map_or(text, |(address, _)| address);
+    let address: IpAddr = without_zone.parse().ok()?;
+    let written = address.to_canonical().to_string();
+    Some(match written == text {
+        true => text.into(),
+        false => written.into(),
+    })
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether an address in canonical form is in one of these networks.
+pub(crate) fn is_in(networks: &[IpNet], address: &str) -> bool {
+    let address = address.parse::<IpAddr>();
+    address.is_ok_and(|address| networks.iter().any(|network| network.contains(&address)))
+}
+
+/// The client of a list as `X-Forwarded-For` and `Forwarded` (RFC 7239) have it. Each proxy adds to the right the
+/// address that it was connected from, so the client is the first address from the right that is no proxy. All that is
+/// to the left of it, the client may have written itself. Where all are proxies, it is the leftmost one.
+pub(crate) fn client<'a>(list: &'a str, proxies: &[IpNet]) -> Option<Cow<'a, str>> {
+    let mut found = None;
+    for hop in list.rsplit(',') {
+        // A hop that is no address: nobody says who is behind it.
+        let Some(address) = hop_address(hop.trim()) else {
+            break;
+        };
+        let is_proxy = is_in(proxies, &address);
+        found = Some(address);
+        if !is_proxy {
+            break;
+        }
+    }
+    found
+}
+
+/// `203.0.113.9`, or of `Forwarded` the address of `for="[2001:db8::1]:80";proto=http`.
+fn hop_address(hop: &str) -> Option<Cow<'_, str>> {
+    let pairs = hop.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let named = pairs
+        .into_iter()
+        .find_map(|(name, value)| name.eq_ignore_ascii_case("for").then_some(value));
+    canonical(named.unwrap_or(hop).trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_have_one_form() {
+        for (text, expected) in [
+            ("203.0.113.9", Some("203.0.113.9")),
+            ("203.0.113.9:49713", Some("203.0.113.9")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("2001:0DB8:0:0:0:0:0:1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:443", Some("2001:db8::1")),
+            ("[203.0.113.9]", Some("203.0.113.9")),
+            ("::ffff:203.0.113.9", Some("203.0.113.9")),
+            ("::ffff:203.0.113.9:80", Some("203.0.113.9")),
+            ("[::ffff:cb00:7109]:80", Some("203.0.113.9")),
+            ("fe80::1%eth0", Some("fe80::1")),
+            ("[fe80::1%2]:80", Some("fe80::1")),
+            ("::", Some("::")),
+            ("203.000.113.009", None),
+            ("203.0.113", None),
+            ("203.0.113.9.", None),
+            ("203.0.113.9:", None),
+            ("203.0.113.9:http", None),
+            ("203.0.113.9:+80", None),
+            ("203.0.113.9:65536", None),
+            ("203.0.113.9/24", None),
+            ("2001:db8::1]", None),
+            ("[2001:db8::1", None),
+            ("[2001:db8::1]80", None),
+            ("unknown", None),
+            ("ec2.amazonaws.com", None),
+            ("", None),
+            ("-", None),
+        ] {
+            assert_eq!(canonical(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_first_from_the_right_that_is_no_proxy() {
+        for (list, expected) in [
+            ("203.0.113.44", Some("203.0.113.44")),
+            ("203.0.113.44, 10.0.0.1", Some("203.0.113.44")),
+            ("127.0.0.1, 203.0.113.44, 10.0.0.1", Some("203.0.113.44")),
+            ("1.1.1.1, 203.0.113.44:5, [fd00::1]:80,::1", Some("203.0.113.44")),
+            ("10.0.0.2, 10.0.0.1", Some("10.0.0.2")),
+            ("203.0.113.44, unknown, 10.0.0.1", Some("10.0.0.1")),
+            ("203.0.113.44, unknown", None),
+            (
+                "for=192.0.2.60;proto=http, For=\"[fd00::1]:80\"",
+                Some("192.0.2.60"),
+            ),
+            ("", None),
+            (",", None),
+        ] {
+            assert_eq!(client(list, &PRIVATE_NETWORKS).as_deref(), expected, "{list}");
+        }
+        let proxies = ["198.51.100.0/24".parse().unwrap()];
+        assert_eq!(
+            client("1.1.1.1, 10.0.0.1, 198.51.100.7", &proxies).as_deref(),
+            Some("10.0.0.1")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_form_of_an_address_stays(bits in any::<u128>(), has_few in any::<bool>()) {
+            let bits = if has_few { bits & 0xffff_0000_0000_0000_0000_0000_ffff_ffff } else { bits };
+            let text = std::net::Ipv6Addr::from_bits(bits).to_string();
+            let once = canonical(&text).unwrap().into_owned();
+            let again = canonical(&once);
+            prop_assert_eq!(again.as_deref(), Some(once.as_str()));
+        }
+
+        #[test]
+        fn never_panics(text in "[0-9a-f.:\\[\\]%,; =\"é]{0,40}") {
+            canonical(&text);
+            client(&text, &PRIVATE_NETWORKS);
+        }
+    }
+}
