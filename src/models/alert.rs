@@ -23,13 +23,13 @@ use super::{InvalidValue, Severity, check_nesting};
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "WrittenAlert")]
 #[non_exhaustive]
 pub struct Alert {
     /// Names the alert; storing an id again changes nothing.
-    #[serde(default = "new_id")]
     pub id: String,
     /// The log that gave rise to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log_id: Option<String>,
     /// What it is about, such as `brute_force`.
     pub alert_type: String,
@@ -38,32 +38,77 @@ pub struct Alert {
     /// How serious it is.
     pub severity: Severity,
     /// The text for people.
-    #[serde(default)]
     pub description: String,
     /// Anything else that is known.
-    #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: Map<String, Value>,
     /// When it was raised, in UTC, to the microsecond.
-    #[serde(default = "now")]
     pub created_at: DateTime<Utc>,
     /// Whether someone has taken note of it.
-    #[serde(default)]
     pub acknowledged: bool,
-    /// How urgent it is, from 0 to 100: see [`priority_score`].
-    #[serde(default)]
+    /// How urgent it is, from 0 to 100: see [`priority_score`]. Of an alert that is read from JSON without one, it is
+    /// computed from severity, confidence and risk factors.
     pub priority_score: f64,
     /// The address that acted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<String>,
     /// The address that was acted on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dest_ip: Option<String>,
     /// The user involved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The host involved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+}
+
+/// An alert as JSON has it: what is missing is filled when it becomes an [`Alert`].
+#[derive(Deserialize)]
+struct WrittenAlert {
+    #[serde(default = "new_id")]
+    id: String,
+    log_id: Option<String>,
+    alert_type: String,
+    detection_method: String,
+    severity: Severity,
+    #[serde(default)]
+    description: String,
+    metadata: Option<Map<String, Value>>,
+    #[serde(default = "now")]
+    created_at: DateTime<Utc>,
+    #[serde(default)]
+    acknowledged: bool,
+    priority_score: Option<f64>,
+    source_ip: Option<String>,
+    dest_ip: Option<String>,
+    user: Option<String>,
+    host: Option<String>,
+}
+
+impl From<WrittenAlert> for Alert {
+    fn from(written: WrittenAlert) -> Self {
+        let mut alert = Self {
+            id: written.id,
+            log_id: written.log_id,
+            alert_type: written.alert_type,
+            detection_method: written.detection_method,
+            severity: written.severity,
+            description: written.description,
+            metadata: written.metadata.unwrap_or_default(),
+            created_at: written.created_at,
+            acknowledged: written.acknowledged,
+            priority_score: 0.0,
+            source_ip: written.source_ip,
+            dest_ip: written.dest_ip,
+            user: written.user,
+            host: written.host,
+        };
+        match written.priority_score {
+            Some(score) => alert.priority_score = score,
+            None => alert.update_score(),
+        }
+        alert
+    }
 }
 
 /// What makes an alert more urgent than its severity alone.
@@ -276,10 +321,6 @@ fn new_id() -> String {
 
 fn now() -> DateTime<Utc> {
     to_micros(Utc::now())
-}
-
-fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Which alerts are wanted. All conditions must hold; the newest come first.

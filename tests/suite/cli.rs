@@ -266,6 +266,28 @@ fn alerts() {
 }
 
 #[test]
+fn an_alert_on_standard_input_has_the_score_that_flags_give() {
+    let cli = Cli::new();
+    let mut command = cli.command(&["alerts", "add"]);
+    let start = "\"alert_type\": \"x\", \"detection_method\": \"y\", \"severity\": \"high\"";
+    let lines = format!(
+        "{{\"id\": \"1\", {start}}}\n{{\"id\": \"2\", {start}, \"metadata\": {{\"confidence\": 0.9, \"risk_factors\": [\"known_indicator\"]}}}}\n{{\"id\": \"3\", {start}, \"priority_score\": 7.5}}\n"
+    );
+    command.write_stdin(lines).assert().success();
+    let rows = cli.rows(&[
+        "query",
+        "SELECT priority_score FROM alerts ORDER BY id",
+        "--format",
+        "jsonl",
+    ]);
+    let scores: Vec<_> = rows
+        .iter()
+        .map(|row| row["priority_score"].as_f64().unwrap())
+        .collect();
+    assert_eq!(scores, [75.0, 75.0 * 0.95 + 5.0, 7.5]);
+}
+
+#[test]
 fn threat_intelligence() {
     let cli = Cli::new();
     cli.output(&[
