@@ -226,15 +226,62 @@ pub(super) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
         return Outcome::Other;
     };
     let mut fields = Fields::new("syslog").with_time(rest, &located);
-    let has_bsd_time = rest.starts_with(|c: char| c.is_ascii_alphabetic());
-    if !host_and_tag(after_time, has_priority, has_bsd_time, &mut fields) {
+    let evidence = Evidence {
+        has_priority,
+        has_bsd_time: rest.starts_with(|c: char| c.is_ascii_alphabetic()),
+        has_rfc3339_time: has_iso_time(rest) && has_zone(&rest[..located.end]),
+    };
+    if !host_and_tag(after_time, evidence, &mut fields) {
         return Outcome::Other;
     }
     with_priority(fields, priority)
 }
 
+/// What the start of a line has of syslog.
+#[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
+struct Evidence {
+    has_priority: bool,
+    has_bsd_time: bool,
+    /// As rsyslog writes by default since Debian 12 and Ubuntu 24.04.
+    has_rfc3339_time: bool,
+}
+
+impl Evidence {
+    /// Whether a tag after the host tells that a line is syslog.
+    fn fits(self, tag: &Tag<'_>, host: &str) -> bool {
+        self.has_priority
+            || self.has_bsd_time
+            || tag.process.is_some()
+            || self.has_rfc3339_time && is_host_name(host) && is_program_name(tag.program)
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+    text.bytes().all(is_part)
+}
+
+fn is_program_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/@()".contains(&byte);
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '(')
+        && text.bytes().all(is_part)
+        && text::level_word(text).is_none()
+}
+
+/// Whether a time ends with `Z` or an offset.
+fn has_zone(time: &str) -> bool {
+    let clock = time.get(11..).unwrap_or_default();
+    clock.ends_with('Z') || clock.contains(['+', '-'])
+}
+
 /// Fills host, program, process and message from what follows the time; `false` if that is no syslog.
-fn host_and_tag<'a>(text: &'a str, has_priority: bool, has_bsd_time: bool, fields: &mut Fields<'a>) -> bool {
+fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) -> bool {
+    let Evidence {
+        has_priority,
+        has_bsd_time,
+        ..
+    } = evidence;
     let text = text.trim_start_matches(' ');
     let (host, after_host) = text.split_once(' ').unwrap_or((text, ""));
     if host.ends_with(':') {
@@ -251,7 +298,7 @@ fn host_and_tag<'a>(text: &'a str, has_priority: bool, has_bsd_time: bool, field
         return false;
     }
     let after_host = after_host.trim_start_matches(' ');
-    let found = tag(after_host).filter(|found| has_priority || has_bsd_time || found.process.is_some());
+    let found = tag(after_host).filter(|found| evidence.fits(found, host));
     match found {
         Some(found) => found.fill(fields),
         // Without a priority, only the old time says that this is syslog.
@@ -421,6 +468,8 @@ mod tests {
             "2024-01-01 10:00:00 INFO main: started",
             "2025-01-24T07:00:30,139 INFO [main     ] FarmApplication  : Starting",
             "2024-01-01T10:00:00Z something happened at 10:00",
+            "2024-01-01T10:00:00Z app INFO: started",
+            "2024-01-01T10:00:00 worker started: x",
             "no time at all",
         ] {
             assert!(
