@@ -51,10 +51,10 @@ pub use ingest::{
     LogReader, PARSE_ERROR, Source, TIME_SOURCE, find_sources,
 };
 pub use models::{
-    Alert, AlertQuery, BorrowedLog, Condition, DetectionRule, Field, FilePosition, FileProgress, Indicator,
-    IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery, Order,
-    Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, Test, ThreatIntel, TimeBound, TimeContext,
-    Zone, parse_time, priority_score, time_at_start, time_within, to_micros,
+    Alert, AlertQuery, BorrowedLog, Condition, DateOrder, DetectionRule, Field, FilePosition, FileProgress,
+    Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery,
+    Order, Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, Test, ThreatIntel, TimeBound,
+    TimeContext, Zone, parse_time, priority_score, time_at_start, time_within, to_micros,
 };
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,

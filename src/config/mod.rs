@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::models::{Secret, Zone};
+use crate::models::{DateOrder, Secret, Zone};
 use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, LogRows, S3Options, without_password};
 use yaml::Yaml;
 
@@ -80,6 +80,9 @@ pub struct StoreSettings {
 pub struct IngestSettings {
     /// The zone of times that name none: an IANA name or an offset.
     pub zone: Zone,
+    /// Whether day or month comes first in a date of numbers: `day_first`, `month_first`, or `auto`, which goes by the
+    /// other dates of a file, else by their separators.
+    pub date_order: DateOrder,
     /// The networks whose hosts are proxies: of a list of addresses, the client is the last one that is in none of them.
     /// None for the private, loopback, link-local and unique local networks.
     pub trusted_proxies: Option<Vec<IpNet>>,
@@ -136,6 +139,7 @@ impl Default for Settings {
             },
             ingest: IngestSettings {
                 zone: Zone::UTC,
+                date_order: DateOrder::Auto,
                 trusted_proxies: None,
                 batch_size: 2 * LogRows::ROW_GROUP,
             },

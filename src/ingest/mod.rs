@@ -31,7 +31,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
-use crate::models::{InvalidValue, Zone};
+use crate::models::{DateOrder, InvalidValue, Zone};
 
 pub use block::LogBlock;
 pub use follower::{ChangedFile, Follower};
@@ -71,6 +71,10 @@ pub struct IngestOptions {
     pub format: Option<InputFormat>,
     /// The zone of times that name none; `None` for UTC.
     pub zone: Option<Zone>,
+    /// Whether day or month comes first in a date of numbers. Where it is [`DateOrder::Auto`], the first 64 KiB of a file
+    /// decide, as they are when it is opened: a date that has only one order gives it to the others, unless dates of
+    /// both orders are there.
+    pub date_order: DateOrder,
     /// The time before which times without a year are; `None` for that of each file.
     pub reference: Option<DateTime<Utc>>,
     /// What to call the source, in place of the name of its format.
@@ -102,6 +106,12 @@ impl IngestOptions {
             zone: Some(zone),
             ..self
         }
+    }
+
+    /// Reads dates of numbers in this order.
+    #[must_use]
+    pub fn with_date_order(self, date_order: DateOrder) -> Self {
+        Self { date_order, ..self }
     }
 
     /// Reads times without a year as the last ones before `reference`.

@@ -6,7 +6,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::fields::{Fields, FoundTime, Outcome};
 use super::{AMBIGUOUS, IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
 use super::{access, error_log, extract, json, syslog, text};
-use crate::models::{BorrowedLog, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TimeContext, Zone};
+use crate::models::{
+    BorrowedLog, DateOrder, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TimeContext, Zone,
+    deciding_order,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 
@@ -29,6 +32,8 @@ pub(super) struct Parser {
     /// When reading began.
     opened: DateTime<Utc>,
     last_time: LastTime,
+    /// The order of dates of numbers that the start of the file has decided.
+    decided_order: DateOrder,
     ids: Ids,
 }
 
@@ -55,7 +60,28 @@ impl Parser {
             modified,
             opened,
             last_time: LastTime::Known(None),
+            decided_order: DateOrder::Auto,
             ids: Ids::many(),
+        }
+    }
+
+    /// Lets the start of a file decide whether day or month comes first in its dates, so that it does not depend on
+    /// which of its lines are parsed first.
+    pub(super) fn decide_order(&mut self, head: &[u8]) {
+        let decides = |line: &&[u8]| deciding_order(line).is_some();
+        let mut orders = Vec::new();
+        let mut probe = Self::new(&self.options, None, self.modified, self.opened);
+        for bytes in head.split(|byte| *byte == b'\n').filter(decides) {
+            // Only the time of a line counts: what else is in it, anyone may have written.
+            probe.line(&RawLine { bytes, part: None }, &mut |log| {
+                let text = log.timestamp.as_deref().unwrap_or_default();
+                orders.extend(deciding_order(text.as_bytes()));
+            });
+        }
+        if let Some((first, others)) = orders.split_first()
+            && others.iter().all(|other| other == first)
+        {
+            self.decided_order = *first;
         }
     }
 
@@ -105,7 +131,13 @@ impl Parser {
             modified.checked_add_signed(TOLERANCE).unwrap_or(modified)
         };
         let reference = self.options.reference.unwrap_or_else(latest);
-        TimeContext::new(reference).with_zone(self.options.zone.unwrap_or(Zone::UTC))
+        let date_order = match self.options.date_order {
+            DateOrder::Auto => self.decided_order,
+            order => order,
+        };
+        TimeContext::new(reference)
+            .with_zone(self.options.zone.unwrap_or(Zone::UTC))
+            .with_date_order(date_order)
     }
 
     fn proxies(&self) -> &[IpNet] {

@@ -123,6 +123,12 @@ impl LogReader {
         self
     }
 
+    /// Lets the start of the source say how its dates are to be read.
+    pub(super) fn with_head(mut self, head: &[u8]) -> Self {
+        self.parser.decide_order(head);
+        self
+    }
+
     /// Whether the source was read before, in part or to its end.
     pub fn is_known(&self) -> bool {
         self.file.as_ref().is_some_and(|file| file.taken.is_some())

@@ -107,8 +107,9 @@ impl Source {
             return Ok(LogReader::of_source(opened, options, self));
         };
         let file = File::open(path).map_err(failed)?;
+        let head = head_of(&file).map_err(failed)?;
         let opened = Opened::whole(file).map_err(failed)?;
-        Ok(LogReader::of_source(opened, options, self))
+        Ok(LogReader::of_source(opened, options, self).with_head(&head))
     }
 
     /// Goes on reading where it was stopped if the file is known, else starts at its beginning; then
@@ -136,14 +137,9 @@ impl Source {
     ) -> io::Result<LogReader> {
         let open_at = |bytes| Opened::file(file.try_clone()?, bytes);
         let absolute = std::path::absolute(path)?.to_string_lossy().into_owned();
-        let mut head = Vec::new();
-        // Of a compressed file that is damaged, the head is what can be read.
-        Opened::whole(file.try_clone()?)?
-            .input
-            .take(SAMPLE as u64)
-            .read_to_end(&mut head)
-            .ok();
-        let (position, opened) = match known.find(&absolute, &head, open_at)? {
+        let head = head_of(file)?;
+        let sample = &head[..head.len().min(SAMPLE)];
+        let (position, opened) = match known.find(&absolute, sample, open_at)? {
             Some((position, opened)) => (Some(position), opened),
             None => (None, Opened::whole(file.try_clone()?)?),
         };
@@ -151,8 +147,20 @@ impl Source {
             .as_ref()
             .map_or_else(|| known.new_id(&absolute), |position| position.id.clone());
         let reader = LogReader::of_source(opened, options, self);
-        Ok(reader.with_position(id, absolute, position))
+        Ok(reader.with_position(id, absolute, position).with_head(&head))
     }
+}
+
+/// The start of a file, after decompression; nothing of a pipe, which can be read only once.
+fn head_of(file: &File) -> io::Result<Vec<u8>> {
+    const LENGTH: u64 = 1 << 16;
+    let mut head = Vec::new();
+    if file.metadata()?.is_file() {
+        let opened = Opened::whole(file.try_clone()?)?;
+        // Of a compressed file that is damaged, the head is what can be read.
+        opened.input.take(LENGTH).read_to_end(&mut head).ok();
+    }
+    Ok(head)
 }
 
 /// An input, opened after some of its bytes.

@@ -8,13 +8,7 @@ const LATEST_TIME: usize = 64;
 
 /// Any text at all.
 pub(super) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
-    // A line that is indented goes on from the one before it.
-    let is_continuation = line.starts_with([' ', '\t']);
-    let located = time_at_start(line, context).or_else(|| match is_continuation {
-        true => None,
-        false => time_within(line, LATEST_TIME, context),
-    });
-    let Some(located) = located else {
+    let Some(located) = own_time(line, context) else {
         let mut fields = Fields::new("text");
         fields.message = Some(line);
         return fields;
@@ -28,13 +22,71 @@ pub(super) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
     fields
 }
 
+/// The time of a line: at its start, or after what may precede one.
+fn own_time(line: &str, context: &TimeContext) -> Option<LocatedTime> {
+    if let Some(located) = time_at_start(line, context) {
+        return Some(located);
+    }
+    // A line that is indented goes on from the one before it.
+    if line.starts_with([' ', '\t']) {
+        return None;
+    }
+    let located = time_within(line, LATEST_TIME, context)?;
+    let is_end = |rest: &str| {
+        // As in `backup of 2019-12-12 12:00:00.sql`.
+        !rest.starts_with('.') || !rest[1..].starts_with(|c: char| c.is_alphanumeric())
+    };
+    (is_header(&line[..located.start]) && is_end(&line[located.end..])).then_some(located)
+}
+
+/// Whether what precedes a time may be the header of a line, and not a sentence that mentions a time: it has no words
+/// of a language, other than levels and names for a time. A line that starts with `=====` is a header as a whole.
+fn is_header(before: &str) -> bool {
+    before.starts_with("=====") || without_groups(before).split(' ').all(is_of_header)
+}
+
+fn is_of_header(word: &str) -> bool {
+    const NAMES: [&str; 7] = ["time", "timestamp", "datetime", "date", "ts", "t", "logtime"];
+    let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
+    let has_sign = |c: char| c.is_ascii_digit() || c.is_ascii_punctuation() || c == '\t';
+    let is_capital = |c: char| c.is_ascii_uppercase();
+    word.is_empty()
+        || level_word(word).is_some()
+        || NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
+        || word.contains(has_sign)
+        || word.len() > 1 && word.chars().all(is_capital)
+}
+
+/// A text without what is in brackets or quotes.
+fn without_groups(text: &str) -> String {
+    let mut rest = text;
+    let mut kept = String::new();
+    while let Some(start) = rest.find(['[', '(', '<', '{', '"']) {
+        let close = match rest.as_bytes()[start] {
+            b'[' => ']',
+            b'(' => ')',
+            b'<' => '>',
+            b'{' => '}',
+            _ => '"',
+        };
+        kept.push_str(&rest[..start]);
+        rest = &rest[start + 1..];
+        if let Some(end) = rest.find(close) {
+            rest = &rest[end + 1..];
+        }
+    }
+    kept + rest
+}
+
 /// What is left of a line without the time that it starts with.
 fn after_time<'a>(line: &'a str, located: &LocatedTime) -> &'a str {
     let is_first = line[..located.start]
         .bytes()
         .all(|byte| !byte.is_ascii_alphanumeric());
     if is_first {
-        line[located.end..].trim_start_matches([']', ')', '"', ',', ' ', '\t'])
+        let rest = &line[located.end..];
+        let rest = rest.strip_prefix(": ").unwrap_or(rest);
+        rest.trim_start_matches([']', ')', '"', ',', ' ', '\t'])
     } else {
         line
     }
@@ -247,6 +299,33 @@ mod tests {
             assert_eq!(fields.procid, process, "{line}");
             assert_eq!(fields.message, Some(message), "{line}");
             assert!(fields.time.is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_that_mentions_a_time_has_none() {
+        for line in [
+            "Certificate for example.com expires on 2030-01-01 00:00:00",
+            "order 2019-12-12 12:00 was cancelled by bob",
+            "id=5 expires=2030-01-01T00:00:00Z",
+            "valid (until 2030-01-01 00:00:00)",
+            "db1_2019 2019-12-12 12:00:00.sql",
+        ] {
+            assert_eq!(text(line, &TimeContext::default()).time, None, "{line}");
+        }
+        for line in [
+            "a::ERROR::2011-12-05 07:04:56,101::b",
+            "[http worker] INFO 2011-12-05 07:04:56 x",
+            "level=info time=\"2011-12-05 07:04:56\" msg=x",
+            "1,2011-12-05 07:04:56,016401002222,x",
+            "\"a b\",\"c\",2011-12-05,07:04:56,2,,x",
+            "bob\talice\t2011-12-05 07:04:56\tx",
+            "web-1  | 2011-12-05 07:04:56 x",
+            "172.17.0.1 - - 2011-12-05 07:04:56",
+        ] {
+            let found = text(line, &TimeContext::default());
+            let time = found.time.map(|found| found.time.timestamp());
+            assert_eq!(time, Some(1_323_068_696), "{line}");
         }
     }
 

@@ -32,3 +32,4 @@ mod support;
 #[cfg(unix)]
 mod terminal;
 mod test_lake;
+mod times;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use logstore::{IngestOptions, LogEntry, LogReader, PARSE_ERROR, Source, TimeContext, parse_time};
+use logstore::{DateOrder, IngestOptions, LogEntry, LogReader, PARSE_ERROR, Source, TimeContext, parse_time};
 use serde_json::Value;
 
 use crate::support::{Cli, shared_data};
@@ -206,7 +206,8 @@ fn times_in_every_form_are_read() {
     let Some(parse) = shared_data("data/parse") else {
         return;
     };
-    let context = TimeContext::default();
+    // Those cases put the month first, whatever separates it from the day.
+    let context = TimeContext::default().with_date_order(DateOrder::MonthFirst);
     for case in std::fs::read_to_string(parse.join("timestamp_cases.jsonl"))
         .unwrap()
         .lines()

@@ -5,11 +5,14 @@
 //! epochs in seconds to nanoseconds, and the common local forms. What comes out is always UTC, in
 //! microseconds; finer digits are cut off, never rounded.
 
+mod order;
 mod scan;
 mod zone;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 
+pub use order::DateOrder;
+pub(crate) use scan::deciding_order;
 pub use zone::Zone;
 
 /// What a text leaves open when it gives a time: the year, the date, the zone.
@@ -29,6 +32,8 @@ pub struct TimeContext {
     pub reference: DateTime<Utc>,
     /// The zone of times that name none.
     pub zone: Zone,
+    /// Whether day or month comes first in a date of numbers.
+    pub date_order: DateOrder,
 }
 
 impl TimeContext {
@@ -37,6 +42,7 @@ impl TimeContext {
         Self {
             reference,
             zone: Zone::UTC,
+            date_order: DateOrder::Auto,
         }
     }
 
@@ -44,6 +50,12 @@ impl TimeContext {
     #[must_use]
     pub fn with_zone(self, zone: Zone) -> Self {
         Self { zone, ..self }
+    }
+
+    /// Reads dates of numbers in this order.
+    #[must_use]
+    pub fn with_date_order(self, date_order: DateOrder) -> Self {
+        Self { date_order, ..self }
     }
 }
 
@@ -86,7 +98,7 @@ pub fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
 /// ```
 pub fn parse_time(text: &str, context: &TimeContext) -> Option<DateTime<Utc>> {
     let text = text.trim();
-    let (stamp, end) = scan::whole(text)?;
+    let (stamp, end) = scan::whole(text, context.date_order)?;
     (end == text.len()).then_some(())?;
     stamp.resolve(context)
 }
@@ -96,7 +108,7 @@ pub fn time_at_start(line: &str, context: &TimeContext) -> Option<LocatedTime> {
     let start = line
         .bytes()
         .position(|byte| !matches!(byte, b' ' | b'[' | b'"' | b'('))?;
-    let (stamp, length) = scan::prefix(line.get(start..)?)?;
+    let (stamp, length) = scan::prefix(line.get(start..)?, context.date_order)?;
     locate(&stamp, context, start, start + length)
 }
 
@@ -109,7 +121,7 @@ pub fn time_within(line: &str, limit: usize, context: &TimeContext) -> Option<Lo
     });
     for start in starts {
         let Some(rest) = line.get(start..) else { continue };
-        if let Some((stamp, length)) = scan::complete(rest) {
+        if let Some((stamp, length)) = scan::complete(rest, context.date_order) {
             return locate(&stamp, context, start, start + length);
         }
     }

@@ -4,11 +4,14 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
-use super::{Date, Stamp, Zone, carry, time_of_day};
+use super::{Date, DateOrder, Stamp, Zone, carry, time_of_day};
 
 /// A stamp at the start of `text` in any format, and its length.
-pub(super) fn whole(text: &str) -> Option<(Stamp, usize)> {
-    let mut scan = Scan::new(text);
+pub(super) fn whole(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
+    let mut scan = Scan {
+        is_whole: true,
+        ..Scan::new(text, order)
+    };
     let stamp = scan
         .stamp()
         .or_else(|| scan.try_format(Scan::clock_only))
@@ -17,8 +20,8 @@ pub(super) fn whole(text: &str) -> Option<(Stamp, usize)> {
 }
 
 /// A stamp that a log line may start with: not a lone date, and a lone clock only with seconds.
-pub(super) fn prefix(text: &str) -> Option<(Stamp, usize)> {
-    let mut scan = Scan::new(text);
+pub(super) fn prefix(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
+    let mut scan = Scan::new(text, order);
     let stamp = scan
         .stamp()
         .or_else(|| scan.try_format(Scan::clock_with_seconds))?;
@@ -26,8 +29,8 @@ pub(super) fn prefix(text: &str) -> Option<(Stamp, usize)> {
 }
 
 /// A stamp that cannot be mistaken for anything else: a date with its year, and a clock.
-pub(super) fn complete(text: &str) -> Option<(Stamp, usize)> {
-    let mut scan = Scan::new(text);
+pub(super) fn complete(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
+    let mut scan = Scan::new(text, order);
     let stamp = scan.stamp()?;
     let complete = match stamp {
         Stamp::Civil {
@@ -39,16 +42,45 @@ pub(super) fn complete(text: &str) -> Option<(Stamp, usize)> {
     (complete && scan.at_boundary()).then_some((stamp, scan.at))
 }
 
+/// The order that the first date of numbers decides which has only one: a day beyond the twelfth, and a year of four
+/// digits.
+pub(crate) fn deciding_order(text: &[u8]) -> Option<DateOrder> {
+    let is_start =
+        |at: usize| text[at].is_ascii_digit() && (at == 0 || !text[at - 1].is_ascii_alphanumeric());
+    (0..text.len()).filter(|at| is_start(*at)).find_map(|at| {
+        let mut scan = Scan {
+            bytes: text.get(at..)?,
+            at: 0,
+            order: DateOrder::Auto,
+            is_whole: false,
+        };
+        let (first, second, _) = scan.numbers_of_date()?;
+        let is_year = scan.digits_ahead() == 4;
+        match (first, second) {
+            _ if !is_year => None,
+            (13..=31, 1..=12) => Some(DateOrder::DayFirst),
+            (1..=12, 13..=31) => Some(DateOrder::MonthFirst),
+            _ => None,
+        }
+    })
+}
+
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Of dates of numbers.
+    order: DateOrder,
+    /// The text is to be a time and nothing else.
+    is_whole: bool,
 }
 
 impl<'a> Scan<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, order: DateOrder) -> Self {
         Self {
             bytes: text.as_bytes(),
             at: 0,
+            order,
+            is_whole: false,
         }
     }
 
@@ -117,7 +149,7 @@ impl<'a> Scan<'a> {
 
     /// `Sep 13 00:58:45`, `Sun Dec 04 04:47:44.123 2005`, `May 8, 2009 5:57:51 PM`, `Jan  5 2024 10:00:00`.
     fn month_name_first(&mut self) -> Option<Stamp> {
-        self.weekday();
+        let has_weekday = self.weekday().is_some();
         let month = self.month()?;
         self.blanks()?;
         let day = self.number(1, 2)?;
@@ -136,7 +168,7 @@ impl<'a> Scan<'a> {
         let year = self.try_format(|scan| {
             scan.blanks()?;
             let year = scan.number(4, 4)?;
-            (scan.at_boundary() && !scan.ahead(b":")).then_some(year)
+            (has_weekday && scan.at_boundary() && !scan.ahead(b":") || scan.is_year(year)).then_some(year)
         });
         let Some(year) = year else {
             return without_year(month, day, time, zone);
@@ -175,14 +207,17 @@ impl<'a> Scan<'a> {
         self.clock_and_zone(date)
     }
 
-    /// `10.30 16:49:06`.
+    /// `10.30 16:49:06`, as Proxifier writes.
     fn month_dot_day(&mut self) -> Option<Stamp> {
-        let month = self.number(2, 2)?;
+        let first = self.number(2, 2)?;
         self.byte(b'.')?;
-        let day = self.number(2, 2)?;
+        let second = self.number(2, 2)?;
         self.byte(b' ')?;
         let (time, _) = self.clock()?;
-        without_year(month, day, time, None)
+        match self.order {
+            DateOrder::DayFirst => without_year(second, first, time, None),
+            DateOrder::Auto | DateOrder::MonthFirst => without_year(first, second, time, None),
+        }
     }
 
     /// Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits.
@@ -262,23 +297,46 @@ impl<'a> Scan<'a> {
 
     // Parts of formats.
 
-    /// Month, day and year, unless the first number can only be a day or a year.
+    /// Day, month and year in the order of the context, or in the only one that makes a date.
     fn numeric_date(&mut self) -> Option<NaiveDate> {
-        let first = self.number(1, 2)?;
-        let separator = self.one_of(b"/-.")?;
-        let second = self.number(1, 2)?;
-        self.byte(separator)?;
-        let long_year = self.digits_ahead() == 4;
-        let last = if long_year {
+        let (first, second, separator) = self.numbers_of_date()?;
+        let has_long_year = self.digits_ahead() == 4;
+        let last = if has_long_year {
             self.number(4, 4)?
         } else {
             self.number(2, 2)?
         };
-        match (first > 12, long_year) {
-            (false, true) => full_date(last, first, second),
-            (false, false) => full_date(century(last), first, second),
-            (true, true) => full_date(last, second, first),
-            (true, false) => full_date(century(first), second, last),
+        let year = if has_long_year { last } else { century(last) };
+        let day_first = full_date(year, second, first);
+        let month_first = full_date(year, first, second);
+        let year_first = || full_date(century(first), second, last).filter(|_| !has_long_year);
+        match self.order.is_day_first(separator) {
+            // `17/06/09`, as Spark writes; the years of dates with dots come last.
+            _ if first > 12 && separator != b'.' && self.order != DateOrder::DayFirst => {
+                year_first().or(day_first)
+            }
+            true => day_first.or(month_first).or_else(year_first),
+            false => month_first.or(day_first).or_else(year_first),
+        }
+    }
+
+    /// The first two numbers of a date, and what separates all three.
+    fn numbers_of_date(&mut self) -> Option<(u32, u32, u8)> {
+        let first = self.number(1, 2)?;
+        let separator = self.one_of(b"/-.")?;
+        let second = self.number(1, 2)?;
+        self.byte(separator)?;
+        Some((first, second, separator))
+    }
+
+    /// Whether the number before this place is the year of a time, and not a host that is called like one:
+    /// `2012-dc01`, `1234.example`, or a number that the tag of a program follows.
+    fn is_year(&self, year: u32) -> bool {
+        let rest = self.rest();
+        match rest.first() {
+            None | Some(b']' | b')' | b'"' | b'\'' | b',' | b';' | b'|' | b'\t') => true,
+            Some(b' ') => (1970..2200).contains(&year) && !starts_with_tag(&rest[1..]),
+            Some(_) => false,
         }
     }
 
@@ -329,13 +387,28 @@ impl<'a> Scan<'a> {
     /// Nanoseconds of a fraction after a dot or comma; digits past the ninth are passed over.
     fn fraction(&mut self) -> u32 {
         self.try_format(|scan| {
-            scan.one_of(b".,")?;
+            let mark = scan.one_of(b".,")?;
             let length = scan.digits_ahead();
             let digits = scan.take(length).filter(|digits| !digits.is_empty())?;
+            if mark == b',' && !scan.ends_fraction(length) {
+                return None;
+            }
             let nine = digits.iter().copied().chain(std::iter::repeat(b'0')).take(9);
             Some(nine.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0')))
         })
         .unwrap_or(0)
+    }
+
+    /// Whether so many digits after a comma are a fraction, and not the next column of CSV: loggers write three, six or
+    /// nine of them, and no other comma follows.
+    fn ends_fraction(&self, length: usize) -> bool {
+        let is_usual = matches!(length, 3 | 6 | 9);
+        match self.rest().first() {
+            None => is_usual || self.is_whole && length < 9,
+            Some(b'Z' | b'z' | b'+' | b'-') => length <= 9,
+            Some(b',' | b'.') => false,
+            Some(next) => is_usual && !next.is_ascii_alphanumeric(),
+        }
     }
 
     fn half_day(&mut self) -> Option<bool> {
@@ -496,6 +569,12 @@ impl<'a> Scan<'a> {
     fn at_boundary(&self) -> bool {
         !self.rest().first().is_some_and(u8::is_ascii_alphanumeric)
     }
+}
+
+/// Whether a text starts with `program[42]:` or `program:`.
+fn starts_with_tag(text: &[u8]) -> bool {
+    let word = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+    word.len() > 1 && word.ends_with(b":") && word[0].is_ascii_alphabetic()
 }
 
 fn civil(date: Date, time: NaiveTime, zone: Option<Zone>) -> Stamp {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logstore::{
-    Follower, IngestOptions, IngestStore as _, InputFormat, KnownFiles, Source, StopHandle, Zone,
+    DateOrder, Follower, IngestOptions, IngestStore as _, InputFormat, KnownFiles, Source, StopHandle, Zone,
     find_sources,
 };
 use serde::Serialize;
@@ -39,6 +39,11 @@ pub(crate) struct Args {
     /// The zone of times that name none [default: the setting ingest.zone]
     #[arg(long, value_name = "ZONE")]
     zone: Option<Zone>,
+
+    /// Whether 11/06/2013 starts with its day or its month: day_first, month_first or auto [default: the setting
+    /// ingest.date_order]
+    #[arg(long, value_name = "ORDER")]
+    date_order: Option<DateOrder>,
 
     /// Read times without a year as the last ones before this [default: when the file was modified]
     #[arg(long, value_name = "TIME")]
@@ -124,6 +129,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let mut options = IngestOptions::new().with_zone(zone);
     let proxies = &context.settings().ingest.trusted_proxies;
     options.trusted_proxies.clone_from(proxies);
+    options.date_order = args.date_order.unwrap_or(context.settings().ingest.date_order);
     options.format = args.input_format;
     options.source_type.clone_from(&args.source_type);
     if let Some(time) = &args.reference_time {
