@@ -48,18 +48,18 @@ pub use config::{
 };
 pub use ingest::{
     AMBIGUOUS, ChangedFile, Follower, IngestError, IngestOptions, InputFormat, KnownFiles, LogBlock,
-    LogReader, PARSE_ERROR, Source, TIME_SOURCE, find_sources,
+    LogReader, PARSE_ERROR, Source, find_sources,
 };
 pub use models::{
     Alert, AlertQuery, BorrowedLog, Condition, DateOrder, DetectionRule, Field, FilePosition, FileProgress,
     Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery,
-    Order, Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, Test, ThreatIntel, TimeBound,
-    TimeContext, Zone, parse_time, priority_score, time_at_start, time_within, to_micros,
+    Order, Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, TIME_SOURCE, Test, ThreatIntel,
+    TimeBound, TimeContext, Zone, parse_time, priority_score, time_at_start, time_within, to_micros,
 };
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,
-    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, Group, IngestStore,
-    IntelStore, KeptOpen, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance, MaintenanceStep,
-    MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, S3Options, Start, Stats, StopHandle, Store,
-    StoreExt, copy,
+    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, FileLogs, Group,
+    IngestStore, IntelStore, KeptOpen, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance,
+    MaintenanceStep, MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, S3Options, Start, Stats,
+    StopHandle, Store, StoreExt, copy,
 };

@@ -42,10 +42,6 @@ pub use source::{Source, find_sources};
 /// The key of [`LogEntry::metadata`](crate::LogEntry::metadata) that says why a line could not be parsed.
 pub const PARSE_ERROR: &str = "parse_error";
 
-/// The key of [`LogEntry::metadata`](crate::LogEntry::metadata) that says where the time of a line comes
-/// from that has none of its own: `previous_line`, `file_modified` or `ingestion`.
-pub const TIME_SOURCE: &str = "time_source";
-
 /// The key of [`LogEntry::metadata`](crate::LogEntry::metadata) that lists the fields which a line can be read to say
 /// different things for, because a client has made its text look like the daemon's. They stay empty.
 pub const AMBIGUOUS: &str = "ambiguous";

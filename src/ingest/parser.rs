@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::fields::{Fields, FoundTime, Outcome};
-use super::{AMBIGUOUS, IngestOptions, InputFormat, PARSE_ERROR, TIME_SOURCE};
+use super::{AMBIGUOUS, IngestOptions, InputFormat, PARSE_ERROR};
 use super::{access, error_log, extract, json, syslog, text};
 use crate::models::{
-    BorrowedLog, DateOrder, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TimeContext, Zone,
-    deciding_order,
+    BorrowedLog, DateOrder, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext,
+    Zone, deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;

@@ -27,7 +27,7 @@ pub use file_position::{FilePosition, FileProgress, Inside};
 pub use invalid::InvalidValue;
 pub(crate) use json::{Json, Members};
 pub use json_object::JsonObject;
-pub use log_entry::{BorrowedLog, LogEntry, Summary};
+pub use log_entry::{BorrowedLog, LogEntry, Summary, TIME_SOURCE};
 pub(crate) use log_entry::{Ids, Origin, RawText};
 pub use log_query::{Condition, LogQuery, Order, Test, TimeBound};
 pub(crate) use log_query::{Subject, in_network};

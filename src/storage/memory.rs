@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    AlertStore, Appended, Bucket, Committed, ConsumerStore, Cursor, Enabled, Error, Group, IngestStore,
-    IntelStore, LogStore, LogStream, Page, Result, RuleStore, Stats, bucket_start, width_micros,
+    AlertStore, Appended, Bucket, Committed, ConsumerStore, Cursor, Enabled, Error, FileLogs, Group,
+    IngestStore, IntelStore, LogStore, LogStream, Page, Result, RuleStore, Stats, bucket_start, width_micros,
 };
 use crate::models::{
     Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery,
-    Order, RuleQuery, ThreatIntel, to_micros,
+    Order, RuleQuery, TIME_SOURCE, ThreatIntel, to_micros,
 };
 
 /// A store that lives and dies with the process.
@@ -191,6 +191,11 @@ impl LogStore for MemoryStore {
         let state = self.state();
         let times = || state.logs.iter().map(|(_, log)| log.event_time);
         let open = state.alerts.values().filter(|alert| !alert.acknowledged);
+        let mut without_time: BTreeMap<Option<String>, u64> = BTreeMap::new();
+        let logs = state.logs.iter().map(|(_, log)| log);
+        for log in logs.filter(|log| log.metadata.contains_key(TIME_SOURCE)) {
+            *without_time.entry(log.file.clone()).or_default() += 1;
+        }
         Ok(Stats {
             location: "memory".into(),
             engine: "logstore memory".into(),
@@ -200,6 +205,8 @@ impl LogStore for MemoryStore {
             logs: state.logs.len() as u64,
             oldest_log: times().min(),
             newest_log: times().max(),
+            logs_without_time: without_time.values().sum(),
+            files_without_time: files_with_most(without_time),
             alerts: state.alerts.len() as u64,
             unacknowledged_alerts: open.count() as u64,
             threat_intel: state.intel.len() as u64,
@@ -207,6 +214,17 @@ impl LogStore for MemoryStore {
             consumers: state.consumers.len() as u64,
         })
     }
+}
+
+/// The files that most logs are from.
+fn files_with_most(files: BTreeMap<Option<String>, u64>) -> Vec<FileLogs> {
+    let mut files: Vec<_> = files
+        .into_iter()
+        .map(|(file, logs)| FileLogs { file, logs })
+        .collect();
+    files.sort_by_key(|file| std::cmp::Reverse(file.logs));
+    files.truncate(FileLogs::MOST);
+    files
 }
 
 impl AlertStore for MemoryStore {

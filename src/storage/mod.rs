@@ -298,6 +298,10 @@ pub struct Stats {
     pub oldest_log: Option<DateTime<Utc>>,
     /// The time of the newest log.
     pub newest_log: Option<DateTime<Utc>>,
+    /// How many logs have no time of their own, but that of another line or of their file.
+    pub logs_without_time: u64,
+    /// The files that most of those logs are from, with the most first: [`FileLogs::MOST`] of them at most.
+    pub files_without_time: Vec<FileLogs>,
     /// How many alerts it holds.
     pub alerts: u64,
     /// How many of them nobody has taken note of.
@@ -308,6 +312,21 @@ pub struct Stats {
     pub detection_rules: u64,
     /// How many named consumers read from it.
     pub consumers: u64,
+}
+
+/// How many logs are from a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FileLogs {
+    /// The file; `None` for logs that were not read from one.
+    pub file: Option<String>,
+    /// How many logs are from it.
+    pub logs: u64,
+}
+
+impl FileLogs {
+    /// How many files [`Stats`] names at most.
+    pub const MOST: usize = 5;
 }
 
 /// Implements every trait for a pointer to a store.

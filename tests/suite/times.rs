@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use logstore::{DateOrder, IngestOptions, LogEntry, LogReader, Source, TIME_SOURCE};
+use serde_json::json;
 
 use crate::support::Cli;
 
@@ -222,4 +223,20 @@ fn syslog_with_a_time_of_rfc_3339_needs_no_process() {
     ] {
         assert_eq!(read(line)[0].source_type.as_deref(), Some("text"), "{line}");
     }
+}
+
+#[test]
+fn statistics_name_the_files_whose_lines_have_no_time() {
+    let cli = Cli::new();
+    cli.write("plain.log", "one\ntwo\n");
+    cli.write("timed.log", "2024-01-01 10:00:00 x\n");
+    cli.output(&["ingest", "plain.log", "timed.log"]);
+    let stats = cli.rows(&["stats", "--format", "jsonl"]).remove(0);
+    assert_eq!(stats["logs_without_time"], 2);
+    assert_eq!(
+        stats["files_without_time"],
+        json!([{"file": "plain.log", "logs": 2}])
+    );
+    let table = cli.output(&["stats", "--format", "table"]);
+    assert!(table.contains("without a time    2 (plain.log: 2)\n"), "{table}");
 }

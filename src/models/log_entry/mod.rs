@@ -70,6 +70,10 @@ pub struct LogEntry {
     pub ingestion_time: DateTime<Utc>,
 }
 
+/// The key of [`LogEntry::metadata`] that says where the time of a line comes from that has none of its own:
+/// `previous_line`, `file_modified` or `ingestion`.
+pub const TIME_SOURCE: &str = "time_source";
+
 /// The key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
 const RAW_BYTES: &str = "raw_base64";
 

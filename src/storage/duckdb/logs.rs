@@ -12,9 +12,9 @@ use super::predicate::{self, Sql, time_value};
 use super::rows::LogRows;
 use super::scan::Scan;
 use super::{DuckDbStore, consumers, error, lake, read_transaction, rows, schema};
-use crate::models::{Field, InvalidValue, LogEntry, LogQuery, Order};
+use crate::models::{Field, InvalidValue, LogEntry, LogQuery, Order, TIME_SOURCE};
 use crate::storage::{
-    Appended, Bucket, Cursor, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
+    Appended, Bucket, Cursor, FileLogs, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
 
 impl LogStore for DuckDbStore {
@@ -161,6 +161,7 @@ impl LogStore for DuckDbStore {
                 ))
             });
             let (mut stats, oldest, newest) = read.map_err(failed)?;
+            (stats.logs_without_time, stats.files_without_time) = without_time(connection).map_err(failed)?;
             if self.is_lake() {
                 stats.data_path = Some(lake::data_path(connection)?);
                 stats.bytes_on_disk = Some(lake::data_bytes(connection)?);
@@ -181,6 +182,32 @@ impl LogStore for DuckDbStore {
         }
         Ok(stats)
     }
+}
+
+/// How many logs have no time of their own, and the files that most of them are from.
+fn without_time(connection: &Connection) -> ::duckdb::Result<(u64, Vec<FileLogs>)> {
+    // Most metadata is NULL, and of the rest the text tells most: JSON is read only where the name is in it.
+    let sql = format!(
+        "SELECT file, count(*) AS logs, CAST(sum(count(*)) OVER () AS BIGINT) AS all_logs
+        FROM logs
+        WHERE contains(CAST(metadata AS VARCHAR), '\"{TIME_SOURCE}\"')
+            AND json_extract(metadata, '$.{TIME_SOURCE}') IS NOT NULL
+        GROUP BY file
+        ORDER BY logs DESC, file NULLS FIRST
+        LIMIT {}",
+        FileLogs::MOST
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let (mut all, mut files) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        all = row.get(2)?;
+        files.push(FileLogs {
+            file: row.get(0)?,
+            logs: row.get(1)?,
+        });
+    }
+    Ok((all, files))
 }
 
 fn select_logs(log_texts: &str) -> Sql {

@@ -498,3 +498,29 @@ pub(super) fn statistics_count(store: &dyn Store) {
     store.acknowledge_alerts(&["1"]).unwrap();
     assert_eq!(store.stats().unwrap().unacknowledged_alerts, 0);
 }
+
+pub(super) fn statistics_say_which_logs_have_no_time(store: &dyn Store) {
+    let without = |second: i64, file: Option<&str>| {
+        let mut log = log(second, "a", "x");
+        log.file = file.map(str::to_owned);
+        log.metadata
+            .insert(logstore::TIME_SOURCE.to_owned(), "previous_line".into());
+        log
+    };
+    let mut other = log(8, "a", "time_source");
+    other
+        .metadata
+        .insert("note".to_owned(), "\"time_source\": 1".into());
+    let mut logs = vec![log(7, "a", "x"), other];
+    logs.extend((0..9).map(|number| without(number, Some(&format!("{}.log", number % 3 % 2)))));
+    logs.push(without(9, None));
+    store.append_logs(&logs).unwrap();
+    let stats = store.stats().unwrap();
+    let files: Vec<_> = stats
+        .files_without_time
+        .iter()
+        .map(|file| (file.file.as_deref(), file.logs))
+        .collect();
+    assert_eq!(stats.logs_without_time, 10);
+    assert_eq!(files, [(Some("0.log"), 6), (Some("1.log"), 3), (None, 1)]);
+}

@@ -125,6 +125,7 @@ conformance! {
         keeps_times_at_the_edges,
         takes_sql_for_text,
         statistics_count,
+        statistics_say_which_logs_have_no_time,
     }
     alerts {
         stores_alerts_once,

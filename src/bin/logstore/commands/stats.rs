@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{HumanBytes, HumanCount};
-use logstore::{LogStore as _, Stats, Zone};
+use logstore::{FileLogs, LogStore as _, Stats, Zone};
 use serde::Serialize;
 
 use super::Context;
@@ -39,6 +39,8 @@ const COLUMNS: Columns<'static> = Columns {
         "logs",
         "oldest_log",
         "newest_log",
+        "logs_without_time",
+        "files_without_time",
         "alerts",
         "unacknowledged_alerts",
         "threat_intel",
@@ -71,6 +73,10 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
         ("oldest log", time(stats.oldest_log)),
         ("newest log", time(stats.newest_log)),
         (
+            "without a time",
+            without_time(stats.logs_without_time, &stats.files_without_time),
+        ),
+        (
             "alerts",
             format!(
                 "{}, {} open",
@@ -87,4 +93,20 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
         .map(|(name, value)| format!("{name:<16}  {value}\n"))
         .collect();
     context.output.text(&text)
+}
+
+/// `1,234 (app.log: 1,000, -: 234)`; `-` is for those that were not read from a file.
+fn without_time(logs: u64, files: &[FileLogs]) -> String {
+    let logs = HumanCount(logs);
+    let files: Vec<String> = files
+        .iter()
+        .map(|FileLogs { file, logs, .. }| {
+            let name = file.as_deref().unwrap_or("-");
+            format!("{name}: {}", HumanCount(*logs))
+        })
+        .collect();
+    match files[..] {
+        [] => logs.to_string(),
+        _ => format!("{logs} ({})", files.join(", ")),
+    }
 }
