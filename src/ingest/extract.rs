@@ -103,8 +103,9 @@ const EXTRACTORS: &[Extractor] = &[
         "ssh_connection",
         None,
     ),
+    extractor("Connection from ", sshd::connection, "ssh_connection", None),
     extractor(
-        "banner exchange: Connection from ",
+        "Timeout before authentication for ",
         sshd::source_first,
         "ssh_connection",
         None,
@@ -206,7 +207,7 @@ impl<'a> Inner<'a> {
     fn bare(program: Option<&'a str>, message: &'a str) -> Self {
         Self {
             program,
-            message,
+            message: message.trim_start(),
             repeated: None,
         }
     }
@@ -257,8 +258,11 @@ fn without_header<'a>(program: Option<&'a str>, message: &'a str) -> (Option<&'a
     };
     // Whatever the time is, it is not asked for.
     let context = TimeContext::new(DateTime::<Utc>::UNIX_EPOCH);
+    let may_have_time =
+        message.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase() || c == '<');
     for read in [syslog::rfc5424, syslog::rfc3164] {
-        if let Outcome::Fields(fields) = read(message, &context)
+        if may_have_time
+            && let Outcome::Fields(fields) = read(message, &context)
             && let Some(inner) = fields.message
             && fields.appname.is_some()
         {

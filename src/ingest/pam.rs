@@ -52,7 +52,7 @@ impl<'a> Service<'a> {
     /// One attempt has one outcome: that of the service where it has a line of its own.
     fn judge<'r>(&self, readings: Readings<'r>) -> Readings<'r> {
         match self.has_own_line() {
-            true => readings.with_outcome(None),
+            true => readings.without_outcome(),
             false => readings,
         }
     }

@@ -40,8 +40,17 @@ impl<'a> Values<'a> {
 pub(super) struct Readings<'a> {
     values: Option<Values<'a>>,
     ambiguous: Vec<&'static str>,
-    /// Replaces the outcome that messages with this mark have.
-    outcome: Option<Option<&'static str>>,
+    verdict: Verdict,
+}
+
+/// What a message says of the outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Verdict {
+    /// That of all messages with its mark.
+    #[default]
+    Usual,
+    Nothing,
+    Failure,
 }
 
 impl<'a> Readings<'a> {
@@ -77,17 +86,30 @@ impl<'a> Readings<'a> {
         }
     }
 
-    /// Replaces the outcome that messages with this mark have.
+    /// Says nothing of the outcome.
     #[must_use]
-    pub(super) fn with_outcome(self, outcome: Option<&'static str>) -> Self {
+    pub(super) fn without_outcome(self) -> Self {
         Self {
-            outcome: Some(outcome),
+            verdict: Verdict::Nothing,
+            ..self
+        }
+    }
+
+    /// Says that the attempt failed.
+    #[must_use]
+    pub(super) fn of_failure(self) -> Self {
+        Self {
+            verdict: Verdict::Failure,
             ..self
         }
     }
 
     pub(super) fn outcome_or(&self, usual: Option<&'static str>) -> Option<&'static str> {
-        self.outcome.unwrap_or(usual)
+        match self.verdict {
+            Verdict::Usual => usual,
+            Verdict::Nothing => None,
+            Verdict::Failure => Some("failure"),
+        }
     }
 
     /// Adds the fields to those of a log; what is there already stays. Returns the names of those that are missing

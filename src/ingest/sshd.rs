@@ -13,7 +13,7 @@ pub(super) fn login<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let readings = user_from(text, information(method))?;
     Some(match method {
         // The client asks in this way which methods there are.
-        "none" => readings.with_outcome(None),
+        "none" => readings.without_outcome(),
         _ => readings,
     })
 }
@@ -150,7 +150,8 @@ pub(super) fn reverse_mapping<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
 pub(super) fn ended<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let text = without_preauth(marked.after);
     let values = match named_user(text).filter(|_| marked.is_first()) {
-        Some(rest) => user_and_address(rest)?,
+        // Without a user where the client gave none.
+        Some(rest) => user_and_address(rest).or_else(|| source(rest))?,
         None if marked.is_first() => source(text)?,
         None => return None,
     };
@@ -161,6 +162,19 @@ pub(super) fn ended<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
 pub(super) fn source_first<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let values = source(marked.after).filter(|_| marked.is_first())?;
     Some(Readings::one(values))
+}
+
+/// `banner exchange: Connection from 203.0.113.9 port 4242: invalid format`
+pub(super) fn connection<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+    let is_known = matches!(marked.before, "banner exchange: " | "ssh_dispatch_run_fatal: ");
+    let is_sshd = marked.program.is_some_and(|program| program.starts_with("sshd"));
+    let is_own = is_known || marked.before.is_empty() && is_sshd;
+    let has_port = marked.after.contains(" port ");
+    let ended = Marked {
+        before: "",
+        ..*marked
+    };
+    (is_own && has_port).then(|| ended_by_us(&ended))?
 }
 
 /// `invalid user alice 203.0.113.9 port 4242: Too many authentication failures [preauth]`
@@ -197,7 +211,7 @@ pub(super) fn bad_identification<'a>(marked: &Marked<'a>) -> Option<Readings<'a>
 
 /// What follows the words that say that a user's name follows.
 fn named_user(text: &str) -> Option<&str> {
-    ["authenticating user ", "invalid user ", "user "]
+    ["authenticating user ", "invalid user ", "illegal user ", "user "]
         .iter()
         .find_map(|prefix| text.strip_prefix(prefix))
 }

@@ -17,7 +17,7 @@ pub(super) fn sudo<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     }
     let readings = Readings::any(sudo_commands(user, marked.after))?;
     Some(match is_refused {
-        true => readings.with_outcome(Some("failure")),
+        true => readings.of_failure(),
         false => readings,
     })
 }

@@ -239,7 +239,6 @@ pub(super) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
 
 /// What the start of a line has of syslog.
 #[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Evidence {
     has_priority: bool,
     has_bsd_time: bool,

@@ -36,13 +36,18 @@ fn own_time(line: &str, context: &TimeContext) -> Option<LocatedTime> {
         // As in `backup of 2019-12-12 12:00:00.sql`.
         !rest.starts_with('.') || !rest[1..].starts_with(|c: char| c.is_alphanumeric())
     };
-    (is_header(&line[..located.start]) && is_end(&line[located.end..])).then_some(located)
+    let (before, after) = (&line[..located.start], &line[located.end..]);
+    let is_alone = before.ends_with('[') && after.starts_with(']');
+    (is_header(before, is_alone) && is_end(after)).then_some(located)
 }
 
 /// Whether what precedes a time may be the header of a line, and not a sentence that mentions a time: it has no words
-/// of a language, other than levels and names for a time. A line that starts with `=====` is a header as a whole.
-fn is_header(before: &str) -> bool {
-    before.starts_with("=====") || without_groups(before).split(' ').all(is_of_header)
+/// of a language, other than levels and names for a time, or one before a time that is alone in brackets. A line that
+/// starts with `=====` is a header as a whole.
+fn is_header(before: &str, is_alone: bool) -> bool {
+    let kept = without_groups(before);
+    let words = kept.split(' ').filter(|word| !is_of_header(word));
+    before.starts_with("=====") || words.count() <= usize::from(is_alone)
 }
 
 fn is_of_header(word: &str) -> bool {
@@ -309,6 +314,7 @@ mod tests {
             "order 2019-12-12 12:00 was cancelled by bob",
             "id=5 expires=2030-01-01T00:00:00Z",
             "valid (until 2030-01-01 00:00:00)",
+            "valid until [2030-01-01 00:00:00]",
             "db1_2019 2019-12-12 12:00:00.sql",
         ] {
             assert_eq!(text(line, &TimeContext::default()).time, None, "{line}");
@@ -322,6 +328,7 @@ mod tests {
             "bob\talice\t2011-12-05 07:04:56\tx",
             "web-1  | 2011-12-05 07:04:56 x",
             "172.17.0.1 - - 2011-12-05 07:04:56",
+            "Event [111] [1-1] [2011-12-05T07:04:56Z] [vim.event] x",
         ] {
             let found = text(line, &TimeContext::default());
             let time = found.time.map(|found| found.time.timestamp());

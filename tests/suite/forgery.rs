@@ -42,100 +42,113 @@ fn assert_says(log: &LogEntry, expected: [&str; 3]) {
     assert_eq!(found, expected, "{:?}", log.raw);
 }
 
+/// Messages of sshd with a client's text, the address that the daemon wrote, and the user.
+const OF_SSH: &[(&str, &str, &str)] = &[
+    (
+        "Failed password for invalid user x from 127.0.0.1 port 1 ssh2 from 203.0.113.9 port 9 ssh2",
+        "203.0.113.9",
+        "x from 127.0.0.1 port 1 ssh2",
+    ),
+    (
+        "Failed password for invalid user x from 127.0.0.1 port 1 ssh2: y from 203.0.113.9 port 9 ssh2",
+        "203.0.113.9",
+        "x from 127.0.0.1 port 1 ssh2: y",
+    ),
+    (
+        "Failed publickey for x from 127.0.0.1 port 1 ssh2: RSA SHA256:a from 203.0.113.9 port 9 ssh2: RSA SHA256:b",
+        "203.0.113.9",
+        "x from 127.0.0.1 port 1 ssh2: RSA SHA256:a",
+    ),
+    (
+        "Invalid user x from 127.0.0.1 from 203.0.113.9 port 9",
+        "203.0.113.9",
+        "x from 127.0.0.1",
+    ),
+    (
+        "Invalid user x from 127.0.0.1 port 9 from 203.0.113.9",
+        "203.0.113.9",
+        "x from 127.0.0.1 port 9",
+    ),
+    (
+        "input_userauth_request: invalid user x from 127.0.0.1 port 9 [preauth]",
+        "-",
+        "x from 127.0.0.1 port 9",
+    ),
+    (
+        "Connection closed by authenticating user test 127.0.0.1 203.0.113.11 port 22",
+        "203.0.113.11",
+        "test 127.0.0.1",
+    ),
+    (
+        "Connection reset by invalid user x 127.0.0.1 port 9 203.0.113.9 port 22 [preauth]",
+        "203.0.113.9",
+        "x 127.0.0.1 port 9",
+    ),
+    (
+        "Disconnected from invalid user x 127.0.0.1 port 9 [preauth] 203.0.113.9 port 22 [preauth]",
+        "203.0.113.9",
+        "x 127.0.0.1 port 9 [preauth]",
+    ),
+    (
+        "Disconnecting invalid user x 127.0.0.1 port 9: y 203.0.113.9 port 22: Too many authentication failures [preauth]",
+        "203.0.113.9",
+        "x 127.0.0.1 port 9: y",
+    ),
+    (
+        "Received disconnect from 203.0.113.9 port 22:11: bye from 127.0.0.1 port 1:11: [preauth]",
+        "203.0.113.9",
+        "-",
+    ),
+    (
+        "Received disconnect from 203.0.113.9: 11: Disconnected from 127.0.0.1 [preauth]",
+        "203.0.113.9",
+        "-",
+    ),
+    (
+        "Did not receive identification string from 203.0.113.9 port 22",
+        "203.0.113.9",
+        "-",
+    ),
+    (
+        "Bad protocol version identification 'x' from 127.0.0.1 port 1' from 203.0.113.9 port 22",
+        "203.0.113.9",
+        "-",
+    ),
+    (
+        "Unable to negotiate with 203.0.113.9 port 22: no matching cipher found. Their offer: x with 127.0.0.1 port 1: y",
+        "203.0.113.9",
+        "-",
+    ),
+    (
+        "error: maximum authentication attempts exceeded for invalid user x from 127.0.0.1 port 1 ssh2 from 203.0.113.9 port 9 ssh2 [preauth]",
+        "203.0.113.9",
+        "x from 127.0.0.1 port 1 ssh2",
+    ),
+    (
+        "error: PAM: Authentication failure for illegal user x from 127.0.0.1 from 203.0.113.9",
+        "203.0.113.9",
+        "x from 127.0.0.1",
+    ),
+    (
+        "ssh_dispatch_run_fatal: Connection from invalid user x 127.0.0.1 port 1: y 203.0.113.9 port 22: message authentication code incorrect [preauth]",
+        "203.0.113.9",
+        "x 127.0.0.1 port 1: y",
+    ),
+    (
+        "Connection closed by invalid user  203.0.113.9 port 9 [preauth]",
+        "203.0.113.9",
+        "-",
+    ),
+    (
+        "message repeated 2 times: [ Failed password for x] from 127.0.0.1 port 1 ssh2 from 203.0.113.9 port 9 ssh2]",
+        "203.0.113.9",
+        "x] from 127.0.0.1 port 1 ssh2",
+    ),
+];
+
 #[test]
 fn a_user_of_ssh_cannot_name_an_address() {
-    for (message, source, user) in [
-        (
-            "Failed password for invalid user x from 127.0.0.1 port 1 ssh2 from 203.0.113.9 port 9 ssh2",
-            "203.0.113.9",
-            "x from 127.0.0.1 port 1 ssh2",
-        ),
-        (
-            "Failed password for invalid user x from 127.0.0.1 port 1 ssh2: y from 203.0.113.9 port 9 ssh2",
-            "203.0.113.9",
-            "x from 127.0.0.1 port 1 ssh2: y",
-        ),
-        (
-            "Failed publickey for x from 127.0.0.1 port 1 ssh2: RSA SHA256:a from 203.0.113.9 port 9 ssh2: RSA SHA256:b",
-            "203.0.113.9",
-            "x from 127.0.0.1 port 1 ssh2: RSA SHA256:a",
-        ),
-        (
-            "Invalid user x from 127.0.0.1 from 203.0.113.9 port 9",
-            "203.0.113.9",
-            "x from 127.0.0.1",
-        ),
-        (
-            "Invalid user x from 127.0.0.1 port 9 from 203.0.113.9",
-            "203.0.113.9",
-            "x from 127.0.0.1 port 9",
-        ),
-        (
-            "input_userauth_request: invalid user x from 127.0.0.1 port 9 [preauth]",
-            "-",
-            "x from 127.0.0.1 port 9",
-        ),
-        (
-            "Connection closed by authenticating user test 127.0.0.1 203.0.113.11 port 22",
-            "203.0.113.11",
-            "test 127.0.0.1",
-        ),
-        (
-            "Connection reset by invalid user x 127.0.0.1 port 9 203.0.113.9 port 22 [preauth]",
-            "203.0.113.9",
-            "x 127.0.0.1 port 9",
-        ),
-        (
-            "Disconnected from invalid user x 127.0.0.1 port 9 [preauth] 203.0.113.9 port 22 [preauth]",
-            "203.0.113.9",
-            "x 127.0.0.1 port 9 [preauth]",
-        ),
-        (
-            "Disconnecting invalid user x 127.0.0.1 port 9: y 203.0.113.9 port 22: Too many authentication failures [preauth]",
-            "203.0.113.9",
-            "x 127.0.0.1 port 9: y",
-        ),
-        (
-            "Received disconnect from 203.0.113.9 port 22:11: bye from 127.0.0.1 port 1:11: [preauth]",
-            "203.0.113.9",
-            "-",
-        ),
-        (
-            "Received disconnect from 203.0.113.9: 11: Disconnected from 127.0.0.1 [preauth]",
-            "203.0.113.9",
-            "-",
-        ),
-        (
-            "Did not receive identification string from 203.0.113.9 port 22",
-            "203.0.113.9",
-            "-",
-        ),
-        (
-            "Bad protocol version identification 'x' from 127.0.0.1 port 1' from 203.0.113.9 port 22",
-            "203.0.113.9",
-            "-",
-        ),
-        (
-            "Unable to negotiate with 203.0.113.9 port 22: no matching cipher found. Their offer: x with 127.0.0.1 port 1: y",
-            "203.0.113.9",
-            "-",
-        ),
-        (
-            "error: maximum authentication attempts exceeded for invalid user x from 127.0.0.1 port 1 ssh2 from 203.0.113.9 port 9 ssh2 [preauth]",
-            "203.0.113.9",
-            "x from 127.0.0.1 port 1 ssh2",
-        ),
-        (
-            "error: PAM: Authentication failure for illegal user x from 127.0.0.1 from 203.0.113.9",
-            "203.0.113.9",
-            "x from 127.0.0.1",
-        ),
-        (
-            "message repeated 2 times: [ Failed password for x] from 127.0.0.1 port 1 ssh2 from 203.0.113.9 port 9 ssh2]",
-            "203.0.113.9",
-            "x] from 127.0.0.1 port 1 ssh2",
-        ),
-    ] {
+    for (message, source, user) in OF_SSH {
         assert_says(&sshd(message), [source, user, "-"]);
     }
 }
@@ -422,119 +435,122 @@ fn a_stored_log_survives_json() {
     assert_eq!(serde_json::from_str::<LogEntry>(&text).unwrap(), log);
 }
 
+/// Programs, what they write of a login, and the outcome that it says.
+const OF_LOGINS: &[(&str, &str, Option<&str>)] = &[
+    (
+        "sshd[1]",
+        "Accepted password for bob from 203.0.113.9 port 9 ssh2",
+        Some("success"),
+    ),
+    (
+        "sshd[1]",
+        "Failed password for bob from 203.0.113.9 port 9 ssh2",
+        Some("failure"),
+    ),
+    (
+        "sshd[1]",
+        "Failed none for invalid user bob from 203.0.113.9 port 9 ssh2",
+        None,
+    ),
+    ("sshd[1]", "Invalid user bob from 203.0.113.9 port 9", None),
+    (
+        "sshd[1]",
+        "input_userauth_request: invalid user bob [preauth]",
+        None,
+    ),
+    ("sshd[1]", "pam_unix(sshd:auth): check pass; user unknown", None),
+    (
+        "sshd[1]",
+        "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9  user=bob",
+        None,
+    ),
+    (
+        "sshd[1]",
+        "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9",
+        None,
+    ),
+    (
+        "sshd[1]",
+        "error: PAM: Authentication failure for bob from 203.0.113.9",
+        None,
+    ),
+    (
+        "sshd[1]",
+        "error: maximum authentication attempts exceeded for bob from 203.0.113.9 port 9 ssh2 [preauth]",
+        None,
+    ),
+    (
+        "sshd[1]",
+        "Disconnected from authenticating user bob 203.0.113.9 port 9 [preauth]",
+        None,
+    ),
+    (
+        "sshd[1]",
+        "pam_unix(sshd:session): session opened for user bob by (uid=0)",
+        None,
+    ),
+    (
+        "sshd(pam_unix)[1]",
+        "authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=203.0.113.9",
+        None,
+    ),
+    (
+        "su[1]",
+        "pam_unix(su:auth): authentication failure; logname=bob uid=1 euid=0 tty=pts/0 ruser=bob rhost=  user=root",
+        None,
+    ),
+    (
+        "su(pam_unix)[1]",
+        "authentication failure; logname=bob uid=1 euid=0 tty= ruser=bob rhost=  user=root",
+        Some("failure"),
+    ),
+    (
+        "su(pam_unix)[1]",
+        "session opened for user root by bob(uid=1)",
+        Some("success"),
+    ),
+    (
+        "sudo",
+        "pam_unix(sudo:auth): authentication failure; logname=bob uid=1 euid=0 tty=/dev/pts/0 ruser=bob rhost=  user=bob",
+        None,
+    ),
+    (
+        "sudo",
+        "bob : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+        Some("failure"),
+    ),
+    (
+        "sudo",
+        "bob : command not allowed ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+        Some("failure"),
+    ),
+    (
+        "sudo",
+        "bob : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+        Some("success"),
+    ),
+    (
+        "login[1]",
+        "pam_unix(login:auth): authentication failure; logname= uid=0 euid=0 tty=tty1 ruser= rhost=  user=root",
+        Some("failure"),
+    ),
+    (
+        "CRON[1]",
+        "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)",
+        Some("success"),
+    ),
+    (
+        "CRON[1]",
+        "pam_unix(cron:session): session closed for user root",
+        None,
+    ),
+];
+
 #[test]
 fn one_attempt_to_log_in_has_one_outcome() {
-    for (program, message, outcome) in [
-        (
-            "sshd[1]",
-            "Accepted password for bob from 203.0.113.9 port 9 ssh2",
-            Some("success"),
-        ),
-        (
-            "sshd[1]",
-            "Failed password for bob from 203.0.113.9 port 9 ssh2",
-            Some("failure"),
-        ),
-        (
-            "sshd[1]",
-            "Failed none for invalid user bob from 203.0.113.9 port 9 ssh2",
-            None,
-        ),
-        ("sshd[1]", "Invalid user bob from 203.0.113.9 port 9", None),
-        (
-            "sshd[1]",
-            "input_userauth_request: invalid user bob [preauth]",
-            None,
-        ),
-        ("sshd[1]", "pam_unix(sshd:auth): check pass; user unknown", None),
-        (
-            "sshd[1]",
-            "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9  user=bob",
-            None,
-        ),
-        (
-            "sshd[1]",
-            "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9",
-            None,
-        ),
-        (
-            "sshd[1]",
-            "error: PAM: Authentication failure for bob from 203.0.113.9",
-            None,
-        ),
-        (
-            "sshd[1]",
-            "error: maximum authentication attempts exceeded for bob from 203.0.113.9 port 9 ssh2 [preauth]",
-            None,
-        ),
-        (
-            "sshd[1]",
-            "Disconnected from authenticating user bob 203.0.113.9 port 9 [preauth]",
-            None,
-        ),
-        (
-            "sshd[1]",
-            "pam_unix(sshd:session): session opened for user bob by (uid=0)",
-            None,
-        ),
-        (
-            "sshd(pam_unix)[1]",
-            "authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=203.0.113.9",
-            None,
-        ),
-        (
-            "su[1]",
-            "pam_unix(su:auth): authentication failure; logname=bob uid=1 euid=0 tty=pts/0 ruser=bob rhost=  user=root",
-            None,
-        ),
-        (
-            "su(pam_unix)[1]",
-            "authentication failure; logname=bob uid=1 euid=0 tty= ruser=bob rhost=  user=root",
-            Some("failure"),
-        ),
-        (
-            "su(pam_unix)[1]",
-            "session opened for user root by bob(uid=1)",
-            Some("success"),
-        ),
-        (
-            "sudo",
-            "pam_unix(sudo:auth): authentication failure; logname=bob uid=1 euid=0 tty=/dev/pts/0 ruser=bob rhost=  user=bob",
-            None,
-        ),
-        (
-            "sudo",
-            "bob : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
-            Some("failure"),
-        ),
-        (
-            "sudo",
-            "bob : command not allowed ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
-            Some("failure"),
-        ),
-        (
-            "sudo",
-            "bob : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
-            Some("success"),
-        ),
-        (
-            "login[1]",
-            "pam_unix(login:auth): authentication failure; logname= uid=0 euid=0 tty=tty1 ruser= rhost=  user=root",
-            Some("failure"),
-        ),
-        (
-            "CRON[1]",
-            "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)",
-            Some("success"),
-        ),
-        (
-            "CRON[1]",
-            "pam_unix(cron:session): session closed for user root",
-            None,
-        ),
-    ] {
+    for (program, message, outcome) in OF_LOGINS {
         let log = read(&format!("Oct 11 22:14:15 web1 {program}: {message}"));
-        assert_eq!(log.outcome(), outcome, "{program}: {message}");
+        assert_eq!(log.outcome(), *outcome, "{program}: {message}");
         assert!(log.action().is_some(), "{program}: {message}");
     }
 }
