@@ -174,7 +174,8 @@ impl<'a> Peer<'a> {
                 fields.insert("source.address", self.client);
             }
             None => {
-                if let Some(port) = insert_source(self.client, &mut fields.normalized)
+                if let Some(client) = present(self.client)
+                    && let Some(port) = insert_source(client, &mut fields.normalized)
                     && let Ok(port) = port.parse::<u16>()
                 {
                     fields.insert("source.port", port);

@@ -67,9 +67,9 @@ pub struct IngestOptions {
     pub format: Option<InputFormat>,
     /// The zone of times that name none; `None` for UTC.
     pub zone: Option<Zone>,
-    /// Whether day or month comes first in a date of numbers. Where it is [`DateOrder::Auto`], the first 64 KiB of a file
-    /// decide, as they are when it is opened: a date that has only one order gives it to the others, unless dates of
-    /// both orders are there.
+    /// Whether day or month comes first in a date of numbers. Where it is [`DateOrder::Auto`], the first and the last
+    /// 64 KiB of a file decide, as they are when it is opened: a date that has only one order gives it to the others,
+    /// unless dates of both orders are there. Of a compressed file only the first are read, and of a pipe none.
     pub date_order: DateOrder,
     /// The time before which times without a year are; `None` for that of each file.
     pub reference: Option<DateTime<Utc>>,

@@ -65,13 +65,14 @@ impl Parser {
         }
     }
 
-    /// Lets the start of a file decide whether day or month comes first in its dates, so that it does not depend on
+    /// Lets the ends of a file decide whether day or month comes first in its dates, so that it does not depend on
     /// which of its lines are parsed first.
-    pub(super) fn decide_order(&mut self, head: &[u8]) {
+    pub(super) fn decide_order(&mut self, ends: [&[u8]; 2]) {
         let decides = |line: &&[u8]| deciding_order(line).is_some();
         let mut orders = Vec::new();
         let mut probe = Self::new(&self.options, None, self.modified, self.opened);
-        for bytes in head.split(|byte| *byte == b'\n').filter(decides) {
+        let lines = ends.into_iter().flat_map(|end| end.split(|byte| *byte == b'\n'));
+        for bytes in lines.filter(decides) {
             // Only the time of a line counts: what else is in it, anyone may have written.
             probe.line(&RawLine { bytes, part: None }, &mut |log| {
                 let text = log.timestamp.as_deref().unwrap_or_default();

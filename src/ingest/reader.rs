@@ -13,7 +13,7 @@ use super::json::{self, Depth, Piece};
 use super::known_files::digest;
 use super::lines::{LONGEST_LINE, Line, Lines};
 use super::parser::{Parser, check_json};
-use super::source::Opened;
+use super::source::{Ends, Opened};
 use super::tracked::{Sample, Tracked};
 use super::{IngestError, IngestOptions, Source};
 use crate::models::{BorrowedLog, FilePosition, FileProgress, Inside, LogEntry};
@@ -123,9 +123,9 @@ impl LogReader {
         self
     }
 
-    /// Lets the start of the source say how its dates are to be read.
-    pub(super) fn with_head(mut self, head: &[u8]) -> Self {
-        self.parser.decide_order(head);
+    /// Lets the ends of the source say how its dates are to be read.
+    pub(super) fn between(mut self, ends: &Ends) -> Self {
+        self.parser.decide_order([&ends.head, &ends.tail]);
         self
     }
 

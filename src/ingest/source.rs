@@ -107,9 +107,9 @@ impl Source {
             return Ok(LogReader::of_source(opened, options, self));
         };
         let file = File::open(path).map_err(failed)?;
-        let head = head_of(&file).map_err(failed)?;
+        let ends = Ends::of(&file).map_err(failed)?;
         let opened = Opened::whole(file).map_err(failed)?;
-        Ok(LogReader::of_source(opened, options, self).with_head(&head))
+        Ok(LogReader::of_source(opened, options, self).between(&ends))
     }
 
     /// Goes on reading where it was stopped if the file is known, else starts at its beginning; then
@@ -137,8 +137,8 @@ impl Source {
     ) -> io::Result<LogReader> {
         let open_at = |bytes| Opened::file(file.try_clone()?, bytes);
         let absolute = std::path::absolute(path)?.to_string_lossy().into_owned();
-        let head = head_of(file)?;
-        let sample = &head[..head.len().min(SAMPLE)];
+        let ends = Ends::of(file)?;
+        let sample = &ends.head[..ends.head.len().min(SAMPLE)];
         let (position, opened) = match known.find(&absolute, sample, open_at)? {
             Some((position, opened)) => (Some(position), opened),
             None => (None, Opened::whole(file.try_clone()?)?),
@@ -147,20 +147,57 @@ impl Source {
             .as_ref()
             .map_or_else(|| known.new_id(&absolute), |position| position.id.clone());
         let reader = LogReader::of_source(opened, options, self);
-        Ok(reader.with_position(id, absolute, position).with_head(&head))
+        Ok(reader.with_position(id, absolute, position).between(&ends))
     }
 }
 
-/// The start of a file, after decompression; nothing of a pipe, which can be read only once.
-fn head_of(file: &File) -> io::Result<Vec<u8>> {
+/// Both ends of a file, which say how to read what is between them.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// After decompression.
+    pub(super) head: Vec<u8>,
+    /// Whole lines after the head; nothing of a compressed file.
+    pub(super) tail: Vec<u8>,
+}
+
+impl Ends {
+    /// So much of either end is read.
     const LENGTH: u64 = 1 << 16;
-    let mut head = Vec::new();
-    if file.metadata()?.is_file() {
+
+    /// The ends of a file; nothing of a pipe, which can be read only once.
+    fn of(file: &File) -> io::Result<Self> {
+        let mut ends = Self::default();
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(ends);
+        }
         let opened = Opened::whole(file.try_clone()?)?;
         // Of a compressed file that is damaged, the head is what can be read.
-        opened.input.take(LENGTH).read_to_end(&mut head).ok();
+        opened.input.take(Self::LENGTH).read_to_end(&mut ends.head).ok();
+        if metadata.len() > Self::LENGTH && !is_compressed_file(file)? {
+            ends.tail = tail_of(file, metadata.len())?;
+        }
+        Ok(ends)
     }
-    Ok(head)
+}
+
+fn is_compressed_file(mut file: &File) -> io::Result<bool> {
+    let mut start = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(ZSTD.len() as u64).read_to_end(&mut start)?;
+    Ok(is_compressed(&start))
+}
+
+/// The last lines of a file of this length.
+fn tail_of(mut file: &File, length: u64) -> io::Result<Vec<u8>> {
+    let start = length.saturating_sub(Ends::LENGTH).max(Ends::LENGTH);
+    file.seek(SeekFrom::Start(start))?;
+    let mut tail = Vec::new();
+    file.take(Ends::LENGTH).read_to_end(&mut tail)?;
+    // The first one may be a part of a line only.
+    let end = tail.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+    tail.drain(..end.unwrap_or(tail.len()));
+    Ok(tail)
 }
 
 /// An input, opened after some of its bytes.

@@ -54,12 +54,10 @@ fn is_of_header(word: &str) -> bool {
     const NAMES: [&str; 7] = ["time", "timestamp", "datetime", "date", "ts", "t", "logtime"];
     let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
     let has_sign = |c: char| c.is_ascii_digit() || c.is_ascii_punctuation() || c == '\t';
-    let is_capital = |c: char| c.is_ascii_uppercase();
     word.is_empty()
         || level_word(word).is_some()
         || NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
         || word.contains(has_sign)
-        || word.len() > 1 && word.chars().all(is_capital)
 }
 
 /// A text without what is in brackets or quotes.

@@ -151,6 +151,9 @@ fn a_file_whose_dates_decide_their_order_decides_it_for_all() {
     ] {
         assert_eq!(times_in(&cli, text, &auto), expected, "{text}");
     }
+    let filler = "06/11/2013 02:09:40 a line that does not say which number is the month\n".repeat(4_000);
+    let late = times_in(&cli, &format!("{filler}13/11/2013 02:09:40 x\n"), &auto);
+    assert_eq!((late[0].as_str(), late[4_000].as_str()), ("11-06", "11-13"));
     let text = "11/06/2013 02:09:40 x\n06/13/2013 02:09:40 x\n";
     let day_first = IngestOptions::new().with_date_order(DateOrder::DayFirst);
     assert_eq!(times_in(&cli, text, &day_first), ["06-11", "06-13"]);

@@ -168,7 +168,7 @@ impl<'a> Scan<'a> {
         let year = self.try_format(|scan| {
             scan.blanks()?;
             let year = scan.number(4, 4)?;
-            (has_weekday && scan.at_boundary() && !scan.ahead(b":") || scan.is_year(year)).then_some(year)
+            scan.is_year(year, has_weekday).then_some(year)
         });
         let Some(year) = year else {
             return without_year(month, day, time, zone);
@@ -331,11 +331,11 @@ impl<'a> Scan<'a> {
 
     /// Whether the number before this place is the year of a time, and not a host that is called like one:
     /// `2012-dc01`, `1234.example`, or a number that the tag of a program follows.
-    fn is_year(&self, year: u32) -> bool {
+    fn is_year(&self, year: u32, has_weekday: bool) -> bool {
         let rest = self.rest();
         match rest.first() {
             None | Some(b']' | b')' | b'"' | b'\'' | b',' | b';' | b'|' | b'\t') => true,
-            Some(b' ') => (1970..2200).contains(&year) && !starts_with_tag(&rest[1..]),
+            Some(b' ') => has_weekday || (1970..2200).contains(&year) && !starts_with_tag(&rest[1..]),
             Some(_) => false,
         }
     }
@@ -519,10 +519,6 @@ impl<'a> Scan<'a> {
         Some(taken)
     }
 
-    fn ahead(&self, bytes: &[u8]) -> bool {
-        self.rest().starts_with(bytes)
-    }
-
     fn byte(&mut self, byte: u8) -> Option<u8> {
         self.one_of(&[byte])
     }
@@ -571,10 +567,17 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether a text starts with `program[42]:` or `program:`.
+/// Whether a text starts with `program[42]:` or `program:`; `ERROR:` is no program.
 fn starts_with_tag(text: &[u8]) -> bool {
+    const LEVELS: [&str; 7] = ["error", "warning", "warn", "info", "notice", "debug", "fatal"];
     let word = text.split(|byte| *byte == b' ').next().unwrap_or_default();
-    word.len() > 1 && word.ends_with(b":") && word[0].is_ascii_alphabetic()
+    let Some((b':', name)) = word.split_last() else {
+        return false;
+    };
+    let is_level = LEVELS
+        .iter()
+        .any(|level| name.eq_ignore_ascii_case(level.as_bytes()));
+    name.first().is_some_and(u8::is_ascii_alphabetic) && !is_level
 }
 
 fn civil(date: Date, time: NaiveTime, zone: Option<Zone>) -> Stamp {

@@ -88,6 +88,37 @@ fn reads_open_times_in_the_given_zone() {
 }
 
 #[test]
+fn day_or_month_comes_first() {
+    let context = context("2026-07-01T00:00:00Z");
+    for (text, auto, day_first, month_first) in [
+        ("11-06-2013 10:00", "2013-06-11", "2013-06-11", "2013-11-06"),
+        ("11.06.2013 10:00", "2013-06-11", "2013-06-11", "2013-11-06"),
+        ("11/06/2013 10:00", "2013-11-06", "2013-06-11", "2013-11-06"),
+        ("13/06/2013 10:00", "2013-06-13", "2013-06-13", "2013-06-13"),
+        ("06.13.2013 10:00", "2013-06-13", "2013-06-13", "2013-06-13"),
+        ("17.06.09 10:00", "2009-06-17", "2009-06-17", "2009-06-17"),
+        ("17/06/09 10:00", "2017-06-09", "2009-06-17", "2017-06-09"),
+        ("10.11 10:00:00", "2025-10-11", "2025-11-10", "2025-10-11"),
+    ] {
+        for (order, expected) in [
+            (DateOrder::Auto, auto),
+            (DateOrder::DayFirst, day_first),
+            (DateOrder::MonthFirst, month_first),
+        ] {
+            let time = parse_time(text, &context.with_date_order(order)).unwrap();
+            assert_eq!(time.date_naive().to_string(), expected, "{text} {order}");
+        }
+    }
+    for (text, expected) in [
+        ("x 13-06-2013", Some(DateOrder::DayFirst)),
+        ("06/13/2013", Some(DateOrder::MonthFirst)),
+        ("11-06-2013 13-06-13 32-01-2013 1.2.3.4 v13.06.2013", None),
+    ] {
+        assert_eq!(deciding_order(text.as_bytes()), expected, "{text}");
+    }
+}
+
+#[test]
 fn refuses_what_is_no_time() {
     for text in [
         "",
@@ -123,6 +154,15 @@ fn finds_the_time_a_line_starts_with() {
         ("\"2017-06-28\" x", None),
         ("Sep 13 00:58:45 kernel[0]: 5 -> 1", Some("Sep 13 00:58:45")),
         ("10:00:00 -10 items", Some("10:00:00")),
+        ("Feb 15 11:57:44 2012 ERROR: x", Some("Feb 15 11:57:44 2012")),
+        ("Feb 15 11:57:44 2012 %ASA-6: x", Some("Feb 15 11:57:44 2012")),
+        ("Feb 15 11:57:44 2012-dc01 x", Some("Feb 15 11:57:44")),
+        ("Wed Feb 15 11:57:44 2012-dc01 x", Some("Wed Feb 15 11:57:44")),
+        (
+            "Wed Feb 15 11:57:44 2012 app: x",
+            Some("Wed Feb 15 11:57:44 2012"),
+        ),
+        ("2024-01-01 10:00:00,5,foo", Some("2024-01-01 10:00:00")),
         ("12:30 meeting", None),
         ("2024-01-01 12 items", None),
         ("1234567890abc", None),
