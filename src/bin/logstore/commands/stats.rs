@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Context;
 use crate::Result;
 use crate::output::{Columns, Row};
+use crate::printable::printable;
 use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,7 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
     ]);
     let text: String = lines
         .iter()
-        .map(|(name, value)| format!("{name:<16}  {value}\n"))
+        .map(|(name, value)| format!("{name:<16}  {}\n", printable(value)))
         .collect();
     context.output.text(&text)
 }
