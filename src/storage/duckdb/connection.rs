@@ -116,6 +116,8 @@ struct State {
     users: usize,
     /// Those of them that keep the engine open between operations.
     keepers: usize,
+    /// Those of them that did not let others go first.
+    overtakers: usize,
     /// Writers that wait for the readers of this process. Readers that come later let them go first:
     /// without that, one that polls without a pause would keep them out for ever.
     waiting_writers: usize,
@@ -177,12 +179,22 @@ pub(super) struct Lease {
     is_current: bool,
     /// Whether nothing is left on the connection that its next user would notice.
     is_clean: bool,
-    /// Whether it keeps the engine open between operations.
-    keeps_open: bool,
+    manner: Manner,
     gate: Arc<Gate>,
 }
 
-/// How long operations let writers, or other processes, go first: a reader that never ends must not keep all others out
+/// How a lease gets along with those who wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// It came when nobody waited.
+    Polite,
+    /// It did not let those who waited go first.
+    Overtaking,
+    /// It keeps the engine open between operations.
+    Keeping,
+}
+
+/// How long operations let writers, or other processes, go first: a reader that takes long must not keep all others out
 /// as well.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -296,7 +308,12 @@ impl Gate {
         if state.engine.as_ref().is_some_and(is_over) {
             state.close();
         }
-        if let Some(holder) = state.holder(mode, waiter) {
+        let first = state.goes_first(mode);
+        let manner = match (&state.engine, &first) {
+            (Some(_), Some(_)) => Manner::Overtaking,
+            _ => Manner::Polite,
+        };
+        if let Some(holder) = first.filter(|first| !state.may_overtake(first, waiter)) {
             return Ok(Entry::HeldBy(holder));
         }
         let engine = match &mut state.engine {
@@ -312,11 +329,12 @@ impl Gate {
             None => self.connect(engine).inspect_err(|_| self.close_unused(state))?,
         };
         state.users += 1;
+        state.count(manner, 1);
         Ok(Entry::Admitted(Lease {
             connection: Some(connection),
             is_current,
             is_clean: true,
-            keeps_open: false,
+            manner,
             gate: Arc::clone(self),
         }))
     }
@@ -467,19 +485,38 @@ fn register_functions(connection: &Connection) -> ::duckdb::Result<()> {
 }
 
 impl State {
-    /// Who of this process keeps an operation from the engine, or is to go before it.
-    fn holder(&self, mode: Mode, waiter: &Waiter) -> Option<Holder> {
+    /// Who keeps an operation from the engine that this process may have open, or is to have the file before it.
+    /// Operations that follow one another without a gap would keep other processes out for ever.
+    fn goes_first(&self, mode: Mode) -> Option<Holder> {
+        match &self.engine {
+            Some(engine) if mode == Mode::Write && engine.mode == Mode::Read => Some(Holder::Readers),
+            _ if mode == Mode::Read && self.waiting_writers > 0 => Some(Holder::Writers),
+            Some(engine) if self.keepers == 0 && engine.is_awaited() => Some(Holder::Waiters),
+            _ => None,
+        }
+    }
+
+    /// Whether an operation may use the engine before those that are to go first: when it has been patient, and
+    /// something that does not overtake them keeps them waiting. Those who overtake would else take turns for ever.
+    fn may_overtake(&self, first: &Holder, waiter: &Waiter) -> bool {
         let is_patient = waiter.waited() < PATIENCE;
-        if mode == Mode::Read && self.waiting_writers > 0 && is_patient {
-            return Some(Holder::Writers);
+        match first {
+            Holder::Writers | Holder::Waiters if !is_patient => {
+                self.users > self.overtakers || self.engine.is_none() || waiter.is_out_of_time()
+            }
+            Holder::Waiters => waiter.is_out_of_time(),
+            _ => false,
         }
-        let engine = self.engine.as_ref()?;
-        if mode == Mode::Write && engine.mode == Mode::Read {
-            return Some(Holder::Readers);
-        }
-        // Or operations that follow one another without a gap would keep other processes out for ever.
-        let lets_others_go = is_patient && self.keepers == 0 && !waiter.is_out_of_time();
-        (lets_others_go && engine.is_awaited()).then_some(Holder::Waiters)
+    }
+
+    /// One lease more or less.
+    fn count(&mut self, manner: Manner, change: isize) {
+        let count = match manner {
+            Manner::Polite => return,
+            Manner::Overtaking => &mut self.overtakers,
+            Manner::Keeping => &mut self.keepers,
+        };
+        *count = count.saturating_add_signed(change);
     }
 
     fn close(&mut self) {
@@ -567,10 +604,11 @@ impl Lease {
     /// Keeps the engine open between operations, which then let nobody else go first.
     pub(super) fn keep(self) -> Self {
         let mut lease = self;
-        if !lease.keeps_open {
-            lease.keeps_open = true;
-            lock(&lease.gate.state).keepers += 1;
-        }
+        let mut state = lock(&lease.gate.state);
+        state.count(lease.manner, -1);
+        state.count(Manner::Keeping, 1);
+        drop(state);
+        lease.manner = Manner::Keeping;
         lease
     }
 
@@ -608,7 +646,7 @@ impl Drop for Lease {
             state.idle.extend(connection.filter(|_| self.is_clean));
         }
         state.users -= 1;
-        state.keepers -= usize::from(self.keeps_open);
+        state.count(self.manner, -1);
         self.gate.close_unused(&mut state);
         self.gate.changed.notify_all();
     }

@@ -44,7 +44,7 @@ impl Passed {
 
     /// Whether to wait for the place again: its process may have been slow, or goes on.
     fn is_old(&self) -> bool {
-        const MEMORY: Duration = Duration::from_secs(5);
+        const MEMORY: Duration = Duration::from_secs(10);
         self.since.elapsed() > MEMORY
     }
 }

@@ -10,7 +10,7 @@ use crate::storage::Result;
 
 /// How long a predecessor in the queue may take until others try to go before it. It may have been stopped, or use the
 /// file; `DuckDB`'s lock tells.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An operation that waits for the engine.
 pub(super) struct Waiter {
