@@ -37,21 +37,36 @@ fn own_time(line: &str, context: &TimeContext) -> Option<LocatedTime> {
         !rest.starts_with('.') || !rest[1..].starts_with(|c: char| c.is_alphanumeric())
     };
     let (before, after) = (&line[..located.start], &line[located.end..]);
-    let is_alone = before.ends_with('[') && after.starts_with(']');
-    (is_header(before, is_alone) && is_end(after)).then_some(located)
+    // Brackets around it, or the mark that a Cisco device writes after it, say that it is the time of the line.
+    let is_marked = before.ends_with('[') && after.starts_with(']') || after.starts_with(": %");
+    (is_header(before, is_marked) && is_end(after)).then_some(located)
 }
 
 /// Whether what precedes a time may be the header of a line, and not a sentence that mentions a time: it has no words
-/// of a language, other than levels and names for a time, or one before a time that is alone in brackets. A line that
-/// starts with `=====` is a header as a whole.
-fn is_header(before: &str, is_alone: bool) -> bool {
+/// of a language, other than levels, names for a time and protocols, or one before a time that is marked as one. A line
+/// that starts with `=====` is a header as a whole.
+fn is_header(before: &str, is_marked: bool) -> bool {
     let kept = without_groups(before);
     let words = kept.split(' ').filter(|word| !is_of_header(word));
-    before.starts_with("=====") || words.count() <= usize::from(is_alone)
+    before.starts_with("=====") || words.count() <= usize::from(is_marked)
 }
 
 fn is_of_header(word: &str) -> bool {
-    const NAMES: [&str; 7] = ["time", "timestamp", "datetime", "date", "ts", "t", "logtime"];
+    const NAMES: [&str; 12] = [
+        "time",
+        "timestamp",
+        "datetime",
+        "date",
+        "ts",
+        "t",
+        "logtime",
+        // As AWS's load balancers write.
+        "http",
+        "https",
+        "ws",
+        "wss",
+        "grpcs",
+    ];
     let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
     let has_sign = |c: char| c.is_ascii_digit() || c.is_ascii_punctuation() || c == '\t';
     word.is_empty()
@@ -326,6 +341,8 @@ mod tests {
             "bob\talice\t2011-12-05 07:04:56\tx",
             "web-1  | 2011-12-05 07:04:56 x",
             "172.17.0.1 - - 2011-12-05 07:04:56",
+            "sw: Dec 5 2011 07:04:56.5: %LINK-3-UPDOWN: x",
+            "https 2011-12-05T07:04:56Z app/x",
             "Event [111] [1-1] [2011-12-05T07:04:56Z] [vim.event] x",
         ] {
             let found = text(line, &TimeContext::default());
