@@ -324,8 +324,14 @@ impl Parser {
             log.hostname.clone_from(&log.host);
         }
         log.file = self.file.as_deref().map(Cow::Borrowed);
-        let source_type = self.options.source_type.as_deref().unwrap_or(format);
-        log.source_type = Some(source_type.into());
+        if let Some(name) = &self.options.source_type {
+            if let Some(own) = log.source_type.replace(name.as_str().into()) {
+                log.normalized_mut()
+                    .insert_beside("source_type".into(), own.into());
+            }
+        } else if log.source_type.is_none() {
+            log.source_type = Some(format.into());
+        }
     }
 }
 

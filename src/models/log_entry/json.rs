@@ -55,6 +55,7 @@ impl<'a> BorrowedLog<'a> {
         log.appname = rest.take_text_of(Slot::Appname);
         log.host = rest.take_text_of(Slot::Host).or_else(|| rest.nested_host());
         log.hostname = rest.take_text_of(Slot::Hostname);
+        log.source_type = rest.take_text_of(Slot::SourceType);
         log.procid = rest.take_integer_of(Slot::Procid);
         let normalized = rest.take_object("normalized");
         log.normalized = rest.beside(normalized);
@@ -67,8 +68,8 @@ impl<'a> BorrowedLog<'a> {
 pub(crate) enum Origin {
     /// This crate, or a caller of it, who may say everything of a log.
     Store,
-    /// Any program. It says what happened: what a collector says of a log, such as where it was read from, is not the
-    /// program's to say, and stays in `normalized`.
+    /// Any program. It says what happened, where, and what kind of log it is. What a collector says of a log, such as
+    /// where it was read from, is not the program's to say, and stays in `normalized`.
     Source,
 }
 
@@ -195,7 +196,6 @@ impl<'a> Rest<'a> {
         }
         log.raw = self.take_text("raw");
         log.file = self.take_text_of(Slot::File);
-        log.source_type = self.take_text_of(Slot::SourceType);
         log.metadata = self.take_object("metadata").unwrap_or_default();
     }
 

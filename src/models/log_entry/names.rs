@@ -366,15 +366,21 @@ impl<'a> Found<'a> {
             found: Self::default(),
             proxies,
         };
-        for (place, members) in objects.into_iter().enumerate() {
+        let [normalized, metadata] = objects;
+        // What a line calls its metadata is its own, and not this crate's.
+        let said = match normalized.get("metadata") {
+            Some(Json::Object(said)) => Some(said),
+            _ => None,
+        };
+        let places = [(0, Some(normalized)), (1, said), (2, Some(metadata))];
+        for (place, members) in places {
+            let Some(members) = members else { continue };
             let target_user_first = is_logon(members);
             search.visit_object(members, "", MAX_DEPTH, &|name, rank| {
-                let is_preferred =
-                    target_user_first && name == "TargetUserName" || place == 1 && name == KNOWN_SOURCE;
-                if is_preferred {
-                    0
-                } else {
-                    rank + 1 + place * 10_000
+                let is_logged_on = target_user_first && name == "TargetUserName";
+                match is_logged_on || place == 2 && name == KNOWN_SOURCE {
+                    true => 0,
+                    false => rank + 1 + place * 10_000,
                 }
             });
         }
