@@ -16,7 +16,7 @@ use crate::commands::{
 /// (2024-01-31T12:00:00Z, @1706702400). Tables on a terminal, JSON lines in a pipe.
 ///
 /// Exit codes: 0 done; 1 nothing matched, of fetch, count and every list; 2 usage; 3 settings, store or file;
-/// 4 the store is locked; 130 interrupted.
+/// 4 the store is locked; 129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM.
 #[derive(Debug, Parser)]
 #[command(name = "logstore", version, max_term_width = 100)]
 pub(crate) struct Args {

@@ -22,7 +22,7 @@ use std::io::{BufRead, IsTerminal as _};
 use std::num::NonZero;
 
 use env_logger::WriteStyle;
-use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, S3Options, Settings, StopHandle};
+use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, S3Options, Settings};
 use serde::de::DeserializeOwned;
 
 use crate::args::{Args, Color, Command, Global};
@@ -158,19 +158,6 @@ impl Context {
 /// How many threads work at once; one, where the system does not say it.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
-/// Stops when the user or the system asks for it; a second time ends the process at once.
-pub(crate) fn stop_on_signal(stop: &StopHandle) -> Result {
-    let stop = stop.clone();
-    let mut asked_before = false;
-    ctrlc::set_handler(move || {
-        if std::mem::replace(&mut asked_before, true) {
-            std::process::exit(130);
-        }
-        stop.stop();
-    })
-    .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))
 }
 
 /// The JSON objects on standard input, one a line.

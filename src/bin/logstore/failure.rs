@@ -16,8 +16,8 @@ pub(crate) enum Failure {
     Failed(String),
     /// Another process holds the store.
     Locked(String),
-    /// Stopped by a signal.
-    Interrupted,
+    /// A signal with this number stopped it.
+    Signal(i32),
     /// Nobody reads the output any more.
     ClosedPipe,
 }
@@ -30,7 +30,8 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Failed(_) => 3,
             Self::Locked(_) => 4,
-            Self::Interrupted => 130,
+            // As shells say it.
+            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         }
     }
 
@@ -38,7 +39,7 @@ impl Failure {
         match self {
             Self::Usage(text) | Self::Failed(text) | Self::Locked(text) => Some(text),
             Self::Nothing(text) => text.as_deref(),
-            Self::Interrupted | Self::ClosedPipe => None,
+            Self::Signal(_) | Self::ClosedPipe => None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod filters;
 mod logging;
 mod output;
 mod printable;
+mod signals;
 mod table;
 mod typed_time;
 

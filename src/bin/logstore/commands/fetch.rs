@@ -8,11 +8,12 @@ use chrono::SecondsFormat;
 use logstore::{Fetcher, LogEntry, LogQuery, LogStore as _, Order, Start, StoreExt as _, Summary, Zone};
 use serde::{Serialize, Serializer};
 
-use super::{Context, stop_on_signal};
+use super::Context;
 use crate::Result;
 use crate::args::{Limit, span};
 use crate::filters::{Filters, matched};
 use crate::output::{Columns, Row};
+use crate::signals::Signals;
 use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
@@ -162,7 +163,7 @@ fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
         .start(Start::After(cursor))
         .every(interval)
         .matching(query);
-    stop_on_signal(&fetcher.stop_handle())?;
+    let signals = Signals::stopping(&fetcher.stop_handle(), || {})?;
     for batch in fetcher {
         match batch {
             Ok(batch) => {
@@ -172,5 +173,5 @@ fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
             Err(error) => log::warn!("cannot poll, trying again: {error}"),
         }
     }
-    Ok(())
+    signals.check_followed()
 }

@@ -14,9 +14,10 @@ use logstore::{
 };
 use serde::Serialize;
 
-use super::{Context, stop_on_signal};
+use super::Context;
 use crate::args::span;
 use crate::output::{Columns, Row};
+use crate::signals::Signals;
 use crate::table::Column;
 use crate::typed_time::typed_time;
 use crate::{Failure, Result};
@@ -158,7 +159,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             false => progress_bar(&sources),
         },
     };
-    stop_on_signal(&pipeline.stop)?;
+    let drawn = pipeline.progress.clone();
+    let signals = Signals::stopping(&pipeline.stop, move || drawn.finish_and_clear())?;
     let started = Instant::now();
     let mut summary = if args.follow {
         let interval = args.interval.unwrap_or(context.settings().fetch.interval);
@@ -170,8 +172,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let failed = summary.failed_sources;
     let all = summary.sources;
     context.output.rows(&COLUMNS, [Ok(summary)])?;
-    if pipeline.stop.is_stopped() && !args.follow {
-        return Err(Failure::Interrupted);
+    match args.follow {
+        true => signals.check_followed()?,
+        false => signals.check()?,
     }
     match failed {
         0 => Ok(()),
