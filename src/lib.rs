@@ -47,8 +47,8 @@ pub use config::{
     StoreSettings,
 };
 pub use ingest::{
-    AMBIGUOUS, ChangedFile, Follower, IngestError, IngestOptions, InputFormat, KnownFiles, LogBlock,
-    LogReader, PARSE_ERROR, Source, find_sources,
+    AMBIGUOUS, ChangedFile, Follower, IngestError, IngestErrorKind, IngestOptions, InputFormat, KnownFiles,
+    LogBlock, LogReader, PARSE_ERROR, Source, find_sources,
 };
 pub use models::{
     Alert, AlertQuery, BorrowedLog, Condition, DateOrder, DetectionRule, Field, FilePosition, FileProgress,

@@ -1,76 +1,97 @@
-//! Files that are read as they grow.
+//! Files and folders that are watched for what is written to them.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use same_file::Handle;
+use super::file_id::FileId;
+use super::followed::{ChangedFile, Followed, READ_ON, open_as};
+use super::known_files::{Found, begins_with_file};
+use super::rotated::{Sibling, has_number, siblings};
+use super::{IngestError, IngestErrorKind, IngestOptions, KnownFiles, LogReader, Source, find_sources};
+use crate::models::FilePosition;
 
-use super::{IngestError, IngestOptions, KnownFiles, LogReader, Source, find_sources};
-
-/// Watches files and folders for what is written to them, through rotation by renaming and by truncation.
+/// Watches files and folders for what is written to them, through rotation by renaming and by copying and emptying.
 ///
-/// Every file is kept open. One that is gone from its path is read on until nothing was written to it for
-/// five seconds. A line is read when it has its end, or when its file is left.
+/// The files that changed last are kept open, up to a quarter of those that the process may have open. One that is gone
+/// from its path is read on until nothing was written to it for five seconds. A line is read when it has its end, or
+/// when its file is left.
+///
+/// A file that was emptied, or that is gone and was not kept open, may have had lines that were not read. They are read
+/// from the file next to it that goes on from what was read, such as `app.log.1`. So are files next to it that were
+/// written to in between, when a file was rotated twice within two polls. A warning says so where there is no such file.
 #[derive(Debug)]
 pub struct Follower {
-    names: Vec<PathBuf>,
+    names: Vec<Name>,
     skipped: Vec<PathBuf>,
     files: Vec<Followed>,
+    rotations: Vec<Rotation>,
+    /// The paths that a warning was given about.
+    warned: HashSet<PathBuf>,
     has_polled: bool,
-    /// What a warning was given about.
-    unreadable: HashSet<PathBuf>,
+    /// How many files are kept open.
+    most_open: usize,
 }
 
 #[derive(Debug)]
-struct Followed {
+struct Name {
     path: PathBuf,
-    handle: Handle,
-    /// Size and time of modification at the last poll.
-    seen: Option<(u64, SystemTime)>,
-    /// When to leave a file that is gone from its path.
-    until: Option<Instant>,
+    /// Whether something was found under it, or a warning was given that there is nothing.
+    is_known: bool,
 }
 
-const READ_ON: Duration = Duration::from_secs(5);
-
-/// A file that has changed.
+/// A file that was replaced or emptied, and may have had more than was read of it.
 #[derive(Debug)]
-pub struct ChangedFile {
+struct Rotation {
     path: PathBuf,
-    file: File,
-    is_left: bool,
+    /// The id of its position; `None` for any that has its path.
+    position: Option<String>,
+    /// When to give up the search for its rest.
+    until: Instant,
+    is_searched: bool,
+    /// Since when what was written to it was not seen, if it was empty then.
+    since: Option<SystemTime>,
+    /// When the file was written to that has its rest, once that is found.
+    rest: Option<SystemTime>,
+    loss: Loss,
 }
 
-impl ChangedFile {
-    /// Goes on reading where it was stopped: see [`Source::open_known`].
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read.
-    pub fn open(&self, options: &IngestOptions, known: &KnownFiles) -> Result<LogReader, IngestError> {
-        let source = Source::file(&self.path);
-        let reader = source
-            .open_known_file(&self.file, &self.path, options, known)
-            .map_err(|error| IngestError::new(&self.path, error))?;
-        Ok(match self.is_left {
-            true => reader,
-            false => reader.leaving_incomplete(),
-        })
-    }
+/// What is lost if no file goes on from a rotated one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// Nothing: it is kept open, or not known to be rotated.
+    None,
+    /// What was written to it last, unless it was deleted.
+    Gone,
+    /// What was written to it after this many bytes were read, of which it had this many.
+    Rest { read: u64, had: u64 },
+}
+
+/// What a file next to a rotated one has to do with it.
+enum Relation {
+    /// It goes on from what was read.
+    Rest,
+    /// It was not read before.
+    New,
+    None,
 }
 
 impl Follower {
     /// Follows the files that [`find_sources`] finds under these names, now and later.
     pub fn new<P: AsRef<Path>>(names: &[P]) -> Self {
+        let names = names.iter().map(|name| Name {
+            path: name.as_ref().to_owned(),
+            is_known: false,
+        });
         Self {
-            names: names.iter().map(|name| name.as_ref().to_owned()).collect(),
+            names: names.collect(),
             skipped: Vec::new(),
             files: Vec::new(),
+            rotations: Vec::new(),
+            warned: HashSet::new(),
             has_polled: false,
-            unreadable: HashSet::new(),
+            most_open: most_open(),
         }
     }
 
@@ -80,95 +101,464 @@ impl Follower {
         Self { skipped, ..self }
     }
 
-    /// The files that have changed since the last poll; at first, all of them. Each is to be read before the
-    /// next one is opened.
+    /// Finds the files that have changed since the last poll; at first, all of them. Each is to be [opened](Self::open) and
+    /// read, and its position [noted](KnownFiles::note), before the next one. What does not exist yet is waited for.
     ///
     /// # Errors
     ///
-    /// If a name stands for nothing at first.
-    pub fn poll(&mut self) -> Result<Vec<ChangedFile>, IngestError> {
+    /// [`IngestErrorKind::Pattern`] if a name is no pattern.
+    pub fn poll(&mut self, known: &KnownFiles) -> Result<Vec<ChangedFile>, IngestError> {
         let now = Instant::now();
-        let mut found = self.find()?;
-        for file in &mut self.files {
-            match found.remove(&file.handle) {
-                Some(path) => (file.path, file.until) = (path, None),
-                None => file.until = file.until.or(Some(now + READ_ON)),
+        let found = self.find()?;
+        self.leave_files();
+        self.update(found, now);
+        if !self.has_polled {
+            self.expect_rotations(known, now);
+        }
+        self.has_polled = true;
+        self.search_rotations(known, now);
+        Ok(self
+            .files
+            .iter_mut()
+            .filter_map(|file| file.change(now))
+            .collect())
+    }
+
+    /// Whether the next poll will have something that was found while the files of the last one were opened.
+    pub fn is_due(&self) -> bool {
+        self.rotations.iter().any(|rotation| !rotation.is_searched)
+    }
+
+    /// The files in it, if it is a zip archive: see [`Source::members`].
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn members(
+        &self,
+        changed: &ChangedFile,
+    ) -> Result<Option<Vec<Result<Source, IngestError>>>, IngestError> {
+        let source = changed.source();
+        let followed = self.files.iter().find(|file| file.id == changed.id);
+        let file = followed.map(Followed::open).transpose();
+        match file
+            .map_err(|error| IngestError::new(source.name(), error))?
+            .flatten()
+        {
+            Some(file) => source.members_of(&file),
+            None => Ok(None),
+        }
+    }
+
+    /// Goes on reading where it was stopped: see [`Source::open_known`]. `None` if the file is gone from its path by now, or
+    /// breaks off in the middle of its compression: a later poll gives it again.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read. If it holds no text, it is left out from then on.
+    pub fn open(
+        &mut self,
+        changed: &ChangedFile,
+        options: &IngestOptions,
+        known: &KnownFiles,
+    ) -> Result<Option<LogReader>, IngestError> {
+        let Some(at) = self.files.iter().position(|file| file.id == changed.id) else {
+            return Ok(None);
+        };
+        let source = changed.source();
+        let opened = self.find_known(at, source, changed.is_left, known);
+        let opened = opened.map_err(|error| IngestError::new(source.name(), error))?;
+        let Some((file, found)) = opened else {
+            return Ok(None);
+        };
+        self.note_rotation(at, matches!(found, Found::New), known);
+        if file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            self.note_beginning(at);
+        }
+        let reader = source.read_found(&file, found, options, known);
+        if let Some(followed) = self.files.get_mut(at) {
+            followed.file = Some(file);
+            match &reader {
+                Ok(reader) => followed.position = reader.position_id(),
+                Err(error) => followed.is_left_out = error.kind == IngestErrorKind::NotText,
             }
         }
-        let mut new: Vec<_> = found
-            .into_iter()
-            .map(|(handle, path)| Followed::new(path, handle))
-            .collect();
-        new.sort_by(|a, b| a.path.cmp(&b.path));
-        self.files.extend(new);
-        let mut changed = Vec::new();
-        for file in &mut self.files {
-            let change = file.change(now);
-            changed.extend(change.map_err(|error| IngestError::new(&file.path, error))?);
+        self.close_files();
+        Ok(Some(match changed.is_left {
+            true => reader?,
+            false => reader?.leaving_incomplete(),
+        }))
+    }
+
+    /// Opens a file and finds its position.
+    fn find_known(
+        &mut self,
+        at: usize,
+        source: &Source,
+        is_left: bool,
+        known: &KnownFiles,
+    ) -> io::Result<Option<(std::fs::File, Found)>> {
+        let Some(followed) = self.files.get_mut(at) else {
+            return Ok(None);
+        };
+        let Some(file) = followed.open()? else {
+            // It was renamed meanwhile, and not read.
+            followed.seen = None;
+            return Ok(None);
+        };
+        let has_content = file.metadata()?.len() > 0;
+        if followed.was_emptied {
+            followed.was_emptied = !has_content;
+            return Ok(Some((file, Found::New)));
         }
-        self.files
-            .retain(|file| file.until.is_none_or(|until| now < until));
-        Ok(changed)
+        match source.find_known(&file, known) {
+            // Compression that is in progress.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !is_left => Ok(None),
+            found => Ok(Some((file, found?))),
+        }
     }
 
     /// The files that are there, each once, however many names it has.
-    fn find(&mut self) -> Result<HashMap<Handle, PathBuf>, IngestError> {
+    fn find(&mut self) -> Result<HashMap<FileId, (PathBuf, bool)>, IngestError> {
         let mut found = HashMap::new();
-        for name in &self.names {
-            let sources = match find_sources(&[name]) {
-                Ok(sources) => sources,
-                // While it is rotated, a file may be gone for a moment.
-                Err(_) if self.has_polled => continue,
-                Err(error) => return Err(error),
-            };
-            for source in &sources {
-                let path = source.name();
-                if !path.is_file() || source.is_one_of(&self.skipped) {
-                    continue;
-                }
-                match Handle::from_path(path) {
-                    Ok(handle) => {
-                        found.entry(handle).or_insert_with(|| path.to_owned());
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => {
-                        if self.unreadable.insert(path.to_owned()) {
-                            log::warn!("cannot follow {path:?}: {error}");
-                        }
-                    }
+        let mut names = std::mem::take(&mut self.names);
+        for name in &mut names {
+            let before = found.len();
+            for source in find_sources(&[&name.path]) {
+                match source {
+                    Ok(source) => self.add_found(&source, &mut found),
+                    Err(error) if error.kind == IngestErrorKind::Missing => {}
+                    Err(error) if error.kind == IngestErrorKind::Pattern => return Err(error),
+                    Err(error) => self.warn_once(&error),
                 }
             }
+            if !name.is_known && found.len() == before {
+                log::warn!("{:?}: there is nothing to follow yet; waiting for it", name.path);
+            }
+            // While it is rotated, a file may be gone for a moment.
+            name.is_known = true;
         }
-        self.has_polled = true;
+        self.names = names;
         Ok(found)
+    }
+
+    fn add_found(&mut self, source: &Source, found: &mut HashMap<FileId, (PathBuf, bool)>) {
+        let path = source.name();
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() && !source.is_one_of(&self.skipped) => {
+                let id = FileId::of(&metadata, &path);
+                found.entry(id).or_insert_with(|| (path, source.is_named()));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.warn_once(&IngestError::new(path, error)),
+        }
+    }
+
+    fn warn_once(&mut self, error: &IngestError) {
+        if self.warned.insert(error.name.clone()) {
+            log::warn!("{error}");
+        }
+    }
+
+    /// Takes note of which files are there, and under which paths.
+    fn update(&mut self, mut found: HashMap<FileId, (PathBuf, bool)>, now: Instant) {
+        for file in &mut self.files {
+            match found.remove(&file.id) {
+                Some((path, _)) => {
+                    if path != file.path {
+                        log::info!("{:?}: renamed to {path:?}", file.path);
+                    }
+                    (file.path, file.until) = (path, None);
+                }
+                None if file.is_there() => {
+                    log::info!("{:?}: gone from its path", file.path);
+                    file.until = Some(now + READ_ON);
+                }
+                None => {}
+            }
+        }
+        let new = found.into_iter();
+        let mut new: Vec<_> = new
+            .map(|(id, (path, is_named))| Followed::new(path, id, is_named, now))
+            .collect();
+        new.sort_by(|a, b| a.path.cmp(&b.path));
+        self.files.extend(new);
+    }
+
+    /// Removes the files that were left, and looks for the rests of those that were not kept open.
+    fn leave_files(&mut self) {
+        let (left, files) = std::mem::take(&mut self.files)
+            .into_iter()
+            .partition(|file: &Followed| file.is_left);
+        self.files = files;
+        for file in left {
+            log::info!("{:?}: not followed any more", file.path);
+            if file.file.is_none() {
+                self.add_rotation(file.path, file.position, None, Loss::Gone);
+            }
+        }
+    }
+
+    /// Closes the files that changed the longest time ago, those last that could not be opened again.
+    fn close_files(&mut self) {
+        let open = self.files.iter().filter(|file| file.file.is_some()).count();
+        for _ in self.most_open..open {
+            let open = self.files.iter_mut().filter(|file| file.file.is_some());
+            if let Some(file) = open.min_by_key(|file| (!file.is_there(), file.changed)) {
+                file.file = None;
+            }
+        }
+    }
+
+    /// Looks for what was rotated while nothing was followed.
+    fn expect_rotations(&mut self, known: &KnownFiles, now: Instant) {
+        let named = self.files.iter().filter(|file| file.is_named);
+        let paths = named
+            .filter(|file| has_position(&file.path, known))
+            .map(|file| file.path.clone());
+        let rotations = paths.map(|path| Rotation {
+            path,
+            position: None,
+            until: now,
+            is_searched: false,
+            since: None,
+            rest: None,
+            loss: Loss::None,
+        });
+        self.rotations.extend(rotations);
+    }
+
+    /// Looks for the rest of what a file held before, or the one before it at its path, if what it holds is new.
+    fn note_rotation(&mut self, at: usize, is_new: bool, known: &KnownFiles) {
+        let Some(file) = self.files.get(at).filter(|_| is_new) else {
+            return;
+        };
+        let path = file.path.clone();
+        let mut others = self
+            .files
+            .iter()
+            .filter(|other| other.path == path && other.id != file.id);
+        let before = match &file.position {
+            Some(_) => Some(file),
+            None => others.next_back(),
+        };
+        let Some(before) = before else {
+            if has_position(&path, known) {
+                self.add_rotation(path, None, None, Loss::Rest { read: 0, had: 0 });
+            }
+            return;
+        };
+        // Of one that was empty, nothing was read.
+        let read = before
+            .position
+            .as_deref()
+            .and_then(|position| known.bytes_of(position));
+        let Some(read) = read else {
+            return;
+        };
+        let is_kept = before.id != file.id && before.file.is_some();
+        let had = before.had.max(before.seen.map_or(0, |(size, _)| size).min(read));
+        let loss = if is_kept {
+            Loss::None
+        } else {
+            Loss::Rest { read, had }
+        };
+        let position = before.position.clone();
+        self.add_rotation(path, position, None, loss);
+    }
+
+    /// Looks for what was rotated since the file, or the one before it at its path, was empty.
+    fn note_beginning(&mut self, at: usize) {
+        let Some(path) = self.files.get(at).map(|file| file.path.clone()) else {
+            return;
+        };
+        let same = self.files.iter_mut().filter(|file| file.path == path);
+        if let Some(since) = same.filter_map(|file| file.empty_since.take()).min() {
+            self.add_rotation(path, None, Some(since), Loss::None);
+        }
+    }
+
+    fn add_rotation(
+        &mut self,
+        path: PathBuf,
+        position: Option<String>,
+        since: Option<SystemTime>,
+        loss: Loss,
+    ) {
+        // Of files that are found rather than named, those that are rotated already are not rotated.
+        if has_number(&path) && !self.files.iter().any(|file| file.is_named && file.path == path) {
+            return;
+        }
+        log::debug!("{path:?}: new content; looking for what was rotated");
+        let is_same = |rotation: &&mut Rotation| {
+            (&rotation.path, &rotation.position, rotation.since) == (&path, &position, since)
+        };
+        match self.rotations.iter_mut().find(is_same) {
+            Some(before) if loss == Loss::None => before.until = Instant::now() + READ_ON,
+            Some(before) => before.loss = loss,
+            None => self.rotations.push(Rotation {
+                path,
+                position,
+                until: Instant::now() + READ_ON,
+                is_searched: false,
+                since,
+                rest: None,
+                loss,
+            }),
+        }
+    }
+
+    /// Searches for as long as a rotation may take: its files are renamed one after another, and may be missed once.
+    fn search_rotations(&mut self, known: &KnownFiles, now: Instant) {
+        for mut rotation in std::mem::take(&mut self.rotations) {
+            let is_late = rotation.is_searched && rotation.until <= now;
+            let goes_on = self.search(&mut rotation, known, now);
+            rotation.is_searched = true;
+            match (goes_on, is_late) {
+                (false, _) => {}
+                (true, false) => self.rotations.push(rotation),
+                (true, true) => rotation.give_up(),
+            }
+        }
+    }
+
+    /// Has the rest of a rotated file read, and what was rotated after it; `false` if these files are followed anyway.
+    fn search(&mut self, rotation: &mut Rotation, known: &KnownFiles, now: Instant) -> bool {
+        let siblings = siblings(&rotation.path);
+        let is_followed = |sibling: &Sibling| {
+            let mut files = self.files.iter();
+            sibling.is_numbered && files.any(|file| file.id == sibling.id && file.is_there())
+        };
+        if siblings.iter().any(is_followed) {
+            return false;
+        }
+        let mut unread = Vec::new();
+        for sibling in siblings {
+            if rotation.is_older(&sibling) {
+                break;
+            }
+            match self.relation(&sibling, rotation, known) {
+                Relation::Rest => {
+                    rotation.rest = rotation.rest.or(Some(sibling.modified));
+                    unread.push(sibling);
+                }
+                Relation::New if sibling.is_numbered => unread.push(sibling),
+                Relation::New | Relation::None => {}
+            }
+        }
+        if rotation.rest.is_some() || rotation.since.is_some() {
+            unread
+                .into_iter()
+                .rev()
+                .for_each(|sibling| self.read_sibling(sibling, now));
+        }
+        true
+    }
+
+    fn relation(&self, sibling: &Sibling, rotation: &Rotation, known: &KnownFiles) -> Relation {
+        let path = &rotation.path;
+        if let Some(file) = self.files.iter().find(|file| file.id == sibling.id) {
+            let is_rest = match &rotation.position {
+                Some(_) => file.position == rotation.position,
+                None => !file.is_there() && (file.path == *path || file.path == sibling.path),
+            };
+            return if is_rest { Relation::Rest } else { Relation::None };
+        }
+        let source = Source::found(&sibling.path);
+        let found = open_as(&sibling.path, &sibling.id)
+            .and_then(|file| file.map(|file| source.find_known(&file, known)).transpose());
+        match found {
+            Ok(Some(Found::Known(position, _))) if rotation.is_of(&position) => Relation::Rest,
+            // A copy of little that is not emptied yet.
+            Ok(Some(Found::New)) if begins_with_file(path, &sibling.path) => Relation::None,
+            Ok(Some(Found::New)) => Relation::New,
+            // One that cannot be read, or not yet, may be read at the next poll.
+            Ok(_) | Err(_) => Relation::None,
+        }
+    }
+
+    /// Reads a file like one that is gone from its path.
+    fn read_sibling(&mut self, sibling: Sibling, now: Instant) {
+        if self.files.iter().any(|file| file.id == sibling.id) {
+            return;
+        }
+        // One that is gone again is found under its new name, as long as it is looked for.
+        if let Ok(Some(file)) = open_as(&sibling.path, &sibling.id) {
+            log::info!("{:?}: holds the rest of a rotated file", sibling.path);
+            let mut followed = Followed::new(sibling.path, sibling.id, false, now);
+            followed.file = Some(file);
+            followed.until = Some(now + READ_ON);
+            self.files.push(followed);
+        }
     }
 }
 
-impl Followed {
-    fn new(path: PathBuf, handle: Handle) -> Self {
-        Self {
-            path,
-            handle,
-            seen: None,
-            until: None,
+impl Rotation {
+    /// Whether a position is that of the rotated file.
+    fn is_of(&self, position: &FilePosition) -> bool {
+        match &self.position {
+            Some(id) => *id == position.id,
+            None => is_path(&position.path, &self.path),
         }
     }
 
-    fn change(&mut self, now: Instant) -> io::Result<Option<ChangedFile>> {
-        let metadata = self.handle.as_file().metadata()?;
-        let current = Some((metadata.len(), metadata.modified()?));
-        let has_changed = std::mem::replace(&mut self.seen, current) != current;
-        if has_changed {
-            self.until = self.until.map(|_| now + READ_ON);
+    /// Whether a file was rotated before this one.
+    fn is_older(&self, sibling: &Sibling) -> bool {
+        match self.since {
+            Some(since) => sibling.modified <= since,
+            None => self.rest.is_some_and(|rest| sibling.modified < rest),
         }
-        let is_left = self.until.is_some_and(|until| until <= now);
-        if !has_changed && !is_left {
-            return Ok(None);
-        }
-        Ok(Some(ChangedFile {
-            path: self.path.clone(),
-            file: self.handle.as_file().try_clone()?,
-            is_left,
-        }))
     }
+
+    fn give_up(&self) {
+        if self.rest.is_some() {
+            return;
+        }
+        let path = self.path.display();
+        let (read, had) = match self.loss {
+            Loss::Rest { read, had } => (read, had),
+            Loss::Gone => {
+                log::info!("{path}: gone, and no file next to it goes on from what was read of it");
+                return;
+            }
+            Loss::None => return,
+        };
+        let missed = had.saturating_sub(read);
+        if missed > 0 {
+            log::warn!(
+                path = self.path.to_string_lossy().as_ref(), bytes = missed;
+                "{path}: rotated or emptied, and no file next to it goes on from what was read of it: \
+                at least {missed} bytes were missed"
+            );
+        } else {
+            log::warn!(
+                path = self.path.to_string_lossy().as_ref(), bytes = missed;
+                "{path}: rotated or emptied, and no file next to it goes on from what was read of it: \
+                0 bytes are known to be missed, and what was written to it after the last look was not read"
+            );
+        }
+    }
+}
+
+fn has_position(path: &Path, known: &KnownFiles) -> bool {
+    std::path::absolute(path).is_ok_and(|path| known.at_path(&path.to_string_lossy()).next().is_some())
+}
+
+fn is_path(position: &str, path: &Path) -> bool {
+    std::path::absolute(path).is_ok_and(|path| path.to_string_lossy() == position)
+}
+
+/// A quarter of the files that the process may have open: the rest is for the store, and for the one that is read.
+#[cfg(unix)]
+fn most_open() -> usize {
+    const MOST: usize = 4_096;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = limit.current.and_then(|limit| usize::try_from(limit).ok());
+    limit.map_or(MOST, |limit| (limit / 4).clamp(1, MOST))
+}
+
+#[cfg(not(unix))]
+fn most_open() -> usize {
+    128
 }

@@ -1,12 +1,15 @@
 //! The files that were read before, known by their content.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{self, BufRead, Read as _};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::source::Opened;
+use super::archive::open_path;
+use super::opened::{Content, Opened};
+use super::rotated::siblings;
 use super::tracked::{SAMPLE, Sample};
 use crate::models::FilePosition;
 
@@ -20,6 +23,19 @@ pub struct KnownFiles {
     positions: HashMap<String, FilePosition>,
     /// The ids of the files with a head of this length and digest.
     by_head: BTreeMap<usize, HashMap<String, Vec<String>>>,
+    /// The ids of the files that were last read under this path.
+    by_path: HashMap<String, HashSet<String>>,
+}
+
+/// Whether a file was read before, and how it is read now.
+pub(super) enum Found {
+    New,
+    /// It goes on from this position.
+    Known(FilePosition, Opened),
+    /// It was cut to a length before this position, and is opened at its end.
+    Cut(FilePosition, Opened),
+    /// Another known file begins with all of it, as while that one is copied; it is opened at its end.
+    Contained(Opened),
 }
 
 impl KnownFiles {
@@ -36,11 +52,27 @@ impl KnownFiles {
     pub fn note(&mut self, position: FilePosition) {
         // An earlier head of the file may stay: what it leads to is compared as a whole.
         let heads = self.by_head.entry(head_length(position.bytes)).or_default();
-        let ids = heads.entry(position.head.clone()).or_default();
+        let ids = heads.entry(head_digest(&position).to_owned()).or_default();
         if !ids.contains(&position.id) {
             ids.push(position.id.clone());
         }
-        self.positions.insert(position.id.clone(), position);
+        let ids = self.by_path.entry(position.path.clone()).or_default();
+        ids.insert(position.id.clone());
+        let before = self.positions.insert(position.id.clone(), position);
+        if let Some(before) = before {
+            self.forget_path(&before);
+        }
+    }
+
+    /// Forgets the path of a position that was replaced by one with another path.
+    fn forget_path(&mut self, before: &FilePosition) {
+        let has_path = |position: &FilePosition| position.path == before.path;
+        if self.positions.get(&before.id).is_some_and(has_path) {
+            return;
+        }
+        if let Some(ids) = self.by_path.get_mut(&before.path) {
+            ids.remove(&before.id);
+        }
     }
 
     /// The id of a file that is not known. Two processes that meet the same file at once give it the same id,
@@ -50,54 +82,246 @@ impl KnownFiles {
         Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
     }
 
-    /// The file that begins with `head` and is at `path`, if it is known, opened where its position is.
-    pub(super) fn find(
-        &self,
-        path: &str,
-        head: &[u8],
-        open_at: impl Fn(u64) -> std::io::Result<Option<Opened>>,
-    ) -> std::io::Result<Option<(FilePosition, Opened)>> {
-        let mut candidates: Vec<&FilePosition> = self
+    /// The positions of the files that were last read under a path: those that were there before have gone on.
+    pub(super) fn at_path(&self, path: &str) -> impl Iterator<Item = &FilePosition> {
+        let ids = self.by_path.get(path).into_iter().flatten();
+        ids.filter_map(|id| self.positions.get(id))
+    }
+
+    /// How far the file with this id was read.
+    pub(super) fn bytes_of(&self, id: &str) -> Option<u64> {
+        self.positions.get(id).map(|position| position.bytes)
+    }
+
+    /// Whether the content of a file at `path` is known.
+    pub(super) fn find(&self, path: &str, content: Content<'_>) -> io::Result<Found> {
+        let head = content.head()?;
+        let alike = self.that_begin_alike(&head);
+        if let Some((position, opened)) = read_before(&alike, path, content)? {
+            return Ok(Found::Known(position, opened));
+        }
+        if let Some((position, opened)) = self.cut(path, &head, content)? {
+            return Ok(Found::Cut(position, opened));
+        }
+        if head.len() == SAMPLE && is_contained(&alike, path, content)? {
+            return Ok(Found::Contained(content.open_at_end()?));
+        }
+        // A copy may have been completed meanwhile, and its original emptied.
+        match read_before(&alike, path, content)? {
+            Some((position, opened)) => Ok(Found::Known(position, opened)),
+            None => Ok(Found::New),
+        }
+    }
+
+    /// The positions whose heads a head begins with, the furthest first.
+    fn that_begin_alike(&self, head: &[u8]) -> Vec<&FilePosition> {
+        let mut positions: Vec<&FilePosition> = self
             .by_head
             .range(..=head.len())
-            .filter_map(|(length, ids)| ids.get(&digest(&head[..*length])))
+            .filter_map(|(length, ids)| ids.get(&digest(head.get(..*length)?)))
             .flatten()
             .filter_map(|id| self.positions.get(id))
             .collect();
-        candidates.sort_by_key(|position| std::cmp::Reverse(position.bytes));
-        for position in candidates {
-            let Some(opened) = open_at(position.bytes)? else {
-                continue;
-            };
-            if goes_on_from(&opened.read, position)
-                && (position.bytes >= SAMPLE as u64 || position.path == path || !is_in_its_place(position))
-            {
-                return Ok(Some((position.clone(), opened)));
-            }
-        }
-        Ok(None)
+        positions.sort_by_key(|position| std::cmp::Reverse(position.bytes));
+        positions
+    }
+
+    /// The file at the path, if it is shorter than what was read of it and begins alike. Where a file next to it holds
+    /// what was read, it was not cut but emptied and begun again.
+    fn cut(
+        &self,
+        path: &str,
+        head: &[u8],
+        content: Content<'_>,
+    ) -> io::Result<Option<(FilePosition, Opened)>> {
+        let begin_alike = self.at_path(path).filter(|position| begins_alike(head, position));
+        let Some(position) = begin_alike.max_by_key(|position| position.bytes) else {
+            return Ok(None);
+        };
+        let opened = content.open_at_end()?;
+        let is_shorter = opened.read.bytes < position.bytes;
+        let is_copied = || {
+            let mut siblings = siblings(Path::new(path)).into_iter();
+            siblings.any(|sibling| holds(&sibling.path, position))
+        };
+        Ok((is_shorter && !is_copied()).then(|| (position.clone(), opened)))
     }
 }
 
-/// Whether what was read before is still under the path it was read from.
-fn is_in_its_place(position: &FilePosition) -> bool {
-    // A file that cannot be opened is not there.
-    File::open(&position.path)
-        .and_then(|file| Opened::file(file, position.bytes))
+/// The file that the content goes on from, of those that begin alike.
+fn read_before(
+    alike: &[&FilePosition],
+    path: &str,
+    content: Content<'_>,
+) -> io::Result<Option<(FilePosition, Opened)>> {
+    for position in alike {
+        let Some(opened) = content.open_after(position.bytes)? else {
+            continue;
+        };
+        if goes_on_from(&opened.read, position)
+            && (position.bytes >= SAMPLE as u64
+                || position.path == path
+                || !holds(Path::new(&position.path), position))
+        {
+            return Ok(Some(((*position).clone(), opened)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether another file that begins alike and is still in its place begins with the whole content.
+fn is_contained(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io::Result<bool> {
+    for position in alike.iter().filter(|position| position.path != path) {
+        let Some(original) = open_held(Path::new(&position.path), position) else {
+            continue;
+        };
+        if begins_with(original.input.take(position.bytes), content.open()?.input)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the file at a path begins with what was read up to a position. One that cannot be opened does not.
+pub(super) fn holds(path: &Path, position: &FilePosition) -> bool {
+    open_path(path)
+        .and_then(|(file, member)| {
+            let (file, member) = (&file, member.as_ref());
+            Content { file, member }.open_after(position.bytes)
+        })
         .is_ok_and(|opened| opened.is_some_and(|opened| goes_on_from(&opened.read, position)))
 }
 
+/// Opens the file at a path at its beginning, if it holds what was read up to a position.
+fn open_held(path: &Path, position: &FilePosition) -> Option<Opened> {
+    if !holds(path, position) {
+        return None;
+    }
+    let (file, member) = open_path(path).ok()?;
+    let (file, member) = (&file, member.as_ref());
+    Content { file, member }.open().ok()
+}
+
+/// Whether the file at a path begins with all of another one. One that cannot be read does not.
+pub(super) fn begins_with_file(path: &Path, start: &Path) -> bool {
+    let open = |path| {
+        let (file, member) = open_path(path)?;
+        let (file, member) = (&file, member.as_ref());
+        Content { file, member }.open()
+    };
+    open(path)
+        .and_then(|input| begins_with(input.input, open(start)?.input))
+        .unwrap_or(false)
+}
+
+/// Whether an input begins with all of another one. One that breaks off, as compression in progress does, ends there.
+fn begins_with(mut input: impl BufRead, mut start: impl BufRead) -> io::Result<bool> {
+    loop {
+        let expected = match start.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+            expected => expected?,
+        };
+        if expected.is_empty() {
+            return Ok(true);
+        }
+        let found = input.fill_buf()?;
+        let length = expected.len().min(found.len());
+        if length == 0 || expected.get(..length) != found.get(..length) {
+            return Ok(false);
+        }
+        input.consume(length);
+        start.consume(length);
+    }
+}
+
 fn goes_on_from(read: &Sample, position: &FilePosition) -> bool {
-    digest(read.head()) == position.head && digest(read.tail()) == position.tail
+    digest(read.head()) == head_digest(position) && digest(read.tail()) == position.tail
 }
 
 fn head_length(bytes: u64) -> usize {
     usize::try_from(bytes).map_or(SAMPLE, |bytes| bytes.min(SAMPLE))
 }
 
+/// How long the digest of a head is, in hexadecimal.
+const DIGEST: usize = 64;
+
+/// A head is compared in steps of so many bytes where a file has become shorter than it.
+const STEP: usize = 64;
+
+/// How long the digest of each step is, in hexadecimal.
+const STEP_DIGEST: usize = 8;
+
+/// The digest of the whole head.
+fn head_digest(position: &FilePosition) -> &str {
+    position.head.get(..DIGEST).unwrap_or(&position.head)
+}
+
+/// Whether a head is that of a position, or as much of it as there is, in whole steps. Positions of an earlier version
+/// have no steps.
+fn begins_alike(head: &[u8], position: &FilePosition) -> bool {
+    if let Some(head) = head.get(..head_length(position.bytes)) {
+        return digest(head) == head_digest(position);
+    }
+    let Some(last) = (head.len() / STEP).checked_sub(1) else {
+        return false;
+    };
+    let start = DIGEST + last * STEP_DIGEST;
+    let expected = position.head.get(start..start + STEP_DIGEST);
+    let found = head.get(..(last + 1) * STEP).map(digest);
+    expected.is_some() && found.as_ref().and_then(|found| found.get(..STEP_DIGEST)) == expected
+}
+
+/// The digest of a head, and behind it the beginnings of the digests of its first one, two, three and more steps.
+pub(super) fn head_digests(head: &[u8]) -> String {
+    let mut digests = digest(head);
+    let mut hasher = Sha256::new();
+    for step in head.chunks_exact(STEP) {
+        hasher.update(step);
+        let digest = hexadecimal(&hasher.clone().finalize());
+        digests.extend(digest.chars().take(STEP_DIGEST));
+    }
+    digests
+}
+
 pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::Inside;
+
+    #[test]
+    fn a_shorter_head_is_compared_in_whole_steps() {
+        let text: Vec<u8> = (0..200_u8).collect();
+        let position = FilePosition {
+            id: "id".to_owned(),
+            path: "/app.log".to_owned(),
+            bytes: 200,
+            head: head_digests(&text),
+            tail: digest(&text),
+            inside: Inside::Nothing,
+            last_time: None,
+        };
+        assert_eq!(position.head.len(), 64 + 3 * 8);
+        for (length, is_alike) in [
+            (0, false),
+            (63, false),
+            (64, true),
+            (150, true),
+            (199, true),
+            (200, true),
+        ] {
+            assert_eq!(begins_alike(&text[..length], &position), is_alike, "{length}");
+        }
+        let mut other = text.clone();
+        other[100] = 0;
+        assert!(begins_alike(&other[..100], &position));
+        assert!(!begins_alike(&other[..130], &position) && !begins_alike(&other, &position));
+    }
 }

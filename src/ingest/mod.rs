@@ -5,18 +5,26 @@
 //! [`raw`](crate::LogEntry::raw) is that line.
 
 mod access;
+mod archive;
+mod binary;
 mod block;
+mod compression;
 mod error_log;
 mod extract;
 mod fields;
+mod file_id;
+mod followed;
 mod follower;
+mod interruptible;
 mod json;
 mod known_files;
 mod lines;
+mod opened;
 mod pam;
 mod parser;
 mod reader;
 mod readings;
+mod rotated;
 mod source;
 mod sshd;
 mod su;
@@ -27,6 +35,8 @@ mod tracked;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
@@ -34,7 +44,8 @@ use ipnet::IpNet;
 use crate::models::{DateOrder, InvalidValue, Zone};
 
 pub use block::LogBlock;
-pub use follower::{ChangedFile, Follower};
+pub use followed::ChangedFile;
+pub use follower::Follower;
 pub use known_files::KnownFiles;
 pub use reader::LogReader;
 pub use source::{Source, find_sources};
@@ -78,6 +89,8 @@ pub struct IngestOptions {
     /// The networks whose hosts are proxies: the client is the one behind them. `None` for the private, loopback,
     /// link-local and unique local networks.
     pub trusted_proxies: Option<Vec<IpNet>>,
+    /// Ends pipes once it is true.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl IngestOptions {
@@ -133,6 +146,16 @@ impl IngestOptions {
     pub fn with_source_type(self, source_type: impl Into<String>) -> Self {
         Self {
             source_type: Some(source_type.into()),
+            ..self
+        }
+    }
+
+    /// Reads standard input and named pipes as if their writers closed them, once `stop` is true. The lines that were
+    /// written before are read, the last one even if it has no end. Without this, a reader waits for a silent writer.
+    #[must_use]
+    pub fn with_stop(self, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            stop: Some(stop),
             ..self
         }
     }
@@ -209,6 +232,24 @@ pub struct IngestError {
     pub name: PathBuf,
     /// What was wrong, and where it helps, what to do.
     pub reason: String,
+    /// What a caller may do about it.
+    pub kind: IngestErrorKind,
+}
+
+/// Tells apart the reasons of an [`IngestError`] that a caller may want to treat in a way of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IngestErrorKind {
+    /// Nothing has the name, or matches the pattern, yet.
+    Missing,
+    /// The file holds no text.
+    NotText,
+    /// The symbolic link leads back to a folder that it is in, which is read anyway.
+    Loop,
+    /// The pattern is none.
+    Pattern,
+    /// The system or the decompression failed.
+    Unreadable,
 }
 
 impl IngestError {
@@ -216,6 +257,11 @@ impl IngestError {
         Self {
             name: name.into(),
             reason: reason.to_string(),
+            kind: IngestErrorKind::Unreadable,
         }
+    }
+
+    fn of_kind(self, kind: IngestErrorKind) -> Self {
+        Self { kind, ..self }
     }
 }

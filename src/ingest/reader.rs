@@ -10,10 +10,10 @@ use chrono::Utc;
 
 use super::block::{LogBlock, Pieces};
 use super::json::{self, Depth, Piece};
-use super::known_files::digest;
+use super::known_files::{digest, head_digests};
 use super::lines::{LONGEST_LINE, Line, Lines};
+use super::opened::{Ends, Opened};
 use super::parser::{Parser, check_json};
-use super::source::{Ends, Opened};
 use super::tracked::{Sample, Tracked};
 use super::{IngestError, IngestOptions, Source};
 use crate::models::{BorrowedLog, FilePosition, FileProgress, Inside, LogEntry};
@@ -34,6 +34,8 @@ pub struct LogReader {
     progress: Arc<AtomicU64>,
     /// What the file is called in a position; `None` for what has no position.
     file: Option<KnownFile>,
+    /// All of it was read before, as a part of another file.
+    is_contained: bool,
     /// Leaves what is not complete yet to be read later.
     is_growing: bool,
     /// What was read last broke off at the end of the input.
@@ -74,6 +76,7 @@ impl LogReader {
             modified: None,
             progress: Arc::default(),
             read: Sample::default(),
+            ends: Ends::default(),
         };
         Self::build(opened, options, Path::new("-"), None)
     }
@@ -81,20 +84,23 @@ impl LogReader {
     pub(super) fn of_source(opened: Opened, options: &IngestOptions, source: &Source) -> Self {
         let name = source.name();
         let file = (name != Path::new("-")).then(|| name.to_string_lossy().into_owned());
-        Self::build(opened, options, name, file)
+        Self::build(opened, options, &name, file)
     }
 
     fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
+        let mut parser = Parser::new(options, file, opened.modified, Utc::now());
+        parser.decide_order([&opened.ends.head, &opened.ends.tail]);
         Self {
             name: name.to_owned(),
             lines: Lines::new(Tracked::new(opened.input, opened.read), LONGEST_LINE),
-            parser: Parser::new(options, file, opened.modified, Utc::now()),
+            parser,
             ready: VecDeque::new(),
             pieces: Pieces::default(),
             opening: Vec::new(),
             place: Place::Start,
             progress: opened.progress,
             file: None,
+            is_contained: false,
             is_growing: false,
             is_cut: false,
             begin: None,
@@ -115,23 +121,30 @@ impl LogReader {
                 self.lines.resume(parts);
             }
         }
-        self.file = Some(KnownFile {
-            id,
-            path,
-            taken: position,
+        // Known again, it is at this path.
+        let taken = position.map(|position| FilePosition {
+            path: path.clone(),
+            ..position
         });
+        self.file = Some(KnownFile { id, path, taken });
         self
     }
 
-    /// Lets the ends of the source say how its dates are to be read.
-    pub(super) fn between(mut self, ends: &Ends) -> Self {
-        self.parser.decide_order([&ends.head, &ends.tail]);
+    /// The id of the position.
+    pub(super) fn position_id(&self) -> Option<String> {
+        self.file.as_ref().map(|file| file.id.clone())
+    }
+
+    /// Gives nothing more: all of the source was read before, as a part of another one.
+    pub(super) fn at_known_end(mut self) -> Self {
+        self.place = Place::End;
+        self.is_contained = true;
         self
     }
 
     /// Whether the source was read before, in part or to its end.
     pub fn is_known(&self) -> bool {
-        self.file.as_ref().is_some_and(|file| file.taken.is_some())
+        self.is_contained || self.file.as_ref().is_some_and(|file| file.taken.is_some())
     }
 
     /// Whether a reader that is opened later can go on here: what was read is complete.
@@ -170,7 +183,7 @@ impl LogReader {
             id: file.id.clone(),
             path: file.path.clone(),
             bytes: mark.sample.bytes,
-            head: digest(mark.sample.head()),
+            head: head_digests(mark.sample.head()),
             tail: digest(mark.sample.tail()),
             inside: mark.inside,
             last_time: None,
@@ -320,16 +333,38 @@ impl LogReader {
             self.begin = Some(self.mark());
         }
         let before = self.pieces.end();
-        let read = self.read_on().map_err(|error| {
-            self.place = Place::End;
-            IngestError::new(&self.name, format!("{error}; the logs before that were read"))
-        });
+        let read = match self.read_on() {
+            // Compression that is in progress.
+            Err(error) if self.is_growing && error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                log::debug!("{}: breaks off; its rest is waited for", self.name.display());
+                self.is_cut = true;
+                Ok(())
+            }
+            read => read.map_err(|error| {
+                self.place = Place::End;
+                IngestError::new(&self.name, format!("{error}; the logs before that were read"))
+            }),
+        };
         if self.is_cut {
             self.pieces.truncate(before);
             self.opening.clear();
             self.place = Place::End;
         }
+        if self.place == Place::End {
+            self.log_end();
+        }
         read
+    }
+
+    fn log_end(&self) {
+        // A file that is followed comes to its end with every line.
+        let level = if self.is_growing {
+            log::Level::Debug
+        } else {
+            log::Level::Info
+        };
+        let (name, bytes) = (self.name.display(), self.bytes_read());
+        log::log!(level, bytes = bytes; "{name}: read to its end, {bytes} bytes");
     }
 
     fn read_on(&mut self) -> std::io::Result<()> {

@@ -1,86 +1,157 @@
-//! What a user names, as things to read: files, folders, patterns, standard input; compressed or not.
+//! What a user names, as things to read: files, folders, patterns, archives, standard input; compressed or not.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, Utc};
 use walkdir::WalkDir;
 
-use super::tracked::{SAMPLE, Sample, Tracked};
-use super::{IngestError, IngestOptions, KnownFiles, LogReader};
+use super::archive::{self, Member, member_path};
+use super::binary::binary_format;
+use super::interruptible::{self, Interruptible};
+use super::known_files::Found;
+use super::opened::{Content, Opened};
+use super::{IngestError, IngestErrorKind, IngestOptions, InputFormat, KnownFiles, LogReader};
 
-/// One file to read, or standard input.
+/// One file to read, a member of an archive, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// `None` for standard input.
     path: Option<PathBuf>,
+    member: Option<Member>,
+    is_named: bool,
 }
 
-/// The sources that names stand for, each name's in the order of its paths.
+/// The members of an archive, or why one of them cannot be read.
+type Members = Vec<Result<Source, IngestError>>;
+
+/// Finds the sources that names refer to, each name's in the order of its paths.
 ///
-/// A name is a file, a folder (with everything in it), a pattern such as `logs/*.gz`, or `-` for standard
-/// input.
-///
-/// # Errors
-///
-/// If a name stands for nothing, or a folder cannot be read.
-pub fn find_sources<P: AsRef<Path>>(names: &[P]) -> Result<Vec<Source>, IngestError> {
+/// A name is a file, a folder (with everything in it), a pattern such as `logs/*.gz`, or `-` for standard input. What
+/// cannot be found or looked into is an error in its place, and the others are found all the same.
+pub fn find_sources<P: AsRef<Path>>(names: &[P]) -> Vec<Result<Source, IngestError>> {
     let mut sources = Vec::new();
     for name in names.iter().map(AsRef::as_ref) {
         if name == Path::new("-") {
-            sources.push(Source { path: None });
-        } else if name.exists() {
-            find_files(name, &mut sources)?;
-        } else {
-            find_matches(name, &mut sources)?;
+            sources.push(Ok(Source::standard_input()));
+            continue;
+        }
+        match name.metadata() {
+            Ok(metadata) if metadata.is_dir() => find_in_folder(name, &mut sources),
+            Ok(_) => sources.push(Ok(Source::file(name))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !name.is_symlink() => {
+                find_matches(name, &mut sources);
+            }
+            Err(error) => sources.push(Err(unreadable(name, &error))),
         }
     }
-    Ok(sources)
+    sources
 }
 
-fn find_files(path: &Path, sources: &mut Vec<Source>) -> Result<(), IngestError> {
-    if !path.is_dir() {
-        sources.push(Source::file(path));
-        return Ok(());
-    }
-    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(|error| IngestError::new(path, error))?;
-        if entry.file_type().is_file() {
-            sources.push(Source::file(entry.path()));
+fn find_in_folder(folder: &Path, sources: &mut Vec<Result<Source, IngestError>>) {
+    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() => sources.push(Ok(Source::found(entry.path()))),
+            Ok(_) => {}
+            Err(error) => sources.push(Err(unreadable_entry(folder, &error))),
         }
     }
-    Ok(())
 }
 
-fn find_matches(pattern: &Path, sources: &mut Vec<Source>) -> Result<(), IngestError> {
+fn find_matches(pattern: &Path, sources: &mut Vec<Result<Source, IngestError>>) {
+    let failed =
+        |reason: &dyn std::fmt::Display| IngestError::new(pattern, reason).of_kind(IngestErrorKind::Pattern);
+    let Some(text) = pattern.to_str() else {
+        sources.push(Err(failed(&"no such file, and not a pattern: it is not UTF-8")));
+        return;
+    };
+    let paths = match glob::glob(text) {
+        Ok(paths) => paths,
+        Err(error) => {
+            sources.push(Err(failed(&error)));
+            return;
+        }
+    };
     let before = sources.len();
-    let text = pattern
-        .to_str()
-        .ok_or_else(|| IngestError::new(pattern, "no such file, and not a pattern: it is not UTF-8"))?;
-    let paths = glob::glob(text).map_err(|error| IngestError::new(pattern, error))?;
     for path in paths {
-        find_files(&path.map_err(|error| IngestError::new(pattern, error))?, sources)?;
+        match path {
+            Ok(path) if path.is_dir() => find_in_folder(&path, sources),
+            Ok(path) => sources.push(Ok(Source::found(path))),
+            Err(error) => sources.push(Err(unreadable(error.path(), error.error()))),
+        }
     }
     if sources.len() == before {
-        return Err(IngestError::new(pattern, "no such file or folder"));
+        let missing = IngestError::new(pattern, "no such file or folder");
+        sources.push(Err(missing.of_kind(IngestErrorKind::Missing)));
     }
-    Ok(())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> IngestError {
+    match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => {
+            IngestError::new(path, "the symbolic link leads to nothing")
+        }
+        _ => IngestError::new(path, error),
+    }
+}
+
+fn unreadable_entry(folder: &Path, error: &walkdir::Error) -> IngestError {
+    let path = error.path().unwrap_or(folder);
+    if let Some(ancestor) = error.loop_ancestor() {
+        let reason = format!("the symbolic link leads back to {ancestor:?}, which is read anyway");
+        return IngestError::new(path, reason).of_kind(IngestErrorKind::Loop);
+    }
+    match error.io_error() {
+        Some(error) => unreadable(path, error),
+        None => IngestError::new(path, error),
+    }
 }
 
 impl Source {
-    /// A file.
+    /// Names a file.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
-            path: Some(path.into()),
+            is_named: true,
+            ..Self::found(path)
         }
     }
 
-    /// The path, or `-` for standard input.
-    pub fn name(&self) -> &Path {
-        self.path.as_deref().unwrap_or(Path::new("-"))
+    /// A file that was not named itself.
+    pub(super) fn found(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: Some(path.into()),
+            member: None,
+            is_named: false,
+        }
+    }
+
+    fn standard_input() -> Self {
+        Self {
+            path: None,
+            member: None,
+            is_named: true,
+        }
+    }
+
+    /// The path, or `-` for standard input. A member of an archive has the path of the archive before its own.
+    pub fn name(&self) -> PathBuf {
+        match (&self.path, &self.member) {
+            (None, _) => "-".into(),
+            (Some(path), None) => path.clone(),
+            (Some(path), Some(member)) => member.path_in(path),
+        }
+    }
+
+    /// Whether it was named itself, rather than found in a folder, by a pattern, or in an archive.
+    pub fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// Whether it is standard input, a named pipe or another file that is read but once.
+    pub fn is_stream(&self) -> bool {
+        // What is not there is no pipe.
+        let metadata = self.path.as_ref().map(|path| path.metadata());
+        metadata.is_none_or(|metadata| metadata.is_ok_and(|metadata| !metadata.is_file()))
     }
 
     /// Whether it is a file with one of these canonical paths.
@@ -95,221 +166,148 @@ impl Source {
         metadata.is_file().then_some(metadata.len())
     }
 
-    /// Starts reading at the beginning. Gzip and zstd are recognised by their content.
+    /// The files in it, in their order, if it is a zip archive; `None` if it is not. A member that cannot be read is an
+    /// error in its place.
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened.
+    /// If the file cannot be read.
+    pub fn members(&self) -> Result<Option<Members>, IngestError> {
+        let (Some(path), false) = (&self.path, self.is_stream()) else {
+            return Ok(None);
+        };
+        let file = File::open(path).map_err(|error| IngestError::new(path, error))?;
+        self.members_of(&file)
+    }
+
+    /// The files in an open file of this source.
+    pub(super) fn members_of(&self, file: &File) -> Result<Option<Members>, IngestError> {
+        let path = &self.name();
+        let members = archive::members(file).map_err(|error| IngestError::new(path, error))?;
+        let Some(members) = members else {
+            return Ok(None);
+        };
+        let sources = members.into_iter().map(|(name, member)| match member {
+            Ok(member) => Ok(Self {
+                member: Some(member),
+                ..Self::found(path)
+            }),
+            Err(error) => Err(IngestError::new(member_path(path, &name), error)),
+        });
+        Ok(Some(sources.collect()))
+    }
+
+    /// Starts reading at the beginning. Compression is recognised by the content: gzip, zstd, xz and bzip2. A zip archive
+    /// has [`members`](Self::members).
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened. [`IngestErrorKind::NotText`] if it holds no text; standard input and pipes are not
+    /// asked, nor files that are read as [`InputFormat::Text`].
     pub fn open(&self, options: &IngestOptions) -> Result<LogReader, IngestError> {
         let failed = |error: io::Error| IngestError::new(self.name(), error);
-        let Some(path) = &self.path else {
-            let opened = Opened::stream(io::stdin(), None).map_err(failed)?;
+        let Some(path) = self.path.as_ref().filter(|_| !self.is_stream()) else {
+            let opened = self.open_stream(options).map_err(failed)?;
             return Ok(LogReader::of_source(opened, options, self));
         };
         let file = File::open(path).map_err(failed)?;
-        let ends = Ends::of(&file).map_err(failed)?;
-        let opened = Opened::whole(file).map_err(failed)?;
-        Ok(LogReader::of_source(opened, options, self).between(&ends))
+        let opened = self.content(&file).open().map_err(failed)?;
+        self.read_text(opened, options)
+    }
+
+    fn open_stream(&self, options: &IngestOptions) -> io::Result<Opened> {
+        let Some(path) = &self.path else {
+            let input = Interruptible::new(interruptible::stdin()?, options.stop.clone());
+            return Opened::stream(input, None);
+        };
+        let file = interruptible::open(path)?;
+        let modified = file.metadata()?.modified().ok().map(Into::into);
+        Opened::stream(Interruptible::new(file, options.stop.clone()), modified)
     }
 
     /// Goes on reading where it was stopped if the file is known, else starts at its beginning; then
     /// [`LogReader::take_progress`] says how far it was read. Standard input and pipes are never known.
     ///
+    /// A file that was cut since, so that what is left of it was read before, is read on from its new end. A file that
+    /// another known one begins with is not read again.
+    ///
     /// # Errors
     ///
-    /// If the file cannot be opened.
+    /// As [`open`](Self::open).
     pub fn open_known(&self, options: &IngestOptions, known: &KnownFiles) -> Result<LogReader, IngestError> {
-        let failed = |error: io::Error| IngestError::new(self.name(), error);
         let path = match &self.path {
-            Some(path) if path.is_file() => path,
+            Some(path) if !self.is_stream() => path,
             _ => return self.open(options),
         };
-        let file = File::open(path).map_err(failed)?;
-        self.open_known_file(&file, path, options, known).map_err(failed)
+        let file = File::open(path).map_err(|error| IngestError::new(self.name(), error))?;
+        let found = self.find_known(&file, known);
+        let found = found.map_err(|error| IngestError::new(self.name(), error))?;
+        self.read_found(&file, found, options, known)
     }
 
-    pub(super) fn open_known_file(
+    /// The position of an open file of this source.
+    pub(super) fn find_known(&self, file: &File, known: &KnownFiles) -> io::Result<Found> {
+        known.find(&self.absolute()?, self.content(file))
+    }
+
+    pub(super) fn read_found(
         &self,
         file: &File,
-        path: &Path,
+        found: Found,
         options: &IngestOptions,
         known: &KnownFiles,
-    ) -> io::Result<LogReader> {
-        let open_at = |bytes| Opened::file(file.try_clone()?, bytes);
-        let absolute = std::path::absolute(path)?.to_string_lossy().into_owned();
-        let ends = Ends::of(file)?;
-        let sample = &ends.head[..ends.head.len().min(SAMPLE)];
-        let (position, opened) = match known.find(&absolute, sample, open_at)? {
-            Some((position, opened)) => (Some(position), opened),
-            None => (None, Opened::whole(file.try_clone()?)?),
+    ) -> Result<LogReader, IngestError> {
+        let failed = |error: io::Error| IngestError::new(self.name(), error);
+        let absolute = self.absolute().map_err(failed)?;
+        let (position, opened) = match found {
+            Found::Known(position, opened) => {
+                log::debug!(path = absolute.as_str(), bytes = position.bytes; "{absolute}: known, read on from byte {}", position.bytes);
+                (position, opened)
+            }
+            Found::Cut(position, opened) => {
+                let (was, is) = (position.bytes, opened.read.bytes);
+                log::warn!(
+                    path = absolute.as_str(), bytes = was - is;
+                    "{absolute}: the file was cut from {was} bytes to {is}; reading goes on from its new end"
+                );
+                (position, opened)
+            }
+            Found::Contained(opened) => {
+                log::debug!(path = absolute.as_str(); "{absolute}: another known file begins with all of it");
+                return Ok(LogReader::of_source(opened, options, self).at_known_end());
+            }
+            Found::New => {
+                let opened = self.content(file).open().map_err(failed)?;
+                let reader = self.read_text(opened, options)?;
+                log::info!(path = absolute.as_str(); "{absolute}: new, read from its beginning");
+                return Ok(reader.with_position(known.new_id(&absolute), absolute, None));
+            }
         };
-        let id = position
-            .as_ref()
-            .map_or_else(|| known.new_id(&absolute), |position| position.id.clone());
         let reader = LogReader::of_source(opened, options, self);
-        Ok(reader.with_position(id, absolute, position).between(&ends))
+        Ok(reader.with_position(position.id.clone(), absolute, Some(position)))
     }
-}
 
-/// Both ends of a file, which say how to read what is between them.
-#[derive(Debug, Default)]
-pub(super) struct Ends {
-    /// After decompression.
-    pub(super) head: Vec<u8>,
-    /// Whole lines after the head; nothing of a compressed file.
-    pub(super) tail: Vec<u8>,
-}
+    fn content<'a>(&'a self, file: &'a File) -> Content<'a> {
+        let member = self.member.as_ref();
+        Content { file, member }
+    }
 
-impl Ends {
-    /// So much of either end is read.
-    const LENGTH: u64 = 1 << 16;
+    fn absolute(&self) -> io::Result<String> {
+        Ok(std::path::absolute(self.name())?.to_string_lossy().into_owned())
+    }
 
-    /// The ends of a file; nothing of a pipe, which can be read only once.
-    fn of(file: &File) -> io::Result<Self> {
-        let mut ends = Self::default();
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Ok(ends);
+    /// Reads a file from its beginning, if it is text or was said to be.
+    fn read_text(&self, mut opened: Opened, options: &IngestOptions) -> Result<LogReader, IngestError> {
+        // What cannot be read is told when it is its turn.
+        let start = opened.input.fill_buf().unwrap_or_default();
+        let is_said_to_be = options.format == Some(InputFormat::Text);
+        match binary_format(start).filter(|_| !is_said_to_be) {
+            None => Ok(LogReader::of_source(opened, options, self)),
+            Some(format) => {
+                let reason =
+                    format!("no text, but {format} (read it all the same with the input format text)");
+                Err(IngestError::new(self.name(), reason).of_kind(IngestErrorKind::NotText))
+            }
         }
-        let opened = Opened::whole(file.try_clone()?)?;
-        // Of a compressed file that is damaged, the head is what can be read.
-        opened.input.take(Self::LENGTH).read_to_end(&mut ends.head).ok();
-        if metadata.len() > Self::LENGTH && !is_compressed_file(file)? {
-            ends.tail = tail_of(file, metadata.len())?;
-        }
-        Ok(ends)
-    }
-}
-
-fn is_compressed_file(mut file: &File) -> io::Result<bool> {
-    let mut start = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(ZSTD.len() as u64).read_to_end(&mut start)?;
-    Ok(is_compressed(&start))
-}
-
-/// The last lines of a file of this length.
-fn tail_of(mut file: &File, length: u64) -> io::Result<Vec<u8>> {
-    let start = length.saturating_sub(Ends::LENGTH).max(Ends::LENGTH);
-    file.seek(SeekFrom::Start(start))?;
-    let mut tail = Vec::new();
-    file.take(Ends::LENGTH).read_to_end(&mut tail)?;
-    // The first one may be a part of a line only.
-    let end = tail.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-    tail.drain(..end.unwrap_or(tail.len()));
-    Ok(tail)
-}
-
-/// An input, opened after some of its bytes.
-pub(super) struct Opened {
-    pub(super) input: Box<dyn BufRead + Send>,
-    pub(super) modified: Option<DateTime<Utc>>,
-    pub(super) progress: Arc<AtomicU64>,
-    /// What is before the place where it was opened.
-    pub(super) read: Sample,
-}
-
-impl Opened {
-    fn stream(input: impl Read + Send + 'static, modified: Option<DateTime<Utc>>) -> io::Result<Self> {
-        let counted = Counted::new(input);
-        let progress = Arc::clone(&counted.bytes);
-        Ok(Self {
-            input: decompressed(BufReader::with_capacity(BUFFER, counted))?,
-            modified,
-            progress,
-            read: Sample::default(),
-        })
-    }
-
-    /// A file from its beginning on.
-    fn whole(file: File) -> io::Result<Self> {
-        Self::file(file, 0)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-    }
-
-    /// A file after so many of its bytes, which are counted after decompression; `None` if it has fewer.
-    pub(super) fn file(mut file: File, bytes: u64) -> io::Result<Option<Self>> {
-        let metadata = file.metadata()?;
-        let modified = metadata.modified().ok().map(DateTime::<Utc>::from);
-        if !metadata.is_file() {
-            return Self::stream(file, modified).map(Some);
-        }
-        // A handle that was read before stands where that ended.
-        file.seek(SeekFrom::Start(0))?;
-        let counted = Counted::new(file);
-        let progress = Arc::clone(&counted.bytes);
-        let input = BufReader::with_capacity(BUFFER, counted);
-        let (input, read) = skip(input, bytes)?;
-        Ok((read.bytes == bytes).then_some(Self {
-            input,
-            modified,
-            progress,
-            read,
-        }))
-    }
-}
-
-/// Skips the first bytes of a file, and says how many they were; a file that is not compressed is not read for that.
-fn skip(mut input: BufReader<Counted<File>>, bytes: u64) -> io::Result<(Box<dyn BufRead + Send>, Sample)> {
-    if is_compressed(input.fill_buf()?) {
-        let mut tracked = Tracked::new(decompressed(input)?, Sample::default());
-        io::copy(&mut (&mut tracked).take(bytes), &mut io::sink())?;
-        return Ok(tracked.into_parts());
-    }
-    let either_end = bytes.min(SAMPLE as u64);
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
-    input.by_ref().take(either_end).read_to_end(&mut head)?;
-    input.seek(SeekFrom::Start(bytes - either_end))?;
-    input.by_ref().take(either_end).read_to_end(&mut tail)?;
-    let missing = either_end - tail.len() as u64;
-    Ok((Box::new(input), Sample::resumed(bytes - missing, head, tail)))
-}
-
-const BUFFER: usize = 1 << 18;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
-fn is_compressed(start: &[u8]) -> bool {
-    start.starts_with(&GZIP) || start.starts_with(&ZSTD)
-}
-
-fn decompressed(mut input: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let start = input.fill_buf()?;
-    Ok(if start.starts_with(&GZIP) {
-        let decoder = flate2::bufread::MultiGzDecoder::new(input);
-        Box::new(BufReader::with_capacity(BUFFER, decoder))
-    } else if start.starts_with(&ZSTD) {
-        let decoder = zstd::Decoder::with_buffer(input)?;
-        Box::new(BufReader::with_capacity(BUFFER, decoder))
-    } else {
-        Box::new(input)
-    })
-}
-
-/// Counts what is read, for a progress bar.
-struct Counted<R> {
-    inner: R,
-    bytes: Arc<AtomicU64>,
-}
-
-impl<R> Counted<R> {
-    fn new(inner: R) -> Self {
-        Self {
-            inner,
-            bytes: Arc::default(),
-        }
-    }
-}
-
-impl<R: Seek> Seek for Counted<R> {
-    fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(place)
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
     }
 }

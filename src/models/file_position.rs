@@ -13,9 +13,10 @@ pub struct FilePosition {
     pub path: String,
     /// How many bytes were read, after decompression.
     pub bytes: u64,
-    /// The SHA-256 of the first 1,024 of these bytes, or of all if there are fewer, in hexadecimal.
+    /// The SHA-256 of the first 1,024 of these bytes, or of all if there are fewer, in hexadecimal. Behind it come the
+    /// first 8 digits of that of the first 64 bytes, the first 128, and so on: a file that was cut is known by them.
     pub head: String,
-    /// The same of the last of these bytes.
+    /// The SHA-256 of the last 1,024 of these bytes, or of all if there are fewer, in hexadecimal.
     pub tail: String,
     /// What was not read to its end.
     pub inside: Inside,

@@ -62,7 +62,7 @@ const OF_CONSUMERS: [Question; 1] = [(
 const OF_FILES: [Question; 1] = [(
     "cannot be positions of files",
     "SELECT count(*) FROM file_positions
-        WHERE bytes < 0 OR line_parts < 0 OR NOT regexp_full_match(head || tail, '[0-9a-f]{128}')",
+        WHERE bytes < 0 OR line_parts < 0 OR NOT regexp_full_match(head || tail, '[0-9a-f]{128,256}')",
 )];
 
 const OF_LOGSTORE: [Question; 1] = [(

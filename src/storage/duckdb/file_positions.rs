@@ -93,13 +93,21 @@ impl DuckDbStore {
             self.append(connection, rows)
         };
         // So few are looked for and written sooner than it is found out whether others were faster.
-        if rows.len() <= lake::INLINED_ROWS {
-            return self.write(ACTION, append);
-        }
-        self.write_ahead(ACTION, append, |connection, snapshot| {
-            self.check_positions(connection, files)?;
-            logs::are_stored_since(connection, rows, snapshot)
-        })
+        let appended = match rows.len() <= lake::INLINED_ROWS {
+            true => self.write(ACTION, append),
+            false => self.write_ahead(ACTION, append, |connection, snapshot| {
+                self.check_positions(connection, files)?;
+                logs::are_stored_since(connection, rows, snapshot)
+            }),
+        }?;
+        let Appended {
+            stored, duplicates, ..
+        } = appended;
+        log::debug!(
+            stored = stored, duplicates = duplicates, files = files.len();
+            "stored a batch: {stored} logs of {} files, {duplicates} duplicates", files.len()
+        );
+        Ok(appended)
     }
 
     /// SQL for where positions are read from.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logstore::{
-    DateOrder, Follower, IngestOptions, IngestStore as _, InputFormat, KnownFiles, Source, StopHandle, Zone,
-    find_sources,
+    DateOrder, Follower, IngestError, IngestErrorKind, IngestOptions, IngestStore as _, InputFormat,
+    KnownFiles, Source, StopHandle, Zone, find_sources,
 };
 use serde::Serialize;
 
@@ -26,6 +26,9 @@ use pipeline::Pipeline;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files, folders, patterns such as 'logs/*.gz', or - for standard input
+    ///
+    /// Files may be compressed with gzip, zstd, xz or bzip2, or be zip archives. A file in a folder that is no text is
+    /// left out, and said so.
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<PathBuf>,
 
@@ -51,6 +54,8 @@ pub(crate) struct Args {
     reference_time: Option<String>,
 
     /// Go on with what is written to the files, through rotation
+    ///
+    /// Files and folders that do not exist yet are waited for. SIGINT and SIGTERM are its normal end.
     #[arg(short, long)]
     follow: bool,
 
@@ -69,9 +74,16 @@ struct Summary {
     stored: u64,
     duplicates: u64,
     parse_errors: u64,
+    /// Those that have no time of their own.
+    without_time: u64,
     bytes: u64,
+    /// Those that are no text, or lead back to a folder that is read anyway.
+    skipped_sources: u64,
     failed_sources: u64,
     seconds: f64,
+    /// How many files were not read to their end, or not at all, when the user or the system stopped it.
+    #[serde(skip)]
+    unfinished: usize,
 }
 
 impl Row for Summary {
@@ -90,8 +102,10 @@ impl Row for Summary {
             HumanCount(self.stored).to_string(),
             HumanCount(self.duplicates).to_string(),
             HumanCount(self.parse_errors).to_string(),
+            HumanCount(self.without_time).to_string(),
             self.sources.to_string(),
             self.known_sources.to_string(),
+            self.skipped_sources.to_string(),
             HumanBytes(self.bytes).to_string(),
             format!("{:.2} s", self.seconds),
             HumanCount(per_second(self.logs)).to_string(),
@@ -105,8 +119,10 @@ const COLUMNS: Columns<'static> = Columns {
         Column::whole("stored"),
         Column::whole("duplicates"),
         Column::whole("parse errors"),
+        Column::whole("without time"),
         Column::whole("sources"),
         Column::whole("known"),
+        Column::whole("skipped"),
         Column::whole("read"),
         Column::whole("time"),
         Column::whole("logs/s"),
@@ -119,7 +135,9 @@ const COLUMNS: Columns<'static> = Columns {
         "stored",
         "duplicates",
         "parse_errors",
+        "without_time",
         "bytes",
+        "skipped_sources",
         "failed_sources",
         "seconds",
     ],
@@ -141,37 +159,47 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         let text = "cannot follow standard input: without --follow it is read as it comes";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let mut sources = find_sources(&args.sources)?;
+    let mut sources = match args.follow {
+        true => Vec::new(),
+        false => find_sources(&args.sources),
+    };
+    check_found(&sources)?;
     let store = context.store_beside_a_reader()?;
     // Its folder may be among the sources, but it is no log; and closing its file would free its lock.
     let own_files = store.files();
-    sources.retain(|source| !source.is_one_of(&own_files));
+    sources.retain(|source| !source.as_ref().is_ok_and(|source| source.is_one_of(&own_files)));
     let known = KnownFiles::new(store.file_positions()?);
+    let stop = StopHandle::default();
+    let progress = match args.follow {
+        true => ProgressBar::hidden(),
+        false => progress_bar(&sources),
+    };
+    let drawn = progress.clone();
+    let signals = Signals::stopping(&stop, move || drawn.finish_and_clear())?;
     let pipeline = Pipeline {
         store: &store,
-        options,
+        options: options.with_stop(signals.flag()),
         batch_size: context.settings().ingest.batch_size,
-        stop: StopHandle::default(),
+        stop,
         // What was taken from a pipe cannot be taken again.
         keeps_trying: args.follow || has_pipe,
-        progress: match args.follow {
-            true => ProgressBar::hidden(),
-            false => progress_bar(&sources),
-        },
+        progress,
     };
-    let drawn = pipeline.progress.clone();
-    let signals = Signals::stopping(&pipeline.stop, move || drawn.finish_and_clear())?;
     let started = Instant::now();
     let mut summary = if args.follow {
         let interval = args.interval.unwrap_or(context.settings().fetch.interval);
         pipeline.follow(Follower::new(&args.sources).skipping(own_files), known, interval)?
     } else {
-        pipeline.read_to_ends(&sources, known)?
+        pipeline.read_to_ends(sources, known)?
     };
     summary.seconds = started.elapsed().as_secs_f64();
-    let failed = summary.failed_sources;
-    let all = summary.sources;
+    let (all, failed, unfinished) = (summary.sources, summary.failed_sources, summary.unfinished);
     context.output.rows(&COLUMNS, [Ok(summary)])?;
+    if unfinished > 0 {
+        log::warn!(
+            "stopped before the end of {unfinished} sources; the same command goes on where this one stopped"
+        );
+    }
     match args.follow {
         true => signals.check_followed()?,
         false => signals.check()?,
@@ -184,8 +212,28 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     }
 }
 
-fn progress_bar(sources: &[Source]) -> ProgressBar {
-    let total: Option<u64> = sources.iter().map(Source::bytes).sum();
+/// Fails if there is nothing to read: no store is made for that.
+fn check_found(sources: &[Result<Source, IngestError>]) -> Result {
+    let failed = |source: &Result<Source, IngestError>| {
+        let error = source.as_ref().err();
+        error.is_some_and(|error| error.kind != IngestErrorKind::Loop)
+    };
+    match sources {
+        [Err(error)] if failed(&sources[0]) => Err(Failure::Failed(error.to_string())),
+        [_, _, ..] if sources.iter().all(failed) => {
+            let errors = sources.iter().filter_map(|source| source.as_ref().err());
+            errors.for_each(|error| log::error!("{error}"));
+            let count = sources.len();
+            Err(Failure::Failed(format!(
+                "{count} of {count} sources cannot be read"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn progress_bar(sources: &[Result<Source, IngestError>]) -> ProgressBar {
+    let total: Option<u64> = sources.iter().flatten().map(Source::bytes).sum();
     let bar = match total {
         Some(bytes) => ProgressBar::new(bytes),
         None => ProgressBar::new_spinner(),

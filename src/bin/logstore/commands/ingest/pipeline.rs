@@ -1,8 +1,10 @@
 //! Reading in one thread, parsing in several, storing in another one.
 
+mod without_time;
 mod writing;
 
 use std::iter;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,8 +12,8 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use logstore::{
-    DuckDbStore, FileProgress, Follower, IngestError, IngestOptions, KnownFiles, LogBlock, LogReader,
-    LogRows, LogRowsBuilder, PARSE_ERROR, Source, StopHandle,
+    ChangedFile, DuckDbStore, FileProgress, Follower, IngestError, IngestErrorKind, IngestOptions,
+    KnownFiles, LogBlock, LogReader, LogRows, LogRowsBuilder, PARSE_ERROR, Source, StopHandle, TIME_SOURCE,
 };
 
 use super::Summary;
@@ -39,13 +41,24 @@ enum Message<'a> {
     Done(Done),
     /// What comes next has to be waited for.
     Pause,
+    /// So many files were not read to their end, or not at all, when it was stopped.
+    Unfinished(usize),
 }
 
-#[derive(Default)]
 struct Done {
+    name: PathBuf,
     bytes: u64,
     is_known: bool,
-    error: Option<IngestError>,
+    outcome: Outcome,
+}
+
+/// What became of a source.
+enum Outcome {
+    Read,
+    /// It is left out.
+    Skipped(IngestError),
+    /// It was not read, or not to its end.
+    Failed(IngestError),
 }
 
 /// There is nothing more to read, or nobody to read for: the writer has gone, and says why.
@@ -53,13 +66,22 @@ struct Ended;
 
 impl Pipeline<'_> {
     /// Reads sources to their ends.
-    pub(super) fn read_to_ends(&self, sources: &[Source], known: KnownFiles) -> Result<Summary> {
+    pub(super) fn read_to_ends(
+        &self,
+        sources: Vec<Result<Source, IngestError>>,
+        known: KnownFiles,
+    ) -> Result<Summary> {
         self.run(known, |reading| {
-            for source in sources.iter().take_while(|_| !self.stop.is_stopped()) {
-                let opened = source.open_known(&self.options, &reading.known);
-                reading.read(opened)?;
+            let mut sources = sources.into_iter();
+            while !self.stop.is_stopped() {
+                match sources.next() {
+                    Some(Ok(source)) => reading.read_source(&source)?,
+                    Some(Err(error)) => reading.fail(error)?,
+                    None => break,
+                }
             }
-            Ok(())
+            reading.unfinished += sources.flatten().filter(|source| !source.is_stream()).count();
+            reading.send(Message::Unfinished(reading.unfinished))
         })
     }
 
@@ -72,12 +94,12 @@ impl Pipeline<'_> {
     ) -> Result<Summary> {
         self.run(known, |reading| {
             loop {
-                for file in follower.poll().map_err(|error| reading.fail(error))? {
-                    let opened = file.open(&self.options, &reading.known);
-                    reading.read(opened)?;
+                match follower.poll(&reading.known) {
+                    Ok(changed) => reading.read_changed(&mut follower, &changed)?,
+                    Err(error) => return reading.fail(error),
                 }
                 reading.send(Message::Pause)?;
-                if self.stop.wait(interval) {
+                if !follower.is_due() && self.stop.wait(interval) || self.stop.is_stopped() {
                     return Ok(());
                 }
             }
@@ -110,6 +132,7 @@ impl Pipeline<'_> {
                     parsers,
                     bytes_ahead,
                     chunk_size: self.batch_size.min(CHUNK),
+                    unfinished: 0,
                 };
                 read_all(&mut reading).ok();
             });
@@ -129,6 +152,8 @@ struct Reading<'a> {
     parsers: SyncSender<Job>,
     bytes_ahead: &'a Limit,
     chunk_size: usize,
+    /// How many files it was stopped in.
+    unfinished: usize,
 }
 
 /// What is to be parsed, and who waits for it.
@@ -142,43 +167,100 @@ impl<'a> Reading<'a> {
         self.sender.send(message).map_err(|_| Ended)
     }
 
-    /// Ends with something that could not be read.
-    fn fail(&self, error: IngestError) -> Ended {
-        let done = Done {
-            error: Some(error),
-            ..Done::default()
+    /// Goes on after something that could not be read.
+    fn fail(&self, error: IngestError) -> Result<(), Ended> {
+        let mut done = Done::of(error.name.clone());
+        done.outcome = match error.kind {
+            IngestErrorKind::Loop => Outcome::Skipped(error),
+            _ => Outcome::Failed(error),
         };
-        self.send(Message::Done(done)).ok();
-        Ended
+        self.send(Message::Done(done))
+    }
+
+    /// Reads a file, or those in an archive.
+    fn read_source(&mut self, source: &Source) -> Result<(), Ended> {
+        match source.members() {
+            Ok(None) => {
+                let opened = source.open_known(&self.pipeline.options, &self.known);
+                self.read(source, opened)
+            }
+            Ok(Some(members)) => self.read_members(members),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn read_members(&mut self, members: Vec<Result<Source, IngestError>>) -> Result<(), Ended> {
+        for member in members {
+            match member {
+                Ok(member) => {
+                    let opened = member.open_known(&self.pipeline.options, &self.known);
+                    self.read(&member, opened)?;
+                }
+                Err(error) => self.fail(error)?,
+            }
+            if self.pipeline.stop.is_stopped() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what was written to files that are followed.
+    fn read_changed(&mut self, follower: &mut Follower, changed: &[ChangedFile]) -> Result<(), Ended> {
+        for file in changed {
+            match follower.members(file) {
+                Ok(None) => {
+                    let opened = follower.open(file, &self.pipeline.options, &self.known);
+                    if let Some(opened) = opened.transpose() {
+                        self.read(file.source(), opened)?;
+                    }
+                }
+                Ok(Some(members)) => self.read_members(members)?,
+                Err(error) => self.fail(error)?,
+            }
+            if self.pipeline.stop.is_stopped() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Hands on what a source holds, in blocks after which one can go on.
-    fn read(&mut self, opened: Result<LogReader, IngestError>) -> Result<(), Ended> {
-        let mut done = Done::default();
+    fn read(&mut self, source: &Source, opened: Result<LogReader, IngestError>) -> Result<(), Ended> {
+        let mut done = Done::of(source.name());
         match opened {
-            Ok(mut reader) => {
-                done.is_known = reader.is_known();
-                while let Some(block) = reader.next_block(self.chunk_size) {
-                    match block {
-                        Ok(block) => self.hand_on(block)?,
-                        Err(error) => done.error = Some(error),
-                    }
-                    self.count_bytes(&reader, &mut done);
-                    if self.pipeline.stop.is_stopped() {
-                        break;
-                    }
-                    if reader.is_waiting() {
-                        self.send(Message::Pause)?;
-                    }
-                }
-                self.count_bytes(&reader, &mut done);
-                if let Some(position) = reader.position() {
-                    self.known.note(position);
-                }
+            Ok(reader) => self.read_blocks(source, reader, &mut done)?,
+            Err(error) if error.kind == IngestErrorKind::NotText && !source.is_named() => {
+                done.outcome = Outcome::Skipped(error);
             }
-            Err(error) => done.error = Some(error),
+            Err(error) => done.outcome = Outcome::Failed(error),
         }
         self.send(Message::Done(done))
+    }
+
+    fn read_blocks(&mut self, source: &Source, mut reader: LogReader, done: &mut Done) -> Result<(), Ended> {
+        done.is_known = reader.is_known();
+        // A stopped pipe comes to its end, and what was taken from it is read.
+        let is_stream = source.is_stream();
+        while let Some(block) = reader.next_block(self.chunk_size) {
+            match block {
+                Ok(block) => self.hand_on(block)?,
+                Err(error) => done.outcome = Outcome::Failed(error),
+            }
+            self.count_bytes(&reader, done);
+            if self.pipeline.stop.is_stopped() && !is_stream {
+                self.unfinished += 1;
+                break;
+            }
+            if reader.is_waiting() {
+                self.send(Message::Pause)?;
+            }
+        }
+        self.count_bytes(&reader, done);
+        if let Some(position) = reader.position() {
+            self.known.note(position);
+        }
+        Ok(())
     }
 
     fn count_bytes(&self, reader: &LogReader, done: &mut Done) {
@@ -191,6 +273,17 @@ impl<'a> Reading<'a> {
         let ahead = self.bytes_ahead.take(block.bytes());
         self.send(Message::Rows(parsed, ahead))?;
         self.parsers.send(Job { block, chunk }).map_err(|_| Ended)
+    }
+}
+
+impl Done {
+    fn of(name: PathBuf) -> Self {
+        Self {
+            name,
+            bytes: 0,
+            is_known: false,
+            outcome: Outcome::Read,
+        }
     }
 }
 
@@ -260,6 +353,7 @@ struct Chunk {
     progress: Option<FileProgress>,
     bytes: usize,
     parse_errors: u64,
+    without_time: u64,
 }
 
 impl Chunk {
@@ -268,6 +362,7 @@ impl Chunk {
         chunk.progress = block.parse(|log| {
             chunk.bytes += log.raw().map_or(0, str::len);
             chunk.parse_errors += u64::from(log.has_metadata(PARSE_ERROR));
+            chunk.without_time += u64::from(log.has_metadata(TIME_SOURCE));
             rows.push(&log);
         });
         chunk.rows = rows.finish();

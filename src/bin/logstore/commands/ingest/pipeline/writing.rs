@@ -1,11 +1,12 @@
 //! Storing what the parsers made of the sources, in their order.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use logstore::{Appended, Error, FileProgress, KeptOpen, LogRows};
 
-use super::{BATCH_BYTES, Chunk, Done, Limit, Message, Pipeline};
+use super::without_time::WithoutTime;
+use super::{BATCH_BYTES, Chunk, Done, Limit, Message, Outcome, Pipeline};
 use crate::Result;
 use crate::commands::ingest::Summary;
 
@@ -24,6 +25,7 @@ pub(super) struct Writing<'a> {
     batch: Batch,
     /// Logs in the next transaction.
     size: usize,
+    without_time: WithoutTime,
     summary: Summary,
 }
 
@@ -36,6 +38,7 @@ impl<'a> Writing<'a> {
             batch: Batch::default(),
             // The first one is full sooner: until then the store has nothing to do.
             size: pipeline.batch_size.div_ceil(2),
+            without_time: WithoutTime::default(),
             summary: Summary::default(),
         }
     }
@@ -50,6 +53,7 @@ impl<'a> Writing<'a> {
                         if !self.batch.has_room_for(&chunk, self.size) {
                             self.store()?;
                         }
+                        self.without_time.add(chunk.without_time);
                         self.batch.push(chunk);
                     }
                     // Its parser has panicked, as will the scope of all threads: nothing after it may be stored.
@@ -57,6 +61,7 @@ impl<'a> Writing<'a> {
                 },
                 Message::Done(done) => self.count(done),
                 Message::Pause => self.batch.is_due = true,
+                Message::Unfinished(files) => self.summary.unfinished = files,
             }
             self.let_others_in();
             if self.batch.is_full(self.size) {
@@ -64,6 +69,7 @@ impl<'a> Writing<'a> {
             }
         }
         self.store()?;
+        self.without_time.log();
         Ok(self.summary)
     }
 
@@ -96,9 +102,10 @@ impl<'a> Writing<'a> {
         let core = self.cores.take(1);
         let appended = self
             .append(&batch)
-            .inspect_err(|_| self.pipeline.progress.abandon())?;
+            .inspect_err(|_| self.pipeline.progress.finish_and_clear())?;
         drop(core);
         self.summary.parse_errors += batch.parse_errors;
+        self.summary.without_time += batch.without_time;
         self.summary.logs += batch.count as u64;
         self.summary.stored += appended.stored;
         self.summary.duplicates += appended.duplicates;
@@ -128,18 +135,26 @@ impl<'a> Writing<'a> {
     fn append_once(&mut self, batch: &Batch) -> logstore::Result<Appended> {
         let store = self.pipeline.store;
         if self.kept.is_none() {
+            let asked = Instant::now();
             self.kept = Some(store.keep_open()?);
+            log::debug!("waited {:?} for the lock", asked.elapsed());
         }
         store.append_rows_of_files(&batch.rows, &batch.files)
     }
 
     fn count(&mut self, done: Done) {
+        let progress = &self.pipeline.progress;
+        self.without_time.end_source(done.name);
+        self.summary.bytes += done.bytes;
+        if let Outcome::Skipped(error) = done.outcome {
+            self.summary.skipped_sources += 1;
+            return progress.suspend(|| log::warn!("{error}"));
+        }
         self.summary.sources += 1;
         self.summary.known_sources += u64::from(done.is_known);
-        self.summary.bytes += done.bytes;
-        if let Some(error) = done.error {
+        if let Outcome::Failed(error) = done.outcome {
             self.summary.failed_sources += 1;
-            self.pipeline.progress.suspend(|| log::error!("{error}"));
+            progress.suspend(|| log::error!("{error}"));
         }
     }
 }
@@ -154,6 +169,7 @@ struct Batch {
     files: Vec<FileProgress>,
     bytes: usize,
     parse_errors: u64,
+    without_time: u64,
     /// Whether it is not to wait for more.
     is_due: bool,
 }
@@ -163,6 +179,7 @@ impl Batch {
         self.count += chunk.rows.len();
         self.bytes += chunk.bytes;
         self.parse_errors += chunk.parse_errors;
+        self.without_time += chunk.without_time;
         self.rows.append(chunk.rows);
         let Some(progress) = chunk.progress else { return };
         match self.files.last_mut() {

@@ -1,0 +1,28 @@
+//! What tells a file from others, whatever its name.
+
+use std::fs::Metadata;
+use std::path::Path;
+
+/// Tells a file from others for as long as it is there, whatever its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct FileId(Inner);
+
+#[cfg(unix)]
+type Inner = (u64, u64);
+
+/// Where the standard library does not give numbers of files, a renamed file is another one, known by its content.
+#[cfg(not(unix))]
+type Inner = std::path::PathBuf;
+
+impl FileId {
+    #[cfg(unix)]
+    pub(super) fn of(metadata: &Metadata, _: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self((metadata.dev(), metadata.ino()))
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn of(_: &Metadata, path: &Path) -> Self {
+        Self(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+    }
+}

@@ -1,0 +1,153 @@
+//! A file that is read as it grows.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Source;
+use super::file_id::FileId;
+
+/// How long a file that is gone from its path is read on after it was last written to.
+pub(super) const READ_ON: Duration = Duration::from_secs(5);
+
+/// A file that is read as it grows.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the file"
+)]
+pub(super) struct Followed {
+    pub(super) path: PathBuf,
+    pub(super) id: FileId,
+    pub(super) is_named: bool,
+    /// The file, if it is kept open.
+    pub(super) file: Option<File>,
+    /// The id of its position.
+    pub(super) position: Option<String>,
+    /// Size and time of modification at the last poll.
+    pub(super) seen: Option<(u64, SystemTime)>,
+    /// How large it was before it became smaller.
+    pub(super) had: u64,
+    /// When it was written to last, if it was empty at the last look at it.
+    pub(super) empty_since: Option<SystemTime>,
+    /// When it was last seen to have changed.
+    pub(super) changed: Instant,
+    /// When to leave a file that is gone from its path.
+    pub(super) until: Option<Instant>,
+    pub(super) is_left: bool,
+    /// It holds no text.
+    pub(super) is_left_out: bool,
+    /// It was emptied, so that what is in it now is new, whatever it begins with.
+    pub(super) was_emptied: bool,
+}
+
+/// A file that has changed.
+#[derive(Debug)]
+pub struct ChangedFile {
+    source: Source,
+    pub(super) id: FileId,
+    pub(super) is_left: bool,
+}
+
+impl ChangedFile {
+    /// The file as a source.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl Followed {
+    pub(super) fn new(path: PathBuf, id: FileId, is_named: bool, now: Instant) -> Self {
+        Self {
+            path,
+            id,
+            is_named,
+            file: None,
+            position: None,
+            seen: None,
+            had: 0,
+            empty_since: None,
+            changed: now,
+            until: None,
+            is_left: false,
+            is_left_out: false,
+            was_emptied: false,
+        }
+    }
+
+    /// Whether it is still under its path.
+    pub(super) fn is_there(&self) -> bool {
+        self.until.is_none()
+    }
+
+    /// What there is to read, if it has changed since the last poll or is left now.
+    pub(super) fn change(&mut self, now: Instant) -> Option<ChangedFile> {
+        if self.file.is_none() && !self.is_there() {
+            self.is_left = true;
+            return None;
+        }
+        let metadata = self.metadata()?;
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let before = self.seen.replace((metadata.len(), modified));
+        let has_changed = self.seen != before;
+        if has_changed {
+            self.changed = now;
+            self.until = self.until.map(|_| now + READ_ON);
+            self.note_size(before.map_or(0, |(size, _)| size), metadata.len());
+        }
+        if metadata.len() == 0 {
+            self.empty_since = Some(modified);
+        }
+        self.is_left = self.until.is_some_and(|until| until <= now);
+        if self.is_left_out || !(has_changed || self.is_left) {
+            return None;
+        }
+        let source = match self.is_named {
+            true => Source::file(&self.path),
+            false => Source::found(&self.path),
+        };
+        Some(ChangedFile {
+            source,
+            id: self.id.clone(),
+            is_left: self.is_left,
+        })
+    }
+
+    fn note_size(&mut self, before: u64, now: u64) {
+        if now < before {
+            self.had = before;
+            self.was_emptied |= now == 0;
+            // What it holds from now on may be text.
+            self.is_left_out = false;
+        }
+    }
+
+    /// What the system says of the file; `None` if another one has taken its path, or it cannot be asked.
+    fn metadata(&mut self) -> Option<Metadata> {
+        match &self.file {
+            Some(file) => file.metadata().ok(),
+            None => {
+                let metadata = self.path.metadata().ok()?;
+                (FileId::of(&metadata, &self.path) == self.id).then_some(metadata)
+            }
+        }
+    }
+
+    /// The open file; `None` if another one, or none, has its path by now.
+    pub(super) fn open(&self) -> io::Result<Option<File>> {
+        match &self.file {
+            Some(file) => file.try_clone().map(Some),
+            None => open_as(&self.path, &self.id),
+        }
+    }
+}
+
+/// Opens the file at a path, if it is this one.
+pub(super) fn open_as(path: &Path, id: &FileId) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok((FileId::of(&file.metadata()?, path) == *id).then_some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

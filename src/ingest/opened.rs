@@ -1,0 +1,201 @@
+//! An input, opened after some of its bytes.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+
+use super::archive::Member;
+use super::compression::{BUFFER, decompressed, is_compressed};
+use super::tracked::{SAMPLE, Sample, Tracked};
+
+/// An input, opened after some of its bytes.
+pub(super) struct Opened {
+    pub(super) input: Box<dyn BufRead + Send>,
+    pub(super) modified: Option<DateTime<Utc>>,
+    pub(super) progress: Arc<AtomicU64>,
+    /// What is before the place where it was opened.
+    pub(super) read: Sample,
+    pub(super) ends: Ends,
+}
+
+/// Both ends of an input, which say how to read what is between them. A stream can be read only once, and has none.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// After decompression.
+    pub(super) head: Vec<u8>,
+    /// Whole lines after the head; nothing of a compressed input.
+    pub(super) tail: Vec<u8>,
+}
+
+impl Ends {
+    /// So much of either end is read.
+    const LENGTH: u64 = 1 << 16;
+}
+
+/// An open file, or a member of an archive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content<'a> {
+    pub(super) file: &'a File,
+    pub(super) member: Option<&'a Member>,
+}
+
+impl Opened {
+    pub(super) fn stream(
+        input: impl Read + Send + 'static,
+        modified: Option<DateTime<Utc>>,
+    ) -> io::Result<Self> {
+        let counted = Counted::new(input);
+        let progress = Arc::clone(&counted.bytes);
+        Ok(Self {
+            input: decompressed(BufReader::with_capacity(BUFFER, counted))?,
+            modified,
+            progress,
+            read: Sample::default(),
+            ends: Ends::default(),
+        })
+    }
+}
+
+impl Content<'_> {
+    /// Opens it at its beginning.
+    pub(super) fn open(self) -> io::Result<Opened> {
+        self.open_after(0)?
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Opens it after so many of its bytes, which are counted after decompression; `None` if it has fewer.
+    pub(super) fn open_after(self, bytes: u64) -> io::Result<Option<Opened>> {
+        let opened = self.skip(bytes)?;
+        Ok((opened.read.bytes == bytes).then_some(opened))
+    }
+
+    /// Opens it at its end.
+    pub(super) fn open_at_end(self) -> io::Result<Opened> {
+        match self.is_stored_as_it_is()? {
+            true => self.skip(self.file.metadata()?.len()),
+            false => self.skip(u64::MAX),
+        }
+    }
+
+    /// The first bytes; of a compressed content that is damaged, those before the damage.
+    pub(super) fn head(self) -> io::Result<Vec<u8>> {
+        self.first(SAMPLE as u64)
+    }
+
+    fn first(self, bytes: u64) -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        let (input, _) = self.skip_in(self.raw()?, 0)?;
+        input.take(bytes).read_to_end(&mut head).ok();
+        Ok(head)
+    }
+
+    fn ends(self) -> io::Result<Ends> {
+        let head = self.first(Ends::LENGTH)?;
+        let length = self.file.metadata()?.len();
+        let tail = match length > Ends::LENGTH && self.is_stored_as_it_is()? {
+            true => self.last_lines(length)?,
+            false => Vec::new(),
+        };
+        Ok(Ends { head, tail })
+    }
+
+    /// The last lines of a file of this length.
+    fn last_lines(self, length: u64) -> io::Result<Vec<u8>> {
+        let start = length.saturating_sub(Ends::LENGTH).max(Ends::LENGTH);
+        let mut raw = self.raw()?;
+        raw.seek(SeekFrom::Start(start))?;
+        let mut tail = Vec::new();
+        raw.take(Ends::LENGTH).read_to_end(&mut tail)?;
+        // The first one may be a part of a line only.
+        let end = tail.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        tail.drain(..end.unwrap_or(tail.len()));
+        Ok(tail)
+    }
+
+    fn is_stored_as_it_is(self) -> io::Result<bool> {
+        Ok(self.member.is_none() && !is_compressed(self.raw()?.fill_buf()?))
+    }
+
+    /// The bytes of the file. A handle that was read before is at another place.
+    fn raw(self) -> io::Result<BufReader<Counted<File>>> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(BufReader::with_capacity(BUFFER, Counted::new(file)))
+    }
+
+    /// Opens it after so many bytes, or after fewer if it does not have them; a file that is not compressed is not read
+    /// for that.
+    fn skip(self, bytes: u64) -> io::Result<Opened> {
+        let modified = self.file.metadata()?.modified().ok().map(DateTime::<Utc>::from);
+        // Before the input is opened, which is at a place of the same file.
+        let ends = self.ends()?;
+        let raw = self.raw()?;
+        let progress = Arc::clone(&raw.get_ref().bytes);
+        let (input, read) = self.skip_in(raw, bytes)?;
+        Ok(Opened {
+            input,
+            modified,
+            progress,
+            read,
+            ends,
+        })
+    }
+
+    fn skip_in(self, mut raw: BufReader<Counted<File>>, bytes: u64) -> io::Result<Skipped> {
+        match self.member {
+            Some(member) => read_past(decompressed(member.read(raw)?)?, bytes),
+            None if is_compressed(raw.fill_buf()?) => read_past(decompressed(raw)?, bytes),
+            None => seek_past(raw, bytes),
+        }
+    }
+}
+
+type Skipped = (Box<dyn BufRead + Send>, Sample);
+
+fn read_past(input: Box<dyn BufRead + Send>, bytes: u64) -> io::Result<Skipped> {
+    let mut tracked = Tracked::new(input, Sample::default());
+    io::copy(&mut (&mut tracked).take(bytes), &mut io::sink())?;
+    Ok(tracked.into_parts())
+}
+
+fn seek_past(mut input: BufReader<Counted<File>>, bytes: u64) -> io::Result<Skipped> {
+    let either_end = bytes.min(SAMPLE as u64);
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    input.by_ref().take(either_end).read_to_end(&mut head)?;
+    input.seek(SeekFrom::Start(bytes - either_end))?;
+    input.by_ref().take(either_end).read_to_end(&mut tail)?;
+    let missing = either_end - tail.len() as u64;
+    Ok((Box::new(input), Sample::resumed(bytes - missing, head, tail)))
+}
+
+/// Counts what is read, for a progress bar.
+struct Counted<R> {
+    inner: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R> Counted<R> {
+    fn new(inner: R) -> Self {
+        Self {
+            inner,
+            bytes: Arc::default(),
+        }
+    }
+}
+
+impl<R: Seek> Seek for Counted<R> {
+    fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(place)
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
