@@ -4,14 +4,15 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use logstore::{Access, DuckDbStore};
 
 use crate::processes::terminate;
+use crate::rotation::wait_for_error;
 use crate::support::{Cli, PATIENCE};
 
-fn lines(range: std::ops::Range<u32>) -> String {
+pub(crate) fn lines(range: std::ops::Range<u32>) -> String {
     range
         .map(|n| {
             format!(
@@ -21,20 +22,20 @@ fn lines(range: std::ops::Range<u32>) -> String {
         .collect()
 }
 
-fn append(path: &Path, text: &str) {
+pub(crate) fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
 /// Ingests, and says how many logs were stored.
-fn ingest(cli: &Cli, names: &[&str]) -> u64 {
+pub(crate) fn ingest(cli: &Cli, names: &[&str]) -> u64 {
     let mut arguments = vec!["ingest"];
     arguments.extend(names);
     cli.rows(&arguments)[0]["stored"].as_u64().unwrap()
 }
 
 /// The store holds each of these lines once.
-fn assert_lines(cli: &Cli, count: u32) {
+pub(crate) fn assert_lines(cli: &Cli, count: u32) {
     let rows = cli.rows(&[
         "query",
         "SELECT procid, count(*) AS n FROM logs GROUP BY procid ORDER BY procid",
@@ -195,49 +196,44 @@ fn of_two_that_read_a_file_at_once_one_is_told() {
 }
 
 /// The program, following a file until it is told to stop.
-struct Following(Child);
+pub(crate) struct Following(pub(crate) Child);
 
 impl Following {
-    fn start(cli: &Cli, names: &[&str]) -> Self {
+    pub(crate) fn start(cli: &Cli, names: &[&str]) -> Self {
+        Self::start_with(cli, "20ms", names)
+    }
+
+    /// The same with an interval, and more flags before the names.
+    pub(crate) fn start_with(cli: &Cli, interval: &str, names: &[&str]) -> Self {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("logstore"));
         command
-            .args(["ingest", "--follow", "--interval", "20ms"])
+            .args(["ingest", "--follow", "--interval", interval])
             .args(names);
         command.current_dir(&cli.folder);
-        Self(
-            command
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
+        // So that what it stores can be counted from now on.
+        drop(DuckDbStore::open(cli.path("logstore.duckdb")).unwrap());
+        let errors = fs::File::create(cli.path("errors")).unwrap();
+        Self(command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap())
     }
 
-    /// Waits until the store holds so many logs.
-    fn wait_for(&mut self, cli: &Cli, count: u64) {
-        wait_for(&mut self.0, cli, count);
+    /// Stops it, and leaves its summary.
+    pub(crate) fn end(mut self) {
+        terminate(&mut self.0);
     }
 
-    /// Waits until it says something on standard error, and leaves out of account what it says later.
-    fn wait_until_it_says(&mut self, text: &str) {
-        let mut lines = BufReader::new(self.0.stderr.take().unwrap()).lines();
-        let said = lines.find(|line| line.as_ref().unwrap().contains(text));
-        assert!(said.is_some(), "it ended without saying {text:?}");
-        std::thread::spawn(move || lines.for_each(drop));
-    }
-
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         terminate(&mut self.0);
         let summary = BufReader::new(self.0.stdout.take().unwrap()).lines().next();
         assert!(summary.unwrap().unwrap().contains("stored"));
     }
 }
 
-/// Waits until a process that runs has stored so many logs.
-fn wait_for(process: &mut Child, cli: &Cli, count: u64) {
+/// Waits until the store holds so many logs.
+pub(crate) fn wait_for(cli: &Cli, count: u64) {
+    let started = Instant::now();
     let stored = || cli.rows(&["count", "--lock-timeout", "10m"]).remove(0);
     while stored()["count"] != count {
-        assert!(process.try_wait().unwrap().is_none(), "it ended: {}", stored());
+        assert!(started.elapsed() < PATIENCE, "{}", stored());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -248,26 +244,26 @@ fn following_goes_on_through_rotation() {
     let path = cli.write("app.log", lines(0..50));
     ingest(&cli, &["app.log"]);
     append(&path, &lines(50..55));
-    let mut following = Following::start(&cli, &["app.log"]);
-    following.wait_for(&cli, 55);
+    let following = Following::start(&cli, &["app.log"]);
+    wait_for(&cli, 55);
     // Renamed while its writer has it open and goes on with it.
     let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
     fs::rename(&path, cli.path("app.log.1")).unwrap();
     writer.write_all(lines(55..58).as_bytes()).unwrap();
     append(&path, &lines(58..60));
-    following.wait_for(&cli, 60);
+    wait_for(&cli, 60);
     // Copied and truncated.
     fs::copy(&path, cli.path("app.log.2")).unwrap();
     fs::File::create(&path).unwrap();
     append(&path, &lines(60..62));
-    following.wait_for(&cli, 62);
+    wait_for(&cli, 62);
     // A line is read when it has its end.
     let line = lines(62..63);
     append(&path, &line[..30]);
     append(&cli.path("app.log.1"), &lines(63..64));
-    following.wait_for(&cli, 63);
+    wait_for(&cli, 63);
     append(&path, &line[30..]);
-    following.wait_for(&cli, 64);
+    wait_for(&cli, 64);
     following.stop();
     append(&path, &lines(64..65));
     assert_eq!(ingest(&cli, &["."]), 1);
@@ -301,9 +297,9 @@ fn following_waits_for_whoever_holds_the_store() {
         .open(cli.path("logstore.duckdb"))
         .unwrap();
     append(&path, &lines(6..10));
-    following.wait_until_it_says("trying again");
+    wait_for_error(&cli, "trying again");
     drop(holder);
-    following.wait_for(&cli, 10);
+    wait_for(&cli, 10);
     following.stop();
     assert_lines(&cli, 10);
 }
@@ -324,7 +320,7 @@ fn a_pipe_is_stored_as_it_comes() {
     for n in 0..3 {
         input.write_all(lines(n..n + 1).as_bytes()).unwrap();
         input.flush().unwrap();
-        wait_for(&mut child, &cli, u64::from(n) + 1);
+        wait_for(&cli, u64::from(n) + 1);
     }
     drop(input);
     assert!(child.wait().unwrap().success());

@@ -25,9 +25,13 @@ mod private_files;
 mod processes;
 mod queue;
 mod real_data;
+mod rotation;
 mod scale_out;
 mod scans;
 mod sharing;
+#[cfg(unix)]
+mod signals;
+mod sources;
 mod support;
 #[cfg(unix)]
 mod terminal;
