@@ -1,7 +1,8 @@
 # Sourced after engine.sh, by what needs lakes: puts the engine's extensions into the cache folder, starts a PostgreSQL
-# server and one that speaks S3, both on loopback and with data of their own, and stops them at the end. The variables
-# that it sets are those that tests/suite/lakes.rs reads; one that is set already is left alone. Where something is
-# impossible, a line says why, and what needs it is skipped.
+# server and one that speaks S3, both on loopback and with data of their own, and stops them at the end. It installs
+# logrotate too, which tests/suite/rotation.rs runs. The variables that it sets are those that tests/suite/lakes.rs
+# reads; one that is set already is left alone. Where something is impossible, a line says why, and what needs it is
+# skipped.
 
 services_folder=$(mktemp -d)
 services_pids=()
@@ -57,15 +58,21 @@ find_postgres() {
     return 1
 }
 
-install_postgres() {
+# Installs Debian packages; prints what went wrong.
+install_packages() {
     command -v apt-get >/dev/null || { echo "it is not installed"; return 1; }
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60)
     if [ "$(id -u)" != 0 ]; then
         sudo -n true 2>/dev/null || { echo "it is not installed, and installing it needs root"; return 1; }
         apt=(sudo -n "${apt[@]}")
     fi
-    { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends postgresql iproute2; } >"$services_folder/apt" 2>&1 ||
+    { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "$@"; } >"$services_folder/apt" 2>&1 ||
         { echo "installing it failed: $(tail -n 1 "$services_folder/apt")"; return 1; }
+}
+
+# It is no program of users: their PATH may not lead to it.
+find_logrotate() {
+    PATH="$PATH:/usr/sbin:/opt/homebrew/sbin" command -v logrotate
 }
 
 a_password() {
@@ -74,7 +81,7 @@ a_password() {
 
 # Sets LOGSTORE_TEST_POSTGRES, and where the programs are; leaves in $problem what went wrong.
 start_postgres() {
-    find_postgres || problem=$(install_postgres) && find_postgres || return 1
+    find_postgres || problem=$(install_packages postgresql iproute2) && find_postgres || return 1
     export LOGSTORE_TEST_POSTGRES_PROGRAMS="$postgres_programs"
     local data="$services_folder/postgres" log="$services_folder/postgres.log" password port
     password=$(a_password)
@@ -131,3 +138,4 @@ else
     skipping "lakes" "$problem"
 fi
 [ -n "${LOGSTORE_TEST_POSTGRES:-}" ] || start_postgres || skipping "lakes with a catalog in PostgreSQL" "$problem"
+find_logrotate >/dev/null || problem=$(install_packages logrotate) || skipping "rotation by logrotate" "$problem"
