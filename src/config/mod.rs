@@ -5,6 +5,7 @@
 //! `LOGSTORE_STORE__LOCK_TIMEOUT`, then flags. A file may end in `.yaml` or `.yml` instead.
 
 mod duration;
+mod networks;
 mod yaml;
 
 use std::path::{Path, PathBuf};
@@ -85,6 +86,7 @@ pub struct IngestSettings {
     pub date_order: DateOrder,
     /// The networks whose hosts are proxies: of a list of addresses, the client is the last one that is in none of them.
     /// None for the private, loopback, link-local and unique local networks.
+    #[serde(deserialize_with = "networks::deserialize")]
     pub trusted_proxies: Option<Vec<IpNet>>,
     /// How many logs are stored in one transaction; half as many in the first one of an ingest.
     pub batch_size: usize,

@@ -80,7 +80,7 @@ fn has_another_status(rest: &str) -> bool {
     })
 }
 
-/// What client and server said to each other.
+/// Adds the request and the response.
 fn insert_exchange<'a>(
     request: Cow<'a, str>,
     status: u16,
@@ -107,7 +107,7 @@ fn insert_exchange<'a>(
     fields.insert("http", http);
 }
 
-/// Who asks whom: what precedes the time.
+/// Holds who asks whom: the part of a line before its time.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Peer<'a> {
     host: Option<&'a str>,

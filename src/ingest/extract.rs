@@ -28,7 +28,7 @@ struct Extractor {
     outcome: Option<&'static str>,
 }
 
-/// A message with a mark in it.
+/// Holds a message that has a mark, without the mark.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marked<'a> {
     /// The program that logged the message, where it is known.
@@ -195,7 +195,7 @@ pub(super) fn extract<'a>(
     Vec::new()
 }
 
-/// What a program said, without what others have put around it.
+/// Holds the message of a program, without the header and the count that others put around it.
 struct Inner<'a> {
     program: Option<&'a str>,
     message: &'a str,
@@ -249,7 +249,7 @@ impl<'a> Inner<'a> {
     }
 }
 
-/// A message may be a whole line of syslog, as relays and shippers pass them on, or start with its tag.
+/// Takes off the header of a message that is a whole line of syslog, as relays pass them on, or only its tag.
 fn without_header<'a>(program: Option<&'a str>, message: &'a str) -> (Option<&'a str>, &'a str) {
     let message = match message.strip_prefix('<').and_then(|rest| rest.split_once("> ")) {
         // `<auth.info> `, as syslogd of the BSDs writes with -v.
@@ -275,7 +275,7 @@ fn without_header<'a>(program: Option<&'a str>, message: &'a str) -> (Option<&'a
     }
 }
 
-/// `message repeated 5 times: [ Failed password for root]`, as rsyslog writes.
+/// Reads `message repeated 5 times: [ Failed password for root]`, as rsyslog writes.
 fn repeated(message: &str) -> Option<(u64, &str)> {
     let (times, rest) = message.strip_prefix("message repeated ")?.split_once(' ')?;
     let inner = rest.strip_prefix("times: [")?.trim_end().strip_suffix(']')?;

@@ -1,12 +1,12 @@
-//! What a message says, where it may be read in more ways than one.
+//! Messages that can be read in more ways than one.
 
 use crate::models::{Members, endpoint};
 
-/// The fields that a message has, as it writes them.
+/// Holds the fields of a message, as it writes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Values<'a> {
     pub(super) user: Option<&'a str>,
-    /// An address, or what is written where one belongs.
+    /// An address, or the text that a daemon writes for one.
     pub(super) source: Option<&'a str>,
     pub(super) source_port: Option<&'a str>,
     pub(super) source_domain: Option<&'a str>,
@@ -32,10 +32,10 @@ impl<'a> Values<'a> {
     }
 }
 
-/// All the ways in which the format of a message lets it be read.
+/// Collects the ways in which the format of a message lets it be read.
 ///
 /// A client may have written parts of the message so that they look like the rest of it. Where that leaves several ways
-/// to read a field, nobody can tell which one is the daemon's: the field stays empty, and its name is told.
+/// to read a field, the field stays empty, and its name is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Readings<'a> {
     values: Option<Values<'a>>,
@@ -43,7 +43,7 @@ pub(super) struct Readings<'a> {
     verdict: Verdict,
 }
 
-/// What a message says of the outcome.
+/// Tells the outcome that a message gives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Verdict {
     /// That of all messages with its mark.
@@ -80,8 +80,6 @@ impl<'a> Readings<'a> {
             if held != other && !self.ambiguous.contains(&name) {
                 *held = None;
                 self.ambiguous.push(name);
-            } else if self.ambiguous.contains(&name) {
-                *held = None;
             }
         }
     }

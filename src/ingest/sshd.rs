@@ -18,7 +18,7 @@ pub(super) fn login<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     })
 }
 
-/// What follows `ssh2: ` after a method of authentication.
+/// Tells which text a method of authentication adds after `ssh2: `.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Information {
     Nothing,
@@ -209,7 +209,7 @@ pub(super) fn bad_identification<'a>(marked: &Marked<'a>) -> Option<Readings<'a>
     source(text).map(Readings::one)
 }
 
-/// What follows the words that say that a user's name follows.
+/// Returns the text after the words that announce a user's name.
 fn named_user(text: &str) -> Option<&str> {
     ["authenticating user ", "invalid user ", "illegal user ", "user "]
         .iter()

@@ -72,7 +72,7 @@ fn commands(rest: &str) -> impl Iterator<Item = &str> {
     command.into_iter().chain(commands)
 }
 
-/// `root ; ...`: the word, and what follows ` ;`.
+/// Splits `root ; ...` into the word and the text after ` ;`.
 fn word_before_mark(text: &str) -> Option<(&str, &str)> {
     let (word, rest) = text.split_once(' ')?;
     let rest = rest.strip_prefix(';').filter(|_| !word.is_empty())?;
@@ -97,7 +97,7 @@ pub(super) fn failed_for<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     su(marked, user, effective_user)
 }
 
-/// What precedes ` on /dev/pts/8` at the end.
+/// Cuts ` on /dev/pts/8` off the end.
 fn before_terminal(text: &str) -> Option<&str> {
     let (before, terminal) = text.trim_end().rsplit_once(" on ")?;
     is_word(terminal).then_some(before)

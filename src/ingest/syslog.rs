@@ -237,7 +237,7 @@ pub(super) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     with_priority(fields, priority)
 }
 
-/// What the start of a line has of syslog.
+/// Tells which signs of syslog the start of a line has.
 #[derive(Clone, Copy)]
 struct Evidence {
     has_priority: bool,
@@ -363,7 +363,7 @@ fn tag(text: &str) -> Option<Tag<'_>> {
     tag_ending_at(text, end)
 }
 
-/// The program of the tag that a message starts with, and what follows it, if no other text would look like that.
+/// Splits off the tag that a message starts with, if no other text would look like it.
 pub(super) fn own_tag(message: &str) -> Option<(&str, &str)> {
     const DAEMONS: [&str; 5] = ["sshd", "sshd-session", "sudo", "su", "login"];
     let tag = tag(message)?;

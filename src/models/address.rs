@@ -96,7 +96,7 @@ pub(crate) fn is_in(networks: &[IpNet], address: &str) -> bool {
 pub(crate) fn client<'a>(list: &'a str, proxies: &[IpNet]) -> Option<Cow<'a, str>> {
     let mut found = None;
     for hop in list.rsplit(',') {
-        // A hop that is no address: nobody says who is behind it.
+        // A hop that is no address does not say who is behind it.
         let Some(address) = hop_address(hop.trim()) else {
             break;
         };

@@ -1,4 +1,4 @@
-//! What a client writes into a line does not become what the daemon or this program says.
+//! A client's text in a line is not taken for the daemon's, nor for this program's.
 
 use std::io::Cursor;
 
@@ -628,4 +628,17 @@ fn proxies_are_those_that_the_settings_name() {
     let rows = other.rows(&["fetch", "--format", "jsonl", "--order", "oldest"]);
     assert_eq!(rows[0]["normalized"]["remote_addr"], "198.51.100.1");
     assert_eq!(rows[0]["metadata"], json!({"source_ip": "10.1.1.1"}));
+    other.write(
+        "logstore.toml",
+        "[ingest]\ntrusted_proxies = [\"198.51.100.1\"]\n",
+    );
+    let shown = other.output(&["config", "get", "ingest.trusted_proxies"]);
+    assert!(shown.contains("198.51.100.1/32"), "{shown}");
+    other.write("logstore.toml", "[ingest]\ntrusted_proxies = [\"gateway\"]\n");
+    let (code, error) = other.failure(&["config", "show"]);
+    assert_eq!(code, 3);
+    assert!(
+        error.contains("trusted_proxies") && error.contains("10.0.0.0/8"),
+        "{error}"
+    );
 }

@@ -116,7 +116,7 @@ pub(super) enum Role {
     Action,
     Outcome,
     Level,
-    /// The proxies between the one who acted and the one who logs.
+    /// The proxies between the client and the program that logs.
     Forwarded,
 }
 
@@ -360,7 +360,7 @@ impl<'a> Found<'a> {
         Self::behind(&PRIVATE_NETWORKS, objects)
     }
 
-    /// What is found where the hosts of these networks are proxies.
+    /// Looks through objects where the hosts of these networks are proxies.
     pub(super) fn behind(proxies: &[IpNet], objects: [&Members<'a>; 2]) -> Self {
         let mut search = Search {
             found: Self::default(),
@@ -500,7 +500,7 @@ impl<'a> Search<'a, '_> {
         }
     }
 
-    /// What a value says for a role: for an address, only an address will do.
+    /// Reads a value for a role: for an address, only an address will do.
     fn text_for(&mut self, role: Role, value: &Json<'a>) -> Option<Cow<'a, str>> {
         match role {
             Role::SourceIp | Role::DestIp => self.address_in(role, text_of(value)?),
