@@ -39,10 +39,10 @@ pub(super) enum Found {
 }
 
 impl KnownFiles {
-    /// The files with these positions.
+    /// The files with these positions; how far a copy has read another store is no position of a file.
     pub fn new(positions: impl IntoIterator<Item = FilePosition>) -> Self {
         let mut known = Self::default();
-        for position in positions {
+        for position in positions.into_iter().filter(|position| !position.is_of_copy()) {
             known.note(position);
         }
         known

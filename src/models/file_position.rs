@@ -24,6 +24,33 @@ pub struct FilePosition {
     pub last_time: Option<DateTime<Utc>>,
 }
 
+impl FilePosition {
+    /// The id of a position that is no file's: it says how far [`copy`](crate::copy) has read a store.
+    pub(crate) fn id_of_copy(source: &str) -> String {
+        format!("{COPY}{source}")
+    }
+
+    /// Returns the position of a copy that has read nothing yet.
+    pub(crate) fn of_copy(source: &str) -> Self {
+        Self {
+            id: Self::id_of_copy(source),
+            path: source.to_owned(),
+            bytes: 0,
+            head: String::new(),
+            tail: String::new(),
+            inside: Inside::Nothing,
+            last_time: None,
+        }
+    }
+
+    /// Whether this is the position of a copy, and not of a file: it has no content to know a file by.
+    pub(crate) fn is_of_copy(&self) -> bool {
+        self.id.starts_with(COPY) && self.head.is_empty() && self.tail.is_empty()
+    }
+}
+
+const COPY: &str = "copy of ";
+
 /// What a [`FilePosition`] lies inside of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Inside {

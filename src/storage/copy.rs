@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Cursor, LogStream, Result, Store};
 use crate::models::{
-    Alert, AlertQuery, FilePosition, FileProgress, Inside, IntelQuery, LogEntry, LogQuery, Order, RuleQuery,
+    Alert, AlertQuery, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery, Order, RuleQuery,
 };
 
 /// Logs that are read and stored at a time.
@@ -108,21 +108,13 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn of(from: &'a dyn Store, source: &str, to: &'a dyn Store) -> Result<Self> {
-        let id = format!("copy of {source}");
+        let id = FilePosition::id_of_copy(source);
         let known = to
             .file_positions()?
             .into_iter()
             .find(|position| position.id == id);
         let is_known = known.is_some();
-        let position = known.unwrap_or_else(|| FilePosition {
-            id,
-            path: source.to_owned(),
-            bytes: 0,
-            head: String::new(),
-            tail: String::new(),
-            inside: Inside::Nothing,
-            last_time: None,
-        });
+        let position = known.unwrap_or_else(|| FilePosition::of_copy(source));
         let mut place = Self {
             from,
             to,
@@ -267,8 +259,10 @@ fn copy_file_positions(from: &dyn Store, to: &dyn Store) -> Result<u64> {
     let new = without(from.file_positions()?, &to.file_positions()?, |position| {
         &position.id
     });
+    // How far the source was itself copied from another store is nothing that its copy has read.
     let new: Vec<FileProgress> = new
         .into_iter()
+        .filter(|position| !position.is_of_copy())
         .map(|to| FileProgress { from: None, to })
         .collect();
     to.append_logs_of_files(&[], &new)?;

@@ -221,3 +221,21 @@ fn copies_that_make_no_sense_are_refused() {
         0
     );
 }
+
+#[test]
+fn a_copy_is_a_whole_store() {
+    let cli = Cli::new();
+    cli.write("a.log", "hello\n");
+    cli.output(&["ingest", "a.log"]);
+    cli.output(&["copy", "logstore.duckdb", "b.duckdb"]);
+    cli.output(&["copy", "logstore.duckdb", "b.duckdb"]);
+    // The place of the first copy is not a file of the second one.
+    let copied = &cli.rows(&["copy", "b.duckdb", "c.duckdb"])[0];
+    assert_eq!((&copied["logs"], &copied["files"]), (&1.into(), &1.into()));
+    for copy in ["b.duckdb", "c.duckdb"] {
+        for check in cli.rows(&["check", "--database", copy]) {
+            assert_eq!(check["problems"], serde_json::json!([]), "{copy}: {check}");
+        }
+        assert_eq!(cli.rows(&["ingest", "a.log", "--database", copy])[0]["stored"], 0);
+    }
+}

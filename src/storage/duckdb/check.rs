@@ -59,10 +59,12 @@ const OF_CONSUMERS: [Question; 1] = [(
     "SELECT count(*) FROM consumers WHERE position < 0 OR position > {last_seq}",
 )];
 
+// A copy remembers its place among the positions, with neither head nor tail: see `FilePosition::is_of_copy`.
 const OF_FILES: [Question; 1] = [(
     "cannot be positions of files",
     "SELECT count(*) FROM file_positions
-        WHERE bytes < 0 OR line_parts < 0 OR NOT regexp_full_match(head || tail, '[0-9a-f]{128,256}')",
+        WHERE bytes < 0 OR line_parts < 0 OR NOT (regexp_full_match(head || tail, '[0-9a-f]{128,256}')
+            OR starts_with(id, 'copy of ') AND head = '' AND tail = '')",
 )];
 
 const OF_LOGSTORE: [Question; 1] = [(
