@@ -6,12 +6,14 @@
 
 mod duration;
 mod networks;
+mod optional_duration;
+mod variables;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Value as FigmentValue};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 use ipnet::IpNet;
@@ -20,6 +22,7 @@ use serde_json::Value;
 
 use crate::models::{DateOrder, Secret, Zone};
 use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, LogRows, S3Options, without_password};
+use variables::Variable;
 use yaml::Yaml;
 
 /// What can be set, with what holds if nothing is.
@@ -60,6 +63,9 @@ pub struct StoreSettings {
     /// How long to wait for other processes, such as `10s`.
     #[serde(with = "duration")]
     pub lock_timeout: Duration,
+    /// How long a query may run, such as `1m`, before it is ended; none for as long as it takes.
+    #[serde(with = "optional_duration")]
+    pub query_timeout: Option<Duration>,
     /// How much memory the engine may use, such as `1GiB`.
     pub memory_limit: String,
     /// How many threads the engine may use; none for as many as there are processors, one fewer in an ingest.
@@ -132,6 +138,7 @@ impl Default for Settings {
             store: StoreSettings {
                 access: Access::Shared,
                 lock_timeout: Duration::from_secs(10),
+                query_timeout: None,
                 memory_limit: DEFAULT_MEMORY_LIMIT.into(),
                 threads: None,
                 extension_directory: None,
@@ -257,13 +264,9 @@ impl Layers {
                 .filter(|name| name.starts_with(PREFIX))
                 .partition(|name| known.contains(name));
             unknown_variables = unknown;
-            let names: Vec<String> = set
-                .iter()
-                .map(|name| name[PREFIX.len()..].to_ascii_lowercase())
-                .collect();
-            let is_set =
-                move |key: &figment::value::UncasedStr| names.iter().any(|name| key == name.as_str());
-            figment = figment.merge(Env::prefixed(PREFIX).filter(is_set).split("__"));
+            for name in set {
+                figment = figment.merge(Variable(name));
+            }
         }
         for (key, value) in self.flags {
             figment = figment.merge(Flag { key, value });
@@ -327,10 +330,27 @@ fn variable(key: &str) -> String {
 }
 
 fn known_variables() -> Vec<String> {
+    known_keys().iter().map(|key| variable(key)).collect()
+}
+
+/// The dotted paths of all settings.
+fn known_keys() -> Vec<String> {
     let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
     let mut keys = Vec::new();
-    leaves("", &defaults, &mut |key, _| keys.push(variable(key)));
+    leaves("", &defaults, &mut |key, _| keys.push(key.to_owned()));
     keys
+}
+
+/// The settings that nothing prints.
+const SECRETS: [&str; 3] = [
+    "store.catalog_password",
+    "store.s3.secret_access_key",
+    "store.s3.session_token",
+];
+
+/// Whether the value at a path may be shown: what is no setting, or a whole section, may hold a password too.
+fn may_be_shown(key: &str) -> bool {
+    !SECRETS.contains(&key) && known_keys().iter().any(|known| known == key)
 }
 
 fn leaves(prefix: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
@@ -436,6 +456,20 @@ fn origin_of(metadata: &Metadata, key: &str) -> String {
     }
 }
 
+/// Where a file is not what its format asks for. The parser's message may show what stands there.
+fn place_in_file(message: &str) -> String {
+    let numbers = |after: &str| {
+        let (_, rest) = message.split_once(after)?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<u64>().ok()
+    };
+    let what = "it is not a valid settings file";
+    match (numbers("line "), numbers("column ")) {
+        (Some(line), Some(column)) => format!("{what}: look at line {line}, column {column}"),
+        _ => format!("{what}: settings are written as name = value in TOML, name: value in YAML"),
+    }
+}
+
 fn text_of(value: &FigmentValue) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(text)) => text,
@@ -490,20 +524,28 @@ impl ConfigError {
                 .unwrap_or_default(),
         };
         let (key, reason) = match &error.kind {
+            Kind::Message(text) if key.is_empty() => (key, place_in_file(text)),
             Kind::UnknownField(field, known) => {
-                let section = if key.is_empty() {
-                    String::new()
-                } else {
-                    format!("{key}.")
-                };
                 let reason = format!("there is no such setting; here are {}", known.join(", "));
-                (format!("{section}{field}"), reason)
+                // The path of an error ends with the field, but not in every case.
+                match error.path.last().is_some_and(|last| last == field) || key.is_empty() {
+                    true => (if key.is_empty() { field.clone() } else { key }, reason),
+                    false => (format!("{key}.{field}"), reason),
+                }
+            }
+            _ if !may_be_shown(&key) && !key.is_empty() => {
+                let reason = match SECRETS.contains(&key.as_str()) {
+                    true => "it is not text: put quotes around it",
+                    false => "it is a section with settings of its own",
+                };
+                (key, reason.to_owned())
             }
             kind => (key, kind.to_string()),
         };
+        let value = Some(value).filter(|_| may_be_shown(&key)).unwrap_or_default();
         Self {
             key,
-            value,
+            value: without_password(&value),
             origin,
             reason,
         }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A password or a key: nothing prints it.
 ///
@@ -11,8 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// assert_eq!(format!("{secret:?}"), "[hidden]");
 /// assert_eq!(serde_json::to_string(&secret).unwrap(), r#""[hidden]""#);
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 const HIDDEN: &str = "[hidden]";
@@ -33,6 +33,23 @@ impl<T: Into<String>> From<T> for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HIDDEN)
+    }
+}
+
+/// A file of settings may have a whole number without quotes. An error does not show what was found.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Whole(u64),
+        }
+        match Written::deserialize(deserializer) {
+            Ok(Written::Text(text)) => Ok(Self(text)),
+            Ok(Written::Whole(number)) => Ok(Self(number.to_string())),
+            Err(_) => Err(D::Error::custom("it is not text: put quotes around it")),
+        }
     }
 }
 

@@ -46,9 +46,15 @@ impl Location {
     pub(super) fn of(location: &Path) -> Result<Self> {
         match location.to_str() {
             Some(MEMORY) => Ok(Self::Memory),
-            Some(text) => match text.strip_prefix(LAKE) {
-                Some(lake) => Lake::of(lake).map(Self::Lake),
-                None => Ok(Self::File(location.to_owned())),
+            Some(text) => match (text.strip_prefix(LAKE), server_scheme(text)) {
+                (Some(lake), _) => Lake::of(lake).map(Self::Lake),
+                // What follows may hold a password.
+                (None, Some(scheme)) => Err(error::unavailable(
+                    format!("{scheme}..."),
+                    "it is not a file: a lake is ducklake:postgres://USER@HOST/DATABASE?data_path=PLACE, where the \
+                     place may be a folder or s3://BUCKET/PREFIX",
+                )),
+                (None, None) => Ok(Self::File(location.to_owned())),
             },
             None => Ok(Self::File(location.to_owned())),
         }
@@ -311,8 +317,22 @@ pub(crate) fn without_password(location: &str) -> String {
     match location.strip_prefix(LAKE).map(Lake::of) {
         Some(Ok(lake)) => Location::Lake(lake).to_string(),
         Some(Err(_)) => LAKE.to_owned(),
-        None => location.to_owned(),
+        None => server_scheme(location).map_or_else(|| location.to_owned(), |scheme| format!("{scheme}...")),
     }
+}
+
+/// The start of a location that names a server, such as `https://` or `postgres:`; `None` for a path.
+fn server_scheme(location: &str) -> Option<&str> {
+    for scheme in ["postgres:", "postgresql:"] {
+        if !location.contains("://") && location.starts_with(scheme) {
+            return Some(scheme);
+        }
+    }
+    let end = location.find("://")?;
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | ':');
+    let scheme = &location[..end];
+    // A drive of Windows is a single letter.
+    (scheme.len() > 1 && scheme.chars().all(is_scheme)).then(|| &location[..end + 3])
 }
 
 /// How soon both sides notice that the other one is gone: a writer that is cut off in its turn keeps all others from
