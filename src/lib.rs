@@ -60,6 +60,6 @@ pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,
     DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, FileLogs, Group,
     IngestStore, IntelStore, KeptOpen, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance,
-    MaintenanceStep, MemoryStore, OpenOptions, Page, QueryRows, Result, RuleStore, S3Options, Start, Stats,
-    StopHandle, Store, StoreExt, copy,
+    MaintenanceStep, MemoryStore, OpenOptions, Page, QueryRows, QueryStream, Result, RuleStore, S3Options,
+    Start, Stats, StopHandle, Store, StoreExt, copy,
 };

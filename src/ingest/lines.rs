@@ -3,8 +3,9 @@
 use std::io::{self, BufRead};
 use std::ops::Range;
 
-/// A longer line is cut into parts of this length.
-pub(super) const LONGEST_LINE: usize = 128 << 20;
+/// A longer line is cut into parts of this length. What is stored of a part has to fit into the store's memory several
+/// times.
+pub(super) const LONGEST_LINE: usize = 8 << 20;
 
 /// A line, or a part of one that is too long, in the text that it was added to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -101,6 +101,25 @@ impl JsonObject {
         }
     }
 
+    /// How long its texts are together: those that can make it large.
+    pub(crate) fn length(&self) -> usize {
+        fn of_value(value: &Value) -> usize {
+            match value {
+                Value::String(text) => text.len(),
+                Value::Array(values) => values.iter().map(of_value).sum(),
+                Value::Object(map) => of_map(map),
+                Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+            }
+        }
+        fn of_map(map: &Map<String, Value>) -> usize {
+            map.iter().map(|(name, value)| name.len() + of_value(value)).sum()
+        }
+        match &self.text {
+            Some(text) => text.len(),
+            None => of_map(self.map()),
+        }
+    }
+
     fn map(&self) -> &Map<String, Value> {
         self.map.get_or_init(|| {
             let text = self.text.as_deref().unwrap_or("{}");

@@ -59,6 +59,15 @@ pub enum Error {
         waited: Duration,
     },
 
+    /// A query took longer than it may: ask for less, or allow it more time.
+    #[error(
+        "the query was ended after {limit:?}, the time that it may take: ask for less, or allow it more time"
+    )]
+    TimedOut {
+        /// How long a query may take.
+        limit: Duration,
+    },
+
     /// The store was opened for reading only.
     #[error("cannot {action}: the store is open for reading only")]
     ReadOnly {

@@ -23,7 +23,7 @@ pub use cursor::Cursor;
 pub(crate) use duckdb::without_password;
 pub use duckdb::{
     Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, KeptOpen, LogRows,
-    LogRowsBuilder, Maintenance, MaintenanceStep, OpenOptions, QueryRows, S3Options,
+    LogRowsBuilder, Maintenance, MaintenanceStep, OpenOptions, QueryRows, QueryStream, S3Options,
 };
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start, StopHandle};
@@ -60,7 +60,8 @@ pub trait LogStore: Send + Sync {
     /// [`Error::InvalidInput`] if the width is less than a microsecond.
     fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>>;
 
-    /// The first `limit` logs after a cursor, in the order of their commits.
+    /// The first logs after a cursor, in the order of their commits: as many as `limit`, or fewer if they are long. There
+    /// are none only if no log comes after the cursor.
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page>;
 
     /// The cursor after the last log that was committed.

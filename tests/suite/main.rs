@@ -18,8 +18,10 @@ mod ingest;
 mod invariants;
 mod lakes;
 mod layouts;
+mod long_texts;
 mod machines;
 mod migrations;
+mod own_sql;
 #[cfg(unix)]
 mod private_files;
 mod processes;
@@ -28,6 +30,7 @@ mod real_data;
 mod rotation;
 mod scale_out;
 mod scans;
+mod secrets;
 mod sharing;
 #[cfg(unix)]
 mod signals;

@@ -141,6 +141,14 @@ pub(crate) struct Limit {
     pub(crate) limit: Option<u64>,
 }
 
+/// How long a query may run.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct TimeLimit {
+    /// End with an error when the query has run for so long, such as 30s [default: the setting store.query_timeout]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub(crate) timeout: Option<Duration>,
+}
+
 /// A length of time, such as `5m`.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)

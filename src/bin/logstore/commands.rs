@@ -20,12 +20,13 @@ pub(crate) mod stats;
 
 use std::io::{BufRead, IsTerminal as _};
 use std::num::NonZero;
+use std::time::Duration;
 
 use env_logger::WriteStyle;
 use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, S3Options, Settings};
 use serde::de::DeserializeOwned;
 
-use crate::args::{Args, Color, Command, Global};
+use crate::args::{Args, Color, Command, Global, TimeLimit};
 use crate::output::Output;
 use crate::{Failure, Result, logging};
 
@@ -127,6 +128,17 @@ impl Context {
         Ok(options.open(&self.settings().database)?)
     }
 
+    /// The same for a query that may take so long.
+    pub(crate) fn existing_store_within(&self, time: &TimeLimit) -> Result<DuckDbStore> {
+        let options = self.options().query_timeout(self.time(time));
+        let options = options.create(false).open_at_first_use(true);
+        Ok(options.open(&self.settings().database)?)
+    }
+
+    fn time(&self, given: &TimeLimit) -> Option<Duration> {
+        given.timeout.or(self.settings().store.query_timeout)
+    }
+
     /// The store, made if it is not there.
     pub(crate) fn store(&self) -> Result<DuckDbStore> {
         let options = self.options().open_at_first_use(true);
@@ -145,9 +157,9 @@ impl Context {
     }
 
     /// The store, which must be there, with leave to write other files.
-    pub(crate) fn exporting_store(&self) -> Result<DuckDbStore> {
-        let options = self
-            .options()
+    pub(crate) fn exporting_store(&self, time: &TimeLimit) -> Result<DuckDbStore> {
+        let options = self.options().query_timeout(self.time(time));
+        let options = options
             .create(false)
             .external_access(true)
             .open_at_first_use(true);

@@ -75,6 +75,9 @@ pub struct LogEntry {
 pub const TIME_SOURCE: &str = "time_source";
 
 /// The key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
+/// How long the texts of a log may be together. A store needs memory for several times as much.
+const LONGEST_LOG: usize = 32 << 20;
+
 const RAW_BYTES: &str = "raw_base64";
 
 impl LogEntry {
@@ -161,10 +164,38 @@ impl LogEntry {
     ///
     /// # Errors
     ///
-    /// If `normalized` or `metadata` is nested too deeply: more than 100 levels.
+    /// If `normalized` or `metadata` is nested too deeply: more than 100 levels. If its texts have more than 32 MiB
+    /// together.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         self.normalized.check("field of a log")?;
-        self.metadata.check("field of a log")
+        self.metadata.check("field of a log")?;
+        match self.length() {
+            length if length > LONGEST_LOG => {
+                let reason = format!(
+                    "its texts have {} MiB together, and a log takes {} MiB: make several logs of it",
+                    length >> 20,
+                    LONGEST_LOG >> 20
+                );
+                Err(InvalidValue::new("log", &self.id, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long the texts are together that grow with a log.
+    fn length(&self) -> usize {
+        let texts = [
+            &self.raw,
+            &self.message,
+            &self.timestamp,
+            &self.appname,
+            &self.file,
+            &self.host,
+            &self.hostname,
+        ];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let objects = [&self.normalized, &self.metadata].map(JsonObject::length);
+        texts.chain(objects).sum()
     }
 
     /// The bytes of the line as it arrived.

@@ -8,7 +8,7 @@ use ::duckdb::arrow::array::{Array as _, RecordBatch};
 
 use super::connection::{Gate, Mode};
 use super::files::NewFile;
-use super::{DuckDbStore, connection, error, logs, read_transaction, schema};
+use super::{DuckDbStore, connection, error, logs, long_texts, read_transaction, schema};
 use crate::storage::Result;
 
 /// Logs that are copied before others may write again.
@@ -63,6 +63,12 @@ impl DuckDbStore {
         let target = target.connection();
         schema::create_tables(target)?;
         let (mut seq, mut copied) = (0, 0);
+        while let Some(next) = self.read(|source| end_of_long_texts(source, seq))? {
+            let slice = format!("seq > {seq} AND seq <= {next}");
+            copied += self.read(|source| copy_rows(source, target, "log_rows", &slice))?;
+            begin_row_group(target)?;
+            seq = next;
+        }
         while self.read(logs::last_seq)? - seq > LOGS_AT_ONCE {
             let next = seq + LOGS_AT_ONCE;
             let slice = format!("seq > {seq} AND seq <= {next}");
@@ -75,6 +81,25 @@ impl DuckDbStore {
             })
         })
     }
+}
+
+/// The last of the logs after a sequence number that are copied at a time where texts are long; `None` if they are not,
+/// or the rest is short.
+fn end_of_long_texts(source: &Connection, seq: i64) -> Result<Option<i64>> {
+    let last = logs::last_seq(source)?;
+    if last <= seq || !long_texts::need_measuring(source, schema::LOG_TEXTS) {
+        return Ok(None);
+    }
+    let limit = usize::try_from(LOGS_AT_ONCE).unwrap_or(usize::MAX);
+    let (count, end) = long_texts::first_of(source, seq + 1..=last, limit, schema::LOG_TEXTS)?;
+    Ok((count > 0 && end < last).then_some(end))
+}
+
+/// Has what comes next put into a row group of its own.
+fn begin_row_group(target: &Connection) -> Result<()> {
+    long_texts::keep_apart(target, usize::MAX);
+    let written = target.execute_batch("CHECKPOINT");
+    written.map_err(|error| error::engine("copy the store", error))
 }
 
 /// Copies the logs after a sequence number, and every other table.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use ::duckdb::{AccessMode, Config, Connection};
 
+use super::allowed::Definitions;
 use super::error::{self, OpenFailure};
 use super::lake::{self, LakeSettings};
 use super::location::{Lake, Location};
@@ -20,7 +21,7 @@ use super::private_folder::SpillFolder;
 use super::queue::{Passed, Place};
 use super::schema::{self, Found};
 use super::waiting::Waiter;
-use super::{files, network, recovery, staged};
+use super::{files, long_texts, network, recovery, staged, streamed};
 use crate::storage::{Error, Result};
 
 /// How the engine is to run.
@@ -34,9 +35,6 @@ pub(super) struct EngineSettings {
 
 /// The setting that lets the strings of one chunk be longer than 2 GiB together.
 const LARGE_BUFFERS: &str = "arrow_large_buffer_size";
-
-/// The setting that keeps SQL from changing settings.
-const LOCKED_SETTINGS: &str = "lock_configuration";
 
 /// How much memory the engine may use unless it is told otherwise. What does not fit is put aside on disk.
 pub const DEFAULT_MEMORY_LIMIT: &str = "1GiB";
@@ -55,11 +53,10 @@ impl Default for EngineSettings {
 impl EngineSettings {
     /// What the engine of a store in a file or in memory starts with.
     fn config(&self, mode: AccessMode, spill: Option<&Path>) -> ::duckdb::Result<Config> {
-        // Said when the engine starts, the last two take half a millisecond less than as statements.
+        // Said when the engine starts, the last one takes less than as a statement.
         self.common_config(Config::default().access_mode(mode)?, spill)?
             .enable_external_access(self.external_access)?
-            .with(LARGE_BUFFERS, "true")?
-            .with(LOCKED_SETTINGS, "true")
+            .with(LARGE_BUFFERS, "true")
     }
 
     /// What any engine starts with.
@@ -103,6 +100,8 @@ pub(super) struct Gate {
     is_new: bool,
     /// Made when the engine is first opened.
     spill: OnceLock<Option<SpillFolder>>,
+    /// The macros that other programs had put into the store when this process first ran SQL of a caller's own.
+    macros: OnceLock<Definitions>,
 }
 
 #[derive(Default)]
@@ -248,6 +247,7 @@ impl Gate {
             writing: Mutex::default(),
             is_new: false,
             spill: OnceLock::new(),
+            macros: OnceLock::new(),
         }
     }
 
@@ -258,6 +258,10 @@ impl Gate {
     /// The file that the engine locks for as long as it has the store open.
     pub(super) fn locked_file(&self) -> Option<&Path> {
         self.location.locked_file()
+    }
+
+    pub(super) fn macros(&self) -> &OnceLock<Definitions> {
+        &self.macros
     }
 
     pub(super) fn location(&self) -> &Location {
@@ -417,10 +421,14 @@ impl Gate {
     }
 
     fn open_file(&self, path: &Path, access: AccessMode) -> Result<Connection, OpenFailure> {
+        let writes = matches!(access, AccessMode::ReadWrite);
         let config = self.settings.config(access, self.spill());
         let opened = config.and_then(|config| {
             let connection = Connection::open_with_flags(path, config)?;
             register_functions(&connection)?;
+            if writes {
+                long_texts::keep_apart(&connection, long_texts::longest(&connection));
+            }
             Ok(connection)
         });
         opened.map_err(|error| error::open_failure(&path.display().to_string(), error))
@@ -441,8 +449,7 @@ impl Gate {
 
     fn open_lake(&self, lake: &Lake, mode: Mode) -> Result<Connection, OpenFailure> {
         let connection = lake::open(lake, &self.settings, self.spill(), mode)?;
-        // An engine with locked settings attaches no lake.
-        let set = format!("SET {LARGE_BUFFERS} = true; SET {LOCKED_SETTINGS} = true");
+        let set = format!("SET {LARGE_BUFFERS} = true");
         register_functions(&connection)
             .and_then(|()| connection.execute_batch(&set))
             .map_err(|error| error::open_failure(&self.location.to_string(), error))?;
@@ -481,7 +488,16 @@ fn check_file(path: &Path) -> Result<()> {
 /// Gives an engine the functions that its SQL here uses.
 fn register_functions(connection: &Connection) -> ::duckdb::Result<()> {
     network::register(connection)?;
-    staged::register(connection)
+    staged::register(connection)?;
+    streamed::register(connection)
+}
+
+/// Lets no SQL change a setting from here on. To be called before SQL of the caller's own runs.
+pub(super) fn lock_settings(connection: &Connection) -> ::duckdb::Result<()> {
+    match connection.execute_batch("SET lock_configuration = true") {
+        Err(error) if error::says_that_settings_are_locked(&error) => Ok(()),
+        locked => locked,
+    }
 }
 
 impl State {

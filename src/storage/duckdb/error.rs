@@ -180,6 +180,17 @@ fn says_any(text: &str, signs: &[&str]) -> bool {
     signs.iter().any(|sign| text.contains(sign))
 }
 
+pub(super) fn says_that_settings_are_locked(error: &::duckdb::Error) -> bool {
+    error.to_string().contains("the configuration has been locked")
+}
+
+/// Whether an error is that of a query, and not of the store or the machine.
+pub(super) fn is_of_the_query(error: &::duckdb::Error) -> bool {
+    let text = error.to_string();
+    let is_of_the_machine = says_any(&text, &["Out of Memory Error", "Interrupted!"]);
+    !(is_of_the_machine || is_disconnection(&text) || is_disk_full(&text) || is_damage(&text))
+}
+
 /// Whether others changed the same rows of a lake meanwhile.
 fn is_conflict(text: &str) -> bool {
     says_any(

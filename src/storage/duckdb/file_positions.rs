@@ -6,7 +6,7 @@ use ::duckdb::{Connection, Row};
 use serde::Serialize;
 
 use super::rows::LogRows;
-use super::{DuckDbStore, error, lake, logs, rows};
+use super::{DuckDbStore, error, lake, logs, long_texts, rows};
 use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
 use crate::storage::{Appended, IngestStore, Result, file_conflict};
 
@@ -88,7 +88,10 @@ impl DuckDbStore {
     /// See there.
     pub fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
         const ACTION: &str = "append logs";
+        rows.check_length()?;
+        let longest = rows.longest_text();
         let append = |connection: &Connection| {
+            long_texts::keep_apart(connection, longest);
             self.move_on(connection, files)?;
             self.append(connection, rows)
         };

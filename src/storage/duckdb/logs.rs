@@ -10,11 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::connection::Mode;
 use super::predicate::{self, Sql, time_value};
 use super::rows::LogRows;
-use super::scan::Scan;
-use super::{DuckDbStore, consumers, error, lake, read_transaction, rows, schema};
+use super::scan::{Query, Scan};
+use super::{DuckDbStore, consumers, error, lake, long_texts, read_transaction, rows, schema};
 use crate::models::{Field, InvalidValue, LogEntry, LogQuery, Order, TIME_SOURCE};
 use crate::storage::{
-    Appended, Bucket, Cursor, FileLogs, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
+    Appended, Bucket, Cursor, Error, FileLogs, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
 
 impl LogStore for DuckDbStore {
@@ -42,18 +42,28 @@ impl LogStore for DuckDbStore {
                     .map(|query| select_at_once(query, log_texts))
                     .collect());
             }
+            if long_texts::need_measuring(connection, log_texts) {
+                return long_texts::cut(connection, &query, rows::LOG_COLUMNS, log_texts);
+            }
             let slices = slices(connection, &query, log_texts)?;
             Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
         };
         let lease = self.lease(Mode::Read)?.for_one_use();
-        let scan = Scan::start(lease, plan, limit, self.patience_with_readers())?;
+        let wanted = Query {
+            plan,
+            limit,
+            time: self.query_timeout,
+            error: |_, error| error::engine("read logs", error),
+            subject: String::new(),
+        };
+        let scan: Scan<LogEntry> = Scan::start(lease, wanted, self.patience_with_readers())?;
         Ok(LogStream::new(scan))
     }
 
     fn count_logs(&self, query: &LogQuery) -> Result<u64> {
         let mut sql = Sql::new(format!("SELECT count(*) FROM {}", self.log_texts));
         sql.append(predicate::where_clause(query));
-        self.read(|connection| {
+        self.read_in_time(|connection| {
             let counted = connection.query_row(&sql.text, params_from_iter(sql.values), |row| row.get(0));
             counted.map_err(|error| error::engine("count logs", error))
         })
@@ -61,7 +71,7 @@ impl LogStore for DuckDbStore {
 
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
         let sql = count_by(query, fields, self.log_texts);
-        self.read(|connection| {
+        self.read_in_time(|connection| {
             let read = rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
                 let values = (0..fields.len()).map(|index| row.get(index + 1));
                 let values = values.collect::<::duckdb::Result<_>>()?;
@@ -84,7 +94,7 @@ impl LogStore for DuckDbStore {
         sql.push(&format!(" AS BIGINT) AS w FROM {}", self.log_texts));
         sql.append(predicate::where_clause(query));
         sql.push(")\nGROUP BY start\nORDER BY start");
-        let counts: Vec<(i64, u64)> = self.read(|connection| {
+        let counts: Vec<(i64, u64)> = self.read_in_time(|connection| {
             let parameters = params_from_iter(&sql.values);
             let read = rows::query_all(connection, &sql.text, parameters, |row| {
                 Ok((row.get(0)?, row.get(1)?))
@@ -449,15 +459,24 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
         sql.bind(until);
         sql
     };
+    let is_measured = long_texts::need_measuring(connection, log_texts);
+    let page_until = |until: i64| {
+        let limit = match is_measured {
+            true => long_texts::first_of(connection, cursor.seq() + 1..=until, limit, log_texts)?.0,
+            false => limit,
+        };
+        page(connection, after(until), cursor, limit)
+    };
     // Numbers are missing only where logs were deleted: where there are none in the way, the engine need not look at
     // all logs for the first ones.
     let until = cursor
         .seq()
         .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
-    let first = page(connection, after(until), cursor, limit)?;
-    match first.logs.len() == limit || until >= last {
+    let first = page_until(until)?;
+    let is_enough = first.logs.len() == limit || is_measured && !first.logs.is_empty();
+    match is_enough || until >= last {
         true => Ok(first),
-        false => page(connection, after(last), cursor, limit),
+        false => page_until(last),
     }
 }
 
@@ -556,16 +575,25 @@ fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> 
 pub(super) fn for_each_chunk(
     connection: &Connection,
     sql: &Sql,
+    take: impl FnMut(StructArray) -> Result<bool>,
+) -> Result<()> {
+    for_each_chunk_or(connection, sql, |error| error::engine("read logs", error), take)
+}
+
+/// As [`for_each_chunk`], of a query whose errors are told in another way.
+pub(super) fn for_each_chunk_or(
+    connection: &Connection,
+    sql: &Sql,
+    failed: impl Fn(::duckdb::Error) -> Error,
     mut take: impl FnMut(StructArray) -> Result<bool>,
 ) -> Result<()> {
-    let failed = |error| error::engine("read logs", error);
-    let mut statement = connection.prepare(&sql.text).map_err(failed)?;
+    let mut statement = connection.prepare(&sql.text).map_err(&failed)?;
     drop(
         statement
             .stream_arrow(params_from_iter(&sql.values))
-            .map_err(failed)?,
+            .map_err(&failed)?,
     );
-    while let Some(chunk) = statement.step().map_err(failed)? {
+    while let Some(chunk) = statement.step().map_err(&failed)? {
         if !take(chunk)? {
             break;
         }

@@ -1,10 +1,12 @@
 //! The store on `DuckDB`: the only place that knows the engine.
 
 mod alerts;
+mod allowed;
 mod backup;
 mod check;
 mod connection;
 mod consumers;
+mod deadline;
 mod detection_rules;
 mod error;
 mod extensions;
@@ -15,6 +17,7 @@ mod lake;
 mod layout;
 mod location;
 mod logs;
+mod long_texts;
 mod maintain;
 mod network;
 mod predicate;
@@ -28,6 +31,7 @@ mod s3;
 mod scan;
 mod schema;
 mod staged;
+mod streamed;
 mod threat_intel;
 mod turn;
 mod waiting;
@@ -41,6 +45,7 @@ use ::duckdb::Connection;
 use super::{Error, Result};
 use crate::models::Secret;
 use connection::{EngineSettings, Gate, Lease, Mode};
+use deadline::Deadline;
 use files::NewFile;
 use first_look::FirstLook;
 use location::{Lake, Location};
@@ -52,7 +57,7 @@ pub use connection::DEFAULT_MEMORY_LIMIT;
 pub use extensions::Extension;
 pub(crate) use location::without_password;
 pub use maintain::{Maintenance, MaintenanceStep};
-pub use query::{ExportFormat, QueryRows};
+pub use query::{ExportFormat, QueryRows, QueryStream};
 pub use rows::{LogRows, LogRowsBuilder};
 pub use s3::S3Options;
 pub use waiting::KeptOpen;
@@ -92,6 +97,7 @@ pub enum Access {
 pub struct DuckDbStore {
     gate: Arc<Gate>,
     lock_timeout: Duration,
+    query_timeout: Option<Duration>,
     read_only: bool,
     location: String,
     /// The SQL of what logs are read from.
@@ -121,6 +127,7 @@ pub struct DuckDbStore {
 pub struct OpenOptions {
     access: Access,
     lock_timeout: Duration,
+    query_timeout: Option<Duration>,
     read_only: bool,
     create: bool,
     open_at_first_use: bool,
@@ -132,6 +139,7 @@ impl Default for OpenOptions {
         Self {
             access: Access::default(),
             lock_timeout: Duration::from_secs(10),
+            query_timeout: None,
             read_only: false,
             create: true,
             open_at_first_use: false,
@@ -151,6 +159,16 @@ impl OpenOptions {
     #[must_use]
     pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
         Self { lock_timeout, ..self }
+    }
+
+    /// How long a query of logs may run, be it a scan, a count, an export or SQL of the caller's own, before it ends with
+    /// [`Error::TimedOut`]. `None`, the default, for as long as it takes.
+    #[must_use]
+    pub fn query_timeout(self, query_timeout: Option<Duration>) -> Self {
+        Self {
+            query_timeout,
+            ..self
+        }
     }
 
     /// Whether nothing may be written. The tables of another program are then read as they are: a copy in
@@ -270,6 +288,7 @@ impl OpenOptions {
             location: location.to_string(),
             gate: Gate::of(location, &self.engine)?,
             lock_timeout: self.lock_timeout,
+            query_timeout: self.query_timeout,
             read_only: self.read_only,
             log_texts: schema::LOG_TEXTS,
             data_path: None,
@@ -465,6 +484,16 @@ impl DuckDbStore {
     fn read<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let outcome = operation(self.lease(Mode::Read)?.connection());
         self.note_disconnection(outcome)
+    }
+
+    /// Runs an operation that only reads, and that ends when its time is over.
+    fn read_in_time<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.read(|connection| {
+            let running = connection.interrupt_handle();
+            let deadline = Deadline::start(self.query_timeout, move || running.interrupt())?;
+            let outcome = operation(connection);
+            Deadline::judge(deadline, outcome)
+        })
     }
 
     /// Runs an operation that writes, in a transaction, when it is this writer's turn.

@@ -1,15 +1,26 @@
 //! SQL of the caller's own, and files for other programs.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
+use ::duckdb::arrow::array::{RecordBatch, StructArray};
 use ::duckdb::arrow::datatypes::DataType;
 use ::duckdb::types::Value as SqlValue;
 use ::duckdb::{Connection, params_from_iter};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::allowed::{self, Allowed};
+use super::connection::{Lease, Mode, lock_settings};
+use super::deadline::Deadline;
 use super::files::NewFile;
-use super::predicate;
-use super::{DuckDbStore, error, read_transaction, rows};
+use super::logs::for_each_chunk;
+use super::predicate::{self, Sql};
+use super::scan::{OfRows, Query, Scan};
+use super::streamed::StreamedRows;
+use super::{DuckDbStore, error, long_texts, read_transaction, rows};
 use crate::models::{InvalidValue, LogQuery};
 use crate::storage::{Error, Result};
 
@@ -22,6 +33,53 @@ pub struct QueryRows {
     /// The values of each row, in the order of the columns; times, numbers that JSON cannot hold, and other
     /// types without a JSON form are text.
     pub rows: Vec<Vec<Value>>,
+}
+
+/// The rows that [`DuckDbStore::stream_query`] gives, each as the values of its columns: see [`QueryRows::rows`].
+///
+/// An error ends it; what could be read before the error has been given by then.
+pub struct QueryStream {
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    rows: Scan<RowText>,
+    sql: String,
+}
+
+impl Iterator for QueryStream {
+    type Item = Result<Vec<Value>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = match self.rows.next()? {
+            Ok(RowText(text)) => text,
+            Err(error) => return Some(Err(error)),
+        };
+        let row = serde_json::from_str(&text).map_err(|_| {
+            let reason = "a row has a value that JSON cannot hold, such as NaN in a list: cast it to VARCHAR";
+            InvalidValue::new("query", &self.sql, reason).into()
+        });
+        Some(row)
+    }
+}
+
+impl std::fmt::Debug for QueryStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryStream")
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A row as a JSON array.
+#[derive(Serialize, Deserialize)]
+struct RowText(String);
+
+impl OfRows for RowText {
+    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>> {
+        let texts = rows::texts(chunk, 0)?;
+        let text = |text: Option<&str>| text.map(|text| Self(text.to_owned()));
+        let row = |row| text(row).ok_or_else(|| error::corrupt("a row of a query is no JSON"));
+        texts.into_iter().map(row).collect()
+    }
 }
 
 /// A format of files that [`DuckDbStore::export_logs`] writes.
@@ -42,23 +100,37 @@ impl ExportFormat {
     /// The first characters of what a spreadsheet takes for a formula.
     pub const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
+    /// The options of COPY.
+    fn options(self) -> &'static str {
+        match self {
+            // Rows are kept in memory until they are so many bytes.
+            Self::Parquet => "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '64MB'",
+            Self::Csv => "FORMAT csv, HEADER",
+            Self::JsonLines => "FORMAT json",
+        }
+    }
+
     /// SQL for a text column as this format holds it.
     fn text(self, column: &str) -> String {
         if self != Self::Csv {
             return column.to_owned();
         }
-        let starts = Self::FORMULA_STARTS.map(|start| format!("chr({})", u32::from(start)));
-        let is_formula = format!("left({column}, 1) IN ({})", starts.join(", "));
+        // Of IN, the engine (1.5.5) makes a join for each column, and each join collects rows, however long they are.
+        let starts = predicate::literal(&String::from_iter(Self::FORMULA_STARTS));
+        let first = format!("left({column}, 1)");
+        let is_formula = format!("{first} <> '' AND contains({starts}, {first})");
         format!("CASE WHEN {is_formula} THEN chr(39) || {column} ELSE {column} END AS {column}")
     }
 }
 
 impl DuckDbStore {
-    /// Runs one SELECT of the caller's own and gives its rows, all of which are held in memory. Parameters stand
-    /// as `?` in the SQL.
+    /// Runs one SELECT of the caller's own and gives its rows, all of which are held in memory: see
+    /// [`stream_query`](Self::stream_query) for more of them than that. Parameters stand as `?` in the SQL.
     ///
     /// The SQL is text of the caller's: it cannot write, and reads other files only if the store was opened
-    /// with [`external_access`](super::OpenOptions::external_access). The tables are described in the README.
+    /// with [`external_access`](super::OpenOptions::external_access). Of table functions, it may use those that generate
+    /// rows (`range`, `unnest`, ...), take JSON apart, or say which tables and columns there are. The tables are described
+    /// in the README.
     ///
     /// ```
     /// use logstore::DuckDbStore;
@@ -72,16 +144,59 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if it is not one SELECT, or the engine does not understand it.
+    /// [`Error::InvalidInput`] if it is not one SELECT, the engine does not understand it, or it may not be used;
+    /// [`Error::TimedOut`] if it takes longer than it may.
     pub fn execute_query(&self, sql: &str, parameters: &[Value]) -> Result<QueryRows> {
-        self.read(|connection| {
-            let parsed = refuse_all_but_select(connection, sql)?;
-            if self.is_lake() {
-                refuse_upkeep(sql, &parsed)?;
-            }
-            read_transaction(connection, "run a query", |connection| {
-                run(connection, sql, parameters)
-            })
+        let mut stream = self.stream_query(sql, parameters)?;
+        let rows = stream.by_ref().collect::<Result<_>>()?;
+        let columns = stream.columns;
+        Ok(QueryRows { columns, rows })
+    }
+
+    /// Runs one SELECT of the caller's own, as [`execute_query`](Self::execute_query) does, and gives its rows as they
+    /// are asked for. Other processes are kept out for as long as the engine needs, not the reader.
+    ///
+    /// ```
+    /// use logstore::DuckDbStore;
+    ///
+    /// let store = DuckDbStore::open(":memory:")?;
+    /// let rows = store.stream_query("SELECT n FROM range(1_000_000) AS t(n)", &[])?;
+    /// assert_eq!(rows.columns, ["n"]);
+    /// let first = rows.take(2).collect::<Result<Vec<_>, _>>()?;
+    /// assert_eq!(first, [[0], [1]]);
+    /// # Ok::<(), logstore::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`execute_query`](Self::execute_query). What goes wrong later is the last thing that the stream gives.
+    pub fn stream_query(&self, sql: &str, parameters: &[Value]) -> Result<QueryStream> {
+        let lease = self.lease(Mode::Read)?.for_one_use();
+        let connection = lease.connection();
+        lock_settings(connection).map_err(|error| error::engine("run the query", error))?;
+        let parsed = refuse_all_but_select(connection, sql)?;
+        let allowed = Allowed {
+            is_lake: self.is_lake(),
+            reads_files: self.gate.settings().external_access,
+        };
+        allowed.check(connection, self.gate.macros(), sql, &parsed)?;
+        let parameters: Vec<SqlValue> = parameters.iter().map(sql_value).collect();
+        let prepared = read_transaction(connection, "run the query", |connection| {
+            as_json(connection, sql, &parameters)
+        });
+        let (columns, rows) = self.note_disconnection(prepared)?;
+        let wanted = Query {
+            plan: move |_: &Connection| Ok(vec![rows]),
+            limit: None,
+            time: self.query_timeout,
+            error: rejected,
+            subject: sql.to_owned(),
+        };
+        let scan = Scan::start(lease, wanted, self.patience_with_readers());
+        Ok(QueryStream {
+            columns,
+            rows: self.note_disconnection(scan)?,
+            sql: sql.to_owned(),
         })
     }
 
@@ -102,6 +217,8 @@ impl DuckDbStore {
         let name = path
             .to_str()
             .ok_or_else(|| error::not_written(file, "its name is not UTF-8"))?;
+        let is_measured =
+            self.read(|connection| Ok(long_texts::need_measuring(connection, self.log_texts)))?;
         let columns = rows::LOGS_COLUMNS.iter().filter(|(name, _)| *name != "seq");
         let columns: Vec<String> = columns
             .map(|(name, data_type)| (format!("\"{name}\""), data_type))
@@ -111,40 +228,107 @@ impl DuckDbStore {
             })
             .collect();
         let columns = columns.join(", ");
-        let mut sql = predicate::Sql::new(format!("COPY (SELECT {columns} FROM {}", self.log_texts));
-        sql.append(predicate::where_clause(query));
-        sql.append(predicate::order_and_limit(query));
-        // COPY takes no parameter for its file.
-        let options = match format {
-            ExportFormat::Parquet => "FORMAT parquet, COMPRESSION zstd",
-            ExportFormat::Csv => "FORMAT csv, HEADER",
-            ExportFormat::JsonLines => "FORMAT json",
-        };
-        sql.push(&format!(") TO {} ({options})", predicate::literal(name)));
-        let copied = self.read(|connection| {
-            let copied = connection.execute(&sql.text, params_from_iter(sql.values));
-            copied.map_err(|error| error::export_failure(file, error))
-        })?;
+        let to = format!("TO {} ({})", predicate::literal(name), format.options());
+        let written = match is_measured {
+            true => self.export_in_parts(query, &columns, file, &to),
+            false => self.export_at_once(query, &columns, file, &to),
+        }?;
         match new.persist()? {
-            true => Ok(copied as u64),
+            true => Ok(written),
             false => Err(exists()),
         }
     }
+
+    fn export_at_once(&self, query: &LogQuery, columns: &str, file: &Path, to: &str) -> Result<u64> {
+        let mut sql = Sql::new(format!("COPY (SELECT {columns} FROM {}", self.log_texts));
+        sql.append(predicate::where_clause(query));
+        sql.append(predicate::order_and_limit(query));
+        sql.push(&format!(") {to}"));
+        self.read_in_time(|connection| {
+            let copied = connection.execute(&sql.text, params_from_iter(sql.values));
+            let copied = copied.map_err(|error| error::export_failure(file, error))?;
+            Ok(copied as u64)
+        })
+    }
+
+    /// Exports logs whose texts are too long to be sorted together: another connection reads them in their order.
+    fn export_in_parts(&self, query: &LogQuery, columns: &str, file: &Path, to: &str) -> Result<u64> {
+        let reading = self.lease(Mode::Read)?.for_one_use();
+        let (sender, chunks) = bounded(1);
+        let running = reading.connection().interrupt_handle();
+        let deadline = Deadline::start(self.query_timeout, move || running.interrupt())?;
+        thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                let read = read_in_parts(&reading, query, columns, self.log_texts, &sender);
+                let read = Deadline::judge(deadline, read);
+                if read.is_err() {
+                    // A writer that has failed is gone.
+                    sender.send(None).ok();
+                }
+                read
+            });
+            let written = self.export_from(chunks, columns, file, to);
+            let read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // The first error is the one that says why.
+            read.and(written)
+        })
+    }
+
+    fn export_from(
+        &self,
+        chunks: Receiver<Option<RecordBatch>>,
+        columns: &str,
+        file: &Path,
+        to: &str,
+    ) -> Result<u64> {
+        let Ok(Some(first)) = chunks.recv() else {
+            return self.export_at_once(&LogQuery::new().limit(0), columns, file, to);
+        };
+        let rows = StreamedRows::new(first, chunks);
+        self.read(|connection| {
+            let copied = connection.execute(&format!("COPY (FROM {}) {to}", rows.sql()), []);
+            let copied = copied.map_err(|error| error::export_failure(file, error))?;
+            Ok(copied as u64)
+        })
+    }
 }
 
-/// The engine's own parser says whether the text is exactly one SELECT.
+/// Hands on what a query finds, in its order, until nobody takes it.
+fn read_in_parts(
+    reading: &Lease,
+    query: &LogQuery,
+    columns: &str,
+    log_texts: &str,
+    taker: &Sender<Option<RecordBatch>>,
+) -> Result<()> {
+    read_transaction(reading.connection(), "export logs", |connection| {
+        for part in long_texts::cut(connection, query, columns, log_texts)? {
+            let mut is_wanted = true;
+            for_each_chunk(connection, &part, |chunk| {
+                let mut pieces = long_texts::pieces(chunk).map(RecordBatch::from);
+                is_wanted = pieces.all(|piece| taker.send(Some(piece)).is_ok());
+                Ok(is_wanted)
+            })?;
+            if !is_wanted {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Says what the text is, which must be exactly one SELECT.
 fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<Value> {
-    let parsed: String = connection
-        .query_row(
-            "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)",
-            [sql],
-            |row| row.get(0),
-        )
-        .map_err(|error| rejected(sql, &error))?;
-    let parsed: Value = serde_json::from_str(&parsed).unwrap_or_default();
+    let parsed = allowed::parse(connection, sql).map_err(|error| rejected(sql, error))?;
     if parsed["error"] != Value::Bool(false) {
-        let message = parsed["error_message"].as_str().unwrap_or("it is not SQL");
-        return Err(InvalidValue::new("query", sql, message).into());
+        let message = match parsed["error_type"].as_str() {
+            // Of SQL that does something else.
+            Some("not implemented") => "give one SELECT",
+            _ => parsed["error_message"].as_str().unwrap_or("it is not SQL"),
+        };
+        let place = parsed["position"].as_str().and_then(|place| place.parse().ok());
+        let shown = place.map(|place| caret(sql, place)).unwrap_or_default();
+        return Err(InvalidValue::new("query", sql, format!("{message}{shown}")).into());
     }
     match parsed["statements"].as_array().map(Vec::len) {
         Some(1) => Ok(parsed),
@@ -152,54 +336,30 @@ fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<Value> {
     }
 }
 
-/// Table functions that do no more than read what they are given. In a lake, others can write from within a SELECT
-/// (the upkeep of DuckLake), reach any table of the catalog's database, or run SQL that was not looked at.
-const HARMLESS_FUNCTIONS: [&str; 6] = [
-    "range",
-    "generate_series",
-    "unnest",
-    "repeat",
-    "json_each",
-    "json_tree",
-];
-
-/// Refuses what a query of a lake must not use.
-fn refuse_upkeep(sql: &str, parsed: &Value) -> Result<()> {
-    let refused = |what: &str| {
-        let reason = format!("a query of a lake may not use {what}");
-        Err(InvalidValue::new("query", sql, reason).into())
+/// The line of a text with a place, and a mark below it, as the engine shows them.
+fn caret(sql: &str, place: usize) -> String {
+    let Some((before, after)) = sql.split_at_checked(place) else {
+        return String::new();
     };
-    match parsed {
-        Value::Array(items) => items.iter().try_for_each(|item| refuse_upkeep(sql, item)),
-        Value::Object(node) => {
-            if node.get("type").and_then(Value::as_str) == Some("TABLE_FUNCTION") {
-                let name = node
-                    .get("function")
-                    .and_then(|function| function["function_name"].as_str());
-                let name = name.unwrap_or_default();
-                if !HARMLESS_FUNCTIONS.contains(&name.to_ascii_lowercase().as_str()) {
-                    return refused(&format!("the table function {name}"));
-                }
-            }
-            for key in ["catalog_name", "schema_name"] {
-                let name = node.get(key).and_then(Value::as_str).unwrap_or_default();
-                if name.to_ascii_lowercase().starts_with("__ducklake") {
-                    return refused("the catalog");
-                }
-            }
-            node.values().try_for_each(|value| refuse_upkeep(sql, value))
-        }
-        _ => Ok(()),
-    }
+    let number = before.matches('\n').count() + 1;
+    let start = before.rsplit('\n').next().unwrap_or_default();
+    let rest = after.split('\n').next().unwrap_or_default();
+    let label = format!("LINE {number}: ");
+    let indent = " ".repeat(label.len() + start.chars().count());
+    format!("\n\n{label}{start}{rest}\n{indent}^")
 }
 
-fn run(connection: &Connection, sql: &str, parameters: &[Value]) -> Result<QueryRows> {
-    let failed = |error| rejected(sql, &error);
+const AS_JSON: &str = "SELECT CAST(json_array(";
+
+/// SQL that gives each row of a SELECT as a JSON array, with the names of its columns.
+fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Result<(Vec<String>, Sql)> {
+    let failed = |error| rejected(sql, error);
     let statement = sql.trim().trim_end_matches(';');
-    let parameters: Vec<SqlValue> = parameters.iter().map(sql_value).collect();
+    // An error shows the caller's own text.
+    connection.prepare(statement).map_err(failed)?;
     // A comment at its end must not swallow the bracket.
-    let describe = format!("DESCRIBE {statement}\n");
-    let described = rows::query_all(connection, &describe, params_from_iter(&parameters), |row| {
+    let describe = format!("DESCRIBE FROM ({statement}\n)");
+    let described = rows::query_all(connection, &describe, params_from_iter(parameters), |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
     let (columns, types): (Vec<String>, Vec<String>) = described.map_err(failed)?.into_iter().unzip();
@@ -210,25 +370,13 @@ fn run(connection: &Connection, sql: &str, parameters: &[Value]) -> Result<Query
         .zip(&types)
         .map(|(name, data_type)| json_value(name, data_type))
         .collect();
-    let wrapped = format!(
-        "SELECT CAST(json_array({}) AS VARCHAR) FROM ({statement}\n) AS answer({})",
+    let text = format!(
+        "{AS_JSON}{}) AS VARCHAR) FROM ({statement}\n) AS answer({})",
         values.join(", "),
         names.join(", ")
     );
-    let texts: Vec<String> = rows::query_all(connection, &wrapped, params_from_iter(&parameters), |row| {
-        row.get(0)
-    })
-    .map_err(failed)?;
-    let rows = texts.iter().map(|text| {
-        serde_json::from_str(text).map_err(|_| {
-            let reason = "a row has a value that JSON cannot hold, such as NaN in a list: cast it to VARCHAR";
-            InvalidValue::new("query", sql, reason).into()
-        })
-    });
-    Ok(QueryRows {
-        columns,
-        rows: rows.collect::<Result<_>>()?,
-    })
+    let values = parameters.to_vec();
+    Ok((columns, Sql { text, values }))
 }
 
 /// SQL for the JSON of a column. A number that JSON cannot hold is text.
@@ -254,7 +402,18 @@ fn sql_value(value: &Value) -> SqlValue {
     }
 }
 
-/// The query is the caller's, and so is what is wrong with it.
-fn rejected(sql: &str, error: &::duckdb::Error) -> Error {
-    InvalidValue::new("query", sql, error.to_string()).into()
+/// The query is the caller's, and so is what is wrong with it, unless the store or the machine is to blame.
+fn rejected(sql: &str, error: ::duckdb::Error) -> Error {
+    match error::is_of_the_query(&error) {
+        true => {
+            let text = error.to_string();
+            // Where it shows our own SQL, the place says nothing to the caller.
+            let said = text
+                .split_once("\n\nLINE ")
+                .filter(|(_, shown)| shown.contains(AS_JSON));
+            let reason = said.map_or(text.as_str(), |(said, _)| said);
+            InvalidValue::new("query", sql, reason).into()
+        }
+        false => error::engine("run the query", error),
+    }
 }

@@ -19,11 +19,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::error;
 use super::layout::Columns;
 use super::repeated::Selection;
 use super::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows, as_json};
-use crate::models::{BorrowedLog, JsonObject, LogEntry, Members, to_micros};
+use super::{error, long_texts};
+use crate::models::{BorrowedLog, InvalidValue, JsonObject, LogEntry, Members, to_micros};
 use crate::storage::{Error, Result};
 
 /// What [`logs`] reads, in its order.
@@ -79,6 +79,9 @@ impl LogRows {
     /// with what comes next.
     pub const ROW_GROUP: usize = ROW_GROUP;
 
+    /// How long the texts of 2,048 rows may be before they are to be stored: see [`length_at_end`](Self::length_at_end).
+    pub const ENOUGH_TEXT: usize = long_texts::ENOUGH;
+
     /// The rows of logs, made by all cores at once if they are many.
     ///
     /// # Errors
@@ -127,6 +130,38 @@ impl LogRows {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
+    }
+
+    /// How long the texts of the last 2,048 rows are, or of few more. Where many are long, they are to be stored before
+    /// they are more than 32 MiB: the engine needs memory for all of them at once, several times.
+    pub fn length_at_end(&self) -> usize {
+        length_at_end(&self.chunks)
+    }
+
+    /// Refuses rows that the engine could not read again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if the texts of 2,048 rows are too long together.
+    pub(super) fn check_length(&self) -> Result<()> {
+        const MOST: usize = 2 * long_texts::ENOUGH;
+        let ends = 1..=self.chunks.len();
+        let lengths = ends.map(|end| length_at_end(&self.chunks[..end]));
+        match lengths.max() {
+            Some(length) if length > MOST && self.len() > 1 => {
+                let found = format!("{} MiB of text in 2,048 logs", length >> 20);
+                let reason = format!("a store takes {} MiB at a time: append them in parts", MOST >> 20);
+                Err(InvalidValue::new("number of logs", &found, reason).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long the longest text is.
+    pub(super) fn longest_text(&self) -> usize {
+        let columns = self.chunks.iter().flat_map(RecordBatch::columns);
+        let texts = columns.filter_map(|column| column.as_string_opt::<i32>());
+        texts.map(longest_of).max().unwrap_or_default()
     }
 
     /// Event time in microseconds, and id, of each row.
@@ -212,6 +247,30 @@ fn event_times(chunk: &RecordBatch) -> &[i64] {
         .column(EVENT_TIME)
         .as_primitive::<TimestampMicrosecondType>()
         .values()
+}
+
+fn length_at_end(chunks: &[RecordBatch]) -> usize {
+    let (mut rows, mut length) = (0, 0);
+    for chunk in chunks.iter().rev() {
+        if rows >= CHUNK_ROWS {
+            break;
+        }
+        rows += chunk.num_rows();
+        let texts = chunk
+            .columns()
+            .iter()
+            .filter_map(|column| column.as_string_opt::<i32>());
+        length += texts.map(|texts| texts.value_data().len()).sum::<usize>();
+    }
+    length
+}
+
+fn longest_of(texts: &StringArray) -> usize {
+    let lengths = texts.value_offsets().windows(2).map(|ends| ends[1] - ends[0]);
+    lengths
+        .max()
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or_default()
 }
 
 fn filtered(chunks: &[RecordBatch], keeps: &[bool]) -> Result<Vec<RecordBatch>> {
@@ -525,6 +584,12 @@ fn times(chunk: &StructArray, index: usize) -> Result<&TimestampMicrosecondArray
 fn wrong_type(chunk: &StructArray, index: usize) -> Error {
     let found = chunk.column(index).data_type();
     error::corrupt(format!("column {index} of logs has type {found}"))
+}
+
+/// The texts of a column.
+pub(super) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str>>> {
+    let texts = Texts::of(chunk, index)?;
+    Ok((0..chunk.len()).map(|row| texts.get(row)).collect())
 }
 
 /// A column of texts, with short or long offsets.

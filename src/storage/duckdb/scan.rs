@@ -9,56 +9,82 @@ use std::time::{Duration, Instant};
 use ::duckdb::arrow::array::{Array as _, StructArray};
 use ::duckdb::{Connection, InterruptHandle};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::connection::{Lease, lock};
-use super::logs::for_each_chunk;
+use super::deadline::Deadline;
+use super::logs::for_each_chunk_or;
 use super::predicate::Sql;
-use super::{error, rows};
+use super::{long_texts, rows};
 use crate::models::LogEntry;
 use crate::storage::{Error, Result};
 
-/// Logs that are handed on at a time.
-enum Chunk {
-    /// As the engine gives them: whoever reads them makes logs of them, while the engine goes on.
-    Rows(StructArray),
-    /// As they were put aside.
-    Logs(Vec<LogEntry>),
+/// What a scan gives: something that is made of rows.
+pub(super) trait OfRows: Serialize + DeserializeOwned + Send + Sized + 'static {
+    /// One for each row of a chunk.
+    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>>;
 }
 
-impl Chunk {
-    fn into_logs(self) -> Result<Vec<LogEntry>> {
+impl OfRows for LogEntry {
+    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>> {
+        let logs = rows::logs(chunk)?;
+        Ok(logs.into_iter().map(|(_, log)| log).collect())
+    }
+}
+
+/// Items that are handed on at a time.
+enum Chunk<T> {
+    /// As the engine gives them: whoever reads them makes items of them, while the engine goes on.
+    Rows(StructArray),
+    /// As they were put aside.
+    Items(Vec<T>),
+}
+
+impl<T: OfRows> Chunk<T> {
+    fn into_items(self) -> Result<Vec<T>> {
         match self {
-            Self::Rows(rows) => logs(&rows),
-            Self::Logs(logs) => Ok(logs),
+            Self::Rows(rows) => T::of_rows(&rows),
+            Self::Items(items) => Ok(items),
         }
     }
 }
 
+/// What is read, and how its errors are told.
+pub(super) struct Query<P> {
+    /// Says which queries give the items, one after another; all of them see the store as it is when they start.
+    pub(super) plan: P,
+    pub(super) limit: Option<u64>,
+    /// How long it may take.
+    pub(super) time: Option<Duration>,
+    pub(super) error: fn(&str, ::duckdb::Error) -> Error,
+    /// What `error` is to name.
+    pub(super) subject: String,
+}
+
 /// A query that runs in a thread of its own, a few chunks ahead of its reader. Statement and connection
 /// borrow from one another, so they live on that thread's stack.
-pub(super) struct Scan {
-    chunks: Option<Receiver<Result<Chunk>>>,
-    current: std::vec::IntoIter<LogEntry>,
+pub(super) struct Scan<T> {
+    chunks: Option<Receiver<Result<Chunk<T>>>>,
+    current: std::vec::IntoIter<T>,
     query: Arc<RunningQuery>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Scan {
+impl<T: OfRows> Scan<T> {
     /// Returns when the first chunk is there, so that the logs are those of now.
     ///
     /// The lease is given back when the query ends. After having waited for the reader for `patience`
     /// altogether, the query no longer does: what it finds is put aside on disk.
-    ///
-    /// `plan` says which queries give the logs, one after another; all of them see the store as it is when they start.
-    pub(super) fn start(
-        lease: Lease,
-        plan: impl FnOnce(&Connection) -> Result<Vec<Sql>> + Send + 'static,
-        limit: Option<u64>,
-        patience: Option<Duration>,
-    ) -> Result<Self> {
+    pub(super) fn start<P>(lease: Lease, wanted: Query<P>, patience: Option<Duration>) -> Result<Self>
+    where
+        P: FnOnce(&Connection) -> Result<Vec<Sql>> + Send + 'static,
+    {
         const CHUNKS_AHEAD: usize = 4;
         let query = Arc::new(RunningQuery::new(lease.connection().interrupt_handle()));
         let end = EndOfQuery(Arc::clone(&query));
+        let interrupted = Arc::clone(&query);
+        let deadline = Deadline::start(wanted.time, move || interrupted.interrupt())?;
         let (sender, chunks) = bounded(CHUNKS_AHEAD);
         let thread = std::thread::Builder::new()
             .name("logstore-scan".into())
@@ -68,7 +94,7 @@ impl Scan {
                     patience,
                     aside: None,
                 };
-                run(lease, plan, limit, end, reader);
+                run(lease, wanted, deadline, end, reader);
             })
             .map_err(|io| failed("start reading logs", io))?;
         let first = chunks.recv();
@@ -79,20 +105,21 @@ impl Scan {
             thread: Some(thread),
         };
         if let Ok(first) = first {
-            scan.current = first?.into_logs()?.into_iter();
+            scan.current = first?.into_items()?.into_iter();
         }
         Ok(scan)
     }
 }
 
-fn run(
+fn run<T: OfRows>(
     lease: Lease,
-    plan: impl FnOnce(&Connection) -> Result<Vec<Sql>>,
-    limit: Option<u64>,
+    wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
+    deadline: Option<Deadline>,
     end: EndOfQuery,
-    mut reader: Reader,
+    mut reader: Reader<T>,
 ) {
-    let queried = give_all(lease.connection(), plan, limit, &mut reader);
+    let queried = give_all(lease.connection(), wanted, &mut reader);
+    let queried = Deadline::judge(deadline, queried);
     drop(end);
     drop(lease);
     // What was read before an error is given before it.
@@ -103,24 +130,29 @@ fn run(
     }
 }
 
-fn give_all(
+fn give_all<T: OfRows>(
     connection: &Connection,
-    plan: impl FnOnce(&Connection) -> Result<Vec<Sql>>,
-    limit: Option<u64>,
-    reader: &mut Reader,
+    wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
+    reader: &mut Reader<T>,
 ) -> Result<()> {
-    let begun = connection.execute_batch("BEGIN TRANSACTION READ ONLY");
-    begun.map_err(|error| error::engine("read logs", error))?;
-    let mut missing = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    for sql in plan(connection)? {
+    let failed = |error| (wanted.error)(&wanted.subject, error);
+    connection
+        .execute_batch("BEGIN TRANSACTION READ ONLY")
+        .map_err(failed)?;
+    let mut missing = wanted
+        .limit
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    for sql in (wanted.plan)(connection)? {
         if missing == 0 {
             break;
         }
         let mut is_wanted = true;
-        for_each_chunk(connection, &sql, |chunk| {
+        for_each_chunk_or(connection, &sql, failed, |chunk| {
             let chunk = chunk.slice(0, chunk.len().min(missing));
             missing -= chunk.len();
-            is_wanted = reader.give(chunk)?;
+            for piece in long_texts::pieces(chunk) {
+                is_wanted = is_wanted && reader.give(piece)?;
+            }
             Ok(is_wanted && missing > 0)
         })?;
         if !is_wanted {
@@ -130,22 +162,17 @@ fn give_all(
     Ok(())
 }
 
-fn logs(chunk: &StructArray) -> Result<Vec<LogEntry>> {
-    let logs = rows::logs(chunk)?;
-    Ok(logs.into_iter().map(|(_, log)| log).collect())
-}
-
-impl Iterator for Scan {
-    type Item = Result<LogEntry>;
+impl<T: OfRows> Iterator for Scan<T> {
+    type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(log) = self.current.next() {
-                return Some(Ok(log));
+            if let Some(item) = self.current.next() {
+                return Some(Ok(item));
             }
             match self.chunks.as_ref()?.recv() {
-                Ok(chunk) => match chunk.and_then(Chunk::into_logs) {
-                    Ok(logs) => self.current = logs.into_iter(),
+                Ok(chunk) => match chunk.and_then(Chunk::into_items) {
+                    Ok(items) => self.current = items.into_iter(),
                     Err(error) => {
                         self.chunks = None;
                         return Some(Err(error));
@@ -157,7 +184,7 @@ impl Iterator for Scan {
     }
 }
 
-impl Drop for Scan {
+impl<T> Drop for Scan<T> {
     /// Gives the connection back before returning, so that the store is free again.
     fn drop(&mut self) {
         let finished = self.chunks.take().is_none();
@@ -197,19 +224,19 @@ impl Drop for EndOfQuery {
     }
 }
 
-/// Who reads the query's logs.
-struct Reader {
-    sender: Sender<Result<Chunk>>,
+/// Who reads what the query gives.
+struct Reader<T> {
+    sender: Sender<Result<Chunk<T>>>,
     /// For how long to wait for it yet; `None` for as long as it takes.
     patience: Option<Duration>,
     aside: Option<Aside>,
 }
 
-impl Reader {
+impl<T: OfRows> Reader<T> {
     /// Hands on a chunk, or puts it aside; says whether there is anybody to read the next one.
     fn give(&mut self, chunk: StructArray) -> Result<bool> {
         if let Some(aside) = &mut self.aside {
-            return aside.put(&logs(&chunk)?).map(|()| true);
+            return aside.put(&T::of_rows(&chunk)?).map(|()| true);
         }
         let Some(patience) = self.patience else {
             return Ok(self.sender.send(Ok(Chunk::Rows(chunk))).is_ok());
@@ -221,7 +248,7 @@ impl Reader {
             Ok(()) => Ok(true),
             Err(SendTimeoutError::Timeout(Ok(chunk))) => {
                 log::debug!("putting logs aside for a reader that is slower than the store");
-                self.aside.insert(Aside::new()?).put(&chunk.into_logs()?)?;
+                self.aside.insert(Aside::new()?).put(&chunk.into_items()?)?;
                 Ok(true)
             }
             Err(_) => Ok(false),
@@ -232,7 +259,7 @@ impl Reader {
         let Some(aside) = self.aside.take() else {
             return Ok(());
         };
-        aside.take(|logs| self.sender.send(Ok(Chunk::Logs(logs))).is_ok())
+        aside.take(|items| self.sender.send(Ok(Chunk::Items(items))).is_ok())
     }
 }
 
@@ -251,7 +278,7 @@ fn failed(action: &'static str, io: io::Error) -> Error {
     }
 }
 
-/// Logs in a file without a name, compressed, a JSON array a line for each chunk.
+/// Items in a file without a name, compressed, a JSON array a line for each chunk.
 struct Aside(zstd::Encoder<'static, File>);
 
 impl Aside {
@@ -261,24 +288,24 @@ impl Aside {
         Ok(Self(file.map_err(|io| failed(PUT_ASIDE, io))?))
     }
 
-    fn put(&mut self, logs: &[LogEntry]) -> Result<()> {
-        serde_json::to_writer(&mut self.0, logs)
+    fn put(&mut self, items: &[impl Serialize]) -> Result<()> {
+        serde_json::to_writer(&mut self.0, items)
             .map_err(io::Error::from)
             .and_then(|()| self.0.write_all(b"\n"))
             .map_err(|io| failed(PUT_ASIDE, io))
     }
 
     /// Hands on each chunk, until `give` has enough.
-    fn take(self, mut give: impl FnMut(Vec<LogEntry>) -> bool) -> Result<()> {
+    fn take<T: OfRows>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
         let back = |io| failed("read logs that were put aside", io);
         let mut file = self.0.finish().map_err(|io| failed(PUT_ASIDE, io))?;
         file.rewind().map_err(back)?;
         let lines = BufReader::new(zstd::Decoder::new(file).map_err(back)?).lines();
         for line in lines {
-            let logs = line
+            let items = line
                 .and_then(|line| Ok(serde_json::from_str(&line)?))
                 .map_err(back)?;
-            if !give(logs) {
+            if !give(items) {
                 break;
             }
         }

@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::RecordBatch;
-use ::duckdb::arrow::datatypes::Field;
+use ::duckdb::arrow::datatypes::{Field, Schema};
 use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
 use ::duckdb::vtab::{
     BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk, to_duckdb_logical_type,
@@ -72,6 +72,18 @@ impl Drop for StagedRows {
     }
 }
 
+/// Tells the engine which columns a table has.
+pub(super) fn add_columns(bind: &BindInfo, schema: &Schema) -> Result<(), Box<dyn Error>> {
+    for field in schema.fields() {
+        let mut column_type = to_duckdb_logical_type(field.data_type())?;
+        if let Some(alias) = field.metadata().get(TYPE_ALIAS) {
+            column_type.set_alias(alias);
+        }
+        bind.add_result_column(field.name(), column_type);
+    }
+    Ok(())
+}
+
 struct Staged;
 
 /// Which chunks are whose.
@@ -101,14 +113,7 @@ impl VTab for Staged {
     fn bind(bind: &BindInfo) -> Result<Rows, Box<dyn Error>> {
         let key = bind.get_parameter(0).to_int64();
         let rows = lock(&ROWS).get(&key).cloned().ok_or("there are no such rows")?;
-        let schema = rows.first().ok_or("there are no rows")?.schema();
-        for field in schema.fields() {
-            let mut column_type = to_duckdb_logical_type(field.data_type())?;
-            if let Some(alias) = field.metadata().get(TYPE_ALIAS) {
-                column_type.set_alias(alias);
-            }
-            bind.add_result_column(field.name(), column_type);
-        }
+        add_columns(bind, rows.first().ok_or("there are no rows")?.schema_ref())?;
         let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
         bind.set_cardinality(count as u64, true);
         Ok(rows)

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Context;
 use crate::Result;
-use crate::args::{Limit, span};
+use crate::args::{Limit, TimeLimit, span};
 use crate::filters::{Filters, matched};
 use crate::output::{Columns, NamedRow};
 
@@ -19,6 +19,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     limit: Limit,
+
+    #[command(flatten)]
+    time: TimeLimit,
 
     /// Count for each value of these fields
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
@@ -32,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let query = args.filters.query(context.output.zone())?;
     let range = (query.since, query.until);
-    let store = context.existing_store()?;
+    let store = context.existing_store_within(&args.time)?;
     if let Some(every) = args.every {
         let width = TimeDelta::from_std(every)
             .map_err(|error| InvalidValue::new("width", &format!("{every:?}"), error.to_string()))?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use logstore::{ExportFormat, Order};
 
 use super::Context;
+use crate::args::TimeLimit;
 use crate::filters::Filters;
 use crate::{Failure, Result};
 
@@ -15,6 +16,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     filters: Filters,
+
+    #[command(flatten)]
+    time: TimeLimit,
 
     /// The format of the file [default: as its name ends]
     #[arg(long = "as", value_name = "FORMAT")]
@@ -45,7 +49,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let mut query = args.filters.query(context.output.zone())?.order(Order::Oldest);
     query.limit = args.limit.filter(|limit| *limit > 0);
     let written = context
-        .exporting_store()?
+        .exporting_store(&args.time)?
         .export_logs(&query, &args.file, format)?;
     let names = ["file", "logs"];
     let file = args.file.display().to_string();

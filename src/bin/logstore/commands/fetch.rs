@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::Context;
 use crate::Result;
-use crate::args::{Limit, span};
+use crate::args::{Limit, TimeLimit, span};
 use crate::filters::{Filters, matched};
 use crate::output::{Columns, Row};
 use crate::signals::Signals;
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Go on with logs as they are stored; without --since, after the last 10
     #[arg(short, long)]
     follow: bool,
+
+    #[command(flatten)]
+    time: TimeLimit,
 
     /// How long to wait between polls, with --follow [default: the setting fetch.interval]
     #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
@@ -126,7 +129,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         (Some(OrderArg::Oldest), _) | (None, None) => Order::Oldest,
     });
     query.limit = limit;
-    let store = context.existing_store()?;
+    let store = context.existing_store_within(&args.time)?;
     let printed = if args.order.is_none() && limit.is_some() {
         let newest = store.fetch_logs(&query)?;
         let rows = newest.into_iter().rev().map(|log| Ok(LogRow(log)));
@@ -143,7 +146,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
 
 fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
     const LAST: u64 = 10;
-    let store = context.existing_store()?;
+    let store = context.existing_store_within(&args.time)?;
     let cursor = store.end_cursor()?;
     let mut first = query.clone();
     first.limit = match (args.limit.limit, &args.filters.since) {

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use serde_json::Value;
 
 use super::Context;
+use crate::args::TimeLimit;
 use crate::output::{Columns, NamedRow};
 use crate::{Failure, Result};
 
@@ -17,6 +18,9 @@ pub(crate) struct Args {
     /// A value for the next ? in the SQL: JSON, or else text; repeatable
     #[arg(short, long = "param", value_name = "VALUE", allow_hyphen_values = true)]
     parameters: Vec<String>,
+
+    #[command(flatten)]
+    time: TimeLimit,
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
@@ -32,11 +36,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .iter()
         .map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()))
         .collect();
-    let answer = context.existing_store()?.execute_query(&sql, &parameters)?;
-    let names: Vec<&str> = answer.columns.iter().map(String::as_str).collect();
-    let rows = answer
-        .rows
-        .into_iter()
-        .map(|values| Ok(NamedRow::new(&names, values)));
+    let store = context.existing_store_within(&args.time)?;
+    let rows = store.stream_query(&sql, &parameters)?;
+    let columns = rows.columns.clone();
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let rows = rows.map(|values| Ok(NamedRow::new(&names, values?)));
     context.output.rows(&Columns::named(&names), rows).map(drop)
 }

@@ -193,7 +193,9 @@ impl Batch {
     }
 
     fn is_full(&self, size: usize) -> bool {
-        self.count >= self.most(size) || self.bytes >= BATCH_BYTES
+        self.count >= self.most(size)
+            || self.bytes >= BATCH_BYTES
+            || self.rows.length_at_end() >= LogRows::ENOUGH_TEXT
     }
 
     /// So many rows as are wanted, and as fit if more come of the same length.
