@@ -5,6 +5,9 @@ use std::io;
 
 use logstore::{ConfigError, Error, IngestError, InvalidValue};
 
+use crate::logging;
+use crate::printable::printable;
+
 /// The ends of a command other than success.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -32,6 +35,20 @@ impl Failure {
             Self::Locked(_) => 4,
             // As shells say it.
             Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+
+    /// Says on standard error what went wrong.
+    pub(crate) fn print(&self) {
+        let Some(text) = self.text() else { return };
+        if logging::is_json_asked_for() {
+            return logging::print_json_error(text);
+        }
+        // The engine shows the place in SQL below its message. Lines that are not the first one are indented, so that
+        // none looks like another message.
+        for (index, line) in text.lines().enumerate() {
+            let start = if index == 0 { "logstore:" } else { "  " };
+            eprintln!("{}", format!("{start} {}", printable(line)).trim_end());
         }
     }
 

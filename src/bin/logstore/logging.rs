@@ -1,6 +1,7 @@
 //! The program's own log, on standard error.
 
 use std::io::Write as _;
+use std::sync::OnceLock;
 
 use chrono::{SecondsFormat, Utc};
 use env_logger::{Builder, WriteStyle};
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 
 /// Sets up the log.
 pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), InvalidValue> {
+    IS_JSON.get_or_init(|| settings.format == LogFormat::Json);
     let mut filter = env_filter::Builder::new();
     filter.try_parse(&settings.level).map_err(|error| {
         InvalidValue::new(
@@ -44,6 +46,36 @@ pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), Inv
     // Only a second start in one process could fail, and there is none.
     builder.try_init().ok();
     Ok(())
+}
+
+/// Whether standard error is to hold JSON: settings say so, or before they are read, the flag or the variable.
+static IS_JSON: OnceLock<bool> = OnceLock::new();
+
+pub(crate) fn is_json_asked_for() -> bool {
+    const FLAG: &str = "--log-format";
+    if let Some(is_json) = IS_JSON.get() {
+        return *is_json;
+    }
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let flag = arguments.iter().enumerate().rev().find_map(|(place, argument)| {
+        match argument.strip_prefix(FLAG)? {
+            "" => arguments.get(place + 1).map(String::as_str),
+            value => value.strip_prefix('='),
+        }
+    });
+    match flag {
+        Some(format) => format == "json",
+        None => std::env::var_os("LOGSTORE_LOG__FORMAT").is_some_and(|format| format == "json"),
+    }
+}
+
+/// Prints what ends the program as the last line of its log.
+pub(crate) fn print_json_error(text: &str) {
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    let line = serde_json::json!({ "time": time, "level": "error", "target": "logstore", "message": text });
+    eprintln!("{line}");
 }
 
 struct KeyValues<'a>(&'a mut Map<String, Value>);

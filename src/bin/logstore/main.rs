@@ -20,13 +20,16 @@ use failure::Failure;
 use printable::printable;
 
 fn main() -> ExitCode {
-    let args = Args::try_parse().unwrap_or_else(|error| refuse(error));
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        // Help and the version are no errors.
+        Err(error) if error.use_stderr() => refuse(error),
+        Err(error) => error.exit(),
+    };
     match commands::run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if let Some(text) = failure.text() {
-                eprintln!("logstore: {}", printable(text));
-            }
+            failure.print();
             ExitCode::from(failure.code())
         }
     }
@@ -37,11 +40,12 @@ fn refuse(error: clap::Error) -> ! {
     let shown: Vec<String> = std::env::args_os()
         .map(|argument| printable(&argument.to_string_lossy()).into_owned())
         .collect();
-    match error.use_stderr() {
-        true => Args::try_parse_from(shown).err().unwrap_or(error).exit(),
-        // What was asked for: the help, or the version.
-        false => error.exit(),
+    let error = Args::try_parse_from(shown).err().unwrap_or(error);
+    if logging::is_json_asked_for() {
+        logging::print_json_error(error.to_string().trim_end());
+        std::process::exit(Failure::Usage(String::new()).code().into());
     }
+    error.exit()
 }
 
 /// What a command returns.
