@@ -130,7 +130,7 @@ fn what_is_too_long_is_refused_whole() {
     let store = DuckDbStore::open(":memory:").unwrap();
     let long = log(0, "x", &"x".repeat(33 * MIB));
     for refused in [
-        store.append_logs(&[long.clone()]),
+        store.append_logs(std::slice::from_ref(&long)),
         MemoryStore::new().append_logs(&[long]),
     ] {
         let Err(Error::InvalidInput(error)) = refused else {
