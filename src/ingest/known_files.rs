@@ -172,10 +172,14 @@ fn read_before(
 /// Whether another file that begins alike and is still in its place begins with the whole content.
 fn is_contained(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io::Result<bool> {
     for position in alike.iter().filter(|position| position.path != path) {
-        let Some(original) = open_held(Path::new(&position.path), position) else {
+        let original = Path::new(&position.path);
+        // A file that cannot be opened is not in its place.
+        let Ok(opened) = open_beginning(original) else {
             continue;
         };
-        if begins_with(original.input.take(position.bytes), content.open()?.input)? {
+        // Files that differ do so soon, so that this comes first.
+        if begins_with(opened.input.take(position.bytes), content.open()?.input) && holds(original, position)
+        {
             return Ok(true);
         }
     }
@@ -192,42 +196,33 @@ pub(super) fn holds(path: &Path, position: &FilePosition) -> bool {
         .is_ok_and(|opened| opened.is_some_and(|opened| goes_on_from(&opened.read, position)))
 }
 
-/// Opens the file at a path at its beginning, if it holds what was read up to a position.
-fn open_held(path: &Path, position: &FilePosition) -> Option<Opened> {
-    if !holds(path, position) {
-        return None;
-    }
-    let (file, member) = open_path(path).ok()?;
+/// Opens the file at a path at its beginning.
+fn open_beginning(path: &Path) -> io::Result<Opened> {
+    let (file, member) = open_path(path)?;
     let (file, member) = (&file, member.as_ref());
-    Content { file, member }.open().ok()
+    Content { file, member }.open()
 }
 
 /// Whether the file at a path begins with all of another one. One that cannot be read does not.
 pub(super) fn begins_with_file(path: &Path, start: &Path) -> bool {
-    let open = |path| {
-        let (file, member) = open_path(path)?;
-        let (file, member) = (&file, member.as_ref());
-        Content { file, member }.open()
-    };
-    open(path)
-        .and_then(|input| begins_with(input.input, open(start)?.input))
+    open_beginning(path)
+        .and_then(|opened| Ok(begins_with(opened.input, open_beginning(start)?.input)))
         .unwrap_or(false)
 }
 
-/// Whether an input begins with all of another one. One that breaks off, as compression in progress does, ends there.
-fn begins_with(mut input: impl BufRead, mut start: impl BufRead) -> io::Result<bool> {
+/// Whether an input begins with all of another one. One that breaks off, as compression in progress does, ends there;
+/// damage is like nothing.
+fn begins_with(mut input: impl BufRead, mut start: impl BufRead) -> bool {
     loop {
         let expected = match start.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
-            expected => expected?,
+            Ok(expected) if !expected.is_empty() => expected,
+            Ok(_) => return true,
+            Err(error) => return error.kind() == io::ErrorKind::UnexpectedEof,
         };
-        if expected.is_empty() {
-            return Ok(true);
-        }
-        let found = input.fill_buf()?;
+        let found = input.fill_buf().unwrap_or_default();
         let length = expected.len().min(found.len());
         if length == 0 || expected.get(..length) != found.get(..length) {
-            return Ok(false);
+            return false;
         }
         input.consume(length);
         start.consume(length);
