@@ -101,7 +101,7 @@ impl Parser {
 
     /// Lets the ids of the logs that come say that they are read now.
     pub(super) fn start_now(&mut self) {
-        self.ids.advance(Utc::now());
+        self.ids.advance(crate::models::now());
     }
 
     /// Goes on after lines of which the last one with a time had this one.

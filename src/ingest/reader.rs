@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::Utc;
-
 use super::block::{LogBlock, Pieces};
 use super::json::{self, Depth, Piece};
 use super::known_files::{digest, head_digests};
@@ -88,7 +86,7 @@ impl LogReader {
     }
 
     fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
-        let mut parser = Parser::new(options, file, opened.modified, Utc::now());
+        let mut parser = Parser::new(options, file, opened.modified, crate::models::now());
         parser.decide_order([&opened.ends.head, &opened.ends.tail]);
         Self {
             name: name.to_owned(),

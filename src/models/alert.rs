@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use super::log_query::TimeBound;
 use super::time::to_micros;
@@ -316,11 +315,11 @@ impl Alert {
 }
 
 fn new_id() -> String {
-    Uuid::now_v7().to_string()
+    super::time::id_of_now()
 }
 
 fn now() -> DateTime<Utc> {
-    to_micros(Utc::now())
+    to_micros(super::time::now())
 }
 
 /// Which alerts are wanted. All conditions must hold; the newest come first.

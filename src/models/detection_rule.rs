@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::time::to_micros;
 use super::{InvalidValue, check_nesting};
@@ -86,11 +85,11 @@ impl DetectionRule {
 }
 
 fn new_id() -> String {
-    Uuid::now_v7().to_string()
+    super::time::id_of_now()
 }
 
 fn now() -> DateTime<Utc> {
-    to_micros(Utc::now())
+    to_micros(super::time::now())
 }
 
 fn yes() -> bool {

@@ -24,7 +24,7 @@ impl From<TimeDelta> for TimeBound {
     /// That long before now; before the first representable time, that time.
     fn from(ago: TimeDelta) -> Self {
         Self(
-            Utc::now()
+            super::time::now()
                 .checked_sub_signed(ago)
                 .unwrap_or(DateTime::<Utc>::MIN_UTC),
         )

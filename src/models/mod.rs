@@ -37,7 +37,7 @@ pub(crate) use pattern::longest_word;
 pub use secret::Secret;
 pub use severity::Severity;
 pub use threat_intel::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
-pub(crate) use time::deciding_order;
 pub use time::{
     DateOrder, LocatedTime, TimeContext, Zone, parse_time, time_at_start, time_within, to_micros,
 };
+pub(crate) use time::{deciding_order, now};

@@ -267,7 +267,7 @@ impl ThreatIntel {
             confidence: 0.5,
             source,
             metadata: Map::new(),
-            created_at: to_micros(Utc::now()),
+            created_at: to_micros(super::time::now()),
             expires_at: None,
         }
     }

@@ -268,3 +268,63 @@ fn a_folder_that_may_not_be_written() {
     assert_eq!(run(&["count"]).unwrap().stdout, b"{\"count\":1}\n");
     fs::set_permissions(&cli.folder, fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+/// Where the machine has Debian's package `faketime`.
+#[test]
+fn a_clock_before_1970_is_an_error() {
+    let cli = Cli::new();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("faketime");
+        command
+            .current_dir(&cli.folder)
+            .arg("1969-06-01 00:00:00")
+            .arg(assert_cmd::cargo::cargo_bin!("logstore"));
+        command.args(arguments).output()
+    };
+    for arguments in [
+        &["stats"][..],
+        &["stats", "--log-format", "json"],
+        &[
+            "alerts",
+            "add",
+            "--type",
+            "x",
+            "--method",
+            "y",
+            "--severity",
+            "low",
+        ],
+    ] {
+        let Ok(output) = run(arguments) else {
+            eprintln!("skipped: faketime is not installed");
+            return;
+        };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{errors}");
+        assert!(
+            errors.contains("the clock of this machine is before 1970"),
+            "{errors}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_is_an_error() {
+    let cli = Cli::new();
+    cli.write("a.log", "hello\n");
+    cli.output(&["ingest", "a.log"]);
+    let sql = "SELECT count(*) FROM (SELECT n % 10000000 AS m FROM range(30000000) AS t(n) GROUP BY m)";
+    let shell = "ulimit -v 600000; exec \"$0\" query \"$1\" --format csv";
+    let output = std::process::Command::new("sh")
+        .current_dir(&cli.folder)
+        .args(["-c", shell])
+        .arg(assert_cmd::cargo::cargo_bin!("logstore"))
+        .arg(sql)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("Out of Memory"), "{errors}");
+    assert_eq!(cli.rows(&["count"])[0]["count"], 1);
+}

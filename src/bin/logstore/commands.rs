@@ -20,7 +20,7 @@ pub(crate) mod stats;
 
 use std::io::{BufRead, IsTerminal as _};
 use std::num::NonZero;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use env_logger::WriteStyle;
 use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, S3Options, Settings};
@@ -38,6 +38,10 @@ pub(crate) struct Context {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        let text = "the clock of this machine is before 1970: set it, for logs are stored with the time";
+        return Err(Failure::Failed(text.to_owned()));
+    }
     let loaded = load_settings(&args.global)?;
     let color = match args.global.color {
         Color::Auto => WriteStyle::Auto,

@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use env_logger::{Builder, WriteStyle};
 use logstore::{InvalidValue, LogFormat, LogSettings};
 use serde_json::{Map, Value};
@@ -73,7 +74,8 @@ pub(crate) fn is_json_asked_for() -> bool {
 
 /// Prints what ends the program as the last line of its log.
 pub(crate) fn print_json_error(text: &str) {
-    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    // Also of a clock that is before 1970.
+    let time = DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true);
     let line = serde_json::json!({ "time": time, "level": "error", "target": "logstore", "message": text });
     eprintln!("{line}");
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use chrono::{DateTime, Utc};
 use uuid::{Builder, Uuid};
 
-use crate::models::time::to_micros;
+use crate::models::time::{now, to_micros};
 
 /// What follows the time in an id: random at first, and one more for each id, so that ids ascend and are alike
 /// (section 6.2, method 2).
@@ -67,7 +67,7 @@ pub(super) fn with_own<T>(take: impl FnOnce(&mut Ids) -> T) -> T {
         });
     }
     OWN.with_borrow_mut(|ids| {
-        ids.advance(Utc::now());
+        ids.advance(now());
         take(ids)
     })
 }

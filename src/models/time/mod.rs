@@ -9,7 +9,10 @@ mod order;
 mod scan;
 mod zone;
 
+use std::time::SystemTime;
+
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
+use uuid::Uuid;
 
 pub use order::DateOrder;
 pub(crate) use scan::deciding_order;
@@ -62,7 +65,7 @@ impl TimeContext {
 impl Default for TimeContext {
     /// The last such time before now, in UTC.
     fn default() -> Self {
-        Self::new(Utc::now())
+        Self::new(now())
     }
 }
 
@@ -77,6 +80,19 @@ pub struct LocatedTime {
     pub end: usize,
     /// Whether the text gave a date, or only a time of day.
     pub has_date: bool,
+}
+
+/// Says what time it is, also by a clock that is before 1970: `Utc::now` panics there.
+pub(crate) fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
+}
+
+/// Makes an id that begins with the time that it is now; a random one by a clock that is before 1970.
+pub(crate) fn id_of_now() -> String {
+    match SystemTime::now() < SystemTime::UNIX_EPOCH {
+        true => Uuid::new_v4().to_string(),
+        false => Uuid::now_v7().to_string(),
+    }
 }
 
 /// Cuts a time to the microseconds that a store keeps.

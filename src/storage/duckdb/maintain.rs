@@ -126,7 +126,7 @@ impl DuckDbStore {
     }
 
     fn steps(&self, plan: &Maintenance) -> Result<Vec<Step<'_>>> {
-        let now = Utc::now();
+        let now = crate::models::now();
         let retention = match plan.retention {
             Some(retention) => {
                 let day = start_of_day(time_before(now, retention)?);
