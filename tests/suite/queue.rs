@@ -201,6 +201,36 @@ fn holder() {
     }
 }
 
+/// Has the file until it is killed, and no place in the queue.
+#[test]
+#[ignore = "run in a process of its own"]
+fn stranger() {
+    let _connection = duckdb::Connection::open(given_store()).unwrap();
+    println!("\nholds=1");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_knows_no_queue_is_waited_for() {
+    let (_folder, path) = new_store();
+    let takers = takers(&path, 3);
+    let mut stranger = Process::start::<&str>("queue::stranger", &path, &[]);
+    stranger.expect("holds");
+    for number in 0..3 {
+        send(&path, number, usize::try_from(number).unwrap());
+    }
+    stranger.kill("");
+    for taker in takers {
+        taker.finish();
+    }
+    let mut stored = numbers(&path);
+    stored.sort_unstable();
+    assert_eq!(stored, [0, 1, 2]);
+}
+
 #[test]
 fn who_gives_up_learns_which_process_has_the_store() {
     let (_folder, path) = new_store();

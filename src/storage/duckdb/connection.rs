@@ -1,5 +1,5 @@
-//! Who may use a store when: between processes by the engine's lock on its file, within a process by one [`Gate`]
-//! for each store. A lake with its catalog in a database has no file to lock: see `lake`.
+//! Who may use a store when: between processes by the engine's lock on its file and a queue for it (see `queue`), within
+//! a process by one [`Gate`] for each store. A lake with its catalog in a database has no file to lock: see `lake`.
 //!
 //! The engine locks a file for as long as it is open, once for a process: two engines on one file in one
 //! process would not see each other's lock and damage the file. So every handle of a process goes through

@@ -66,7 +66,8 @@ pub use waiting::KeptOpen;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// Each operation opens the file, works and closes it; other processes take turns. A scan keeps them out for
+    /// Each operation opens the file, works and closes it; other processes take turns, in the order in which they come
+    /// (on Linux; elsewhere by luck). A scan keeps them out for
     /// as long as the engine needs, and a second more: what its reader has not taken by then is put aside on disk.
     #[default]
     Shared,
