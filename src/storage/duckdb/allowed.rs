@@ -209,12 +209,15 @@ impl Allowed {
 /// Names and definitions of the views or macros that other programs have put into a store.
 pub(super) type Definitions = Vec<(String, String)>;
 
-const VIEWS: &str = "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal";
+const VIEWS: &str = "SELECT lower(view_name), sql
+    FROM duckdb_views()
+    WHERE NOT internal AND database_name = current_database() AND sql IS NOT NULL";
 
 /// The engine takes tens of milliseconds to list its functions.
 const MACROS: &str = "SELECT lower(function_name), macro_definition
     FROM duckdb_functions()
-    WHERE NOT internal AND function_type IN ('macro', 'table_macro') AND macro_definition IS NOT NULL";
+    WHERE NOT internal AND database_name = current_database() AND function_type IN ('macro', 'table_macro')
+        AND macro_definition IS NOT NULL";
 
 fn read_definitions(connection: &Connection, sql: &str) -> Result<Definitions> {
     let read = rows::query_all(connection, sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
