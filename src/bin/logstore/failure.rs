@@ -1,7 +1,7 @@
 //! Why a command failed, and with which exit code.
 
 use std::error::Error as _;
-use std::io;
+use std::io::{self, Write as _};
 
 use logstore::{ConfigError, Error, IngestError, InvalidValue};
 
@@ -46,10 +46,12 @@ impl Failure {
         }
         // The engine shows the place in SQL below its message. Lines that are not the first one are indented, so that
         // none looks like another message.
-        for (index, line) in text.lines().enumerate() {
+        let lines = text.lines().enumerate().map(|(index, line)| {
             let start = if index == 0 { "logstore:" } else { "  " };
-            eprintln!("{}", format!("{start} {}", printable(line)).trim_end());
-        }
+            format!("{start} {}", printable(line)).trim_end().to_owned() + "\n"
+        });
+        // Nobody may be there to read it.
+        io::stderr().write_all(lines.collect::<String>().as_bytes()).ok();
     }
 
     pub(crate) fn text(&self) -> Option<&str> {

@@ -77,7 +77,8 @@ pub(crate) fn print_json_error(text: &str) {
     // Also of a clock that is before 1970.
     let time = DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true);
     let line = serde_json::json!({ "time": time, "level": "error", "target": "logstore", "message": text });
-    eprintln!("{line}");
+    // Nobody may be there to read it.
+    writeln!(std::io::stderr(), "{line}").ok();
 }
 
 struct KeyValues<'a>(&'a mut Map<String, Value>);
