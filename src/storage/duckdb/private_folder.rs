@@ -74,13 +74,14 @@ fn remove_leftovers(parent: &Path) {
     };
     for entry in entries.filter_map(Result::ok).filter(is_ours) {
         let path = entry.path();
-        let unused = File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok());
-        // The lock is free again: a process that makes this very folder now notices that it is gone.
-        if unused {
-            match fs::remove_dir_all(&path) {
-                Ok(()) => log::info!("removed {path:?}, which a killed process left"),
-                Err(error) => log::debug!("cannot remove {path:?}, which a killed process left: {error}"),
-            }
+        let Ok(folder) = File::open(&path) else { continue };
+        if folder.try_lock().is_err() {
+            continue;
+        }
+        // The lock is held meanwhile: a process that makes this very folder now must notice that it is lost.
+        match fs::remove_dir_all(&path) {
+            Ok(()) => log::info!("removed {path:?}, which a killed process left"),
+            Err(error) => log::debug!("cannot remove {path:?}, which a killed process left: {error}"),
         }
     }
 }
