@@ -22,10 +22,37 @@ use crate::models::{Members, TimeContext};
 /// A message that is known by a mark in it.
 struct Extractor {
     mark: &'static str,
+    /// Who writes such messages.
+    writer: Writer,
     /// Takes apart what is before and after the mark.
     read: for<'a> fn(&Marked<'a>) -> Option<Readings<'a>>,
     action: &'static str,
     outcome: Option<&'static str>,
+}
+
+/// The programs that write a message. Another program with a client's text for a message must not pass for them.
+#[derive(Debug, Clone, Copy)]
+enum Writer {
+    OpenSsh,
+    /// Programs write what PAM's modules say under their own names.
+    AnyProgram,
+    Sudo,
+    Su,
+}
+
+impl Writer {
+    /// Says whether a program is one of these; one that is not known may be.
+    fn may_be(self, program: Option<&str>) -> bool {
+        let Some(program) = program else { return true };
+        match self {
+            Self::OpenSsh => memmem::find(program.to_ascii_lowercase().as_bytes(), b"ssh").is_some(),
+            Self::AnyProgram => true,
+            Self::Sudo => program.ends_with("sudo"),
+            Self::Su => {
+                matches!(program.rsplit('/').next(), Some("su" | "su-l")) || program.starts_with("su(")
+            }
+        }
+    }
 }
 
 /// Holds a message that has a mark, without the mark.
@@ -48,6 +75,7 @@ const SUCCESS: Option<&str> = Some("success");
 const FAILURE: Option<&str> = Some("failure");
 
 const fn extractor(
+    writer: Writer,
     mark: &'static str,
     read: for<'a> fn(&Marked<'a>) -> Option<Readings<'a>>,
     action: &'static str,
@@ -55,6 +83,7 @@ const fn extractor(
 ) -> Extractor {
     Extractor {
         mark,
+        writer,
         read,
         action,
         outcome,
@@ -65,52 +94,95 @@ const fn extractor(
 /// and `Failed`.
 const EXTRACTORS: &[Extractor] = &[
     // OpenSSH
-    extractor("Failed ", sshd::login, "ssh_login", FAILURE),
-    extractor("Accepted ", sshd::login, "ssh_login", SUCCESS),
-    extractor("nvalid user ", sshd::invalid_user, "ssh_login", None),
-    extractor("PAM: ", sshd::refused_by_pam, "ssh_login", None),
+    extractor(Writer::OpenSsh, "Failed ", sshd::login, "ssh_login", FAILURE),
+    extractor(Writer::OpenSsh, "Accepted ", sshd::login, "ssh_login", SUCCESS),
     extractor(
+        Writer::OpenSsh,
+        "nvalid user ",
+        sshd::invalid_user,
+        "ssh_login",
+        None,
+    ),
+    extractor(Writer::OpenSsh, "PAM: ", sshd::refused_by_pam, "ssh_login", None),
+    extractor(
+        Writer::OpenSsh,
         "maximum authentication attempts exceeded for ",
         sshd::too_many_attempts,
         "ssh_login",
         None,
     ),
     extractor(
+        Writer::OpenSsh,
         "reverse mapping checking",
         sshd::reverse_mapping,
         "reverse_mapping_check",
         None,
     ),
-    extractor("Connection closed by ", sshd::ended, "ssh_disconnect", None),
-    extractor("Connection reset by ", sshd::ended, "ssh_disconnect", None),
-    extractor("Disconnected from ", sshd::ended, "ssh_disconnect", None),
     extractor(
+        Writer::OpenSsh,
+        "Connection closed by ",
+        sshd::ended,
+        "ssh_disconnect",
+        None,
+    ),
+    extractor(
+        Writer::OpenSsh,
+        "Connection reset by ",
+        sshd::ended,
+        "ssh_disconnect",
+        None,
+    ),
+    extractor(
+        Writer::OpenSsh,
+        "Disconnected from ",
+        sshd::ended,
+        "ssh_disconnect",
+        None,
+    ),
+    extractor(
+        Writer::OpenSsh,
         "Received disconnect from ",
         sshd::source_first,
         "ssh_disconnect",
         None,
     ),
-    extractor("Disconnecting ", sshd::ended_by_us, "ssh_disconnect", None),
     extractor(
+        Writer::OpenSsh,
+        "Disconnecting ",
+        sshd::ended_by_us,
+        "ssh_disconnect",
+        None,
+    ),
+    extractor(
+        Writer::OpenSsh,
         "Unable to negotiate with ",
         sshd::ended_by_us,
         "ssh_connection",
         None,
     ),
     extractor(
+        Writer::OpenSsh,
         "Did not receive identification string from ",
         sshd::source_first,
         "ssh_connection",
         None,
     ),
-    extractor("Connection from ", sshd::connection, "ssh_connection", None),
     extractor(
+        Writer::OpenSsh,
+        "Connection from ",
+        sshd::connection,
+        "ssh_connection",
+        None,
+    ),
+    extractor(
+        Writer::OpenSsh,
         "Timeout before authentication for ",
         sshd::source_first,
         "ssh_connection",
         None,
     ),
     extractor(
+        Writer::OpenSsh,
         "Bad protocol version identification '",
         sshd::bad_identification,
         "ssh_connection",
@@ -118,38 +190,48 @@ const EXTRACTORS: &[Extractor] = &[
     ),
     // PAM
     extractor(
+        Writer::AnyProgram,
         "authentication failure;",
         pam::authentication_failure,
         "authentication",
         FAILURE,
     ),
     extractor(
+        Writer::AnyProgram,
         "authentication failures;",
         pam::authentication_failure,
         "authentication",
         FAILURE,
     ),
     extractor(
+        Writer::AnyProgram,
         "check pass; user unknown",
         pam::unknown_user,
         "authentication",
         None,
     ),
     extractor(
+        Writer::AnyProgram,
         "session opened for user ",
         pam::session,
         "session_opened",
         SUCCESS,
     ),
-    extractor("session closed for user ", pam::session, "session_closed", None),
+    extractor(
+        Writer::AnyProgram,
+        "session closed for user ",
+        pam::session,
+        "session_closed",
+        None,
+    ),
     // sudo
-    extractor("PWD=", su::sudo, "sudo", SUCCESS),
+    extractor(Writer::Sudo, "PWD=", su::sudo, "sudo", SUCCESS),
     // su
-    extractor("Successful su for ", su::by, "su", SUCCESS),
-    extractor("FAILED su for ", su::by, "su", FAILURE),
-    extractor("FAILED SU (to ", su::on, "su", FAILURE),
-    extractor("(to ", su::on, "su", SUCCESS),
-    extractor("'su ", su::failed_for, "su", FAILURE),
+    extractor(Writer::Su, "Successful su for ", su::by, "su", SUCCESS),
+    extractor(Writer::Su, "FAILED su for ", su::by, "su", FAILURE),
+    extractor(Writer::Su, "FAILED SU (to ", su::on, "su", FAILURE),
+    extractor(Writer::Su, "(to ", su::on, "su", SUCCESS),
+    extractor(Writer::Su, "'su ", su::failed_for, "su", FAILURE),
 ];
 
 /// One look at a message tells where marks are in it, and in most messages that there are none.
@@ -213,7 +295,11 @@ impl<'a> Inner<'a> {
     }
 
     fn of(program: Option<&'a str>, message: &'a str) -> Self {
-        let (program, message) = without_header(program, message);
+        let (program, message) = match without_header(program, message) {
+            // A program that is known speaks for itself only.
+            (inner, _) if program.is_some() && inner != program => (program, message),
+            inner => inner,
+        };
         match repeated(message) {
             Some((times, message)) => Self {
                 repeated: Some(times),
@@ -226,6 +312,9 @@ impl<'a> Inner<'a> {
     fn extract(&self, normalized: &mut Members<'a>) -> Option<Vec<&'static str>> {
         for mark in MARKS.find_iter(self.message).take(MOST_MARKS) {
             let extractor = &EXTRACTORS[mark.pattern()];
+            if !extractor.writer.may_be(self.program) {
+                continue;
+            }
             let marked = Marked {
                 program: self.program,
                 before: &self.message[..mark.start()],

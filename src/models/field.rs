@@ -112,6 +112,11 @@ impl Field {
             Place::Path(_) => ColumnType::Text,
         }
     }
+
+    /// Whether it holds addresses and nothing else.
+    pub(crate) fn is_address(&self) -> bool {
+        matches!(self.0, Place::Column(Column::SourceIp | Column::DestIp))
+    }
 }
 
 impl Column {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::field::{ColumnType, Field};
 use super::time::{TimeContext, parse_time, to_micros};
-use super::{InvalidValue, LogEntry, Pattern};
+use super::{InvalidValue, LogEntry, Pattern, address};
 
 /// A bound of a time range: a time, or how long before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +248,10 @@ pub(crate) fn in_network(network: &IpNet, text: &str) -> bool {
 fn canonical(column_type: ColumnType, value: &str, field: &Field) -> Result<String, InvalidValue> {
     let invalid = |reason| InvalidValue::new("value", value, format!("{field} is {reason}"));
     match column_type {
+        // Logs hold addresses in one form only.
+        ColumnType::Text if field.is_address() => {
+            Ok(address::canonical(value).map_or_else(|| value.to_owned(), Cow::into_owned))
+        }
         ColumnType::Text => Ok(value.to_owned()),
         ColumnType::Integer => {
             let number: i64 = value.parse().map_err(|_| invalid("a whole number"))?;
@@ -273,6 +277,15 @@ mod tests {
 
     fn passes(name: &str, test: Test) -> bool {
         LogQuery::new().test(name, test).unwrap().matches(&log())
+    }
+
+    #[test]
+    fn an_address_is_found_however_it_is_typed() {
+        let field: Field = "source_ip".parse().unwrap();
+        for text in ["10.1.2.3", "::ffff:10.1.2.3", "::FFFF:a01:203"] {
+            let condition = Condition::new(field.clone(), Test::Equals(text.to_owned())).unwrap();
+            assert!(condition.matches(&log()), "{text}");
+        }
     }
 
     #[test]

@@ -253,6 +253,31 @@ fn a_message_may_be_a_whole_line_of_syslog() {
 }
 
 #[test]
+fn another_program_cannot_pass_for_a_daemon() {
+    let said = "Failed password for root from 203.0.113.9 port 9 ssh2";
+    for line in [
+        format!("Oct 11 22:14:15 web1 webapp[42]: {said}"),
+        format!("Oct 11 22:14:15 web1 webapp[42]: Oct 11 22:14:15 web1 sshd[42]: {said}"),
+        format!("Oct 11 22:14:15 web1 webapp[42]: sshd[42]: {said}"),
+        json!({"appname": "webapp", "message": said}).to_string(),
+        json!({"appname": "webapp", "message": format!("sshd[42]: {said}")}).to_string(),
+        "Oct 11 22:14:15 web1 webapp[42]: root : TTY=x ; PWD=/ ; USER=root ; COMMAND=/bin/sh".to_owned(),
+        "Oct 11 22:14:15 web1 webapp[42]: Successful su for root by alice".to_owned(),
+    ] {
+        let log = read(&line);
+        assert_eq!(
+            (log.source_ip(), log.user(), log.outcome()),
+            (None, None, None),
+            "{line}"
+        );
+    }
+    for program in ["sshd", "sshd-session", "/usr/sbin/sshd"] {
+        let log = read(&format!("Oct 11 22:14:15 web1 {program}[42]: {said}"));
+        assert_says(&log, ["203.0.113.9", "root", "-"]);
+    }
+}
+
+#[test]
 fn who_becomes_whom_is_read_from_the_ends() {
     for (message, user, effective) in [
         (
