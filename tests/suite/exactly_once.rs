@@ -266,7 +266,8 @@ fn following_goes_on_through_rotation() {
     wait_for(&cli, 64);
     following.stop();
     append(&path, &lines(64..65));
-    assert_eq!(ingest(&cli, &["."]), 1);
+    // Not the file with what the follower said, which may have lines.
+    assert_eq!(ingest(&cli, &["app.log*"]), 1);
     assert_lines(&cli, 65);
 }
 
