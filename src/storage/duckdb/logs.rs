@@ -42,7 +42,8 @@ impl LogStore for DuckDbStore {
                     .map(|query| select_at_once(query, log_texts))
                     .collect());
             }
-            if long_texts::need_measuring(connection, log_texts) {
+            // The files of a lake have no statistics of that kind, and asking opens one of them.
+            if !is_lake && long_texts::need_measuring(connection, log_texts) {
                 return long_texts::cut(connection, &query, rows::LOG_COLUMNS, log_texts);
             }
             let slices = slices(connection, &query, log_texts)?;

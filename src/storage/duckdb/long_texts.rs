@@ -41,7 +41,7 @@ pub(super) fn keep_apart(connection: &Connection, longest: usize) {
     }
 }
 
-/// How long the longest text of a store's logs is, by the engine's statistics; 0 if it does not say so, as in a lake.
+/// How long the longest text of the logs of a file or in memory is, by the engine's statistics; 0 if there is none.
 pub(super) fn longest(connection: &Connection) -> usize {
     const SQL: &str =
         "SELECT stats(message) || stats(layout) || stats(raw) || stats(normalized) || stats(metadata)
