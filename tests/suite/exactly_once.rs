@@ -205,11 +205,8 @@ impl Following {
 
     /// The same with an interval, and more flags before the names.
     pub(crate) fn start_with(cli: &Cli, interval: &str, names: &[&str]) -> Self {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("logstore"));
-        command
-            .args(["ingest", "--follow", "--interval", interval])
-            .args(names);
-        command.current_dir(&cli.folder);
+        let mut command = cli.program(&["ingest", "--follow", "--interval", interval]);
+        command.args(names);
         // So that what it stores can be counted from now on.
         drop(DuckDbStore::open(cli.path("logstore.duckdb")).unwrap());
         let errors = fs::File::create(cli.path("errors")).unwrap();

@@ -24,9 +24,8 @@ fn signal(child: &Child, name: &str) {
 fn start(cli: &Cli, by: &[&str], arguments: &[&str]) -> Child {
     let program = assert_cmd::cargo::cargo_bin!("logstore").display().to_string();
     let all: Vec<&str> = [by, &[&program], arguments].concat();
-    Command::new(all[0])
+    cli.other_program(all[0])
         .args(&all[1..])
-        .current_dir(&cli.folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(std::fs::File::create(cli.path("errors")).unwrap())

@@ -390,8 +390,8 @@ fn more_files_are_read_than_may_be_open() {
     let run = |arguments: &str| {
         let program = assert_cmd::cargo::cargo_bin!("logstore");
         let script = format!("ulimit -n 128; exec {} {arguments}", program.display());
-        let mut shell = std::process::Command::new("bash");
-        shell.args(["-c", &script]).current_dir(&cli.folder);
+        let mut shell = cli.other_program("bash");
+        shell.args(["-c", &script]);
         shell.stdout(std::process::Stdio::null());
         shell.stderr(File::create(cli.path("errors")).unwrap());
         shell.spawn().unwrap()

@@ -70,8 +70,15 @@ impl Cli {
 
     /// The same to be started and left running.
     pub(crate) fn program(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("logstore"));
-        command.current_dir(&self.folder).env_clear().args(arguments);
+        let mut command = self.other_program(assert_cmd::cargo::cargo_bin!("logstore"));
+        command.args(arguments);
+        command
+    }
+
+    /// Another program in the same surroundings, such as a shell that starts the binary.
+    pub(crate) fn other_program(&self, program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+        let mut command = std::process::Command::new(program);
+        command.current_dir(&self.folder).env_clear();
         for name in ["PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
