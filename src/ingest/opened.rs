@@ -162,6 +162,10 @@ fn read_past(input: Box<dyn BufRead + Send>, bytes: u64) -> io::Result<Skipped> 
 }
 
 fn seek_past(mut input: BufReader<Counted<File>>, bytes: u64) -> io::Result<Skipped> {
+    if bytes == 0 {
+        // To seek would read what is buffered once more, and count it twice.
+        return Ok((Box::new(input), Sample::default()));
+    }
     let either_end = bytes.min(SAMPLE as u64);
     let (mut head, mut tail) = (Vec::new(), Vec::new());
     input.by_ref().take(either_end).read_to_end(&mut head)?;

@@ -135,7 +135,10 @@ pub(crate) fn matched(
             shown(since),
             shown(until)
         ),
-        None => format!("no {what} matched"),
+        None => match since.filter(|since| *since > Utc::now()) {
+            Some(since) => format!("no {what} matched: --since {} is in the future", shown(since)),
+            None => format!("no {what} matched"),
+        },
     };
     Err(Failure::Nothing(Some(text)))
 }

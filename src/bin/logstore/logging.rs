@@ -20,6 +20,10 @@ pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), Inv
             format!("use off, error, warn, info, debug or trace ({error})"),
         )
     })?;
+    if !is_level_or_filter(&settings.level) {
+        let reason = "use off, error, warn, info, debug or trace, or a filter such as logstore=debug";
+        return Err(InvalidValue::new("log level", &settings.level, reason));
+    }
     let mut builder = Builder::new();
     builder.parse_filters(&settings.level).write_style(color);
     match settings.format {
@@ -47,6 +51,11 @@ pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), Inv
     // Only a second start in one process could fail, and there is none.
     builder.try_init().ok();
     Ok(())
+}
+
+/// A word that is no level would be taken for a module to be logged in full, which is never what it was meant for.
+fn is_level_or_filter(level: &str) -> bool {
+    level.contains(['=', ',']) || level.parse::<log::LevelFilter>().is_ok()
 }
 
 /// Whether standard error is to hold JSON: settings say so, or before they are read, the flag or the variable.

@@ -300,7 +300,7 @@ impl Output {
     }
 
     /// The terminal's width; one that does not tell has the usual one.
-    fn width(&self) -> Option<usize> {
+    pub(crate) fn width(&self) -> Option<usize> {
         const USUAL: usize = 80;
         let told = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
         self.is_terminal

@@ -86,6 +86,9 @@ impl Layout {
             shown.remove(last);
             shape = fit(columns, &shown, width);
         }
+        if let (Some(shown), Some(width)) = (&mut shape, width) {
+            give_rest_to_last(shown, width);
+        }
         Self {
             shape: shape.map_or(Shape::Records, Shape::Table),
             width,
@@ -203,6 +206,15 @@ fn fit(
         }
     }
     None
+}
+
+/// Lets the last column take what the others leave: rows that come later may be wider.
+fn give_rest_to_last(shown: &mut [(usize, usize)], width: usize) {
+    let gaps = GAP * shown.len().saturating_sub(1);
+    if let Some(((_, last), others)) = shown.split_last_mut() {
+        let taken = others.iter().map(|(_, width)| width).sum::<usize>() + gaps;
+        *last = width.saturating_sub(taken).max(*last);
+    }
 }
 
 /// A line of a table, without spaces at its end.

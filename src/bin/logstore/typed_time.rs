@@ -49,7 +49,7 @@ fn length_before(text: &str) -> Option<TimeDelta> {
 fn time_of_day(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let today = zone.date(now);
     let (word, rest) = text.split_once(' ').unwrap_or((text, "00:00"));
-    let (date, time) = match word {
+    let (date, time) = match word.to_ascii_lowercase().as_str() {
         "today" => (today, rest),
         "yesterday" => (today.checked_sub_days(Days::new(1))?, rest),
         "tomorrow" => (today.checked_add_days(Days::new(1))?, rest),

@@ -98,8 +98,15 @@ fn fill_gaps(buckets: &[Bucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> 
     filled
 }
 
+/// How many blocks stand for the greatest count; a terminal has room for a time and a count next to them.
+fn longest_bar(width: Option<usize>) -> u64 {
+    const TIME_AND_COUNT: usize = 38;
+    const LONGEST: u64 = 50;
+    let room = width.map(|width| width.saturating_sub(TIME_AND_COUNT).max(1) as u64);
+    room.unwrap_or(LONGEST).min(LONGEST)
+}
+
 fn print_histogram(buckets: &[(DateTime<Utc>, u64)], context: &mut Context) -> Result {
-    const WIDEST_BAR: u64 = 50;
     let most = buckets
         .iter()
         .map(|(_, count)| *count)
@@ -107,6 +114,7 @@ fn print_histogram(buckets: &[(DateTime<Utc>, u64)], context: &mut Context) -> R
         .unwrap_or_default()
         .max(1);
     let has_bars = context.output.is_table();
+    let longest_bar = longest_bar(context.output.width());
     let zone = context.output.zone();
     let names: &[&str] = if has_bars {
         &["start", "count", ""]
@@ -117,7 +125,7 @@ fn print_histogram(buckets: &[(DateTime<Utc>, u64)], context: &mut Context) -> R
         let start = zone.format(*start, SecondsFormat::AutoSi);
         let mut values: Vec<Value> = vec![start.into(), (*count).into()];
         if has_bars {
-            let length = (count * WIDEST_BAR).div_ceil(most);
+            let length = (count * longest_bar).div_ceil(most);
             values.push("█".repeat(usize::try_from(length).unwrap_or_default()).into());
         }
         Ok(NamedRow::new(names, values))

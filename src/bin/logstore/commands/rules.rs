@@ -98,7 +98,7 @@ impl Row for RuleRow {
 
 const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
-        Column::cut_to(8, "id"),
+        Column::whole("id").spare(),
         Column::cut_to(8, "type"),
         Column::whole("enabled"),
         Column::whole("updated"),

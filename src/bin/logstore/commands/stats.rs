@@ -97,8 +97,13 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
 }
 
 /// `1,234 (app.log: 1,000, -: 234)`; `-` is for those that were not read from a file.
-fn without_time(logs: u64, files: &[FileLogs]) -> String {
-    let logs = HumanCount(logs);
+fn without_time(logs_without_time: u64, files: &[FileLogs]) -> String {
+    let logs = HumanCount(logs_without_time);
+    let counted = files
+        .iter()
+        .map(|file| file.logs)
+        .sum::<u64>()
+        .min(logs_without_time);
     let files: Vec<String> = files
         .iter()
         .map(|FileLogs { file, logs, .. }| {
@@ -106,8 +111,10 @@ fn without_time(logs: u64, files: &[FileLogs]) -> String {
             format!("{name}: {}", HumanCount(*logs))
         })
         .collect();
-    match files[..] {
-        [] => logs.to_string(),
-        _ => format!("{logs} ({})", files.join(", ")),
+    let others = logs_without_time - counted;
+    match (&files[..], others) {
+        ([], _) => logs.to_string(),
+        (_, 0) => format!("{logs} ({})", files.join(", ")),
+        _ => format!("{logs} ({}, others: {})", files.join(", "), HumanCount(others)),
     }
 }
