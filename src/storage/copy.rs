@@ -1,6 +1,6 @@
 //! One store copied into another, written against the traits alone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -278,22 +278,24 @@ fn without<T>(mut all: Vec<T>, held: &[T], id: impl Fn(&T) -> &String) -> Vec<T>
 
 /// Looks for each log of one stream in the other; both are in the order of time.
 fn compare(source: LogStream<'_>, target: LogStream<'_>, copied: &mut Copied) -> Result<()> {
-    let (mut source, mut target) = (source.peekable(), target.peekable());
+    let mut source = source.map(|log| log.map(|log| Fingerprint::of(&log))).peekable();
+    let mut target = target.map(|log| log.map(|log| Fingerprint::of(&log))).peekable();
     let (mut source_sum, mut target_sum) = (Checksum::default(), Checksum::default());
     while let Some(time) = time_of_next(&mut source)? {
         while time_of_next(&mut target)?.is_some_and(|other| other < time) {
             target.next();
             copied.others += 1;
         }
-        let expected = logs_at(time, &mut source)?;
-        let mut found = logs_at(time, &mut target)?;
-        for log in &expected {
-            source_sum.add(log);
-            match found.iter().position(|other| other.id == log.id) {
-                Some(at) => {
-                    let other = found.swap_remove(at);
-                    target_sum.add(&other);
-                    let is_same = u64::from(other == *log);
+        let mut found: HashMap<String, Digest> = logs_at(time, &mut target)
+            .map(|log| log.map(|log| (log.id, log.digest)))
+            .collect::<Result<_>>()?;
+        for log in logs_at(time, &mut source) {
+            let log = log?;
+            source_sum.add(&log.digest);
+            match found.remove(&log.id) {
+                Some(digest) => {
+                    target_sum.add(&digest);
+                    let is_same = u64::from(digest == log.digest);
                     copied.verified += is_same;
                     copied.missing += 1 - is_same;
                 }
@@ -311,20 +313,44 @@ fn compare(source: LogStream<'_>, target: LogStream<'_>, copied: &mut Copied) ->
     Ok(())
 }
 
-fn time_of_next(logs: &mut Peekable<LogStream<'_>>) -> Result<Option<DateTime<Utc>>> {
+type Digest = [u8; 32];
+
+/// What is kept of a log to compare it with another one: many logs may be of one time, and each may be long.
+struct Fingerprint {
+    time: DateTime<Utc>,
+    id: String,
+    /// The SHA-256 of the log as JSON.
+    digest: Digest,
+}
+
+impl Fingerprint {
+    fn of(log: &LogEntry) -> Self {
+        Self {
+            time: log.event_time,
+            id: log.id.clone(),
+            // Text and numbers always have a form in JSON.
+            digest: Sha256::digest(serde_json::to_vec(log).unwrap_or_default()).into(),
+        }
+    }
+}
+
+fn time_of_next<I>(logs: &mut Peekable<I>) -> Result<Option<DateTime<Utc>>>
+where
+    I: Iterator<Item = Result<Fingerprint>>,
+{
     match logs.next_if(Result::is_err) {
         Some(error) => error.map(|_| None),
-        None => Ok(logs
-            .peek()
-            .and_then(|log| log.as_ref().ok())
-            .map(|log| log.event_time)),
+        None => Ok(logs.peek().and_then(|log| log.as_ref().ok()).map(|log| log.time)),
     }
 }
 
 /// The next logs, as far as they are of a time.
-fn logs_at(time: DateTime<Utc>, logs: &mut Peekable<LogStream<'_>>) -> Result<Vec<LogEntry>> {
-    std::iter::from_fn(|| logs.next_if(|log| log.as_ref().map_or(true, |log| log.event_time == time)))
-        .collect()
+fn logs_at<I>(time: DateTime<Utc>, logs: &mut Peekable<I>) -> impl Iterator<Item = Result<Fingerprint>>
+where
+    I: Iterator<Item = Result<Fingerprint>>,
+{
+    let is_of_time = move |log: &Result<Fingerprint>| log.as_ref().map_or(true, |log| log.time == time);
+    std::iter::from_fn(move || logs.next_if(is_of_time))
 }
 
 /// A sum of digests: the same in whatever order the logs come.
@@ -332,9 +358,7 @@ fn logs_at(time: DateTime<Utc>, logs: &mut Peekable<LogStream<'_>>) -> Result<Ve
 struct Checksum(u128);
 
 impl Checksum {
-    fn add(&mut self, log: &LogEntry) {
-        // Text and numbers always have a form in JSON.
-        let digest: [u8; 32] = Sha256::digest(serde_json::to_vec(log).unwrap_or_default()).into();
+    fn add(&mut self, digest: &Digest) {
         let mut first = [0; 16];
         first.copy_from_slice(&digest[..16]);
         self.0 = self.0.wrapping_add(u128::from_be_bytes(first));
