@@ -210,6 +210,30 @@ fn a_store_with_two_names_is_refused() {
 }
 
 #[test]
+fn a_planted_link_is_not_followed() {
+    let cli = Cli::new();
+    cli.write("app.log", "one\n");
+    let victim = cli.write("victim/file", "important");
+    cli.write("victim/.logstore-x/file", "important");
+    std::os::unix::fs::symlink(&victim, cli.path("new.duckdb.wal")).unwrap();
+    // A new store is put in its place without looking, but nothing is written to it then.
+    let (code, text) = cli.failure(&["-d", "new.duckdb", "ingest", "app.log"]);
+    assert!(code == 3 && text.contains("cannot be trusted"), "{text}");
+    cli.output(&["ingest", "app.log"]);
+    std::os::unix::fs::symlink(cli.path("missing"), cli.path("logstore.duckdb.wal")).unwrap();
+    for command in [&["count"][..], &["ingest", "app.log"], &["--read-only", "count"]] {
+        let (code, text) = cli.failure(command);
+        assert!(code == 3 && text.contains("cannot be trusted"), "{text}");
+    }
+    fs::remove_file(cli.path("logstore.duckdb.wal")).unwrap();
+    // Spilling goes elsewhere, and nothing is removed there.
+    std::os::unix::fs::symlink(cli.path("victim"), cli.path("logstore.duckdb.tmp")).unwrap();
+    assert_eq!(cli.rows(&["count"])[0]["count"], 1);
+    assert!(cli.path("victim/.logstore-x/file").exists() && !cli.path("missing").exists());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "important");
+}
+
+#[test]
 fn a_pipe_is_no_store() {
     let cli = Cli::new();
     let made = std::process::Command::new("mkfifo")

@@ -135,10 +135,13 @@ fn who_is_stopped_in_the_queue_does_not_hold_up_the_others_for_ever() {
     for taker in takers {
         taker.finish();
     }
-    assert_eq!(numbers(&path), [1, 2]);
+    // Both go before it after the same time: a busy machine decides which of them is first.
+    let mut others = numbers(&path);
+    others.sort_unstable();
+    assert_eq!(others, [1, 2]);
     stopped.signal("CONT");
     stopped.finish();
-    assert_eq!(numbers(&path), [1, 2, 0]);
+    assert_eq!(numbers(&path).last(), Some(&0));
 }
 
 /// Appends without a pause.

@@ -8,6 +8,7 @@ use ::duckdb::arrow::array::{Array as _, RecordBatch};
 
 use super::connection::{Gate, Mode};
 use super::files::NewFile;
+use super::location::{Location, without_password};
 use super::{DuckDbStore, connection, error, logs, long_texts, read_transaction, schema};
 use crate::storage::Result;
 
@@ -38,7 +39,14 @@ impl DuckDbStore {
                 "only a store in a file can be backed up so: copy the data of a lake, and dump its catalog";
             return Err(error::unavailable(self.location(), reason));
         }
-        let file = connection::canonical(file.as_ref())?;
+        let Location::File(file) = Location::of(file.as_ref())? else {
+            let reason = "a backup is a file: logstore copy makes a lake of a store";
+            return Err(error::not_written(
+                without_password(&file.as_ref().to_string_lossy()),
+                reason,
+            ));
+        };
+        let file = connection::canonical(&file)?;
         let exists = || error::not_written(&file, "the file exists already: remove it or name another");
         if file.exists() {
             return Err(exists());

@@ -438,7 +438,10 @@ impl Gate {
     fn spill(&self) -> Option<&Path> {
         let made = self.spill.get_or_init(|| {
             let made = match &self.location {
-                Location::File(path) => SpillFolder::make_for(path),
+                Location::File(path) => SpillFolder::make_for(path).or_else(|error| {
+                    log::debug!("spilling to the folder for temporary files: {error}");
+                    SpillFolder::make_in_memory()
+                }),
                 Location::Memory | Location::Lake(_) => SpillFolder::make_in_memory(),
             };
             made.inspect_err(|error| log::debug!("nothing can be put aside on disk: {error}"))
@@ -482,7 +485,8 @@ fn check_file(path: &Path) -> Result<()> {
         };
         error::unavailable(path, reason)
     })?;
-    files::check_store_file(path, &metadata)
+    files::check_store_file(path, &metadata)?;
+    files::check_write_ahead_log(path, &metadata)
 }
 
 /// Gives an engine the functions that its SQL here uses.

@@ -88,6 +88,37 @@ pub(super) fn check_store_file(path: &Path, metadata: &fs::Metadata) -> Result<(
     }
 }
 
+/// Refuses a write-ahead log that is a link, or of another user than the store: the engine would follow it.
+#[cfg(unix)]
+pub(super) fn check_write_ahead_log(store: &Path, metadata: &fs::Metadata) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let name = write_ahead_log(store);
+    let Ok(log) = fs::symlink_metadata(&name) else {
+        return Ok(());
+    };
+    let reason = if !log.is_file() {
+        "it is not a file"
+    } else if log.nlink() > 1 {
+        "it has another name (a hard link)"
+    } else if log.uid() != metadata.uid() {
+        "it is another user's than the store"
+    } else {
+        return Ok(());
+    };
+    Err(error::unavailable(
+        store,
+        format!(
+            "its write-ahead log {} cannot be trusted, as {reason}: remove it",
+            name.display()
+        ),
+    ))
+}
+
+#[cfg(not(unix))]
+pub(super) fn check_write_ahead_log(_: &Path, _: &fs::Metadata) -> Result<()> {
+    Ok(())
+}
+
 #[cfg(unix)]
 fn names_of(metadata: &fs::Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::nlink(metadata)

@@ -54,7 +54,10 @@ impl Location {
                     "it is not a file: a lake is ducklake:postgres://USER@HOST/DATABASE?data_path=PLACE, where the \
                      place may be a folder or s3://BUCKET/PREFIX",
                 )),
-                (None, None) => Ok(Self::File(location.to_owned())),
+                (None, None) => {
+                    refuse_secrets(text)?;
+                    Ok(Self::File(location.to_owned()))
+                }
             },
             None => Ok(Self::File(location.to_owned())),
         }
@@ -158,6 +161,7 @@ impl Catalog {
             let reason = "name its catalog: a file, or postgres: and how to connect";
             return Err(error::unavailable(LAKE, reason));
         }
+        refuse_secrets(text)?;
         Ok(Self::File(text.into()))
     }
 
@@ -179,10 +183,54 @@ impl fmt::Display for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Postgres { connection, .. } if connection.contains("://") => f.write_str(connection),
-            Self::Postgres { connection, .. } => write!(f, "{POSTGRES}{connection}"),
+            Self::Postgres { connection, .. } if connection.contains("://") => {
+                f.write_str(&without_secrets(connection))
+            }
+            Self::Postgres { connection, .. } => write!(f, "{POSTGRES}{}", without_secrets(connection)),
         }
     }
+}
+
+/// Refuses the name of a file that says how to connect to a server: it would be made, with a password in its name.
+fn refuse_secrets(text: &str) -> Result<()> {
+    let shown = without_secrets(text);
+    if shown == text {
+        return Ok(());
+    }
+    let reason =
+        "it is not a file: a lake is ducklake:postgres:host=HOST user=USER dbname=DATABASE?data_path=PLACE";
+    Err(error::unavailable(shown, reason))
+}
+
+/// Hides the values of parameters that are named like secrets, in whatever form a location has them.
+fn without_secrets(text: &str) -> String {
+    const SECRETS: [&str; 5] = ["password", "passwd", "pwd", "secret", "token"];
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('=') {
+        let name = before.trim_end().to_ascii_lowercase();
+        shown.push_str(before);
+        shown.push('=');
+        rest = after;
+        if SECRETS.iter().any(|secret| name.ends_with(secret)) {
+            shown.push_str("...");
+            rest = &after[end_of_value(after)..];
+        }
+    }
+    shown + rest
+}
+
+/// Where a value ends: at its quote, or before a space, `&` or `?`.
+fn end_of_value(text: &str) -> usize {
+    let start = text.len() - text.trim_start().len();
+    let value = &text[start..];
+    let length = match value.strip_prefix('\'') {
+        Some(quoted) => quoted.find('\'').map_or(value.len(), |end| end + 2),
+        None => value
+            .find(|c: char| c.is_whitespace() || matches!(c, '&' | '?'))
+            .unwrap_or(value.len()),
+    };
+    start + length
 }
 
 /// Takes the password out of `postgres://user:password@host/name?password=...`.
@@ -317,7 +365,9 @@ pub(crate) fn without_password(location: &str) -> String {
     match location.strip_prefix(LAKE).map(Lake::of) {
         Some(Ok(lake)) => Location::Lake(lake).to_string(),
         Some(Err(_)) => LAKE.to_owned(),
-        None => server_scheme(location).map_or_else(|| location.to_owned(), |scheme| format!("{scheme}...")),
+        None => {
+            server_scheme(location).map_or_else(|| without_secrets(location), |scheme| format!("{scheme}..."))
+        }
     }
 }
 

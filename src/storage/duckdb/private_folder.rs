@@ -70,7 +70,7 @@ fn remove_leftovers(parent: &Path) {
             .file_name()
             .as_encoded_bytes()
             .starts_with(PREFIX.as_bytes())
-            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && entry.metadata().is_ok_and(|metadata| is_own_folder(&metadata))
     };
     for entry in entries.filter_map(Result::ok).filter(is_ours) {
         let path = entry.path();
@@ -84,6 +84,18 @@ fn remove_leftovers(parent: &Path) {
             Err(error) => log::debug!("cannot remove {path:?}, which a killed process left: {error}"),
         }
     }
+}
+
+/// Says whether it is a folder, not a link to one, of the user of this process.
+#[cfg(unix)]
+fn is_own_folder(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn is_own_folder(metadata: &fs::Metadata) -> bool {
+    metadata.is_dir()
 }
 
 /// Where the engine spills what does not fit into its memory: in `STORE.tmp`, which is there for as long as a process
@@ -145,9 +157,33 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_own(path),
         made => made,
     }
+}
+
+/// Refuses a folder that is a link, or another user's: who can change it can look into what is put there.
+#[cfg(unix)]
+fn check_own(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let checked = fs::symlink_metadata(path).and_then(|metadata| match is_own_folder(&metadata) {
+        // The engine makes such folders for all to read.
+        true => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
+        false => Err(io::Error::other(format!(
+            "{} is not a folder of this user",
+            path.display()
+        ))),
+    });
+    match checked {
+        // Another process that left it has removed it, which the next step notices.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        checked => checked,
+    }
+}
+
+#[cfg(not(unix))]
+fn check_own(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]

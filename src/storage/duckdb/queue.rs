@@ -28,6 +28,7 @@ pub(super) type Number = i64;
 const NUMBER_BITS: u32 = 40;
 const STORE_BITS: u32 = 22;
 const NUMBERS: Number = 1 << NUMBER_BITS;
+const MOST_PLACES: usize = 4_096;
 
 /// A place that another operation of this process went before, because its process did not use it.
 #[derive(Clone, Copy)]
@@ -139,8 +140,13 @@ impl Queue {
     /// The greatest number that others have.
     fn last(self, folder: &File) -> Option<Number> {
         let mut last = None;
-        while let Some(found) = self.first(folder, &BOTH, last.map_or(0, |last| last + 1)..NUMBERS) {
-            last = Some(found);
+        // Anybody who may read the folder can lock bytes of it: more places than ever wait are not looked at.
+        for _ in 0..MOST_PLACES {
+            let after = last.map_or(0, |last| last + 1);
+            match self.first(folder, &BOTH, after..NUMBERS) {
+                Some(found) => last = Some(found),
+                None => break,
+            }
         }
         last
     }
@@ -160,7 +166,11 @@ mod locks {
 
     /// Locks a byte, together with others; says whether the system and the file system can do that.
     pub(super) fn lock(folder: &File, byte: i64) -> bool {
-        let lock = describe(libc::F_RDLCK, &(byte..byte + 1));
+        lock_range(folder, byte..byte + 1)
+    }
+
+    pub(super) fn lock_range(folder: &File, bytes: Range<i64>) -> bool {
+        let lock = describe(libc::F_RDLCK, &bytes);
         fcntl(folder, FcntlArg::F_OFD_SETLK(&lock)).is_ok()
     }
 
@@ -172,7 +182,8 @@ mod locks {
         // Only a lock for one alone meets with all the others. It is asked about, not taken.
         let mut lock = describe(libc::F_WRLCK, &bytes);
         fcntl(folder, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
-        (c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_start)
+        // A place is one byte. A lock on more is of another program, and says nothing.
+        (c_int::from(lock.l_type) != libc::F_UNLCK && lock.l_len == 1).then_some(lock.l_start)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "both are small constants")]
@@ -247,6 +258,16 @@ mod tests {
         drop(second);
         assert_eq!(writer.predecessor(), None);
         assert!(writer.is_awaited());
+    }
+
+    #[test]
+    fn a_lock_of_another_program_on_the_whole_folder_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("soc.duckdb");
+        let all = File::open(folder.path()).unwrap();
+        assert!(locks::lock_range(&all, 0..i64::MAX));
+        let place = take(&store, Mode::Write);
+        assert_eq!((place.number(), place.predecessor()), (0, None));
     }
 
     #[test]
