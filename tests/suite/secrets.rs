@@ -13,6 +13,37 @@ fn fails_silently(cli: &Cli, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn no_spelling_of_a_password_in_a_location_is_shown_or_made_a_file() {
+    let cli = Cli::new();
+    cli.write("app.log", "one\n");
+    cli.output(&["ingest", "app.log"]);
+    for location in [
+        "ducklake:postgres:host=127.0.0.1 port=1 PASSWORD=s3cr3t",
+        "ducklake:postgres:host=127.0.0.1 port=1 passwd=s3cr3t",
+        "ducklake:postgres:host=127.0.0.1 port=1 sslpassword = 's3cr3t x'",
+        "ducklake:host=127.0.0.1 password=s3cr3t",
+        "DUCKLAKE:postgres:host=127.0.0.1 password=s3cr3t",
+        "host=127.0.0.1 password=s3cr3t",
+        "md:x?motherduck_token=s3cr3t",
+    ] {
+        for arguments in [
+            &["-d", location, "config", "show"][..],
+            &["-d", location, "count"],
+            &["copy", "logstore.duckdb", location],
+            &["backup", location],
+        ] {
+            let output = cli.command(arguments).output().unwrap();
+            let text = [output.stdout, output.stderr].concat();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            assert!(!text.contains("s3cr3t"), "{arguments:?}: {text}");
+        }
+    }
+    let names = std::fs::read_dir(cli.folder.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
 fn a_file_of_settings_that_is_wrong_is_not_shown() {
     let cli = Cli::new();
     for (name, content) in [
