@@ -93,6 +93,9 @@ fn peers(message: &str) -> Readings<'_> {
     const CLIENT: &str = ", client: ";
     let places = message.match_indices(CLIENT).take(MOST + 1);
     let readings = places.filter_map(|(at, mark)| {
+        if !is_after_stderr(&message[..at]) {
+            return None;
+        }
         let text = &message[at + mark.len()..];
         let (client, rest) = text.split_at(text.find(',').unwrap_or(text.len()));
         let (server, rest) = server_and_rest(rest)?;
@@ -103,6 +106,13 @@ fn peers(message: &str) -> Readings<'_> {
         })
     });
     Readings::any(readings).unwrap_or_default()
+}
+
+/// Whether a text that a FastCGI program wrote has ended: after its quote, nginx says what it was doing.
+fn is_after_stderr(before: &str) -> bool {
+    before
+        .split_once("sent in stderr: \"")
+        .is_none_or(|(_, text)| text.contains("\" while "))
 }
 
 /// So many readings of a message are tried; real ones have two at most.
@@ -137,19 +147,32 @@ fn is_request(text: &str) -> bool {
     }
 }
 
-/// `, upstream: "U", host: "H", referrer: "R"`, of which any may be missing: only a referrer may hold quotes.
+/// `, upstream: "U", host: "H", referrer: "R"`, of which any may be missing: only a referrer, and the name of a
+/// user of mail, may hold quotes.
 fn is_end(mut rest: &str) -> bool {
-    const NAMED: [&str; 4] = [", subrequest: \"", ", upstream: \"", ", host: \"", ", login: \""];
+    const NAMED: [&str; 3] = [", subrequest: \"", ", upstream: \"", ", host: \""];
     while let Some(value) = NAMED.iter().find_map(|name| rest.strip_prefix(name)) {
         let Some((_, after)) = value.split_once('"') else {
             return false;
         };
         rest = after;
     }
-    match rest.strip_prefix(", referrer: \"") {
-        Some(referrer) => referrer.ends_with('"'),
-        None => rest.is_empty() || rest.starts_with(", bytes from/to client:"),
+    let quoted = [", referrer: \"", ", login: \""];
+    match quoted.iter().find_map(|name| rest.strip_prefix(name)) {
+        Some(text) => text.ends_with('"'),
+        None => {
+            rest.is_empty()
+                || rest
+                    .strip_prefix(", bytes from/to client:")
+                    .is_some_and(is_traffic)
+        }
     }
+}
+
+/// `12/34, bytes from/to upstream:56/78`, at the end of a message.
+fn is_traffic(text: &str) -> bool {
+    let counts = text.replacen(", bytes from/to upstream:", "/", 1);
+    counts.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/')
 }
 
 #[cfg(test)]

@@ -298,8 +298,9 @@ impl Source {
 
     /// Reads a file from its beginning, if it is text or was said to be.
     fn read_text(&self, mut opened: Opened, options: &IngestOptions) -> Result<LogReader, IngestError> {
-        // What cannot be read is told when it is its turn.
-        let start = opened.input.fill_buf().unwrap_or_default();
+        // Some readers say only once what is wrong, and then that they are at their end.
+        let start = opened.input.fill_buf();
+        let start = start.map_err(|error| IngestError::new(self.name(), error))?;
         let is_said_to_be = options.format == Some(InputFormat::Text);
         match binary_format(start).filter(|_| !is_said_to_be) {
             None => Ok(LogReader::of_source(opened, options, self)),

@@ -95,7 +95,7 @@ pub(crate) fn is_in(networks: &[IpNet], address: &str) -> bool {
 /// to the left of it, the client may have written itself. Where all are proxies, it is the leftmost one.
 pub(crate) fn client<'a>(list: &'a str, proxies: &[IpNet]) -> Option<Cow<'a, str>> {
     let mut found = None;
-    for hop in list.rsplit(',') {
+    for hop in hops(list) {
         // A hop that is no address does not say who is behind it.
         let Some(address) = hop_address(hop.trim()) else {
             break;
@@ -107,6 +107,22 @@ pub(crate) fn client<'a>(list: &'a str, proxies: &[IpNet]) -> Option<Cow<'a, str
         }
     }
     found
+}
+
+/// The hops of a list from the right. A comma within quotes does not end one (RFC 7239, section 4); where a quote is
+/// missing, nobody can tell, and there are none.
+fn hops(list: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let mut hops: Vec<&str> = list
+        .split(|c| {
+            is_quoted ^= c == '"';
+            c == ',' && !is_quoted
+        })
+        .collect();
+    if is_quoted {
+        hops.clear();
+    }
+    hops.into_iter().rev()
 }
 
 /// `203.0.113.9`, or of `Forwarded` the address of `for="[2001:db8::1]:80";proto=http`.

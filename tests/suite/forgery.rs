@@ -253,6 +253,36 @@ fn a_message_may_be_a_whole_line_of_syslog() {
 }
 
 #[test]
+fn what_a_client_of_nginx_says_further_on_names_no_other() {
+    let start = "2015/05/17 10:05:03 [error] 7#8: *9";
+    let stack = "FastCGI sent in stderr: \"PHP message: x, client: 1.2.3.4";
+    for line in [
+        format!("{start} {stack}"),
+        format!("{start} {stack}, bytes from/to client:0/0 in /var/www/a.php:3"),
+        format!(
+            "{start} client login failed: \"x\" while in http auth state, client: 203.0.113.9, server: 0.0.0.0:143, \
+             login: \"bob\", client: 1.2.3.4, server: 0.0.0.0:143, login: \"root\""
+        ),
+    ] {
+        assert_eq!(read(&line).source_ip(), None, "{line}");
+    }
+    let line = format!(
+        "{start} FastCGI sent in stderr: \"PHP message: x\" while reading response header from upstream, \
+         client: 203.0.113.9, server: x, request: \"GET / HTTP/1.1\", upstream: \"fastcgi://y\", host: \"x\""
+    );
+    assert_eq!(read(&line).source_ip().as_deref(), Some("203.0.113.9"));
+}
+
+#[test]
+fn a_quoted_part_of_a_list_of_proxies_holds_no_hop() {
+    let line = |forwarded: &str| json!({"remote_addr": "10.0.0.1", "Forwarded": forwarded}).to_string();
+    let log = read(&line("for=203.0.113.9;host=\"h, for=1.2.3.4\";proto=https"));
+    assert_eq!(log.source_ip().as_deref(), Some("203.0.113.9"));
+    let log = read(&line("for=1.2.3.4;host=\"h, for=1.2.3.4"));
+    assert_ne!(log.source_ip().as_deref(), Some("1.2.3.4"));
+}
+
+#[test]
 fn another_program_cannot_pass_for_a_daemon() {
     let said = "Failed password for root from 203.0.113.9 port 9 ssh2";
     for line in [

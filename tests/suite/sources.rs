@@ -243,6 +243,14 @@ fn compressed_files_are_opened() {
 }
 
 #[test]
+fn what_only_begins_like_a_compressed_file_is_no_silent_loss() {
+    let cli = Cli::new();
+    cli.write("odd.log", b"\x1f\x8b\x08 and then text\nmore\n".repeat(100));
+    let (code, text) = cli.failure(&["ingest", "odd.log"]);
+    assert!(code == 3 && text.contains("odd.log"), "{text}");
+}
+
+#[test]
 fn a_zip_archive_is_a_folder_of_files() {
     let cli = Cli::new();
     let (a, b, c) = (lines(0..30), gzip(lines(30..60).as_bytes()), lines(60..61));
