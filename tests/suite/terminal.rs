@@ -207,6 +207,20 @@ fn logs_in_a_terminal() {
 }
 
 #[test]
+fn names_of_columns_are_escaped() {
+    let cli = with_data();
+    let sql = "SELECT 1 AS \"\u{1b}]0;x\u{7}\u{202e}y\"";
+    for format in ["table", "csv"] {
+        let text = run(&cli, 80, &["query", sql, "--format", format, "--color", "never"]).text();
+        assert!(
+            text.contains("u{1b}") || text.contains("U{1B}"),
+            "{format}: {text:?}"
+        );
+        assert!(!text.contains('\u{202e}'), "{format}: {text:?}");
+    }
+}
+
+#[test]
 fn a_search_that_finds_nothing_says_so() {
     let cli = with_data();
     let screen = run(&cli, 80, &["fetch", "--where", "user=nobody"]);

@@ -237,7 +237,14 @@ impl Output {
         rows: impl IntoIterator<Item = Result<R>>,
     ) -> Result<u64> {
         let mut writer = csv::Writer::from_writer(&mut self.out);
-        writer.write_record(columns.csv).map_err(csv_error)?;
+        let names = columns.csv.iter().map(|name| match self.is_terminal {
+            true => printable(name),
+            false => Cow::Borrowed(*name),
+        });
+        let names: Vec<Cow<'_, str>> = names.collect();
+        writer
+            .write_record(names.iter().map(|name| name.as_bytes()))
+            .map_err(csv_error)?;
         let mut printed = 0;
         for row in rows {
             write_record(

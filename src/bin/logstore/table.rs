@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use crate::printable::printable;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// A column of a table, and what may happen to it in a terminal that is too narrow.
@@ -130,7 +131,10 @@ impl Layout {
         let Shape::Table(shown) = &self.shape else {
             return Ok(());
         };
-        let names: Vec<String> = columns.iter().map(|column| column.name.to_uppercase()).collect();
+        let names: Vec<String> = columns
+            .iter()
+            .map(|column| printable(&column.name.to_uppercase()).into_owned())
+            .collect();
         writeln!(out, "{}", style.paint(&line(shown, &names, self.width.is_some())))
     }
 
@@ -277,7 +281,8 @@ fn write_record(
     });
     for (place, column) in columns.iter().enumerate() {
         let mut value = cell(cells, place);
-        let mut name = cut(column.name, name_width);
+        let shown = printable(column.name);
+        let mut name = cut(&shown, name_width);
         while !value.is_empty() {
             // At least one character, however narrow the terminal is.
             let first = value.chars().next().map_or(1, char::len_utf8);
