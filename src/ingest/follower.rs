@@ -211,6 +211,11 @@ impl Follower {
             followed.was_emptied = !has_content;
             return Ok(Some((file, Found::New)));
         }
+        if !has_content && followed.position.is_none() {
+            // A copy begins like this: before its first bytes are there, nobody can tell whose it is.
+            followed.seen = None;
+            return Ok(None);
+        }
         match source.find_known(&file, known) {
             // Compression that is in progress.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !is_left => Ok(None),

@@ -210,7 +210,16 @@ fn four_processes_share_a_large_store() {
     let writer = Process::start::<&str>("sharing::writer", &path, &[]);
     let (started, mut longest, mut looks) = (Instant::now(), Duration::ZERO, 0);
     while started.elapsed() < Duration::from_secs(SECONDS) {
-        let arguments = ["fetch", "--since", "1m", "--limit", "10", "--lock-timeout", "10m"];
+        // Something matches, however slow the writer is.
+        let arguments = [
+            "fetch",
+            "--since",
+            "2024-01-01",
+            "--limit",
+            "10",
+            "--lock-timeout",
+            "10m",
+        ];
         timed(&mut longest, || {
             Process::program(folder.path(), &arguments).finish()
         });
