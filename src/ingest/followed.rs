@@ -13,10 +13,6 @@ pub(super) const READ_ON: Duration = Duration::from_secs(5);
 
 /// A file that is read as it grows.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the file"
-)]
 pub(super) struct Followed {
     pub(super) path: PathBuf,
     pub(super) id: FileId,
@@ -38,8 +34,16 @@ pub(super) struct Followed {
     pub(super) is_left: bool,
     /// It holds no text.
     pub(super) is_left_out: bool,
-    /// It was emptied, so that what is in it now is new, whatever it begins with.
-    pub(super) was_emptied: bool,
+    pub(super) emptied: Emptied,
+}
+
+/// Whether a file was emptied since it was read, so that what is in it now is new, whatever it begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Emptied {
+    No,
+    Seen,
+    /// What it held before is searched for.
+    Noted,
 }
 
 /// A file that has changed.
@@ -72,7 +76,7 @@ impl Followed {
             until: None,
             is_left: false,
             is_left_out: false,
-            was_emptied: false,
+            emptied: Emptied::No,
         }
     }
 
@@ -117,7 +121,9 @@ impl Followed {
     fn note_size(&mut self, before: u64, now: u64) {
         if now < before {
             self.had = before;
-            self.was_emptied |= now == 0;
+            if now == 0 {
+                self.emptied = Emptied::Seen;
+            }
             // What it holds from now on may be text.
             self.is_left_out = false;
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use super::file_id::FileId;
-use super::followed::{ChangedFile, Followed, READ_ON, open_as};
+use super::followed::{ChangedFile, Emptied, Followed, READ_ON, open_as};
 use super::known_files::{Found, begins_with_file};
 use super::rotated::{Sibling, has_number, siblings};
 use super::{IngestError, IngestErrorKind, IngestOptions, KnownFiles, LogReader, Source, find_sources};
@@ -45,6 +45,8 @@ struct Name {
 #[derive(Debug)]
 struct Rotation {
     path: PathBuf,
+    /// Its id, if nothing was read of it.
+    file: Option<FileId>,
     /// The id of its position; `None` for any that has its path.
     position: Option<String>,
     /// When to give up the search for its rest.
@@ -171,7 +173,6 @@ impl Follower {
         let Some((file, found)) = opened else {
             return Ok(None);
         };
-        self.note_rotation(at, matches!(found, Found::New), known);
         if file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
             self.note_beginning(at);
         }
@@ -207,20 +208,28 @@ impl Follower {
             return Ok(None);
         };
         let has_content = file.metadata()?.len() > 0;
-        if followed.was_emptied {
-            followed.was_emptied = !has_content;
-            return Ok(Some((file, Found::New)));
+        if followed.emptied != Emptied::No {
+            let after = if has_content { Emptied::No } else { Emptied::Noted };
+            if std::mem::replace(&mut followed.emptied, after) == Emptied::Seen {
+                self.note_rotation(at, known);
+            }
+            // What is written from now on is read after the next look, so that it is read as new only once.
+            return Ok(has_content.then_some((file, Found::New)));
         }
         if !has_content && followed.position.is_none() {
             // A copy begins like this: before its first bytes are there, nobody can tell whose it is.
             followed.seen = None;
             return Ok(None);
         }
-        match source.find_known(&file, known) {
+        let found = match source.find_known(&file, known) {
             // Compression that is in progress.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !is_left => Ok(None),
-            found => Ok(Some((file, found?))),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !is_left => return Ok(None),
+            found => found?,
+        };
+        if matches!(found, Found::New) {
+            self.note_rotation(at, known);
         }
+        Ok(Some((file, found)))
     }
 
     /// The files that are there, each once, however many names it has.
@@ -300,7 +309,11 @@ impl Follower {
         for file in left {
             log::info!("{:?}: not followed any more", file.path);
             if file.file.is_none() {
-                self.add_rotation(file.path, file.position, None, Loss::Gone);
+                self.add_rotation(Rotation {
+                    file: file.position.is_none().then_some(file.id),
+                    position: file.position,
+                    ..Rotation::new(file.path, Loss::Gone)
+                });
             }
         }
     }
@@ -323,43 +336,33 @@ impl Follower {
             .filter(|file| has_position(&file.path, known))
             .map(|file| file.path.clone());
         let rotations = paths.map(|path| Rotation {
-            path,
-            position: None,
             until: now,
-            is_searched: false,
-            since: None,
-            rest: None,
-            loss: Loss::None,
+            ..Rotation::new(path, Loss::None)
         });
         self.rotations.extend(rotations);
     }
 
-    /// Looks for the rest of what a file held before, or the one before it at its path, if what it holds is new.
-    fn note_rotation(&mut self, at: usize, is_new: bool, known: &KnownFiles) {
-        let Some(file) = self.files.get(at).filter(|_| is_new) else {
+    /// Looks for the rest of what a file held before, or the one before it at its path, as what it holds is new.
+    fn note_rotation(&mut self, at: usize, known: &KnownFiles) {
+        let Some(file) = self.files.get(at) else {
             return;
         };
         let path = file.path.clone();
-        let mut others = self
-            .files
-            .iter()
-            .filter(|other| other.path == path && other.id != file.id);
-        let before = match &file.position {
-            Some(_) => Some(file),
-            None => others.next_back(),
-        };
-        let Some(before) = before else {
+        let was_there = |other: &&Followed| other.path == path && other.id != file.id;
+        let mut others = self.files.iter().filter(was_there).peekable();
+        if file.position.is_none() && others.peek().is_none() {
             if has_position(&path, known) {
-                self.add_rotation(path, None, None, Loss::Rest { read: 0, had: 0 });
+                self.add_rotation(Rotation::new(path, Loss::Rest { read: 0, had: 0 }));
             }
             return;
+        }
+        // Of one that was empty, or was gone before it was opened, nothing was read.
+        let read = |file: &Followed| known.bytes_of(file.position.as_deref()?);
+        let before = match &file.position {
+            Some(_) => Some(file),
+            None => others.rfind(|other| read(other).is_some()),
         };
-        // Of one that was empty, nothing was read.
-        let read = before
-            .position
-            .as_deref()
-            .and_then(|position| known.bytes_of(position));
-        let Some(read) = read else {
+        let Some((before, read)) = before.and_then(|before| Some((before, read(before)?))) else {
             return;
         };
         let is_kept = before.id != file.id && before.file.is_some();
@@ -370,7 +373,10 @@ impl Follower {
             Loss::Rest { read, had }
         };
         let position = before.position.clone();
-        self.add_rotation(path, position, None, loss);
+        self.add_rotation(Rotation {
+            position,
+            ..Rotation::new(path, loss)
+        });
     }
 
     /// Looks for what was rotated since the file, or the one before it at its path, was empty.
@@ -380,37 +386,24 @@ impl Follower {
         };
         let same = self.files.iter_mut().filter(|file| file.path == path);
         if let Some(since) = same.filter_map(|file| file.empty_since.take()).min() {
-            self.add_rotation(path, None, Some(since), Loss::None);
+            self.add_rotation(Rotation {
+                since: Some(since),
+                ..Rotation::new(path, Loss::None)
+            });
         }
     }
 
-    fn add_rotation(
-        &mut self,
-        path: PathBuf,
-        position: Option<String>,
-        since: Option<SystemTime>,
-        loss: Loss,
-    ) {
+    fn add_rotation(&mut self, rotation: Rotation) {
+        let path = &rotation.path;
         // Of files that are found rather than named, those that are rotated already are not rotated.
-        if has_number(&path) && !self.files.iter().any(|file| file.is_named && file.path == path) {
+        if has_number(path) && !self.files.iter().any(|file| file.is_named && file.path == *path) {
             return;
         }
         log::debug!("{path:?}: new content; looking for what was rotated");
-        let is_same = |rotation: &&mut Rotation| {
-            (&rotation.path, &rotation.position, rotation.since) == (&path, &position, since)
-        };
-        match self.rotations.iter_mut().find(is_same) {
-            Some(before) if loss == Loss::None => before.until = Instant::now() + READ_ON,
-            Some(before) => before.loss = loss,
-            None => self.rotations.push(Rotation {
-                path,
-                position,
-                until: Instant::now() + READ_ON,
-                is_searched: false,
-                since,
-                rest: None,
-                loss,
-            }),
+        match self.rotations.iter_mut().find(|before| before.is_same(&rotation)) {
+            Some(before) if rotation.loss == Loss::None => before.until = rotation.until,
+            Some(before) => before.loss = rotation.loss,
+            None => self.rotations.push(rotation),
         }
     }
 
@@ -470,6 +463,9 @@ impl Follower {
             };
             return if is_rest { Relation::Rest } else { Relation::None };
         }
+        if rotation.file.as_ref() == Some(&sibling.id) {
+            return Relation::Rest;
+        }
         let source = Source::found(&sibling.path);
         let found = open_as(&sibling.path, &sibling.id)
             .and_then(|file| file.map(|file| source.find_known(&file, known)).transpose());
@@ -500,6 +496,26 @@ impl Follower {
 }
 
 impl Rotation {
+    /// The rotation of any file that was at this path.
+    fn new(path: PathBuf, loss: Loss) -> Self {
+        Self {
+            path,
+            file: None,
+            position: None,
+            until: Instant::now() + READ_ON,
+            is_searched: false,
+            since: None,
+            rest: None,
+            loss,
+        }
+    }
+
+    /// Whether it is a rotation of the same file, and not one that came later.
+    fn is_same(&self, other: &Self) -> bool {
+        let key = |rotation: &Self| (rotation.file.clone(), rotation.position.clone(), rotation.since);
+        self.path == other.path && key(self) == key(other)
+    }
+
     /// Whether a position is that of the rotated file.
     fn is_of(&self, position: &FilePosition) -> bool {
         match &self.position {
