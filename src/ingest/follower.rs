@@ -350,15 +350,15 @@ impl Follower {
         let path = file.path.clone();
         let was_there = |other: &&Followed| other.path == path && other.id != file.id;
         let mut others = self.files.iter().filter(was_there).peekable();
+        // Of one that was empty, or was gone before it was opened, nothing was read.
+        let read = |file: &Followed| known.bytes_of(file.position.as_deref()?);
         if file.position.is_none() && others.peek().is_none() {
             if has_position(&path, known) {
                 self.add_rotation(Rotation::new(path, Loss::Rest { read: 0, had: 0 }));
             }
             return;
         }
-        // Of one that was empty, or was gone before it was opened, nothing was read.
-        let read = |file: &Followed| known.bytes_of(file.position.as_deref()?);
-        let before = match &file.position {
+        let before = match read(file) {
             Some(_) => Some(file),
             None => others.rfind(|other| read(other).is_some()),
         };

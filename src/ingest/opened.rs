@@ -18,7 +18,33 @@ pub(super) struct Opened {
     pub(super) progress: Arc<AtomicU64>,
     /// What is before the place where it was opened.
     pub(super) read: Sample,
-    pub(super) ends: Ends,
+    /// The file, if its bytes are read as they are.
+    pub(super) plain: Option<Plain>,
+}
+
+/// A file that is read as it is stored. It may be emptied and written anew meanwhile.
+#[derive(Debug)]
+pub(super) struct Plain(File);
+
+impl Plain {
+    /// Whether the file begins otherwise than what was read of it. One that is too short for that was emptied after it
+    /// was read.
+    pub(super) fn is_replaced(&self, read: &Sample) -> bool {
+        let mut head = [0; SAMPLE];
+        let head = &mut head[..read.head().len()];
+        read_at_start(&self.0, head).is_ok() && head != read.head()
+    }
+}
+
+#[cfg(unix)]
+fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, 0)
+}
+
+/// Where a file cannot be read without moving its reader, it is not asked.
+#[cfg(not(unix))]
+fn read_at_start(_: &File, _: &mut [u8]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Both ends of an input, which say how to read what is between them. A stream can be read only once, and has none.
@@ -54,7 +80,7 @@ impl Opened {
             modified,
             progress,
             read: Sample::default(),
-            ends: Ends::default(),
+            plain: None,
         })
     }
 }
@@ -92,7 +118,16 @@ impl Content<'_> {
         Ok(head)
     }
 
-    fn ends(self) -> io::Result<Ends> {
+    /// Both ends of it. A reader of the same file goes on where it is.
+    pub(super) fn ends(self) -> io::Result<Ends> {
+        let mut file = self.file;
+        let at = file.stream_position()?;
+        let ends = self.read_ends();
+        file.seek(SeekFrom::Start(at))?;
+        ends
+    }
+
+    fn read_ends(self) -> io::Result<Ends> {
         let head = self.first(Ends::LENGTH)?;
         let length = self.file.metadata()?.len();
         let tail = match length > Ends::LENGTH && self.is_stored_as_it_is()? {
@@ -130,17 +165,17 @@ impl Content<'_> {
     /// for that.
     fn skip(self, bytes: u64) -> io::Result<Opened> {
         let modified = self.file.metadata()?.modified().ok().map(DateTime::<Utc>::from);
-        // Before the input is opened, which is at a place of the same file.
-        let ends = self.ends()?;
-        let raw = self.raw()?;
+        let mut raw = self.raw()?;
         let progress = Arc::clone(&raw.get_ref().bytes);
+        let is_plain = self.member.is_none() && !is_compressed(raw.fill_buf()?);
+        let plain = is_plain.then(|| self.file.try_clone().map(Plain)).transpose()?;
         let (input, read) = self.skip_in(raw, bytes)?;
         Ok(Opened {
             input,
             modified,
             progress,
             read,
-            ends,
+            plain,
         })
     }
 

@@ -10,7 +10,7 @@ use super::block::{LogBlock, Pieces};
 use super::json::{self, Depth, Piece};
 use super::known_files::{digest, head_digests};
 use super::lines::{LONGEST_LINE, Line, Lines};
-use super::opened::{Ends, Opened};
+use super::opened::{Ends, Opened, Plain};
 use super::parser::{Parser, check_json};
 use super::tracked::{Sample, Tracked};
 use super::{IngestError, IngestOptions, Source};
@@ -30,6 +30,7 @@ pub struct LogReader {
     opening: Vec<u8>,
     place: Place,
     progress: Arc<AtomicU64>,
+    plain: Option<Plain>,
     /// What the file is called in a position; `None` for what has no position.
     file: Option<KnownFile>,
     /// All of it was read before, as a part of another file.
@@ -64,6 +65,8 @@ enum Place {
     Lines,
     Array,
     End,
+    /// Before what was read last, as the file was emptied and written anew.
+    Replaced,
 }
 
 impl LogReader {
@@ -74,7 +77,7 @@ impl LogReader {
             modified: None,
             progress: Arc::default(),
             read: Sample::default(),
-            ends: Ends::default(),
+            plain: None,
         };
         Self::build(opened, options, Path::new("-"), None)
     }
@@ -85,9 +88,14 @@ impl LogReader {
         Self::build(opened, options, &name, file)
     }
 
+    /// Decides by the dates at both ends of the source what those between them mean.
+    pub(super) fn with_ends(mut self, ends: &Ends) -> Self {
+        self.parser.decide_order([&ends.head, &ends.tail]);
+        self
+    }
+
     fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
-        let mut parser = Parser::new(options, file, opened.modified, crate::models::now());
-        parser.decide_order([&opened.ends.head, &opened.ends.tail]);
+        let parser = Parser::new(options, file, opened.modified, crate::models::now());
         Self {
             name: name.to_owned(),
             lines: Lines::new(Tracked::new(opened.input, opened.read), LONGEST_LINE),
@@ -97,6 +105,7 @@ impl LogReader {
             opening: Vec::new(),
             place: Place::Start,
             progress: opened.progress,
+            plain: opened.plain,
             file: None,
             is_contained: false,
             is_growing: false,
@@ -256,7 +265,7 @@ impl LogReader {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        if self.place == Place::End {
+        if matches!(self.place, Place::End | Place::Replaced) {
             return None;
         }
         let read = self.advance();
@@ -298,6 +307,9 @@ impl LogReader {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
+        if self.place == Place::Replaced {
+            return None;
+        }
         let mut is_waiting = false;
         while self.place != Place::End && !is_waiting {
             let is_full = self.pieces.count() >= lines || self.pieces.text.len() >= BYTES;
@@ -306,6 +318,9 @@ impl LogReader {
             }
             self.error = self.advance().err();
             is_waiting = self.is_waiting();
+        }
+        if self.is_replaced() {
+            return self.end_replaced();
         }
         let capacity = self.pieces.text.len().min(BYTES);
         let pieces = std::mem::replace(&mut self.pieces, Pieces::with_capacity(capacity + capacity / 8));
@@ -323,6 +338,31 @@ impl LogReader {
             last_time,
             progress,
         }))
+    }
+
+    /// Whether the file was emptied and written anew since its beginning was read, so that what was read last may be of
+    /// another file.
+    fn is_replaced(&self) -> bool {
+        let read = self.lines.input_ref().read();
+        self.plain.as_ref().is_some_and(|plain| plain.is_replaced(read))
+    }
+
+    /// Ends the source before what was read last.
+    fn end_replaced(&mut self) -> Option<Result<LogBlock, IngestError>> {
+        self.plain = None;
+        self.pieces.clear();
+        self.ready.clear();
+        self.place = Place::Replaced;
+        if self.is_growing {
+            log::debug!(
+                "{}: emptied and written anew while it was read",
+                self.name.display()
+            );
+            return None;
+        }
+        let reason =
+            "the file was emptied and written anew while it was read; the logs before that were read";
+        Some(Err(IngestError::new(&self.name, reason)))
     }
 
     /// Reads on, and takes it back if it is not complete yet.
@@ -378,7 +418,7 @@ impl LogReader {
                 Some(line) => self.read_line(line)?,
                 None => self.place = Place::End,
             },
-            Place::End => {}
+            Place::End | Place::Replaced => {}
         }
         Ok(())
     }
@@ -499,5 +539,54 @@ impl std::fmt::Debug for LogReader {
         f.debug_struct("LogReader")
             .field("name", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::ingest::KnownFiles;
+
+    /// Opens a file of 1,000 lines as a known one, and reads ten of them.
+    fn read_ten(path: &Path, is_growing: bool) -> LogReader {
+        let lines: String = (0..1_000).map(|line| format!("line {line:03}\n")).collect();
+        fs::write(path, lines).unwrap();
+        let opened = Source::file(path).open_known(&IngestOptions::new(), &KnownFiles::default());
+        let mut reader = opened.unwrap();
+        reader.is_growing = is_growing;
+        reader.next_block(10).unwrap().unwrap().parse(|_| {});
+        reader
+    }
+
+    #[test]
+    fn no_line_is_made_of_two_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        for is_growing in [false, true] {
+            let mut reader = read_ten(&path, is_growing);
+            fs::write(&path, "other lines\n".repeat(2_000)).unwrap();
+            let next = reader
+                .next_block(10)
+                .map(|next| next.map_err(|error| error.to_string()));
+            match next {
+                None => assert!(is_growing),
+                Some(Err(error)) => assert!(!is_growing && error.contains("written anew"), "{error}"),
+                Some(Ok(_)) => panic!("read a block of two files"),
+            }
+            assert!(reader.next_block(10).is_none());
+            assert_eq!(reader.position().unwrap().bytes, 90);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_emptied_was_read_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        let mut reader = read_ten(&path, true);
+        fs::write(&path, "").unwrap();
+        reader.next_block(10).unwrap().unwrap().parse(|_| {});
+        assert_eq!(reader.position().unwrap().bytes, 180);
     }
 }

@@ -212,7 +212,7 @@ impl Source {
         };
         let file = File::open(path).map_err(failed)?;
         let opened = self.content(&file).open().map_err(failed)?;
-        self.read_text(opened, options)
+        self.read_text(&file, opened, options)
     }
 
     fn open_stream(&self, options: &IngestOptions) -> io::Result<Opened> {
@@ -278,12 +278,13 @@ impl Source {
             }
             Found::New => {
                 let opened = self.content(file).open().map_err(failed)?;
-                let reader = self.read_text(opened, options)?;
+                let reader = self.read_text(file, opened, options)?;
                 log::info!(path = absolute.as_str(); "{absolute}: new, read from its beginning");
                 return Ok(reader.with_position(known.new_id(&absolute), absolute, None));
             }
         };
-        let reader = LogReader::of_source(opened, options, self);
+        let ends = self.content(file).ends().map_err(failed)?;
+        let reader = LogReader::of_source(opened, options, self).with_ends(&ends);
         Ok(reader.with_position(position.id.clone(), absolute, Some(position)))
     }
 
@@ -297,13 +298,21 @@ impl Source {
     }
 
     /// Reads a file from its beginning, if it is text or was said to be.
-    fn read_text(&self, mut opened: Opened, options: &IngestOptions) -> Result<LogReader, IngestError> {
+    fn read_text(
+        &self,
+        file: &File,
+        mut opened: Opened,
+        options: &IngestOptions,
+    ) -> Result<LogReader, IngestError> {
         // Some readers say only once what is wrong, and then that they are at their end.
-        let start = opened.input.fill_buf();
-        let start = start.map_err(|error| IngestError::new(self.name(), error))?;
+        let failed = |error: io::Error| IngestError::new(self.name(), error);
+        let start = opened.input.fill_buf().map_err(failed)?;
         let is_said_to_be = options.format == Some(InputFormat::Text);
         match binary_format(start).filter(|_| !is_said_to_be) {
-            None => Ok(LogReader::of_source(opened, options, self)),
+            None => {
+                let ends = self.content(file).ends().map_err(failed)?;
+                Ok(LogReader::of_source(opened, options, self).with_ends(&ends))
+            }
             Some(format) => {
                 let reason =
                     format!("no text, but {format} (read it all the same with the input format text)");

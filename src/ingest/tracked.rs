@@ -70,6 +70,10 @@ impl<R: BufRead> Tracked<R> {
         self.unread > 0 && self.inner.fill_buf().is_ok_and(|buffer| buffer.contains(&b'\n'))
     }
 
+    pub(super) fn read(&self) -> &Sample {
+        &self.read
+    }
+
     /// What was read so far.
     pub(super) fn sample(&self) -> Sample {
         Sample {
