@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use ipnet::IpNet;
 
-use super::names::{Found, KNOWN_SOURCE, Role};
+use super::aliases::{Found, KNOWN_SOURCE, Role};
 use super::{Ids, LogEntry, RAW_BYTES, RawText, Summary};
 use crate::models::time::to_micros;
 use crate::models::{Json, JsonObject, Members};

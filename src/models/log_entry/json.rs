@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::super::time::{TimeContext, parse_time, to_micros};
-use super::names::{self, Slot};
+use super::aliases::{self, Slot};
 use super::{BorrowedLog, Ids, LogEntry, id};
 use crate::models::{Json, Members};
 
@@ -95,7 +95,7 @@ impl<'a> Rest<'a> {
             }
         };
         for (place, (name, value)) in members.iter().enumerate() {
-            if let Some((slot, rank)) = names::slot_of(name) {
+            if let Some((slot, rank)) = aliases::slot_of(name) {
                 improve(&mut values[slot as usize], rank, place);
                 if let Json::String(_) = value {
                     improve(&mut texts[slot as usize], rank, place);
@@ -140,7 +140,7 @@ impl<'a> Rest<'a> {
     fn next_best(&self, slot: Slot, rank: usize) -> Option<(usize, usize)> {
         let members = self.members.iter().enumerate();
         let named = members.filter_map(|(place, (name, _))| {
-            let (of, other) = names::slot_of(name)?;
+            let (of, other) = aliases::slot_of(name)?;
             (of == slot && other > rank).then_some((other, place))
         });
         named.min()
@@ -228,7 +228,7 @@ impl<'a> Rest<'a> {
     }
 
     fn nested_time(&self, context: &TimeContext) -> Option<(Cow<'a, str>, DateTime<Utc>)> {
-        names::NESTED_TIME
+        aliases::NESTED_TIME
             .iter()
             .find_map(|path| {
                 let (first, rest) = path.split_first()?;

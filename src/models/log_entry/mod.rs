@@ -1,9 +1,9 @@
 //! One log: a few well-known fields, and everything else its source wrote.
 
+mod aliases;
 mod borrowed;
 mod id;
 mod json;
-mod names;
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{InvalidValue, JsonObject, Members};
+use aliases::{Found, Role};
 pub use borrowed::BorrowedLog;
 pub(crate) use id::Ids;
 pub(crate) use json::Origin;
-use names::{Found, Role};
 
 /// A log, as it is stored.
 ///

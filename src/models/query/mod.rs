@@ -1,14 +1,20 @@
 //! Which logs a caller wants. [`LogQuery::matches`] is what a query means; every store agrees with it.
 
+mod field;
+mod pattern;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 
-use super::field::{ColumnType, Field};
 use super::time::{TimeContext, parse_time, to_micros};
-use super::{InvalidValue, LogEntry, Pattern, address};
+use super::{InvalidValue, LogEntry, address};
+pub use field::Field;
+pub(crate) use field::{Column, ColumnType, Place};
+pub use pattern::Pattern;
+pub(crate) use pattern::longest_word;
 
 /// A bound of a time range: a time, or how long before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +30,7 @@ impl From<TimeDelta> for TimeBound {
     /// That long before now; before the first representable time, that time.
     fn from(ago: TimeDelta) -> Self {
         Self(
-            super::time::now()
+            crate::models::time::now()
                 .checked_sub_signed(ago)
                 .unwrap_or(DateTime::<Utc>::MIN_UTC),
         )

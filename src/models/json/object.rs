@@ -8,8 +8,9 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::json::Members;
-use super::{InvalidValue, check_depth, check_nesting};
+use super::borrowed::Members;
+use super::depth::{check_depth, check_nesting};
+use crate::models::InvalidValue;
 
 /// The members of a JSON object, as a [`Map`].
 ///

@@ -9,7 +9,7 @@ use regex_syntax::ast::{
 
 use regex_syntax::hir::{Hir, HirKind};
 
-use super::InvalidValue;
+use crate::models::InvalidValue;
 
 /// A regular expression, searched for anywhere in a text.
 ///

@@ -1,12 +1,14 @@
-//! What a detector found, and which alerts a caller wants.
+//! Alerts: what a detector found.
+
+mod query;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::log_query::TimeBound;
 use super::time::to_micros;
 use super::{InvalidValue, Severity, check_nesting};
+pub use query::AlertQuery;
 
 /// A finding of a detector.
 ///
@@ -320,165 +322,4 @@ fn new_id() -> String {
 
 fn now() -> DateTime<Utc> {
     to_micros(super::time::now())
-}
-
-/// Which alerts are wanted. All conditions must hold; the newest come first.
-///
-/// ```
-/// use logstore::{Alert, AlertQuery, Severity};
-///
-/// let query = AlertQuery::new().at_least(Severity::High).acknowledged(false);
-/// assert!(query.matches(&Alert::new("malware", "yara", Severity::Critical)));
-/// ```
-#[derive(Debug, Clone, PartialEq, Default)]
-#[non_exhaustive]
-pub struct AlertQuery {
-    /// Alerts of exactly this severity.
-    pub severity: Option<Severity>,
-    /// Alerts of this severity or a higher one.
-    pub at_least: Option<Severity>,
-    /// Alerts of this type.
-    pub alert_type: Option<String>,
-    /// Alerts raised from this time on.
-    pub since: Option<DateTime<Utc>>,
-    /// Alerts raised before this time.
-    pub until: Option<DateTime<Utc>>,
-    /// Alerts with this source address.
-    pub source_ip: Option<String>,
-    /// Alerts with this destination address.
-    pub dest_ip: Option<String>,
-    /// Alerts about this user.
-    pub user: Option<String>,
-    /// Alerts about this host.
-    pub host: Option<String>,
-    /// Alerts that are, or are not, acknowledged.
-    pub acknowledged: Option<bool>,
-    /// How many alerts at most; `None` for all.
-    pub limit: Option<u64>,
-}
-
-impl AlertQuery {
-    /// Every alert.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Of exactly this severity.
-    #[must_use]
-    pub fn severity(self, severity: Severity) -> Self {
-        Self {
-            severity: Some(severity),
-            ..self
-        }
-    }
-
-    /// Of this severity or a higher one.
-    #[must_use]
-    pub fn at_least(self, severity: Severity) -> Self {
-        Self {
-            at_least: Some(severity),
-            ..self
-        }
-    }
-
-    /// Of this type.
-    #[must_use]
-    pub fn alert_type(self, alert_type: impl Into<String>) -> Self {
-        Self {
-            alert_type: Some(alert_type.into()),
-            ..self
-        }
-    }
-
-    /// Raised from a time on: a time, or how long before now.
-    #[must_use]
-    pub fn since(self, time: impl Into<TimeBound>) -> Self {
-        Self {
-            since: Some(time.into().0),
-            ..self
-        }
-    }
-
-    /// Raised before a time: a time, or how long before now.
-    #[must_use]
-    pub fn until(self, time: impl Into<TimeBound>) -> Self {
-        Self {
-            until: Some(time.into().0),
-            ..self
-        }
-    }
-
-    /// With this source address.
-    #[must_use]
-    pub fn source_ip(self, address: impl Into<String>) -> Self {
-        Self {
-            source_ip: Some(address.into()),
-            ..self
-        }
-    }
-
-    /// With this destination address.
-    #[must_use]
-    pub fn dest_ip(self, address: impl Into<String>) -> Self {
-        Self {
-            dest_ip: Some(address.into()),
-            ..self
-        }
-    }
-
-    /// About this user.
-    #[must_use]
-    pub fn user(self, user: impl Into<String>) -> Self {
-        Self {
-            user: Some(user.into()),
-            ..self
-        }
-    }
-
-    /// About this host.
-    #[must_use]
-    pub fn host(self, host: impl Into<String>) -> Self {
-        Self {
-            host: Some(host.into()),
-            ..self
-        }
-    }
-
-    /// That are, or are not, acknowledged.
-    #[must_use]
-    pub fn acknowledged(self, acknowledged: bool) -> Self {
-        Self {
-            acknowledged: Some(acknowledged),
-            ..self
-        }
-    }
-
-    /// At most so many.
-    #[must_use]
-    pub fn limit(self, limit: u64) -> Self {
-        Self {
-            limit: Some(limit),
-            ..self
-        }
-    }
-
-    /// Whether an alert is wanted. The limit plays no part.
-    pub fn matches(&self, alert: &Alert) -> bool {
-        let same = |wanted: &Option<String>, held: &Option<String>| wanted.is_none() || wanted == held;
-        self.severity.is_none_or(|severity| alert.severity == severity)
-            && self.at_least.is_none_or(|severity| alert.severity >= severity)
-            && self
-                .alert_type
-                .as_ref()
-                .is_none_or(|wanted| alert.alert_type == *wanted)
-            && self.since.is_none_or(|since| alert.created_at >= since)
-            && self.until.is_none_or(|until| alert.created_at < until)
-            && same(&self.source_ip, &alert.source_ip)
-            && same(&self.dest_ip, &alert.dest_ip)
-            && same(&self.user, &alert.user)
-            && same(&self.host, &alert.host)
-            && self
-                .acknowledged
-                .is_none_or(|wanted| alert.acknowledged == wanted)
-    }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{InvalidValue, Members};
+use super::borrowed::Members;
+use crate::models::InvalidValue;
 
 /// Objects and lists within one another. Readers of JSON have limits of their own, serde_json's is 128; what
 /// surrounds a value counts there as well.

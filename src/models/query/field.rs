@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Serialize as _;
 use serde_json::Value;
 
-use super::{InvalidValue, LogEntry};
+use crate::models::{InvalidValue, LogEntry};
 
 /// A field of a log: one of its columns, or a path into `normalized` or `metadata`.
 ///

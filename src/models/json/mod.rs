@@ -1,0 +1,9 @@
+//! JSON as logs hold it: values that borrow from a line, objects that keep their text, and a limit on their depth.
+
+mod borrowed;
+mod depth;
+mod object;
+
+pub(crate) use borrowed::{Json, Members};
+pub(crate) use depth::{check_depth, check_nesting};
+pub use object::JsonObject;
