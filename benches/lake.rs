@@ -315,7 +315,7 @@ fn poll(store: &DuckDbStore, cursor: Cursor, limit: usize) -> Cursor {
 }
 
 fn newest(store: &DuckDbStore) -> DateTime<Utc> {
-    let query = LogQuery::new().order(Order::Newest).limit(1);
+    let query = LogQuery::new().order(Order::NewestFirst).limit(1);
     let logs = store.fetch_logs(&query).expect("logs");
     logs.first().map_or(Utc::now(), |log| log.event_time)
 }

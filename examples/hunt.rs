@@ -2,8 +2,8 @@
 
 use chrono::Utc;
 use logstore::{
-    DuckDbStore, Indicator, IntelQuery, IntelStore, LogEntry, LogQuery, LogStore, Order, StoreExt, Test,
-    ThreatIntel,
+    DuckDbStore, Filter, Indicator, IntelQuery, IntelStore, LogEntry, LogQuery, LogStore, Operator, Order,
+    StoreExt, ThreatIntel,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,11 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ])?;
 
     for intel in store.fetch_intel(&IntelQuery::new().valid_at(Utc::now()).min_confidence(0.5))? {
-        let test = match &intel.indicator {
-            Indicator::Cidr(network) => Test::InNetwork(*network),
-            other => Test::Equals(other.to_string()),
+        let operator = match &intel.indicator {
+            Indicator::Cidr(network) => Operator::InNetwork(*network),
+            other => Operator::equals(other.to_string()),
         };
-        let query = LogQuery::new().test("source_ip", test)?.order(Order::Oldest);
+        let known = Filter::condition("source_ip", operator)?;
+        let query = LogQuery::new().filter(known).order(Order::OldestFirst);
         for log in store.fetch_logs(&query)? {
             println!(
                 "{} is a {} according to {}",

@@ -15,7 +15,7 @@
 //!     .with_message("Failed password for root from 203.0.113.9 port 22 ssh2")
 //!     .with_field("src_ip", "203.0.113.9")])?;
 //!
-//! let query = LogQuery::new().since(TimeDelta::minutes(1)).field("appname", "sshd")?.contains("Failed").limit(100);
+//! let query = LogQuery::new().since(TimeDelta::minutes(1)).equals("appname", "sshd")?.contains("Failed").limit(100);
 //! for log in store.fetch_logs(&query)? {
 //!     println!("{} {:?} {:?}", log.event_time, log.source_ip(), log.message);
 //! }
@@ -51,10 +51,11 @@ pub use ingest::{
     LogBlock, LogReader, PARSE_ERROR, Source, find_sources,
 };
 pub use models::{
-    Alert, AlertQuery, BorrowedLog, Condition, DateOrder, DetectionRule, Field, FilePosition, FileProgress,
-    Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogQuery,
-    Order, Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, TIME_SOURCE, Test, ThreatIntel,
-    TimeBound, TimeContext, Zone, parse_time, priority_score, time_at_start, time_within, to_micros,
+    Alert, AlertQuery, BorrowedLog, Case, Condition, DateOrder, DetectionRule, Field, FilePosition,
+    FileProgress, Filter, Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject,
+    LocatedTime, LogEntry, LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret, Severity,
+    Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
+    time_at_start, time_within, to_micros,
 };
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,

@@ -21,7 +21,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
             1.6,
             || {
                 let store = exclusive(&path);
-                let query = LogQuery::new().order(Order::Oldest);
+                let query = LogQuery::new().order(Order::OldestFirst);
                 timed(|| {
                     store
                         .scan_logs(&query)

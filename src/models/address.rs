@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
+use super::InvalidValue;
+
 /// The networks whose hosts are taken for proxies unless the caller names others: private, loopback, link-local and
 /// unique local ones.
 pub(crate) static PRIVATE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
@@ -64,6 +66,47 @@ pub(crate) fn endpoint(text: &str) -> Option<Endpoint<'_>> {
 /// Reads an address in canonical form; a port is cut off.
 pub(crate) fn canonical(text: &str) -> Option<Cow<'_, str>> {
     endpoint(text).map(|endpoint| endpoint.address)
+}
+
+/// Reads an address; a port, brackets and a zone are left out, and an IPv4 address that is written as IPv6 is an IPv4
+/// address.
+pub(crate) fn parse(text: &str) -> Option<IpAddr> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Some(address.to_canonical()),
+        Err(_) => canonical(text)?.parse().ok(),
+    }
+}
+
+/// Reads a network such as `10.0.0.0/8`, or an address as a network of one.
+pub(crate) fn network(text: &str) -> Result<IpNet, InvalidValue> {
+    let network = text.parse().ok().map(canonical_network);
+    let network = network.or_else(|| parse(text).map(IpNet::from));
+    network.ok_or_else(|| {
+        let reason = "use an address, or a form such as 10.0.0.0/8 or 2001:db8::/32";
+        InvalidValue::new("network", text, reason)
+    })
+}
+
+/// Clears the bits after the prefix, and makes a network of IPv4 addresses that are written as IPv6 one of IPv4.
+pub(crate) fn canonical_network(network: IpNet) -> IpNet {
+    const PREFIX_OF_IPV4: u8 = 96;
+    let network = network.trunc();
+    let of_ipv4 = || {
+        let prefix = network.prefix_len().checked_sub(PREFIX_OF_IPV4)?;
+        match network.addr().to_canonical() {
+            address @ IpAddr::V4(_) => IpNet::new(address, prefix).ok(),
+            IpAddr::V6(_) => None,
+        }
+    };
+    match network {
+        IpNet::V4(_) => network,
+        IpNet::V6(_) => of_ipv4().unwrap_or(network),
+    }
+}
+
+/// Says whether a text is an address of a network, which must be in the canonical form.
+pub(crate) fn is_in_network(network: &IpNet, text: &str) -> bool {
+    parse(text).is_some_and(|address| network.contains(&address))
 }
 
 fn address(text: &str) -> Option<Cow<'_, str>> {
@@ -174,6 +217,36 @@ mod tests {
         ] {
             assert_eq!(canonical(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn networks_have_one_form() {
+        for (text, expected) in [
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3/8", Some("10.0.0.0/8")),
+            ("10.1.2.3", Some("10.1.2.3/32")),
+            ("2001:DB8::1", Some("2001:db8::1/128")),
+            ("::ffff:10.1.2.3", Some("10.1.2.3/32")),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("::ffff:0:0/96", Some("0.0.0.0/0")),
+            ("::/0", Some("::/0")),
+            ("10.0.0.0/33", None),
+            ("ten", None),
+        ] {
+            let network = network(text).ok().map(|network| network.to_string());
+            assert_eq!(network.as_deref(), expected, "{text}");
+        }
+        let ipv4 = network("10.0.0.0/8").unwrap();
+        for text in [
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "10.1.2.3:80",
+            "[::ffff:10.1.2.3]:80",
+        ] {
+            assert!(is_in_network(&ipv4, text), "{text}");
+        }
+        assert!(!is_in_network(&network("::/0").unwrap(), "::ffff:10.1.2.3"));
+        assert!(!is_in_network(&ipv4, "10.1.2"));
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub fn copy(from: &dyn Store, source: &str, to: &dyn Store) -> Result<Copied> {
 }
 
 fn oldest_first() -> LogQuery {
-    LogQuery::new().order(Order::Oldest)
+    LogQuery::new().order(Order::OldestFirst)
 }
 
 /// How far a store is copied.

@@ -123,7 +123,7 @@ impl LogStore for MemoryStore {
         let mut logs: Vec<LogEntry> = state.matching(query).cloned().collect();
         // Logs stand in commit order, which a stable sort keeps among equal times.
         logs.sort_by_key(|log| log.event_time);
-        if query.order == Order::Newest {
+        if query.order == Order::NewestFirst {
             logs.reverse();
         }
         let logs = limited(logs.into_iter(), query.limit);

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use logstore::{
-    Access, Condition, Cursor, DuckDbStore, Field, LogEntry, LogQuery, LogStore, MemoryStore, Order, Pattern,
-    Store, StoreExt as _, Test,
+    Access, Case, Condition, Cursor, DuckDbStore, Field, Filter, LogEntry, LogQuery, LogStore, MemoryStore,
+    Operator, Order, Pattern, Store, StoreExt as _,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -31,11 +31,21 @@ const TEXTS: &[&str] = &[
     "\\",
     "10.0.0.1",
     "10.0.0.1/8",
+    "10.0.0.1:80",
+    "9.255.255.255",
     "::1",
     "::ffff:10.0.0.1",
     "7",
     "-7",
     "07",
+    "7.0",
+    "70",
+    "1e3",
+    "9223372036854775806",
+    "err",
+    "Error",
+    "warning",
+    "2024-01-01",
     "true",
     "null",
     "{}",
@@ -48,6 +58,7 @@ const TEXTS: &[&str] = &[
 const FIELDS: &[&str] = &[
     "id",
     "event_time",
+    "text",
     "timestamp",
     "raw",
     "appname",
@@ -117,7 +128,7 @@ prop_compose! {
         id in 0..20_u8,
         texts in prop::array::uniform5(prop::option::of(text())),
         procid in prop::option::of(select(&[0_i64, 7, -7, i64::MAX][..])),
-        fields in prop::collection::vec((select(&["k", "k.a", "", "\"", "source_ip", "user", "src"][..]), value()), 0..3),
+        fields in prop::collection::vec((select(&["k", "k.a", "", "\"", "source_ip", "user", "src", "level"][..]), value()), 0..3),
     ) -> LogEntry {
         let mut log = LogEntry::new(at(second) + TimeDelta::microseconds(micros)).with_id(id.to_string());
         let [timestamp, raw, appname, host, message] = texts;
@@ -130,16 +141,41 @@ prop_compose! {
     }
 }
 
-fn test() -> impl Strategy<Value = Test> {
+fn operator() -> impl Strategy<Value = Operator> {
+    let case = || select(&[Case::Sensitive, Case::Ignored][..]);
     prop_oneof![
-        text().prop_map(Test::Equals),
-        text().prop_map(Test::NotEquals),
-        prop::collection::vec(text(), 0..3).prop_map(Test::In),
-        text().prop_map(Test::Contains),
-        select(PATTERNS).prop_map(|source| Test::Matches(source.parse().unwrap())),
-        text().prop_map(|text| Test::Matches(Pattern::literal_ignoring_case(&text).unwrap())),
-        select(NETWORKS).prop_map(|network| Test::InNetwork(network.parse().unwrap())),
+        3 => (text(), case()).prop_map(|(text, case)| Operator::Equals(text, case)),
+        1 => (prop::collection::vec(text(), 0..3), case()).prop_map(|(texts, case)| Operator::OneOf(texts, case)),
+        1 => (text(), case()).prop_map(|(text, case)| Operator::Contains(text, case)),
+        1 => (text(), case()).prop_map(|(text, case)| Operator::StartsWith(text, case)),
+        1 => (text(), case()).prop_map(|(text, case)| Operator::EndsWith(text, case)),
+        1 => select(PATTERNS).prop_map(|source| Operator::Matches(source.parse().unwrap())),
+        1 => text().prop_map(|text| Operator::Matches(Pattern::literal_ignoring_case(&text).unwrap())),
+        1 => select(NETWORKS).prop_map(|network| Operator::in_network(network).unwrap()),
+        1 => Just(Operator::Exists),
+        1 => text().prop_map(Operator::Less),
+        1 => text().prop_map(Operator::LessOrEqual),
+        1 => text().prop_map(Operator::Greater),
+        1 => text().prop_map(Operator::GreaterOrEqual),
     ]
+}
+
+fn condition() -> impl Strategy<Value = Filter> {
+    // An operator that does not fit its field is refused before it reaches a store.
+    let condition = (field(), operator()).prop_map(|(field, operator)| Condition::new(field, operator));
+    condition.prop_filter_map("it does not fit", |condition| condition.ok().map(Filter::from))
+}
+
+/// Conditions, and filters of filters.
+pub(crate) fn filter() -> impl Strategy<Value = Filter> {
+    condition().prop_recursive(5, 24, 4, |inner| {
+        let several = || prop::collection::vec(inner.clone(), 0..4);
+        prop_oneof![
+            several().prop_map(|filters| Filter::all(filters).unwrap()),
+            several().prop_map(|filters| Filter::any(filters).unwrap()),
+            inner.clone().prop_map(|filter| filter.negated().unwrap()),
+        ]
+    })
 }
 
 fn field() -> impl Strategy<Value = Field> {
@@ -151,21 +187,35 @@ prop_compose! {
         since in prop::option::of(-1..4_i64),
         until in prop::option::of(0..5_i64),
         nanos in select(&[0_i64, 1, 1_000][..]),
-        conditions in prop::collection::vec((field(), test()), 0..3),
+        filters in prop::collection::vec(filter(), 0..3),
         contains in prop::option::of(text()),
-        order in select(&[Order::Newest, Order::Oldest][..]),
+        order in select(&[Order::NewestFirst, Order::OldestFirst][..]),
         limit in prop::option::of(0..10_u64),
     ) -> LogQuery {
         let time = |second: i64| at(second) + TimeDelta::nanoseconds(nanos);
         let mut query = LogQuery::new().order(order);
         (query.since, query.until, query.limit) = (since.map(time), until.map(time), limit);
-        // A test that does not fit its field is refused before it reaches a store.
-        for condition in conditions.into_iter().filter_map(|(field, test)| Condition::new(field, test).ok()) {
-            query = query.condition(condition);
+        for filter in filters {
+            query = query.filter(filter);
         }
         match contains {
             Some(text) => query.contains(text),
             None => query,
+        }
+    }
+}
+
+/// A filter that is as deep as filters may be.
+fn deepest() -> Filter {
+    let condition = |text: &str| text.parse::<Filter>().unwrap();
+    let mut filter = condition("user exists");
+    loop {
+        let deeper = Filter::all([condition("k = 7"), filter.clone()])
+            .and_then(Filter::negated)
+            .and_then(|filter| Filter::any([condition("level >= err"), filter]));
+        match deeper {
+            Ok(deeper) => filter = deeper,
+            Err(_) => return filter,
         }
     }
 }
@@ -257,6 +307,40 @@ fn agree(engine: &DuckDbStore, run: &Run) {
     ask();
 }
 
+#[test]
+fn filters_as_deep_and_as_large_as_they_may_be_have_the_same_answers() {
+    let (model, engine) = (MemoryStore::new(), DuckDbStore::open(":memory:").unwrap());
+    let logs: Vec<_> = (0..100)
+        .map(|number: i64| {
+            let level = ["debug", "err", "crit"][usize::try_from(number % 3).unwrap()];
+            LogEntry::new(at(number))
+                .with_field("k", number)
+                .with_field("level", level)
+                .with_message(format!("number {number}"))
+        })
+        .collect();
+    for store in [&engine as &dyn Store, &model] {
+        store.append_logs(&logs).unwrap();
+    }
+    let condition = |text: String| text.parse::<Filter>().unwrap();
+    let many = |text: fn(usize) -> String| (0..1_000).map(text).map(condition);
+    let filters = [
+        deepest(),
+        deepest().negated().unwrap(),
+        Filter::any(many(|number| format!("k = {}", number * 2))).unwrap(),
+        Filter::all(many(|number| format!("k != {}", number * 2))).unwrap(),
+        Filter::any(many(|number| format!("text contains 'number {number}7'"))).unwrap(),
+        Filter::condition(
+            "normalized.k",
+            Operator::one_of((0..10_000).map(|number| number.to_string())),
+        )
+        .unwrap(),
+    ];
+    for filter in filters {
+        assert_agreement(&model, &engine, &LogQuery::new().filter(filter), &[]);
+    }
+}
+
 fn configured(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
@@ -271,6 +355,14 @@ proptest! {
     #[test]
     fn both_stores_give_the_same_answers(run in run()) {
         agree(&DuckDbStore::open(":memory:").unwrap(), &run);
+    }
+
+    #[test]
+    fn a_printed_filter_is_the_same_filter(filters in prop::collection::vec(filter(), 1..8)) {
+        for filter in filters {
+            let printed = filter.to_string();
+            prop_assert_eq!(printed.parse::<Filter>(), Ok(filter), "{}", printed);
+        }
     }
 
     #[test]

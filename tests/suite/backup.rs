@@ -34,7 +34,7 @@ fn fill(cli: &Cli, store: &dyn Store) {
 }
 
 fn assert_same(a: &DuckDbStore, b: &DuckDbStore) {
-    let query = LogQuery::new().order(Order::Oldest);
+    let query = LogQuery::new().order(Order::OldestFirst);
     assert_eq!(a.fetch_logs(&query).unwrap(), b.fetch_logs(&query).unwrap());
     for table in [
         "log_rows",
@@ -105,7 +105,7 @@ fn a_copy_is_of_one_moment_while_others_write() {
             let copy = DuckDbStore::open(folder.path().join("copy.duckdb")).unwrap();
             assert_eq!(copy.count_logs(&LogQuery::new()).unwrap(), copied);
             let both = ["a", "b"].map(|name| {
-                let query = LogQuery::new().since(at(2_000)).field("appname", name).unwrap();
+                let query = LogQuery::new().since(at(2_000)).equals("appname", name).unwrap();
                 copy.count_logs(&query).unwrap()
             });
             assert_eq!(both[0], both[1], "an append is copied as a whole");

@@ -64,7 +64,9 @@ fn unread(store: &dyn Store, consumer: &str) -> Vec<LogEntry> {
 }
 
 fn logs(store: &dyn Store) -> Vec<LogEntry> {
-    store.fetch_logs(&LogQuery::new().order(Order::Oldest)).unwrap()
+    store
+        .fetch_logs(&LogQuery::new().order(Order::OldestFirst))
+        .unwrap()
 }
 
 fn is_copied_whole(from: &dyn Store, to: &dyn Store) {

@@ -56,7 +56,9 @@ fn time(text: &str) -> DateTime<Utc> {
 }
 
 fn assert_rows(store: &DuckDbStore) {
-    let logs = store.fetch_logs(&LogQuery::new().order(Order::Oldest)).unwrap();
+    let logs = store
+        .fetch_logs(&LogQuery::new().order(Order::OldestFirst))
+        .unwrap();
     assert_eq!(messages(&logs), ["offset", "no year", "no time"]);
     let times: Vec<_> = logs.iter().map(|log| log.event_time).collect();
     let expected = [
@@ -83,7 +85,7 @@ fn assert_rows(store: &DuckDbStore) {
     assert_eq!(full.ingestion_time, time("2024-01-02T00:00:00.5Z"));
     assert_eq!(
         store
-            .count_logs(&LogQuery::new().field("source_ip", "10.0.0.1").unwrap())
+            .count_logs(&LogQuery::new().equals("source_ip", "10.0.0.1").unwrap())
             .unwrap(),
         1
     );

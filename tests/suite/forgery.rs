@@ -636,7 +636,7 @@ fn stores_hold_the_addresses_that_logs_say() {
         ("203.0.113.5", 1),
         ("unknown", 0),
     ] {
-        let query = LogQuery::new().field("source_ip", address).unwrap();
+        let query = LogQuery::new().equals("source_ip", address).unwrap();
         assert_eq!(memory.count_logs(&query).unwrap(), count, "{address}");
         assert_eq!(duckdb.count_logs(&query).unwrap(), count, "{address}");
     }

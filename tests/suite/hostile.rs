@@ -28,7 +28,7 @@ fn through_a_store(cli: &Cli, file: &Path) -> Vec<Vec<u8>> {
     cli.output(&["ingest", file.to_str().unwrap()]);
     let store = DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
     let mut logs: Vec<_> = store
-        .scan_logs(&LogQuery::new().order(Order::Oldest))
+        .scan_logs(&LogQuery::new().order(Order::OldestFirst))
         .unwrap()
         .map(Result::unwrap)
         .collect();

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use logstore::{
-    Condition, DuckDbStore, Field, IngestOptions, InputFormat, LogEntry, LogQuery, LogReader, LogStore as _,
-    MemoryStore, StoreExt as _, Test, TimeContext, parse_time, time_at_start, time_within,
+    DuckDbStore, Filter, IngestOptions, InputFormat, LogEntry, LogQuery, LogReader, LogStore as _,
+    MemoryStore, Operator, StoreExt as _, TimeContext, parse_time, time_at_start, time_within,
 };
 use serde_json::{Map, Value, json};
 
@@ -90,7 +90,7 @@ pub(crate) fn json(input: &[u8]) {
 
 /// A query is refused, or has the same answer from both stores.
 ///
-/// Each line is a condition: how to compare, the field and the value, divided by tabs.
+/// Each line is a condition: how to compare, the field and the value, divided by tabs; or else a filter.
 pub(crate) fn query(text: &str) {
     static STORES: LazyLock<(MemoryStore, DuckDbStore)> = LazyLock::new(|| {
         let stores = (MemoryStore::new(), DuckDbStore::open(":memory:").unwrap());
@@ -102,10 +102,11 @@ pub(crate) fn query(text: &str) {
     let mut query = LogQuery::new();
     let mut fields = Vec::new();
     for line in text.lines().take(8) {
-        let Some(condition) = condition(line, &mut fields) else {
+        let Some(filter) = filter(line) else {
             return;
         };
-        query = query.condition(condition);
+        fields.extend(filter.fields().into_iter().take(2).cloned());
+        query = query.filter(filter);
     }
     assert_eq!(
         engine.fetch_logs(&query).unwrap(),
@@ -121,22 +122,32 @@ pub(crate) fn query(text: &str) {
     );
 }
 
-fn condition(line: &str, fields: &mut Vec<Field>) -> Option<Condition> {
-    let (comparison, rest) = line.split_once('\t')?;
-    let (field, value) = rest.split_once('\t')?;
-    let test = match comparison {
-        "=" => Test::Equals(value.into()),
-        "!=" => Test::NotEquals(value.into()),
-        "in" => Test::In(value.split('\t').map(str::to_owned).collect()),
-        "contains" => Test::Contains(value.into()),
-        "matches" => Test::Matches(value.parse().ok()?),
-        "network" => Test::InNetwork(value.parse().ok()?),
-        _ => return None,
+fn filter(line: &str) -> Option<Filter> {
+    let Some((comparison, rest)) = line.split_once('\t') else {
+        return written(line);
     };
-    let field: Field = field.parse().ok()?;
-    let condition = Condition::new(field.clone(), test).ok()?;
-    fields.push(field);
-    Some(condition)
+    let (field, value) = rest.split_once('\t')?;
+    let operator = match comparison {
+        "=" | "!=" => Operator::equals(value),
+        "in" => Operator::one_of(value.split('\t')),
+        "contains" => Operator::contains(value),
+        "matches" => Operator::Matches(value.parse().ok()?),
+        "network" => Operator::in_network(value).ok()?,
+        _ => return written(line),
+    };
+    let filter = Filter::condition(field, operator).ok()?;
+    match comparison {
+        "!=" => filter.negated().ok(),
+        _ => Some(filter),
+    }
+}
+
+/// A filter is printed as text that is the same filter.
+fn written(text: &str) -> Option<Filter> {
+    let filter: Filter = text.parse().ok()?;
+    let printed = filter.to_string();
+    assert_eq!(printed.parse::<Filter>().as_ref(), Ok(&filter), "{printed}");
+    Some(filter)
 }
 
 fn stored_logs() -> Vec<LogEntry> {

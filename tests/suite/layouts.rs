@@ -68,7 +68,7 @@ proptest! {
     #[test]
     fn lines_and_fields_are_kept(logs in logs()) {
         let store = store_of(&logs);
-        let query = LogQuery::new().order(Order::Oldest);
+        let query = LogQuery::new().order(Order::OldestFirst);
         prop_assert_eq!(&store.fetch_logs(&query).unwrap(), &logs);
         let sql = "SELECT raw, normalized FROM logs ORDER BY event_time, seq";
         let rows = store.execute_query(sql, &[]).unwrap().rows;
@@ -125,7 +125,7 @@ fn fields_that_another_program_wrote_over_several_lines_are_kept() {
     let again = read[0].clone().with_id("again").with_raw("a line\nof two");
     store.append_logs(std::slice::from_ref(&again)).unwrap();
     let found = store
-        .fetch_logs(&LogQuery::new().field("id", "again").unwrap())
+        .fetch_logs(&LogQuery::new().equals("id", "again").unwrap())
         .unwrap();
     assert_eq!(found, [again]);
 }

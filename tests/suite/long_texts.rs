@@ -103,7 +103,7 @@ fn long_logs_come_in_their_order() {
     }
     for query in [
         LogQuery::new(),
-        LogQuery::new().order(Order::Oldest),
+        LogQuery::new().order(Order::OldestFirst),
         LogQuery::new().limit(7),
         LogQuery::new().since(at(2)).until(at(7)).contains("x"),
     ] {

@@ -86,7 +86,7 @@ fn version_4_is_read_and_brought_up_to_date() {
         .execute_batch("UPDATE logstore SET schema_version = 4")
         .unwrap();
     connection.close().unwrap();
-    let query = LogQuery::new().order(Order::Oldest);
+    let query = LogQuery::new().order(Order::OldestFirst);
     let options = DuckDbStore::options();
     for read_only in [true, false] {
         let store = options.clone().read_only(read_only).open(&path).unwrap();

@@ -185,7 +185,7 @@ fn who_is_killed_at_any_moment_holds_up_nobody() {
     let store = open(&path);
     for (number, said) in stored {
         let query = LogQuery::new()
-            .field("appname", format!("hammer {number}"))
+            .equals("appname", format!("hammer {number}"))
             .unwrap();
         let count = store.count_logs(&query).unwrap();
         let last = said.last().map_or(0, |last| last + 1);

@@ -26,7 +26,7 @@ fn stretches_follow_one_another_in_either_order() {
     let mut expected: Vec<i64> = (1..=LOGS).collect();
     expected.sort_by_key(|number| (number - if *number > 390_000 { 380_000 } else { 0 }, *number));
     let store = DuckDbStore::open(&path).unwrap();
-    let oldest = LogQuery::new().order(Order::Oldest);
+    let oldest = LogQuery::new().order(Order::OldestFirst);
     assert!(numbers(&store, &oldest) == expected, "the oldest first");
     let limited = oldest.clone().limit(150_000);
     assert!(
@@ -43,7 +43,7 @@ fn stretches_follow_one_another_in_either_order() {
     let some = oldest
         .since(at(100) + TimeDelta::milliseconds(1))
         .until(at(300))
-        .field("source_ip", "10.0.0.7")
+        .equals("source_ip", "10.0.0.7")
         .unwrap();
     let times = 100_001..300_000;
     let expected: Vec<i64> = times.filter(|number| number % 250 == 7).collect();

@@ -39,7 +39,9 @@ fn a_reader_that_stops_reading_keeps_nobody_waiting() {
         .map(|n| log(n, "sshd", "x").with_field("n", n).with_raw([0xff, b'\n']))
         .collect();
     store.append_logs(&logs).unwrap();
-    let mut scan = store.scan_logs(&LogQuery::new().order(Order::Oldest)).unwrap();
+    let mut scan = store
+        .scan_logs(&LogQuery::new().order(Order::OldestFirst))
+        .unwrap();
     let mut read = vec![scan.next().unwrap().unwrap()];
     store.append_logs(&[log(99_999, "sshd", "later")]).unwrap();
     assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 30_001);

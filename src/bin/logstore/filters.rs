@@ -1,7 +1,7 @@
 //! Which logs a command is about.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use logstore::{Condition, Field, InvalidValue, LogQuery, Pattern, Test, Zone};
+use logstore::{Condition, Field, Filter, InvalidValue, LogQuery, Operator, Pattern, Zone};
 
 use crate::Failure;
 use crate::typed_time::typed_time;
@@ -18,21 +18,31 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) until: Option<String>,
 
-    /// A field has this value, or with != another or none; repeatable
+    /// What must hold, such as "user = root and (outcome = failure or level >= err)"; repeatable
     ///
-    /// A field is a column such as appname or source_ip, or a path such as normalized.http.version.
+    /// Conditions are FIELD = VALUE, with != < <= > >= in place of =, FIELD in (A, B), FIELD in 10.0.0.0/8,
+    /// FIELD contains TEXT, startswith, endswith, FIELD ~ 'REGEX' and FIELD exists, combined with and, or, not and
+    /// brackets. An i behind a value takes any letter case. The field text is the line. The flags below are short
+    /// forms: all of them must hold as well.
+    #[arg(long = "filter", value_name = "FILTER")]
+    expressions: Vec<String>,
+
+    /// A field has this value, or with != another or none; repeatable: short for --filter 'FIELD = VALUE'
+    ///
+    /// A field is a column such as appname or source_ip, or a path such as normalized.http.version, for which
+    /// http.version is short.
     #[arg(short = 'w', long = "where", value_name = "FIELD=VALUE")]
     conditions: Vec<String>,
 
-    /// A field has one of these values; repeatable
+    /// A field has one of these values; repeatable: short for --filter 'FIELD in (A, B)'
     #[arg(long = "in", value_name = "FIELD=A,B,...")]
     lists: Vec<String>,
 
-    /// A field matches this regular expression; repeatable
+    /// A field matches this regular expression; repeatable: short for --filter "FIELD ~ 'PATTERN'"
     #[arg(long = "match", value_name = "FIELD=PATTERN")]
     patterns: Vec<String>,
 
-    /// A field is an address in this network; repeatable
+    /// A field is an address in this network; repeatable: short for --filter 'FIELD in NETWORK'
     #[arg(long = "cidr", value_name = "FIELD=NETWORK")]
     networks: Vec<String>,
 
@@ -59,28 +69,25 @@ impl Filters {
         if let Some(until) = &self.until {
             query = query.until(typed_time(until, zone)?);
         }
+        for text in &self.expressions {
+            query = query.filter(text.parse()?);
+        }
         for text in &self.conditions {
-            query = query.condition(comparison(text)?);
+            query = query.filter(comparison(text)?);
         }
         for text in &self.lists {
             let (field, values) = field_and_value(text)?;
-            let values = values.split(',').map(str::to_owned).collect();
-            query = query.condition(Condition::new(field, Test::In(values))?);
+            query = query.filter(Condition::new(field, Operator::one_of(values.split(',')))?.into());
         }
         for text in &self.patterns {
             let (field, pattern) = field_and_value(text)?;
-            query = query.condition(Condition::new(field, Test::Matches(self.pattern(pattern)?))?);
+            let operator = Operator::Matches(self.pattern(pattern)?);
+            query = query.filter(Condition::new(field, operator)?.into());
         }
         for text in &self.networks {
             let (field, network) = field_and_value(text)?;
-            let network = network.parse().map_err(|_| {
-                InvalidValue::new(
-                    "network",
-                    network,
-                    "use a form such as 10.0.0.0/8 or 2001:db8::/32",
-                )
-            })?;
-            query = query.condition(Condition::new(field, Test::InNetwork(network))?);
+            let operator = Operator::in_network(network)?;
+            query = query.filter(Condition::new(field, operator)?.into());
         }
         for text in &self.contains {
             query = match self.ignore_case {
@@ -109,13 +116,13 @@ fn field_and_value(text: &str) -> Result<(Field, &str), InvalidValue> {
     Ok((field.parse()?, value))
 }
 
-fn comparison(text: &str) -> Result<Condition, InvalidValue> {
+fn comparison(text: &str) -> Result<Filter, InvalidValue> {
     let unequal = text.split_once("!=").filter(|(field, _)| !field.contains('='));
     if let Some((field, value)) = unequal {
-        return Condition::new(field.parse()?, Test::NotEquals(value.to_owned()));
+        return Filter::condition(field, Operator::equals(value))?.negated();
     }
     let (field, value) = field_and_value(text)?;
-    Condition::new(field, Test::Equals(value.to_owned()))
+    Ok(Condition::new(field, Operator::equals(value))?.into())
 }
 
 /// Says that something was printed, or fails by the one rule of `fetch`, `count` and the lists: nothing matched.

@@ -77,7 +77,7 @@ impl AlertQuery {
     #[must_use]
     pub fn since(self, time: impl Into<TimeBound>) -> Self {
         Self {
-            since: Some(time.into().0),
+            since: Some(time.into().time()),
             ..self
         }
     }
@@ -86,7 +86,7 @@ impl AlertQuery {
     #[must_use]
     pub fn until(self, time: impl Into<TimeBound>) -> Self {
         Self {
-            until: Some(time.into().0),
+            until: Some(time.into().time()),
             ..self
         }
     }

@@ -10,18 +10,21 @@ use serde_json::Value;
 
 use crate::models::{InvalidValue, LogEntry};
 
-/// A field of a log: one of its columns, or a path into `normalized` or `metadata`.
+/// A field of a log: one of its columns, its text, or a path into `normalized` or `metadata`.
 ///
-/// A path's segments are divided by dots; a segment that holds a dot is put into double quotes. Where no
-/// object has the path, a key that is the whole path is looked for, as in flattened JSON.
+/// The text is the line as it arrived, or where there is none, the message. A path's segments are divided by dots; a
+/// segment that holds a dot is put into double quotes. Where no object has the path, a key that is the whole path is
+/// looked for, as in flattened JSON. Any other name is a path into `normalized`.
 ///
 /// ```
 /// use logstore::{Field, LogEntry};
 ///
-/// let log = LogEntry::new(chrono::Utc::now()).with_appname("sshd").with_field("id.orig_h", "10.0.0.1");
+/// let log = LogEntry::new(chrono::Utc::now()).with_appname("sshd").with_message("hi").with_field("id.orig_h", "10.0.0.1");
 /// assert_eq!("appname".parse::<Field>()?.text_in(&log).as_deref(), Some("sshd"));
+/// assert_eq!("text".parse::<Field>()?.text_in(&log).as_deref(), Some("hi"));
 /// assert_eq!("normalized.id.orig_h".parse::<Field>()?.text_in(&log).as_deref(), Some("10.0.0.1"));
-/// assert!("appnam".parse::<Field>().is_err());
+/// assert_eq!("id.orig_h".parse::<Field>()?.to_string(), "normalized.id.orig_h");
+/// assert!("app name".parse::<Field>().is_err());
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,6 +33,8 @@ pub struct Field(pub(crate) Place);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Column(Column),
+    /// The line as it arrived, or where there is none, the message.
+    Text,
     Path(Path),
 }
 
@@ -97,11 +102,18 @@ columns! {
     Level "level" Text,
 }
 
+/// The name of the field that is a log's text.
+const TEXT: &str = "text";
+
 impl Field {
+    /// The line as it arrived, or where there is none, the message.
+    pub(crate) const TEXT: Self = Self(Place::Text);
+
     /// The field's value in a log as text: numbers and times in their usual form, objects as JSON.
     pub fn text_in<'a>(&self, log: &'a LogEntry) -> Option<Cow<'a, str>> {
         match &self.0 {
             Place::Column(column) => column.text_in(log),
+            Place::Text => log.raw.as_deref().or(log.message.as_deref()).map(Cow::Borrowed),
             Place::Path(path) => path.text_in(log),
         }
     }
@@ -109,13 +121,18 @@ impl Field {
     pub(crate) fn column_type(&self) -> ColumnType {
         match &self.0 {
             Place::Column(column) => column.column_type(),
-            Place::Path(_) => ColumnType::Text,
+            Place::Text | Place::Path(_) => ColumnType::Text,
         }
     }
 
-    /// Whether it holds addresses and nothing else.
+    /// Says whether the field holds addresses and nothing else.
     pub(crate) fn is_address(&self) -> bool {
         matches!(self.0, Place::Column(Column::SourceIp | Column::DestIp))
+    }
+
+    /// Says whether the field holds levels.
+    pub(crate) fn is_level(&self) -> bool {
+        matches!(self.0, Place::Column(Column::Level))
     }
 }
 
@@ -214,6 +231,7 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Column(column) => f.write_str(column.name()),
+            Place::Text => f.write_str(TEXT),
             Place::Path(path) => f.write_str(&path.written),
         }
     }
@@ -226,16 +244,15 @@ impl FromStr for Field {
         if let Some(column) = Column::ALL.iter().find(|column| column.name() == text) {
             return Ok(Self(Place::Column(*column)));
         }
+        if text == TEXT {
+            return Ok(Self::TEXT);
+        }
         let roots = [Root::Normalized, Root::Metadata].into_iter();
         let mut path =
             roots.filter_map(|root| Some((root, text.strip_prefix(root.name())?.strip_prefix('.')?)));
-        let Some((root, rest)) = path.next() else {
-            let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
-            let known = names.join(", ");
-            return Err(invalid(
-                text,
-                format!("use one of {known}, or a path such as normalized.key"),
-            ));
+        let (root, rest) = match path.next() {
+            Some(path) => path,
+            None => (Root::Normalized, bare_name(text)?),
         };
         let segments = segments(rest).ok_or_else(|| {
             invalid(
@@ -253,9 +270,43 @@ impl FromStr for Field {
         Ok(Self(Place::Path(Path {
             root,
             pointers,
-            written: text.to_owned(),
+            written: format!("{}.{rest}", root.name()),
         })))
     }
+}
+
+/// Reads the name of a member of `normalized` that is written without it.
+fn bare_name(text: &str) -> Result<&str, InvalidValue> {
+    let is_root = [Root::Normalized, Root::Metadata]
+        .iter()
+        .any(|root| root.name() == text);
+    let is_name = !text.is_empty()
+        && text
+            .split('"')
+            .step_by(2)
+            .all(|part| part.chars().all(is_name_character));
+    match is_name && !is_root {
+        true => Ok(text),
+        false => Err(unknown(text)),
+    }
+}
+
+/// Says whether a name may hold a character without quotes around it.
+pub(crate) fn is_name_character(character: char) -> bool {
+    let is_operator = matches!(
+        character,
+        '=' | '!' | '<' | '>' | '~' | '(' | ')' | ',' | ';' | '\'' | '"' | '`'
+    );
+    !is_operator && !character.is_whitespace() && !character.is_control()
+}
+
+fn unknown(text: &str) -> InvalidValue {
+    let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
+    let known = names.join(", ");
+    invalid(
+        text,
+        format!("use one of {known}, text, or a path such as normalized.key"),
+    )
 }
 
 fn invalid(text: &str, reason: impl Into<String>) -> InvalidValue {
@@ -316,11 +367,29 @@ mod tests {
         for text in [
             "user",
             "event_time",
+            "text",
             "normalized.a",
             "metadata.a.b",
             "normalized.\"a.b\".c",
+            "normalized.a b.c",
         ] {
             assert_eq!(text.parse::<Field>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn any_other_name_is_a_path() {
+        for text in [
+            "USER",
+            "seq",
+            "@timestamp",
+            "id.orig_h",
+            "\"a b\".c",
+            "straße",
+            "normalizedx.a",
+        ] {
+            let field: Field = text.parse().unwrap();
+            assert_eq!(field, format!("normalized.{text}").parse().unwrap());
         }
     }
 
@@ -328,15 +397,16 @@ mod tests {
     fn refuses_everything_else() {
         for text in [
             "",
-            "seq",
-            "USER",
+            "metadata",
             "normalized",
             "normalized.",
             "normalized..a",
             "metadata.\"a",
             "metadata.\"a\"b",
             "a; DROP TABLE logs",
-            "normalizedx.a",
+            "a=b",
+            ".a",
+            "\"a",
         ] {
             assert!(text.parse::<Field>().is_err(), "{text}");
         }

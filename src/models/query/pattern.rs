@@ -34,9 +34,18 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern that finds `text` itself, in any letter case: the simple case folding of Unicode.
+    /// Makes a pattern that finds `text` itself, in any letter case: the simple case folding of Unicode.
+    ///
+    /// # Errors
+    ///
+    /// If the text is too long for a pattern.
     pub fn literal_ignoring_case(text: &str) -> Result<Self, InvalidValue> {
-        format!("(?i){}", escape(text)).parse()
+        Self::ignoring_case("", text, "")
+    }
+
+    /// Makes a pattern that finds `text` itself between two assertions, in any letter case.
+    pub(crate) fn ignoring_case(start: &str, text: &str, end: &str) -> Result<Self, InvalidValue> {
+        format!("(?i){start}{}{end}", escape(text)).parse()
     }
 
     /// Whether the pattern is found in `text`.

@@ -119,6 +119,26 @@ pub fn parse_time(text: &str, context: &TimeContext) -> Option<DateTime<Utc>> {
     stamp.resolve(context)
 }
 
+/// Reads a text that is a time with its date, or a date alone, which is its first moment. Nothing is taken from a
+/// context: without a zone it is UTC.
+pub(crate) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Some(date.and_time(NaiveTime::MIN).and_utc());
+    }
+    let (stamp, end) = scan::whole(text, DateOrder::Auto)?;
+    let is_complete = matches!(
+        stamp,
+        Stamp::Instant(_)
+            | Stamp::Civil {
+                date: Date::Full(_),
+                ..
+            }
+    );
+    let context = TimeContext::new(DateTime::UNIX_EPOCH);
+    (is_complete && end == text.len()).then(|| stamp.resolve(&context))?
+}
+
 /// Finds the time that a line starts with, after an opening bracket or quote.
 pub fn time_at_start(line: &str, context: &TimeContext) -> Option<LocatedTime> {
     let start = line

@@ -21,7 +21,7 @@ use super::private_folder::SpillFolder;
 use super::queue::{Passed, Place};
 use super::schema::{self, Found};
 use super::waiting::Waiter;
-use super::{files, long_texts, network, recovery, staged, streamed};
+use super::{comparison, files, long_texts, network, recovery, staged, streamed};
 use crate::storage::{Error, Result};
 
 /// How the engine is to run.
@@ -492,6 +492,7 @@ fn check_file(path: &Path) -> Result<()> {
 /// Gives an engine the functions that its SQL here uses.
 fn register_functions(connection: &Connection) -> ::duckdb::Result<()> {
     network::register(connection)?;
+    comparison::register(connection)?;
     staged::register(connection)?;
     streamed::register(connection)
 }

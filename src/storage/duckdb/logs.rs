@@ -288,7 +288,7 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
     }
     let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");
     sql.append(predicate::where_clause(&LogQuery {
-        conditions: Vec::new(),
+        filters: Vec::new(),
         ..query.clone()
     }));
     sql.push(&format!("\nGROUP BY rowid // {}", LogRows::ROW_GROUP));
@@ -313,7 +313,7 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
         }
         logs += count;
     }
-    if query.order == Order::Newest {
+    if query.order == Order::NewestFirst {
         slices.reverse();
     }
     Ok(slices)

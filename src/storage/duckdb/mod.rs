@@ -4,6 +4,7 @@ mod alerts;
 mod allowed;
 mod backup;
 mod check;
+mod comparison;
 mod connection;
 mod consumers;
 mod deadline;

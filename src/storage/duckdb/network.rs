@@ -9,7 +9,7 @@ use ::duckdb::arrow::datatypes::DataType;
 use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 use ipnet::IpNet;
 
-use crate::models::in_network;
+use crate::models::address::{canonical_network, is_in_network};
 
 /// The SQL function `in_network(address, network)`.
 pub(super) const IN_NETWORK: &str = "in_network";
@@ -34,9 +34,13 @@ impl VArrowScalar for InNetwork {
                 continue;
             };
             if parsed.as_ref().is_none_or(|(text, _)| *text != network) {
-                parsed = Some((network.to_owned(), network.parse()?));
+                parsed = Some((network.to_owned(), canonical_network(network.parse()?)));
             }
-            found.push(parsed.as_ref().map(|(_, network)| in_network(network, address)));
+            found.push(
+                parsed
+                    .as_ref()
+                    .map(|(_, network)| is_in_network(network, address)),
+            );
         }
         Ok(Arc::new(BooleanArray::from(found)))
     }
@@ -47,10 +51,10 @@ impl VArrowScalar for InNetwork {
     }
 }
 
-fn texts(column: &ArrayRef) -> Result<Vec<Option<&str>>, String> {
+pub(super) fn texts(column: &ArrayRef) -> Result<Vec<Option<&str>>, String> {
     match column.data_type() {
         DataType::Utf8 => Ok(column.as_string::<i32>().iter().collect()),
         DataType::LargeUtf8 => Ok(column.as_string::<i64>().iter().collect()),
-        other => Err(format!("{IN_NETWORK} is given {other}, not text")),
+        other => Err(format!("a function of texts is given {other}")),
     }
 }

@@ -4,10 +4,12 @@
 use ::duckdb::types::Value;
 use chrono::{DateTime, Utc};
 
+use super::comparison::ORDER_OF;
 use super::layout;
 use super::network::IN_NETWORK;
 use crate::models::{
-    Column, ColumnType, Condition, Field, LogQuery, Order, Place, Subject, Test, longest_word,
+    Column, ColumnType, Condition, Field, Filter, LogQuery, Node, Operand, Order, Pattern, Place, Test,
+    longest_word,
 };
 
 /// SQL with a `?` for each of its values.
@@ -70,9 +72,13 @@ pub(super) fn literal(text: &str) -> String {
 /// Lets a comparison with a text that holds NUL be made by the engine alone: a lake's catalog, which is asked which
 /// files may hold a value, cannot be asked for that one.
 fn keep_from_catalog(subject: &mut Sql, value: &Value) {
-    if matches!(value, Value::Text(text) if text.contains('\0')) {
+    if holds_nul(value) {
         subject.push(" || ''");
     }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.contains('\0'))
 }
 
 /// A time as the engine keeps it.
@@ -96,22 +102,75 @@ pub(super) fn where_clause(query: &LogQuery) -> Sql {
     let mut sql = Sql::new("\nWHERE true");
     sql.and("event_time", ">=", query.since.map(bound_value));
     sql.and("event_time", "<", query.until.map(bound_value));
-    for condition in &query.conditions {
-        if let Some(word) = required_word(condition) {
+    for filter in query.filters() {
+        if let Node::Condition(condition) = filter.node()
+            && let Some(word) = required_word(condition)
+        {
             sql.push("\nAND ");
             sql.append(may_hold(&word));
         }
         sql.push("\nAND ");
-        sql.append(condition_sql(condition));
+        sql.append(filter_sql(filter));
     }
+    sql
+}
+
+/// SQL that is true of the logs that pass a filter. Of the others it is false or NULL, which a field is that a log does
+/// not have.
+fn filter_sql(filter: &Filter) -> Sql {
+    match filter.node() {
+        Node::All(parts) => group(parts, " AND ", "true"),
+        Node::Any(parts) => group(parts, " OR ", "false"),
+        Node::Not(part) => negation(part),
+        Node::Condition(condition) => condition_sql(condition),
+    }
+}
+
+fn group(parts: &[Filter], operator: &str, of_none: &str) -> Sql {
+    let mut sql = Sql::new("(");
+    for (index, part) in parts.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { operator });
+        sql.append(with_hint(part));
+    }
+    sql.push(if parts.is_empty() { of_none } else { "" });
+    sql.push(")");
+    sql
+}
+
+/// A part of a group, with the word that a log's text must hold to pass it looked for first.
+fn with_hint(part: &Filter) -> Sql {
+    let condition = filter_sql(part);
+    let word = match part.node() {
+        Node::Condition(condition) => required_word(condition),
+        _ => None,
+    };
+    let Some(word) = word else { return condition };
+    let mut sql = Sql::new("(");
+    sql.append(may_hold(&word));
+    sql.push(" AND ");
+    sql.append(condition);
+    sql.push(")");
+    sql
+}
+
+/// True also where the part is NULL: a field that a log does not have passes a negation.
+fn negation(part: &Filter) -> Sql {
+    if let Node::Condition(condition) = part.node()
+        && let Test::Equals(unwanted) = condition.test()
+    {
+        return comparison(condition.field(), " IS DISTINCT FROM ", unwanted);
+    }
+    let mut sql = Sql::new("(");
+    sql.append(filter_sql(part));
+    sql.push(" IS NOT TRUE)");
     sql
 }
 
 /// ` ORDER BY ...` of a query.
 pub(super) fn order(query: &LogQuery) -> Sql {
     Sql::new(match query.order {
-        Order::Newest => "\nORDER BY event_time DESC, seq DESC",
-        Order::Oldest => "\nORDER BY event_time, seq",
+        Order::NewestFirst => "\nORDER BY event_time DESC, seq DESC",
+        Order::OldestFirst => "\nORDER BY event_time, seq",
     })
 }
 
@@ -140,64 +199,119 @@ fn may_hold(word: &str) -> Sql {
 
 /// A word that a log's text must hold to pass.
 fn required_word(condition: &Condition) -> Option<String> {
-    match (&condition.subject, &condition.test) {
-        (Subject::Text, Test::Contains(part)) => longest_word(part).map(str::to_owned),
-        (Subject::Text, Test::Matches(pattern)) => pattern.required_word(),
+    if condition.field().0 != Place::Text {
+        return None;
+    }
+    match condition.test() {
+        Test::Equals(text) | Test::Contains(text) | Test::StartsWith(text) | Test::EndsWith(text) => {
+            longest_word(text).map(str::to_owned)
+        }
+        Test::Matches(patterns) => match patterns.as_slice() {
+            [pattern] => pattern.required_word(),
+            _ => None,
+        },
         _ => None,
     }
 }
 
 fn condition_sql(condition: &Condition) -> Sql {
-    let mut subject = match &condition.subject {
-        Subject::Text => Sql::new("coalesce(raw, message)"),
-        Subject::Field(field) => typed(field),
-    };
-    let column_type = match &condition.subject {
-        Subject::Text => ColumnType::Text,
-        Subject::Field(field) => field.column_type(),
-    };
-    let value = |text: &String| typed_value(column_type, text);
+    let field = condition.field();
+    match condition.test() {
+        Test::Equals(wanted) => comparison(field, " = ", wanted),
+        Test::OneOf(wanted) => list(field, wanted),
+        Test::Contains(part) => call("contains", field, part),
+        Test::StartsWith(start) => call("starts_with", field, start),
+        Test::EndsWith(end) => call("ends_with", field, end),
+        Test::Matches(patterns) => matches(field, patterns),
+        Test::InNetwork(network) => call(IN_NETWORK, field, &network.to_string()),
+        Test::Exists => {
+            let mut sql = Sql::new("(");
+            sql.append(typed(field));
+            sql.push(" IS NOT NULL)");
+            sql
+        }
+        Test::Compare(how, operand) => match native_value(field, operand) {
+            Some(value) => compared(field, &format!(" {} ", how.symbol()), value),
+            None => {
+                let mut sql = call(ORDER_OF, field, &operand.tagged());
+                sql.text.insert(0, '(');
+                sql.push(&format!(" {} 0)", how.symbol()));
+                sql
+            }
+        },
+    }
+}
+
+/// A value that the engine orders as the operand does.
+fn native_value(field: &Field, operand: &Operand) -> Option<Value> {
+    match (field.column_type(), operand) {
+        (ColumnType::Integer, Operand::Number(number)) => number.as_i64().map(Value::BigInt),
+        (ColumnType::Time, Operand::Time(time)) => Some(time_value(*time)),
+        (ColumnType::Text, Operand::Text(text)) => Some(Value::Text(text.clone())),
+        _ => None,
+    }
+}
+
+fn comparison(field: &Field, operator: &str, text: &str) -> Sql {
+    compared(field, operator, typed_value(field.column_type(), text))
+}
+
+fn compared(field: &Field, operator: &str, value: Value) -> Sql {
+    let mut subject = typed(field);
+    keep_from_catalog(&mut subject, &value);
     let mut sql = Sql::new("(");
-    match &condition.test {
-        Test::Equals(wanted) => {
-            keep_from_catalog(&mut subject, &value(wanted));
-            sql.append(subject);
-            sql.push(" = ");
-            sql.bind(value(wanted));
-        }
-        Test::NotEquals(unwanted) => {
-            keep_from_catalog(&mut subject, &value(unwanted));
-            sql.append(subject);
-            sql.push(" IS DISTINCT FROM ");
-            sql.bind(value(unwanted));
-        }
-        Test::In(wanted) if wanted.is_empty() => sql.push("false"),
-        Test::In(wanted) => {
-            for text in wanted {
-                keep_from_catalog(&mut subject, &value(text));
-            }
-            sql.append(subject);
-            sql.push(" IN (");
-            for (index, text) in wanted.iter().enumerate() {
-                sql.push(if index == 0 { "" } else { ", " });
-                sql.bind(value(text));
-            }
-            sql.push(")");
-        }
-        Test::Contains(part) => call(&mut sql, "contains", subject, part),
-        Test::Matches(pattern) => call(&mut sql, "regexp_matches", subject, pattern.as_str()),
-        Test::InNetwork(network) => call(&mut sql, IN_NETWORK, subject, &network.to_string()),
+    sql.append(subject);
+    sql.push(operator);
+    sql.bind(value);
+    sql.push(")");
+    sql
+}
+
+fn list(field: &Field, wanted: &[String]) -> Sql {
+    if wanted.is_empty() {
+        return Sql::new("(false)");
+    }
+    let values: Vec<Value> = wanted
+        .iter()
+        .map(|text| typed_value(field.column_type(), text))
+        .collect();
+    let mut subject = typed(field);
+    if let Some(value) = values.iter().find(|value| holds_nul(value)) {
+        keep_from_catalog(&mut subject, value);
+    }
+    let mut sql = Sql::new("(");
+    sql.append(subject);
+    sql.push(" IN (");
+    for (index, value) in values.into_iter().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " });
+        sql.bind(value);
+    }
+    sql.push("))");
+    sql
+}
+
+fn matches(field: &Field, patterns: &[Pattern]) -> Sql {
+    if patterns.is_empty() {
+        return Sql::new("(false)");
+    }
+    let mut sql = Sql::new("(");
+    for (index, pattern) in patterns.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " OR " });
+        sql.append(call("regexp_matches", field, pattern.as_str()));
     }
     sql.push(")");
     sql
 }
 
-fn call(sql: &mut Sql, function: &str, subject: Sql, argument: &str) {
-    sql.push(&format!("{function}("));
+fn call(function: &str, field: &Field, argument: &str) -> Sql {
+    let mut subject = typed(field);
+    keep_from_catalog(&mut subject, &Value::Text(argument.to_owned()));
+    let mut sql = Sql::new(format!("{function}("));
     sql.append(subject);
     sql.push(", ");
     sql.bind(argument.to_owned());
     sql.push(")");
+    sql
 }
 
 fn typed_value(column_type: ColumnType, text: &str) -> Value {
@@ -213,6 +327,7 @@ fn typed_value(column_type: ColumnType, text: &str) -> Value {
 fn typed(field: &Field) -> Sql {
     match &field.0 {
         Place::Column(column) => Sql::new(quoted(*column)),
+        Place::Text => Sql::new("coalesce(raw, message)"),
         Place::Path(path) => {
             let mut sql = Sql::new("coalesce(");
             for (index, pointer) in path.pointers.iter().enumerate() {

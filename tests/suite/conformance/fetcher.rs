@@ -86,9 +86,7 @@ pub(super) fn the_slower_of_two_is_told(store: &dyn Store) {
 
 pub(super) fn yields_only_what_matches(store: &dyn Store) {
     append(store, &["1", "no", "2", "no"]);
-    let query = LogQuery::new()
-        .test("message", logstore::Test::NotEquals("no".into()))
-        .unwrap();
+    let query = LogQuery::new().filter("message != no".parse().unwrap());
     let mut fetcher = Fetcher::new(store).matching(query).batch_size(1);
     assert_eq!(next(&mut fetcher), ["1"]);
     assert_eq!(next(&mut fetcher), ["2"]);

@@ -46,7 +46,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             return Err(Failure::Usage(text.to_owned()));
         }
     };
-    let mut query = args.filters.query(context.output.zone())?.order(Order::Oldest);
+    let mut query = args
+        .filters
+        .query(context.output.zone())?
+        .order(Order::OldestFirst);
     query.limit = args.limit.filter(|limit| *limit > 0);
     let written = context
         .exporting_store(&args.time)?

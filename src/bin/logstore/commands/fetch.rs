@@ -125,8 +125,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     }
     let limit = context.output.limit(args.limit.limit);
     let mut query = query.order(match (args.order, limit) {
-        (Some(OrderArg::Newest), _) | (None, Some(_)) => Order::Newest,
-        (Some(OrderArg::Oldest), _) | (None, None) => Order::Oldest,
+        (Some(OrderArg::Newest), _) | (None, Some(_)) => Order::NewestFirst,
+        (Some(OrderArg::Oldest), _) | (None, None) => Order::OldestFirst,
     });
     query.limit = limit;
     let store = context.existing_store_within(&args.time)?;

@@ -1,0 +1,311 @@
+//! What must hold of one field of a log.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use ipnet::IpNet;
+
+use super::comparison::{Comparison, Operand};
+use super::field::{ColumnType, Field};
+use super::pattern::Pattern;
+use crate::models::time::{TimeContext, parse_instant, parse_time, to_micros};
+use crate::models::{InvalidValue, LogEntry, address};
+
+/// Whether `É` and `é` are the same letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Case {
+    /// They are two letters.
+    #[default]
+    Sensitive,
+    /// They are the same: texts are compared by the simple case folding of Unicode.
+    Ignored,
+}
+
+/// What must be true of a field's value. A field that a log does not have passes none of them.
+///
+/// [`Equals`](Self::Equals) and [`OneOf`](Self::OneOf) compare a value as it is written; the columns of numbers, times
+/// and addresses compare what is meant, so that `procid = 07` finds 7. The four comparisons order by the value that is
+/// given: numbers as numbers, times as times, addresses as addresses, levels by their rank in syslog's scale, and
+/// everything else as text. A value of another kind passes none of the four.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Operator {
+    /// The value is this.
+    Equals(String, Case),
+    /// The value is one of these.
+    OneOf(Vec<String>, Case),
+    /// The value holds this text.
+    Contains(String, Case),
+    /// The value starts with this text.
+    StartsWith(String, Case),
+    /// The value ends with this text.
+    EndsWith(String, Case),
+    /// The pattern is found in the value.
+    Matches(Pattern),
+    /// The value is an address in this network.
+    InNetwork(IpNet),
+    /// There is a value.
+    Exists,
+    /// The value is less than this.
+    Less(String),
+    /// The value is this or less.
+    LessOrEqual(String),
+    /// The value is greater than this.
+    Greater(String),
+    /// The value is this or greater.
+    GreaterOrEqual(String),
+}
+
+impl Operator {
+    /// Passes this value.
+    pub fn equals(value: impl Into<String>) -> Self {
+        Self::Equals(value.into(), Case::Sensitive)
+    }
+
+    /// Passes each of these values.
+    pub fn one_of(values: impl IntoIterator<Item: Into<String>>) -> Self {
+        Self::OneOf(values.into_iter().map(Into::into).collect(), Case::Sensitive)
+    }
+
+    /// Passes values that hold this text.
+    pub fn contains(text: impl Into<String>) -> Self {
+        Self::Contains(text.into(), Case::Sensitive)
+    }
+
+    /// Passes values that start with this text.
+    pub fn starts_with(text: impl Into<String>) -> Self {
+        Self::StartsWith(text.into(), Case::Sensitive)
+    }
+
+    /// Passes values that end with this text.
+    pub fn ends_with(text: impl Into<String>) -> Self {
+        Self::EndsWith(text.into(), Case::Sensitive)
+    }
+
+    /// Passes addresses in a network such as `10.0.0.0/8`; an address is a network of one.
+    ///
+    /// # Errors
+    ///
+    /// If the text is neither.
+    pub fn in_network(network: &str) -> Result<Self, InvalidValue> {
+        address::network(network).map(Self::InNetwork)
+    }
+}
+
+/// What must hold of one field of a log.
+///
+/// ```
+/// use logstore::{Condition, Filter, LogEntry, Operator};
+///
+/// let condition = Condition::new("normalized.status".parse()?, Operator::GreaterOrEqual("500".into()))?;
+/// let log = LogEntry::new(chrono::Utc::now()).with_field("status", 503);
+/// assert!(Filter::from(condition).matches(&log));
+/// # Ok::<(), logstore::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Condition {
+    field: Field,
+    operator: Operator,
+    test: Test,
+}
+
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.field == other.field && self.operator == other.operator
+    }
+}
+
+/// An operator, made ready: values in their canonical form, texts in any letter case as patterns.
+#[derive(Debug, Clone)]
+pub(crate) enum Test {
+    Equals(String),
+    OneOf(Vec<String>),
+    Contains(String),
+    StartsWith(String),
+    EndsWith(String),
+    /// One of the patterns is found in the value.
+    Matches(Vec<Pattern>),
+    InNetwork(IpNet),
+    Exists,
+    Compare(Comparison, Operand),
+}
+
+/// How many values a list may have.
+const MOST_VALUES: usize = 100_000;
+
+impl Condition {
+    /// Makes a condition on a field.
+    ///
+    /// # Errors
+    ///
+    /// If the operator does not fit the field's type: numbers and times have no text that could hold another. If a
+    /// value is not of the field's type, or a list has more than 100,000 values.
+    pub fn new(field: Field, operator: Operator) -> Result<Self, InvalidValue> {
+        let operator = canonical_operator(&field, operator)?;
+        let test = Test::new(&field, &operator)?;
+        Ok(Self {
+            field,
+            operator,
+            test,
+        })
+    }
+
+    /// Passes logs whose text holds this.
+    pub(crate) fn text_contains(text: String) -> Self {
+        Self {
+            field: Field::TEXT,
+            test: Test::Contains(text.clone()),
+            operator: Operator::contains(text),
+        }
+    }
+
+    /// Passes logs in whose text a pattern is found.
+    pub(crate) fn text_matches(pattern: Pattern) -> Self {
+        Self {
+            field: Field::TEXT,
+            test: Test::Matches(vec![pattern.clone()]),
+            operator: Operator::Matches(pattern),
+        }
+    }
+
+    /// Returns the field.
+    pub fn field(&self) -> &Field {
+        &self.field
+    }
+
+    /// Returns what must be true of the field's value.
+    pub fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
+    pub(crate) fn test(&self) -> &Test {
+        &self.test
+    }
+
+    pub(crate) fn matches(&self, log: &LogEntry) -> bool {
+        self.field
+            .text_in(log)
+            .is_some_and(|value| self.test.passes(&value))
+    }
+}
+
+impl Test {
+    fn new(field: &Field, operator: &Operator) -> Result<Self, InvalidValue> {
+        let compare = |comparison, value: &str| {
+            let operand = Operand::for_field(field, value)?;
+            Ok::<_, InvalidValue>(Self::Compare(comparison, operand))
+        };
+        let pattern = |start, text: &str, end| {
+            let pattern = Pattern::ignoring_case(start, text, end)?;
+            Ok::<_, InvalidValue>(vec![pattern])
+        };
+        Ok(match operator {
+            Operator::Equals(value, Case::Sensitive) => Self::Equals(value.clone()),
+            Operator::Equals(value, Case::Ignored) => Self::Matches(pattern("^", value, "$")?),
+            Operator::OneOf(values, Case::Sensitive) => Self::OneOf(values.clone()),
+            Operator::OneOf(values, Case::Ignored) => {
+                let patterns = values.iter().map(|value| Pattern::ignoring_case("^", value, "$"));
+                Self::Matches(patterns.collect::<Result<_, _>>()?)
+            }
+            Operator::Contains(text, Case::Sensitive) => Self::Contains(text.clone()),
+            Operator::Contains(text, Case::Ignored) => Self::Matches(pattern("", text, "")?),
+            Operator::StartsWith(text, Case::Sensitive) => Self::StartsWith(text.clone()),
+            Operator::StartsWith(text, Case::Ignored) => Self::Matches(pattern("^", text, "")?),
+            Operator::EndsWith(text, Case::Sensitive) => Self::EndsWith(text.clone()),
+            Operator::EndsWith(text, Case::Ignored) => Self::Matches(pattern("", text, "$")?),
+            Operator::Matches(pattern) => Self::Matches(vec![pattern.clone()]),
+            Operator::InNetwork(network) => Self::InNetwork(*network),
+            Operator::Exists => Self::Exists,
+            Operator::Less(value) => compare(Comparison::Less, value)?,
+            Operator::LessOrEqual(value) => compare(Comparison::LessOrEqual, value)?,
+            Operator::Greater(value) => compare(Comparison::Greater, value)?,
+            Operator::GreaterOrEqual(value) => compare(Comparison::GreaterOrEqual, value)?,
+        })
+    }
+
+    fn passes(&self, value: &str) -> bool {
+        match self {
+            Self::Equals(wanted) => value == wanted,
+            Self::OneOf(wanted) => wanted.iter().any(|wanted| value == wanted),
+            Self::Contains(part) => value.contains(part.as_str()),
+            Self::StartsWith(start) => value.starts_with(start.as_str()),
+            Self::EndsWith(end) => value.ends_with(end.as_str()),
+            Self::Matches(patterns) => patterns.iter().any(|pattern| pattern.is_match(value)),
+            Self::InNetwork(network) => address::is_in_network(network, value),
+            Self::Exists => true,
+            Self::Compare(comparison, operand) => operand
+                .order_of(value)
+                .is_some_and(|order| comparison.accepts(order)),
+        }
+    }
+}
+
+/// Writes the values of an operator as [`Field::text_in`] writes those of a log.
+fn canonical_operator(field: &Field, operator: Operator) -> Result<Operator, InvalidValue> {
+    let is_text = field.column_type() == ColumnType::Text;
+    let case_for = |case| if is_text { case } else { Case::Sensitive };
+    let compared = |value: String| Ok::<_, InvalidValue>(Operand::for_field(field, &value)?.text());
+    Ok(match operator {
+        Operator::Equals(value, case) => Operator::Equals(canonical(field, value)?, case_for(case)),
+        Operator::OneOf(values, case) => {
+            check_count(field, values.len())?;
+            let values = values.into_iter().map(|value| canonical(field, value));
+            Operator::OneOf(values.collect::<Result<_, _>>()?, case_for(case))
+        }
+        Operator::Exists => Operator::Exists,
+        Operator::Less(value) => Operator::Less(compared(value)?),
+        Operator::LessOrEqual(value) => Operator::LessOrEqual(compared(value)?),
+        Operator::Greater(value) => Operator::Greater(compared(value)?),
+        Operator::GreaterOrEqual(value) => Operator::GreaterOrEqual(compared(value)?),
+        _ if !is_text => {
+            let reason = "its values are not text: it can be compared with =, !=, <, <=, >, >= and a list";
+            return Err(InvalidValue::new(
+                "operator for field",
+                &field.to_string(),
+                reason,
+            ));
+        }
+        Operator::InNetwork(network) => Operator::InNetwork(address::canonical_network(network)),
+        operator => operator,
+    })
+}
+
+fn check_count(field: &Field, count: usize) -> Result<(), InvalidValue> {
+    match count <= MOST_VALUES {
+        true => Ok(()),
+        false => {
+            let reason = format!("it has {count} values, and may have {MOST_VALUES}: ask several times");
+            Err(InvalidValue::new(
+                "list of values for field",
+                &field.to_string(),
+                reason,
+            ))
+        }
+    }
+}
+
+fn canonical(field: &Field, value: String) -> Result<String, InvalidValue> {
+    let invalid = |reason| InvalidValue::new("value", &value, format!("{field} is {reason}"));
+    match field.column_type() {
+        // Logs hold addresses in one form only.
+        ColumnType::Text if field.is_address() => {
+            let address = address::canonical(&value).map(Cow::into_owned);
+            Ok(address.unwrap_or(value))
+        }
+        ColumnType::Text => Ok(value),
+        ColumnType::Integer => {
+            let number: i64 = value.parse().map_err(|_| invalid("a whole number"))?;
+            Ok(number.to_string())
+        }
+        ColumnType::Time => {
+            let time = time(&value).ok_or_else(|| invalid("a time"))?;
+            Ok(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+        }
+    }
+}
+
+/// Reads a time for a column of times, to the microsecond.
+pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
+    let time = parse_time(text, &TimeContext::default());
+    time.or_else(|| parse_instant(text)).map(to_micros)
+}
