@@ -53,8 +53,8 @@ pub use ingest::{
 pub use models::{
     Alert, AlertQuery, BorrowedLog, Case, Condition, DateOrder, DetectionRule, Field, FilePosition,
     FileProgress, Filter, Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject,
-    LocatedTime, LogEntry, LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret, Severity,
-    Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
+    LocatedTime, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret,
+    Severity, Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
     time_at_start, time_within, to_micros,
 };
 pub use storage::{

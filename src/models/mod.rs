@@ -22,7 +22,7 @@ pub use file_position::{FilePosition, FileProgress, Inside};
 pub use invalid::InvalidValue;
 pub use json::JsonObject;
 pub(crate) use json::{Json, Members, check_depth, check_nesting};
-pub use log_entry::{BorrowedLog, LogEntry, Summary, TIME_SOURCE};
+pub use log_entry::{BorrowedLog, LogEntry, LogKey, Summary, TIME_SOURCE};
 pub(crate) use log_entry::{Ids, Origin, RawText};
 pub use query::{Case, Condition, Field, Filter, LogQuery, Operator, Order, Pattern, TimeBound};
 pub(crate) use query::{Column, ColumnType, Node, Operand, Place, Test, longest_word};

@@ -10,8 +10,8 @@ use super::{
     IngestStore, IntelStore, LogStore, LogStream, Page, Result, RuleStore, Stats, bucket_start, width_micros,
 };
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery,
-    Order, RuleQuery, TIME_SOURCE, ThreatIntel, to_micros,
+    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
+    LogKey, LogQuery, Order, RuleQuery, TIME_SOURCE, ThreatIntel, to_micros,
 };
 
 /// A store that lives and dies with the process.
@@ -120,14 +120,26 @@ impl LogStore for MemoryStore {
 
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
         let state = self.state();
-        let mut logs: Vec<LogEntry> = state.matching(query).cloned().collect();
-        // Logs stand in commit order, which a stable sort keeps among equal times.
-        logs.sort_by_key(|log| log.event_time);
+        let mut logs: Vec<_> = state.logs.iter().collect();
+        // Logs are in commit order, which a stable sort keeps among equal times.
+        logs.sort_by_key(|(_, log)| log.event_time);
         if query.order == Order::NewestFirst {
             logs.reverse();
         }
-        let logs = limited(logs.into_iter(), query.limit);
+        let first = query
+            .after
+            .as_ref()
+            .map_or(0, |key| first_after(&logs, key, query.order));
+        let logs = logs.into_iter().skip(first).map(|(_, log)| log);
+        let wanted = logs.filter(|log| query.matches(log)).cloned();
+        let logs = limited(wanted, query.limit);
         Ok(LogStream::new(logs.into_iter().map(Ok)))
+    }
+
+    fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
+        let state = self.state();
+        let mut logs = state.logs.iter().map(|(_, log)| log);
+        Ok(logs.find(|log| log.key() == *key).cloned())
     }
 
     fn count_logs(&self, query: &LogQuery) -> Result<u64> {
@@ -174,17 +186,23 @@ impl LogStore for MemoryStore {
     }
 
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
+        self.delete_matching_logs_before(time, &Filter::default())
+    }
+
+    fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64> {
         let state = &mut *self.state();
-        let before = state.logs.len();
-        let deleted = state.logs.iter().filter(|(_, log)| log.event_time < time);
-        for (seq, _) in deleted {
+        let is_deleted = |log: &LogEntry| log.event_time < time && filter.matches(log);
+        let (deleted, kept) = std::mem::take(&mut state.logs)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(_, log)| is_deleted(log));
+        state.logs = kept;
+        for (seq, log) in &deleted {
+            state.keys.remove(&(log.event_time, log.id.clone()));
             for consumer in state.consumers.values_mut() {
                 consumer.missed += u64::from(*seq > consumer.position.seq());
             }
         }
-        state.logs.retain(|(_, log)| log.event_time >= time);
-        state.keys.retain(|(event_time, _)| *event_time >= time);
-        Ok((before - state.logs.len()) as u64)
+        Ok(deleted.len() as u64)
     }
 
     fn stats(&self) -> Result<Stats> {
@@ -216,6 +234,18 @@ impl LogStore for MemoryStore {
     }
 }
 
+/// Where the logs after a key begin. Those of its time are passed over if its log is not there any more.
+fn first_after(logs: &[&(i64, LogEntry)], key: &LogKey, order: Order) -> usize {
+    let found = logs.iter().position(|(_, log)| log.key() == *key);
+    let next = found.map(|index| index + 1);
+    next.unwrap_or_else(|| {
+        logs.partition_point(|(_, log)| match order {
+            Order::NewestFirst => log.event_time >= key.event_time,
+            Order::OldestFirst => log.event_time <= key.event_time,
+        })
+    })
+}
+
 /// The files that most logs are from.
 fn files_with_most(files: BTreeMap<Option<String>, u64>) -> Vec<FileLogs> {
     let mut files: Vec<_> = files
@@ -231,6 +261,10 @@ impl AlertStore for MemoryStore {
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
         alerts.iter().try_for_each(Alert::validate)?;
         Ok(self.state().store_alerts(alerts))
+    }
+
+    fn alert(&self, id: &str) -> Result<Option<Alert>> {
+        Ok(self.state().alerts.get(id).cloned())
     }
 
     fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {

@@ -14,8 +14,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery,
-    RuleQuery, ThreatIntel,
+    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
+    LogKey, LogQuery, RuleQuery, ThreatIntel,
 };
 
 pub use copy::{Copied, copy};
@@ -45,11 +45,14 @@ pub trait LogStore: Send + Sync {
     /// there when this was called.
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>>;
 
-    /// How many logs a query wants; its order and limit play no part.
+    /// Finds one log by its key.
+    fn log(&self, key: &LogKey) -> Result<Option<LogEntry>>;
+
+    /// How many logs a query wants; its order, limit and page are ignored.
     fn count_logs(&self, query: &LogQuery) -> Result<u64>;
 
     /// How many logs a query wants of each combination of values of some fields, the most frequent first,
-    /// then by the values; its order and limit play no part.
+    /// then by the values; its order, limit and page are ignored.
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>>;
 
     /// How many logs a query wants in each stretch of `width`, oldest first, without empty stretches.
@@ -71,6 +74,9 @@ pub trait LogStore: Send + Sync {
     /// some of the logs is told with its next [`commit`](ConsumerStore::commit).
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64>;
 
+    /// Deletes the logs from before a time that pass a filter, as [`delete_logs_before`](Self::delete_logs_before) does.
+    fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64>;
+
     /// What the store holds.
     fn stats(&self) -> Result<Stats>;
 }
@@ -84,6 +90,9 @@ pub trait AlertStore: Send + Sync {
     ///
     /// [`Error::InvalidInput`] if an alert lacks a required field: see [`Alert::validate`].
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64>;
+
+    /// Finds one alert by its id.
+    fn alert(&self, id: &str) -> Result<Option<Alert>>;
 
     /// The alerts that a query wants, the newest first, then by id.
     fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>>;
@@ -196,6 +205,19 @@ pub trait StoreExt: Store {
     /// The logs of the last while, newest first.
     fn fetch_recent_logs(&self, within: TimeDelta) -> Result<Vec<LogEntry>> {
         self.fetch_logs(&LogQuery::new().since(within))
+    }
+
+    /// Finds logs by what was typed for one: a [`LogKey`], or an id alone, for which all logs are searched. Logs of
+    /// several times may have one id; the newest comes first.
+    fn find_logs(&self, typed: &str) -> Result<Vec<LogEntry>> {
+        let by_key = match typed.parse::<LogKey>() {
+            Ok(key) => self.log(&key)?,
+            Err(_) => None,
+        };
+        match by_key {
+            Some(log) => Ok(vec![log]),
+            None => self.fetch_logs(&LogQuery::new().equals("id", typed)?),
+        }
     }
 
     /// Stores one alert. One whose id is already there is left as it is.
@@ -340,6 +362,9 @@ macro_rules! store_behind {
             fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
                 (**self).scan_logs(query)
             }
+            fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
+                (**self).log(key)
+            }
             fn count_logs(&self, query: &LogQuery) -> Result<u64> {
                 (**self).count_logs(query)
             }
@@ -358,6 +383,9 @@ macro_rules! store_behind {
             fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
                 (**self).delete_logs_before(time)
             }
+            fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64> {
+                (**self).delete_matching_logs_before(time, filter)
+            }
             fn stats(&self) -> Result<Stats> {
                 (**self).stats()
             }
@@ -366,6 +394,9 @@ macro_rules! store_behind {
         impl<S: AlertStore + ?Sized> AlertStore for $pointer {
             fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
                 (**self).store_alerts(alerts)
+            }
+            fn alert(&self, id: &str) -> Result<Option<Alert>> {
+                (**self).alert(id)
             }
             fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
                 (**self).fetch_alerts(query)

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use logstore::{
-    Access, Case, Condition, Cursor, DuckDbStore, Field, Filter, LogEntry, LogQuery, LogStore, MemoryStore,
-    Operator, Order, Pattern, Store, StoreExt as _,
+    Access, Case, Condition, Cursor, DuckDbStore, Field, Filter, LogEntry, LogKey, LogQuery, LogStore,
+    MemoryStore, Operator, Order, Pattern, Store, StoreExt as _,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -191,10 +191,12 @@ prop_compose! {
         contains in prop::option::of(text()),
         order in select(&[Order::NewestFirst, Order::OldestFirst][..]),
         limit in prop::option::of(0..10_u64),
+        after in prop::option::of((0..4_i64, 0..20_u8)),
     ) -> LogQuery {
         let time = |second: i64| at(second) + TimeDelta::nanoseconds(nanos);
         let mut query = LogQuery::new().order(order);
         (query.since, query.until, query.limit) = (since.map(time), until.map(time), limit);
+        query.after = after.map(|(second, id)| LogKey::new(at(second), id.to_string()));
         for filter in filters {
             query = query.filter(filter);
         }
@@ -283,6 +285,15 @@ fn agree(engine: &DuckDbStore, run: &Run) {
     };
     ask();
     let before = at(run.delete_before);
+    for (query, _) in run.questions.iter().take(1) {
+        let filter = Filter::all(query.filters().iter().cloned()).unwrap();
+        assert_eq!(
+            engine.delete_matching_logs_before(before, &filter).unwrap(),
+            model.delete_matching_logs_before(before, &filter).unwrap(),
+            "{filter}"
+        );
+        ask();
+    }
     assert_eq!(
         engine.delete_logs_before(before).unwrap(),
         model.delete_logs_before(before).unwrap()
@@ -361,8 +372,17 @@ proptest! {
     fn a_printed_filter_is_the_same_filter(filters in prop::collection::vec(filter(), 1..8)) {
         for filter in filters {
             let printed = filter.to_string();
-            prop_assert_eq!(printed.parse::<Filter>(), Ok(filter), "{}", printed);
+            let read: Filter = printed.parse().unwrap();
+            prop_assert_eq!(&read, &filter, "{}", printed);
+            let written = serde_json::to_string(&filter).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Filter>(&written).unwrap(), filter, "{}", written);
         }
+    }
+
+    #[test]
+    fn a_query_survives_json(query in query()) {
+        let written = serde_json::to_string(&query).unwrap();
+        prop_assert_eq!(serde_json::from_str::<LogQuery>(&written).unwrap(), query, "{}", written);
     }
 
     #[test]

@@ -34,11 +34,20 @@ fn questions_that_make_no_sense() {
     let cli = with_logs();
     for (arguments, words) in [
         (
-            &["fetch", "--where", "nosuch=1"][..],
-            &["nosuch", "use one of", "source_ip"][..],
+            &["fetch", "--where", "no such=1"][..],
+            &["no such", "use one of", "source_ip"][..],
         ),
         (&["fetch", "--where", "appname"], &["appname", "FIELD=VALUE"]),
         (&["fetch", "--where", "procid=seven"], &["seven", "whole number"]),
+        (
+            &["fetch", "--filter", "user ="],
+            &["column 7", "a value", "      ^"],
+        ),
+        (&["count", "--filter", ""], &["column 1", "a field"]),
+        (
+            &["prune", "--before", "1s", "--filter", "level >= loud"],
+            &["column 10", "warning"],
+        ),
         (&["fetch", "--since", "noon"], &["noon", "90s", "2024"]),
         (&["fetch", "--since", "5"], &["5", "90s"]),
         (&["fetch", "--regex", "("], &["regular expression", "unclosed"]),

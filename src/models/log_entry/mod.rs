@@ -1,9 +1,10 @@
 //! One log: a few well-known fields, and everything else its source wrote.
 
-mod aliases;
+pub(super) mod aliases;
 mod borrowed;
 mod id;
 mod json;
+mod key;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use aliases::{Found, Role};
 pub use borrowed::BorrowedLog;
 pub(crate) use id::Ids;
 pub(crate) use json::Origin;
+pub use key::LogKey;
 
 /// A log, as it is stored.
 ///

@@ -103,7 +103,7 @@ columns! {
 }
 
 /// The name of the field that is a log's text.
-const TEXT: &str = "text";
+pub(super) const TEXT: &str = "text";
 
 impl Field {
     /// The line as it arrived, or where there is none, the message.
@@ -167,6 +167,12 @@ fn time_text(time: &chrono::DateTime<chrono::Utc>) -> Cow<'static, str> {
 }
 
 impl Path {
+    /// Returns the path as it is written within its root, or with it if that is not `normalized`.
+    pub(super) fn name(&self) -> &str {
+        let inside = self.written.strip_prefix(Root::Normalized.name());
+        inside.map_or(&self.written, |path| path.trim_start_matches('.'))
+    }
+
     fn text_in<'a>(&self, log: &'a LogEntry) -> Option<Cow<'a, str>> {
         let map = match self.root {
             Root::Normalized => &log.normalized,
@@ -183,7 +189,7 @@ impl Path {
 
 /// A value as text: that of a string, or else JSON whose numbers are written as ECMAScript writes them
 /// (ECMA-262, `Number::toString`), but with `.0` where there is no fraction.
-fn value_text(value: &Value) -> Option<Cow<'_, str>> {
+pub(super) fn value_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.into()),

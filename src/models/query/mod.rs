@@ -4,12 +4,14 @@ mod comparison;
 mod condition;
 mod field;
 mod filter;
+mod json;
 mod pattern;
 mod text;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
-use super::{InvalidValue, LogEntry};
+use super::{InvalidValue, LogEntry, LogKey};
 pub(crate) use comparison::Operand;
 pub(crate) use condition::Test;
 pub use condition::{Case, Condition, Operator};
@@ -46,7 +48,8 @@ impl From<TimeDelta> for TimeBound {
 }
 
 /// In which order logs come: by time, and among equal times in the order in which they were stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Order {
     /// The latest first, the exact reverse of [`OldestFirst`](Self::OldestFirst).
@@ -77,6 +80,30 @@ pub enum Order {
 /// assert!(query.matches(&log));
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
+///
+/// A service may take a query as JSON. A filter is an object there, or a text as it is typed; what a query does not
+/// know is an error.
+///
+/// ```
+/// use logstore::LogQuery;
+///
+/// let query: LogQuery = serde_json::from_str(
+///     r#"{
+///         "since": "2024-01-01T00:00:00Z",
+///         "filter": {"all": [
+///             {"field": "user", "equals": "root"},
+///             {"any": [{"field": "outcome", "equals": "failure"}, {"field": "level", "greater_or_equal": "err"}]},
+///             {"not": {"field": "source_ip", "in_network": "10.0.0.0/8"}}
+///         ]},
+///         "order": "oldest_first",
+///         "limit": 100
+///     }"#,
+/// )?;
+/// let filter = "user = root and (outcome = failure or level >= err) and not source_ip in 10.0.0.0/8";
+/// let text = format!(r#"{{"since": "2024-01-01T00:00:00Z", "filter": "{filter}", "order": "oldest_first", "limit": 100}}"#);
+/// assert_eq!(serde_json::from_str::<LogQuery>(&text)?, query);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct LogQuery {
@@ -88,6 +115,8 @@ pub struct LogQuery {
     pub order: Order,
     /// How many logs at most; `None` for all.
     pub limit: Option<u64>,
+    /// The log after which the wanted ones come, in the query's order.
+    pub after: Option<LogKey>,
     /// What must hold of each log, none of them an and of several.
     pub(crate) filters: Vec<Filter>,
 }
@@ -160,12 +189,53 @@ impl LogQuery {
         }
     }
 
+    /// Wants the logs that come after this one in the query's order: what follows the last log of a page.
+    ///
+    /// Logs that are stored meanwhile neither shift the pages nor come twice. If the log has been deleted, the next
+    /// page starts at another time.
+    ///
+    /// ```
+    /// use logstore::{LogEntry, LogQuery, LogStore, MemoryStore, StoreExt};
+    ///
+    /// let store = MemoryStore::new();
+    /// store.append_logs(&["1", "2", "3"].map(|id| LogEntry::new(chrono::Utc::now()).with_id(id)))?;
+    /// let query = LogQuery::new().limit(2);
+    /// let first = store.fetch_logs(&query)?;
+    /// let last = first.last().ok_or("no log")?;
+    /// let second = store.fetch_logs(&query.after(last.key()))?;
+    /// assert_eq!((first.len(), second.len()), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn after(self, key: LogKey) -> Self {
+        Self {
+            after: Some(key),
+            ..self
+        }
+    }
+
+    /// Narrows the times to those that logs after [`after`](Self::after) can have.
+    pub(crate) fn within_page(&self) -> Self {
+        let mut query = self.clone();
+        let time = query.after.take().map(|key| key.event_time);
+        match (self.order, time) {
+            (_, None) => {}
+            (Order::NewestFirst, Some(time)) => {
+                // The last microsecond that there is has none after it.
+                let end = time.checked_add_signed(TimeDelta::microseconds(1));
+                query.until = query.until.into_iter().chain(end).min();
+            }
+            (Order::OldestFirst, Some(time)) => query.since = query.since.max(Some(time)),
+        }
+        query
+    }
+
     /// Returns the filters, which must all hold.
     pub fn filters(&self) -> &[Filter] {
         &self.filters
     }
 
-    /// Says whether a log is wanted. Order and limit are ignored.
+    /// Says whether a log is wanted. Order, limit and page are ignored.
     pub fn matches(&self, log: &LogEntry) -> bool {
         self.since.is_none_or(|since| log.event_time >= since)
             && self.until.is_none_or(|until| log.event_time < until)

@@ -46,18 +46,14 @@ impl AlertStore for DuckDbStore {
         self.write("store alerts", |connection| insert(connection, alerts))
     }
 
+    fn alert(&self, id: &str) -> Result<Option<Alert>> {
+        let mut sql = Sql::new(SELECT);
+        sql.and_equals("id", Some(id.to_owned()));
+        Ok(self.alerts(&sql)?.into_iter().next())
+    }
+
     fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
-        let sql = select(query);
-        self.read(|connection| {
-            let failed = |error| error::engine("fetch alerts", error);
-            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
-            let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
-            let mut alerts = Vec::new();
-            while let Some(row) = rows.next().map_err(failed)? {
-                alerts.push(alert(row)?);
-            }
-            Ok(alerts)
-        })
+        self.alerts(&select(query))
     }
 
     fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()> {
@@ -75,6 +71,21 @@ impl AlertStore for DuckDbStore {
                 }
             }
             Ok(())
+        })
+    }
+}
+
+impl DuckDbStore {
+    fn alerts(&self, sql: &Sql) -> Result<Vec<Alert>> {
+        self.read(|connection| {
+            let failed = |error| error::engine("fetch alerts", error);
+            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
+            let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
+            let mut alerts = Vec::new();
+            while let Some(row) = rows.next().map_err(failed)? {
+                alerts.push(alert(row)?);
+            }
+            Ok(alerts)
         })
     }
 }

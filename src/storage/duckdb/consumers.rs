@@ -1,11 +1,10 @@
 //! How far named consumers have read.
 
-use ::duckdb::{Connection, OptionalExt, params};
-use chrono::{DateTime, Utc};
+use ::duckdb::{Connection, OptionalExt, params, params_from_iter};
 
-use super::predicate::time_value;
+use super::predicate::{self, Sql};
 use super::{DuckDbStore, alerts, error, lake, rows};
-use crate::models::Alert;
+use crate::models::{Alert, LogQuery};
 use crate::storage::{Committed, ConsumerStore, Cursor, Result, consumer_conflict};
 
 impl ConsumerStore for DuckDbStore {
@@ -61,8 +60,8 @@ impl ConsumerStore for DuckDbStore {
     }
 }
 
-/// Notes for each consumer how many logs from before a time it has not read; they are about to be deleted.
-pub(super) fn count_missed(connection: &Connection, time: DateTime<Utc>, is_lake: bool) -> Result<()> {
+/// Notes for each consumer how many logs of a query it has not read; they are about to be deleted.
+pub(super) fn count_missed(connection: &Connection, deleted: &LogQuery, is_lake: bool) -> Result<()> {
     const ADD: &str = "UPDATE consumers SET missed = missed + ? WHERE name = ?";
     let failed = |error| error::engine("look for consumers that have not read the logs to delete", error);
     let first = connection.query_row("SELECT min(position) FROM consumers", [], |row| row.get(0));
@@ -71,21 +70,24 @@ pub(super) fn count_missed(connection: &Connection, time: DateTime<Utc>, is_lake
     };
     // What all of them have read is not looked at.
     let is_new = match is_lake {
-        true => format!("l.snapshot_id >= {}", lake::snapshot_of(first)),
-        false => format!("l.seq > {first}"),
+        true => format!("snapshot_id >= {}", lake::snapshot_of(first)),
+        false => format!("seq > {first}"),
     };
-    let unread = format!(
+    let mut sql = Sql::new(
         "SELECT c.name, count(*)
         FROM consumers AS c
-        JOIN log_texts AS l ON l.seq > c.position
-        WHERE l.event_time < ? AND {is_new}
+        JOIN (SELECT seq FROM log_texts",
+    );
+    sql.append(predicate::where_clause(deleted));
+    sql.push(&format!(
+        " AND {is_new}) AS l ON l.seq > c.position
         GROUP BY c.name
         ORDER BY c.name"
-    );
-    let unread: Vec<(String, u64)> = rows::query_all(connection, &unread, [time_value(time)], |row| {
+    ));
+    let unread = rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
         Ok((row.get(0)?, row.get(1)?))
-    })
-    .map_err(failed)?;
+    });
+    let unread: Vec<(String, u64)> = unread.map_err(failed)?;
     for (consumer, missed) in unread {
         connection
             .execute(ADD, params![missed, consumer])

@@ -8,11 +8,11 @@ use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::connection::Mode;
-use super::predicate::{self, Sql, time_value};
+use super::predicate::{self, Sql};
 use super::rows::LogRows;
 use super::scan::{Query, Scan};
 use super::{DuckDbStore, consumers, error, lake, long_texts, read_transaction, rows, schema};
-use crate::models::{Field, InvalidValue, LogEntry, LogQuery, Order, TIME_SOURCE};
+use crate::models::{Field, Filter, InvalidValue, LogEntry, LogKey, LogQuery, Order, TIME_SOURCE};
 use crate::storage::{
     Appended, Bucket, Cursor, Error, FileLogs, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
@@ -59,6 +59,20 @@ impl LogStore for DuckDbStore {
         };
         let scan: Scan<LogEntry> = Scan::start(lease, wanted, self.patience_with_readers())?;
         Ok(LogStream::new(scan))
+    }
+
+    fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
+        let mut sql = select_logs(self.log_texts);
+        sql.push("\nWHERE true");
+        sql.append(predicate::same_key(key));
+        self.read_in_time(|connection| {
+            let mut found = None;
+            for_each_chunk(connection, &sql, |chunk| {
+                found = rows::logs(&chunk)?.into_iter().next().map(|(_, log)| log);
+                Ok(found.is_none())
+            })?;
+            Ok(found)
+        })
     }
 
     fn count_logs(&self, query: &LogQuery) -> Result<u64> {
@@ -131,10 +145,14 @@ impl LogStore for DuckDbStore {
     }
 
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
-        let mut sql = Sql::new("DELETE FROM log_rows WHERE event_time < ");
-        sql.bind(time_value(time));
+        self.delete_matching_logs_before(time, &Filter::default())
+    }
+
+    fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64> {
+        let query = LogQuery::new().until(time).filter(filter.clone());
+        let sql = delete(&query);
         let deleted = self.write("delete logs", |connection| {
-            consumers::count_missed(connection, time, self.is_lake())?;
+            consumers::count_missed(connection, &query, self.is_lake())?;
             let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
             deleted.map_err(|error| error::engine("delete logs", error))
         })?;
@@ -195,6 +213,23 @@ impl LogStore for DuckDbStore {
     }
 }
 
+/// `DELETE ...` of the logs that a query wants. Only their times are stored as they are asked for: a filter is answered
+/// by the view, which has no numbers of rows, and a log is named by its time and id.
+fn delete(query: &LogQuery) -> Sql {
+    let times = LogQuery {
+        filters: Vec::new(),
+        ..query.clone()
+    };
+    let mut sql = Sql::new("DELETE FROM log_rows");
+    sql.append(predicate::where_clause(&times));
+    if !query.filters.is_empty() {
+        sql.push("\nAND (event_time, id) IN (SELECT (event_time, id) FROM log_texts");
+        sql.append(predicate::where_clause(query));
+        sql.push(")");
+    }
+    sql
+}
+
 /// How many logs have no time of their own, and the files that most of them are from.
 fn without_time(connection: &Connection) -> ::duckdb::Result<(u64, Vec<FileLogs>)> {
     // Most metadata is NULL, and of the rest the text tells most: JSON is read only where the name is in it.
@@ -234,7 +269,7 @@ fn is_for_few(query: &LogQuery) -> bool {
 
 fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
     let mut sql = select_logs(log_texts);
-    sql.append(predicate::where_clause(query));
+    sql.append(predicate::page_clause(query));
     sql.append(predicate::order_and_limit(query));
     sql
 }
@@ -246,7 +281,7 @@ fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<
         "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))\nFROM (SELECT event_time FROM ",
     );
     sql.push(schema::LOG_TEXTS);
-    sql.append(predicate::where_clause(query));
+    sql.append(predicate::page_clause(query));
     sql.append(predicate::order_and_limit(query));
     sql.push(")");
     let found = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
@@ -273,7 +308,7 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
     }
     let mut sql = select_logs(log_texts);
     sql.push(&format!("\nWHERE seq IN (SELECT seq FROM {log_texts}"));
-    sql.append(predicate::where_clause(query));
+    sql.append(predicate::page_clause(query));
     sql.append(predicate::order_and_limit(query));
     sql.push(")");
     sql.append(predicate::order(query));
@@ -289,7 +324,7 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
     let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");
     sql.append(predicate::where_clause(&LogQuery {
         filters: Vec::new(),
-        ..query.clone()
+        ..query.within_page()
     }));
     sql.push(&format!("\nGROUP BY rowid // {}", LogRows::ROW_GROUP));
     let parameters = params_from_iter(&sql.values);

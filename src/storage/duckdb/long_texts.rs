@@ -141,7 +141,7 @@ pub(super) fn cut(
     let mut measured = Sql::new(format!(
         "SELECT epoch_us(event_time), seq, {LENGTH}\nFROM {log_texts}"
     ));
-    measured.append(predicate::where_clause(query));
+    measured.append(predicate::page_clause(query));
     measured.append(predicate::order_and_limit(query));
     let mut runs: Vec<Run> = Vec::new();
     for_each_length(connection, &measured, |time, seq, length| {

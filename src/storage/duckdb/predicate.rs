@@ -8,8 +8,8 @@ use super::comparison::ORDER_OF;
 use super::layout;
 use super::network::IN_NETWORK;
 use crate::models::{
-    Column, ColumnType, Condition, Field, Filter, LogQuery, Node, Operand, Order, Pattern, Place, Test,
-    longest_word,
+    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Order, Pattern, Place,
+    Test, longest_word,
 };
 
 /// SQL with a `?` for each of its values.
@@ -163,6 +163,44 @@ fn negation(part: &Filter) -> Sql {
     let mut sql = Sql::new("(");
     sql.append(filter_sql(part));
     sql.push(" IS NOT TRUE)");
+    sql
+}
+
+/// ` WHERE ...` of a page of a query of `log_texts`.
+pub(super) fn page_clause(query: &LogQuery) -> Sql {
+    let mut sql = where_clause(query);
+    if let Some(key) = &query.after {
+        sql.append(after(key, query.order));
+    }
+    sql
+}
+
+/// ` AND ...` of the logs after a key. Those of its time come by their sequence numbers; a lake that several writers
+/// filled may have the log twice.
+fn after(key: &LogKey, order: Order) -> Sql {
+    let (beyond, last) = match order {
+        Order::NewestFirst => ("<", "min"),
+        Order::OldestFirst => (">", "max"),
+    };
+    let time = time_value(key.event_time);
+    // The plain condition lets the engine leave row groups and files out.
+    let mut sql = Sql::default();
+    sql.and("event_time", &format!("{beyond}="), Some(time.clone()));
+    sql.push(&format!("\nAND (event_time {beyond} "));
+    sql.bind(time.clone());
+    sql.push(&format!(
+        " OR seq {beyond} (SELECT {last}(seq) FROM logs WHERE true"
+    ));
+    sql.append(same_key(key));
+    sql.push("))");
+    sql
+}
+
+/// ` AND ...` of the log with a key.
+pub(super) fn same_key(key: &LogKey) -> Sql {
+    let mut sql = Sql::default();
+    sql.and_equals("event_time", Some(time_value(key.event_time)));
+    sql.and_equals("id", Some(key.id.clone()));
     sql
 }
 

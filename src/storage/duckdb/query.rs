@@ -241,7 +241,7 @@ impl DuckDbStore {
 
     fn export_at_once(&self, query: &LogQuery, columns: &str, file: &Path, to: &str) -> Result<u64> {
         let mut sql = Sql::new(format!("COPY (SELECT {columns} FROM {}", self.log_texts));
-        sql.append(predicate::where_clause(query));
+        sql.append(predicate::page_clause(query));
         sql.append(predicate::order_and_limit(query));
         sql.push(&format!(") {to}"));
         self.read_in_time(|connection| {

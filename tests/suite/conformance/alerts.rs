@@ -82,6 +82,15 @@ pub(super) fn fetches_alerts_by_field(store: &dyn Store) {
     }
 }
 
+pub(super) fn finds_an_alert_by_its_id(store: &dyn Store) {
+    let alerts = [alert("1", Severity::Low, 0), alert("nul\0 é", Severity::High, 1)];
+    store.store_alerts(&alerts).unwrap();
+    for expected in &alerts {
+        assert_eq!(store.alert(&expected.id).unwrap().as_ref(), Some(expected));
+    }
+    assert_eq!(store.alert("nosuch").unwrap(), None);
+}
+
 pub(super) fn acknowledges_all_or_none(store: &dyn Store) {
     store
         .store_alerts(&[alert("1", Severity::Low, 0), alert("2", Severity::Low, 1)])

@@ -1,6 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use logstore::{
-    Cursor, Error, Field, Filter, Group, LogEntry, LogQuery, Operator, Order, Pattern, Store, StoreExt as _,
+    Cursor, Error, Field, Filter, Group, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, Store,
+    StoreExt as _,
 };
 use serde_json::json;
 
@@ -133,6 +134,76 @@ pub(super) fn limits_after_ordering(store: &dyn Store) {
     assert_eq!(found(store, LogQuery::new().limit(1)), ["old"]);
     assert!(found(store, LogQuery::new().limit(0)).is_empty());
     assert_eq!(store.count_logs(&LogQuery::new().limit(1)).unwrap(), 2);
+}
+
+pub(super) fn finds_logs_by_their_keys(store: &dyn Store) {
+    let logs = [
+        log(0, "a", "one").with_id("same"),
+        log(1, "a", "two").with_id("same"),
+        log(1, "a", "odd").with_id("nul\0 _%é"),
+    ];
+    store.append_logs(&logs).unwrap();
+    for expected in &logs {
+        let key: LogKey = expected.key().to_string().parse().unwrap();
+        assert_eq!(store.log(&key).unwrap().as_ref(), Some(expected));
+        assert_eq!(
+            &store.find_logs(&key.to_string()).unwrap(),
+            std::slice::from_ref(expected)
+        );
+    }
+    assert_eq!(store.log(&LogKey::new(at(2), "same")).unwrap(), None);
+    assert_eq!(store.log(&LogKey::new(at(0), "other")).unwrap(), None);
+    assert_eq!(messages(&store.find_logs("same").unwrap()), ["two", "one"]);
+    assert!(store.find_logs("2024-01-01T12:00:00Z_other").unwrap().is_empty());
+}
+
+pub(super) fn pages_go_on_where_they_ended(store: &dyn Store) {
+    let logs: Vec<_> = [3, 1, 2, 1, 1, 3, 0]
+        .iter()
+        .zip(0..)
+        .map(|(second, id)| log(*second, "a", &id.to_string()).with_id(format!("id {id}")))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        let query = LogQuery::new().equals("appname", "a").unwrap().order(order);
+        let all = store.fetch_logs(&query).unwrap();
+        let mut page = query.clone().limit(2);
+        let mut paged = Vec::new();
+        loop {
+            let logs = store.fetch_logs(&page).unwrap();
+            let Some(last) = logs.last() else { break };
+            page = page.after(last.key());
+            paged.extend(logs);
+            // What is stored meanwhile is no part of what was there.
+            let number = paged.len();
+            let new = log(i64::try_from(number).unwrap() % 4, "b", "new");
+            store.append_logs(&[new]).unwrap();
+        }
+        assert_eq!(messages(&paged), messages(&all), "{order:?}");
+        // Without a limit, the rest comes at once; a range and a filter still hold.
+        let rest = store.fetch_logs(&query.clone().after(all[2].key())).unwrap();
+        assert_eq!(messages(&rest), messages(&all[3..]), "{order:?}");
+        let one = query.clone().since(at(1)).until(at(2)).after(all[2].key());
+        let expected: Vec<_> = all[3..]
+            .iter()
+            .filter(|log| log.event_time == at(1))
+            .cloned()
+            .collect();
+        assert_eq!(messages(&store.fetch_logs(&one).unwrap()), messages(&expected));
+        assert_eq!(store.count_logs(&one).unwrap(), 3);
+    }
+}
+
+pub(super) fn a_page_after_a_deleted_log_starts_at_another_time(store: &dyn Store) {
+    let logs: Vec<_> = (0..4)
+        .map(|second| log(second / 2, "a", &second.to_string()))
+        .collect();
+    store.append_logs(&logs).unwrap();
+    let missing = |second| LogKey::new(at(second), "missing");
+    let query = LogQuery::new().after(missing(1));
+    assert_eq!(messages(&store.fetch_logs(&query).unwrap()), ["1", "0"]);
+    assert_eq!(found(store, LogQuery::new().after(missing(0))), ["2", "3"]);
+    assert!(found(store, LogQuery::new().after(missing(1))).is_empty());
 }
 
 pub(super) fn ranges_are_half_open(store: &dyn Store) {
@@ -390,6 +461,73 @@ pub(super) fn deletes_before_a_time(store: &dyn Store) {
     assert_eq!(found(store, LogQuery::new()), ["kept"]);
     assert_eq!(store.delete_logs_before(at(1)).unwrap(), 0);
     assert_eq!(store.append_logs(&[deleted]).unwrap().stored, 1);
+}
+
+pub(super) fn deletes_what_passes_a_filter(store: &dyn Store) {
+    let deleted = log(0, "a", "gone").with_field("k", 1);
+    let logs = [
+        deleted.clone(),
+        log(0, "a", "another").with_field("k", 2),
+        log(1, "a", "without"),
+        log(2, "a", "later").with_field("k", 1),
+    ];
+    store.append_logs(&logs).unwrap();
+    store.commit("c", None, Cursor::BEGINNING, &[]).unwrap();
+    let filter: Filter = "k = 1 and text = gone".parse().unwrap();
+    assert_eq!(store.delete_matching_logs_before(at(2), &filter).unwrap(), 1);
+    assert_eq!(found(store, LogQuery::new()), ["another", "without", "later"]);
+    assert_eq!(store.delete_matching_logs_before(at(2), &filter).unwrap(), 0);
+    let none = Filter::any([]).unwrap();
+    assert_eq!(store.delete_matching_logs_before(at(9), &none).unwrap(), 0);
+    let other: Filter = "k != 2".parse().unwrap();
+    assert_eq!(store.delete_matching_logs_before(at(2), &other).unwrap(), 1);
+    assert_eq!(found(store, LogQuery::new()), ["another", "later"]);
+    let from = Some(Cursor::BEGINNING);
+    assert_eq!(store.commit("c", from, Cursor::BEGINNING, &[]).unwrap().missed, 2);
+    assert_eq!(store.append_logs(&[deleted]).unwrap().stored, 1);
+}
+
+pub(super) fn filters_combine(store: &dyn Store) {
+    let logs = [
+        log(0, "sshd", "one")
+            .with_field("user", "root")
+            .with_field("level", "err"),
+        log(1, "sshd", "two")
+            .with_field("user", "Root")
+            .with_field("bytes", 900),
+        log(2, "cron", "three")
+            .with_field("bytes", "-")
+            .with_field("level", "debug"),
+        log(3, "cron", "four")
+            .with_field("bytes", 10_000)
+            .with_field("level", "loud"),
+    ];
+    store.append_logs(&logs).unwrap();
+    for (filter, expected) in [
+        ("user = root or appname = cron", &["one", "three", "four"][..]),
+        ("not (user = root or appname = cron)", &["two"]),
+        ("user = ROOT i and not level exists", &["two"]),
+        ("user != root", &["two", "three", "four"]),
+        ("not user contains o", &["three", "four"]),
+        ("user not in (root, x)", &["two", "three", "four"]),
+        ("bytes > 899", &["two", "four"]),
+        ("bytes <= 900.0", &["two"]),
+        ("not bytes > 900", &["one", "two", "three"]),
+        ("level >= warning", &["one"]),
+        ("level < err", &["three"]),
+        ("not level >= debug", &["two", "four"]),
+        ("appname startswith s and text endswith o", &["two"]),
+        ("text startswith T i", &["two", "three"]),
+        (
+            "event_time >= 2024-01-01T12:00:02Z and event_time < 2024-01-01T12:00:03Z",
+            &["three"],
+        ),
+        ("appname > d", &["one", "two"]),
+        ("false or true and not false", &["one", "two", "three", "four"]),
+    ] {
+        let query = LogQuery::new().filter(filter.parse().unwrap());
+        assert_eq!(found(store, query), expected, "{filter}");
+    }
 }
 
 pub(super) fn keeps_odd_text(store: &dyn Store) {

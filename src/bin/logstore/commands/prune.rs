@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use chrono::SecondsFormat;
 use indicatif::HumanCount;
-use logstore::{LogQuery, LogStore as _};
+use logstore::{Filter, LogQuery, LogStore as _};
 use serde_json::json;
 
 use super::Context;
@@ -16,6 +16,10 @@ pub(crate) struct Args {
     /// Delete logs from before this time: 90d or "90 days ago", yesterday, or a time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     before: String,
+
+    /// Only logs that pass this filter, such as "level = debug and host != web1"; repeatable, see fetch --help
+    #[arg(long = "filter", value_name = "FILTER")]
+    filters: Vec<String>,
 
     /// Only say how many logs would be deleted
     #[arg(long)]
@@ -31,16 +35,22 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let before = typed_time(&args.before, zone)?;
     let shown = zone.format(before, SecondsFormat::AutoSi);
     let store = context.existing_store()?;
-    let counted = store.count_logs(&LogQuery::new().until(before))?;
+    let filters = args.filters.iter().map(|text| text.parse::<Filter>());
+    let filter = Filter::all(filters.collect::<Result<Vec<_>, _>>()?)?;
+    let counted = store.count_logs(&LogQuery::new().until(before).filter(filter.clone()))?;
     let mut deleted = 0;
     if !args.dry_run && counted > 0 {
         if !args.yes {
+            let which = match args.filters.is_empty() {
+                true => String::new(),
+                false => format!(" that pass {filter}"),
+            };
             confirm(&format!(
-                "Delete {} logs from before {shown}?",
+                "Delete {} logs from before {shown}{which}?",
                 HumanCount(counted)
             ))?;
         }
-        deleted = store.delete_logs_before(before)?;
+        deleted = store.delete_matching_logs_before(before, &filter)?;
         eprintln!("The file keeps its size; the space is used again for new logs.");
     }
     let names = ["before", "matched", "deleted"];
