@@ -84,6 +84,100 @@ fn logs_by_every_filter() {
 }
 
 #[test]
+fn logs_by_the_language_of_filters() {
+    let cli = with_auth_log();
+    for (filters, expected) in [
+        (&["user = root or user = alice"][..], 2),
+        (&["not user exists"], 1),
+        (&["source_ip in 203.0.113.0/24 and not user = root"], 1),
+        (&["host startswith web", "text contains BOB i"], 1),
+        (&["source.port > 4"], 2),
+        (&["\"source.port\" > 4"], 2),
+        (&["appname=kernel OR NOT(outcome=failure)"], 2),
+    ] {
+        let mut all = vec!["count"];
+        all.extend(filters.iter().flat_map(|filter| ["--filter", filter]));
+        let output = cli.command(&all).output().unwrap();
+        let count = format!("{{\"count\":{expected}}}\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), count, "{filters:?}");
+    }
+    let filter = ["--filter", "outcome = failure", "--where", "user=root"];
+    assert_eq!(cli.rows(&[&["fetch"], &filter[..]].concat()).len(), 1);
+    let exported = cli.rows(&[&["export", "some.csv"], &filter[..]].concat());
+    assert_eq!(exported[0]["logs"], 1);
+    insta::assert_snapshot!(
+        cli.failure(&["fetch", "--filter", "user=root an outcome=failure"])
+            .1
+    );
+}
+
+#[test]
+fn a_field_that_no_log_has_is_noted() {
+    let cli = with_auth_log();
+    for (arguments, expected) in [
+        (
+            &["fetch", "--where", "usr=root"][..],
+            "logstore: no logs matched\n   none of the newest 4 logs has the field normalized.usr: did you mean user?\n",
+        ),
+        (
+            &[
+                "count",
+                "--every",
+                "1h",
+                "--filter",
+                "src_ip exists and qqqqq = 1",
+            ],
+            "logstore: no logs matched\n   none of the newest 4 logs has the field normalized.qqqqq\n   \
+             none of the newest 4 logs has the field normalized.src_ip: did you mean source_ip?\n",
+        ),
+        (
+            &["fetch", "--filter", "user = nobody or source.port = 9"],
+            "logstore: no logs matched\n",
+        ),
+    ] {
+        assert_eq!(cli.failure(arguments), (1, expected.to_owned()), "{arguments:?}");
+    }
+    let output = cli.command(&["count", "--by", "outcme,user"]).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "none of the newest 4 logs has the field normalized.outcme: did you mean outcome?\n"
+    );
+}
+
+#[test]
+fn shows_logs_and_alerts_by_their_keys() {
+    let cli = Cli::new();
+    let log =
+        json!({"id": "log 1", "event_time": "2024-01-01T12:00:00.5Z", "message": "hello", "user": "root"});
+    cli.write("a.jsonl", format!("{log}\n"));
+    cli.output(&["ingest", "a.jsonl"]);
+    let alert = json!({"id": "alert-1", "alert_type": "x", "detection_method": "y", "severity": "high"});
+    let mut add = cli.command(&["alerts", "add"]);
+    add.write_stdin(format!("{alert}\n")).assert().success();
+    let stored = cli.rows(&["fetch"]).remove(0);
+    let id = stored["id"].as_str().unwrap();
+    let key = format!("2024-01-01T12:00:00.500Z_{}", id.replace(' ', "%20"));
+    assert_eq!(cli.rows(&["show", id]), std::slice::from_ref(&stored));
+    assert_eq!(cli.rows(&["show", &key]), std::slice::from_ref(&stored));
+    let both = cli.rows(&["show", &key, "alert-1"]);
+    assert_eq!((both.len(), &both[1]["severity"]), (2, &json!("high")));
+    let table = cli.output(&["show", id, "--format", "table", "--time-zone", "Europe/Paris"]);
+    assert!(
+        table.contains("event_time      2024-01-01T13:00:00.500+01:00\n"),
+        "{table}"
+    );
+    assert!(
+        cli.output(&["show", "alert-1", "--format", "csv"])
+            .contains("severity,high\n")
+    );
+    assert_eq!(
+        cli.failure(&["show", "nosuch", id]),
+        (1, "logstore: no log or alert \"nosuch\"\n".to_owned())
+    );
+}
+
+#[test]
 fn a_row_has_every_field() {
     let cli = with_auth_log();
     let mut row = cli
@@ -393,9 +487,24 @@ fn pruning_asks_first() {
         2
     );
     assert_eq!(cli.rows(&["count"])[0]["count"], 4);
+    let filter = ["--before", "2023-10-11T22:20:00Z", "--filter", "user = root"];
+    assert_eq!(
+        cli.rows(&[&["prune", "--dry-run"], &filter[..]].concat())[0]["matched"],
+        1
+    );
+    let (code, text) = cli.failure(&[&["prune"], &filter[..]].concat());
+    assert!(
+        code == 2 && text.contains("that pass user = root? Say --yes"),
+        "{text}"
+    );
+    assert_eq!(
+        cli.rows(&[&["prune", "--yes"], &filter[..]].concat())[0]["deleted"],
+        1
+    );
+    assert_eq!(cli.rows(&["count"])[0]["count"], 3);
     assert_eq!(
         cli.rows(&["prune", "--before", "2023-10-11T22:20:00Z", "--yes"])[0]["deleted"],
-        2
+        1
     );
     assert_eq!(cli.rows(&["count"])[0]["count"], 2);
 }
@@ -529,6 +638,7 @@ fn every_command_has_help() {
     for command in [
         "ingest",
         "fetch",
+        "show",
         "count",
         "alerts",
         "intel",

@@ -124,6 +124,11 @@ const PLACES: &[&[&str]] = &[
     &["fetch", "--where", "normalized.@=x"],
     &["fetch", "--where", "normalized.k=@"],
     &["fetch", "--where", "metadata.\"@\"=@"],
+    &["show", "@"],
+    &["show", "2024-01-01T12:00:00Z_@"],
+    &["fetch", "--filter", "@"],
+    &["fetch", "--filter", "user = '@'"],
+    &["fetch", "--filter", "`normalized.@` = \"@\" or level > '@'"],
     &["fetch", "--in", "@=a,b"],
     &["fetch", "--in", "host=a,@"],
     &["fetch", "--match", "@=x"],
@@ -189,6 +194,7 @@ const PLACES: &[&[&str]] = &[
     &["rules", "enable", "@"],
     &["rules", "disable", "@"],
     &["prune", "--before", "@", "--yes"],
+    &["prune", "--before", "1s", "--yes", "--filter", "@"],
 ];
 
 #[test]

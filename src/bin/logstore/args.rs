@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     alerts, backup, check, completions, config, copy, count, export, extensions, fetch, ingest, intel,
-    maintain, prune, query, rules, stats,
+    maintain, prune, query, rules, show, stats,
 };
 
 /// A store for security logs, alerts, threat intelligence and detection rules.
@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Ingest(ingest::Args),
     /// Print logs
     Fetch(fetch::Args),
+    /// Print logs and alerts by their keys
+    Show(show::Args),
     /// Count logs, by field or over time
     Count(count::Args),
     /// List, add and acknowledge alerts

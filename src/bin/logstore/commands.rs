@@ -16,6 +16,7 @@ pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod query;
 pub(crate) mod rules;
+pub(crate) mod show;
 pub(crate) mod stats;
 
 use std::io::{BufRead, IsTerminal as _};
@@ -65,6 +66,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Intel(args) => intel::run(args, context),
         Command::Rules(args) => rules::run(args, context),
         Command::Query(args) => query::run(args, context),
+        Command::Show(args) => show::run(args, context),
         Command::Stats(args) => stats::run(args, context),
         Command::Prune(args) => prune::run(args, context),
         Command::Maintain(args) => maintain::run(args, context),

@@ -1,7 +1,10 @@
 //! Which logs a command is about.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use logstore::{Condition, Field, Filter, InvalidValue, LogQuery, Operator, Pattern, Zone};
+use logstore::{
+    Condition, DuckDbStore, Field, Filter, InvalidValue, LogEntry, LogQuery, LogStore as _, Operator,
+    Pattern, Zone,
+};
 
 use crate::Failure;
 use crate::typed_time::typed_time;
@@ -123,6 +126,72 @@ fn comparison(text: &str) -> Result<Filter, InvalidValue> {
     }
     let (field, value) = field_and_value(text)?;
     Ok(Condition::new(field, Operator::equals(value))?.into())
+}
+
+/// Says that logs were printed, or fails as [`matched`] does, with a note about fields that no log seems to have.
+pub(crate) fn matched_logs(
+    printed: u64,
+    query: &LogQuery,
+    store: &DuckDbStore,
+    zone: Zone,
+) -> Result<(), Failure> {
+    let matched = matched(printed, "logs", (query.since, query.until), zone);
+    let Err(Failure::Nothing(Some(text))) = matched else {
+        return matched;
+    };
+    let fields = query.filters().iter().flat_map(Filter::fields);
+    let note = unknown_fields(fields, store);
+    let text = note.map_or(text.clone(), |note| format!("{text}\n{note}"));
+    Err(Failure::Nothing(Some(text)))
+}
+
+/// Says which fields the newest logs do not have, and which ones are called like them. Sources name their fields as they
+/// like: this is no error.
+pub(crate) fn unknown_fields<'a>(
+    fields: impl IntoIterator<Item = &'a Field>,
+    store: &DuckDbStore,
+) -> Option<String> {
+    let mut fields: Vec<&Field> = fields.into_iter().filter(|field| field.is_path()).collect();
+    fields.sort_by_key(ToString::to_string);
+    fields.dedup();
+    if fields.is_empty() {
+        return None;
+    }
+    let logs = match newest_logs(store) {
+        Ok(logs) if !logs.is_empty() => logs,
+        Ok(_) => return None,
+        Err(error) => {
+            log::debug!("cannot look for fields to suggest: {error}");
+            return None;
+        }
+    };
+    let notes = fields.into_iter().filter_map(|field| {
+        let suggestions = field.suggestions(&logs)?;
+        let missing = format!("none of the newest {} logs has the field {field}", logs.len());
+        Some(match suggestions.join(" or ") {
+            none if none.is_empty() => missing,
+            some => format!("{missing}: did you mean {some}?"),
+        })
+    });
+    let notes: Vec<String> = notes.collect();
+    (!notes.is_empty()).then(|| notes.join("\n"))
+}
+
+/// Reads the newest logs, as many as are quickly read.
+fn newest_logs(store: &DuckDbStore) -> logstore::Result<Vec<LogEntry>> {
+    const MOST: u64 = 2_000;
+    const LONGEST: usize = 16 << 20;
+    let mut logs = Vec::new();
+    let mut length = 0;
+    for log in store.scan_logs(&LogQuery::new().limit(MOST))? {
+        let log = log?;
+        length += log.raw.as_ref().map_or(0, String::len);
+        logs.push(log);
+        if length > LONGEST {
+            break;
+        }
+    }
+    Ok(logs)
 }
 
 /// Says that something was printed, or fails by the one rule of `fetch`, `count` and the lists: nothing matched.

@@ -202,6 +202,29 @@ impl Output {
         self.rows(&Columns::named(names), [Ok(row)]).map(drop)
     }
 
+    /// Prints rows of different kinds with all their members: in a table and in CSV, one member a line.
+    pub(crate) fn records<R: Row>(&mut self, rows: Vec<R>) -> Result {
+        const NAMES: [&str; 2] = ["name", "value"];
+        if matches!(self.format, Format::Json | Format::Jsonl) {
+            let columns = Columns::named(&NAMES);
+            return self.rows(&columns, rows.into_iter().map(Ok)).map(drop);
+        }
+        let objects = rows.iter().map(|row| shown(row, self.zone));
+        let objects: Vec<Value> = objects.collect::<Result<_>>()?;
+        if self.format == Format::Csv {
+            let members = objects.iter().filter_map(Value::as_object).flatten();
+            let rows = members
+                .map(|(name, value)| Ok(NamedRow::new(&NAMES, vec![name.as_str().into(), value.clone()])));
+            return self.rows(&Columns::named(&NAMES), rows).map(drop);
+        }
+        let texts: Vec<String> = objects
+            .iter()
+            .filter_map(Value::as_object)
+            .map(lines_of)
+            .collect();
+        self.text(&texts.join("\n"))
+    }
+
     /// Prints text that is for people only.
     pub(crate) fn text(&mut self, text: &str) -> Result {
         self.out.write_all(text.as_bytes())?;
@@ -317,6 +340,20 @@ impl Output {
     fn style(&self, style: Option<&'static str>) -> Style {
         Style(style.filter(|_| self.has_color))
     }
+}
+
+/// The members of an object, one a line, with their values below one another.
+fn lines_of(object: &Map<String, Value>) -> String {
+    let width = object
+        .keys()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or_default();
+    let lines = object.iter().map(|(name, value)| {
+        let value = table_cell(value);
+        format!("{name:width$}  {}\n", printable(&value))
+    });
+    lines.collect()
 }
 
 const HEADER: Option<&str> = Some("\x1b[1m");

@@ -347,6 +347,44 @@ pub(super) fn slot_of(name: &str) -> Option<(Slot, usize)> {
     SLOT_OF.get(name).copied()
 }
 
+/// Returns every name under which a source may write what a column holds, with the column.
+pub(crate) fn with_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let slots = SLOTS
+        .into_iter()
+        .map(|(slot, names)| (column_of_slot(slot), names));
+    let roles = ROLES
+        .into_iter()
+        .filter_map(|(role, names)| Some((column_of_role(role)?, names)));
+    slots
+        .chain(roles)
+        .flat_map(|(column, names)| names.iter().map(move |name| (*name, column)))
+}
+
+fn column_of_slot(slot: Slot) -> &'static str {
+    match slot {
+        Slot::Time => "event_time",
+        Slot::Message => "message",
+        Slot::Appname => "appname",
+        Slot::Procid => "procid",
+        Slot::Host => "host",
+        Slot::Hostname => "hostname",
+        Slot::File => "file",
+        Slot::SourceType => "source_type",
+    }
+}
+
+fn column_of_role(role: Role) -> Option<&'static str> {
+    match role {
+        Role::SourceIp => Some("source_ip"),
+        Role::DestIp => Some("dest_ip"),
+        Role::User => Some("user"),
+        Role::Action => Some("action"),
+        Role::Outcome => Some("outcome"),
+        Role::Level => Some("level"),
+        Role::Forwarded => None,
+    }
+}
+
 /// The best value for each role that was found so far.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Found<'a> {

@@ -6,6 +6,7 @@ mod field;
 mod filter;
 mod json;
 mod pattern;
+mod suggestion;
 mod text;
 
 use chrono::{DateTime, TimeDelta, Utc};

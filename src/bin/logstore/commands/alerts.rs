@@ -162,7 +162,7 @@ struct AckArgs {
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct AlertRow(Alert);
+pub(crate) struct AlertRow(pub(crate) Alert);
 
 impl Row for AlertRow {
     const TIMES: &'static [&'static str] = &["created_at"];

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::Context;
 use crate::Result;
 use crate::args::{Limit, TimeLimit, span};
-use crate::filters::{Filters, matched};
+use crate::filters::{Filters, matched_logs, unknown_fields};
 use crate::output::{Columns, NamedRow};
+use crate::printable::printable;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -34,14 +35,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let query = args.filters.query(context.output.zone())?;
-    let range = (query.since, query.until);
     let store = context.existing_store_within(&args.time)?;
     if let Some(every) = args.every {
         let width = TimeDelta::from_std(every)
             .map_err(|error| InvalidValue::new("width", &format!("{every:?}"), error.to_string()))?;
         let buckets = store.histogram(&query, width)?;
         print_histogram(&fill_gaps(&buckets, width), context)?;
-        return matched(buckets.len() as u64, "logs", range, context.output.zone());
+        return matched_logs(buckets.len() as u64, &query, &store, context.output.zone());
     }
     if args.by.is_empty() {
         let count = store.count_logs(&query)?;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             true => context.output.text(&format!("{count}\n"))?,
             false => context.output.row(&["count"], vec![count.into()])?,
         }
-        return matched(count, "logs", range, context.output.zone());
+        return matched_logs(count, &query, &store, context.output.zone());
     }
     let fields: Vec<Field> = args
         .by
@@ -57,6 +57,16 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .map(|name| name.parse())
         .collect::<Result<_, _>>()?;
     let mut groups = store.count_logs_by(&query, &fields)?;
+    let without_values: Vec<&Field> = fields
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| {
+            groups
+                .iter()
+                .all(|group| matches!(group.values.get(*index), Some(None)))
+        })
+        .map(|(_, field)| field)
+        .collect();
     if let Some(limit) = context.output.limit(args.limit.limit) {
         groups.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
@@ -66,7 +76,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .into_iter()
         .map(|group| Ok(NamedRow::new(&names, values(group))));
     let printed = context.output.rows(&Columns::named(&names), rows)?;
-    matched(printed, "logs", range, context.output.zone())
+    if let Some(note) = unknown_fields(without_values, &store) {
+        eprintln!("{}", printable(&note));
+    }
+    matched_logs(printed, &query, &store, context.output.zone())
 }
 
 fn values(group: Group) -> Vec<Value> {

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::Context;
 use crate::Result;
 use crate::args::{Limit, TimeLimit, span};
-use crate::filters::{Filters, matched};
+use crate::filters::{Filters, matched_logs};
 use crate::output::{Columns, Row};
 use crate::signals::Signals;
 use crate::table::Column;
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     if context.output.is_terminal() && args.limit.limit.is_none() && query.limit == Some(printed) {
         eprintln!("At most {printed} logs are shown; --limit 0 shows all.");
     }
-    matched(printed, "logs", (query.since, query.until), context.output.zone())
+    matched_logs(printed, &query, &store, context.output.zone())
 }
 
 fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {

@@ -1,0 +1,56 @@
+//! `logstore show`: logs and alerts by their keys.
+
+use logstore::{AlertStore as _, StoreExt as _};
+use serde::Serialize;
+
+use super::Context;
+use super::alerts::AlertRow;
+use super::fetch::LogRow;
+use crate::output::Row;
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The id of a log or an alert, or the key of a log: its time, an underscore and its id
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<String>,
+}
+
+/// What a key names.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Record {
+    Log(LogRow),
+    Alert(AlertRow),
+}
+
+impl Row for Record {
+    const TIMES: &'static [&'static str] = &["event_time", "ingestion_time", "created_at"];
+
+    fn cells(&self, zone: logstore::Zone) -> Vec<String> {
+        match self {
+            Self::Log(row) => row.cells(zone),
+            Self::Alert(row) => row.cells(zone),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let store = context.existing_store()?;
+    let mut records = Vec::new();
+    let mut missing = Vec::new();
+    for key in &args.keys {
+        let logs = store.find_logs(key)?;
+        let alert = store.alert(key)?;
+        if logs.is_empty() && alert.is_none() {
+            missing.push(format!("no log or alert {key:?}"));
+        }
+        records.extend(logs.into_iter().map(|log| Record::Log(LogRow(log))));
+        records.extend(alert.map(|alert| Record::Alert(AlertRow(alert))));
+    }
+    context.output.records(records)?;
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Nothing(Some(missing.join("\n")))),
+    }
+}
