@@ -127,7 +127,7 @@ fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether an address in canonical form is in one of these networks.
+/// Says whether an address in canonical form is in one of these networks.
 pub(crate) fn is_in(networks: &[IpNet], address: &str) -> bool {
     let address = address.parse::<IpAddr>();
     address.is_ok_and(|address| networks.iter().any(|network| network.contains(&address)))
@@ -152,8 +152,8 @@ pub(crate) fn client<'a>(list: &'a str, proxies: &[IpNet]) -> Option<Cow<'a, str
     found
 }
 
-/// The hops of a list from the right. A comma within quotes does not end one (RFC 7239, section 4); where a quote is
-/// missing, nobody can tell, and there are none.
+/// Returns the hops of a list from the right. A comma within quotes does not end one (RFC 7239, section 4). Where a
+/// quote is missing, the ends of hops cannot be told, and there are none.
 fn hops(list: &str) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     let mut hops: Vec<&str> = list

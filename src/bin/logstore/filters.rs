@@ -21,9 +21,9 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) until: Option<String>,
 
-    /// What must hold, such as "user = root and (outcome = failure or level >= err)"; repeatable
+    /// A filter that must hold, such as "user = root and (outcome = failure or level >= err)"; repeatable
     ///
-    /// Conditions are FIELD = VALUE, with != < <= > >= in place of =, FIELD in (A, B), FIELD in 10.0.0.0/8,
+    /// Conditions are FIELD = VALUE, with != < <= > >= instead of =, FIELD in (A, B), FIELD in 10.0.0.0/8,
     /// FIELD contains TEXT, startswith, endswith, FIELD ~ 'REGEX' and FIELD exists, combined with and, or, not and
     /// brackets. An i behind a value takes any letter case. The field text is the line. The flags below are short
     /// forms: all of them must hold as well.

@@ -32,7 +32,7 @@ pub struct Alert {
     /// The log that gave rise to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_id: Option<String>,
-    /// What it is about, such as `brute_force`.
+    /// The kind of finding, such as `brute_force`.
     pub alert_type: String,
     /// How it was found, such as `heuristic` or `sigma`.
     pub detection_method: String,
@@ -112,7 +112,7 @@ impl From<WrittenAlert> for Alert {
     }
 }
 
-/// What makes an alert more urgent than its severity alone.
+/// A circumstance that makes an alert more urgent than its severity alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskFactor {
@@ -154,7 +154,7 @@ const CONFIDENCE: &str = "confidence";
 const RISK_FACTORS: &str = "risk_factors";
 
 impl Alert {
-    /// An alert raised now, with a new id and full confidence.
+    /// Makes an alert raised now, with a new id and full confidence.
     pub fn new(
         alert_type: impl Into<String>,
         detection_method: impl Into<String>,
@@ -279,7 +279,7 @@ impl Alert {
         self
     }
 
-    /// How sure the detector is, from 0 to 1; 1 where it did not say.
+    /// Returns how sure the detector is, from 0 to 1; 1 where it did not say.
     pub fn confidence(&self) -> f64 {
         self.metadata
             .get(CONFIDENCE)
@@ -287,7 +287,7 @@ impl Alert {
             .unwrap_or(1.0)
     }
 
-    /// What makes the alert more urgent than its severity alone.
+    /// Returns the circumstances that make the alert more urgent than its severity alone.
     pub fn risk_factors(&self) -> Vec<RiskFactor> {
         let factors = self.metadata.get(RISK_FACTORS).cloned().unwrap_or_default();
         serde_json::from_value(factors).unwrap_or_default()
@@ -298,7 +298,7 @@ impl Alert {
         self.priority_score = priority_score(self.severity, self.confidence(), factors);
     }
 
-    /// Whether the alert can be stored.
+    /// Checks that the alert can be stored.
     ///
     /// # Errors
     ///

@@ -41,12 +41,12 @@ pub struct AlertQuery {
 }
 
 impl AlertQuery {
-    /// Every alert.
+    /// Wants every alert, the newest first.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of exactly this severity.
+    /// Wants alerts of exactly this severity.
     #[must_use]
     pub fn severity(self, severity: Severity) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl AlertQuery {
         }
     }
 
-    /// Of this severity or a higher one.
+    /// Wants alerts of this severity or a higher one.
     #[must_use]
     pub fn at_least(self, severity: Severity) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl AlertQuery {
         }
     }
 
-    /// Of this type.
+    /// Wants alerts of this type.
     #[must_use]
     pub fn alert_type(self, alert_type: impl Into<String>) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl AlertQuery {
         }
     }
 
-    /// Raised from a time on: a time, or how long before now.
+    /// Wants alerts raised from a time on: a time, or how long before now.
     #[must_use]
     pub fn since(self, time: impl Into<TimeBound>) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl AlertQuery {
         }
     }
 
-    /// Raised before a time: a time, or how long before now.
+    /// Wants alerts raised before a time: a time, or how long before now.
     #[must_use]
     pub fn until(self, time: impl Into<TimeBound>) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl AlertQuery {
         }
     }
 
-    /// With this source address.
+    /// Wants alerts with this source address.
     #[must_use]
     pub fn source_ip(self, address: impl Into<String>) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl AlertQuery {
         }
     }
 
-    /// With this destination address.
+    /// Wants alerts with this destination address.
     #[must_use]
     pub fn dest_ip(self, address: impl Into<String>) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl AlertQuery {
         }
     }
 
-    /// About this user.
+    /// Wants alerts about this user.
     #[must_use]
     pub fn user(self, user: impl Into<String>) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl AlertQuery {
         }
     }
 
-    /// About this host.
+    /// Wants alerts about this host.
     #[must_use]
     pub fn host(self, host: impl Into<String>) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl AlertQuery {
         }
     }
 
-    /// That are, or are not, acknowledged.
+    /// Wants alerts that are, or are not, acknowledged.
     #[must_use]
     pub fn acknowledged(self, acknowledged: bool) -> Self {
         Self {
@@ -136,7 +136,7 @@ impl AlertQuery {
         }
     }
 
-    /// At most so many.
+    /// Wants at most `limit` alerts.
     #[must_use]
     pub fn limit(self, limit: u64) -> Self {
         Self {
@@ -145,7 +145,7 @@ impl AlertQuery {
         }
     }
 
-    /// Whether an alert is wanted. The limit plays no part.
+    /// Says whether an alert is wanted. The limit is ignored.
     pub fn matches(&self, alert: &Alert) -> bool {
         let same = |wanted: &Option<String>, held: &Option<String>| wanted.is_none() || wanted == held;
         self.severity.is_none_or(|severity| alert.severity == severity)

@@ -1,4 +1,4 @@
-//! What names a log in a store.
+//! The key of a log in a store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::LogEntry;
 use crate::models::InvalidValue;
 use crate::models::time::to_micros;
 
-/// What names a log in a store: its time and its id.
+/// Names a log in a store by its time and its id.
 ///
 /// A key is one word, without anything that a shell or a URL would take for something else: the time, an underscore and
 /// the id, in which such characters are percent-encoded.
@@ -45,13 +45,13 @@ impl LogKey {
 }
 
 impl LogEntry {
-    /// Returns what names the log in a store.
+    /// Returns the key that names the log in a store.
     pub fn key(&self) -> LogKey {
         LogKey::new(self.event_time, &self.id)
     }
 }
 
-/// What is written as it is in an id.
+/// The characters of an id that are written as they are.
 const AS_IT_IS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

@@ -1,4 +1,4 @@
-//! What must hold of one field of a log.
+//! Conditions on one field of a log.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use crate::models::time::{TimeContext, parse_instant, parse_time, to_micros};
 use crate::models::{InvalidValue, LogEntry, address};
 
-/// Whether `É` and `é` are the same letter.
+/// Says whether `É` and `é` are the same letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Case {
     /// They are two letters.
@@ -21,7 +21,7 @@ pub enum Case {
     Ignored,
 }
 
-/// What must be true of a field's value. A field that a log does not have passes none of them.
+/// Tests a field's value. A field that a log does not have passes no operator.
 ///
 /// [`Equals`](Self::Equals) and [`OneOf`](Self::OneOf) compare a value as it is written; the columns of numbers, times
 /// and addresses compare what is meant, so that `procid = 07` finds 7. The four comparisons order by the value that is
@@ -92,7 +92,7 @@ impl Operator {
     }
 }
 
-/// What must hold of one field of a log.
+/// Tests one field of a log.
 ///
 /// ```
 /// use logstore::{Condition, Filter, LogEntry, Operator};

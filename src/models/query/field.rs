@@ -42,7 +42,7 @@ pub(crate) enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Path {
     pub(crate) root: Root,
-    /// JSON pointers (RFC 6901), the first that leads to a value counts.
+    /// JSON pointers (RFC 6901). The first one that leads to a value counts.
     pub(crate) pointers: Vec<String>,
     written: String,
 }
@@ -109,7 +109,7 @@ impl Field {
     /// The line as it arrived, or where there is none, the message.
     pub(crate) const TEXT: Self = Self(Place::Text);
 
-    /// The field's value in a log as text: numbers and times in their usual form, objects as JSON.
+    /// Returns the field's value in a log as text: numbers and times in their usual form, objects as JSON.
     pub fn text_in<'a>(&self, log: &'a LogEntry) -> Option<Cow<'a, str>> {
         match &self.0 {
             Place::Column(column) => column.text_in(log),
@@ -187,7 +187,7 @@ impl Path {
     }
 }
 
-/// A value as text: that of a string, or else JSON whose numbers are written as ECMAScript writes them
+/// Returns a value as text: a string as it is, anything else as JSON. Numbers are written as ECMAScript writes them
 /// (ECMA-262, `Number::toString`), but with `.0` where there is no fraction.
 pub(super) fn value_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
@@ -319,7 +319,7 @@ fn invalid(text: &str, reason: impl Into<String>) -> InvalidValue {
     InvalidValue::new("field", text, reason)
 }
 
-/// The segments of a dotted path. A quoted one may hold anything, a quote written as two, as in SQL.
+/// Splits a dotted path into its segments. A quoted one may hold anything, a quote written as two, as in SQL.
 fn segments(path: &str) -> Option<Vec<String>> {
     let mut segments = Vec::new();
     let mut rest = path;
@@ -339,7 +339,7 @@ fn segments(path: &str) -> Option<Vec<String>> {
     }
 }
 
-/// What stands before the closing quote, and what follows it.
+/// Splits a text at its closing quote.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut segment = String::new();
     let mut rest = text;

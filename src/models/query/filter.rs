@@ -6,7 +6,7 @@ use super::condition::{Condition, Operator};
 use super::field::Field;
 use crate::models::{InvalidValue, LogEntry};
 
-/// What must hold of a log: a condition, or filters combined with and, or and not.
+/// Passes some logs: a condition, or filters combined with and, or and not.
 ///
 /// A filter is written as text, put together from parts, or read from JSON. A field that a log does not have makes a
 /// condition false and its negation true, whatever the operator: `user != root` finds logs without a user.
@@ -30,8 +30,8 @@ use crate::models::{InvalidValue, LogEntry};
 /// ```
 ///
 /// Filters are kept simple: an and within an and is one of them all, and a negation of a negation is neither. They are
-/// bounded, so that one that came from outside can neither exhaust a stack nor keep a store busy for long: filters may
-/// stand within one another 32 deep, and have 1,000 conditions.
+/// bounded, so that one from outside can neither exhaust a stack nor keep a store busy for long: they nest 32 deep, and
+/// have 1,000 conditions.
 #[derive(Clone)]
 pub struct Filter {
     node: Node,
@@ -58,7 +58,7 @@ enum Kind {
     Any,
 }
 
-/// How many filters may stand within one another.
+/// How deep filters may nest.
 pub(super) const DEEPEST: usize = 32;
 
 /// How many conditions a filter may have.

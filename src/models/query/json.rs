@@ -17,7 +17,7 @@ use super::filter::{DEEPEST, Filter, Node, too_deep};
 use super::{LogQuery, Order};
 use crate::models::{InvalidValue, LogKey};
 
-/// What a member of a filter may be called.
+/// The names of a filter's members.
 const MEMBERS: [&str; 17] = [
     "all",
     "any",

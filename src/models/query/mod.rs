@@ -118,7 +118,7 @@ pub struct LogQuery {
     pub limit: Option<u64>,
     /// The log after which the wanted ones come, in the query's order.
     pub after: Option<LogKey>,
-    /// What must hold of each log, none of them an and of several.
+    /// The filters that each log must pass, none of them an and of several.
     pub(crate) filters: Vec<Filter>,
 }
 

@@ -14,7 +14,7 @@ use crate::models::InvalidValue;
 /// A regular expression, searched for anywhere in a text.
 ///
 /// The syntax is [RE2's]: `\d`, `\w`, `\s` and `\b` are about ASCII, `.` does not match a line end, and
-/// `(?i)` at the start makes it match any letter case. What other engines read differently (look-around,
+/// `(?i)` at the start makes it match any letter case. Syntax that other engines read differently (look-around,
 /// back references, set operations in classes) is refused.
 ///
 /// ```
@@ -48,17 +48,17 @@ impl Pattern {
         format!("(?i){start}{}{end}", escape(text)).parse()
     }
 
-    /// Whether the pattern is found in `text`.
+    /// Says whether the pattern is found in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.source
     }
 
-    /// A word that is in every text in which the pattern is found.
+    /// Returns a word that is in every text in which the pattern is found.
     pub(crate) fn required_word(&self) -> Option<String> {
         required_word(&regex_syntax::parse(self.regex.as_str()).ok()?)
     }
@@ -74,7 +74,7 @@ fn required_word(hir: &Hir) -> Option<String> {
     }
 }
 
-/// The longest run of letters and digits of ASCII.
+/// Returns the longest run of letters and digits of ASCII.
 pub(crate) fn longest_word(text: &str) -> Option<&str> {
     let words = text.split(|character: char| !character.is_ascii_alphanumeric());
     words
@@ -152,7 +152,7 @@ type Replacement = (Span, &'static str);
 /// no common meaning.
 struct Translation {
     replacements: Vec<Replacement>,
-    /// How often what stands here may still be repeated, for each repetition around it.
+    /// How often a part may still be repeated, for each repetition around it.
     most: Vec<u32>,
 }
 

@@ -90,7 +90,7 @@ fn values(group: Group) -> Vec<Value> {
 
 /// A stretch without logs counts 0, so that silence shows.
 fn fill_gaps(buckets: &[Bucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
-    /// More empty stretches than this tell nobody anything.
+    /// More empty stretches than this say nothing more.
     const LONGEST_GAP: usize = 1_000;
     let mut filled: Vec<(DateTime<Utc>, u64)> = Vec::new();
     for bucket in buckets {
@@ -111,7 +111,7 @@ fn fill_gaps(buckets: &[Bucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> 
     filled
 }
 
-/// How many blocks stand for the greatest count; a terminal has room for a time and a count next to them.
+/// Returns how many blocks the greatest count has; a terminal has room for a time and a count next to them.
 fn longest_bar(width: Option<usize>) -> u64 {
     const TIME_AND_COUNT: usize = 38;
     const LONGEST: u64 = 50;

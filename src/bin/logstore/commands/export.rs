@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long = "as", value_name = "FORMAT")]
     export_format: Option<FormatArg>,
 
-    /// Write at most so many logs, the oldest first
+    /// Write at most N logs, the oldest first
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
 }

@@ -156,7 +156,7 @@ fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
     };
     let mut logs = store.fetch_logs(&first)?;
     logs.reverse();
-    // What was stored between the two reads is in both.
+    // Logs that were stored between the two reads are in both.
     let mut shown: HashSet<String> = logs.iter().map(|log| log.id.clone()).collect();
     context
         .output
