@@ -87,6 +87,11 @@ pub(crate) fn network(text: &str) -> Result<IpNet, InvalidValue> {
     })
 }
 
+/// Says whether a text is a network, and no address alone.
+pub(crate) fn is_network(text: &str) -> bool {
+    text.contains('/') && text.parse::<IpNet>().is_ok()
+}
+
 /// Clears the bits after the prefix, and makes a network of IPv4 addresses that are written as IPv6 one of IPv4.
 pub(crate) fn canonical_network(network: IpNet) -> IpNet {
     const PREFIX_OF_IPV4: u8 = 96;

@@ -137,12 +137,25 @@ fn a_field_that_no_log_has_is_noted() {
     ] {
         assert_eq!(cli.failure(arguments), (1, expected.to_owned()), "{arguments:?}");
     }
-    let output = cli.command(&["count", "--by", "outcme,user"]).output().unwrap();
-    assert!(output.status.success());
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr),
-        "none of the newest 4 logs has the field normalized.outcme: did you mean outcome?\n"
-    );
+    for arguments in [
+        &["count", "--by", "outcme,user"][..],
+        &["export", "none.csv", "--filter", "outcme = failure"],
+        &[
+            "prune",
+            "--before",
+            "1s",
+            "--dry-run",
+            "--filter",
+            "outcme = failure",
+        ],
+    ] {
+        let output = cli.command(arguments).output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "none of the newest 4 logs has the field normalized.outcme: did you mean outcome?\n"
+        );
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use logstore::{
 };
 
 use crate::Failure;
+use crate::printable::printable;
 use crate::typed_time::typed_time;
 
 /// Flags that choose logs. All of them must hold.
@@ -145,12 +146,18 @@ pub(crate) fn matched_logs(
     Err(Failure::Nothing(Some(text)))
 }
 
+/// Prints a note about fields that no log seems to have.
+pub(crate) fn note_unknown_fields<'a>(fields: impl IntoIterator<Item = &'a Field>, store: &DuckDbStore) {
+    if let Some(note) = unknown_fields(fields, store) {
+        for line in note.lines() {
+            eprintln!("{}", printable(line));
+        }
+    }
+}
+
 /// Says which fields the newest logs do not have, and which ones are called like them. Sources name their fields as they
 /// like: this is no error.
-pub(crate) fn unknown_fields<'a>(
-    fields: impl IntoIterator<Item = &'a Field>,
-    store: &DuckDbStore,
-) -> Option<String> {
+fn unknown_fields<'a>(fields: impl IntoIterator<Item = &'a Field>, store: &DuckDbStore) -> Option<String> {
     let mut fields: Vec<&Field> = fields.into_iter().filter(|field| field.is_path()).collect();
     fields.sort_by_key(ToString::to_string);
     fields.dedup();

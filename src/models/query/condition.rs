@@ -139,7 +139,8 @@ impl Condition {
     /// # Errors
     ///
     /// If the operator does not fit the field's type: numbers and times have no text that could hold another. If a
-    /// value is not of the field's type, or a list has more than 100,000 values.
+    /// value is not of the field's type, or is a network where one address is asked for. If a list has more than
+    /// 100,000 values.
     pub fn new(field: Field, operator: Operator) -> Result<Self, InvalidValue> {
         let operator = canonical_operator(&field, operator)?;
         let test = Test::new(&field, &operator)?;
@@ -287,6 +288,10 @@ fn check_count(field: &Field, count: usize) -> Result<(), InvalidValue> {
 fn canonical(field: &Field, value: String) -> Result<String, InvalidValue> {
     let invalid = |reason| InvalidValue::new("value", &value, format!("{field} is {reason}"));
     match field.column_type() {
+        ColumnType::Text if field.is_address() && address::is_network(&value) => {
+            let reason = format!("{field} is one address: write {field} in {value}");
+            Err(InvalidValue::new("value", &value, reason))
+        }
         // Logs hold addresses in one form only.
         ColumnType::Text if field.is_address() => {
             let address = address::canonical(&value).map(Cow::into_owned);

@@ -9,9 +9,8 @@ use serde_json::Value;
 use super::Context;
 use crate::Result;
 use crate::args::{Limit, TimeLimit, span};
-use crate::filters::{Filters, matched_logs, unknown_fields};
+use crate::filters::{Filters, matched_logs, note_unknown_fields};
 use crate::output::{Columns, NamedRow};
-use crate::printable::printable;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -76,9 +75,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .into_iter()
         .map(|group| Ok(NamedRow::new(&names, values(group))));
     let printed = context.output.rows(&Columns::named(&names), rows)?;
-    if let Some(note) = unknown_fields(without_values, &store) {
-        eprintln!("{}", printable(&note));
-    }
+    note_unknown_fields(without_values, &store);
     matched_logs(printed, &query, &store, context.output.zone())
 }
 

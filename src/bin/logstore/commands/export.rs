@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use logstore::{ExportFormat, Order};
+use logstore::{ExportFormat, Filter, Order};
 
 use super::Context;
 use crate::args::TimeLimit;
-use crate::filters::Filters;
+use crate::filters::{Filters, note_unknown_fields};
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -51,9 +51,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .query(context.output.zone())?
         .order(Order::OldestFirst);
     query.limit = args.limit.filter(|limit| *limit > 0);
-    let written = context
-        .exporting_store(&args.time)?
-        .export_logs(&query, &args.file, format)?;
+    let store = context.exporting_store(&args.time)?;
+    let written = store.export_logs(&query, &args.file, format)?;
+    if written == 0 {
+        note_unknown_fields(query.filters().iter().flat_map(Filter::fields), &store);
+    }
     let names = ["file", "logs"];
     let file = args.file.display().to_string();
     context.output.row(&names, vec![file.into(), written.into()])

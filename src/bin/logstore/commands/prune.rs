@@ -8,6 +8,7 @@ use logstore::{Filter, LogQuery, LogStore as _};
 use serde_json::json;
 
 use super::Context;
+use crate::filters::note_unknown_fields;
 use crate::typed_time::typed_time;
 use crate::{Failure, Result};
 
@@ -38,6 +39,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let filters = args.filters.iter().map(|text| text.parse::<Filter>());
     let filter = Filter::all(filters.collect::<Result<Vec<_>, _>>()?)?;
     let counted = store.count_logs(&LogQuery::new().until(before).filter(filter.clone()))?;
+    if counted == 0 {
+        note_unknown_fields(filter.fields(), &store);
+    }
     let mut deleted = 0;
     if !args.dry_run && counted > 0 {
         if !args.yes {

@@ -161,6 +161,11 @@ mod tests {
         assert_eq!(read("source_ip in (10.0.0.0/8, 1.1.1.1)"), expected);
         assert_eq!(read("source_ip in (10.0.0.0/8)"), read("source_ip in 10.0.0.0/8"));
         assert_eq!(
+            read("source_ip in (a/b)"),
+            condition("source_ip", Operator::one_of(["a/b"]))
+        );
+        assert!(reason("source_ip = 10.0.0.0/8").contains("write source_ip in 10.0.0.0/8"));
+        assert_eq!(
             read("file in (/a, /b)"),
             condition("file", Operator::one_of(["/a", "/b"]))
         );

@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use super::place::Fault;
 use super::{begins_operator, field_length, is_reserved, is_value_character};
-use crate::models::InvalidValue;
 use crate::models::query::condition::{Case, Condition, Operator};
 use crate::models::query::field::{Field, is_name_character};
 use crate::models::query::filter::{DEEPEST, Filter};
 use crate::models::query::pattern::Pattern;
+use crate::models::{InvalidValue, address};
 
 type Result<T> = std::result::Result<T, Fault>;
 
@@ -188,7 +188,7 @@ impl<'a> Parser<'a> {
 
     /// Makes a condition of a list. Networks in the list of a field of addresses are taken for what they are.
     fn list(&self, start: usize, field: Field, values: Vec<String>, case: Case) -> Result<Filter> {
-        let is_network = |value: &String| field.is_address() && value.contains('/');
+        let is_network = |value: &String| field.is_address() && address::is_network(value);
         let (networks, values): (Vec<String>, Vec<String>) = values.into_iter().partition(is_network);
         if networks.is_empty() {
             return self.made(start, field, Operator::OneOf(values, case));
