@@ -130,8 +130,9 @@ pub(crate) enum Test {
     Compare(Comparison, Operand),
 }
 
-/// How many values a list may have.
+/// How many values a list may have, and how many if each of them becomes a pattern.
 const MOST_VALUES: usize = 100_000;
+const MOST_VALUES_OF_ANY_CASE: usize = 1_000;
 
 impl Condition {
     /// Makes a condition on a field.
@@ -140,7 +141,7 @@ impl Condition {
     ///
     /// If the operator does not fit the field's type: numbers and times have no text that could hold another. If a
     /// value is not of the field's type, or is a network where one address is asked for. If a list has more than
-    /// 100,000 values.
+    /// 100,000 values, or more than 1,000 in any letter case.
     pub fn new(field: Field, operator: Operator) -> Result<Self, InvalidValue> {
         let operator = canonical_operator(&field, operator)?;
         let test = Test::new(&field, &operator)?;
@@ -177,6 +178,17 @@ impl Condition {
     /// Returns what must be true of the field's value.
     pub fn operator(&self) -> &Operator {
         &self.operator
+    }
+
+    /// Returns how many simple conditions this one is as much as: a pattern of the caller's may take ten times as much
+    /// memory and time as any other.
+    pub(super) fn size(&self) -> usize {
+        const OF_A_PATTERN: usize = 10;
+        match (&self.operator, &self.test) {
+            (Operator::Matches(_), _) => OF_A_PATTERN,
+            (_, Test::Matches(patterns)) => patterns.len().max(1),
+            _ => 1,
+        }
     }
 
     pub(crate) fn test(&self) -> &Test {
@@ -249,7 +261,11 @@ fn canonical_operator(field: &Field, operator: Operator) -> Result<Operator, Inv
     Ok(match operator {
         Operator::Equals(value, case) => Operator::Equals(canonical(field, value)?, case_for(case)),
         Operator::OneOf(values, case) => {
-            check_count(field, values.len())?;
+            let most = match case {
+                Case::Sensitive => MOST_VALUES,
+                Case::Ignored => MOST_VALUES_OF_ANY_CASE,
+            };
+            check_count(field, values.len(), most)?;
             let values = values.into_iter().map(|value| canonical(field, value));
             Operator::OneOf(values.collect::<Result<_, _>>()?, case_for(case))
         }
@@ -271,11 +287,11 @@ fn canonical_operator(field: &Field, operator: Operator) -> Result<Operator, Inv
     })
 }
 
-fn check_count(field: &Field, count: usize) -> Result<(), InvalidValue> {
-    match count <= MOST_VALUES {
+fn check_count(field: &Field, count: usize, most: usize) -> Result<(), InvalidValue> {
+    match count <= most {
         true => Ok(()),
         false => {
-            let reason = format!("it has {count} values, and may have {MOST_VALUES}: ask several times");
+            let reason = format!("it has {count} values, and may have {most}: ask several times");
             Err(InvalidValue::new(
                 "list of values for field",
                 &field.to_string(),

@@ -31,12 +31,30 @@ use crate::models::{InvalidValue, LogEntry};
 ///
 /// Filters are kept simple: an and within an and is one of them all, and a negation of a negation is neither. They are
 /// bounded, so that one from outside can neither exhaust a stack nor keep a store busy for long: they nest 32 deep, and
-/// have 1,000 conditions.
+/// have 1,000 conditions, of which a pattern counts as ten.
+///
+/// # As text
+///
+/// | condition | holds if the field |
+/// |---|---|
+/// | `user = root`, `user != root` | has, or does not have, this value |
+/// | `bytes > 900`, `<`, `<=`, `>=` | comes after it, as a number, time, address, level or text |
+/// | `user in (root, admin)` | has one of these values |
+/// | `source_ip in 10.0.0.0/8` | is an address of this network |
+/// | `file contains secret`, `startswith`, `endswith` | holds, starts with or ends with this text |
+/// | `text ~ 'port \d+'` | matches this pattern; `text` is the line, or without one the message |
+/// | `user exists` | has a value |
+///
+/// `not` binds before `and`, and `and` before `or`; brackets group. Words are read in any letter case. An `i` behind a
+/// value ignores that of the value: `user = root i`. A value is a word or a text in quotes. In single quotes nothing is
+/// special but a quote, which is written twice; in double quotes a backslash escapes. `true` passes every log, `false`
+/// none. A filter prints as text that is read as the same filter.
 #[derive(Clone)]
 pub struct Filter {
     node: Node,
     depth: usize,
-    conditions: usize,
+    /// How many conditions it is as much as.
+    size: usize,
 }
 
 /// The parts of a filter.
@@ -102,7 +120,7 @@ impl Filter {
             Node::Not(inner) => Ok(*inner),
             _ => Self {
                 depth: self.depth + 1,
-                conditions: self.conditions,
+                size: self.size,
                 node: Node::Not(Box::new(self)),
             }
             .checked(),
@@ -112,10 +130,10 @@ impl Filter {
     /// Makes a group of filters, in which groups of the same kind are taken apart.
     fn group(filters: impl IntoIterator<Item = Self>, kind: Kind) -> Result<Self, InvalidValue> {
         let mut parts = Vec::new();
-        let (mut depth, mut conditions) = (1, 0);
+        let (mut depth, mut size) = (1, 0);
         for filter in filters {
-            conditions += filter.conditions;
-            check_size(conditions)?;
+            size += filter.size;
+            check_size(size)?;
             match (kind, filter.node) {
                 (Kind::All, Node::All(inner)) | (Kind::Any, Node::Any(inner)) => {
                     depth = depth.max(filter.depth);
@@ -136,7 +154,7 @@ impl Filter {
                 },
                 depth,
                 // An empty group is as much as a condition, so that there cannot be any number of them.
-                conditions: conditions.max(1),
+                size: size.max(1),
             }
             .checked(),
         }
@@ -199,7 +217,7 @@ impl Default for Filter {
         Self {
             node: Node::All(Vec::new()),
             depth: 1,
-            conditions: 1,
+            size: 1,
         }
     }
 }
@@ -207,9 +225,9 @@ impl Default for Filter {
 impl From<Condition> for Filter {
     fn from(condition: Condition) -> Self {
         Self {
-            node: Node::Condition(Box::new(condition)),
             depth: 1,
-            conditions: 1,
+            size: condition.size(),
+            node: Node::Condition(Box::new(condition)),
         }
     }
 }
@@ -219,12 +237,13 @@ pub(super) fn too_deep() -> InvalidValue {
     InvalidValue::new("filter", "(...)", reason)
 }
 
-fn check_size(conditions: usize) -> Result<(), InvalidValue> {
-    match conditions <= MOST_CONDITIONS {
+fn check_size(size: usize) -> Result<(), InvalidValue> {
+    match size <= MOST_CONDITIONS {
         true => Ok(()),
         false => {
             let reason = format!(
-                "a filter has at most {MOST_CONDITIONS} conditions: put values of one field into a list"
+                "a filter has at most {MOST_CONDITIONS} conditions, of which a pattern counts as ten: put values of \
+                 one field into a list"
             );
             Err(InvalidValue::new("filter", "... and ...", reason))
         }
@@ -234,6 +253,7 @@ fn check_size(conditions: usize) -> Result<(), InvalidValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::query::condition::Case;
 
     fn user(name: &str) -> Filter {
         Filter::condition("user", Operator::equals(name)).unwrap()
@@ -270,6 +290,11 @@ mod tests {
         assert!(error.to_string().contains("32"), "{error}");
         assert!(Filter::any((0..1_000).map(|_| user("a"))).is_ok());
         assert!(Filter::any((0..1_001).map(|_| user("a"))).is_err());
+        let pattern = || Filter::condition("user", Operator::Matches("a".parse().unwrap())).unwrap();
+        assert!(Filter::any((0..100).map(|_| pattern())).is_ok());
+        assert!(Filter::any((0..101).map(|_| pattern())).is_err());
+        let values = (0..1_001).map(|value| value.to_string()).collect();
+        assert!(Filter::condition("user", Operator::OneOf(values, Case::Ignored)).is_err());
         let empty = || Filter::all([]).unwrap();
         let endless = std::iter::repeat_with(empty);
         assert!(Filter::any(endless).is_err());

@@ -271,8 +271,8 @@ fn condition_sql(condition: &Condition) -> Sql {
         Test::Compare(how, operand) => match native_value(field, operand) {
             Some(value) => compared(field, &format!(" {} ", how.symbol()), value),
             None => {
-                let mut sql = call(ORDER_OF, field, &operand.tagged());
-                sql.text.insert(0, '(');
+                let mut sql = Sql::new("(");
+                sql.append(call(ORDER_OF, field, &operand.tagged()));
                 sql.push(&format!(" {} 0)", how.symbol()));
                 sql
             }
