@@ -7,6 +7,7 @@
 mod duration;
 mod networks;
 mod optional_duration;
+mod options;
 mod variables;
 mod yaml;
 

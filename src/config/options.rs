@@ -1,0 +1,60 @@
+//! Settings translated into the options of the parts of this crate.
+
+use super::{Settings, StoreSettings};
+use crate::storage::{DuckDbStore, OpenOptions, Result, S3Options};
+
+impl From<&StoreSettings> for OpenOptions {
+    /// Takes every setting of the store. What the settings of S3 leave out is read from the environment: see
+    /// [`S3Options::from_environment`].
+    fn from(settings: &StoreSettings) -> Self {
+        let mut options = Self::default()
+            .access(settings.access)
+            .lock_timeout(settings.lock_timeout)
+            .query_timeout(settings.query_timeout)
+            .memory_limit(&settings.memory_limit)
+            .install_extensions(settings.install_extensions)
+            .s3(settings.s3.clone().or(S3Options::from_environment()));
+        if let Some(threads) = settings.threads {
+            options = options.threads(threads);
+        }
+        if let Some(folder) = &settings.extension_directory {
+            options = options.extension_directory(folder);
+        }
+        if let Some(password) = &settings.catalog_password {
+            options = options.catalog_password(password.clone());
+        }
+        options
+    }
+}
+
+impl Settings {
+    /// Opens the store that these settings name, as they say, and creates it if it does not exist.
+    ///
+    /// ```
+    /// use logstore::{Layers, LogStore};
+    ///
+    /// let loaded = Layers::new().without_environment().with_flag("database", ":memory:").load()?;
+    /// let store = loaded.settings.open_store()?;
+    /// assert_eq!(store.stats()?.logs, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenOptions::open`].
+    pub fn open_store(&self) -> Result<DuckDbStore> {
+        OpenOptions::from(&self.store).open(&self.database)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_settings_are_default_options() {
+        let settings = Settings::default();
+        let from_settings = format!("{:?}", OpenOptions::from(&settings.store));
+        assert_eq!(from_settings, format!("{:?}", OpenOptions::default()));
+    }
+}
