@@ -1,9 +1,11 @@
-//! The `logstore` command: a thin line over the library.
+//! The `logstore` command: a thin layer over the library.
 
-mod args;
+mod cli;
 mod commands;
+mod context;
 mod failure;
 mod filters;
+mod flags;
 mod logging;
 mod output;
 mod printable;
@@ -12,10 +14,12 @@ mod table;
 mod typed_time;
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Parser as _;
 
-use args::Args;
+use cli::Args;
+use context::Context;
 use failure::Failure;
 use printable::printable;
 
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
         Err(error) if error.use_stderr() => refuse(error),
         Err(error) => error.exit(),
     };
-    match commands::run(&args) {
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
@@ -35,7 +39,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the arguments, which it repeats, without the characters that a terminal would act on.
+fn run(args: &Args) -> Result {
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        let text = "the clock of this machine is before 1970: set it, for logs are stored with the time";
+        return Err(Failure::Failed(text.to_owned()));
+    }
+    args.command.run(&mut Context::new(&args.global)?)
+}
+
+/// Prints what is wrong with the arguments, and ends the program. Control characters of the arguments are escaped.
 fn refuse(error: clap::Error) -> ! {
     let shown: Vec<String> = std::env::args_os()
         .map(|argument| printable(&argument.to_string_lossy()).into_owned())

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::Result;
-use crate::args::{Color, Format, Global};
+use crate::flags::{Color, Format, Global};
 use crate::printable::{is_unsafe, printable};
 use crate::table::{Column, Layout, Style};
 

@@ -7,9 +7,9 @@ use clap::Subcommand;
 use logstore::{Alert, AlertQuery, AlertStore as _, RiskFactor, Severity, Zone};
 use serde::Serialize;
 
-use super::{Context, objects_on_stdin};
-use crate::args::Limit;
+use crate::context::{Context, objects_on_stdin};
 use crate::filters::matched;
+use crate::flags::Limit;
 use crate::output::{Columns, Emphasis, Row};
 use crate::table::Column;
 use crate::typed_time::typed_time;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::Context;
 use crate::Result;
+use crate::context::Context;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use logstore::{Check, Zone};
 
-use super::Context;
+use crate::context::Context;
 use crate::output::{Columns, Emphasis, Row};
 use crate::table::Column;
 use crate::{Failure, Result};

@@ -1,11 +1,9 @@
 //! `logstore completions` and `logstore man`: the command line, written down for shells and for `man`.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::Context;
 use crate::Result;
-use crate::args::Args as AllArgs;
+use crate::context::Context;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -16,19 +14,18 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArgs {}
 
-pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+pub(crate) fn run(args: &Args, mut root: clap::Command, context: &mut Context) -> Result {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut AllArgs::command(), "logstore", &mut script);
+    clap_complete::generate(args.shell, &mut root, "logstore", &mut script);
     context.output.text(&String::from_utf8_lossy(&script))
 }
 
-/// The page of the command, then those of its subcommands.
-pub(crate) fn run_man(_: &ManArgs, context: &mut Context) -> Result {
+/// Prints the page of the root command, then those of its subcommands.
+pub(crate) fn run_man(_: &ManArgs, mut root: clap::Command, context: &mut Context) -> Result {
     let mut page = Vec::new();
-    let mut command = AllArgs::command();
-    command.build();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for subcommand in command
+    root.build();
+    clap_mangen::Man::new(root.clone()).render(&mut page)?;
+    for subcommand in root
         .get_subcommands()
         .filter(|command| command.get_name() != "help")
     {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use logstore::{Setting, Zone};
 use serde_json::Value;
 
-use super::Context;
+use crate::context::Context;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::{Failure, Result};

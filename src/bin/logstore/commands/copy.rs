@@ -3,7 +3,7 @@
 use logstore::{Copied, DuckDbStore, copy};
 use serde_json::json;
 
-use super::Context;
+use crate::context::Context;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]

@@ -6,10 +6,10 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use logstore::{Bucket, Field, Group, InvalidValue, LogStore as _};
 use serde_json::Value;
 
-use super::Context;
 use crate::Result;
-use crate::args::{Limit, TimeLimit, span};
+use crate::context::Context;
 use crate::filters::{Filters, matched_logs, note_unknown_fields};
+use crate::flags::{Limit, TimeLimit, span};
 use crate::output::{Columns, NamedRow};
 
 #[derive(Debug, clap::Args)]

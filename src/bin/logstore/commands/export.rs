@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use logstore::{ExportFormat, Filter, Order};
 
-use super::Context;
-use crate::args::TimeLimit;
+use crate::context::Context;
 use crate::filters::{Filters, note_unknown_fields};
+use crate::flags::TimeLimit;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]

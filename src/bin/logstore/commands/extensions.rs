@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use logstore::{Extension, Zone};
 
-use super::Context;
 use crate::Result;
+use crate::context::Context;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 

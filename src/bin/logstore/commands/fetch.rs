@@ -8,10 +8,10 @@ use chrono::SecondsFormat;
 use logstore::{Fetcher, LogEntry, LogQuery, LogStore as _, Order, Start, StoreExt as _, Summary, Zone};
 use serde::{Serialize, Serializer};
 
-use super::Context;
 use crate::Result;
-use crate::args::{Limit, TimeLimit, span};
+use crate::context::Context;
 use crate::filters::{Filters, matched_logs};
+use crate::flags::{Limit, TimeLimit, span};
 use crate::output::{Columns, Row};
 use crate::signals::Signals;
 use crate::table::Column;

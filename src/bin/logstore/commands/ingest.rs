@@ -14,8 +14,8 @@ use logstore::{
 };
 use serde::Serialize;
 
-use super::Context;
-use crate::args::span;
+use crate::context::Context;
+use crate::flags::span;
 use crate::output::{Columns, Row};
 use crate::signals::Signals;
 use crate::table::Column;
@@ -164,7 +164,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         false => find_sources(&args.sources),
     };
     check_found(&sources)?;
-    let store = context.store_beside_a_reader()?;
+    let store = context.store_to_load()?;
     // Its folder may be among the sources, but it is no log; and closing its file would free its lock.
     let own_files = store.files();
     sources.retain(|source| !source.as_ref().is_ok_and(|source| source.is_one_of(&own_files)));

@@ -10,9 +10,9 @@ use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, ThreatInte
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Context;
-use crate::args::Limit;
+use crate::context::Context;
 use crate::filters::matched;
+use crate::flags::Limit;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::typed_time::typed_time;

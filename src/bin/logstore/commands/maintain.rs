@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use logstore::{Maintenance, MaintenanceStep, Zone};
 
-use super::Context;
-use crate::args::span;
+use crate::context::Context;
+use crate::flags::span;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::{Failure, Result};

@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use logstore::{Filter, LogQuery, LogStore as _};
 use serde_json::json;
 
-use super::Context;
+use crate::context::Context;
 use crate::filters::note_unknown_fields;
 use crate::typed_time::typed_time;
 use crate::{Failure, Result};

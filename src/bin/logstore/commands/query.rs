@@ -4,8 +4,8 @@ use std::io::Read as _;
 
 use serde_json::Value;
 
-use super::Context;
-use crate::args::TimeLimit;
+use crate::context::Context;
+use crate::flags::TimeLimit;
 use crate::output::{Columns, NamedRow};
 use crate::{Failure, Result};
 

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use logstore::{DetectionRule, Enabled, RuleQuery, RuleStore as _, Zone};
 use serde::Serialize;
 
-use super::{Context, objects_on_stdin};
+use crate::context::{Context, objects_on_stdin};
 use crate::filters::matched;
 use crate::output::{Columns, Row};
 use crate::table::Column;

@@ -3,9 +3,9 @@
 use logstore::{AlertStore as _, StoreExt as _};
 use serde::Serialize;
 
-use super::Context;
 use super::alerts::AlertRow;
 use super::fetch::LogRow;
+use crate::context::Context;
 use crate::output::Row;
 use crate::{Failure, Result};
 

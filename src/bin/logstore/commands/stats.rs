@@ -7,8 +7,8 @@ use indicatif::{HumanBytes, HumanCount};
 use logstore::{FileLogs, LogStore as _, Stats, Zone};
 use serde::Serialize;
 
-use super::Context;
 use crate::Result;
+use crate::context::Context;
 use crate::output::{Columns, Row};
 use crate::printable::printable;
 use crate::table::Column;

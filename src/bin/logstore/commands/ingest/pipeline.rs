@@ -18,7 +18,7 @@ use logstore::{
 
 use super::Summary;
 use crate::Result;
-use crate::commands::processors;
+use crate::context::processors;
 use writing::Writing;
 
 /// How to read, and into which store.

@@ -1,31 +1,9 @@
-//! The command line.
+//! Flags that several commands have.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-
-use crate::commands::{
-    alerts, backup, check, completions, config, copy, count, export, extensions, fetch, ingest, intel,
-    maintain, prune, query, rules, show, stats,
-};
-
-/// A store for security logs, alerts, threat intelligence and detection rules.
-///
-/// Times are relative (90s, 2h, "7 days ago"), days and times of day (yesterday, today, 10:00), or absolute
-/// (2024-01-31T12:00:00Z, @1706702400). Tables on a terminal, JSON lines in a pipe.
-///
-/// Exit codes: 0 done; 1 nothing matched, of fetch, count and every list; 2 usage; 3 settings, store or file;
-/// 4 the store is locked; 129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM.
-#[derive(Debug, Parser)]
-#[command(name = "logstore", version, max_term_width = 100)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    pub(crate) global: Global,
-
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
+use clap::{ArgAction, ValueEnum};
 
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
@@ -35,7 +13,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_name = "PATH")]
     pub(crate) database: Option<String>,
 
-    /// Read settings from this file in place of the usual ones
+    /// Read settings from this file instead of the usual ones
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -63,11 +41,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) lock_timeout: Option<String>,
 
-    /// What to say on standard error: off, error, warn, info, debug or trace
+    /// Log level on standard error: off, error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
 
-    /// How to say it: text or json
+    /// Log format on standard error: text or json
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) log_format: Option<String>,
 }
@@ -91,48 +69,6 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Store logs from files, folders, patterns or standard input
-    Ingest(ingest::Args),
-    /// Print logs
-    Fetch(fetch::Args),
-    /// Print logs and alerts by their keys
-    Show(show::Args),
-    /// Count logs, by field or over time
-    Count(count::Args),
-    /// List, add and acknowledge alerts
-    Alerts(alerts::Args),
-    /// List, add and import threat intelligence
-    Intel(intel::Args),
-    /// List, add, enable and disable detection rules
-    Rules(rules::Args),
-    /// Run a SELECT of your own
-    Query(query::Args),
-    /// Say what the store holds
-    Stats(stats::Args),
-    /// Delete old logs
-    Prune(prune::Args),
-    /// Do the upkeep of the store: delete old logs, and keep a lake small and fast
-    Maintain(maintain::Args),
-    /// Copy the store to a new file, while others use it
-    Backup(backup::Args),
-    /// Copy a store into another one, from a file to a lake or back, and verify the copy
-    Copy(copy::Args),
-    /// Verify the store, and say what is wrong with it
-    Check(check::Args),
-    /// Write logs to a Parquet, CSV or JSON lines file
-    Export(export::Args),
-    /// List and install the engine's extensions, which lakes need
-    Extensions(extensions::Args),
-    /// Show settings and where they come from
-    Config(config::Args),
-    /// Print a completion script for a shell
-    Completions(completions::Args),
-    /// Print the manual page
-    Man(completions::ManArgs),
 }
 
 /// A number of results, 0 for all.
