@@ -41,6 +41,7 @@ mod config;
 mod ingest;
 mod models;
 mod storage;
+mod sync;
 
 pub use config::{
     ConfigError, FetchSettings, IngestSettings, Layers, Loaded, LogFormat, LogSettings, Setting, Settings,

@@ -1,10 +1,11 @@
 //! Polling a store for new logs, written against the traits alone.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Committed, Cursor, Error, Result, Store};
 use crate::models::{Alert, LogEntry, LogQuery};
+use crate::sync::lock;
 
 /// Where a [`Fetcher`] begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,10 +74,6 @@ struct Position {
     committed: Option<Cursor>,
     /// Another process has moved the consumer since.
     is_stale: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The first wait after an error; it doubles with each further one.

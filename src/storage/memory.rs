@@ -1,7 +1,7 @@
 //! A store in plain Rust: what every other store must agree with, and a test double.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,6 +13,7 @@ use crate::models::{
     Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
     LogKey, LogQuery, Order, RuleQuery, TIME_SOURCE, ThreatIntel, to_micros,
 };
+use crate::sync::lock;
 
 /// A store that lives and dies with the process.
 ///
@@ -57,7 +58,7 @@ impl MemoryStore {
 
     /// Every method leaves the state whole before anything can panic.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use ::duckdb::{AccessMode, Config, Connection};
@@ -23,6 +23,7 @@ use super::schema::{self, Found};
 use super::waiting::Waiter;
 use super::{comparison, files, long_texts, network, recovery, staged, streamed};
 use crate::storage::{Error, Result};
+use crate::sync::lock;
 
 /// How the engine is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,11 +199,6 @@ enum Manner {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static GATES: LazyLock<Mutex<HashMap<Location, Weak<Gate>>>> = LazyLock::new(Mutex::default);
-
-/// No code that holds these locks panics halfway through a change.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Gate {
     /// The gate of a store, the same for every handle of this process; one of its own for each store in memory.

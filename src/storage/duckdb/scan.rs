@@ -12,13 +12,14 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::{Lease, lock};
+use super::connection::Lease;
 use super::deadline::Deadline;
 use super::logs::for_each_chunk_or;
 use super::predicate::Sql;
 use super::{long_texts, rows};
 use crate::models::LogEntry;
 use crate::storage::{Error, Result};
+use crate::sync::lock;
 
 /// What a scan gives: something that is made of rows.
 pub(super) trait OfRows: Serialize + DeserializeOwned + Send + Sized + 'static {

@@ -16,7 +16,7 @@ use ::duckdb::vtab::{
     BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk, to_duckdb_logical_type,
 };
 
-use super::connection::lock;
+use crate::sync::lock;
 
 /// The SQL function `staged(key)`.
 const STAGED: &str = "staged";

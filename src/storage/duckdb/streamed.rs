@@ -13,8 +13,8 @@ use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
 use ::duckdb::vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk};
 use crossbeam_channel::Receiver;
 
-use super::connection::lock;
 use super::staged::{add_columns, as_json};
+use crate::sync::lock;
 
 /// The SQL function `streamed(key)`.
 const STREAMED: &str = "streamed";
