@@ -40,6 +40,7 @@
 mod config;
 mod ingest;
 mod models;
+mod stop;
 mod storage;
 mod sync;
 
@@ -58,10 +59,11 @@ pub use models::{
     Severity, Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
     time_at_start, time_within, to_micros,
 };
+pub use stop::StopHandle;
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,
     DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, FileLogs, Group,
     IngestStore, IntelStore, KeptOpen, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance,
     MaintenanceStep, MemoryStore, OpenOptions, Page, QueryRows, QueryStream, Result, RuleStore, S3Options,
-    Start, Stats, StopHandle, Store, StoreExt, copy,
+    Start, Stats, Store, StoreExt, copy,
 };

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::stop::StopHandle;
 
 /// A pipe, which ends when its writers close it, or when it is told to stop.
 pub(super) struct Interruptible<R> {
     input: R,
-    stop: Option<Arc<AtomicBool>>,
+    stop: Option<StopHandle>,
     /// How many bytes are read after it was told to stop: those that were on their way.
     left: usize,
 }
@@ -18,7 +18,7 @@ pub(super) struct Interruptible<R> {
 const LARGEST_PIPE: usize = 1 << 20;
 
 impl<R> Interruptible<R> {
-    pub(super) fn new(input: R, stop: Option<Arc<AtomicBool>>) -> Self {
+    pub(super) fn new(input: R, stop: Option<StopHandle>) -> Self {
         Self {
             input,
             stop,
@@ -58,10 +58,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 impl<R: Read + std::os::fd::AsFd> Read for Interruptible<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let is_stopped = self
-                .stop
-                .as_ref()
-                .is_some_and(|stop| stop.load(Ordering::Relaxed));
+            let is_stopped = self.stop.as_ref().is_some_and(StopHandle::is_stopped);
             let has_input = has_input(&self.input, is_stopped)?;
             if is_stopped && (!has_input || self.left == 0) {
                 return Ok(0);
@@ -107,7 +104,7 @@ fn has_input(input: &impl std::os::fd::AsFd, is_stopped: bool) -> io::Result<boo
 impl<R: Read> Read for Interruptible<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.stop {
-            Some(stop) if stop.load(Ordering::Relaxed) => Ok(0),
+            Some(stop) if stop.is_stopped() => Ok(0),
             _ => self.input.read(buffer),
         }
     }

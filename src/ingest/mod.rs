@@ -35,13 +35,12 @@ mod tracked;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
 use crate::models::{DateOrder, InvalidValue, Zone};
+use crate::stop::StopHandle;
 
 pub use block::LogBlock;
 pub use followed::ChangedFile;
@@ -89,8 +88,8 @@ pub struct IngestOptions {
     /// The networks whose hosts are proxies: the client is the one behind them. `None` for the private, loopback,
     /// link-local and unique local networks.
     pub trusted_proxies: Option<Vec<IpNet>>,
-    /// Ends pipes once it is true.
-    pub stop: Option<Arc<AtomicBool>>,
+    /// Ends pipes once it is stopped.
+    pub stop: Option<StopHandle>,
 }
 
 impl IngestOptions {
@@ -150,10 +149,10 @@ impl IngestOptions {
         }
     }
 
-    /// Reads standard input and named pipes as if their writers closed them, once `stop` is true. The lines that were
+    /// Reads standard input and named pipes as if their writers closed them, once `stop` is stopped. The lines that were
     /// written before are read, the last one even if it has no end. Without this, a reader waits for a silent writer.
     #[must_use]
-    pub fn with_stop(self, stop: Arc<AtomicBool>) -> Self {
+    pub fn with_stop(self, stop: StopHandle) -> Self {
         Self {
             stop: Some(stop),
             ..self

@@ -1,10 +1,11 @@
 //! Polling a store for new logs, written against the traits alone.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Committed, Cursor, Error, Result, Store};
 use crate::models::{Alert, LogEntry, LogQuery};
+use crate::stop::StopHandle;
 use crate::sync::lock;
 
 /// Where a [`Fetcher`] begins.
@@ -337,30 +338,5 @@ impl<S> std::fmt::Debug for Batch<S> {
             .field("next", &self.next)
             .field("consumer", &self.consumer)
             .finish_non_exhaustive()
-    }
-}
-
-/// Stops a [`Fetcher`], or any other loop that waits with it, from any thread, at once, even while it waits.
-#[derive(Debug, Clone, Default)]
-pub struct StopHandle(Arc<(Mutex<bool>, Condvar)>);
-
-impl StopHandle {
-    /// Ends the iterator before its next poll.
-    pub fn stop(&self) {
-        let (stopped, changed) = &*self.0;
-        *lock(stopped) = true;
-        changed.notify_all();
-    }
-
-    /// Whether it was stopped.
-    pub fn is_stopped(&self) -> bool {
-        *lock(&self.0.0)
-    }
-
-    /// Waits, and says whether it was stopped before or meanwhile.
-    pub fn wait(&self, time: Duration) -> bool {
-        let (stopped, changed) = &*self.0;
-        let waited = changed.wait_timeout_while(lock(stopped), time, |stopped| !*stopped);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }

@@ -26,7 +26,7 @@ pub use duckdb::{
     LogRowsBuilder, Maintenance, MaintenanceStep, OpenOptions, QueryRows, QueryStream, S3Options,
 };
 pub use error::{Error, Result};
-pub use fetcher::{Batch, Fetcher, Start, StopHandle};
+pub use fetcher::{Batch, Fetcher, Start};
 pub use memory::MemoryStore;
 
 /// Logs, in two orders: by time for queries, by commit for [`read_after`](Self::read_after).

@@ -8,7 +8,7 @@
 //! it is (all but Linux), the program leaves SIGHUP alone: the system ends the process, or ignores the signal.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use logstore::StopHandle;
 
@@ -19,7 +19,6 @@ const HANGUP: i32 = 1;
 /// The signal that has come, if one has.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signals {
-    is_stopped: Arc<AtomicBool>,
     first: Arc<AtomicI32>,
 }
 
@@ -39,13 +38,7 @@ impl Signals {
             clear();
             std::process::exit(128 + signal);
         }
-        self.is_stopped.store(true, Ordering::Relaxed);
         stop.stop();
-    }
-
-    /// Whether to stop, for those who cannot wait for a [`StopHandle`].
-    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_stopped)
     }
 
     /// Fails if a signal ended what should have come to its own end.

@@ -178,7 +178,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let signals = Signals::stopping(&stop, move || drawn.finish_and_clear())?;
     let pipeline = Pipeline {
         store: &store,
-        options: options.with_stop(signals.flag()),
+        options: options.with_stop(stop.clone()),
         batch_size: context.settings().ingest.batch_size,
         stop,
         // What was taken from a pipe cannot be taken again.
