@@ -148,3 +148,32 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
+
+impl Error {
+    /// Returns whether the same operation may succeed later although nobody corrects anything: another process held the
+    /// store, won a race for the same rows, or the connection to the catalog broke. To repeat the operation does no harm,
+    /// even if it was kept.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use logstore::{DuckDbStore, Error, LogEntry, LogStore};
+    ///
+    /// fn append(store: &DuckDbStore, logs: &[LogEntry]) -> Result<u64, Error> {
+    ///     loop {
+    ///         match store.append_logs(logs) {
+    ///             Err(error) if error.is_retryable() => std::thread::sleep(Duration::from_secs(1)),
+    ///             appended => return Ok(appended?.stored),
+    ///         }
+    ///     }
+    /// }
+    /// # let log = LogEntry::new(chrono::Utc::now());
+    /// # assert_eq!(append(&DuckDbStore::open(":memory:")?, &[log])?, 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked { .. } | Self::Contended { .. } | Self::Disconnected { .. }
+        )
+    }
+}
