@@ -1,5 +1,6 @@
 //! `logstore ingest`: text in, logs stored.
 
+#[path = "../../../load/pipeline.rs"]
 mod pipeline;
 
 use std::borrow::Cow;

@@ -1,6 +1,8 @@
 //! Reading in one thread, parsing in several, storing in another one.
 
+#[path = "../bin/logstore/commands/ingest/without_time.rs"]
 mod without_time;
+#[path = "writer.rs"]
 mod writing;
 
 use std::iter;
