@@ -1,25 +1,32 @@
-//! Reads logs from standard input and stores them in batches, as a collector would.
+//! Stores what files hold, and what is written to them, until Enter is pressed, as a collector would.
 //!
-//! `printf '<38>Oct 11 22:14:15 web1 sshd[42]: hello\n' | cargo run --example collect -- soc.duckdb`
+//! `cargo run --example collect -- soc.duckdb /var/log/auth.log`
 
-use std::io::BufReader;
+use std::thread;
 
-use logstore::{DuckDbStore, IngestOptions, LogReader, LogStore};
-
-const BATCH: usize = 10_000;
+use logstore::load::LoadOptions;
+use logstore::{DuckDbStore, IngestOptions, Loader};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "logstore.duckdb".to_owned());
-    let store = DuckDbStore::open(&path)?;
-    let mut reader = LogReader::new(BufReader::new(std::io::stdin()), &IngestOptions::new());
-    loop {
-        let logs = reader.by_ref().take(BATCH).collect::<Result<Vec<_>, _>>()?;
-        if logs.is_empty() {
-            return Ok(());
-        }
-        let appended = store.append_logs(&logs)?;
-        println!("stored {} logs", appended.stored);
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().unwrap_or_else(|| "logstore.duckdb".to_owned());
+    let files: Vec<String> = arguments.collect();
+    let store = DuckDbStore::open(path)?;
+    let options = LoadOptions::new().with_ingest(IngestOptions::new().with_source_type("collector"));
+    // What is there already. Run again, it stores only what is new.
+    let loaded = Loader::new(&store).options(options.clone()).run(&files)?;
+    println!("{} logs stored; press Enter to stop", loaded.stored);
+    let loader = Loader::new(&store).options(options);
+    let stop = loader.stop_handle();
+    thread::spawn(move || {
+        // At the end of the input nobody can press Enter any more.
+        std::io::stdin().read_line(&mut String::new()).ok();
+        stop.stop();
+    });
+    let followed = loader.follow(&files)?;
+    println!("{} logs followed", followed.stored);
+    for error in &followed.failed {
+        println!("{error}");
     }
+    Ok(())
 }

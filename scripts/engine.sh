@@ -1,5 +1,6 @@
 # Sourced by the other scripts: puts a prebuilt DuckDB library into the cache folder and sets $features so that
-# cargo links it. Where that is impossible, $features lets cargo compile the engine, and a line says why.
+# cargo links it, and $library_features to do so without the command line. Where that is impossible, they let cargo
+# compile the engine, and a line says why.
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/logstore"
 # Outside the clone, so that another clone compiles nothing twice.
@@ -50,8 +51,10 @@ if ls "$engine_folder"/libduckdb.* >/dev/null 2>&1 || problem=$(fetch_engine "$e
     export LD_LIBRARY_PATH="$engine_folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     export DYLD_LIBRARY_PATH="$engine_folder${DYLD_LIBRARY_PATH:+:$DYLD_LIBRARY_PATH}"
     features=(--no-default-features --features cli)
+    library_features=(--no-default-features)
 else
     echo "logstore: no prebuilt engine ($problem); compiling it, which takes about 22 minutes on 2 cores" >&2
     unset DUCKDB_LIB_DIR
     features=()
+    library_features=(--no-default-features --features bundled)
 fi

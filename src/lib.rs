@@ -39,6 +39,7 @@
 
 mod config;
 mod ingest;
+pub mod load;
 mod models;
 mod stop;
 mod storage;
@@ -49,21 +50,21 @@ pub use config::{
     StoreSettings,
 };
 pub use ingest::{
-    AMBIGUOUS, ChangedFile, Follower, IngestError, IngestErrorKind, IngestOptions, InputFormat, KnownFiles,
-    LogBlock, LogReader, PARSE_ERROR, Source, find_sources,
+    AMBIGUOUS, IngestError, IngestErrorKind, IngestOptions, InputFormat, LogReader, PARSE_ERROR, Source,
+    find_sources,
 };
+pub use load::Loader;
 pub use models::{
-    Alert, AlertQuery, BorrowedLog, Case, Condition, DateOrder, DetectionRule, Field, FilePosition,
-    FileProgress, Filter, Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject,
-    LocatedTime, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret,
-    Severity, Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
-    time_at_start, time_within, to_micros,
+    Alert, AlertQuery, Case, Condition, DateOrder, DetectionRule, Field, FilePosition, FileProgress, Filter,
+    Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogKey,
+    LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, TIME_SOURCE,
+    ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score, time_at_start, time_within,
 };
 pub use stop::StopHandle;
 pub use storage::{
     Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,
     DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, FileLogs, Group,
-    IngestStore, IntelStore, KeptOpen, LogRows, LogRowsBuilder, LogStore, LogStream, Maintenance,
-    MaintenanceStep, MemoryStore, OpenOptions, Page, QueryRows, QueryStream, Result, RuleStore, S3Options,
-    Start, Stats, Store, StoreExt, copy,
+    IngestStore, IntelStore, KeptOpen, LogStore, LogStream, Maintenance, MaintenanceStep, MemoryStore,
+    OpenOptions, Page, QueryRows, QueryStream, Result, RuleStore, S3Options, Start, Stats, Store, StoreExt,
+    copy,
 };

@@ -21,8 +21,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::load::DEFAULT_BATCH_SIZE;
 use crate::models::{DateOrder, Secret, Zone};
-use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, LogRows, S3Options, without_password};
+use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
 use variables::Variable;
 use yaml::Yaml;
 
@@ -151,7 +152,7 @@ impl Default for Settings {
                 zone: Zone::UTC,
                 date_order: DateOrder::Auto,
                 trusted_proxies: None,
-                batch_size: 2 * LogRows::ROW_GROUP,
+                batch_size: DEFAULT_BATCH_SIZE,
             },
             fetch: FetchSettings {
                 interval: Duration::from_secs(1),

@@ -1,6 +1,8 @@
 //! Settings translated into the options of the parts of this crate.
 
-use super::{Settings, StoreSettings};
+use super::{IngestSettings, Settings, StoreSettings};
+use crate::ingest::IngestOptions;
+use crate::load::LoadOptions;
 use crate::storage::{DuckDbStore, OpenOptions, Result, S3Options};
 
 impl From<&StoreSettings> for OpenOptions {
@@ -24,6 +26,27 @@ impl From<&StoreSettings> for OpenOptions {
             options = options.catalog_password(password.clone());
         }
         options
+    }
+}
+
+impl From<&IngestSettings> for IngestOptions {
+    /// Takes what the settings say of lines.
+    fn from(settings: &IngestSettings) -> Self {
+        let mut options = Self::new()
+            .with_zone(settings.zone)
+            .with_date_order(settings.date_order);
+        options.trusted_proxies.clone_from(&settings.trusted_proxies);
+        options
+    }
+}
+
+impl From<&IngestSettings> for LoadOptions {
+    /// Takes every setting of an ingest. How often files are looked at that are followed is another section's:
+    /// [`FetchSettings::interval`](super::FetchSettings::interval).
+    fn from(settings: &IngestSettings) -> Self {
+        Self::new()
+            .with_ingest(settings.into())
+            .with_batch_size(settings.batch_size)
     }
 }
 

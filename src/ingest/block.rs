@@ -10,7 +10,7 @@ use super::lines::Line;
 use super::parser::{Parser, RawLine, Take};
 use crate::models::{BorrowedLog, FileProgress, LogEntry};
 
-/// Logs that were read and are not parsed yet, to be parsed by whichever thread has time for it: see
+/// Logs that were read and are not parsed yet. Any thread can parse them: see
 /// [`LogReader::next_block`](crate::LogReader::next_block).
 pub struct LogBlock {
     /// What is parsed already, and comes first.
@@ -28,8 +28,8 @@ impl LogBlock {
         self.pieces.text.len()
     }
 
-    /// Gives the logs to `take`, each while its line is at hand. Says how far the source is read with them, if that was
-    /// not said before and the source can be known again: see [`LogReader::take_progress`](crate::LogReader::take_progress).
+    /// Gives the logs to `take`, each while its line is at hand. Returns how far the source is read with them; `None` if
+    /// nothing was read since the block before, or if the source cannot be known again.
     ///
     /// Lines without a time wait for the blocks before this one, which give them theirs.
     pub fn parse(mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<FileProgress> {
@@ -174,5 +174,135 @@ impl Pieces {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Cursor, Error, Read};
+    use std::thread;
+
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::ingest::{IngestOptions, KnownFiles, LogReader, Source};
+    use crate::models::{FilePosition, TIME_SOURCE};
+
+    /// Reads a text, and parses each block of lines in a thread of its own.
+    fn read_in_blocks(text: &[u8], lines: usize, options: &IngestOptions) -> Vec<LogEntry> {
+        let mut reader = LogReader::new(Cursor::new(text.to_vec()), options);
+        thread::scope(|scope| {
+            let mut threads = Vec::new();
+            while let Some(block) = reader.next_block(lines) {
+                let block = block.unwrap();
+                threads.push(scope.spawn(|| {
+                    let mut logs = Vec::new();
+                    block.parse(|log| logs.push(log.into_entry()));
+                    logs
+                }));
+            }
+            let logs = threads.into_iter().map(|thread| thread.join().unwrap());
+            logs.flatten().collect()
+        })
+    }
+
+    /// Clears what depends on when a log was read.
+    fn without_own_times(mut log: LogEntry) -> LogEntry {
+        log.id.clear();
+        log.ingestion_time = DateTime::UNIX_EPOCH;
+        let source = log.metadata.get(TIME_SOURCE);
+        if source.is_some_and(|source| source == "ingestion") {
+            log.event_time = DateTime::UNIX_EPOCH;
+        }
+        log
+    }
+
+    /// Lines of several formats, with and without a time, whole and broken.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let known = select(
+            &[
+                "<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick on /dev/pts/8",
+                "[Sun Dec 04 04:47:44 2005] [error] [client 222.166.160.184] forbidden",
+                "{\"ts\": 1521911720.865716, \"id.orig_h\": \"10.47.1.100\", \"id\": 5}",
+                "{\"Records\": [1]}",
+                "10:00:00 only a time of day",
+                "2024-01-01 10:00:00 INFO main: started",
+                "[",
+                "[{",
+                "{",
+                "]",
+                "},",
+                "  indented",
+            ][..],
+        );
+        let noise = prop::collection::vec(any::<u8>(), 0..40);
+        prop_oneof![3 => known.prop_map(|line| line.as_bytes().to_vec()), 1 => noise]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn blocks_hold_the_logs_that_are_read_one_by_one(
+            lines in prop::collection::vec(line(), 0..24),
+            size in 1..5_usize,
+        ) {
+            let text = lines.join(&b'\n');
+            let options = IngestOptions::new().with_reference("2024-06-01T00:00:00Z".parse().unwrap());
+            let in_blocks = read_in_blocks(&text, size, &options);
+            prop_assert!(in_blocks.is_sorted_by(|a, b| a.id < b.id));
+            let one_by_one = LogReader::new(Cursor::new(text), &options).map(Result::unwrap);
+            let one_by_one: Vec<_> = one_by_one.map(without_own_times).collect();
+            let in_blocks: Vec<_> = in_blocks.into_iter().map(without_own_times).collect();
+            prop_assert_eq!(in_blocks, one_by_one);
+        }
+    }
+
+    /// Fails once it is read.
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(Error::other("the cable is unplugged"))
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_a_failure_is_in_the_block_before_it() {
+        let input = BufReader::new(Cursor::new("one\ntwo\n").chain(Failing));
+        let mut reader = LogReader::new(input, &IngestOptions::new());
+        let mut raws = Vec::new();
+        let block = reader.next_block(9).unwrap().unwrap();
+        block.parse(|log| raws.push(log.raw().map(str::to_owned)));
+        assert_eq!(raws, [Some("one".to_owned()), Some("two".to_owned())]);
+        let failure = reader.next_block(9).unwrap().unwrap_err();
+        assert!(failure.to_string().contains("unplugged"), "{failure}");
+        assert!(reader.next_block(9).is_none());
+    }
+
+    /// Returns the position after a file that is read in blocks of this many lines.
+    fn position_after(source: &Source, lines: usize) -> FilePosition {
+        let known = KnownFiles::default();
+        let mut reader = source.open_known(&IngestOptions::new(), &known).unwrap();
+        let mut last = None;
+        while let Some(block) = reader.next_block(lines) {
+            last = block.unwrap().parse(|_| {}).or(last);
+        }
+        let last = last.unwrap();
+        assert_eq!(reader.position().as_ref(), Some(&last.to));
+        last.to
+    }
+
+    #[test]
+    fn a_position_does_not_depend_on_the_size_of_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        std::fs::write(&path, "first\n2024-01-01 10:00:00 x\n\n  at some.java.Line\n").unwrap();
+        let source = Source::file(&path);
+        let position = position_after(&source, 9);
+        let time = "2024-01-01T10:00:00Z".parse().unwrap();
+        assert_eq!(position.last_time, Some(time));
+        assert_eq!(position_after(&source, 1), position);
     }
 }

@@ -42,10 +42,10 @@ use ipnet::IpNet;
 use crate::models::{DateOrder, InvalidValue, Zone};
 use crate::stop::StopHandle;
 
-pub use block::LogBlock;
-pub use followed::ChangedFile;
-pub use follower::Follower;
-pub use known_files::KnownFiles;
+pub(crate) use block::LogBlock;
+pub(crate) use followed::ChangedFile;
+pub(crate) use follower::Follower;
+pub(crate) use known_files::KnownFiles;
 pub use reader::LogReader;
 pub use source::{Source, find_sources};
 
@@ -263,4 +263,17 @@ impl IngestError {
     fn of_kind(self, kind: IngestErrorKind) -> Self {
         Self { kind, ..self }
     }
+}
+
+/// A file that has become shorter than it was when it was last read. What is left of it was read before, so that reading
+/// goes on from its new end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutFile {
+    /// The absolute path of the file.
+    pub path: PathBuf,
+    /// How many bytes it had, after decompression.
+    pub was: u64,
+    /// How many bytes it has now.
+    pub is: u64,
 }

@@ -13,7 +13,7 @@ use super::lines::{LONGEST_LINE, Line, Lines};
 use super::opened::{Ends, Opened, Plain};
 use super::parser::{Parser, check_json};
 use super::tracked::{Sample, Tracked};
-use super::{IngestError, IngestOptions, Source};
+use super::{CutFile, IngestError, IngestOptions, Source};
 use crate::models::{BorrowedLog, FilePosition, FileProgress, Inside, LogEntry};
 
 /// The logs of one source, in its order.
@@ -43,6 +43,8 @@ pub struct LogReader {
     begin: Option<Mark>,
     /// What ended the source, to be told after the block before it.
     error: Option<IngestError>,
+    /// The file was cut since it was last read.
+    cut: Option<CutFile>,
 }
 
 struct KnownFile {
@@ -112,6 +114,7 @@ impl LogReader {
             is_cut: false,
             begin: None,
             error: None,
+            cut: None,
         }
     }
 
@@ -149,30 +152,38 @@ impl LogReader {
         self
     }
 
+    /// Lets the reader say that its file was cut.
+    pub(super) fn with_cut(self, cut: Option<CutFile>) -> Self {
+        Self { cut, ..self }
+    }
+
+    /// Returns how the file was cut since it was last read; `None` if it was not, and when this was called before.
+    pub(crate) fn take_cut(&mut self) -> Option<CutFile> {
+        self.cut.take()
+    }
+
+    /// Returns the name of the source; `-` for standard input and for an input that was open already.
+    pub fn name(&self) -> &Path {
+        &self.name
+    }
+
     /// Whether the source was read before, in part or to its end.
-    pub fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.is_contained || self.file.as_ref().is_some_and(|file| file.taken.is_some())
     }
 
     /// Whether a reader that is opened later can go on here: what was read is complete.
-    pub fn is_between_logs(&self) -> bool {
+    fn is_between_logs(&self) -> bool {
         self.ready.is_empty() && self.opening.is_empty()
     }
 
     /// Whether the next log may have to be waited for, as from a pipe; never for a file that can be known.
-    pub fn is_waiting(&mut self) -> bool {
+    pub(crate) fn is_waiting(&mut self) -> bool {
         self.file.is_none() && self.is_between_logs() && !self.lines.input().has_line()
     }
 
-    /// How far the source has been read since this was last called; `None` if nothing was read, if the source
-    /// cannot be known again, or if this is not [between logs](Self::is_between_logs).
-    pub fn take_progress(&mut self) -> Option<FileProgress> {
-        let mut progress = self.progress()?;
-        progress.to.last_time = self.parser.last_time();
-        Some(progress)
-    }
-
-    /// The same but for the time of the last line.
+    /// Returns how far the source has been read since this was last called, but for the time of the last line. `None` if
+    /// nothing was read, if the source cannot be known again, or if this is not [between logs](Self::is_between_logs).
     fn progress(&mut self) -> Option<FileProgress> {
         if !self.is_between_logs() {
             return None;
@@ -199,9 +210,9 @@ impl LogReader {
         Some(FileProgress { from, to })
     }
 
-    /// The position of the progress that was taken last, by this or with a block, for a reader that is opened later;
-    /// `None` for what cannot be known again. Waits until all blocks are parsed.
-    pub fn position(&mut self) -> Option<FilePosition> {
+    /// Returns the position after the last block, for a reader that is opened later; `None` for what cannot be known again.
+    /// Waits until all blocks are parsed.
+    pub(crate) fn position(&mut self) -> Option<FilePosition> {
         let last_time = self.parser.last_time();
         let position = self.file.as_ref()?.taken.clone()?;
         Some(FilePosition {
@@ -230,7 +241,7 @@ impl LogReader {
     /// Leaves what is not complete yet, such as a line without its end, to be read later: its writer is not
     /// done with it.
     #[must_use]
-    pub fn leaving_incomplete(mut self) -> Self {
+    pub(crate) fn leaving_incomplete(mut self) -> Self {
         self.is_growing = true;
         self
     }
@@ -238,25 +249,10 @@ impl LogReader {
     /// Reads on, and gives the logs that were read to `take`, each while its line is at hand; these may be none, or the
     /// elements of an array on one line. `None` at the end, after which there are no more.
     ///
-    /// This is for whoever only passes logs on, and does not need [`LogEntry`]s.
-    ///
     /// # Errors
     ///
     /// As the iterator: an error ends it.
-    ///
-    /// ```
-    /// use std::io::Cursor;
-    /// use logstore::{IngestOptions, LogReader, LogRowsBuilder};
-    ///
-    /// let mut reader = LogReader::new(Cursor::new("one\ntwo\n"), &IngestOptions::new());
-    /// let mut rows = LogRowsBuilder::default();
-    /// while let Some(read) = reader.read_next(|log| rows.push(&log)) {
-    ///     read?;
-    /// }
-    /// assert_eq!(rows.finish().len(), 2);
-    /// # Ok::<(), logstore::IngestError>(())
-    /// ```
-    pub fn read_next(&mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<Result<(), IngestError>> {
+    fn read_next(&mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<Result<(), IngestError>> {
         /// Lines are rarely longer: the memory for one that is need not be kept.
         const USUAL: usize = 1 << 16;
         while let Some(log) = self.ready.pop_front() {
@@ -276,32 +272,16 @@ impl LogReader {
         Some(read)
     }
 
-    /// Reads on without parsing: about so many lines or objects, and fewer if they are long or have to be waited for.
-    /// `None` at the end, after which there are no more.
+    /// Reads up to about `lines` lines or objects without parsing them. Returns fewer if they are long or not available
+    /// yet, and `None` at the end, after which there are no more.
     ///
-    /// This is for whoever has several threads parse: see [`LogBlock::parse`]. Whatever is asked of this reader that
-    /// depends on the time of the last line waits until the blocks are parsed.
+    /// Several threads can parse the blocks: see [`LogBlock::parse`]. A question to this reader that depends on the time of
+    /// the last line waits until the blocks are parsed.
     ///
     /// # Errors
     ///
     /// As the iterator: an error ends it.
-    ///
-    /// ```
-    /// use std::io::Cursor;
-    /// use std::thread;
-    /// use logstore::{IngestError, IngestOptions, LogReader};
-    ///
-    /// let mut reader = LogReader::new(Cursor::new("one\ntwo\nthree\n"), &IngestOptions::new());
-    /// thread::scope(|scope| {
-    ///     while let Some(block) = reader.next_block(2) {
-    ///         let block = block?;
-    ///         scope.spawn(|| block.parse(|log| println!("{:?}", log.raw())));
-    ///     }
-    ///     Ok::<(), IngestError>(())
-    /// })?;
-    /// # Ok::<(), IngestError>(())
-    /// ```
-    pub fn next_block(&mut self, lines: usize) -> Option<Result<LogBlock, IngestError>> {
+    pub(crate) fn next_block(&mut self, lines: usize) -> Option<Result<LogBlock, IngestError>> {
         /// A block has many more bytes only if it is a single line.
         const BYTES: usize = 2 << 20;
         if let Some(error) = self.error.take() {

@@ -11,7 +11,7 @@ use super::binary::binary_format;
 use super::interruptible::{self, Interruptible};
 use super::known_files::Found;
 use super::opened::{Content, Opened};
-use super::{IngestError, IngestErrorKind, IngestOptions, InputFormat, KnownFiles, LogReader};
+use super::{CutFile, IngestError, IngestErrorKind, IngestOptions, InputFormat, KnownFiles, LogReader};
 
 /// One file to read, a member of an archive, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Source {
     }
 
     /// Whether it is a file with one of these canonical paths.
-    pub fn is_one_of(&self, paths: &[PathBuf]) -> bool {
+    pub(crate) fn is_one_of(&self, paths: &[PathBuf]) -> bool {
         let path = self.path.as_ref().and_then(|path| path.canonicalize().ok());
         path.is_some_and(|path| paths.contains(&path))
     }
@@ -172,7 +172,7 @@ impl Source {
     /// # Errors
     ///
     /// If the file cannot be read.
-    pub fn members(&self) -> Result<Option<Members>, IngestError> {
+    pub(crate) fn members(&self) -> Result<Option<Members>, IngestError> {
         let (Some(path), false) = (&self.path, self.is_stream()) else {
             return Ok(None);
         };
@@ -234,7 +234,11 @@ impl Source {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn open_known(&self, options: &IngestOptions, known: &KnownFiles) -> Result<LogReader, IngestError> {
+    pub(crate) fn open_known(
+        &self,
+        options: &IngestOptions,
+        known: &KnownFiles,
+    ) -> Result<LogReader, IngestError> {
         let path = match &self.path {
             Some(path) if !self.is_stream() => path,
             _ => return self.open(options),
@@ -259,6 +263,7 @@ impl Source {
     ) -> Result<LogReader, IngestError> {
         let failed = |error: io::Error| IngestError::new(self.name(), error);
         let absolute = self.absolute().map_err(failed)?;
+        let mut cut = None;
         let (position, opened) = match found {
             Found::Known(position, opened) => {
                 log::debug!(path = absolute.as_str(), bytes = position.bytes; "{absolute}: known, read on from byte {}", position.bytes);
@@ -270,6 +275,8 @@ impl Source {
                     path = absolute.as_str(), bytes = was - is;
                     "{absolute}: the file was cut from {was} bytes to {is}; reading goes on from its new end"
                 );
+                let path = PathBuf::from(&absolute);
+                cut = Some(CutFile { path, was, is });
                 (position, opened)
             }
             Found::Contained(opened) => {
@@ -284,7 +291,9 @@ impl Source {
             }
         };
         let ends = self.content(file).ends().map_err(failed)?;
-        let reader = LogReader::of_source(opened, options, self).with_ends(&ends);
+        let reader = LogReader::of_source(opened, options, self)
+            .with_ends(&ends)
+            .with_cut(cut);
         Ok(reader.with_position(position.id.clone(), absolute, Some(position)))
     }
 

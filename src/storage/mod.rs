@@ -20,11 +20,11 @@ use crate::models::{
 
 pub use copy::{Copied, copy};
 pub use cursor::Cursor;
-pub(crate) use duckdb::without_password;
 pub use duckdb::{
-    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, KeptOpen, LogRows,
-    LogRowsBuilder, Maintenance, MaintenanceStep, OpenOptions, QueryRows, QueryStream, S3Options,
+    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, KeptOpen, Maintenance,
+    MaintenanceStep, OpenOptions, QueryRows, QueryStream, S3Options,
 };
+pub(crate) use duckdb::{LogRows, LogRowsBuilder, without_password};
 pub use error::{Error, Result};
 pub use fetcher::{Batch, Fetcher, Start};
 pub use memory::MemoryStore;

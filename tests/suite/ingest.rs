@@ -3,9 +3,7 @@
 use std::io::{Cursor, Write as _};
 
 use chrono::{DateTime, Utc};
-use logstore::{
-    IngestOptions, InputFormat, KnownFiles, LogEntry, LogReader, PARSE_ERROR, Source, TIME_SOURCE,
-};
+use logstore::{IngestOptions, InputFormat, LogEntry, LogReader, PARSE_ERROR, Source, TIME_SOURCE};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -24,38 +22,6 @@ fn read_as(text: impl AsRef<[u8]>, options: &IngestOptions) -> Vec<LogEntry> {
 
 fn raws(logs: &[LogEntry]) -> Vec<Vec<u8>> {
     logs.iter().map(|log| log.raw_bytes().unwrap()).collect()
-}
-
-/// The same, each block of lines parsed in a thread of its own.
-fn read_in_blocks(text: &[u8], lines: usize, options: &IngestOptions) -> Vec<LogEntry> {
-    let mut reader = LogReader::new(Cursor::new(text.to_vec()), options);
-    std::thread::scope(|scope| {
-        let mut threads = Vec::new();
-        while let Some(block) = reader.next_block(lines) {
-            let block = block.unwrap();
-            threads.push(scope.spawn(|| {
-                let mut logs = Vec::new();
-                block.parse(|log| logs.push(log.into_entry()));
-                logs
-            }));
-        }
-        let logs = threads.into_iter().map(|thread| thread.join().unwrap());
-        logs.flatten().collect()
-    })
-}
-
-/// What does not depend on when a log was read.
-fn without_own_times(mut log: LogEntry) -> LogEntry {
-    log.id.clear();
-    log.ingestion_time = DateTime::UNIX_EPOCH;
-    if log
-        .metadata
-        .get(TIME_SOURCE)
-        .is_some_and(|source| source == "ingestion")
-    {
-        log.event_time = DateTime::UNIX_EPOCH;
-    }
-    log
 }
 
 /// Fails once it has been read.
@@ -122,17 +88,6 @@ proptest! {
     }
 
     #[test]
-    fn blocks_hold_the_logs_that_are_read_one_by_one(lines in prop::collection::vec(line(), 0..24), size in 1..5_usize) {
-        let text = lines.join(&b'\n');
-        let options = IngestOptions::new().with_reference("2024-06-01T00:00:00Z".parse().unwrap());
-        let in_blocks = read_in_blocks(&text, size, &options);
-        prop_assert!(in_blocks.is_sorted_by(|a, b| a.id < b.id));
-        let one_by_one = read_as(&text, &options).into_iter().map(without_own_times);
-        let in_blocks = in_blocks.into_iter().map(without_own_times);
-        prop_assert_eq!(in_blocks.collect::<Vec<_>>(), one_by_one.collect::<Vec<_>>());
-    }
-
-    #[test]
     fn every_object_keeps_its_keys(keys in prop::collection::hash_set("[a-z@_.]{1,12}", 0..8)) {
         let object: Value = keys.iter().map(|key| (key.clone(), json!(format!("value of {key}")))).collect::<serde_json::Map<_, _>>().into();
         let logs = read(object.to_string());
@@ -143,57 +98,6 @@ proptest! {
             prop_assert!(kept.contains(&text), "{} is gone", key);
         }
     }
-}
-
-#[test]
-fn what_was_read_before_a_failure_is_in_the_block_before_it() {
-    let input = std::io::BufReader::new(std::io::Read::chain(Cursor::new("one\ntwo\n"), Failing));
-    let mut reader = LogReader::new(input, &IngestOptions::new());
-    let mut raws = Vec::new();
-    let block = reader.next_block(9).unwrap().unwrap();
-    block.parse(|log| raws.push(log.raw().map(str::to_owned)));
-    assert_eq!(raws, [Some("one".to_owned()), Some("two".to_owned())]);
-    assert!(
-        reader
-            .next_block(9)
-            .unwrap()
-            .unwrap_err()
-            .to_string()
-            .contains("unplugged")
-    );
-    assert!(reader.next_block(9).is_none());
-}
-
-#[test]
-fn a_position_is_the_same_whether_lines_are_read_one_by_one_or_in_blocks() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("app.log");
-    std::fs::write(&path, "first\n2024-01-01 10:00:00 x\n\n  at some.java.Line\n").unwrap();
-    let open = || {
-        let known = KnownFiles::default();
-        Source::file(&path)
-            .open_known(&IngestOptions::new(), &known)
-            .unwrap()
-    };
-    let mut one_by_one = open();
-    while let Some(read) = one_by_one.read_next(|_| {}) {
-        read.unwrap();
-    }
-    let progress = one_by_one.take_progress().unwrap();
-    assert_eq!(progress.from, None);
-    assert_eq!(
-        progress.to.last_time,
-        Some("2024-01-01T10:00:00Z".parse().unwrap())
-    );
-    assert_eq!(one_by_one.take_progress(), None);
-    assert_eq!(one_by_one.position(), Some(progress.to.clone()));
-    let mut in_blocks = open();
-    let mut last = None;
-    while let Some(block) = in_blocks.next_block(1) {
-        last = block.unwrap().parse(|_| {}).or(last);
-    }
-    assert_eq!(last.map(|progress| progress.to), Some(progress.to.clone()));
-    assert_eq!(in_blocks.position(), Some(progress.to));
 }
 
 #[test]

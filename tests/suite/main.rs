@@ -18,6 +18,7 @@ mod ingest;
 mod invariants;
 mod lakes;
 mod layouts;
+mod loading;
 mod long_texts;
 mod machines;
 mod migrations;

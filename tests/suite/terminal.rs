@@ -7,6 +7,7 @@ use std::process::Stdio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use crate::exactly_once::lines;
 use crate::support::Cli;
 
 /// More than any of these commands prints.
@@ -228,4 +229,20 @@ fn a_search_that_finds_nothing_says_so() {
         (screen.code, screen.text().as_str()),
         (1, "logstore: no logs matched")
     );
+}
+
+#[test]
+fn a_warning_leaves_no_progress_bar_above_it() {
+    let cli = Cli::new();
+    cli.write("logs/a.log", lines(0..40_000));
+    for n in 0..20 {
+        cli.write(&format!("logs/b{n:02}.bin"), b"\x7fELF\x02\x01\x01\0\0\0\0\0");
+    }
+    cli.write("logs/c.log", lines(40_000..60_000));
+    let screen = run(&cli, 80, &["ingest", "logs", "--color", "never"]);
+    let text = screen.text();
+    assert_eq!(screen.code, 0, "{text}");
+    let warnings = screen.lines.iter().filter(|line| line.starts_with("warn: "));
+    assert_eq!(warnings.count(), 20, "{text}");
+    assert!(!text.contains(['█', '░']), "{text}");
 }

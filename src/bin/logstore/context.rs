@@ -117,7 +117,7 @@ fn load_settings(global: &Global) -> Result<Loaded> {
 }
 
 /// Returns how many threads run at the same time; one, where the system does not say.
-pub(crate) fn processors() -> usize {
+fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 

@@ -1,15 +1,16 @@
-//! The program's own log, on standard error.
+//! The program's diagnostics, on standard error.
 
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use env_logger::{Builder, WriteStyle};
+use env_logger::{Builder, Logger, WriteStyle};
+use indicatif::ProgressBar;
 use logstore::{InvalidValue, LogFormat, LogSettings};
 use serde_json::{Map, Value};
 
-/// Sets up the log.
+/// Starts the diagnostics.
 pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), InvalidValue> {
     IS_JSON.get_or_init(|| settings.format == LogFormat::Json);
     let mut filter = env_filter::Builder::new();
@@ -48,9 +49,67 @@ pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), Inv
             )
         }),
     };
+    let logger = builder.build();
+    let level = logger.filter();
     // Only a second start in one process could fail, and there is none.
-    builder.try_init().ok();
+    if log::set_boxed_logger(Box::new(AroundBar(logger))).is_ok() {
+        log::set_max_level(level);
+    }
     Ok(())
+}
+
+/// The progress bar that is drawn on standard error, if one is.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
+    BAR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Draws a progress bar until it is dropped. Diagnostics are written above the bar meanwhile.
+pub(crate) struct Drawn;
+
+impl Drawn {
+    pub(crate) fn new(drawn: ProgressBar) -> Self {
+        *bar() = Some(drawn);
+        Self
+    }
+
+    /// Clears the bar: nothing else is drawn.
+    pub(crate) fn clear() {
+        if let Some(bar) = bar().take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Drawn {
+    fn drop(&mut self) {
+        Self::clear();
+    }
+}
+
+/// A logger that takes the bar away while a record is written. Otherwise the terminal would keep a copy of the bar above
+/// each record.
+struct AroundBar(Logger);
+
+impl log::Log for AroundBar {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if !self.0.matches(record) {
+            return;
+        }
+        match bar().as_ref() {
+            Some(bar) => bar.suspend(|| self.0.log(record)),
+            None => self.0.log(record),
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 /// A word that is no level would be taken for a module to be logged in full, which is never what it was meant for.

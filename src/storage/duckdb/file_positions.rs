@@ -86,7 +86,7 @@ impl DuckDbStore {
     /// # Errors
     ///
     /// See there.
-    pub fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
+    pub(crate) fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
         const ACTION: &str = "append logs";
         rows.check_length()?;
         let longest = rows.longest_text();

@@ -59,7 +59,7 @@ pub use extensions::Extension;
 pub(crate) use location::without_password;
 pub use maintain::{Maintenance, MaintenanceStep};
 pub use query::{ExportFormat, QueryRows, QueryStream};
-pub use rows::{LogRows, LogRowsBuilder};
+pub(crate) use rows::{LogRows, LogRowsBuilder};
 pub use s3::S3Options;
 pub use waiting::KeptOpen;
 

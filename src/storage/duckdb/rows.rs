@@ -55,18 +55,8 @@ pub(super) const LOGS_COLUMNS: [(&str, DataType); 21] = [
     ("level", DataType::Utf8),
 ];
 
-/// Logs as rows of a [`DuckDbStore`](crate::DuckDbStore): most of the work of appending them, done by whoever has
-/// time for it and without keeping others from the store.
-///
-/// ```
-/// use logstore::{DuckDbStore, LogEntry, LogRows};
-///
-/// let mut rows = LogRows::new(&[LogEntry::new(chrono::Utc::now())])?;
-/// rows.append(LogRows::new(&[LogEntry::new(chrono::Utc::now())])?);
-/// let store = DuckDbStore::open(":memory:")?;
-/// assert_eq!(store.append_rows_of_files(&rows, &[])?.stored, 2);
-/// # Ok::<(), logstore::Error>(())
-/// ```
+/// Logs as rows of a [`DuckDbStore`](crate::DuckDbStore). Most of the work of appending logs is to make them; any thread
+/// can do it, without keeping other processes from the store.
 #[derive(Debug, Clone, Default)]
 pub struct LogRows {
     /// The columns of `log_rows` but for the first, the sequence number.
@@ -292,7 +282,7 @@ fn failed(error: ArrowError) -> Error {
     }
 }
 
-/// Rows in the making: see [`LogReader::read_next`](crate::LogReader::read_next).
+/// Makes the rows of logs that are at hand one after another.
 #[derive(Debug, Default)]
 pub struct LogRowsBuilder {
     rows: LogRows,
@@ -306,16 +296,6 @@ impl LogRowsBuilder {
         if self.chunk.len() == CHUNK_ROWS || self.chunk.bytes >= CHUNK_BYTES {
             self.rows.chunks.push(self.chunk.finish());
         }
-    }
-
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.rows.len() + self.chunk.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The rows since this was last called.
@@ -613,5 +593,19 @@ impl<'a> Texts<'a> {
             Self::Short(column) => column.is_valid(row).then(|| column.value(row)),
             Self::Long(column) => column.is_valid(row).then(|| column.value(row)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_to_be_stored_before_they_are_too_many() {
+        let log = LogEntry::new(DateTime::UNIX_EPOCH).with_message("x".repeat(long_texts::ENOUGH / 2));
+        let rows = |count: usize| LogRows::new(&vec![log.clone(); count]).unwrap();
+        assert!(rows(1).length_at_end() < LogRows::ENOUGH_TEXT);
+        assert!(rows(2).length_at_end() >= LogRows::ENOUGH_TEXT);
+        assert!(rows(5).check_length().is_err());
     }
 }

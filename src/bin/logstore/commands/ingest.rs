@@ -1,28 +1,25 @@
 //! `logstore ingest`: text in, logs stored.
 
-#[path = "../../../load/pipeline.rs"]
-mod pipeline;
+mod without_time;
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use logstore::{
-    DateOrder, Follower, IngestError, IngestErrorKind, IngestOptions, IngestStore as _, InputFormat,
-    KnownFiles, Source, StopHandle, Zone, find_sources,
-};
+use logstore::load::{LoadOptions, LoadProgress, LoadReport};
+use logstore::{DateOrder, IngestError, IngestErrorKind, InputFormat, Loader, Source, Zone, find_sources};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::flags::span;
+use crate::logging::Drawn;
 use crate::output::{Columns, Row};
 use crate::signals::Signals;
 use crate::table::Column;
 use crate::typed_time::typed_time;
 use crate::{Failure, Result};
-use pipeline::Pipeline;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -65,26 +62,38 @@ pub(crate) struct Args {
     interval: Option<Duration>,
 }
 
-/// What was done.
-#[derive(Debug, Default, Serialize)]
+/// A [`LoadReport`] as it is printed.
+#[derive(Debug, Serialize)]
 struct Summary {
     sources: u64,
-    /// Those that were read before: only what is new in them was read.
     known_sources: u64,
     logs: u64,
     stored: u64,
     duplicates: u64,
     parse_errors: u64,
-    /// Those that have no time of their own.
     without_time: u64,
     bytes: u64,
-    /// Those that are no text, or lead back to a folder that is read anyway.
     skipped_sources: u64,
     failed_sources: u64,
     seconds: f64,
-    /// How many files were not read to their end, or not at all, when the user or the system stopped it.
-    #[serde(skip)]
-    unfinished: usize,
+}
+
+impl From<&LoadReport> for Summary {
+    fn from(report: &LoadReport) -> Self {
+        Self {
+            sources: report.sources,
+            known_sources: report.known_sources,
+            logs: report.logs,
+            stored: report.stored,
+            duplicates: report.duplicates,
+            parse_errors: report.parse_errors,
+            without_time: report.without_time,
+            bytes: report.bytes,
+            skipped_sources: report.skipped_sources,
+            failed_sources: report.failed_sources,
+            seconds: report.elapsed.as_secs_f64(),
+        }
+    }
 }
 
 impl Row for Summary {
@@ -145,72 +154,74 @@ const COLUMNS: Columns<'static> = Columns {
 };
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
-    let zone = args.zone.unwrap_or(context.settings().ingest.zone);
-    let mut options = IngestOptions::new().with_zone(zone);
-    let proxies = &context.settings().ingest.trusted_proxies;
-    options.trusted_proxies.clone_from(proxies);
-    options.date_order = args.date_order.unwrap_or(context.settings().ingest.date_order);
-    options.format = args.input_format;
-    options.source_type.clone_from(&args.source_type);
-    if let Some(time) = &args.reference_time {
-        options = options.with_reference(typed_time(time, context.output.zone())?);
-    }
-    let has_pipe = args.sources.iter().any(|name| name.as_os_str() == "-");
-    if args.follow && has_pipe {
+    let options = load_options(args, context)?;
+    if args.follow && args.sources.iter().any(|name| name.as_os_str() == "-") {
         let text = "cannot follow standard input: without --follow it is read as it comes";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let mut sources = match args.follow {
-        true => Vec::new(),
-        false => find_sources(&args.sources),
+    let (report, signals) = match args.follow {
+        true => follow(args, options, context)?,
+        false => read_to_ends(args, options, context)?,
     };
-    check_found(&sources)?;
-    let store = context.store_to_load()?;
-    // Its folder may be among the sources, but it is no log; and closing its file would free its lock.
-    let own_files = store.files();
-    sources.retain(|source| !source.as_ref().is_ok_and(|source| source.is_one_of(&own_files)));
-    let known = KnownFiles::new(store.file_positions()?);
-    let stop = StopHandle::default();
-    let progress = match args.follow {
-        true => ProgressBar::hidden(),
-        false => progress_bar(&sources),
-    };
-    let drawn = progress.clone();
-    let signals = Signals::stopping(&stop, move || drawn.finish_and_clear())?;
-    let pipeline = Pipeline {
-        store: &store,
-        options: options.with_stop(stop.clone()),
-        batch_size: context.settings().ingest.batch_size,
-        stop,
-        // What was taken from a pipe cannot be taken again.
-        keeps_trying: args.follow || has_pipe,
-        progress,
-    };
-    let started = Instant::now();
-    let mut summary = if args.follow {
-        let interval = args.interval.unwrap_or(context.settings().fetch.interval);
-        pipeline.follow(Follower::new(&args.sources).skipping(own_files), known, interval)?
-    } else {
-        pipeline.read_to_ends(sources, known)?
-    };
-    summary.seconds = started.elapsed().as_secs_f64();
-    let (all, failed, unfinished) = (summary.sources, summary.failed_sources, summary.unfinished);
-    context.output.rows(&COLUMNS, [Ok(summary)])?;
-    if unfinished > 0 {
+    context.output.rows(&COLUMNS, [Ok(Summary::from(&report))])?;
+    if report.unfinished_sources > 0 {
         log::warn!(
-            "stopped before the end of {unfinished} sources; the same command goes on where this one stopped"
+            "stopped before the end of {} sources; the same command goes on where this one stopped",
+            report.unfinished_sources
         );
     }
     match args.follow {
         true => signals.check_followed()?,
         false => signals.check()?,
     }
-    match failed {
+    match report.failed_sources {
         0 => Ok(()),
         failed => Err(Failure::Failed(format!(
-            "{failed} of {all} sources were not read to their end"
+            "{failed} of {} sources were not read to their end",
+            report.sources
         ))),
     }
+}
+
+/// Returns the options of the settings, with what the flags say instead.
+fn load_options(args: &Args, context: &Context) -> Result<LoadOptions> {
+    let settings = context.settings();
+    let mut options = LoadOptions::from(&settings.ingest);
+    options.interval = args.interval.unwrap_or(settings.fetch.interval);
+    let ingest = &mut options.ingest;
+    ingest.zone = args.zone.or(ingest.zone);
+    ingest.date_order = args.date_order.unwrap_or(ingest.date_order);
+    ingest.format = args.input_format;
+    ingest.source_type.clone_from(&args.source_type);
+    if let Some(time) = &args.reference_time {
+        ingest.reference = Some(typed_time(time, context.output.zone())?);
+    }
+    Ok(options)
+}
+
+fn follow(args: &Args, options: LoadOptions, context: &Context) -> Result<(LoadReport, Signals)> {
+    let store = context.store_to_load()?;
+    let loader = Loader::new(&store).options(options);
+    let signals = Signals::stopping(&loader.stop_handle(), || {})?;
+    let report = loader.follow(&args.sources)?;
+    without_time::warn(&report);
+    Ok((report, signals))
+}
+
+fn read_to_ends(args: &Args, options: LoadOptions, context: &Context) -> Result<(LoadReport, Signals)> {
+    let sources = find_sources(&args.sources);
+    check_found(&sources)?;
+    let store = context.store_to_load()?;
+    let bar = progress_bar();
+    let drawn = Drawn::new(bar.clone());
+    let loader = Loader::new(&store)
+        .options(options)
+        .on_progress(|progress| show(progress, &bar));
+    let signals = Signals::stopping(&loader.stop_handle(), Drawn::clear)?;
+    let report = loader.run_sources(sources)?;
+    drop(drawn);
+    without_time::warn(&report);
+    Ok((report, signals))
 }
 
 /// Fails if there is nothing to read: no store is made for that.
@@ -233,19 +244,24 @@ fn check_found(sources: &[Result<Source, IngestError>]) -> Result {
     }
 }
 
-fn progress_bar(sources: &[Result<Source, IngestError>]) -> ProgressBar {
-    let total: Option<u64> = sources.iter().flatten().map(Source::bytes).sum();
-    let bar = match total {
-        Some(bytes) => ProgressBar::new(bytes),
-        None => ProgressBar::new_spinner(),
-    };
+/// Returns a bar that is drawn where standard error is a terminal. It spins until it knows how much there is to read.
+fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    if let (Some(_), Ok(style)) = (total, ProgressStyle::with_template(template)) {
-        bar.set_style(style);
-    }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+fn show(progress: LoadProgress, bar: &ProgressBar) {
+    let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    if let (Some(total), None) = (progress.total_bytes, bar.length()) {
+        bar.set_length(total);
+        // The template is valid; a bar without it spins.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+    }
+    bar.set_position(progress.bytes);
 }

@@ -1,0 +1,64 @@
+//! An amount of something that several threads share.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use crate::sync::lock;
+
+/// So many bytes, or processors, that threads may use together.
+pub(super) struct Budget {
+    total: usize,
+    used: Mutex<usize>,
+    given_back: Condvar,
+}
+
+/// A part of a budget, which is given back when this is dropped.
+pub(super) struct Permit<'a> {
+    budget: &'a Budget,
+    amount: usize,
+}
+
+impl Budget {
+    pub(super) fn new(total: usize) -> Self {
+        Self {
+            total,
+            used: Mutex::default(),
+            given_back: Condvar::new(),
+        }
+    }
+
+    /// Waits until this much is left, and takes it. An amount above the total is granted when nothing else is used: a
+    /// single line may be longer than the budget.
+    pub(super) fn take(&self, amount: usize) -> Permit<'_> {
+        let is_too_much = |used: &mut usize| *used > 0 && *used + amount > self.total;
+        let used = self.given_back.wait_while(lock(&self.used), is_too_much);
+        *used.unwrap_or_else(PoisonError::into_inner) += amount;
+        Permit { budget: self, amount }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *lock(&self.budget.used) -= self.amount;
+        self.budget.given_back.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let budget = Budget::new(10);
+        let first = budget.take(6);
+        let second = budget.take(4);
+        drop(first);
+        let third = budget.take(6);
+        drop((second, third));
+        // More than there is, while nothing is used.
+        let all = budget.take(25);
+        assert_eq!(*lock(&budget.used), 25);
+        drop(all);
+        assert_eq!(*lock(&budget.used), 0);
+    }
+}

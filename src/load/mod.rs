@@ -1,0 +1,220 @@
+//! Files into a store: everything that `logstore ingest` does, for a program of one's own.
+//!
+//! A [`Loader`] reads sources, parses them on all processors and stores their logs in large batches, each in one
+//! transaction with the positions of its files. A load that was stopped or that failed goes on where it ended, and stores
+//! nothing twice.
+
+mod batch;
+mod budget;
+mod options;
+mod pipeline;
+mod reader;
+mod report;
+mod writer;
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::ingest::{Follower, IngestError, KnownFiles, LogReader, Source, find_sources};
+use crate::models::InvalidValue;
+use crate::stop::StopHandle;
+use crate::storage::{DuckDbStore, IngestStore as _, Result};
+use pipeline::Pipeline;
+use reader::{OnProgress, SourceReader, WriterGone};
+use writer::Retries;
+
+pub use crate::ingest::CutFile;
+pub use options::{DEFAULT_BATCH_SIZE, LoadOptions};
+pub use reader::LoadProgress;
+pub use report::LoadReport;
+
+/// Loads files into a store, once or as they grow.
+///
+/// - **Exactly once.** How far a file was read is stored with its logs. A file is known again by its content, whatever it
+///   is called by then.
+/// - **Fair.** Processes that wait for the store get it between two batches.
+/// - **Goes on.** A source that cannot be read is logged and [reported](LoadReport::failed), and the others are read. An
+///   error of the store ends the load, unless it follows files or reads a stream, which cannot be read again: then
+///   [retryable](crate::Error::is_retryable) errors are logged and retried until the load is [stopped](Self::stop_handle).
+///
+/// The threads of a load use all processors. A store whose engine leaves one of them to reading and parsing is faster: see
+/// [`OpenOptions::threads`](crate::OpenOptions::threads).
+///
+/// ```
+/// use logstore::{DuckDbStore, Loader, LogStore};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("auth.log");
+/// std::fs::write(&file, "<38>Oct 11 22:14:15 web1 sshd[42]: Failed password for root from 203.0.113.9 port 4 ssh2\n")?;
+/// let store = DuckDbStore::open(":memory:")?;
+/// let report = Loader::new(&store).run(&[&file])?;
+/// assert_eq!((report.stored, report.known_sources), (1, 0));
+///
+/// let report = Loader::new(&store).run(&[&file])?; // nothing new
+/// assert_eq!((report.stored, report.known_sources), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Loader<'a> {
+    store: &'a DuckDbStore,
+    options: LoadOptions,
+    stop: StopHandle,
+    on_progress: Option<OnProgress<'a>>,
+}
+
+impl<'a> Loader<'a> {
+    /// Loads into a store, with the default [`LoadOptions`].
+    pub fn new(store: &'a DuckDbStore) -> Self {
+        Self {
+            store,
+            options: LoadOptions::default(),
+            stop: StopHandle::default(),
+            on_progress: None,
+        }
+    }
+
+    /// Reads and stores as these options say.
+    #[must_use]
+    pub fn options(self, options: LoadOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Calls `on_progress` while sources are read: at the beginning, and after each 2,048 lines. The thread that reads makes
+    /// the call, and waits for it to return.
+    #[must_use]
+    pub fn on_progress(self, on_progress: impl FnMut(LoadProgress) + Send + 'a) -> Self {
+        Self {
+            on_progress: Some(Box::new(on_progress)),
+            ..self
+        }
+    }
+
+    /// Lets an existing handle stop this load, such as that of another one.
+    #[must_use]
+    pub fn with_stop(self, stop: StopHandle) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Returns what stops this load, from any thread. What was read by then is stored, and the next load goes on there.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Loads the sources that names refer to, as [`find_sources`] finds them: files, folders, patterns, or `-` for standard
+    /// input. The files of the store itself are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`append_logs_of_files`](crate::IngestStore::append_logs_of_files). What was stored before the error stays
+    /// stored.
+    pub fn run<P: AsRef<Path>>(self, names: &[P]) -> Result<LoadReport> {
+        self.run_sources(find_sources(names))
+    }
+
+    /// Loads sources that were found before.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    pub fn run_sources(self, mut sources: Vec<Result<Source, IngestError>>) -> Result<LoadReport> {
+        // The store's folder may be among the sources, but its file is no log; and closing the file would free its lock.
+        let own_files = self.store.files();
+        sources.retain(|source| !source.as_ref().is_ok_and(|source| source.is_one_of(&own_files)));
+        let has_stream = sources.iter().flatten().any(Source::is_stream);
+        let retries = match has_stream {
+            true => Retries::UntilStopped,
+            false => Retries::None,
+        };
+        self.start(retries, |reader| reader.read_all(sources))
+    }
+
+    /// Loads an input that is open already, such as a connection, to its end. A load that is stopped ends when the input
+    /// gives something next; give the input a timeout if it may be silent.
+    ///
+    /// ```
+    /// use std::io::Cursor;
+    /// use logstore::{DuckDbStore, IngestOptions, Loader, LogReader};
+    ///
+    /// let store = DuckDbStore::open(":memory:")?;
+    /// let reader = LogReader::new(Cursor::new("one\ntwo\n"), &IngestOptions::new());
+    /// assert_eq!(Loader::new(&store).run_reader(reader)?.stored, 2);
+    /// # Ok::<(), logstore::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run).
+    pub fn run_reader(self, reader: LogReader) -> Result<LoadReport> {
+        self.start(Retries::UntilStopped, |source_reader| {
+            source_reader.read_open(reader)
+        })
+    }
+
+    /// Loads files as they grow, through rotation by renaming and by copying and emptying, until it is
+    /// [stopped](Self::stop_handle). Names are those of [`run`](Self::run); what does not exist yet is waited for.
+    ///
+    /// The files that changed last are kept open, up to a quarter of those that the process may have open. A file that is
+    /// gone from its path is read on until nothing was written to it for five seconds. A line is read when it has its end,
+    /// or when its file is left.
+    ///
+    /// Lines that were written to a file before it was emptied, or renamed while it was not open, are read from the file
+    /// next to it that goes on from what was read, such as `app.log.1`. A warning is logged where there is no such file.
+    ///
+    /// ```no_run
+    /// use logstore::{DuckDbStore, Loader};
+    ///
+    /// let store = DuckDbStore::open("soc.duckdb")?;
+    /// let loader = Loader::new(&store);
+    /// let stop = loader.stop_handle(); // for a signal handler, or another thread
+    /// let report = loader.follow(&["/var/log/auth.log", "/var/log/nginx/*.log"])?;
+    /// println!("{} logs", report.stored);
+    /// # Ok::<(), logstore::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`run`](Self::run), and [`Error::InvalidInput`](crate::Error::InvalidInput) if one of the names is that of
+    /// standard input, `-`, which comes to its end.
+    pub fn follow<P: AsRef<Path>>(self, names: &[P]) -> Result<LoadReport> {
+        if names.iter().any(|name| name.as_ref() == Path::new("-")) {
+            let reason = "standard input cannot be followed: load it with run, which reads it as it comes";
+            return Err(InvalidValue::new("source", "-", reason).into());
+        }
+        let follower = Follower::new(names).skipping(self.store.files());
+        let interval = self.options.interval;
+        self.start(Retries::UntilStopped, |reader| reader.follow(follower, interval))
+    }
+
+    fn start(
+        self,
+        retries: Retries,
+        read: impl FnOnce(&mut SourceReader<'_>) -> Result<(), WriterGone> + Send,
+    ) -> Result<LoadReport> {
+        let started = Instant::now();
+        let Self {
+            store,
+            mut options,
+            stop,
+            on_progress,
+        } = self;
+        options.ingest.stop = Some(stop.clone());
+        let known = KnownFiles::new(store.file_positions()?);
+        let pipeline = Pipeline {
+            store,
+            options: &options,
+            stop: &stop,
+            retries,
+        };
+        let mut report = pipeline.run(known, on_progress, read)?;
+        report.elapsed = started.elapsed();
+        Ok(report)
+    }
+}
+
+impl std::fmt::Debug for Loader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader")
+            .field("store", &self.store.location())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

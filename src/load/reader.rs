@@ -1,0 +1,221 @@
+//! The thread that reads the sources, and hands their lines to the parsers and the writer.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use super::batch::{Chunk, Message, Outcome, SourceDone};
+use super::budget::Budget;
+use crate::ingest::{
+    ChangedFile, Follower, IngestError, IngestErrorKind, IngestOptions, KnownFiles, LogBlock, LogReader,
+    Source,
+};
+use crate::stop::StopHandle;
+
+/// A block that is to be parsed, and where its rows go.
+pub(super) struct Job {
+    pub(super) block: LogBlock,
+    pub(super) chunk: SyncSender<Chunk>,
+}
+
+/// The writer, or every parser, has ended, and its thread says why: nobody needs what is read.
+pub(super) struct WriterGone;
+
+/// Is called while sources are read.
+pub(super) type OnProgress<'a> = Box<dyn FnMut(LoadProgress) + Send + 'a>;
+
+/// How far a load has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LoadProgress {
+    /// How many bytes were read, before decompression.
+    pub bytes: u64,
+    /// How many bytes the sources have; `None` where one of them does not say, as a pipe does not, and for files that are
+    /// followed. Of files that were read before, only the rest is read.
+    pub total_bytes: Option<u64>,
+}
+
+/// Reads sources one after another.
+pub(super) struct SourceReader<'a> {
+    pub(super) options: &'a IngestOptions,
+    pub(super) stop: &'a StopHandle,
+    pub(super) known: KnownFiles,
+    pub(super) sender: SyncSender<Message<'a>>,
+    pub(super) parsers: SyncSender<Job>,
+    /// The bytes that may be read and not stored yet.
+    pub(super) bytes_ahead: &'a Budget,
+    pub(super) chunk_size: usize,
+    pub(super) on_progress: Option<OnProgress<'a>>,
+    /// The bytes of all sources so far.
+    pub(super) progress: LoadProgress,
+    /// How many files were not read to their end because the load was stopped.
+    pub(super) unfinished: u64,
+}
+
+impl<'a> SourceReader<'a> {
+    /// Reads sources to their ends.
+    pub(super) fn read_all(&mut self, sources: Vec<Result<Source, IngestError>>) -> Result<(), WriterGone> {
+        self.announce(&sources);
+        let mut sources = sources.into_iter();
+        while !self.stop.is_stopped() {
+            match sources.next() {
+                Some(Ok(source)) => self.read_source(&source)?,
+                Some(Err(error)) => self.fail(error)?,
+                None => break,
+            }
+        }
+        let unread = sources.flatten().filter(|source| !source.is_stream()).count();
+        self.unfinished += unread as u64;
+        self.send(Message::Unfinished(self.unfinished))
+    }
+
+    /// Reads from an input that is open already.
+    pub(super) fn read_open(&mut self, reader: LogReader) -> Result<(), WriterGone> {
+        let mut done = SourceDone::new(reader.name().to_owned());
+        self.read_blocks(reader, true, &mut done)?;
+        self.send(Message::Done(done))?;
+        self.send(Message::Unfinished(self.unfinished))
+    }
+
+    /// Reads files as they grow, until the load is stopped.
+    pub(super) fn follow(&mut self, mut follower: Follower, interval: Duration) -> Result<(), WriterGone> {
+        loop {
+            match follower.poll(&self.known) {
+                Ok(changed) => self.read_changed(&mut follower, &changed)?,
+                Err(error) => return self.fail(error),
+            }
+            self.send(Message::Idle)?;
+            if !follower.is_due() && self.stop.wait(interval) || self.stop.is_stopped() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn send(&self, message: Message<'a>) -> Result<(), WriterGone> {
+        self.sender.send(message).map_err(|_| WriterGone)
+    }
+
+    /// Reports a source that could not be read.
+    fn fail(&self, error: IngestError) -> Result<(), WriterGone> {
+        let mut done = SourceDone::new(error.name.clone());
+        done.outcome = match error.kind {
+            IngestErrorKind::Loop => Outcome::Skipped(error),
+            _ => Outcome::Failed(error),
+        };
+        self.send(Message::Done(done))
+    }
+
+    /// Reads a file, or those in an archive.
+    fn read_source(&mut self, source: &Source) -> Result<(), WriterGone> {
+        match source.members() {
+            Ok(None) => {
+                let opened = source.open_known(self.options, &self.known);
+                self.read(source, opened)
+            }
+            Ok(Some(members)) => self.read_members(members),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn read_members(&mut self, members: Vec<Result<Source, IngestError>>) -> Result<(), WriterGone> {
+        for member in members {
+            match member {
+                Ok(member) => {
+                    let opened = member.open_known(self.options, &self.known);
+                    self.read(&member, opened)?;
+                }
+                Err(error) => self.fail(error)?,
+            }
+            if self.stop.is_stopped() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what was written to files that are followed.
+    fn read_changed(&mut self, follower: &mut Follower, changed: &[ChangedFile]) -> Result<(), WriterGone> {
+        for file in changed {
+            match follower.members(file) {
+                Ok(None) => {
+                    let opened = follower.open(file, self.options, &self.known);
+                    if let Some(opened) = opened.transpose() {
+                        self.read(file.source(), opened)?;
+                    }
+                }
+                Ok(Some(members)) => self.read_members(members)?,
+                Err(error) => self.fail(error)?,
+            }
+            if self.stop.is_stopped() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on what a source holds.
+    fn read(&mut self, source: &Source, opened: Result<LogReader, IngestError>) -> Result<(), WriterGone> {
+        let mut done = SourceDone::new(source.name());
+        match opened {
+            // A stopped pipe comes to its end, and what was taken from it is read.
+            Ok(reader) => self.read_blocks(reader, !source.is_stream(), &mut done)?,
+            Err(error) if error.kind == IngestErrorKind::NotText && !source.is_named() => {
+                done.outcome = Outcome::Skipped(error);
+            }
+            Err(error) => done.outcome = Outcome::Failed(error),
+        }
+        self.send(Message::Done(done))
+    }
+
+    /// Hands on the blocks of a source. Where it `can_break_off`, it ends after any of them when the load is stopped.
+    fn read_blocks(
+        &mut self,
+        mut reader: LogReader,
+        can_break_off: bool,
+        done: &mut SourceDone,
+    ) -> Result<(), WriterGone> {
+        done.is_known = reader.is_known();
+        done.cut = reader.take_cut();
+        while let Some(block) = reader.next_block(self.chunk_size) {
+            match block {
+                Ok(block) => self.hand_on(block)?,
+                Err(error) => done.outcome = Outcome::Failed(error),
+            }
+            self.count_bytes(&reader, done);
+            if self.stop.is_stopped() && can_break_off {
+                self.unfinished += 1;
+                break;
+            }
+            if reader.is_waiting() {
+                self.send(Message::Idle)?;
+            }
+        }
+        self.count_bytes(&reader, done);
+        if let Some(position) = reader.position() {
+            self.known.note(position);
+        }
+        Ok(())
+    }
+
+    /// Reports how much there is to read, if the caller wants to know.
+    fn announce(&mut self, sources: &[Result<Source, IngestError>]) {
+        if let Some(on_progress) = &mut self.on_progress {
+            self.progress.total_bytes = sources.iter().flatten().map(Source::bytes).sum();
+            on_progress(self.progress);
+        }
+    }
+
+    fn count_bytes(&mut self, reader: &LogReader, done: &mut SourceDone) {
+        self.progress.bytes += reader.bytes_read() - done.bytes;
+        done.bytes = reader.bytes_read();
+        if let Some(on_progress) = &mut self.on_progress {
+            on_progress(self.progress);
+        }
+    }
+
+    fn hand_on(&self, block: LogBlock) -> Result<(), WriterGone> {
+        let (chunk, parsed): (_, Receiver<Chunk>) = sync_channel(1);
+        let ahead = self.bytes_ahead.take(block.bytes());
+        self.send(Message::Rows(parsed, ahead))?;
+        self.parsers.send(Job { block, chunk }).map_err(|_| WriterGone)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a load has done.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ingest::{CutFile, IngestError};
+
+/// What a [`Loader`](super::Loader) has read and stored.
+///
+/// The counts are exact. Of the lists, each ends with its first [`LoadReport::MOST`] entries: files may be followed for
+/// months.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct LoadReport {
+    /// How many sources were read, or were to be read and failed. A file that is followed counts each time that it grows.
+    pub sources: u64,
+    /// How many of them were read before, so that only what is new in them was read.
+    pub known_sources: u64,
+    /// How many sources were left out: they hold no text, or lead back to a folder that is read anyway.
+    pub skipped_sources: u64,
+    /// How many sources were not read, or not to their end, because of an error.
+    pub failed_sources: u64,
+    /// How many files were not read, or not to their end, when the load was stopped. The next load goes on there.
+    pub unfinished_sources: u64,
+    /// How many bytes were read, before decompression.
+    pub bytes: u64,
+    /// How many logs were read.
+    pub logs: u64,
+    /// How many of them are new.
+    pub stored: u64,
+    /// How many of them were in the store already.
+    pub duplicates: u64,
+    /// How many lines do not have the format that they seem to have; they are stored all the same.
+    pub parse_errors: u64,
+    /// How many logs have no time of their own, but that of another line or of their file.
+    pub without_time: u64,
+    /// How long the load took.
+    pub elapsed: Duration,
+    /// Why sources were left out.
+    pub skipped: Vec<IngestError>,
+    /// Why sources failed.
+    pub failed: Vec<IngestError>,
+    /// Files that became shorter than they were when they were last read.
+    pub cut: Vec<CutFile>,
+    /// How many logs have no time of their own, by the source that they are from.
+    pub without_time_by_source: BTreeMap<PathBuf, u64>,
+}
+
+impl LoadReport {
+    /// How many entries each list of a report has at most.
+    pub const MOST: usize = 1_000;
+
+    pub(super) fn add_skipped(&mut self, error: IngestError) {
+        self.skipped_sources += 1;
+        push(&mut self.skipped, error);
+    }
+
+    pub(super) fn add_failed(&mut self, error: IngestError) {
+        self.failed_sources += 1;
+        push(&mut self.failed, error);
+    }
+
+    pub(super) fn add_cut(&mut self, cut: CutFile) {
+        push(&mut self.cut, cut);
+    }
+
+    pub(super) fn add_without_time(&mut self, source: PathBuf, logs: u64) {
+        let has_room = self.without_time_by_source.len() < Self::MOST;
+        if logs > 0 && (has_room || self.without_time_by_source.contains_key(&source)) {
+            *self.without_time_by_source.entry(source).or_default() += logs;
+        }
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() < LoadReport::MOST {
+        list.push(entry);
+    }
+}
