@@ -55,10 +55,11 @@ pub use ingest::{
 };
 pub use load::Loader;
 pub use models::{
-    Alert, AlertQuery, Case, Condition, DateOrder, DetectionRule, Field, FilePosition, FileProgress, Filter,
-    Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject, LocatedTime, LogEntry, LogKey,
-    LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret, Severity, Summary, TIME_SOURCE,
-    ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score, time_at_start, time_within,
+    AddressText, Alert, AlertQuery, Case, Condition, DateOrder, DetectionRule, Field, FilePosition,
+    FileProgress, Filter, Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject,
+    LocatedTime, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret,
+    Severity, Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
+    time_at_start, time_within,
 };
 pub use stop::StopHandle;
 pub use storage::{

@@ -66,6 +66,15 @@ impl DetectionRule {
         }
     }
 
+    /// Disables the rule: detectors do not apply it.
+    #[must_use]
+    pub fn disabled(self) -> Self {
+        Self {
+            enabled: false,
+            ..self
+        }
+    }
+
     /// Whether the rule can be stored.
     ///
     /// # Errors

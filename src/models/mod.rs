@@ -2,6 +2,7 @@
 //! Plain values; nothing here reads or writes anything.
 
 pub(crate) mod address;
+mod address_text;
 mod alert;
 mod detection_rule;
 mod file_position;
@@ -16,6 +17,7 @@ mod threat_intel;
 mod time;
 
 pub(crate) use address::{PRIVATE_NETWORKS, endpoint};
+pub use address_text::AddressText;
 pub use alert::{Alert, AlertQuery, RiskFactor, priority_score};
 pub use detection_rule::{DetectionRule, RuleQuery};
 pub use file_position::{FilePosition, FileProgress, Inside};

@@ -152,6 +152,19 @@ impl Indicator {
     }
 }
 
+impl From<IpAddr> for Indicator {
+    fn from(address: IpAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl From<IpNet> for Indicator {
+    /// Takes the network that the address is in.
+    fn from(network: IpNet) -> Self {
+        Self::Cidr(network.trunc())
+    }
+}
+
 impl FromStr for Indicator {
     type Err = InvalidValue;
 
@@ -289,6 +302,22 @@ impl ThreatIntel {
             expires_at: Some(to_micros(time)),
             ..self
         }
+    }
+
+    /// Sets when it was reported.
+    #[must_use]
+    pub fn with_created_at(self, time: DateTime<Utc>) -> Self {
+        Self {
+            created_at: to_micros(time),
+            ..self
+        }
+    }
+
+    /// Adds to the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.metadata.insert(name.into(), value.into());
+        self
     }
 
     /// Replaces the id.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::time::to_micros;
-use super::{InvalidValue, Severity, check_nesting};
+use super::{AddressText, InvalidValue, Severity, check_nesting};
 pub use query::AlertQuery;
 
 /// A finding of a detector.
@@ -218,18 +218,18 @@ impl Alert {
 
     /// Sets the address that acted.
     #[must_use]
-    pub fn with_source_ip(self, address: impl Into<String>) -> Self {
+    pub fn with_source_ip(self, address: impl Into<AddressText>) -> Self {
         Self {
-            source_ip: Some(address.into()),
+            source_ip: Some(address.into().0),
             ..self
         }
     }
 
     /// Sets the address that was acted on.
     #[must_use]
-    pub fn with_dest_ip(self, address: impl Into<String>) -> Self {
+    pub fn with_dest_ip(self, address: impl Into<AddressText>) -> Self {
         Self {
-            dest_ip: Some(address.into()),
+            dest_ip: Some(address.into().0),
             ..self
         }
     }
@@ -276,6 +276,19 @@ impl Alert {
             .filter_map(|factor| serde_json::to_value(factor).ok());
         self.metadata.insert(RISK_FACTORS.into(), names.collect());
         self.update_score();
+        self
+    }
+
+    /// Adds to the metadata. The keys `confidence` and `risk_factors` change the score: see
+    /// [`with_confidence`](Self::with_confidence) and [`with_risk_factor`](Self::with_risk_factor).
+    #[must_use]
+    pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let name = name.into();
+        let is_scored = [CONFIDENCE, RISK_FACTORS].contains(&name.as_str());
+        self.metadata.insert(name, value.into());
+        if is_scored {
+            self.update_score();
+        }
         self
     }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Alert;
-use crate::models::{Severity, TimeBound};
+use crate::models::{AddressText, Severity, TimeBound};
 
 /// Which alerts are wanted. All conditions must hold; the newest come first.
 ///
@@ -93,18 +93,18 @@ impl AlertQuery {
 
     /// Wants alerts with this source address.
     #[must_use]
-    pub fn source_ip(self, address: impl Into<String>) -> Self {
+    pub fn source_ip(self, address: impl Into<AddressText>) -> Self {
         Self {
-            source_ip: Some(address.into()),
+            source_ip: Some(address.into().0),
             ..self
         }
     }
 
     /// Wants alerts with this destination address.
     #[must_use]
-    pub fn dest_ip(self, address: impl Into<String>) -> Self {
+    pub fn dest_ip(self, address: impl Into<AddressText>) -> Self {
         Self {
-            dest_ip: Some(address.into()),
+            dest_ip: Some(address.into().0),
             ..self
         }
     }

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::time::to_micros;
 use super::{InvalidValue, JsonObject, Members};
 use aliases::{Found, Role};
 pub use borrowed::BorrowedLog;
@@ -76,10 +77,10 @@ pub struct LogEntry {
 /// `previous_line`, `file_modified` or `ingestion`.
 pub const TIME_SOURCE: &str = "time_source";
 
-/// The key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
 /// How long the texts of a log may be together. A store needs memory for several times as much.
 const LONGEST_LOG: usize = 32 << 20;
 
+/// The key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
 const RAW_BYTES: &str = "raw_base64";
 
 impl LogEntry {
@@ -137,6 +138,42 @@ impl LogEntry {
         }
     }
 
+    /// Sets the host that logged, as it calls itself, and not the host that the log was received from.
+    #[must_use]
+    pub fn with_hostname(self, hostname: impl Into<String>) -> Self {
+        Self {
+            hostname: Some(hostname.into()),
+            ..self
+        }
+    }
+
+    /// Sets the time as the source wrote it. It is kept as text; [`event_time`](Self::event_time) is what counts.
+    #[must_use]
+    pub fn with_timestamp(self, timestamp: impl Into<String>) -> Self {
+        Self {
+            timestamp: Some(timestamp.into()),
+            ..self
+        }
+    }
+
+    /// Sets the file that the log was read from.
+    #[must_use]
+    pub fn with_file(self, file: impl Into<String>) -> Self {
+        Self {
+            file: Some(file.into()),
+            ..self
+        }
+    }
+
+    /// Sets the kind of source, such as `syslog` or `json`.
+    #[must_use]
+    pub fn with_source_type(self, source_type: impl Into<String>) -> Self {
+        Self {
+            source_type: Some(source_type.into()),
+            ..self
+        }
+    }
+
     /// Sets the text for people.
     #[must_use]
     pub fn with_message(self, message: impl Into<String>) -> Self {
@@ -160,6 +197,22 @@ impl LogEntry {
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.normalized.insert(name.into(), value.into());
         self
+    }
+
+    /// Adds what is known about the log that its source did not write to [`metadata`](Self::metadata).
+    #[must_use]
+    pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets when the log was taken in.
+    #[must_use]
+    pub fn with_ingestion_time(self, time: DateTime<Utc>) -> Self {
+        Self {
+            ingestion_time: to_micros(time),
+            ..self
+        }
     }
 
     /// Whether the log can be stored.
