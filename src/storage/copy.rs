@@ -277,7 +277,7 @@ fn without<T>(mut all: Vec<T>, held: &[T], id: impl Fn(&T) -> &String) -> Vec<T>
 }
 
 /// Looks for each log of one stream in the other; both are in the order of time.
-fn compare(source: LogStream<'_>, target: LogStream<'_>, copied: &mut Copied) -> Result<()> {
+fn compare(source: LogStream, target: LogStream, copied: &mut Copied) -> Result<()> {
     let mut source = source.map(|log| log.map(|log| Fingerprint::of(&log))).peekable();
     let mut target = target.map(|log| log.map(|log| Fingerprint::of(&log))).peekable();
     let (mut source_sum, mut target_sum) = (Checksum::default(), Checksum::default());

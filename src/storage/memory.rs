@@ -119,7 +119,7 @@ impl LogStore for MemoryStore {
         Ok(self.state().append_all(logs))
     }
 
-    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
+    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
         let state = self.state();
         let mut logs: Vec<_> = state.logs.iter().collect();
         // Logs are in commit order, which a stable sort keeps among equal times.

@@ -42,8 +42,8 @@ pub trait LogStore: Send + Sync {
     fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended>;
 
     /// The logs that a query wants, in its order, read as they are asked for. The logs are those that were
-    /// there when this was called.
-    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>>;
+    /// there when this was called. The stream borrows nothing: it may outlive the handle, and go to another thread.
+    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream>;
 
     /// Finds one log by its key.
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>>;
@@ -251,16 +251,29 @@ pub struct Committed {
 }
 
 /// Logs, read as they are asked for.
-pub struct LogStream<'a>(Box<dyn Iterator<Item = Result<LogEntry>> + Send + 'a>);
+///
+/// ```
+/// use std::sync::Arc;
+/// use logstore::{LogEntry, LogQuery, LogStore, LogStream, MemoryStore, Store};
+///
+/// let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+/// store.append_logs(&[LogEntry::new(chrono::Utc::now())])?;
+/// let logs: LogStream = store.scan_logs(&LogQuery::new())?;
+/// drop(store);
+/// let thread = std::thread::spawn(move || logs.count());
+/// assert_eq!(thread.join().unwrap(), 1);
+/// # Ok::<(), logstore::Error>(())
+/// ```
+pub struct LogStream(Box<dyn Iterator<Item = Result<LogEntry>> + Send>);
 
-impl<'a> LogStream<'a> {
+impl LogStream {
     /// A stream of what an iterator gives.
-    pub fn new(logs: impl Iterator<Item = Result<LogEntry>> + Send + 'a) -> Self {
+    pub fn new(logs: impl Iterator<Item = Result<LogEntry>> + Send + 'static) -> Self {
         Self(Box::new(logs))
     }
 }
 
-impl Iterator for LogStream<'_> {
+impl Iterator for LogStream {
     type Item = Result<LogEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -268,7 +281,7 @@ impl Iterator for LogStream<'_> {
     }
 }
 
-impl std::fmt::Debug for LogStream<'_> {
+impl std::fmt::Debug for LogStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("LogStream")
     }
@@ -359,7 +372,7 @@ macro_rules! store_behind {
             fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
                 (**self).append_logs(logs)
             }
-            fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
+            fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
                 (**self).scan_logs(query)
             }
             fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {

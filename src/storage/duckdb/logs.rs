@@ -31,7 +31,7 @@ impl LogStore for DuckDbStore {
         Ok(appended)
     }
 
-    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream<'_>> {
+    fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
         let limit = query.limit;
         let (query, log_texts, is_lake) = (query.clone(), self.log_texts, self.is_lake());
         let plan = move |connection: &Connection| {
