@@ -281,3 +281,103 @@ fn the_last_error_is_json_where_the_log_is() {
     }
     assert!(cli.failure(&["stats"]).1.starts_with("logstore: "));
 }
+
+#[test]
+fn times_are_written_as_rfc_3339_has_them() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    for (sql, expected) in [
+        ("TIMESTAMP '2024-05-01 12:00:00'", "2024-05-01T12:00:00Z"),
+        (
+            "TIMESTAMP '2024-05-01 12:00:00.000001'",
+            "2024-05-01T12:00:00.000001Z",
+        ),
+        ("TIMESTAMP '0001-05-01 12:00:00.5'", "0001-05-01T12:00:00.5Z"),
+        (
+            "TIMESTAMP_NS '2024-05-01 12:00:00.123456789'",
+            "2024-05-01T12:00:00.123456789Z",
+        ),
+        ("TIMESTAMP_S '2024-05-01 12:00:00'", "2024-05-01T12:00:00Z"),
+        ("TIMESTAMPTZ '2024-05-01 14:00:00+02'", "2024-05-01T12:00:00Z"),
+        ("DATE '2024-05-01'", "2024-05-01"),
+        // What RFC 3339 cannot hold is as the engine has it.
+        ("TIMESTAMP 'infinity'", "infinity"),
+        ("TIMESTAMPTZ '-infinity'", "-infinity"),
+        ("TIMESTAMP '10000-01-01 00:00:00'", "10000-01-01 00:00:00"),
+        ("TIMESTAMP '0044-03-15 (BC) 00:00:00'", "0044-03-15 (BC) 00:00:00"),
+    ] {
+        let answer = store
+            .execute_query(&format!("SELECT {sql}, NULL::TIMESTAMP"), &[])
+            .unwrap();
+        assert_eq!(answer.rows, [[json!(expected), json!(null)]], "{sql}");
+    }
+}
+
+#[test]
+fn a_time_that_a_query_gives_can_be_asked_for() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store
+        .append_logs(&[log(0, "sshd", "first"), log(1, "sshd", "second")])
+        .unwrap();
+    let first = store
+        .execute_query("SELECT min(event_time) FROM logs", &[])
+        .unwrap();
+    let time = first.rows[0].clone();
+    let found = store
+        .execute_query("SELECT message FROM logs WHERE event_time = ?", &time)
+        .unwrap();
+    assert_eq!(found.rows, [[json!("first")]]);
+}
+
+#[test]
+fn rows_become_values_of_the_callers_own_types() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Row {
+        message: String,
+        procid: Option<u32>,
+    }
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store
+        .append_logs(&[log(0, "sshd", "first"), log(1, "sshd", "second").with_procid(7)])
+        .unwrap();
+    let rows = || {
+        store
+            .stream_query("SELECT message, procid, seq FROM logs ORDER BY seq", &[])
+            .unwrap()
+    };
+    let expected = [("first", None), ("second", Some(7))].map(|(message, procid)| Row {
+        message: message.to_owned(),
+        procid,
+    });
+    assert_eq!(
+        rows()
+            .deserialize::<Row>()
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap(),
+        expected
+    );
+    let tuples: Vec<(String, Option<u32>, u64)> = rows().deserialize().collect::<Result<_, _>>().unwrap();
+    assert_eq!(tuples[1], ("second".to_owned(), Some(7), 2));
+    let lists: Vec<Vec<serde_json::Value>> = rows().deserialize().collect::<Result<_, _>>().unwrap();
+    assert_eq!(lists[0], [json!("first"), json!(null), json!(1)]);
+    let count = store.execute_query("SELECT count(*) FROM logs", &[]).unwrap();
+    assert_eq!(count.clone().deserialize::<u64>().unwrap(), [2]);
+    assert_eq!(count.deserialize::<Option<u64>>().unwrap(), [Some(2)]);
+    for (error, expected) in [
+        (
+            rows().deserialize::<(String,)>().next().unwrap().err(),
+            "3 columns for 1 values",
+        ),
+        (
+            rows().deserialize::<(u64, u64, u64)>().next().unwrap().err(),
+            "invalid type: string",
+        ),
+        (
+            rows().deserialize::<u64>().next().unwrap().err(),
+            "3 columns for 1 value",
+        ),
+    ] {
+        let error = error.unwrap();
+        assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

@@ -35,6 +35,7 @@ mod staged;
 mod streamed;
 mod threat_intel;
 mod turn;
+mod typed_rows;
 mod waiting;
 
 use std::path::{Path, PathBuf};

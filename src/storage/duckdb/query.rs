@@ -30,8 +30,9 @@ use crate::storage::{Error, Result};
 pub struct QueryRows {
     /// The names of the columns.
     pub columns: Vec<String>,
-    /// The values of each row, in the order of the columns; times, numbers that JSON cannot hold, and other
-    /// types without a JSON form are text.
+    /// The values of each row, in the order of the columns. A time is text as in RFC 3339, in UTC: `2024-05-01T12:00:00Z`.
+    /// Numbers that JSON cannot hold are text, as are values of other types without a JSON form. In lists and structs,
+    /// times are text as the engine writes them.
     pub rows: Vec<Vec<Value>>,
 }
 
@@ -379,14 +380,30 @@ fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Resul
     Ok((columns, Sql { text, values }))
 }
 
-/// SQL for the JSON of a column. A number that JSON cannot hold is text.
+/// Returns SQL for the JSON of a column. A number that JSON cannot hold is text, and so is a time that RFC 3339 cannot
+/// hold.
 fn json_value(name: &str, data_type: &str) -> String {
-    let is_number = match data_type {
-        "FLOAT" | "DOUBLE" => format!("isfinite({name})"),
-        "HUGEINT" | "UHUGEINT" => format!("{name} BETWEEN {} AND {}", i64::MIN, u64::MAX),
+    let (is_held, held) = match data_type {
+        "FLOAT" | "DOUBLE" => (format!("isfinite({name})"), name.to_owned()),
+        "HUGEINT" | "UHUGEINT" => (
+            format!("{name} BETWEEN {} AND {}", i64::MIN, u64::MAX),
+            name.to_owned(),
+        ),
+        "TIMESTAMP" | "TIMESTAMP_S" | "TIMESTAMP_MS" | "TIMESTAMP_NS" => rfc3339(name),
+        // A time with a zone is an instant. Its text depends on an extension of the engine.
+        "TIMESTAMP WITH TIME ZONE" => rfc3339(&format!("make_timestamp(epoch_us({name}))")),
         _ => return name.to_owned(),
     };
-    format!("CASE WHEN {is_number} THEN to_json({name}) ELSE to_json(CAST({name} AS VARCHAR)) END")
+    format!("CASE WHEN {is_held} THEN to_json({held}) ELSE to_json(CAST({name} AS VARCHAR)) END")
+}
+
+/// Returns SQL for whether a time in UTC can be written as RFC 3339 has it, and for its text.
+fn rfc3339(time: &str) -> (String, String) {
+    let is_held = format!("isfinite({time}) AND year({time}) BETWEEN 1 AND 9999");
+    (
+        is_held,
+        format!("replace(CAST({time} AS VARCHAR), ' ', 'T') || 'Z'"),
+    )
 }
 
 fn sql_value(value: &Value) -> SqlValue {
