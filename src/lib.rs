@@ -34,8 +34,38 @@
 //! - Models: [`LogEntry`], [`Alert`], [`ThreatIntel`], [`DetectionRule`], and the queries over them.
 //! - Stores: the [`Store`] trait, [`DuckDbStore`], and [`MemoryStore`] for tests.
 //! - Polling: [`Fetcher`].
-//! - Text in: [`find_sources`], [`LogReader`].
+//! - Files in: [`Loader`], which does all that `logstore ingest` does; [`LogReader`] only reads text.
 //! - Settings: [`Settings`], [`Layers`].
+//!
+//! The crates whose types stand in signatures are exported again: [`chrono`], [`ipnet`] and [`serde_json`].
+//!
+//! # With tokio
+//!
+//! The methods of a store block their thread, as those of a file do. Call them by `spawn_blocking` on a clone of the store:
+//! a clone of a [`DuckDbStore`], or of an `Arc<dyn Store>`, is the same store.
+//!
+//! ```ignore
+//! let store = store.clone();
+//! let count = tokio::task::spawn_blocking(move || store.count_logs(&query)).await??;
+//! ```
+//!
+//! A scan is read as it is asked for, so that a channel makes it the body of a response:
+//!
+//! ```ignore
+//! let (sender, receiver) = tokio::sync::mpsc::channel(16);
+//! tokio::task::spawn_blocking(move || {
+//!     let send = |line| sender.blocking_send(line).is_ok();
+//!     match store.scan_logs(&query) {
+//!         // The scan ends when it is dropped, as soon as the client has gone.
+//!         Ok(logs) => drop(logs.map(|log| log.map(json_line)).all(send)),
+//!         Err(error) => drop(send(Err(error))),
+//!     }
+//! });
+//! let body = axum::body::Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
+//! ```
+//!
+//! A [`Fetcher`] and a [`Loader`] are loops: give each a thread of its own, and stop it by its [`StopHandle`] when the
+//! service shuts down.
 
 mod config;
 mod ingest;
@@ -44,6 +74,8 @@ mod models;
 mod stop;
 mod storage;
 mod sync;
+
+pub use {chrono, ipnet, serde_json};
 
 pub use config::{
     ConfigError, FetchSettings, IngestSettings, Layers, Loaded, LogFormat, LogSettings, Setting, Settings,

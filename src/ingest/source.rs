@@ -172,7 +172,7 @@ impl Source {
     /// # Errors
     ///
     /// If the file cannot be read.
-    pub(crate) fn members(&self) -> Result<Option<Members>, IngestError> {
+    pub fn members(&self) -> Result<Option<Members>, IngestError> {
         let (Some(path), false) = (&self.path, self.is_stream()) else {
             return Ok(None);
         };
