@@ -1,4 +1,4 @@
-//! Settings from defaults, files, the environment and flags, and where each one comes from.
+//! Settings from defaults, files, the environment and flags, each with its origin.
 //!
 //! Later layers win: defaults, then `/etc/logstore/logstore.toml`, then `logstore/logstore.toml` in the
 //! user's configuration folder, then `logstore.toml` in the working folder, then variables such as
@@ -27,7 +27,7 @@ use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
 use variables::Variable;
 use yaml::Yaml;
 
-/// What can be set, with what holds if nothing is.
+/// Everything that can be set. [`Settings::default`] is the bottom layer.
 ///
 /// ```
 /// use logstore::{Layers, Settings};
@@ -51,7 +51,7 @@ pub struct Settings {
     pub ingest: IngestSettings,
     /// How logs are polled.
     pub fetch: FetchSettings,
-    /// What the program says of itself.
+    /// How diagnostics are written.
     pub log: LogSettings,
 }
 
@@ -65,20 +65,20 @@ pub struct StoreSettings {
     /// How long to wait for other processes, such as `10s`.
     #[serde(with = "duration")]
     pub lock_timeout: Duration,
-    /// How long a query may run, such as `1m`, before it is ended; none for as long as it takes.
+    /// How long a query may run, such as `1m`, before it is ended; none for no limit.
     #[serde(with = "optional_duration")]
     pub query_timeout: Option<Duration>,
     /// How much memory the engine may use, such as `1GiB`.
     pub memory_limit: String,
-    /// How many threads the engine may use; none for as many as there are processors, one fewer in an ingest.
+    /// How many threads the engine may use; none for one a processor, one fewer in an ingest.
     pub threads: Option<u32>,
-    /// Where the engine's extensions are, which lakes need; none for `~/.duckdb/extensions`.
+    /// The folder of the engine's extensions, which lakes need; none for `~/.duckdb/extensions`.
     pub extension_directory: Option<PathBuf>,
     /// Whether an extension that is missing may be fetched from the network.
     pub install_extensions: bool,
-    /// The password of a lake's catalog; none for what libpq finds.
+    /// The password of a lake's catalog; none to let libpq find it.
     pub catalog_password: Option<Secret>,
-    /// How to reach the data of a lake in S3; what is not set is as the tools of AWS have it.
+    /// How to reach the data of a lake in S3. Values that are not set are read from the variables of the AWS tools.
     pub s3: S3Options,
 }
 
@@ -110,18 +110,18 @@ pub struct FetchSettings {
     pub interval: Duration,
 }
 
-/// What the program says of itself, on standard error.
+/// How diagnostics are written to standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogSettings {
-    /// What is said: `off`, `error`, `warn`, `info`, `debug` or `trace`, or such levels by module.
+    /// The log level: `off`, `error`, `warn`, `info`, `debug` or `trace`, or levels by module.
     pub level: String,
-    /// How it is said.
+    /// The log format.
     pub format: LogFormat,
 }
 
-/// How a program's own log is written.
+/// A format of diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -166,7 +166,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What a type cannot say: the key, and why its value will not do.
+    /// Returns the key of a value that its type allows but that cannot be used, and why.
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         if self.database.is_empty() {
             return Some(("database", "name a file, or :memory:"));
@@ -198,7 +198,7 @@ fn is_size(text: &str) -> bool {
 
 const PREFIX: &str = "LOGSTORE_";
 
-/// The places that settings come from.
+/// Loads settings from the usual files, the environment and flags.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Layers {
@@ -223,7 +223,7 @@ impl Layers {
         Self::default()
     }
 
-    /// Reads this file in place of the usual ones.
+    /// Reads this file instead of the usual ones.
     pub fn with_file(self, file: impl Into<PathBuf>) -> Self {
         Self {
             file: Some(file.into()),
@@ -249,7 +249,7 @@ impl Layers {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, or a key or its value is not valid; the error says which and where it stands.
+    /// If a file cannot be read, or a key or its value is not valid; the error names it and its origin.
     pub fn load(self) -> Result<Loaded, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Settings::default()));
         for file in self.files()? {
@@ -326,7 +326,7 @@ impl Layers {
     }
 }
 
-/// `LOGSTORE_STORE__ACCESS` for `store.access`.
+/// Returns the variable of a setting: `LOGSTORE_STORE__ACCESS` for `store.access`.
 fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
@@ -335,7 +335,7 @@ fn known_variables() -> Vec<String> {
     known_keys().iter().map(|key| variable(key)).collect()
 }
 
-/// The dotted paths of all settings.
+/// Returns the dotted paths of all settings.
 fn known_keys() -> Vec<String> {
     let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
     let mut keys = Vec::new();
@@ -343,14 +343,14 @@ fn known_keys() -> Vec<String> {
     keys
 }
 
-/// The settings that nothing prints.
+/// The settings that are never printed.
 const SECRETS: [&str; 3] = [
     "store.catalog_password",
     "store.s3.secret_access_key",
     "store.s3.session_token",
 ];
 
-/// Whether the value at a path may be shown: what is no setting, or a whole section, may hold a password too.
+/// Returns whether the value at a path may be shown. A value that is no setting, or a whole section, may hold a password.
 fn may_be_shown(key: &str) -> bool {
     !SECRETS.contains(&key) && known_keys().iter().any(|known| known == key)
 }
@@ -388,7 +388,7 @@ impl Provider for Flag {
     }
 }
 
-/// Settings with where they come from.
+/// Settings with their origins.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Loaded {
@@ -412,13 +412,13 @@ pub struct Setting {
 }
 
 impl Loaded {
-    /// The value at a dotted path, such as `store.access`; `None` if there is no such setting.
+    /// Returns the value at a dotted path, such as `store.access`; `None` if there is no such setting.
     pub fn get(&self, key: &str) -> Option<Value> {
         let pointer = format!("/{}", key.replace('.', "/"));
         self.shown().pointer(&pointer).cloned()
     }
 
-    /// The settings as they may be shown.
+    /// Returns the settings without passwords.
     fn shown(&self) -> Value {
         let shown = Settings {
             database: without_password(&self.settings.database),
@@ -427,7 +427,7 @@ impl Loaded {
         serde_json::to_value(&shown).unwrap_or_default()
     }
 
-    /// Every setting, in the order in which they are documented.
+    /// Returns every setting, in the order in which they are documented.
     pub fn entries(&self) -> Vec<Setting> {
         let values = self.shown();
         let mut entries = Vec::new();
@@ -458,17 +458,17 @@ fn origin_of(metadata: &Metadata, key: &str) -> String {
     }
 }
 
-/// Where a file is not what its format asks for. The parser's message may show what stands there.
+/// Names the place where a file breaks its format. The message of the parser is not shown: it may quote a password.
 fn place_in_file(message: &str) -> String {
     let numbers = |after: &str| {
         let (_, rest) = message.split_once(after)?;
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
         digits.parse::<u64>().ok()
     };
-    let what = "it is not a valid settings file";
+    let problem = "it is not a valid settings file";
     match (numbers("line "), numbers("column ")) {
-        (Some(line), Some(column)) => format!("{what}: look at line {line}, column {column}"),
-        _ => format!("{what}: settings are written as name = value in TOML, name: value in YAML"),
+        (Some(line), Some(column)) => format!("{problem}: look at line {line}, column {column}"),
+        _ => format!("{problem}: settings are written as name = value in TOML, name: value in YAML"),
     }
 }
 
@@ -487,16 +487,16 @@ fn text_of(value: &FigmentValue) -> String {
 pub struct ConfigError {
     /// The dotted path of the setting; empty if the file as a whole is meant.
     pub key: String,
-    /// Its value, as far as it is known.
+    /// Its value, as far as it is known and may be shown.
     pub value: String,
-    /// Where it stands.
+    /// Where the setting is written: a file, a variable, or `flag`.
     pub origin: String,
-    /// What is wrong with it.
+    /// Why it cannot be used.
     pub reason: String,
 }
 
 impl ConfigError {
-    /// `setting "key" = "value" from `, as far as that is known.
+    /// Returns `setting "key" = "value" from `, as far as that is known.
     fn setting(&self) -> String {
         match (self.key.as_str(), self.value.as_str()) {
             ("", _) => "settings from ".to_owned(),

@@ -1,7 +1,6 @@
 //! Settings translated into the options of the parts of this crate.
 
 use super::{IngestSettings, Settings, StoreSettings};
-use crate::ingest::IngestOptions;
 use crate::load::LoadOptions;
 use crate::storage::{DuckDbStore, OpenOptions, Result, S3Options};
 
@@ -29,24 +28,21 @@ impl From<&StoreSettings> for OpenOptions {
     }
 }
 
-impl From<&IngestSettings> for IngestOptions {
-    /// Takes what the settings say of lines.
-    fn from(settings: &IngestSettings) -> Self {
-        let mut options = Self::new()
-            .with_zone(settings.zone)
-            .with_date_order(settings.date_order);
-        options.trusted_proxies.clone_from(&settings.trusted_proxies);
-        options
-    }
-}
-
 impl From<&IngestSettings> for LoadOptions {
-    /// Takes every setting of an ingest. How often files are looked at that are followed is another section's:
+    /// Takes every setting of an ingest. For a reader without a loader, the options of lines are
+    /// [`LoadOptions::ingest`].
+    ///
+    /// How often to look at files that are followed is a setting of another section:
     /// [`FetchSettings::interval`](super::FetchSettings::interval).
     fn from(settings: &IngestSettings) -> Self {
-        Self::new()
-            .with_ingest(settings.into())
-            .with_batch_size(settings.batch_size)
+        let mut options = Self::new().with_batch_size(settings.batch_size);
+        options.ingest.zone = Some(settings.zone);
+        options.ingest.date_order = settings.date_order;
+        options
+            .ingest
+            .trusted_proxies
+            .clone_from(&settings.trusted_proxies);
+        options
     }
 }
 

@@ -8,7 +8,7 @@ use super::PREFIX;
 /// A variable with a setting: `LOGSTORE_STORE__ACCESS`.
 pub(super) struct Variable(pub(super) String);
 
-/// The settings that are no text. The value of any other one is taken as it is: a password may be a number, or stand in
+/// The settings that are no text. The value of any other one is taken literally: a password may be a number, or be in
 /// quotes.
 const TYPED: [&str; 3] = ["store.threads", "store.install_extensions", "ingest.batch_size"];
 

@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Rules(rules::Args),
     /// Run a SELECT of your own
     Query(query::Args),
-    /// Say what the store holds
+    /// Show counts, times and sizes of the store
     Stats(stats::Args),
     /// Delete old logs
     Prune(prune::Args),
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Backup(backup::Args),
     /// Copy a store into another one, from a file to a lake or back, and verify the copy
     Copy(copy::Args),
-    /// Verify the store, and say what is wrong with it
+    /// Verify the store, and list the damage
     Check(check::Args),
     /// Write logs to a Parquet, CSV or JSON lines file
     Export(export::Args),

@@ -1,4 +1,4 @@
-//! Why a command failed, and with which exit code.
+//! Errors of commands, and their exit codes.
 
 use std::error::Error as _;
 use std::io::{self, Write as _};
@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     Locked(String),
     /// A signal with this number stopped it.
     Signal(i32),
-    /// Nobody reads the output any more.
+    /// The reader of the output has gone.
     ClosedPipe,
 }
 
@@ -38,7 +38,7 @@ impl Failure {
         }
     }
 
-    /// Says on standard error what went wrong.
+    /// Prints the error on standard error.
     pub(crate) fn print(&self) {
         let Some(text) = self.text() else { return };
         if logging::is_json_asked_for() {
@@ -50,7 +50,7 @@ impl Failure {
             let start = if index == 0 { "logstore:" } else { "  " };
             format!("{start} {}", printable(line)).trim_end().to_owned() + "\n"
         });
-        // Nobody may be there to read it.
+        // The reader may have gone.
         io::stderr().write_all(lines.collect::<String>().as_bytes()).ok();
     }
 

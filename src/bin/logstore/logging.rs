@@ -112,7 +112,8 @@ impl log::Log for AroundBar {
     }
 }
 
-/// A word that is no level would be taken for a module to be logged in full, which is never what it was meant for.
+/// Returns whether the text is a level or a filter. `env_filter` takes any other word for a module to be logged in full,
+/// which is never meant.
 fn is_level_or_filter(level: &str) -> bool {
     level.contains(['=', ',']) || level.parse::<log::LevelFilter>().is_ok()
 }
@@ -140,12 +141,12 @@ pub(crate) fn is_json_asked_for() -> bool {
     }
 }
 
-/// Prints what ends the program as the last line of its log.
+/// Prints the error that ends the program as the last line of its diagnostics.
 pub(crate) fn print_json_error(text: &str) {
     // Also of a clock that is before 1970.
     let time = DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true);
     let line = serde_json::json!({ "time": time, "level": "error", "target": "logstore", "message": text });
-    // Nobody may be there to read it.
+    // The reader may have gone.
     writeln!(std::io::stderr(), "{line}").ok();
 }
 

@@ -47,7 +47,7 @@ fn run(args: &Args) -> Result {
     args.command.run(&mut Context::new(&args.global)?)
 }
 
-/// Prints what is wrong with the arguments, and ends the program. Control characters of the arguments are escaped.
+/// Prints the error of the arguments, and ends the program. Control characters of the arguments are escaped.
 fn refuse(error: clap::Error) -> ! {
     let shown: Vec<String> = std::env::args_os()
         .map(|argument| printable(&argument.to_string_lossy()).into_owned())
@@ -60,5 +60,5 @@ fn refuse(error: clap::Error) -> ! {
     error.exit()
 }
 
-/// What a command returns.
+/// The result of a command.
 type Result<T = (), E = Failure> = std::result::Result<T, E>;

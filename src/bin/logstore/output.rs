@@ -13,7 +13,7 @@ use crate::flags::{Color, Format, Global};
 use crate::printable::{is_unsafe, printable};
 use crate::table::{Column, Layout, Style};
 
-/// What is printed in rows.
+/// A result that is printed as a row.
 pub(crate) trait Row: Serialize {
     /// The keys of the JSON object whose values are times.
     const TIMES: &'static [&'static str] = &[];
@@ -42,7 +42,7 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Names columns of which no more is known. A time, a number or an address fits into what a cut leaves of them.
+    /// Names columns whose types are not known. A cut leaves room for a time, a number or an address.
     pub(crate) fn named(names: &'a [&'a str]) -> Self {
         const LEAST: usize = 20;
         Self {

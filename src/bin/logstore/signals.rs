@@ -1,8 +1,8 @@
 //! The signals that end a command, and the exit codes that they give it.
 //!
-//! SIGINT, SIGTERM and SIGHUP stop a command after what it has begun. It then ends with 128 plus the number of the
+//! SIGINT, SIGTERM and SIGHUP stop a command after the work that it has begun. It then ends with 128 plus the number of the
 //! signal: 130, 143 or 129. Following ends no other way than by SIGINT or SIGTERM, so that these are its success. SIGHUP
-//! is not: a supervisor is to start it again. A second signal ends the process at once.
+//! is not: a supervisor is to start it again. A second signal ends the process immediately.
 //!
 //! A SIGHUP that is ignored when the program starts, as under nohup, stays ignored. Where the system does not say whether
 //! it is (all but Linux), the program leaves SIGHUP alone: the system ends the process, or ignores the signal.
@@ -41,7 +41,7 @@ impl Signals {
         stop.stop();
     }
 
-    /// Fails if a signal ended what should have come to its own end.
+    /// Fails if a signal ended a command that has an end of its own.
     pub(crate) fn check(&self) -> Result {
         match self.first.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -49,7 +49,7 @@ impl Signals {
         }
     }
 
-    /// Fails if another signal than those that end it ended what has no end of its own.
+    /// Fails if a command that only signals end was ended by another signal than SIGINT and SIGTERM.
     pub(crate) fn check_followed(&self) -> Result {
         match self.first.load(Ordering::Relaxed) {
             HANGUP => Err(Failure::Signal(HANGUP)),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::printable::printable;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// A column of a table, and what may happen to it in a terminal that is too narrow.
+/// A column of a table, and how it shrinks in a terminal that is too narrow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column<'a> {
     pub(crate) name: &'a str,
@@ -182,7 +182,7 @@ fn fit(
     natural: &[(usize, usize)],
     width: Option<usize>,
 ) -> Option<Vec<(usize, usize)>> {
-    /// What a column gets at most, unless there is room for all of each.
+    /// The largest width of a column, unless there is room for all of each.
     const MOST: usize = 24;
     let Some(width) = width else {
         return Some(natural.to_vec());
@@ -212,7 +212,7 @@ fn fit(
     None
 }
 
-/// Lets the last column take what the others leave: rows that come later may be wider.
+/// Lets the last column take the room that is left: rows that come later may be wider.
 fn give_rest_to_last(shown: &mut [(usize, usize)], width: usize) {
     let gaps = GAP * shown.len().saturating_sub(1);
     if let Some(((_, last), others)) = shown.split_last_mut() {

@@ -1,4 +1,4 @@
-//! `logstore alerts`: what detectors found.
+//! `logstore alerts`: the alerts of detectors.
 
 use std::borrow::Cow;
 
@@ -69,11 +69,11 @@ struct ListArgs {
     #[arg(long)]
     host: Option<String>,
 
-    /// That someone has taken note of
+    /// Only acknowledged alerts
     #[arg(long, conflicts_with = "open")]
     acknowledged: bool,
 
-    /// That nobody has taken note of
+    /// Only unacknowledged alerts
     #[arg(long)]
     open: bool,
 

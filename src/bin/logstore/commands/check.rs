@@ -1,4 +1,4 @@
-//! `logstore check`: whether the store is what it should be.
+//! `logstore check`: finds damage in the store.
 
 use std::borrow::Cow;
 

@@ -78,7 +78,7 @@ pub(crate) const COLUMNS: Columns<'static> = Columns {
     ],
 };
 
-/// A log as it is printed: as it is stored, with what its accessors find.
+/// A log as it is printed: its stored fields and its core fields.
 pub(crate) struct LogRow(pub(crate) LogEntry);
 
 impl Serialize for LogRow {

@@ -183,7 +183,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     }
 }
 
-/// Returns the options of the settings, with what the flags say instead.
+/// Returns the options of the settings, overridden by those of the flags.
 fn load_options(args: &Args, context: &Context) -> Result<LoadOptions> {
     let settings = context.settings();
     let mut options = LoadOptions::from(&settings.ingest);

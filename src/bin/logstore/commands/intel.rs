@@ -43,7 +43,7 @@ struct AddArgs {
     about: About,
 }
 
-/// What is said of an indicator.
+/// The flags that describe an indicator.
 #[derive(Debug, clap::Args)]
 struct About {
     /// What it is a sign of, such as scanner

@@ -1,4 +1,4 @@
-//! `logstore rules`: what detectors look for.
+//! `logstore rules`: the rules of detectors.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ enum Command {
     List(ListArgs),
     /// Store one rule from flags, or rules as JSON lines from standard input
     Add(AddArgs),
-    /// Let detectors apply rules
+    /// Enable rules: detectors apply them
     Enable(IdArgs),
     /// Keep detectors from applying rules
     Disable(IdArgs),

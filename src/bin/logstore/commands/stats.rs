@@ -1,4 +1,4 @@
-//! `logstore stats`: what the store holds.
+//! `logstore stats`: counts, times and sizes of the store.
 
 use std::borrow::Cow;
 
