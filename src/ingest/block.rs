@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use chrono::{DateTime, Utc};
 
-use super::lines::Line;
+use super::input::lines::Line;
 use super::parser::{Parser, RawLine, Take};
 use crate::models::{BorrowedLog, FileProgress, LogEntry};
 
@@ -186,7 +186,8 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::ingest::{IngestOptions, KnownFiles, LogReader, Source};
+    use crate::ingest::input::checkpoints::KnownFiles;
+    use crate::ingest::{IngestOptions, LogReader, Source};
     use crate::models::{FilePosition, TIME_SOURCE};
 
     /// Reads a text, and parses each block of lines in a thread of its own.

@@ -4,33 +4,13 @@
 //! of logs. Nothing is lost on the way: every line that is not empty becomes a log whose
 //! [`raw`](crate::LogEntry::raw) is that line.
 
-mod access;
-mod archive;
-mod binary;
 mod block;
-mod compression;
-mod error_log;
-mod extract;
-mod fields;
-mod file_id;
-mod followed;
-mod follower;
-mod interruptible;
-mod json;
-mod known_files;
-mod lines;
-mod opened;
-mod pam;
+mod follow;
+mod formats;
+mod input;
 mod parser;
 mod reader;
-mod readings;
-mod rotated;
 mod source;
-mod sshd;
-mod su;
-mod syslog;
-mod text;
-mod tracked;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -43,9 +23,8 @@ use crate::models::{DateOrder, InvalidValue, Zone};
 use crate::stop::StopHandle;
 
 pub(crate) use block::LogBlock;
-pub(crate) use followed::ChangedFile;
-pub(crate) use follower::Follower;
-pub(crate) use known_files::KnownFiles;
+pub(crate) use follow::{ChangedFile, Follower};
+pub(crate) use input::checkpoints::KnownFiles;
 pub use reader::LogReader;
 pub use source::{Source, find_sources};
 

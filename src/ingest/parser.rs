@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::fields::{Fields, FoundTime, Outcome};
+use super::formats::fields::{Fields, FoundTime, Outcome};
+use super::formats::{access_log, error_log, extract, json, syslog, text};
 use super::{AMBIGUOUS, IngestOptions, InputFormat, PARSE_ERROR};
-use super::{access, error_log, extract, json, syslog, text};
 use crate::models::{
     BorrowedLog, DateOrder, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext,
     Zone, deciding_order,
@@ -233,7 +233,7 @@ impl Parser {
             let outcome = match format {
                 InputFormat::Rfc5424 => syslog::rfc5424(line, &context),
                 InputFormat::Rfc3164 => syslog::rfc3164(line, &context),
-                InputFormat::AccessLog => access::access_log(line, &context, self.proxies()),
+                InputFormat::AccessLog => access_log::access_log(line, &context, self.proxies()),
                 InputFormat::ErrorLog => error_log::error_log(line, &context),
                 InputFormat::Json | InputFormat::Text => Outcome::Other,
             };

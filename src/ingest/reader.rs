@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{LogBlock, Pieces};
-use super::json::{self, Depth, Piece};
-use super::known_files::{digest, head_digests};
-use super::lines::{LONGEST_LINE, Line, Lines};
-use super::opened::{Ends, Opened, Plain};
+use super::formats::json::{self, Depth, Piece};
+use super::input::checkpoints::{digest, head_digests};
+use super::input::lines::{LONGEST_LINE, Line, Lines};
+use super::input::opened::{Ends, Opened, Plain};
+use super::input::tracked::{Sample, Tracked};
 use super::parser::{Parser, check_json};
-use super::tracked::{Sample, Tracked};
 use super::{CutFile, IngestError, IngestOptions, Source};
 use crate::models::{BorrowedLog, FilePosition, FileProgress, Inside, LogEntry};
 
@@ -527,7 +527,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::ingest::KnownFiles;
+    use crate::ingest::input::checkpoints::KnownFiles;
 
     /// Opens a file of 1,000 lines as a known one, and reads ten of them.
     fn read_ten(path: &Path, is_growing: bool) -> LogReader {

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::archive::{self, Member, member_path};
-use super::binary::binary_format;
-use super::interruptible::{self, Interruptible};
-use super::known_files::Found;
-use super::opened::{Content, Opened};
-use super::{CutFile, IngestError, IngestErrorKind, IngestOptions, InputFormat, KnownFiles, LogReader};
+use super::input::archive::{self, Member, member_path};
+use super::input::binary::binary_format;
+use super::input::checkpoints::{Found, KnownFiles};
+use super::input::interruptible::{self, Interruptible};
+use super::input::opened::{Content, Opened};
+use super::{CutFile, IngestError, IngestErrorKind, IngestOptions, InputFormat, LogReader};
 
 /// One file to read, a member of an archive, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,15 +4,15 @@ use crate::models::{Members, endpoint};
 
 /// Holds the fields of a message, as it writes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Values<'a> {
-    pub(super) user: Option<&'a str>,
+pub(crate) struct Values<'a> {
+    pub(crate) user: Option<&'a str>,
     /// An address, or the text that a daemon writes for one.
-    pub(super) source: Option<&'a str>,
-    pub(super) source_port: Option<&'a str>,
-    pub(super) source_domain: Option<&'a str>,
-    pub(super) effective_user: Option<&'a str>,
-    pub(super) command_line: Option<&'a str>,
-    pub(super) server: Option<&'a str>,
+    pub(crate) source: Option<&'a str>,
+    pub(crate) source_port: Option<&'a str>,
+    pub(crate) source_domain: Option<&'a str>,
+    pub(crate) effective_user: Option<&'a str>,
+    pub(crate) command_line: Option<&'a str>,
+    pub(crate) server: Option<&'a str>,
 }
 
 /// The fields of a [`Values`], each under its name in a log.
@@ -37,7 +37,7 @@ impl<'a> Values<'a> {
 /// A client may have written parts of the message so that they look like the rest of it. Where that leaves several ways
 /// to read a field, the field stays empty, and its name is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Readings<'a> {
+pub(crate) struct Readings<'a> {
     values: Option<Values<'a>>,
     ambiguous: Vec<&'static str>,
     verdict: Verdict,
@@ -55,7 +55,7 @@ enum Verdict {
 
 impl<'a> Readings<'a> {
     /// The reading of a message that can be read in one way only.
-    pub(super) fn one(values: Values<'a>) -> Self {
+    pub(crate) fn one(values: Values<'a>) -> Self {
         Self {
             values: Some(values),
             ..Self::default()
@@ -63,7 +63,7 @@ impl<'a> Readings<'a> {
     }
 
     /// The readings, if there is any.
-    pub(super) fn any(readings: impl IntoIterator<Item = Values<'a>>) -> Option<Self> {
+    pub(crate) fn any(readings: impl IntoIterator<Item = Values<'a>>) -> Option<Self> {
         let mut all = Self::default();
         for values in readings {
             all.add(values);
@@ -86,7 +86,7 @@ impl<'a> Readings<'a> {
 
     /// Says nothing of the outcome.
     #[must_use]
-    pub(super) fn without_outcome(self) -> Self {
+    pub(crate) fn without_outcome(self) -> Self {
         Self {
             verdict: Verdict::Nothing,
             ..self
@@ -95,14 +95,14 @@ impl<'a> Readings<'a> {
 
     /// Says that the attempt failed.
     #[must_use]
-    pub(super) fn of_failure(self) -> Self {
+    pub(crate) fn of_failure(self) -> Self {
         Self {
             verdict: Verdict::Failure,
             ..self
         }
     }
 
-    pub(super) fn outcome_or(&self, usual: Option<&'static str>) -> Option<&'static str> {
+    pub(crate) fn outcome_or(&self, usual: Option<&'static str>) -> Option<&'static str> {
         match self.verdict {
             Verdict::Usual => usual,
             Verdict::Nothing => None,
@@ -112,7 +112,7 @@ impl<'a> Readings<'a> {
 
     /// Adds the fields to those of a log; what is there already stays. Returns the names of those that are missing
     /// because there are several readings.
-    pub(super) fn insert_into(self, normalized: &mut Members<'a>) -> Vec<&'static str> {
+    pub(crate) fn insert_into(self, normalized: &mut Members<'a>) -> Vec<&'static str> {
         let mut ambiguous = self.ambiguous;
         ambiguous.retain(|name| normalized.get(name).is_none());
         let values = self.values.unwrap_or_default();
@@ -143,7 +143,7 @@ impl<'a> Readings<'a> {
 }
 
 /// Adds a source: its address, or where it is none, what it is called. Returns the port that is written with it.
-pub(super) fn insert_source<'a>(source: &'a str, normalized: &mut Members<'a>) -> Option<&'a str> {
+pub(crate) fn insert_source<'a>(source: &'a str, normalized: &mut Members<'a>) -> Option<&'a str> {
     match endpoint(source) {
         Some(endpoint) => {
             normalized.insert_if_missing("source_ip", endpoint.address);

@@ -28,7 +28,7 @@ pub struct KnownFiles {
 }
 
 /// Whether a file was read before, and how it is read now.
-pub(super) enum Found {
+pub(crate) enum Found {
     New,
     /// It goes on from this position.
     Known(FilePosition, Opened),
@@ -77,24 +77,24 @@ impl KnownFiles {
 
     /// The id of a file that is not known. Two processes that meet the same file at once give it the same id,
     /// so that a store lets only one of them have it.
-    pub(super) fn new_id(&self, path: &str) -> String {
+    pub(crate) fn new_id(&self, path: &str) -> String {
         let name = format!("{}\n{path}", self.positions.len());
         Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
     }
 
     /// The positions of the files that were last read under a path: those that were there before have gone on.
-    pub(super) fn at_path(&self, path: &str) -> impl Iterator<Item = &FilePosition> {
+    pub(crate) fn at_path(&self, path: &str) -> impl Iterator<Item = &FilePosition> {
         let ids = self.by_path.get(path).into_iter().flatten();
         ids.filter_map(|id| self.positions.get(id))
     }
 
     /// How far the file with this id was read.
-    pub(super) fn bytes_of(&self, id: &str) -> Option<u64> {
+    pub(crate) fn bytes_of(&self, id: &str) -> Option<u64> {
         self.positions.get(id).map(|position| position.bytes)
     }
 
     /// Whether the content of a file at `path` is known.
-    pub(super) fn find(&self, path: &str, content: Content<'_>) -> io::Result<Found> {
+    pub(crate) fn find(&self, path: &str, content: Content<'_>) -> io::Result<Found> {
         let head = content.head()?;
         let alike = self.that_begin_alike(&head);
         if let Some((position, opened)) = read_before(&alike, path, content)? {
@@ -187,7 +187,7 @@ fn is_contained(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io
 }
 
 /// Whether the file at a path begins with what was read up to a position. One that cannot be opened does not.
-pub(super) fn holds(path: &Path, position: &FilePosition) -> bool {
+pub(crate) fn holds(path: &Path, position: &FilePosition) -> bool {
     open_path(path)
         .and_then(|(file, member)| {
             let (file, member) = (&file, member.as_ref());
@@ -204,7 +204,7 @@ fn open_beginning(path: &Path) -> io::Result<Opened> {
 }
 
 /// Whether the file at a path begins with all of another one. One that cannot be read does not.
-pub(super) fn begins_with_file(path: &Path, start: &Path) -> bool {
+pub(crate) fn begins_with_file(path: &Path, start: &Path) -> bool {
     open_beginning(path)
         .and_then(|opened| Ok(begins_with(opened.input, open_beginning(start)?.input)))
         .unwrap_or(false)
@@ -267,7 +267,7 @@ fn begins_alike(head: &[u8], position: &FilePosition) -> bool {
 }
 
 /// The digest of a head, and behind it the beginnings of the digests of its first one, two, three and more steps.
-pub(super) fn head_digests(head: &[u8]) -> String {
+pub(crate) fn head_digests(head: &[u8]) -> String {
     let mut digests = digest(head);
     let mut hasher = Sha256::new();
     for step in head.chunks_exact(STEP) {
@@ -278,7 +278,7 @@ pub(super) fn head_digests(head: &[u8]) -> String {
     digests
 }
 
-pub(super) fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

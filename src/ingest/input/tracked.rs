@@ -3,10 +3,10 @@
 use std::io::{self, BufRead, Read};
 
 /// How many bytes from either end of what was read tell a file from others.
-pub(super) const SAMPLE: usize = 1024;
+pub(crate) const SAMPLE: usize = 1024;
 
 /// Counts and samples what is read.
-pub(super) struct Tracked<R> {
+pub(crate) struct Tracked<R> {
     inner: R,
     read: Sample,
     /// Bytes that are buffered.
@@ -15,8 +15,8 @@ pub(super) struct Tracked<R> {
 
 /// How much was read, with its first and its last bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Sample {
-    pub(super) bytes: u64,
+pub(crate) struct Sample {
+    pub(crate) bytes: u64,
     head: Vec<u8>,
     /// Ends with the last bytes.
     tail: Vec<u8>,
@@ -24,15 +24,15 @@ pub(super) struct Sample {
 
 impl Sample {
     /// What was read when reading went on after `bytes` bytes, of which these are the first and the last.
-    pub(super) fn resumed(bytes: u64, head: Vec<u8>, tail: Vec<u8>) -> Self {
+    pub(crate) fn resumed(bytes: u64, head: Vec<u8>, tail: Vec<u8>) -> Self {
         Self { bytes, head, tail }
     }
 
-    pub(super) fn head(&self) -> &[u8] {
+    pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }
 
-    pub(super) fn tail(&self) -> &[u8] {
+    pub(crate) fn tail(&self) -> &[u8] {
         let start = self.tail.len().saturating_sub(SAMPLE);
         &self.tail[start..]
     }
@@ -52,7 +52,7 @@ impl Sample {
 }
 
 impl<R: BufRead> Tracked<R> {
-    pub(super) fn new(inner: R, read: Sample) -> Self {
+    pub(crate) fn new(inner: R, read: Sample) -> Self {
         Self {
             inner,
             read,
@@ -60,22 +60,22 @@ impl<R: BufRead> Tracked<R> {
         }
     }
 
-    pub(super) fn into_parts(self) -> (R, Sample) {
+    pub(crate) fn into_parts(self) -> (R, Sample) {
         (self.inner, self.read)
     }
 
     /// Whether there is a whole line to be read without waiting for it.
-    pub(super) fn has_line(&mut self) -> bool {
+    pub(crate) fn has_line(&mut self) -> bool {
         // What is buffered is had without reading, which cannot fail.
         self.unread > 0 && self.inner.fill_buf().is_ok_and(|buffer| buffer.contains(&b'\n'))
     }
 
-    pub(super) fn read(&self) -> &Sample {
+    pub(crate) fn read(&self) -> &Sample {
         &self.read
     }
 
     /// What was read so far.
-    pub(super) fn sample(&self) -> Sample {
+    pub(crate) fn sample(&self) -> Sample {
         Sample {
             tail: self.read.tail().to_vec(),
             head: self.read.head.clone(),

@@ -5,41 +5,41 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Source;
-use super::file_id::FileId;
+use crate::ingest::Source;
+use crate::ingest::input::file_id::FileId;
 
 /// How long a file that is gone from its path is read on after it was last written to.
-pub(super) const READ_ON: Duration = Duration::from_secs(5);
+pub(crate) const READ_ON: Duration = Duration::from_secs(5);
 
 /// A file that is read as it grows.
 #[derive(Debug)]
-pub(super) struct Followed {
-    pub(super) path: PathBuf,
-    pub(super) id: FileId,
-    pub(super) is_named: bool,
+pub(crate) struct Followed {
+    pub(crate) path: PathBuf,
+    pub(crate) id: FileId,
+    pub(crate) is_named: bool,
     /// The file, if it is kept open.
-    pub(super) file: Option<File>,
+    pub(crate) file: Option<File>,
     /// The id of its position.
-    pub(super) position: Option<String>,
+    pub(crate) position: Option<String>,
     /// Size and time of modification at the last poll.
-    pub(super) seen: Option<(u64, SystemTime)>,
+    pub(crate) seen: Option<(u64, SystemTime)>,
     /// How large it was before it became smaller.
-    pub(super) had: u64,
+    pub(crate) had: u64,
     /// When it was written to last, if it was empty at the last look at it.
-    pub(super) empty_since: Option<SystemTime>,
+    pub(crate) empty_since: Option<SystemTime>,
     /// When it was last seen to have changed.
-    pub(super) changed: Instant,
+    pub(crate) changed: Instant,
     /// When to leave a file that is gone from its path.
-    pub(super) until: Option<Instant>,
-    pub(super) is_left: bool,
+    pub(crate) until: Option<Instant>,
+    pub(crate) is_left: bool,
     /// It holds no text.
-    pub(super) is_left_out: bool,
-    pub(super) emptied: Emptied,
+    pub(crate) is_left_out: bool,
+    pub(crate) emptied: Emptied,
 }
 
 /// Whether a file was emptied since it was read, so that what is in it now is new, whatever it begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Emptied {
+pub(crate) enum Emptied {
     No,
     Seen,
     /// What it held before is searched for.
@@ -50,8 +50,8 @@ pub(super) enum Emptied {
 #[derive(Debug)]
 pub struct ChangedFile {
     source: Source,
-    pub(super) id: FileId,
-    pub(super) is_left: bool,
+    pub(crate) id: FileId,
+    pub(crate) is_left: bool,
 }
 
 impl ChangedFile {
@@ -62,7 +62,7 @@ impl ChangedFile {
 }
 
 impl Followed {
-    pub(super) fn new(path: PathBuf, id: FileId, is_named: bool, now: Instant) -> Self {
+    pub(crate) fn new(path: PathBuf, id: FileId, is_named: bool, now: Instant) -> Self {
         Self {
             path,
             id,
@@ -81,12 +81,12 @@ impl Followed {
     }
 
     /// Whether it is still under its path.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.until.is_none()
     }
 
     /// What there is to read, if it has changed since the last poll or is left now.
-    pub(super) fn change(&mut self, now: Instant) -> Option<ChangedFile> {
+    pub(crate) fn change(&mut self, now: Instant) -> Option<ChangedFile> {
         if self.file.is_none() && !self.is_there() {
             self.is_left = true;
             return None;
@@ -141,7 +141,7 @@ impl Followed {
     }
 
     /// The open file; `None` if another one, or none, has its path by now.
-    pub(super) fn open(&self) -> io::Result<Option<File>> {
+    pub(crate) fn open(&self) -> io::Result<Option<File>> {
         match &self.file {
             Some(file) => file.try_clone().map(Some),
             None => open_as(&self.path, &self.id),
@@ -150,7 +150,7 @@ impl Followed {
 }
 
 /// Opens the file at a path, if it is this one.
-pub(super) fn open_as(path: &Path, id: &FileId) -> io::Result<Option<File>> {
+pub(crate) fn open_as(path: &Path, id: &FileId) -> io::Result<Option<File>> {
     match File::open(path) {
         Ok(file) => Ok((FileId::of(&file.metadata()?, path) == *id).then_some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -5,19 +5,19 @@ use std::ops::Range;
 
 /// A longer line is cut into parts of this length. What is stored of a part has to fit into the store's memory several
 /// times.
-pub(super) const LONGEST_LINE: usize = 8 << 20;
+pub(crate) const LONGEST_LINE: usize = 8 << 20;
 
 /// A line, or a part of one that is too long, in the text that it was added to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Without the line end.
-    pub(super) bytes: Range<usize>,
+    pub(crate) bytes: Range<usize>,
     /// Which part of a long line it is, from 1; `None` for a whole line.
-    pub(super) part: Option<u64>,
+    pub(crate) part: Option<u64>,
 }
 
 /// Reads lines that end in `\n` or `\r\n`; the last one need not end.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     longest: usize,
     /// How many parts of the current line were given.
@@ -29,7 +29,7 @@ pub(super) struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(input: R, longest: usize) -> Self {
+    pub(crate) fn new(input: R, longest: usize) -> Self {
         Self {
             input,
             longest,
@@ -40,28 +40,28 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Goes on after so many parts of a line.
-    pub(super) fn resume(&mut self, parts: u64) {
+    pub(crate) fn resume(&mut self, parts: u64) {
         self.parts = parts;
     }
 
-    pub(super) fn parts(&self) -> u64 {
+    pub(crate) fn parts(&self) -> u64 {
         self.parts
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.is_open
     }
 
-    pub(super) fn input_ref(&self) -> &R {
+    pub(crate) fn input_ref(&self) -> &R {
         &self.input
     }
 
-    pub(super) fn input(&mut self) -> &mut R {
+    pub(crate) fn input(&mut self) -> &mut R {
         &mut self.input
     }
 
     /// Adds the next line to a text, empty ones included; `None` at the end.
-    pub(super) fn next(&mut self, text: &mut Vec<u8>) -> io::Result<Option<Line>> {
+    pub(crate) fn next(&mut self, text: &mut Vec<u8>) -> io::Result<Option<Line>> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
@@ -95,7 +95,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Lets the next line fail, after what was read before it.
-    pub(super) fn fail_next(&mut self, error: io::Error) {
+    pub(crate) fn fail_next(&mut self, error: io::Error) {
         self.error = Some(error);
     }
 }

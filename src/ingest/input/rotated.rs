@@ -7,16 +7,16 @@ use super::file_id::FileId;
 
 /// A file next to another one that may hold what was in that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sibling {
-    pub(super) path: PathBuf,
-    pub(super) id: FileId,
-    pub(super) modified: SystemTime,
+pub(crate) struct Sibling {
+    pub(crate) path: PathBuf,
+    pub(crate) id: FileId,
+    pub(crate) modified: SystemTime,
     /// Whether it is named as rotations name files: with a number or a time.
-    pub(super) is_numbered: bool,
+    pub(crate) is_numbered: bool,
 }
 
 /// The files next to this one whose names contain its own up to the first dot, those modified last first.
-pub(super) fn siblings(path: &Path) -> Vec<Sibling> {
+pub(crate) fn siblings(path: &Path) -> Vec<Sibling> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -69,7 +69,7 @@ fn is_numbered(other: &str, name: &str) -> bool {
 }
 
 /// Says whether a name ends with a number, as of files that were rotated.
-pub(super) fn has_number(path: &Path) -> bool {
+pub(crate) fn has_number(path: &Path) -> bool {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())

@@ -12,7 +12,7 @@ type Element<'a> = (&'a str, Members<'a>);
 
 /// The objects that a text stands for, each with the text of its own: itself, or the elements of an array,
 /// or the records of a delivery of AWS `CloudTrail`, which is an object with nothing but a list `Records`.
-pub(super) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error> {
+pub(crate) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error> {
     if let Some(array) = text.trim_start().strip_prefix('[') {
         // For an error's place in the whole text.
         serde_json::from_str::<IgnoredAny>(text)?;
@@ -62,13 +62,13 @@ fn records(text: &str) -> Option<Vec<Element<'_>>> {
 }
 
 /// Whether a line starts as an object, or as an array of objects.
-pub(super) fn may_be_objects(line: &[u8]) -> bool {
+pub(crate) fn may_be_objects(line: &[u8]) -> bool {
     let inside_array = start(line).strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
     inside_array.unwrap_or(start(line)).starts_with(b"{")
 }
 
 /// Whether a line starts as an object.
-pub(super) fn may_be_object(line: &[u8]) -> bool {
+pub(crate) fn may_be_object(line: &[u8]) -> bool {
     start(line).starts_with(b"{")
 }
 
@@ -79,13 +79,13 @@ fn start(line: &[u8]) -> &[u8] {
 }
 
 /// Whether an object that does not end on this line may go on below: it breaks off where a printer would.
-pub(super) fn may_go_on(line: &[u8]) -> bool {
+pub(crate) fn may_go_on(line: &[u8]) -> bool {
     matches!(line.trim_ascii_end().last(), Some(b'{' | b'[' | b','))
 }
 
 /// How deep in brackets a text is, character by character.
 #[derive(Debug, Default)]
-pub(super) struct Depth {
+pub(crate) struct Depth {
     open_brackets: usize,
     in_string: bool,
     is_escaped: bool,
@@ -93,7 +93,7 @@ pub(super) struct Depth {
 
 impl Depth {
     /// Reads on; says how many bytes it took to come back to the outside.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
                 _ if self.is_escaped => self.is_escaped = false,
@@ -115,7 +115,7 @@ impl Depth {
 
 /// A piece of an array that is read element by element.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Element(Vec<u8>),
     End,
     /// What was read up to where it stopped being an array of objects.
@@ -124,7 +124,7 @@ pub(super) enum Piece {
 
 /// Reads the opening of an array of objects over several lines, or too long to be read as one; `None`, and
 /// nothing is read, if the input starts in another way.
-pub(super) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     /// A line that is longer than this is not read as a whole only to see whether it is JSON.
     const LONG: usize = 1 << 16;
     let start = input.fill_buf()?;
@@ -150,7 +150,7 @@ pub(super) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>
 }
 
 /// The next element of an array whose opening bracket has been read.
-pub(super) fn next_piece(input: &mut impl BufRead, longest: usize) -> io::Result<Piece> {
+pub(crate) fn next_piece(input: &mut impl BufRead, longest: usize) -> io::Result<Piece> {
     loop {
         let Some(byte) = input.fill_buf()?.first().copied() else {
             return Ok(Piece::Broken(Vec::new()));

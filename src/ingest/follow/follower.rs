@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use super::file_id::FileId;
 use super::followed::{ChangedFile, Emptied, Followed, READ_ON, open_as};
-use super::known_files::{Found, begins_with_file};
-use super::rotated::{Sibling, has_number, siblings};
-use super::{IngestError, IngestErrorKind, IngestOptions, KnownFiles, LogReader, Source, find_sources};
+use crate::ingest::input::checkpoints::KnownFiles;
+use crate::ingest::input::checkpoints::{Found, begins_with_file};
+use crate::ingest::input::file_id::FileId;
+use crate::ingest::input::rotated::{Sibling, has_number, siblings};
+use crate::ingest::{IngestError, IngestErrorKind, IngestOptions, LogReader, Source, find_sources};
 use crate::models::FilePosition;
 
 /// Watches files and folders for what is written to them, through rotation by renaming and by copying and emptying.

@@ -48,7 +48,7 @@ fn priority(line: &str) -> Result<(Priority, &str), String> {
     }
 }
 
-pub(super) fn rfc5424<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
+pub(crate) fn rfc5424<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     let (priority, rest) = match priority(line) {
         Ok(split) => split,
         Err(reason) => return Outcome::Malformed(reason),
@@ -205,7 +205,7 @@ fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     None
 }
 
-pub(super) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
+pub(crate) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     let (priority, rest) = match priority(line) {
         Ok(split) => split,
         Err(reason) => return Outcome::Malformed(reason),
@@ -364,7 +364,7 @@ fn tag(text: &str) -> Option<Tag<'_>> {
 }
 
 /// Splits off the tag that a message starts with, if no other text would look like it.
-pub(super) fn own_tag(message: &str) -> Option<(&str, &str)> {
+pub(crate) fn own_tag(message: &str) -> Option<(&str, &str)> {
     const DAEMONS: [&str; 5] = ["sshd", "sshd-session", "sudo", "su", "login"];
     let tag = tag(message)?;
     let is_own = tag.process.is_some() || DAEMONS.contains(&tag.program);

@@ -12,24 +12,24 @@ use super::compression::{BUFFER, decompressed, is_compressed};
 use super::tracked::{SAMPLE, Sample, Tracked};
 
 /// An input, opened after some of its bytes.
-pub(super) struct Opened {
-    pub(super) input: Box<dyn BufRead + Send>,
-    pub(super) modified: Option<DateTime<Utc>>,
-    pub(super) progress: Arc<AtomicU64>,
+pub(crate) struct Opened {
+    pub(crate) input: Box<dyn BufRead + Send>,
+    pub(crate) modified: Option<DateTime<Utc>>,
+    pub(crate) progress: Arc<AtomicU64>,
     /// What is before the place where it was opened.
-    pub(super) read: Sample,
+    pub(crate) read: Sample,
     /// The file, if its bytes are read as they are.
-    pub(super) plain: Option<Plain>,
+    pub(crate) plain: Option<Plain>,
 }
 
 /// A file that is read as it is stored. It may be emptied and written anew meanwhile.
 #[derive(Debug)]
-pub(super) struct Plain(File);
+pub(crate) struct Plain(File);
 
 impl Plain {
     /// Whether the file begins otherwise than what was read of it. One that is too short for that was emptied after it
     /// was read.
-    pub(super) fn is_replaced(&self, read: &Sample) -> bool {
+    pub(crate) fn is_replaced(&self, read: &Sample) -> bool {
         let mut head = [0; SAMPLE];
         let head = &mut head[..read.head().len()];
         read_at_start(&self.0, head).is_ok() && head != read.head()
@@ -49,11 +49,11 @@ fn read_at_start(_: &File, _: &mut [u8]) -> io::Result<()> {
 
 /// Both ends of an input, which say how to read what is between them. A stream can be read only once, and has none.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     /// After decompression.
-    pub(super) head: Vec<u8>,
+    pub(crate) head: Vec<u8>,
     /// Whole lines after the head; nothing of a compressed input.
-    pub(super) tail: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
 }
 
 impl Ends {
@@ -63,13 +63,13 @@ impl Ends {
 
 /// An open file, or a member of an archive.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Content<'a> {
-    pub(super) file: &'a File,
-    pub(super) member: Option<&'a Member>,
+pub(crate) struct Content<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) member: Option<&'a Member>,
 }
 
 impl Opened {
-    pub(super) fn stream(
+    pub(crate) fn stream(
         input: impl Read + Send + 'static,
         modified: Option<DateTime<Utc>>,
     ) -> io::Result<Self> {
@@ -87,19 +87,19 @@ impl Opened {
 
 impl Content<'_> {
     /// Opens it at its beginning.
-    pub(super) fn open(self) -> io::Result<Opened> {
+    pub(crate) fn open(self) -> io::Result<Opened> {
         self.open_after(0)?
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Opens it after so many of its bytes, which are counted after decompression; `None` if it has fewer.
-    pub(super) fn open_after(self, bytes: u64) -> io::Result<Option<Opened>> {
+    pub(crate) fn open_after(self, bytes: u64) -> io::Result<Option<Opened>> {
         let opened = self.skip(bytes)?;
         Ok((opened.read.bytes == bytes).then_some(opened))
     }
 
     /// Opens it at its end.
-    pub(super) fn open_at_end(self) -> io::Result<Opened> {
+    pub(crate) fn open_at_end(self) -> io::Result<Opened> {
         match self.is_stored_as_it_is()? {
             true => self.skip(self.file.metadata()?.len()),
             false => self.skip(u64::MAX),
@@ -107,7 +107,7 @@ impl Content<'_> {
     }
 
     /// The first bytes; of a compressed content that is damaged, those before the damage.
-    pub(super) fn head(self) -> io::Result<Vec<u8>> {
+    pub(crate) fn head(self) -> io::Result<Vec<u8>> {
         self.first(SAMPLE as u64)
     }
 
@@ -119,7 +119,7 @@ impl Content<'_> {
     }
 
     /// Both ends of it. A reader of the same file goes on where it is.
-    pub(super) fn ends(self) -> io::Result<Ends> {
+    pub(crate) fn ends(self) -> io::Result<Ends> {
         let mut file = self.file;
         let at = file.stream_position()?;
         let ends = self.read_ends();

@@ -5,7 +5,7 @@ use super::readings::{Readings, Values, insert_source};
 use super::text;
 use crate::models::{TimeContext, endpoint, time_at_start};
 
-pub(super) fn error_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
+pub(crate) fn error_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     if line.starts_with('[') {
         apache(line, context).into()
     } else {

@@ -7,29 +7,29 @@ use chrono::{DateTime, Utc};
 
 /// The fields that a format found in a line.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Fields<'a> {
-    pub(super) source_type: &'static str,
-    pub(super) time: Option<FoundTime>,
-    pub(super) timestamp: Option<&'a str>,
-    pub(super) hostname: Option<&'a str>,
-    pub(super) appname: Option<&'a str>,
-    pub(super) procid: Option<&'a str>,
-    pub(super) message: Option<&'a str>,
-    pub(super) normalized: Members<'a>,
+pub(crate) struct Fields<'a> {
+    pub(crate) source_type: &'static str,
+    pub(crate) time: Option<FoundTime>,
+    pub(crate) timestamp: Option<&'a str>,
+    pub(crate) hostname: Option<&'a str>,
+    pub(crate) appname: Option<&'a str>,
+    pub(crate) procid: Option<&'a str>,
+    pub(crate) message: Option<&'a str>,
+    pub(crate) normalized: Members<'a>,
     /// The names of fields that the line can be read to say different things for.
-    pub(super) ambiguous: Vec<&'static str>,
+    pub(crate) ambiguous: Vec<&'static str>,
 }
 
 /// A time that a line gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FoundTime {
-    pub(super) time: DateTime<Utc>,
+pub(crate) struct FoundTime {
+    pub(crate) time: DateTime<Utc>,
     /// Without one it is only a time of day.
-    pub(super) has_date: bool,
+    pub(crate) has_date: bool,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(source_type: &'static str) -> Self {
+    pub(crate) fn new(source_type: &'static str) -> Self {
         Self {
             source_type,
             ..Self::default()
@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes over the time that was found in `line`.
-    pub(super) fn with_time(self, line: &'a str, located: &LocatedTime) -> Self {
+    pub(crate) fn with_time(self, line: &'a str, located: &LocatedTime) -> Self {
         Self {
             time: Some(FoundTime {
                 time: located.time,
@@ -48,13 +48,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
+    pub(crate) fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Json<'a>>) {
         self.normalized.insert(name, value);
     }
 }
 
 /// What a format makes of a line.
-pub(super) enum Outcome<'a> {
+pub(crate) enum Outcome<'a> {
     /// The line has this format.
     Fields(Box<Fields<'a>>),
     /// The line starts as in this format, but breaks its rules.
@@ -76,6 +76,6 @@ impl<'a> From<Option<Fields<'a>>> for Outcome<'a> {
 }
 
 /// A text that is there: `-` stands for nothing in syslog and access logs.
-pub(super) fn present(text: &str) -> Option<&str> {
+pub(crate) fn present(text: &str) -> Option<&str> {
     (!text.is_empty() && text != "-").then_some(text)
 }

@@ -11,8 +11,8 @@ use super::compression::{BUFFER, buffered, xz};
 
 /// A file in an archive, and where its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) name: String,
+pub(crate) struct Member {
+    pub(crate) name: String,
     /// From where to where the member is in the archive, compressed.
     range: (u64, u64),
     method: CompressionMethod,
@@ -24,12 +24,12 @@ pub(super) struct Member {
 type NamedMember = (String, io::Result<Member>);
 
 /// Says whether a file that begins with these bytes is a zip archive. An empty one has no member to begin with.
-pub(super) fn is_zip(start: &[u8]) -> bool {
+pub(crate) fn is_zip(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06")
 }
 
 /// The members of a zip archive that are files, or why one of them cannot be read; `None` for another file.
-pub(super) fn members(file: &File) -> io::Result<Option<Vec<NamedMember>>> {
+pub(crate) fn members(file: &File) -> io::Result<Option<Vec<NamedMember>>> {
     let mut start = Vec::new();
     let mut file = file.try_clone()?;
     file.seek(SeekFrom::Start(0))?;
@@ -77,7 +77,7 @@ fn invalid(error: rawzip::Error) -> io::Error {
 }
 
 /// Opens what a path names: a file, or a member of an archive, whose path goes on behind that of the archive.
-pub(super) fn open_path(path: &Path) -> io::Result<(File, Option<Member>)> {
+pub(crate) fn open_path(path: &Path) -> io::Result<(File, Option<Member>)> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => open_member(path),
         opened => Ok((opened?, None)),
@@ -97,12 +97,12 @@ fn open_member(path: &Path) -> io::Result<(File, Option<Member>)> {
 
 impl Member {
     /// The path of a member of the archive at a path.
-    pub(super) fn path_in(&self, archive: &Path) -> PathBuf {
+    pub(crate) fn path_in(&self, archive: &Path) -> PathBuf {
         member_path(archive, &self.name)
     }
 
     /// Reads the member from the archive's bytes, and verifies it at its end.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         mut archive: impl Read + io::Seek + Send + 'static,
     ) -> io::Result<Box<dyn BufRead + Send>> {
@@ -131,7 +131,7 @@ impl Member {
 }
 
 /// The path of the member with this name. A name cannot lead out of its archive.
-pub(super) fn member_path(archive: &Path, name: &str) -> PathBuf {
+pub(crate) fn member_path(archive: &Path, name: &str) -> PathBuf {
     archive.join(name.trim_start_matches(['/', '\\']))
 }
 

@@ -9,7 +9,7 @@ use super::readings::insert_source;
 use crate::models::address::{self, endpoint};
 use crate::models::{Json, Members, TimeContext, time_at_start};
 
-pub(super) fn access_log<'a>(line: &'a str, context: &TimeContext, proxies: &[IpNet]) -> Outcome<'a> {
+pub(crate) fn access_log<'a>(line: &'a str, context: &TimeContext, proxies: &[IpNet]) -> Outcome<'a> {
     // The request is in quotes, and most lines have none.
     if memchr::memchr(b'"', line.as_bytes()).is_none() {
         return Outcome::Other;
@@ -35,7 +35,7 @@ fn around_time(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The fields of an access log line inside another format, without its time.
-pub(super) fn inside<'a>(message: &'a str, proxies: &[IpNet]) -> Option<Fields<'a>> {
+pub(crate) fn inside<'a>(message: &'a str, proxies: &[IpNet]) -> Option<Fields<'a>> {
     let (before, request) = match around_time(message) {
         Some((before, _, request)) => (before, request),
         // Some write no time where syslog has one.

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::stop::StopHandle;
 
 /// A pipe, which ends when its writers close it, or when it is told to stop.
-pub(super) struct Interruptible<R> {
+pub(crate) struct Interruptible<R> {
     input: R,
     stop: Option<StopHandle>,
     /// How many bytes are read after it was told to stop: those that were on their way.
@@ -18,7 +18,7 @@ pub(super) struct Interruptible<R> {
 const LARGEST_PIPE: usize = 1 << 20;
 
 impl<R> Interruptible<R> {
-    pub(super) fn new(input: R, stop: Option<StopHandle>) -> Self {
+    pub(crate) fn new(input: R, stop: Option<StopHandle>) -> Self {
         Self {
             input,
             stop,
@@ -29,20 +29,20 @@ impl<R> Interruptible<R> {
 
 /// Opens standard input.
 #[cfg(unix)]
-pub(super) fn stdin() -> io::Result<File> {
+pub(crate) fn stdin() -> io::Result<File> {
     use std::os::fd::AsFd as _;
     Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
 }
 
 /// Opens standard input.
 #[cfg(not(unix))]
-pub(super) fn stdin() -> io::Result<io::Stdin> {
+pub(crate) fn stdin() -> io::Result<io::Stdin> {
     Ok(io::stdin())
 }
 
 /// Opens what is no regular file, without waiting for the other end of a named pipe: a reader waits for that.
 #[cfg(target_os = "linux")]
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     File::options().read(true).custom_flags(flags).open(path)
@@ -50,7 +50,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 
 /// Opens what is no regular file.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 

@@ -7,7 +7,7 @@ use super::readings::{Readings, Values};
 
 /// `alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh`, around `PWD=`. Why sudo refused comes first:
 /// `alice : 3 incorrect password attempts ; TTY=pts/0 ; ...`
-pub(super) fn sudo<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn sudo<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (user, rest) = marked.before.trim_start().split_once(" : ")?;
     let mut parts = rest.split(" ; ").filter(|part| !part.is_empty()).peekable();
     let is_refused = parts.next_if(|part| is_refusal(part)).is_some();
@@ -80,19 +80,19 @@ fn word_before_mark(text: &str) -> Option<(&str, &str)> {
 }
 
 /// `root by alice`
-pub(super) fn by<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn by<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (effective_user, user) = marked.after.trim_end().rsplit_once(" by ")?;
     su(marked, user, effective_user)
 }
 
 /// `root) alice on /dev/pts/8`
-pub(super) fn on<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn on<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (effective_user, user) = before_terminal(marked.after)?.rsplit_once(") ")?;
     su(marked, user, effective_user)
 }
 
 /// `root' failed for alice on /dev/pts/8`
-pub(super) fn failed_for<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn failed_for<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (effective_user, user) = before_terminal(marked.after)?.rsplit_once("' failed for ")?;
     su(marked, user, effective_user)
 }

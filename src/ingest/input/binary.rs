@@ -64,7 +64,7 @@ const READABLE_FORMATS: [(&[u8], &str); 7] = [
 ];
 
 /// Names what a file holds that begins with these bytes; `None` if that may be text.
-pub(super) fn binary_format(start: &[u8]) -> Option<&'static str> {
+pub(crate) fn binary_format(start: &[u8]) -> Option<&'static str> {
     let sample = start.get(..SAMPLE).unwrap_or(start);
     let begins = |(magic, _): &&(&[u8], &str)| sample.starts_with(magic);
     let known = FORMATS.iter().find(begins).or_else(|| {

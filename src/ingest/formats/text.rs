@@ -7,7 +7,7 @@ use crate::models::{LocatedTime, TimeContext, time_at_start, time_within};
 const LATEST_TIME: usize = 64;
 
 /// Any text at all.
-pub(super) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
+pub(crate) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
     let Some(located) = own_time(line, context) else {
         let mut fields = Fields::new("text");
         fields.message = Some(line);
@@ -238,7 +238,7 @@ fn level_of(message: &str) -> Option<&str> {
 }
 
 /// The word itself, if loggers use it as a level.
-pub(super) fn level_word(word: &str) -> Option<&str> {
+pub(crate) fn level_word(word: &str) -> Option<&str> {
     const LEVELS: [&str; 20] = [
         "trace",
         "debug",

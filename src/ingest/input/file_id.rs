@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Tells a file from others for as long as it is there, whatever its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct FileId(Inner);
+pub(crate) struct FileId(Inner);
 
 #[cfg(unix)]
 type Inner = (u64, u64);
@@ -16,13 +16,13 @@ type Inner = std::path::PathBuf;
 
 impl FileId {
     #[cfg(unix)]
-    pub(super) fn of(metadata: &Metadata, _: &Path) -> Self {
+    pub(crate) fn of(metadata: &Metadata, _: &Path) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         Self((metadata.dev(), metadata.ino()))
     }
 
     #[cfg(not(unix))]
-    pub(super) fn of(_: &Metadata, path: &Path) -> Self {
+    pub(crate) fn of(_: &Metadata, path: &Path) -> Self {
         Self(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
     }
 }

@@ -16,7 +16,7 @@ use memchr::memmem;
 
 use super::fields::Outcome;
 use super::readings::Readings;
-use super::{access, pam, sshd, su, syslog};
+use super::{access_log, pam, sshd, su, syslog};
 use crate::models::{Members, TimeContext};
 
 /// A message that is known by a mark in it.
@@ -57,16 +57,16 @@ impl Writer {
 
 /// Holds a message that has a mark, without the mark.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Marked<'a> {
+pub(crate) struct Marked<'a> {
     /// The program that logged the message, where it is known.
-    pub(super) program: Option<&'a str>,
-    pub(super) before: &'a str,
-    pub(super) after: &'a str,
+    pub(crate) program: Option<&'a str>,
+    pub(crate) before: &'a str,
+    pub(crate) after: &'a str,
 }
 
 impl Marked<'_> {
     /// Whether the message starts with the mark: what is further in may be a client's text.
-    pub(super) fn is_first(&self) -> bool {
+    pub(crate) fn is_first(&self) -> bool {
         matches!(self.before, "" | "error: " | "fatal: ")
     }
 }
@@ -248,7 +248,7 @@ const MOST_MARKS: usize = 8;
 
 /// Adds what a message of a program says to the fields of its log; what is there already stays. Returns the names of the
 /// fields that the message can be read to say different things for, which stay empty.
-pub(super) fn extract<'a>(
+pub(crate) fn extract<'a>(
     program: Option<&'a str>,
     message: &'a str,
     proxies: &[IpNet],
@@ -265,7 +265,7 @@ pub(super) fn extract<'a>(
     }
     if memmem::find(message.as_bytes(), b"\" ").is_some()
         && normalized.get("http").is_none()
-        && let Some(fields) = access::inside(message, proxies)
+        && let Some(fields) = access_log::inside(message, proxies)
     {
         let mut ambiguous = fields.ambiguous;
         ambiguous.retain(|name| normalized.get(name).is_none());

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use liblzma::stream::{CONCATENATED, Stream};
 
 /// How many bytes an input is read at a time.
-pub(super) const BUFFER: usize = 1 << 18;
+pub(crate) const BUFFER: usize = 1 << 18;
 
 /// Bounds the memory of one xz decoder. The largest preset of xz, -9, needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
@@ -44,12 +44,12 @@ fn is_bzip2(start: &[u8]) -> bool {
 }
 
 /// Says whether an input that begins with these bytes is compressed.
-pub(super) fn is_compressed(start: &[u8]) -> bool {
+pub(crate) fn is_compressed(start: &[u8]) -> bool {
     Compression::of(start).is_some()
 }
 
 /// Decompresses an input if it is compressed.
-pub(super) fn decompressed(mut input: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+pub(crate) fn decompressed(mut input: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
     Ok(match Compression::of(input.fill_buf()?) {
         None => Box::new(input),
         Some(Compression::Gzip) => buffered(flate2::bufread::MultiGzDecoder::new(input)),
@@ -60,12 +60,12 @@ pub(super) fn decompressed(mut input: impl BufRead + Send + 'static) -> io::Resu
 }
 
 /// Reads xz, also of several streams one after another.
-pub(super) fn xz(input: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+pub(crate) fn xz(input: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
     let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
     Ok(buffered(liblzma::bufread::XzDecoder::new_stream(input, stream)))
 }
 
-pub(super) fn buffered(input: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
+pub(crate) fn buffered(input: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
     Box::new(BufReader::with_capacity(BUFFER, input))
 }
 

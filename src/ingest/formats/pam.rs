@@ -59,7 +59,7 @@ impl<'a> Service<'a> {
 }
 
 /// `logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9  user=root`
-pub(super) fn authentication_failure<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn authentication_failure<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let mut service = Service::of(marked)?;
     let is_ssh = marked.after.contains(" tty=ssh ") || marked.after.contains(" tty=NODEVssh ");
     if service.name.is_none() && is_ssh {
@@ -104,12 +104,12 @@ fn host_first(text: &str) -> Option<Readings<'_>> {
 }
 
 /// `check pass; user unknown`, which `authentication failure` follows.
-pub(super) fn unknown_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn unknown_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Service::of(marked).map(|_| Readings::one(Values::default()))
 }
 
 /// `alice(uid=1000) by root(uid=0)`
-pub(super) fn session<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn session<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let service = Service::of(marked)?;
     let user = marked.after.split([' ', '\t', '(']).next()?;
     (!user.is_empty()).then(|| {

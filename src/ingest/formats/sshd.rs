@@ -7,7 +7,7 @@ use super::extract::Marked;
 use super::readings::{Readings, Values};
 
 /// `password for invalid user alice from 203.0.113.9 port 4242 ssh2`
-pub(super) fn login<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn login<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (method, rest) = marked.after.split_once(' ')?;
     let text = rest.strip_prefix("for ").filter(|_| marked.is_first())?;
     let readings = user_from(text, information(method))?;
@@ -64,7 +64,7 @@ fn is_key(text: &str) -> bool {
 }
 
 /// `error: maximum authentication attempts exceeded for invalid user alice from 203.0.113.9 port 4242 ssh2 [preauth]`
-pub(super) fn too_many_attempts<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn too_many_attempts<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     marked
         .is_first()
         .then(|| user_from(marked.after, Information::Nothing))?
@@ -90,7 +90,7 @@ fn user_from(text: &str, information: Information) -> Option<Readings<'_>> {
 }
 
 /// `alice from 203.0.113.9 port 4242`, of which only the name must be there.
-pub(super) fn invalid_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn invalid_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let text = without_preauth(marked.after);
     let user_alone = Values {
         user: Some(text),
@@ -106,7 +106,7 @@ pub(super) fn invalid_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
 }
 
 /// `Authentication failure for illegal user alice from 203.0.113.9`
-pub(super) fn refused_by_pam<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn refused_by_pam<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (_reason, text) = marked.after.split_once(" for ")?;
     let is_error = marked.before == "error: ";
     let text = without_preauth(text);
@@ -133,7 +133,7 @@ fn user_before_source(text: &str) -> Option<Values<'_>> {
 }
 
 /// `getaddrinfo for host.example [203.0.113.9] failed - POSSIBLE BREAK-IN ATTEMPT!`
-pub(super) fn reverse_mapping<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn reverse_mapping<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (_, text) = marked.after.split_once("for ").filter(|_| marked.is_first())?;
     let (text, _) = text.rsplit_once("] failed")?;
     let (domain, address) = text.rsplit_once(" [")?;
@@ -147,7 +147,7 @@ pub(super) fn reverse_mapping<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
 }
 
 /// `203.0.113.9 [preauth]`, `invalid user alice 203.0.113.9 port 4242`: nothing follows the address but its port.
-pub(super) fn ended<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn ended<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let text = without_preauth(marked.after);
     let values = match named_user(text).filter(|_| marked.is_first()) {
         // Without a user where the client gave none.
@@ -159,13 +159,13 @@ pub(super) fn ended<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
 }
 
 /// `203.0.113.9 port 4242:11: any text of the client`: nothing of the client is before the address.
-pub(super) fn source_first<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn source_first<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let values = source(marked.after).filter(|_| marked.is_first())?;
     Some(Readings::one(values))
 }
 
 /// `banner exchange: Connection from 203.0.113.9 port 4242: invalid format`
-pub(super) fn connection<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn connection<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let is_known = matches!(marked.before, "banner exchange: " | "ssh_dispatch_run_fatal: ");
     let is_sshd = marked.program.is_some_and(|program| program.starts_with("sshd"));
     let is_own = is_known || marked.before.is_empty() && is_sshd;
@@ -178,7 +178,7 @@ pub(super) fn connection<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
 }
 
 /// `invalid user alice 203.0.113.9 port 4242: Too many authentication failures [preauth]`
-pub(super) fn ended_by_us<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn ended_by_us<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     if !marked.is_first() {
         return None;
     }
@@ -201,7 +201,7 @@ fn is_reason(text: &str) -> bool {
 }
 
 /// `any text of the client' from 203.0.113.9 port 4242`
-pub(super) fn bad_identification<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
+pub(crate) fn bad_identification<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (_, text) = marked
         .after
         .rsplit_once("' from ")
