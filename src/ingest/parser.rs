@@ -5,13 +5,21 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::formats::fields::{Fields, FoundTime, Outcome};
 use super::formats::{access_log, error_log, extract, json, syslog, text};
-use super::{AMBIGUOUS, IngestOptions, InputFormat, PARSE_ERROR};
+use super::input_format::InputFormat;
+use super::options::IngestOptions;
 use crate::models::{
     BorrowedLog, DateOrder, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext,
     Zone, deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
+
+/// The key of [`LogEntry::metadata`](crate::LogEntry::metadata) that says why a line could not be parsed.
+pub const PARSE_ERROR: &str = "parse_error";
+
+/// The key of [`LogEntry::metadata`](crate::LogEntry::metadata) that lists the fields which a line can be read to say
+/// different things for, because a client has made its text look like the daemon's. They stay empty.
+pub const AMBIGUOUS: &str = "ambiguous";
 
 /// Who takes the logs, each while its line is at hand.
 pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;

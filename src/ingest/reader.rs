@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{LogBlock, Pieces};
+use super::error::IngestError;
 use super::formats::json::{self, Depth, Piece};
 use super::input::checkpoints::{digest, head_digests};
 use super::input::lines::{LONGEST_LINE, Line, Lines};
 use super::input::opened::{Ends, Opened, Plain};
 use super::input::tracked::{Sample, Tracked};
+use super::options::IngestOptions;
 use super::parser::{Parser, check_json};
-use super::{CutFile, IngestError, IngestOptions, Source};
 use crate::models::{BorrowedLog, FilePosition, FileProgress, Inside, LogEntry};
 
 /// The logs of one source, in its order.
@@ -45,6 +46,19 @@ pub struct LogReader {
     error: Option<IngestError>,
     /// The file was cut since it was last read.
     cut: Option<CutFile>,
+}
+
+/// A file that has become shorter than it was when it was last read. What is left of it was read before, so that reading
+/// goes on from its new end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutFile {
+    /// The absolute path of the file.
+    pub path: PathBuf,
+    /// How many bytes it had, after decompression.
+    pub was: u64,
+    /// How many bytes it has now.
+    pub is: u64,
 }
 
 struct KnownFile {
@@ -84,10 +98,10 @@ impl LogReader {
         Self::build(opened, options, Path::new("-"), None)
     }
 
-    pub(super) fn of_source(opened: Opened, options: &IngestOptions, source: &Source) -> Self {
-        let name = source.name();
+    /// Reads from a source with this name; `-` is standard input, which is no file.
+    pub(super) fn of_source(opened: Opened, options: &IngestOptions, name: &Path) -> Self {
         let file = (name != Path::new("-")).then(|| name.to_string_lossy().into_owned());
-        Self::build(opened, options, &name, file)
+        Self::build(opened, options, name, file)
     }
 
     /// Decides by the dates at both ends of the source what those between them mean.
@@ -528,6 +542,7 @@ mod tests {
 
     use super::*;
     use crate::ingest::input::checkpoints::KnownFiles;
+    use crate::ingest::source::Source;
 
     /// Opens a file of 1,000 lines as a known one, and reads ten of them.
     fn read_ten(path: &Path, is_growing: bool) -> LogReader {

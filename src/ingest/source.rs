@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::error::{IngestError, IngestErrorKind};
 use super::input::archive::{self, Member, member_path};
 use super::input::binary::binary_format;
 use super::input::checkpoints::{Found, KnownFiles};
 use super::input::interruptible::{self, Interruptible};
 use super::input::opened::{Content, Opened};
-use super::{CutFile, IngestError, IngestErrorKind, IngestOptions, InputFormat, LogReader};
+use super::input_format::InputFormat;
+use super::options::IngestOptions;
+use super::reader::{CutFile, LogReader};
 
 /// One file to read, a member of an archive, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,7 +211,7 @@ impl Source {
         let failed = |error: io::Error| IngestError::new(self.name(), error);
         let Some(path) = self.path.as_ref().filter(|_| !self.is_stream()) else {
             let opened = self.open_stream(options).map_err(failed)?;
-            return Ok(LogReader::of_source(opened, options, self));
+            return Ok(LogReader::of_source(opened, options, &self.name()));
         };
         let file = File::open(path).map_err(failed)?;
         let opened = self.content(&file).open().map_err(failed)?;
@@ -281,7 +284,7 @@ impl Source {
             }
             Found::Contained(opened) => {
                 log::debug!(path = absolute.as_str(); "{absolute}: another known file begins with all of it");
-                return Ok(LogReader::of_source(opened, options, self).at_known_end());
+                return Ok(LogReader::of_source(opened, options, &self.name()).at_known_end());
             }
             Found::New => {
                 let opened = self.content(file).open().map_err(failed)?;
@@ -291,7 +294,7 @@ impl Source {
             }
         };
         let ends = self.content(file).ends().map_err(failed)?;
-        let reader = LogReader::of_source(opened, options, self)
+        let reader = LogReader::of_source(opened, options, &self.name())
             .with_ends(&ends)
             .with_cut(cut);
         Ok(reader.with_position(position.id.clone(), absolute, Some(position)))
@@ -320,7 +323,7 @@ impl Source {
         match binary_format(start).filter(|_| !is_said_to_be) {
             None => {
                 let ends = self.content(file).ends().map_err(failed)?;
-                Ok(LogReader::of_source(opened, options, self).with_ends(&ends))
+                Ok(LogReader::of_source(opened, options, &self.name()).with_ends(&ends))
             }
             Some(format) => {
                 let reason =

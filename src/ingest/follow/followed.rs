@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::ingest::Source;
 use crate::ingest::input::file_id::FileId;
+use crate::ingest::source::Source;
 
 /// How long a file that is gone from its path is read on after it was last written to.
 pub(crate) const READ_ON: Duration = Duration::from_secs(5);

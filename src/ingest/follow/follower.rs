@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use super::followed::{ChangedFile, Emptied, Followed, READ_ON, open_as};
+use crate::ingest::error::{IngestError, IngestErrorKind};
 use crate::ingest::input::checkpoints::KnownFiles;
 use crate::ingest::input::checkpoints::{Found, begins_with_file};
 use crate::ingest::input::file_id::FileId;
 use crate::ingest::input::rotated::{Sibling, has_number, siblings};
-use crate::ingest::{IngestError, IngestErrorKind, IngestOptions, LogReader, Source, find_sources};
+use crate::ingest::options::IngestOptions;
+use crate::ingest::reader::LogReader;
+use crate::ingest::source::{Source, find_sources};
 use crate::models::FilePosition;
 
 /// Watches files and folders for what is written to them, through rotation by renaming and by copying and emptying.

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use memchr::memmem;
 
 use super::fields::Outcome;
+use super::marked::Marked;
 use super::readings::Readings;
 use super::{access_log, pam, sshd, su, syslog};
 use crate::models::{Members, TimeContext};
@@ -52,22 +53,6 @@ impl Writer {
                 matches!(program.rsplit('/').next(), Some("su" | "su-l")) || program.starts_with("su(")
             }
         }
-    }
-}
-
-/// Holds a message that has a mark, without the mark.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Marked<'a> {
-    /// The program that logged the message, where it is known.
-    pub(crate) program: Option<&'a str>,
-    pub(crate) before: &'a str,
-    pub(crate) after: &'a str,
-}
-
-impl Marked<'_> {
-    /// Whether the message starts with the mark: what is further in may be a client's text.
-    pub(crate) fn is_first(&self) -> bool {
-        matches!(self.before, "" | "error: " | "fatal: ")
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) mod error_log;
 pub(super) mod extract;
 pub(super) mod fields;
 pub(super) mod json;
+mod marked;
 mod pam;
 mod readings;
 mod sshd;

@@ -1,6 +1,6 @@
 //! The messages of PAM's modules, which programs write under their own names.
 
-use super::extract::Marked;
+use super::marked::Marked;
 use super::readings::{Readings, Values};
 
 /// The service that a module worked for.

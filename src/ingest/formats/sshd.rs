@@ -3,7 +3,7 @@
 //! The client chooses the user's name, the text of its disconnect, and its identification; they may hold blanks,
 //! addresses and whole messages. The daemon writes the address after the name, and the name after the address nowhere.
 
-use super::extract::Marked;
+use super::marked::Marked;
 use super::readings::{Readings, Values};
 
 /// `password for invalid user alice from 203.0.113.9 port 4242 ssh2`

@@ -2,7 +2,7 @@
 //!
 //! Whom a user wants to become, which command is run and in which folder, the user chooses; the own name is an account's.
 
-use super::extract::Marked;
+use super::marked::Marked;
 use super::readings::{Readings, Values};
 
 /// `alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh`, around `PWD=`. Why sudo refused comes first:

@@ -1,0 +1,68 @@
+//! The formats of lines, by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::models::InvalidValue;
+
+/// A format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InputFormat {
+    /// JSON objects, one a line, one after another, or in an array.
+    Json,
+    /// Syslog as of RFC 5424.
+    Rfc5424,
+    /// Syslog as of RFC 3164, and as it is written to files.
+    Rfc3164,
+    /// The access logs of Apache and nginx: common and combined log format.
+    AccessLog,
+    /// The error logs of Apache and nginx.
+    ErrorLog,
+    /// Any text.
+    Text,
+}
+
+impl InputFormat {
+    /// Every format.
+    pub const ALL: [Self; 6] = [
+        Self::Json,
+        Self::Rfc5424,
+        Self::Rfc3164,
+        Self::AccessLog,
+        Self::ErrorLog,
+        Self::Text,
+    ];
+
+    /// The format's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Rfc5424 => "rfc5424",
+            Self::Rfc3164 => "rfc3164",
+            Self::AccessLog => "access_log",
+            Self::ErrorLog => "error_log",
+            Self::Text => "text",
+        }
+    }
+}
+
+impl fmt::Display for InputFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for InputFormat {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| {
+                let known = Self::ALL.map(Self::as_str).join(", ");
+                InvalidValue::new("input format", text, format!("use one of {known}"))
+            })
+    }
+}

@@ -1,0 +1,112 @@
+//! How lines are to be read.
+
+use chrono::{DateTime, Utc};
+use ipnet::IpNet;
+
+use super::input_format::InputFormat;
+use crate::models::{DateOrder, Zone};
+use crate::stop::StopHandle;
+
+/// How lines are to be read.
+///
+/// ```
+/// use std::io::Cursor;
+/// use logstore::{IngestOptions, LogReader};
+///
+/// let lines = "<38>Oct 11 22:14:15 web1 sshd[42]: Failed password for root from 203.0.113.9 port 4 ssh2\n";
+/// let mut reader = LogReader::new(Cursor::new(lines), &IngestOptions::new());
+/// let log = reader.next().unwrap()?;
+/// assert_eq!((log.hostname.as_deref(), log.appname.as_deref(), log.procid), (Some("web1"), Some("sshd"), Some(42)));
+/// assert_eq!(log.source_ip().as_deref(), Some("203.0.113.9"));
+/// assert_eq!((log.user(), log.outcome()), (Some("root"), Some("failure")));
+/// # Ok::<(), logstore::IngestError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct IngestOptions {
+    /// The format of every line; `None` to detect it line by line.
+    pub format: Option<InputFormat>,
+    /// The zone of times that name none; `None` for UTC.
+    pub zone: Option<Zone>,
+    /// Whether day or month comes first in a date of numbers. Where it is [`DateOrder::Auto`], the first and the last
+    /// 64 KiB of a file decide, as they are when it is opened: a date that has only one order gives it to the others,
+    /// unless dates of both orders are there. Of a compressed file only the first are read, and of a pipe none.
+    pub date_order: DateOrder,
+    /// The time before which times without a year are; `None` for that of each file.
+    pub reference: Option<DateTime<Utc>>,
+    /// What to call the source, in place of the name of its format.
+    pub source_type: Option<String>,
+    /// The networks whose hosts are proxies: the client is the one behind them. `None` for the private, loopback,
+    /// link-local and unique local networks.
+    pub trusted_proxies: Option<Vec<IpNet>>,
+    /// Ends pipes once it is stopped.
+    pub stop: Option<StopHandle>,
+}
+
+impl IngestOptions {
+    /// Detects the format of each line, and reads times without a zone as UTC.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads every line in this format; one that does not have it is taken as plain text.
+    #[must_use]
+    pub fn with_format(self, format: InputFormat) -> Self {
+        Self {
+            format: Some(format),
+            ..self
+        }
+    }
+
+    /// Reads times that name no zone as times in `zone`.
+    #[must_use]
+    pub fn with_zone(self, zone: Zone) -> Self {
+        Self {
+            zone: Some(zone),
+            ..self
+        }
+    }
+
+    /// Reads dates of numbers in this order.
+    #[must_use]
+    pub fn with_date_order(self, date_order: DateOrder) -> Self {
+        Self { date_order, ..self }
+    }
+
+    /// Reads times without a year as the last ones before `reference`.
+    #[must_use]
+    pub fn with_reference(self, reference: DateTime<Utc>) -> Self {
+        Self {
+            reference: Some(reference),
+            ..self
+        }
+    }
+
+    /// Takes the hosts of these networks, and no others, for proxies.
+    #[must_use]
+    pub fn with_trusted_proxies(self, networks: impl Into<Vec<IpNet>>) -> Self {
+        Self {
+            trusted_proxies: Some(networks.into()),
+            ..self
+        }
+    }
+
+    /// Sets what to call the source.
+    #[must_use]
+    pub fn with_source_type(self, source_type: impl Into<String>) -> Self {
+        Self {
+            source_type: Some(source_type.into()),
+            ..self
+        }
+    }
+
+    /// Reads standard input and named pipes as if their writers closed them, once `stop` is stopped. The lines that were
+    /// written before are read, the last one even if it has no end. Without this, a reader waits for a silent writer.
+    #[must_use]
+    pub fn with_stop(self, stop: StopHandle) -> Self {
+        Self {
+            stop: Some(stop),
+            ..self
+        }
+    }
+}
