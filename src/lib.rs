@@ -88,8 +88,8 @@ pub use ingest::{
 pub use load::Loader;
 pub use models::{
     AddressText, Alert, AlertQuery, Case, Condition, DateOrder, DetectionRule, Field, FilePosition,
-    FileProgress, Filter, Indicator, IndicatorType, Inside, IntelQuery, InvalidValue, JsonObject,
-    LocatedTime, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, RiskFactor, RuleQuery, Secret,
+    FileProgress, Filter, Indicator, IndicatorType, IntelQuery, InvalidValue, JsonObject, LocatedTime,
+    LogEntry, LogKey, LogQuery, Operator, Order, Pattern, ResumePoint, RiskFactor, RuleQuery, Secret,
     Severity, Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
     time_at_start, time_within,
 };

@@ -186,7 +186,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::ingest::input::checkpoints::KnownFiles;
+    use crate::ingest::input::checkpoints::Checkpoints;
     use crate::ingest::{IngestOptions, LogReader, Source};
     use crate::models::{FilePosition, TIME_SOURCE};
 
@@ -284,8 +284,8 @@ mod tests {
 
     /// Returns the position after a file that is read in blocks of this many lines.
     fn position_after(source: &Source, lines: usize) -> FilePosition {
-        let known = KnownFiles::default();
-        let mut reader = source.open_known(&IngestOptions::new(), &known).unwrap();
+        let checkpoints = Checkpoints::default();
+        let mut reader = source.open_known(&IngestOptions::new(), &checkpoints).unwrap();
         let mut last = None;
         while let Some(block) = reader.next_block(lines) {
             last = block.unwrap().parse(|_| {}).or(last);

@@ -18,7 +18,7 @@ mod source;
 pub(crate) use block::LogBlock;
 pub use error::{IngestError, IngestErrorKind};
 pub(crate) use follow::{ChangedFile, Follower};
-pub(crate) use input::checkpoints::KnownFiles;
+pub(crate) use input::checkpoints::Checkpoints;
 pub use input_format::InputFormat;
 pub use options::IngestOptions;
 pub use parser::{AMBIGUOUS, PARSE_ERROR};

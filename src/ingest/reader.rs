@@ -15,7 +15,7 @@ use super::input::opened::{Ends, Opened, Plain};
 use super::input::tracked::{Sample, Tracked};
 use super::options::IngestOptions;
 use super::parser::{Parser, check_json};
-use crate::models::{BorrowedLog, FilePosition, FileProgress, Inside, LogEntry};
+use crate::models::{BorrowedLog, FilePosition, FileProgress, LogEntry, ResumePoint};
 
 /// The logs of one source, in its order.
 ///
@@ -72,7 +72,7 @@ struct KnownFile {
 #[derive(Debug, Clone)]
 struct Mark {
     sample: Sample,
-    inside: Inside,
+    resume: ResumePoint,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,12 +136,12 @@ impl LogReader {
     pub(super) fn with_position(mut self, id: String, path: String, position: Option<FilePosition>) -> Self {
         if let Some(position) = &position {
             self.parser.resume(position.last_time);
-            self.place = match position.inside {
-                Inside::Nothing if position.bytes == 0 => Place::Start,
-                Inside::Array => Place::Array,
-                Inside::Nothing | Inside::Line(_) => Place::Lines,
+            self.place = match position.resume {
+                ResumePoint::LineStart if position.bytes == 0 => Place::Start,
+                ResumePoint::Array => Place::Array,
+                ResumePoint::LineStart | ResumePoint::LongLine(_) => Place::Lines,
             };
-            if let Inside::Line(parts) = position.inside {
+            if let ResumePoint::LongLine(parts) = position.resume {
                 self.lines.resume(parts);
             }
         }
@@ -215,9 +215,9 @@ impl LogReader {
             id: file.id.clone(),
             path: file.path.clone(),
             bytes: mark.sample.bytes,
-            head: head_digests(mark.sample.head()),
-            tail: digest(mark.sample.tail()),
-            inside: mark.inside,
+            head_fingerprint: head_digests(mark.sample.head()),
+            tail_fingerprint: digest(mark.sample.tail()),
+            resume: mark.resume,
             last_time: None,
         };
         file.taken = Some(to.clone());
@@ -236,14 +236,14 @@ impl LogReader {
     }
 
     fn mark(&self) -> Mark {
-        let inside = match (self.place, self.lines.parts()) {
-            (Place::Array, _) => Inside::Array,
-            (_, 0) => Inside::Nothing,
-            (_, parts) => Inside::Line(parts),
+        let resume = match (self.place, self.lines.parts()) {
+            (Place::Array, _) => ResumePoint::Array,
+            (_, 0) => ResumePoint::LineStart,
+            (_, parts) => ResumePoint::LongLine(parts),
         };
         Mark {
             sample: self.lines.input_ref().sample(),
-            inside,
+            resume,
         }
     }
 
@@ -541,14 +541,14 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::ingest::input::checkpoints::KnownFiles;
+    use crate::ingest::input::checkpoints::Checkpoints;
     use crate::ingest::source::Source;
 
     /// Opens a file of 1,000 lines as a known one, and reads ten of them.
     fn read_ten(path: &Path, is_growing: bool) -> LogReader {
         let lines: String = (0..1_000).map(|line| format!("line {line:03}\n")).collect();
         fs::write(path, lines).unwrap();
-        let opened = Source::file(path).open_known(&IngestOptions::new(), &KnownFiles::default());
+        let opened = Source::file(path).open_known(&IngestOptions::new(), &Checkpoints::default());
         let mut reader = opened.unwrap();
         reader.is_growing = is_growing;
         reader.next_block(10).unwrap().unwrap().parse(|_| {});

@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 use super::error::{IngestError, IngestErrorKind};
 use super::input::archive::{self, Member, member_path};
 use super::input::binary::binary_format;
-use super::input::checkpoints::{Found, KnownFiles};
+use super::input::checkpoints::{Checkpoints, Found};
 use super::input::interruptible::{self, Interruptible};
 use super::input::opened::{Content, Opened};
 use super::input_format::InputFormat;
@@ -240,21 +240,21 @@ impl Source {
     pub(crate) fn open_known(
         &self,
         options: &IngestOptions,
-        known: &KnownFiles,
+        checkpoints: &Checkpoints,
     ) -> Result<LogReader, IngestError> {
         let path = match &self.path {
             Some(path) if !self.is_stream() => path,
             _ => return self.open(options),
         };
         let file = File::open(path).map_err(|error| IngestError::new(self.name(), error))?;
-        let found = self.find_known(&file, known);
+        let found = self.find_known(&file, checkpoints);
         let found = found.map_err(|error| IngestError::new(self.name(), error))?;
-        self.read_found(&file, found, options, known)
+        self.read_found(&file, found, options, checkpoints)
     }
 
     /// The position of an open file of this source.
-    pub(super) fn find_known(&self, file: &File, known: &KnownFiles) -> io::Result<Found> {
-        known.find(&self.absolute()?, self.content(file))
+    pub(super) fn find_known(&self, file: &File, checkpoints: &Checkpoints) -> io::Result<Found> {
+        checkpoints.find(&self.absolute()?, self.content(file))
     }
 
     pub(super) fn read_found(
@@ -262,7 +262,7 @@ impl Source {
         file: &File,
         found: Found,
         options: &IngestOptions,
-        known: &KnownFiles,
+        checkpoints: &Checkpoints,
     ) -> Result<LogReader, IngestError> {
         let failed = |error: io::Error| IngestError::new(self.name(), error);
         let absolute = self.absolute().map_err(failed)?;
@@ -290,7 +290,7 @@ impl Source {
                 let opened = self.content(file).open().map_err(failed)?;
                 let reader = self.read_text(file, opened, options)?;
                 log::info!(path = absolute.as_str(); "{absolute}: new, read from its beginning");
-                return Ok(reader.with_position(known.new_id(&absolute), absolute, None));
+                return Ok(reader.with_position(checkpoints.new_id(&absolute), absolute, None));
             }
         };
         let ends = self.content(file).ends().map_err(failed)?;

@@ -15,7 +15,7 @@ mod writer;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::ingest::{Follower, IngestError, KnownFiles, LogReader, Source, find_sources};
+use crate::ingest::{Checkpoints, Follower, IngestError, LogReader, Source, find_sources};
 use crate::models::InvalidValue;
 use crate::stop::StopHandle;
 use crate::storage::{DuckDbStore, IngestStore as _, Result};
@@ -197,14 +197,14 @@ impl<'a> Loader<'a> {
             on_progress,
         } = self;
         options.ingest.stop = Some(stop.clone());
-        let known = KnownFiles::new(store.file_positions()?);
+        let checkpoints = Checkpoints::new(store.file_positions()?);
         let pipeline = Pipeline {
             store,
             options: &options,
             stop: &stop,
             retries,
         };
-        let mut report = pipeline.run(known, on_progress, read)?;
+        let mut report = pipeline.run(checkpoints, on_progress, read)?;
         report.elapsed = started.elapsed();
         Ok(report)
     }

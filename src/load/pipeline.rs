@@ -26,7 +26,7 @@ use super::options::LoadOptions;
 use super::reader::{Job, LoadProgress, OnProgress, SourceReader, WriterGone};
 use super::report::LoadReport;
 use super::writer::{Retries, Writer};
-use crate::ingest::KnownFiles;
+use crate::ingest::Checkpoints;
 use crate::stop::StopHandle;
 use crate::storage::{DuckDbStore, LogRowsBuilder, Result};
 use crate::sync::lock;
@@ -43,7 +43,7 @@ impl Pipeline<'_> {
     /// Runs the threads until `read` has handed on all that there is to read, and all of it is stored.
     pub(super) fn run(
         &self,
-        known: KnownFiles,
+        checkpoints: Checkpoints,
         on_progress: Option<OnProgress<'_>>,
         read: impl FnOnce(&mut SourceReader<'_>) -> Result<(), WriterGone> + Send,
     ) -> Result<LoadReport> {
@@ -64,7 +64,7 @@ impl Pipeline<'_> {
                 let mut reader = SourceReader {
                     options: &self.options.ingest,
                     stop: self.stop,
-                    known,
+                    checkpoints,
                     sender,
                     parsers,
                     bytes_ahead,

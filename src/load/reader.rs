@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::batch::{Chunk, Message, Outcome, SourceDone};
 use super::budget::Budget;
 use crate::ingest::{
-    ChangedFile, Follower, IngestError, IngestErrorKind, IngestOptions, KnownFiles, LogBlock, LogReader,
+    ChangedFile, Checkpoints, Follower, IngestError, IngestErrorKind, IngestOptions, LogBlock, LogReader,
     Source,
 };
 use crate::stop::StopHandle;
@@ -38,7 +38,7 @@ pub struct LoadProgress {
 pub(super) struct SourceReader<'a> {
     pub(super) options: &'a IngestOptions,
     pub(super) stop: &'a StopHandle,
-    pub(super) known: KnownFiles,
+    pub(super) checkpoints: Checkpoints,
     pub(super) sender: SyncSender<Message<'a>>,
     pub(super) parsers: SyncSender<Job>,
     /// The bytes that may be read and not stored yet.
@@ -79,7 +79,7 @@ impl<'a> SourceReader<'a> {
     /// Reads files as they grow, until the load is stopped.
     pub(super) fn follow(&mut self, mut follower: Follower, interval: Duration) -> Result<(), WriterGone> {
         loop {
-            match follower.poll(&self.known) {
+            match follower.poll(&self.checkpoints) {
                 Ok(changed) => self.read_changed(&mut follower, &changed)?,
                 Err(error) => return self.fail(error),
             }
@@ -108,7 +108,7 @@ impl<'a> SourceReader<'a> {
     fn read_source(&mut self, source: &Source) -> Result<(), WriterGone> {
         match source.members() {
             Ok(None) => {
-                let opened = source.open_known(self.options, &self.known);
+                let opened = source.open_known(self.options, &self.checkpoints);
                 self.read(source, opened)
             }
             Ok(Some(members)) => self.read_members(members),
@@ -120,7 +120,7 @@ impl<'a> SourceReader<'a> {
         for member in members {
             match member {
                 Ok(member) => {
-                    let opened = member.open_known(self.options, &self.known);
+                    let opened = member.open_known(self.options, &self.checkpoints);
                     self.read(&member, opened)?;
                 }
                 Err(error) => self.fail(error)?,
@@ -137,7 +137,7 @@ impl<'a> SourceReader<'a> {
         for file in changed {
             match follower.members(file) {
                 Ok(None) => {
-                    let opened = follower.open(file, self.options, &self.known);
+                    let opened = follower.open(file, self.options, &self.checkpoints);
                     if let Some(opened) = opened.transpose() {
                         self.read(file.source(), opened)?;
                     }
@@ -191,7 +191,7 @@ impl<'a> SourceReader<'a> {
         }
         self.count_bytes(&reader, done);
         if let Some(position) = reader.position() {
-            self.known.note(position);
+            self.checkpoints.record(position);
         }
         Ok(())
     }

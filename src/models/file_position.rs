@@ -15,11 +15,11 @@ pub struct FilePosition {
     pub bytes: u64,
     /// The SHA-256 of the first 1,024 of these bytes, or of all if there are fewer, in hexadecimal. Behind it come the
     /// first 8 digits of that of the first 64 bytes, the first 128, and so on: a file that was cut is known by them.
-    pub head: String,
+    pub head_fingerprint: String,
     /// The SHA-256 of the last 1,024 of these bytes, or of all if there are fewer, in hexadecimal.
-    pub tail: String,
-    /// What was not read to its end.
-    pub inside: Inside,
+    pub tail_fingerprint: String,
+    /// Where reading goes on: at the start of a line, or inside of something that was not read to its end.
+    pub resume: ResumePoint,
     /// The time of the last line that has one, for those after it that have none.
     pub last_time: Option<DateTime<Utc>>,
 }
@@ -36,31 +36,31 @@ impl FilePosition {
             id: Self::id_of_copy(source),
             path: source.to_owned(),
             bytes: 0,
-            head: String::new(),
-            tail: String::new(),
-            inside: Inside::Nothing,
+            head_fingerprint: String::new(),
+            tail_fingerprint: String::new(),
+            resume: ResumePoint::LineStart,
             last_time: None,
         }
     }
 
     /// Whether this is the position of a copy, and not of a file: it has no content to know a file by.
     pub(crate) fn is_of_copy(&self) -> bool {
-        self.id.starts_with(COPY) && self.head.is_empty() && self.tail.is_empty()
+        self.id.starts_with(COPY) && self.head_fingerprint.is_empty() && self.tail_fingerprint.is_empty()
     }
 }
 
 const COPY: &str = "copy of ";
 
-/// What a [`FilePosition`] lies inside of.
+/// Where reading goes on after a [`FilePosition`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Inside {
-    /// Nothing: a line begins here.
+pub enum ResumePoint {
+    /// At the start of a line.
     #[default]
-    Nothing,
-    /// A JSON array, between two elements.
+    LineStart,
+    /// In a JSON array, between two elements.
     Array,
-    /// A line that is too long to be one log, of which so many parts were read.
-    Line(u64),
+    /// In a line that is too long to be one log, of which this many parts were read.
+    LongLine(u64),
 }
 
 /// A file that was read on, from one position to another.

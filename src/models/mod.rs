@@ -20,7 +20,7 @@ pub(crate) use address::{PRIVATE_NETWORKS, endpoint};
 pub use address_text::AddressText;
 pub use alert::{Alert, AlertQuery, RiskFactor, priority_score};
 pub use detection_rule::{DetectionRule, RuleQuery};
-pub use file_position::{FilePosition, FileProgress, Inside};
+pub use file_position::{FilePosition, FileProgress, ResumePoint};
 pub use invalid::InvalidValue;
 pub use json::JsonObject;
 pub(crate) use json::{Json, Members, check_depth, check_nesting};

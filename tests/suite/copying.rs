@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use logstore::{
     AlertQuery, ConsumerStore as _, Cursor, DetectionRule, DuckDbStore, FilePosition, FileProgress,
-    Indicator, IndicatorType, Inside, IntelQuery, LogEntry, LogQuery, LogStore as _, MemoryStore, Order,
+    Indicator, IndicatorType, IntelQuery, LogEntry, LogQuery, LogStore as _, MemoryStore, Order, ResumePoint,
     RuleQuery, Severity, Store, StoreExt as _, ThreatIntel, copy,
 };
 
@@ -40,9 +40,9 @@ fn fill(store: &dyn Store) {
         id: "f".into(),
         path: "/var/log/auth.log".into(),
         bytes: 10,
-        head: "00".into(),
-        tail: "00".into(),
-        inside: Inside::Line(2),
+        head_fingerprint: "00".into(),
+        tail_fingerprint: "00".into(),
+        resume: ResumePoint::LongLine(2),
         last_time: Some(at(0)),
     };
     store

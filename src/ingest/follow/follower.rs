@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use super::followed::{ChangedFile, Emptied, Followed, READ_ON, open_as};
 use crate::ingest::error::{IngestError, IngestErrorKind};
-use crate::ingest::input::checkpoints::KnownFiles;
+use crate::ingest::input::checkpoints::Checkpoints;
 use crate::ingest::input::checkpoints::{Found, begins_with_file};
 use crate::ingest::input::file_id::FileId;
 use crate::ingest::input::rotated::{Sibling, has_number, siblings};
@@ -108,21 +108,21 @@ impl Follower {
     }
 
     /// Finds the files that have changed since the last poll; at first, all of them. Each is to be [opened](Self::open) and
-    /// read, and its position [noted](KnownFiles::note), before the next one. What does not exist yet is waited for.
+    /// read, and its position [recorded](Checkpoints::record), before the next one. What does not exist yet is waited for.
     ///
     /// # Errors
     ///
     /// [`IngestErrorKind::Pattern`] if a name is no pattern.
-    pub fn poll(&mut self, known: &KnownFiles) -> Result<Vec<ChangedFile>, IngestError> {
+    pub fn poll(&mut self, checkpoints: &Checkpoints) -> Result<Vec<ChangedFile>, IngestError> {
         let now = Instant::now();
         let found = self.find()?;
         self.leave_files();
         self.update(found, now);
         if !self.has_polled {
-            self.expect_rotations(known, now);
+            self.expect_rotations(checkpoints, now);
         }
         self.has_polled = true;
-        self.search_rotations(known, now);
+        self.search_rotations(checkpoints, now);
         Ok(self
             .files
             .iter_mut()
@@ -166,13 +166,13 @@ impl Follower {
         &mut self,
         changed: &ChangedFile,
         options: &IngestOptions,
-        known: &KnownFiles,
+        checkpoints: &Checkpoints,
     ) -> Result<Option<LogReader>, IngestError> {
         let Some(at) = self.files.iter().position(|file| file.id == changed.id) else {
             return Ok(None);
         };
         let source = changed.source();
-        let opened = self.find_known(at, source, changed.is_left, known);
+        let opened = self.find_known(at, source, changed.is_left, checkpoints);
         let opened = opened.map_err(|error| IngestError::new(source.name(), error))?;
         let Some((file, found)) = opened else {
             return Ok(None);
@@ -180,7 +180,7 @@ impl Follower {
         if file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
             self.note_beginning(at);
         }
-        let reader = source.read_found(&file, found, options, known);
+        let reader = source.read_found(&file, found, options, checkpoints);
         if let Some(followed) = self.files.get_mut(at) {
             followed.file = Some(file);
             match &reader {
@@ -201,7 +201,7 @@ impl Follower {
         at: usize,
         source: &Source,
         is_left: bool,
-        known: &KnownFiles,
+        checkpoints: &Checkpoints,
     ) -> io::Result<Option<(std::fs::File, Found)>> {
         let Some(followed) = self.files.get_mut(at) else {
             return Ok(None);
@@ -215,7 +215,7 @@ impl Follower {
         if followed.emptied != Emptied::No {
             let after = if has_content { Emptied::No } else { Emptied::Noted };
             if std::mem::replace(&mut followed.emptied, after) == Emptied::Seen {
-                self.note_rotation(at, known);
+                self.note_rotation(at, checkpoints);
             }
             // What is written from now on is read after the next look, so that it is read as new only once.
             return Ok(has_content.then_some((file, Found::New)));
@@ -225,13 +225,13 @@ impl Follower {
             followed.seen = None;
             return Ok(None);
         }
-        let found = match source.find_known(&file, known) {
+        let found = match source.find_known(&file, checkpoints) {
             // Compression that is in progress.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !is_left => return Ok(None),
             found => found?,
         };
         if matches!(found, Found::New) {
-            self.note_rotation(at, known);
+            self.note_rotation(at, checkpoints);
         }
         Ok(Some((file, found)))
     }
@@ -334,10 +334,10 @@ impl Follower {
     }
 
     /// Looks for what was rotated while nothing was followed.
-    fn expect_rotations(&mut self, known: &KnownFiles, now: Instant) {
+    fn expect_rotations(&mut self, checkpoints: &Checkpoints, now: Instant) {
         let named = self.files.iter().filter(|file| file.is_named);
         let paths = named
-            .filter(|file| has_position(&file.path, known))
+            .filter(|file| has_position(&file.path, checkpoints))
             .map(|file| file.path.clone());
         let rotations = paths.map(|path| Rotation {
             until: now,
@@ -347,7 +347,7 @@ impl Follower {
     }
 
     /// Looks for the rest of what a file held before, or the one before it at its path, as what it holds is new.
-    fn note_rotation(&mut self, at: usize, known: &KnownFiles) {
+    fn note_rotation(&mut self, at: usize, checkpoints: &Checkpoints) {
         let Some(file) = self.files.get(at) else {
             return;
         };
@@ -355,9 +355,9 @@ impl Follower {
         let was_there = |other: &&Followed| other.path == path && other.id != file.id;
         let mut others = self.files.iter().filter(was_there).peekable();
         // Of one that was empty, or was gone before it was opened, nothing was read.
-        let read = |file: &Followed| known.bytes_of(file.position.as_deref()?);
+        let read = |file: &Followed| checkpoints.bytes_of(file.position.as_deref()?);
         if file.position.is_none() && others.peek().is_none() {
-            if has_position(&path, known) {
+            if has_position(&path, checkpoints) {
                 self.add_rotation(Rotation::new(path, Loss::Rest { read: 0, had: 0 }));
             }
             return;
@@ -412,10 +412,10 @@ impl Follower {
     }
 
     /// Searches for as long as a rotation may take: its files are renamed one after another, and may be missed once.
-    fn search_rotations(&mut self, known: &KnownFiles, now: Instant) {
+    fn search_rotations(&mut self, checkpoints: &Checkpoints, now: Instant) {
         for mut rotation in std::mem::take(&mut self.rotations) {
             let is_late = rotation.is_searched && rotation.until <= now;
-            let goes_on = self.search(&mut rotation, known, now);
+            let goes_on = self.search(&mut rotation, checkpoints, now);
             rotation.is_searched = true;
             match (goes_on, is_late) {
                 (false, _) => {}
@@ -426,7 +426,7 @@ impl Follower {
     }
 
     /// Has the rest of a rotated file read, and what was rotated after it; `false` if these files are followed anyway.
-    fn search(&mut self, rotation: &mut Rotation, known: &KnownFiles, now: Instant) -> bool {
+    fn search(&mut self, rotation: &mut Rotation, checkpoints: &Checkpoints, now: Instant) -> bool {
         let siblings = siblings(&rotation.path);
         let is_followed = |sibling: &Sibling| {
             let mut files = self.files.iter();
@@ -440,7 +440,7 @@ impl Follower {
             if rotation.is_older(&sibling) {
                 break;
             }
-            match self.relation(&sibling, rotation, known) {
+            match self.relation(&sibling, rotation, checkpoints) {
                 Relation::Rest => {
                     rotation.rest = rotation.rest.or(Some(sibling.modified));
                     unread.push(sibling);
@@ -458,7 +458,7 @@ impl Follower {
         true
     }
 
-    fn relation(&self, sibling: &Sibling, rotation: &Rotation, known: &KnownFiles) -> Relation {
+    fn relation(&self, sibling: &Sibling, rotation: &Rotation, checkpoints: &Checkpoints) -> Relation {
         let path = &rotation.path;
         if let Some(file) = self.files.iter().find(|file| file.id == sibling.id) {
             let is_rest = match &rotation.position {
@@ -472,7 +472,7 @@ impl Follower {
         }
         let source = Source::found(&sibling.path);
         let found = open_as(&sibling.path, &sibling.id)
-            .and_then(|file| file.map(|file| source.find_known(&file, known)).transpose());
+            .and_then(|file| file.map(|file| source.find_known(&file, checkpoints)).transpose());
         match found {
             Ok(Some(Found::Known(position, _))) if rotation.is_of(&position) => Relation::Rest,
             // A copy of little that is not emptied yet.
@@ -566,8 +566,8 @@ impl Rotation {
     }
 }
 
-fn has_position(path: &Path, known: &KnownFiles) -> bool {
-    std::path::absolute(path).is_ok_and(|path| known.at_path(&path.to_string_lossy()).next().is_some())
+fn has_position(path: &Path, checkpoints: &Checkpoints) -> bool {
+    std::path::absolute(path).is_ok_and(|path| checkpoints.at_path(&path.to_string_lossy()).next().is_some())
 }
 
 fn is_path(position: &str, path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! The files that were read before, known by their content.
+//! How far files were read. A file is known again by its content.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, BufRead, Read as _};
@@ -13,13 +13,13 @@ use super::rotated::siblings;
 use super::tracked::{SAMPLE, Sample};
 use crate::models::FilePosition;
 
-/// The files that were read before, and how far.
+/// The positions of the files that were read before.
 ///
 /// A file that begins with what was read of a known one is that file, whatever its name and compression:
 /// rotated, renamed, copied, or grown. Less than 1,024 bytes are no evidence of that, so such a file is known
 /// only by its path, or once the known one is no longer to be found under its own.
 #[derive(Debug, Clone, Default)]
-pub struct KnownFiles {
+pub struct Checkpoints {
     positions: HashMap<String, FilePosition>,
     /// The ids of the files with a head of this length and digest.
     by_head: BTreeMap<usize, HashMap<String, Vec<String>>>,
@@ -38,18 +38,18 @@ pub(crate) enum Found {
     Contained(Opened),
 }
 
-impl KnownFiles {
+impl Checkpoints {
     /// The files with these positions; how far a copy has read another store is no position of a file.
     pub fn new(positions: impl IntoIterator<Item = FilePosition>) -> Self {
-        let mut known = Self::default();
+        let mut checkpoints = Self::default();
         for position in positions.into_iter().filter(|position| !position.is_of_copy()) {
-            known.note(position);
+            checkpoints.record(position);
         }
-        known
+        checkpoints
     }
 
-    /// Notes how far a file was read.
-    pub fn note(&mut self, position: FilePosition) {
+    /// Records how far a file was read.
+    pub fn record(&mut self, position: FilePosition) {
         // An earlier head of the file may stay: what it leads to is compared as a whole.
         let heads = self.by_head.entry(head_length(position.bytes)).or_default();
         let ids = heads.entry(head_digest(&position).to_owned()).or_default();
@@ -230,7 +230,7 @@ fn begins_with(mut input: impl BufRead, mut start: impl BufRead) -> bool {
 }
 
 fn goes_on_from(read: &Sample, position: &FilePosition) -> bool {
-    digest(read.head()) == head_digest(position) && digest(read.tail()) == position.tail
+    digest(read.head()) == head_digest(position) && digest(read.tail()) == position.tail_fingerprint
 }
 
 fn head_length(bytes: u64) -> usize {
@@ -248,7 +248,10 @@ const STEP_DIGEST: usize = 8;
 
 /// The digest of the whole head.
 fn head_digest(position: &FilePosition) -> &str {
-    position.head.get(..DIGEST).unwrap_or(&position.head)
+    position
+        .head_fingerprint
+        .get(..DIGEST)
+        .unwrap_or(&position.head_fingerprint)
 }
 
 /// Whether a head is that of a position, or as much of it as there is, in whole steps. Positions of an earlier version
@@ -261,7 +264,7 @@ fn begins_alike(head: &[u8], position: &FilePosition) -> bool {
         return false;
     };
     let start = DIGEST + last * STEP_DIGEST;
-    let expected = position.head.get(start..start + STEP_DIGEST);
+    let expected = position.head_fingerprint.get(start..start + STEP_DIGEST);
     let found = head.get(..(last + 1) * STEP).map(digest);
     expected.is_some() && found.as_ref().and_then(|found| found.get(..STEP_DIGEST)) == expected
 }
@@ -289,7 +292,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::Inside;
+    use crate::models::ResumePoint;
 
     #[test]
     fn a_shorter_head_is_compared_in_whole_steps() {
@@ -298,12 +301,12 @@ mod tests {
             id: "id".to_owned(),
             path: "/app.log".to_owned(),
             bytes: 200,
-            head: head_digests(&text),
-            tail: digest(&text),
-            inside: Inside::Nothing,
+            head_fingerprint: head_digests(&text),
+            tail_fingerprint: digest(&text),
+            resume: ResumePoint::LineStart,
             last_time: None,
         };
-        assert_eq!(position.head.len(), 64 + 3 * 8);
+        assert_eq!(position.head_fingerprint.len(), 64 + 3 * 8);
         for (length, is_alike) in [
             (0, false),
             (63, false),

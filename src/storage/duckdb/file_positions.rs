@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::rows::LogRows;
 use super::{DuckDbStore, error, lake, logs, long_texts, rows};
-use crate::models::{FilePosition, FileProgress, Inside, LogEntry};
+use crate::models::{FilePosition, FileProgress, LogEntry, ResumePoint};
 use crate::storage::{Appended, IngestStore, Result, file_conflict};
 
 /// A position as [`NEW`] reads it.
@@ -170,17 +170,17 @@ impl DuckDbStore {
 }
 
 fn record(position: &FilePosition) -> Record<'_> {
-    let (in_array, line_parts) = match position.inside {
-        Inside::Nothing => (false, 0),
-        Inside::Array => (true, 0),
-        Inside::Line(parts) => (false, parts),
+    let (in_array, line_parts) = match position.resume {
+        ResumePoint::LineStart => (false, 0),
+        ResumePoint::Array => (true, 0),
+        ResumePoint::LongLine(parts) => (false, parts),
     };
     Record {
         id: &position.id,
         path: &position.path,
         bytes: position.bytes,
-        head: &position.head,
-        tail: &position.tail,
+        head: &position.head_fingerprint,
+        tail: &position.tail_fingerprint,
         in_array,
         line_parts,
         last_time: position.last_time.map(|time| time.timestamp_micros()),
@@ -196,12 +196,12 @@ fn position(row: &Row<'_>) -> Result<FilePosition> {
         id: row.get(0).map_err(failed)?,
         path: row.get(1).map_err(failed)?,
         bytes: row.get(2).map_err(failed)?,
-        head: row.get(3).map_err(failed)?,
-        tail: row.get(4).map_err(failed)?,
-        inside: match (in_array, line_parts) {
-            (true, _) => Inside::Array,
-            (false, 0) => Inside::Nothing,
-            (false, parts) => Inside::Line(parts),
+        head_fingerprint: row.get(3).map_err(failed)?,
+        tail_fingerprint: row.get(4).map_err(failed)?,
+        resume: match (in_array, line_parts) {
+            (true, _) => ResumePoint::Array,
+            (false, 0) => ResumePoint::LineStart,
+            (false, parts) => ResumePoint::LongLine(parts),
         },
         last_time: last_micros.map(rows::time).transpose()?,
     })

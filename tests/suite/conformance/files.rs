@@ -1,4 +1,4 @@
-use logstore::{Error, FilePosition, FileProgress, Inside, LogQuery, Store};
+use logstore::{Error, FilePosition, FileProgress, LogQuery, ResumePoint, Store};
 
 use crate::support::{at, log};
 
@@ -7,9 +7,9 @@ fn position(id: &str, bytes: u64) -> FilePosition {
         id: id.to_owned(),
         path: "/var/log/auth.log".to_owned(),
         bytes,
-        head: "ab".to_owned(),
-        tail: "cd".to_owned(),
-        inside: Inside::Nothing,
+        head_fingerprint: "ab".to_owned(),
+        tail_fingerprint: "cd".to_owned(),
+        resume: ResumePoint::LineStart,
         last_time: None,
     }
 }
@@ -25,12 +25,12 @@ pub(super) fn positions_of_files_are_kept(store: &dyn Store) {
     assert_eq!(store.file_positions().unwrap(), []);
     let odd = FilePosition {
         path: "/it's \u{202e} \u{1f980}".to_owned(),
-        inside: Inside::Line(7),
+        resume: ResumePoint::LongLine(7),
         last_time: Some(at(1)),
         ..position("b", u64::try_from(i64::MAX).unwrap())
     };
     let in_array = FilePosition {
-        inside: Inside::Array,
+        resume: ResumePoint::Array,
         ..position("a", 1)
     };
     let new = [&odd, &in_array].map(|to| FileProgress {
