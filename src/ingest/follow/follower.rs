@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::followed::{ChangedFile, Emptied, Followed, READ_ON, open_as};
+use super::rotation::{Loss, Rotation};
 use crate::ingest::error::{IngestError, IngestErrorKind};
 use crate::ingest::input::checkpoints::Checkpoints;
 use crate::ingest::input::checkpoints::{Found, begins_with_file};
@@ -14,7 +15,6 @@ use crate::ingest::input::rotated::{Sibling, has_number, siblings};
 use crate::ingest::options::IngestOptions;
 use crate::ingest::reader::LogReader;
 use crate::ingest::source::{Source, find_sources};
-use crate::models::FilePosition;
 
 /// Watches files and folders for what is written to them, through rotation by renaming and by copying and emptying.
 ///
@@ -43,35 +43,6 @@ struct Name {
     path: PathBuf,
     /// Whether something was found under it, or a warning was given that there is nothing.
     is_known: bool,
-}
-
-/// A file that was replaced or emptied, and may have had more than was read of it.
-#[derive(Debug)]
-struct Rotation {
-    path: PathBuf,
-    /// Its id, if nothing was read of it.
-    file: Option<FileId>,
-    /// The id of its position; `None` for any that has its path.
-    position: Option<String>,
-    /// When to give up the search for its rest.
-    until: Instant,
-    is_searched: bool,
-    /// Since when what was written to it was not seen, if it was empty then.
-    since: Option<SystemTime>,
-    /// When the file was written to that has its rest, once that is found.
-    rest: Option<SystemTime>,
-    loss: Loss,
-}
-
-/// What is lost if no file goes on from a rotated one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Loss {
-    /// Nothing: it is kept open, or not known to be rotated.
-    None,
-    /// What was written to it last, unless it was deleted.
-    Gone,
-    /// What was written to it after this many bytes were read, of which it had this many.
-    Rest { read: u64, had: u64 },
 }
 
 /// What a file next to a rotated one has to do with it.
@@ -499,79 +470,8 @@ impl Follower {
     }
 }
 
-impl Rotation {
-    /// The rotation of any file that was at this path.
-    fn new(path: PathBuf, loss: Loss) -> Self {
-        Self {
-            path,
-            file: None,
-            position: None,
-            until: Instant::now() + READ_ON,
-            is_searched: false,
-            since: None,
-            rest: None,
-            loss,
-        }
-    }
-
-    /// Whether it is a rotation of the same file, and not one that came later.
-    fn is_same(&self, other: &Self) -> bool {
-        let key = |rotation: &Self| (rotation.file.clone(), rotation.position.clone(), rotation.since);
-        self.path == other.path && key(self) == key(other)
-    }
-
-    /// Whether a position is that of the rotated file.
-    fn is_of(&self, position: &FilePosition) -> bool {
-        match &self.position {
-            Some(id) => *id == position.id,
-            None => is_path(&position.path, &self.path),
-        }
-    }
-
-    /// Whether a file was rotated before this one.
-    fn is_older(&self, sibling: &Sibling) -> bool {
-        match self.since {
-            Some(since) => sibling.modified <= since,
-            None => self.rest.is_some_and(|rest| sibling.modified < rest),
-        }
-    }
-
-    fn give_up(&self) {
-        if self.rest.is_some() {
-            return;
-        }
-        let path = self.path.display();
-        let (read, had) = match self.loss {
-            Loss::Rest { read, had } => (read, had),
-            Loss::Gone => {
-                log::info!("{path}: gone, and no file next to it goes on from what was read of it");
-                return;
-            }
-            Loss::None => return,
-        };
-        let missed = had.saturating_sub(read);
-        if missed > 0 {
-            log::warn!(
-                path = self.path.to_string_lossy().as_ref(), bytes = missed;
-                "{path}: rotated or emptied, and no file next to it goes on from what was read of it: \
-                at least {missed} bytes were missed"
-            );
-        } else {
-            log::warn!(
-                path = self.path.to_string_lossy().as_ref(), bytes = missed;
-                "{path}: rotated or emptied, and no file next to it goes on from what was read of it: \
-                0 bytes are known to be missed, and what was written to it after the last look was not read"
-            );
-        }
-    }
-}
-
 fn has_position(path: &Path, checkpoints: &Checkpoints) -> bool {
     std::path::absolute(path).is_ok_and(|path| checkpoints.at_path(&path.to_string_lossy()).next().is_some())
-}
-
-fn is_path(position: &str, path: &Path) -> bool {
-    std::path::absolute(path).is_ok_and(|path| path.to_string_lossy() == position)
 }
 
 /// A quarter of the files that the process may have open: the rest is for the store, and for the one that is read.

@@ -2,6 +2,7 @@
 
 mod followed;
 mod follower;
+mod rotation;
 
 pub(crate) use followed::ChangedFile;
 pub(crate) use follower::Follower;
