@@ -13,11 +13,11 @@ use crate::models::{BorrowedLog, FileProgress, LogEntry};
 /// Logs that were read and are not parsed yet. Any thread can parse them: see
 /// [`LogReader::next_block`](crate::LogReader::next_block).
 pub struct LogBlock {
-    /// What is parsed already, and comes first.
+    /// Logs that are parsed already. They come first.
     pub(super) ready: Vec<LogEntry>,
     pub(super) pieces: Pieces,
     pub(super) parser: Parser,
-    /// For whoever parses what comes next.
+    /// Sends the last time of this block to the parser of the next one.
     pub(super) last_time: SyncSender<Option<DateTime<Utc>>>,
     pub(super) progress: Option<FileProgress>,
 }
@@ -38,7 +38,7 @@ impl LogBlock {
         }
         self.pieces.parse(&mut self.parser, &mut take);
         let last_time = self.parser.last_time();
-        // After the last block nobody waits for it.
+        // No parser waits for the last block.
         self.last_time.send(last_time).ok();
         let mut progress = self.progress?;
         progress.to.last_time = last_time;
@@ -52,7 +52,7 @@ impl fmt::Debug for LogBlock {
     }
 }
 
-/// A text, and what stands where in it.
+/// A text, cut into lines, objects and broken parts.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pub(super) text: Vec<u8>,
@@ -78,13 +78,13 @@ struct Piece {
 #[derive(Debug)]
 enum Kind {
     Line,
-    /// The first line of a JSON object over several lines: so many of the next ones are the others. An object that does
+    /// The first line of a JSON object over several lines: the next `others` lines belong to it. An object that does
     /// not end is none.
     Object {
         others: usize,
         has_end: bool,
     },
-    /// What should have been JSON, and why it is none.
+    /// A text that should be JSON, and why it is not.
     Broken(Arc<str>),
 }
 
@@ -108,7 +108,7 @@ impl Pieces {
         self.count
     }
 
-    /// Where what is added next begins.
+    /// Returns where the next piece will begin.
     pub(super) fn end(&self) -> End {
         End {
             bytes: self.text.len(),
@@ -117,7 +117,7 @@ impl Pieces {
         }
     }
 
-    /// Takes back what was added since.
+    /// Removes the pieces that were added since.
     pub(super) fn truncate(&mut self, end: End) {
         self.text.truncate(end.bytes);
         self.list.truncate(end.pieces);
@@ -137,7 +137,7 @@ impl Pieces {
         self.count += 1;
     }
 
-    /// Adds the lines of an object, of which there is a first one; they stand one after another, each with a line end.
+    /// Adds the lines of an object, at least one. They follow each other in the text, each with a line end.
     pub(super) fn push_object(&mut self, lines: Vec<Line>, has_end: bool) {
         let others = lines.len().saturating_sub(1);
         for (place, line) in lines.into_iter().enumerate() {

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 pub struct IngestError {
     /// The source, as it was named.
     pub name: PathBuf,
-    /// What was wrong, and where it helps, what to do.
+    /// Why it could not be read, and where it helps, the remedy.
     pub reason: String,
-    /// What a caller may do about it.
+    /// The kind of the reason.
     pub kind: IngestErrorKind,
 }
 

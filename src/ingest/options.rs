@@ -34,7 +34,7 @@ pub struct IngestOptions {
     pub date_order: DateOrder,
     /// The time before which times without a year are; `None` for that of each file.
     pub reference: Option<DateTime<Utc>>,
-    /// What to call the source, in place of the name of its format.
+    /// The name of the source, instead of that of its format.
     pub source_type: Option<String>,
     /// The networks whose hosts are proxies: the client is the one behind them. `None` for the private, loopback,
     /// link-local and unique local networks.
@@ -91,7 +91,7 @@ impl IngestOptions {
         }
     }
 
-    /// Sets what to call the source.
+    /// Names the source.
     #[must_use]
     pub fn with_source_type(self, source_type: impl Into<String>) -> Self {
         Self {

@@ -21,7 +21,7 @@ pub const PARSE_ERROR: &str = "parse_error";
 /// different things for, because a client has made its text look like the daemon's. They stay empty.
 pub const AMBIGUOUS: &str = "ambiguous";
 
-/// Who takes the logs, each while its line is at hand.
+/// Takes the logs, each while its line is at hand.
 pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
 
 /// A line, or a part of one that is too long.
@@ -48,7 +48,7 @@ pub(super) struct Parser {
 /// The time of the last line that has one.
 enum LastTime {
     Known(Option<DateTime<Utc>>),
-    /// Whoever parses what comes before will say it.
+    /// The parser of the block before sends it.
     Awaited(Receiver<Option<DateTime<Utc>>>),
 }
 
@@ -94,7 +94,7 @@ impl Parser {
         }
     }
 
-    /// A parser for what comes next. This one is for what comes after that, and will wait for the time that is sent.
+    /// Returns a parser for the next block. This one is for the block after that, and waits for the time that is sent.
     pub(super) fn for_next(&mut self) -> (Self, SyncSender<Option<DateTime<Utc>>>) {
         let (sender, receiver) = sync_channel(1);
         let next = Self {
@@ -122,7 +122,7 @@ impl Parser {
         match &self.last_time {
             LastTime::Known(time) => *time,
             LastTime::Awaited(before) => {
-                // What is never parsed has no time to go on from.
+                // A block that is never parsed has no time to go on from.
                 let time = before.recv().unwrap_or_default();
                 self.last_time = LastTime::Known(time);
                 time
@@ -323,7 +323,7 @@ impl Parser {
         time
     }
 
-    /// Fills what the line does not say but the source does, and keeps the line.
+    /// Fills the fields that the source gives and the line does not, and keeps the line.
     fn finish<'a>(&'a self, log: &mut BorrowedLog<'a>, format: &'static str, raw: &'a RawText<'_>) {
         log.set_raw(raw);
         if log.host.is_none() {

@@ -19,37 +19,37 @@ use crate::models::{BorrowedLog, FilePosition, FileProgress, LogEntry, ResumePoi
 
 /// The logs of one source, in its order.
 ///
-/// An error ends it; what could be read before the error has been given by then.
+/// An error ends the iterator. The logs before the error come before it.
 pub struct LogReader {
     name: PathBuf,
     lines: Lines<Tracked<Box<dyn BufRead + Send>>>,
     parser: Parser,
     ready: VecDeque<LogEntry>,
-    /// What was read and is not parsed yet.
+    /// Lines that were read and are not parsed yet.
     pieces: Pieces,
-    /// What opened an array, until its first element has turned out to be one.
+    /// The opening of an array, until its first element has been read.
     opening: Vec<u8>,
     place: Place,
     progress: Arc<AtomicU64>,
     plain: Option<Plain>,
-    /// What the file is called in a position; `None` for what has no position.
+    /// The names of the file in a position; `None` for a source that has no position.
     file: Option<KnownFile>,
     /// All of it was read before, as a part of another file.
     is_contained: bool,
-    /// Leaves what is not complete yet to be read later.
+    /// The file may grow: a line without its end is left to be read later.
     is_growing: bool,
-    /// What was read last broke off at the end of the input.
+    /// The last line broke off at the end of the input.
     is_cut: bool,
-    /// Where what is being read begins.
+    /// Where the line or object that is being read begins.
     begin: Option<Mark>,
-    /// What ended the source, to be told after the block before it.
+    /// The error that ended the source. It comes after the block before it.
     error: Option<IngestError>,
     /// The file was cut since it was last read.
     cut: Option<CutFile>,
 }
 
-/// A file that has become shorter than it was when it was last read. What is left of it was read before, so that reading
-/// goes on from its new end.
+/// A file that has become shorter than it was when it was last read. Its rest was read before, so that reading goes on
+/// from its new end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CutFile {
@@ -104,7 +104,7 @@ impl LogReader {
         Self::build(opened, options, name, file)
     }
 
-    /// Decides by the dates at both ends of the source what those between them mean.
+    /// Decides by the dates at both ends of the source whether day or month comes first in the others.
     pub(super) fn with_ends(mut self, ends: &Ends) -> Self {
         self.parser.decide_order([&ends.head, &ends.tail]);
         self
@@ -186,7 +186,7 @@ impl LogReader {
         self.is_contained || self.file.as_ref().is_some_and(|file| file.taken.is_some())
     }
 
-    /// Whether a reader that is opened later can go on here: what was read is complete.
+    /// Returns whether a later reader can go on here: everything that was read is complete.
     fn is_between_logs(&self) -> bool {
         self.ready.is_empty() && self.opening.is_empty()
     }
@@ -224,7 +224,7 @@ impl LogReader {
         Some(FileProgress { from, to })
     }
 
-    /// Returns the position after the last block, for a reader that is opened later; `None` for what cannot be known again.
+    /// Returns the position after the last block, for a reader that is opened later; `None` for a source that cannot be known again.
     /// Waits until all blocks are parsed.
     pub(crate) fn position(&mut self) -> Option<FilePosition> {
         let last_time = self.parser.last_time();
@@ -252,8 +252,7 @@ impl LogReader {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Leaves what is not complete yet, such as a line without its end, to be read later: its writer is not
-    /// done with it.
+    /// Leaves incomplete ends, such as a line without its line end, to be read later: the writer is not done.
     #[must_use]
     pub(crate) fn leaving_incomplete(mut self) -> Self {
         self.is_growing = true;
@@ -341,7 +340,7 @@ impl LogReader {
         self.plain.as_ref().is_some_and(|plain| plain.is_replaced(read))
     }
 
-    /// Ends the source before what was read last.
+    /// Ends the source before the line that was read last.
     fn end_replaced(&mut self) -> Option<Result<LogBlock, IngestError>> {
         self.plain = None;
         self.pieces.clear();

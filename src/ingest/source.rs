@@ -1,4 +1,4 @@
-//! What a user names, as things to read: files, folders, patterns, archives, standard input; compressed or not.
+//! Sources that a user names: files, folders, patterns, archives and standard input, compressed or not.
 
 use std::fs::File;
 use std::io::{self, BufRead as _};
@@ -152,7 +152,7 @@ impl Source {
 
     /// Whether it is standard input, a named pipe or another file that is read but once.
     pub fn is_stream(&self) -> bool {
-        // What is not there is no pipe.
+        // A path without a file is no pipe.
         let metadata = self.path.as_ref().map(|path| path.metadata());
         metadata.is_none_or(|metadata| metadata.is_ok_and(|metadata| !metadata.is_file()))
     }
@@ -316,7 +316,7 @@ impl Source {
         mut opened: Opened,
         options: &IngestOptions,
     ) -> Result<LogReader, IngestError> {
-        // Some readers say only once what is wrong, and then that they are at their end.
+        // Some decoders report an error only once, and then the end of the input.
         let failed = |error: io::Error| IngestError::new(self.name(), error);
         let start = opened.input.fill_buf().map_err(failed)?;
         let is_said_to_be = options.format == Some(InputFormat::Text);

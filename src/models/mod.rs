@@ -31,7 +31,5 @@ pub(crate) use query::{Column, ColumnType, Node, Operand, Place, Test, longest_w
 pub use secret::Secret;
 pub use severity::Severity;
 pub use threat_intel::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
-pub use time::{
-    DateOrder, LocatedTime, TimeContext, Zone, parse_time, time_at_start, time_within, to_micros,
-};
-pub(crate) use time::{deciding_order, now};
+pub use time::{DateOrder, LocatedTime, TimeContext, Zone, parse_time, time_at_start, time_within};
+pub(crate) use time::{deciding_order, now, to_micros};

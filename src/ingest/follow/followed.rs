@@ -42,7 +42,7 @@ pub(crate) struct Followed {
 pub(crate) enum Emptied {
     No,
     Seen,
-    /// What it held before is searched for.
+    /// Its old content is searched for.
     Noted,
 }
 
@@ -85,7 +85,7 @@ impl Followed {
         self.until.is_none()
     }
 
-    /// What there is to read, if it has changed since the last poll or is left now.
+    /// Returns the file if it has changed since the last poll, or is left now.
     pub(crate) fn change(&mut self, now: Instant) -> Option<ChangedFile> {
         if self.file.is_none() && !self.is_there() {
             self.is_left = true;
@@ -124,12 +124,12 @@ impl Followed {
             if now == 0 {
                 self.emptied = Emptied::Seen;
             }
-            // What it holds from now on may be text.
+            // Its new content may be text.
             self.is_left_out = false;
         }
     }
 
-    /// What the system says of the file; `None` if another one has taken its path, or it cannot be asked.
+    /// Returns the metadata of the file; `None` if another one has taken its path, or it cannot be asked.
     fn metadata(&mut self) -> Option<Metadata> {
         match &self.file {
             Some(file) => file.metadata().ok(),

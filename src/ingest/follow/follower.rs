@@ -1,4 +1,4 @@
-//! Files and folders that are watched for what is written to them.
+//! Watches files and folders for new lines.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -45,7 +45,7 @@ struct Name {
     is_known: bool,
 }
 
-/// What a file next to a rotated one has to do with it.
+/// How a file next to a rotated one relates to it.
 enum Relation {
     /// It goes on from what was read.
     Rest,
@@ -188,11 +188,11 @@ impl Follower {
             if std::mem::replace(&mut followed.emptied, after) == Emptied::Seen {
                 self.note_rotation(at, checkpoints);
             }
-            // What is written from now on is read after the next look, so that it is read as new only once.
+            // Lines that are written from now on are read after the next look, so that they are read as new only once.
             return Ok(has_content.then_some((file, Found::New)));
         }
         if !has_content && followed.position.is_none() {
-            // A copy begins like this: before its first bytes are there, nobody can tell whose it is.
+            // A copy begins like this: before its first bytes are there, they cannot be told apart.
             followed.seen = None;
             return Ok(None);
         }
@@ -304,7 +304,7 @@ impl Follower {
         }
     }
 
-    /// Looks for what was rotated while nothing was followed.
+    /// Looks for files that were rotated while no file was followed.
     fn expect_rotations(&mut self, checkpoints: &Checkpoints, now: Instant) {
         let named = self.files.iter().filter(|file| file.is_named);
         let paths = named
@@ -354,7 +354,7 @@ impl Follower {
         });
     }
 
-    /// Looks for what was rotated since the file, or the one before it at its path, was empty.
+    /// Looks for files that were rotated since the file, or the one before it at its path, was empty.
     fn note_beginning(&mut self, at: usize) {
         let Some(path) = self.files.get(at).map(|file| file.path.clone()) else {
             return;
@@ -382,7 +382,7 @@ impl Follower {
         }
     }
 
-    /// Searches for as long as a rotation may take: its files are renamed one after another, and may be missed once.
+    /// Searches while a rotation may take place: its files are renamed one after another, and one look may miss them.
     fn search_rotations(&mut self, checkpoints: &Checkpoints, now: Instant) {
         for mut rotation in std::mem::take(&mut self.rotations) {
             let is_late = rotation.is_searched && rotation.until <= now;

@@ -19,21 +19,21 @@ pub(super) struct Rotation {
     /// When to give up the search for its rest.
     pub(super) until: Instant,
     pub(super) is_searched: bool,
-    /// Since when what was written to it was not seen, if it was empty then.
+    /// Since when no look has seen the file, if it was empty then.
     pub(super) since: Option<SystemTime>,
     /// When the file was written to that has its rest, once that is found.
     pub(super) rest: Option<SystemTime>,
     pub(super) loss: Loss,
 }
 
-/// What is lost if no file goes on from a rotated one.
+/// The loss if no file goes on from a rotated one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
     /// Nothing: it is kept open, or not known to be rotated.
     None,
-    /// What was written to it last, unless it was deleted.
+    /// The lines that were written to it last, unless it was deleted.
     Gone,
-    /// What was written to it after this many bytes were read, of which it had this many.
+    /// The bytes after the first `read`, of the `had` bytes that it had.
     Rest { read: u64, had: u64 },
 }
 

@@ -1,4 +1,4 @@
-//! What a line says, before it becomes a log.
+//! The fields of a line, before it becomes a log.
 
 use std::borrow::Cow;
 
@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a format makes of a line.
+/// The outcome of reading a line in a format.
 pub(crate) enum Outcome<'a> {
     /// The line has this format.
     Fields(Box<Fields<'a>>),
@@ -75,7 +75,7 @@ impl<'a> From<Option<Fields<'a>>> for Outcome<'a> {
     }
 }
 
-/// A text that is there: `-` stands for nothing in syslog and access logs.
+/// Returns a text that is present: `-` means none in syslog and access logs.
 pub(crate) fn present(text: &str) -> Option<&str> {
     (!text.is_empty() && text != "-").then_some(text)
 }

@@ -118,7 +118,7 @@ impl Depth {
 pub(crate) enum Piece {
     Element(Vec<u8>),
     End,
-    /// What was read up to where it stopped being an array of objects.
+    /// The bytes up to the place where they stop being an array of objects.
     Broken(Vec<u8>),
 }
 

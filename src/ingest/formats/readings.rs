@@ -110,7 +110,7 @@ impl<'a> Readings<'a> {
         }
     }
 
-    /// Adds the fields to those of a log; what is there already stays. Returns the names of those that are missing
+    /// Adds the fields to those of a log; fields that it has already stay. Returns the names of those that are missing
     /// because there are several readings.
     pub(crate) fn insert_into(self, normalized: &mut Members<'a>) -> Vec<&'static str> {
         let mut ambiguous = self.ambiguous;

@@ -193,7 +193,7 @@ pub(crate) fn ended_by_us<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Readings::any(readings)
 }
 
-/// Of what the daemon gives as a reason, only one holds a text of the client.
+/// Of the daemon's reasons, only one holds a text of the client.
 fn is_reason(text: &str) -> bool {
     text.starts_with("Change of username or service not allowed: (")
         || text.starts_with("no matching ")
@@ -241,13 +241,13 @@ fn source(text: &str) -> Option<Values<'_>> {
     })
 }
 
-/// A message without what says that its process has no user yet.
+/// Removes the words that say that the process has no user yet.
 fn without_preauth(text: &str) -> &str {
     let text = text.trim_end();
     text.strip_suffix(" [preauth]").unwrap_or(text)
 }
 
-/// The digits that a text starts with, of which there is one at least, and what follows them.
+/// Splits a text after the digits that it starts with, at least one.
 fn digits(text: &str) -> Option<(&str, &str)> {
     let end = text.bytes().position(|byte| !byte.is_ascii_digit());
     let (digits, rest) = text.split_at(end.unwrap_or(text.len()));

@@ -1,4 +1,4 @@
-//! Syslog: RFC 5424, RFC 3164, and what daemons write to files.
+//! Syslog: RFC 5424, RFC 3164, and the lines that daemons write to files.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const LEVELS: [&str; 8] = [
     "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
 ];
 
-/// What `<34>` at the start of a line says.
+/// The priority of a line: `<34>` at its start.
 #[derive(Debug, Clone, Copy)]
 enum Priority {
     Missing,
@@ -31,7 +31,7 @@ impl Priority {
     }
 }
 
-/// Splits the priority off a line; `Err` says what is wrong with it.
+/// Splits the priority off a line; `Err` says why it is not valid.
 fn priority(line: &str) -> Result<(Priority, &str), String> {
     let digits_and_rest = line.strip_prefix('<').and_then(|rest| rest.split_once('>'));
     let Some((digits, rest)) = digits_and_rest else {

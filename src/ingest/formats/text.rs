@@ -75,7 +75,7 @@ fn is_of_header(word: &str) -> bool {
         || word.contains(has_sign)
 }
 
-/// A text without what is in brackets or quotes.
+/// Removes brackets and quotes from a text, with their content.
 fn without_groups(text: &str) -> String {
     let mut rest = text;
     let mut kept = String::new();
@@ -96,7 +96,7 @@ fn without_groups(text: &str) -> String {
     kept + rest
 }
 
-/// What is left of a line without the time that it starts with.
+/// Returns the rest of a line after the time that it starts with.
 fn after_time<'a>(line: &'a str, located: &LocatedTime) -> &'a str {
     let is_first = line[..located.start]
         .bytes()

@@ -76,7 +76,7 @@ fn invalid(error: rawzip::Error) -> io::Error {
     )
 }
 
-/// Opens what a path names: a file, or a member of an archive, whose path goes on behind that of the archive.
+/// Opens the file at a path, or the member of an archive whose path goes on after that of the archive.
 pub(crate) fn open_path(path: &Path) -> io::Result<(File, Option<Member>)> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => open_member(path),
@@ -135,7 +135,7 @@ pub(crate) fn member_path(archive: &Path, name: &str) -> PathBuf {
     archive.join(name.trim_start_matches(['/', '\\']))
 }
 
-/// Fails at the end of a content that is not what the archive says.
+/// Fails at the end of a member whose length or checksum is not that of the archive.
 struct Verified {
     input: Box<dyn BufRead + Send>,
     crc: Crc,

@@ -63,7 +63,7 @@ const READABLE_FORMATS: [(&[u8], &str); 7] = [
     (b"MZ", "a Windows program"),
 ];
 
-/// Names what a file holds that begins with these bytes; `None` if that may be text.
+/// Names the format of a file that begins with these bytes; `None` if it may be text.
 pub(crate) fn binary_format(start: &[u8]) -> Option<&'static str> {
     let sample = start.get(..SAMPLE).unwrap_or(start);
     let begins = |(magic, _): &&(&[u8], &str)| sample.starts_with(magic);

@@ -50,7 +50,7 @@ impl Checkpoints {
 
     /// Records how far a file was read.
     pub fn record(&mut self, position: FilePosition) {
-        // An earlier head of the file may stay: what it leads to is compared as a whole.
+        // An earlier head of the file may stay: the files that it leads to are compared as a whole.
         let heads = self.by_head.entry(head_length(position.bytes)).or_default();
         let ids = heads.entry(head_digest(&position).to_owned()).or_default();
         if !ids.contains(&position.id) {
@@ -75,7 +75,7 @@ impl Checkpoints {
         }
     }
 
-    /// The id of a file that is not known. Two processes that meet the same file at once give it the same id,
+    /// The id of a file that is not known. Two processes that meet the same file at the same time give it the same id,
     /// so that a store lets only one of them have it.
     pub(crate) fn new_id(&self, path: &str) -> String {
         let name = format!("{}\n{path}", self.positions.len());
@@ -240,7 +240,7 @@ fn head_length(bytes: u64) -> usize {
 /// How long the digest of a head is, in hexadecimal.
 const DIGEST: usize = 64;
 
-/// A head is compared in steps of so many bytes where a file has become shorter than it.
+/// The step, in bytes, in which a head is compared with a file that has become shorter than it.
 const STEP: usize = 64;
 
 /// How long the digest of each step is, in hexadecimal.

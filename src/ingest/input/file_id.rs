@@ -1,9 +1,9 @@
-//! What tells a file from others, whatever its name.
+//! The identity of a file, whatever its name.
 
 use std::fs::Metadata;
 use std::path::Path;
 
-/// Tells a file from others for as long as it is there, whatever its name.
+/// Tells a file from others while it exists, whatever its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(Inner);
 

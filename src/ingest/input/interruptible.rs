@@ -14,7 +14,7 @@ pub(crate) struct Interruptible<R> {
     left: usize,
 }
 
-/// A pipe holds no more, if its size was not changed by somebody with leave to do so.
+/// The largest buffer of a pipe, unless a privileged process has enlarged it.
 const LARGEST_PIPE: usize = 1 << 20;
 
 impl<R> Interruptible<R> {
@@ -40,7 +40,7 @@ pub(crate) fn stdin() -> io::Result<io::Stdin> {
     Ok(io::stdin())
 }
 
-/// Opens what is no regular file, without waiting for the other end of a named pipe: a reader waits for that.
+/// Opens a pipe or a device without waiting for the other end of a named pipe: a reader waits for that.
 #[cfg(target_os = "linux")]
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -48,7 +48,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// Opens what is no regular file.
+/// Opens a pipe or a device.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::open(path)

@@ -24,7 +24,7 @@ pub(crate) struct Lines<R> {
     parts: u64,
     /// Whether the last line was given without its end, because the input ends there.
     is_open: bool,
-    /// What ended the input, to be told after the bytes before it.
+    /// The error that ended the input. It comes after the bytes before it.
     error: Option<io::Error>,
 }
 
@@ -39,7 +39,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Goes on after so many parts of a line.
+    /// Goes on after this many parts of a line.
     pub(crate) fn resume(&mut self, parts: u64) {
         self.parts = parts;
     }
@@ -94,13 +94,13 @@ impl<R: BufRead> Lines<R> {
         }))
     }
 
-    /// Lets the next line fail, after what was read before it.
+    /// Lets the next line fail, after the bytes that were read before it.
     pub(crate) fn fail_next(&mut self, error: io::Error) {
         self.error = Some(error);
     }
 }
 
-/// Reads up to a line end, but at most so many bytes. As `read_until`, whose search for the end is several times
+/// Reads up to a line end, but at most this many bytes. As `read_until`, whose search for the end is several times
 /// slower.
 fn read_line(input: &mut impl BufRead, longest: usize, text: &mut Vec<u8>) -> io::Result<()> {
     let longest_text = text.len() + longest;

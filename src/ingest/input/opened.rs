@@ -16,7 +16,7 @@ pub(crate) struct Opened {
     pub(crate) input: Box<dyn BufRead + Send>,
     pub(crate) modified: Option<DateTime<Utc>>,
     pub(crate) progress: Arc<AtomicU64>,
-    /// What is before the place where it was opened.
+    /// The bytes before the place where it was opened.
     pub(crate) read: Sample,
     /// The file, if its bytes are read as they are.
     pub(crate) plain: Option<Plain>,
@@ -92,7 +92,7 @@ impl Content<'_> {
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Opens it after so many of its bytes, which are counted after decompression; `None` if it has fewer.
+    /// Opens it after this many bytes, counted after decompression; `None` if it has fewer.
     pub(crate) fn open_after(self, bytes: u64) -> io::Result<Option<Opened>> {
         let opened = self.skip(bytes)?;
         Ok((opened.read.bytes == bytes).then_some(opened))
@@ -161,7 +161,7 @@ impl Content<'_> {
         Ok(BufReader::with_capacity(BUFFER, Counted::new(file)))
     }
 
-    /// Opens it after so many bytes, or after fewer if it does not have them; a file that is not compressed is not read
+    /// Opens it after this many bytes, or at its end if it has fewer; a file that is not compressed is not read
     /// for that.
     fn skip(self, bytes: u64) -> io::Result<Opened> {
         let modified = self.file.metadata()?.modified().ok().map(DateTime::<Utc>::from);
@@ -198,7 +198,7 @@ fn read_past(input: Box<dyn BufRead + Send>, bytes: u64) -> io::Result<Skipped> 
 
 fn seek_past(mut input: BufReader<Counted<File>>, bytes: u64) -> io::Result<Skipped> {
     if bytes == 0 {
-        // To seek would read what is buffered once more, and count it twice.
+        // A seek would read buffered bytes again, and count them twice.
         return Ok((Box::new(input), Sample::default()));
     }
     let either_end = bytes.min(SAMPLE as u64);
@@ -210,7 +210,7 @@ fn seek_past(mut input: BufReader<Counted<File>>, bytes: u64) -> io::Result<Skip
     Ok((Box::new(input), Sample::resumed(bytes - missing, head, tail)))
 }
 
-/// Counts what is read, for a progress bar.
+/// Counts bytes as they are read, for a progress bar.
 struct Counted<R> {
     inner: R,
     bytes: Arc<AtomicU64>,

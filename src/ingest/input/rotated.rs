@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::file_id::FileId;
 
-/// A file next to another one that may hold what was in that.
+/// A file next to another one that may hold its former content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sibling {
     pub(crate) path: PathBuf,

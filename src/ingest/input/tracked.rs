@@ -1,11 +1,11 @@
-//! An input that remembers what was read from it, so that its file can be known again.
+//! An input that samples the bytes that are read, so that its file can be known again.
 
 use std::io::{self, BufRead, Read};
 
-/// How many bytes from either end of what was read tell a file from others.
+/// How many of the first and the last bytes that were read tell a file from others.
 pub(crate) const SAMPLE: usize = 1024;
 
-/// Counts and samples what is read.
+/// Counts and samples the bytes that are read.
 pub(crate) struct Tracked<R> {
     inner: R,
     read: Sample,
@@ -23,7 +23,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// What was read when reading went on after `bytes` bytes, of which these are the first and the last.
+    /// The sample of a reader that goes on after `bytes` bytes, with the first and the last of these.
     pub(crate) fn resumed(bytes: u64, head: Vec<u8>, tail: Vec<u8>) -> Self {
         Self { bytes, head, tail }
     }
@@ -66,7 +66,7 @@ impl<R: BufRead> Tracked<R> {
 
     /// Whether there is a whole line to be read without waiting for it.
     pub(crate) fn has_line(&mut self) -> bool {
-        // What is buffered is had without reading, which cannot fail.
+        // Buffered bytes are had without reading, which cannot fail.
         self.unread > 0 && self.inner.fill_buf().is_ok_and(|buffer| buffer.contains(&b'\n'))
     }
 
@@ -74,7 +74,7 @@ impl<R: BufRead> Tracked<R> {
         &self.read
     }
 
-    /// What was read so far.
+    /// Returns the sample of the bytes so far.
     pub(crate) fn sample(&self) -> Sample {
         Sample {
             tail: self.read.tail().to_vec(),
@@ -100,7 +100,7 @@ impl<R: BufRead> BufRead for Tracked<R> {
     }
 
     fn consume(&mut self, amount: usize) {
-        // What is consumed has been buffered: this reads nothing and cannot fail.
+        // Consumed bytes were buffered: this reads nothing and cannot fail.
         if let (Ok(buffer), true) = (self.inner.fill_buf(), amount > 0) {
             self.read.extend(&buffer[..amount.min(buffer.len())]);
         }

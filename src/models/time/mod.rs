@@ -96,7 +96,7 @@ pub(crate) fn id_of_now() -> String {
 }
 
 /// Cuts a time to the microseconds that a store keeps.
-pub fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
+pub(crate) fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
     let nanos = time.nanosecond();
     time.with_nanosecond(nanos - nanos % 1_000).unwrap_or(time)
 }
