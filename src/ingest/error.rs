@@ -33,7 +33,7 @@ pub enum IngestErrorKind {
 }
 
 impl IngestError {
-    pub(super) fn new(name: impl Into<PathBuf>, reason: impl fmt::Display) -> Self {
+    pub(crate) fn new(name: impl Into<PathBuf>, reason: impl fmt::Display) -> Self {
         Self {
             name: name.into(),
             reason: reason.to_string(),

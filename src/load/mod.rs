@@ -8,6 +8,7 @@ mod batch;
 mod budget;
 mod options;
 mod pipeline;
+mod progress;
 mod reader;
 mod report;
 mod writer;
@@ -20,12 +21,13 @@ use crate::models::InvalidValue;
 use crate::stop::StopHandle;
 use crate::storage::{DuckDbStore, IngestStore as _, Result};
 use pipeline::Pipeline;
-use reader::{OnProgress, SourceReader, WriterGone};
+use progress::OnProgress;
+use reader::{SourceReader, WriterGone};
 use writer::Retries;
 
 pub use crate::ingest::CutFile;
 pub use options::{DEFAULT_BATCH_SIZE, LoadOptions};
-pub use reader::LoadProgress;
+pub use progress::LoadProgress;
 pub use report::LoadReport;
 
 /// Loads files into a store, once or as they grow.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::batch::{Chunk, Message, Outcome, SourceDone};
 use super::budget::Budget;
+use super::progress::{LoadProgress, OnProgress};
 use crate::ingest::{
     ChangedFile, Checkpoints, Follower, IngestError, IngestErrorKind, IngestOptions, LogBlock, LogReader,
     Source,
@@ -19,20 +20,6 @@ pub(super) struct Job {
 
 /// The writer, or every parser, has ended, and its thread says why: nobody needs what is read.
 pub(super) struct WriterGone;
-
-/// Is called while sources are read.
-pub(super) type OnProgress<'a> = Box<dyn FnMut(LoadProgress) + Send + 'a>;
-
-/// How far a load has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct LoadProgress {
-    /// How many bytes were read, before decompression.
-    pub bytes: u64,
-    /// How many bytes the sources have; `None` where one of them does not say, as a pipe does not, and for files that are
-    /// followed. Of files that were read before, only the rest is read.
-    pub total_bytes: Option<u64>,
-}
 
 /// Reads sources one after another.
 pub(super) struct SourceReader<'a> {

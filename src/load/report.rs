@@ -78,3 +78,23 @@ fn push<T>(list: &mut Vec<T>, entry: T) {
         list.push(entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_bounded_and_counts_are_exact() {
+        let mut report = LoadReport::default();
+        let most = LoadReport::MOST as u64;
+        for n in 0..=most {
+            report.add_failed(IngestError::new(n.to_string(), "it is broken"));
+            report.add_without_time(n.to_string().into(), 1);
+            report.add_without_time("0".into(), 1);
+        }
+        assert_eq!(report.failed_sources, most + 1);
+        assert_eq!(report.failed.len(), LoadReport::MOST);
+        assert_eq!(report.without_time_by_source.len(), LoadReport::MOST);
+        assert_eq!(report.without_time_by_source[&PathBuf::from("0")], most + 2);
+    }
+}
