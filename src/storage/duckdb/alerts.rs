@@ -9,9 +9,9 @@ use ::duckdb::arrow::datatypes::{Field, Schema};
 use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, Row, params, params_from_iter};
 
-use super::predicate::{Sql, time_value};
-use super::staged::{CHUNK_ROWS, StagedRows};
-use super::{DuckDbStore, error, rows, staged};
+use super::staged::{self, CHUNK_ROWS, StagedRows};
+use super::statement::{self, Sql, time_value};
+use super::{DuckDbStore, error};
 use crate::models::{Alert, AlertQuery, Severity, to_micros};
 use crate::storage::{AlertStore, Error, Result};
 
@@ -135,7 +135,7 @@ fn insert_new(connection: &Connection, alert: &Alert) -> ::duckdb::Result<usize>
         alert.detection_method,
         alert.severity.as_str(),
         alert.description,
-        rows::json_text(&alert.metadata),
+        statement::json_text(&alert.metadata),
         time_value(to_micros(alert.created_at)),
         alert.acknowledged,
         alert.priority_score,
@@ -168,7 +168,7 @@ fn chunk(alerts: &[&Alert]) -> std::result::Result<RecordBatch, ArrowError> {
     };
     let metadata: StringArray = alerts
         .iter()
-        .map(|alert| rows::json_text(&alert.metadata))
+        .map(|alert| statement::json_text(&alert.metadata))
         .collect();
     let created = alerts
         .iter()
@@ -252,8 +252,8 @@ fn alert(row: &Row<'_>) -> Result<Alert> {
     alert.id = id;
     alert.log_id = text(1)?;
     alert.description = text(5)?.unwrap_or_default();
-    alert.metadata = rows::json_object(text(6)?.as_deref(), "an alert's metadata")?;
-    alert.created_at = rows::time(row.get(7).map_err(failed)?)?;
+    alert.metadata = statement::json_object(text(6)?.as_deref(), "an alert's metadata")?;
+    alert.created_at = statement::time(row.get(7).map_err(failed)?)?;
     alert.acknowledged = row.get(8).map_err(failed)?;
     alert.priority_score = row.get(9).map_err(failed)?;
     alert.source_ip = text(10)?;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use ::duckdb::Connection;
 use serde_json::Value;
 
-use super::{error, rows};
+use super::{error, statement};
 use crate::models::InvalidValue;
 use crate::storage::Result;
 
@@ -220,7 +220,7 @@ const MACROS: &str = "SELECT lower(function_name), macro_definition
         AND macro_definition IS NOT NULL";
 
 fn read_definitions(connection: &Connection, sql: &str) -> Result<Definitions> {
-    let read = rows::query_all(connection, sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let read = statement::query_all(connection, sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
     let mut definitions: Definitions =
         read.map_err(|error| error::engine("look at the views of the store", error))?;
     definitions.retain(|(name, _)| !OWN_VIEWS.contains(&name.as_str()));

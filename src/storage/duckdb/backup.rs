@@ -6,10 +6,12 @@ use std::time::Duration;
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::{Array as _, RecordBatch};
 
-use super::connection::{Gate, Mode};
-use super::files::NewFile;
+use super::connection::Gate;
+use super::files::{self, NewFile};
 use super::location::{Location, without_password};
-use super::{DuckDbStore, connection, error, logs, long_texts, read_transaction, schema};
+use super::mode::Mode;
+use super::transaction::read_transaction;
+use super::{DuckDbStore, error, logs, long_texts, schema};
 use crate::storage::Result;
 
 /// Logs that are copied before others may write again.
@@ -46,7 +48,7 @@ impl DuckDbStore {
                 reason,
             ));
         };
-        let file = connection::canonical(&file)?;
+        let file = files::canonical(&file)?;
         let exists = || error::not_written(&file, "the file exists already: remove it or name another");
         if file.exists() {
             return Err(exists());

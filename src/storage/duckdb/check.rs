@@ -3,7 +3,9 @@
 use ::duckdb::Connection;
 use serde::Serialize;
 
-use super::connection::{EngineSettings, Gate, Mode};
+use super::connection::Gate;
+use super::mode::Mode;
+use super::settings::EngineSettings;
 use super::{DuckDbStore, error, lake, schema};
 use crate::models::{AlertQuery, IntelQuery, RuleQuery};
 use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore as _};

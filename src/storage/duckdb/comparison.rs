@@ -10,7 +10,6 @@ use ::duckdb::arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use ::duckdb::arrow::datatypes::DataType;
 use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 
-use super::network::texts;
 use crate::models::Operand;
 
 /// The SQL function `order_of(value, operand)`: -1, 0 or 1, or NULL for a value that is not of the operand's kind.

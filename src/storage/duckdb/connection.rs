@@ -6,88 +6,25 @@
 //! the file's gate, which keeps at most one engine open.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
-use ::duckdb::{AccessMode, Config, Connection};
+use ::duckdb::{AccessMode, Connection};
 
 use super::allowed::Definitions;
 use super::error::{self, OpenFailure};
-use super::lake::{self, LakeSettings};
+use super::files::{self, check_file};
 use super::location::{Lake, Location};
+use super::mode::Mode;
 use super::private_folder::SpillFolder;
 use super::queue::{Passed, Place};
 use super::schema::{self, Found};
+use super::settings::{EngineSettings, LARGE_BUFFERS};
 use super::waiting::Waiter;
-use super::{comparison, files, long_texts, network, recovery, staged, streamed};
+use super::{comparison, lake, long_texts, network, recovery, staged, streamed};
 use crate::storage::{Error, Result};
 use crate::sync::lock;
-
-/// How the engine is to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct EngineSettings {
-    pub(super) memory_limit: String,
-    pub(super) threads: Option<u32>,
-    pub(super) external_access: bool,
-    pub(super) lake: LakeSettings,
-}
-
-/// The setting that lets the strings of one chunk be longer than 2 GiB together.
-const LARGE_BUFFERS: &str = "arrow_large_buffer_size";
-
-/// How much memory the engine may use unless it is told otherwise. What does not fit is put aside on disk.
-pub const DEFAULT_MEMORY_LIMIT: &str = "1GiB";
-
-impl Default for EngineSettings {
-    fn default() -> Self {
-        Self {
-            memory_limit: DEFAULT_MEMORY_LIMIT.to_owned(),
-            threads: None,
-            external_access: false,
-            lake: LakeSettings::default(),
-        }
-    }
-}
-
-impl EngineSettings {
-    /// What the engine of a store in a file or in memory starts with.
-    fn config(&self, mode: AccessMode, spill: Option<&Path>) -> ::duckdb::Result<Config> {
-        // Said when the engine starts, the last one takes less than as a statement.
-        self.common_config(Config::default().access_mode(mode)?, spill)?
-            .enable_external_access(self.external_access)?
-            .with(LARGE_BUFFERS, "true")
-    }
-
-    /// What any engine starts with.
-    pub(super) fn common_config(&self, config: Config, spill: Option<&Path>) -> ::duckdb::Result<Config> {
-        let mut config = config
-            // Without a folder, nothing can be put aside.
-            .with(
-                "temp_directory",
-                spill.map_or_else(String::new, |path| path.display().to_string()),
-            )?
-            .enable_autoload_extension(false)?
-            .max_memory(&self.memory_limit)?
-            .with("autoinstall_known_extensions", "false")?
-            // What is read has an order of its own, and inserts keep to one thread otherwise.
-            .with("preserve_insertion_order", "false")?
-            // The first with all of the compression that the tables ask for; it holds for new files.
-            .with("storage_compatibility_version", "v1.5.0")?;
-        if let Some(threads) = self.threads {
-            config = config.threads(threads.into())?;
-        }
-        Ok(config)
-    }
-}
-
-/// What an operation does with the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    Read,
-    Write,
-}
 
 /// The one way to a store's engine in this process.
 pub(super) struct Gate {
@@ -472,33 +409,12 @@ impl Gate {
     }
 }
 
-/// Refuses what the engine would make anew, wait for, or read without its write-ahead log.
-fn check_file(path: &Path) -> Result<()> {
-    let metadata = path.metadata().map_err(|io| {
-        let reason = match io.kind() {
-            io::ErrorKind::NotFound => "there is no such file any more: it was moved or deleted".to_owned(),
-            _ => io.to_string(),
-        };
-        error::unavailable(path, reason)
-    })?;
-    files::check_store_file(path, &metadata)?;
-    files::check_write_ahead_log(path, &metadata)
-}
-
 /// Gives an engine the functions that its SQL here uses.
 fn register_functions(connection: &Connection) -> ::duckdb::Result<()> {
     network::register(connection)?;
     comparison::register(connection)?;
     staged::register(connection)?;
     streamed::register(connection)
-}
-
-/// Lets no SQL change a setting from here on. To be called before SQL of the caller's own runs.
-pub(super) fn lock_settings(connection: &Connection) -> ::duckdb::Result<()> {
-    match connection.execute_batch("SET lock_configuration = true") {
-        Err(error) if error::says_that_settings_are_locked(&error) => Ok(()),
-        locked => locked,
-    }
 }
 
 impl State {
@@ -564,34 +480,6 @@ impl Drop for State {
 /// process.
 fn abandon<T>(held: T) {
     std::mem::forget(held);
-}
-
-/// A path that is the same however it is written, for a file that may not be there yet.
-pub(super) fn canonical(path: &Path) -> Result<PathBuf> {
-    let canonical = canonical_as_far_as_it_exists(path)?;
-    if canonical.as_os_str().as_encoded_bytes().contains(&b'?') {
-        let reason = "the engine takes what follows a question mark for parameters: rename it or its folder";
-        return Err(error::unavailable(path, reason));
-    }
-    Ok(canonical)
-}
-
-fn canonical_as_far_as_it_exists(path: &Path) -> Result<PathBuf> {
-    if let Ok(path) = path.canonicalize() {
-        return Ok(path);
-    }
-    let name = path
-        .file_name()
-        .ok_or_else(|| error::unavailable(path, "it is not the name of a file"))?;
-    let parent = files::folder_of(path);
-    let parent = parent.canonicalize().map_err(|io| {
-        let problem = format!(
-            "cannot use its folder {}: {io}; create it first",
-            parent.display()
-        );
-        error::unavailable(path, problem)
-    })?;
-    Ok(parent.join(name))
 }
 
 impl Lease {

@@ -2,8 +2,8 @@
 
 use ::duckdb::{Connection, OptionalExt, params, params_from_iter};
 
-use super::predicate::{self, Sql};
-use super::{DuckDbStore, alerts, error, lake, rows};
+use super::statement::{self, Sql};
+use super::{DuckDbStore, alerts, error, predicate, seq};
 use crate::models::{Alert, LogQuery};
 use crate::storage::{Committed, ConsumerStore, Cursor, Result, consumer_conflict};
 
@@ -20,7 +20,7 @@ impl ConsumerStore for DuckDbStore {
     fn positions(&self) -> Result<Vec<(String, Cursor)>> {
         const SQL: &str = "SELECT name, position FROM consumers ORDER BY name";
         self.read(|connection| {
-            let read = rows::query_all(connection, SQL, [], |row| {
+            let read = statement::query_all(connection, SQL, [], |row| {
                 Ok((row.get(0)?, Cursor::after(row.get(1)?)))
             });
             read.map_err(|error| error::engine("read the positions of consumers", error))
@@ -70,7 +70,7 @@ pub(super) fn count_missed(connection: &Connection, deleted: &LogQuery, is_lake:
     };
     // What all of them have read is not looked at.
     let is_new = match is_lake {
-        true => format!("snapshot_id >= {}", lake::snapshot_of(first)),
+        true => format!("snapshot_id >= {}", seq::snapshot_of(first)),
         false => format!("seq > {first}"),
     };
     let mut sql = Sql::new(
@@ -84,7 +84,7 @@ pub(super) fn count_missed(connection: &Connection, deleted: &LogQuery, is_lake:
         GROUP BY c.name
         ORDER BY c.name"
     ));
-    let unread = rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
+    let unread = statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
     let unread: Vec<(String, u64)> = unread.map_err(failed)?;

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::predicate::Sql;
-use super::{DuckDbStore, error, rows};
+use super::statement::{self, Sql};
+use super::{DuckDbStore, error};
 use crate::models::{DetectionRule, RuleQuery, to_micros};
 use crate::storage::{Enabled, Error, Result, RuleStore};
 
@@ -54,7 +54,7 @@ impl RuleStore for DuckDbStore {
         }
         let last: HashMap<&str, &DetectionRule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
         let records: Vec<Record<'_>> = last.into_values().map(record).collect();
-        let json = rows::json_array(&records);
+        let json = statement::json_array(&records);
         self.write("store rules", |connection| {
             let stored = connection.execute(UPSERT, [&json]);
             stored
@@ -121,7 +121,7 @@ fn rule(row: &Row<'_>) -> Result<DetectionRule> {
         .map_err(|error| error::corrupt(format!("the definition of rule {id:?} is not JSON: {error}")))?;
     let mut rule = DetectionRule::new(text(1)?, text(2)?, definition).with_id(id);
     rule.enabled = row.get(4).map_err(failed)?;
-    rule.created_at = rows::time(row.get(5).map_err(failed)?)?;
-    rule.updated_at = rows::time(row.get(6).map_err(failed)?)?;
+    rule.created_at = statement::time(row.get(5).map_err(failed)?)?;
+    rule.updated_at = statement::time(row.get(6).map_err(failed)?)?;
     Ok(rule)
 }

@@ -4,33 +4,10 @@ use std::path::{Path, PathBuf};
 
 use ::duckdb::{Config, Connection};
 
-use super::predicate::literal;
+use super::settings::ExtensionSettings;
+use super::statement::literal;
 use super::{error, files};
 use crate::storage::{Error, Result};
-
-/// Where extensions are, and whether missing ones are fetched.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct ExtensionSettings {
-    pub(super) folder: Option<PathBuf>,
-    /// Whether the engine may fetch one that is missing from the network.
-    pub(super) may_install: bool,
-}
-
-impl ExtensionSettings {
-    /// The folder under which extensions are, by version and platform.
-    pub(super) fn folder(&self) -> Result<PathBuf> {
-        if let Some(folder) = &self.folder {
-            return Ok(folder.clone());
-        }
-        let home = std::env::home_dir().filter(|home| home.is_absolute());
-        home.map(|home| home.join(".duckdb").join("extensions"))
-            .ok_or_else(|| {
-                let reason =
-                    "there is no home folder to look for extensions in: set store.extension_directory";
-                error::unavailable("~/.duckdb/extensions", reason)
-            })
-    }
-}
 
 /// An extension of the engine that lakes need.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -6,7 +6,7 @@ use ::duckdb::{Connection, Row};
 use serde::Serialize;
 
 use super::rows::LogRows;
-use super::{DuckDbStore, error, lake, logs, long_texts, rows};
+use super::{DuckDbStore, error, lake, logs, long_texts, statement};
 use crate::models::{FilePosition, FileProgress, LogEntry, ResumePoint};
 use crate::storage::{Appended, IngestStore, Result, file_conflict};
 
@@ -132,7 +132,7 @@ impl DuckDbStore {
             r#"SELECT id, bytes FROM {} WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))"#,
             self.positions_that_count()
         );
-        let known = rows::query_all(connection, &sql, [rows::json_array(&ids)], |row| {
+        let known = statement::query_all(connection, &sql, [statement::json_array(&ids)], |row| {
             Ok((row.get(0)?, row.get(1)?))
         });
         let known = known.map_err(|error| error::engine("read the positions of files", error))?;
@@ -162,7 +162,7 @@ impl DuckDbStore {
             true => format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}"),
             false => format!("MERGE INTO file_positions AS known USING {NEW} {UPSERT}"),
         };
-        let moved = connection.execute(&sql, [rows::json_array(&records)]);
+        let moved = connection.execute(&sql, [statement::json_array(&records)]);
         moved
             .map_err(|error| error::engine("move on the positions of files", error))
             .map(drop)
@@ -203,6 +203,6 @@ fn position(row: &Row<'_>) -> Result<FilePosition> {
             (false, 0) => ResumePoint::LineStart,
             (false, parts) => ResumePoint::LongLine(parts),
         },
-        last_time: last_micros.map(rows::time).transpose()?,
+        last_time: last_micros.map(statement::time).transpose()?,
     })
 }

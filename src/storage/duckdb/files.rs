@@ -188,3 +188,44 @@ pub(super) fn prepare_write_ahead_log(store: &Path) -> Result<()> {
 pub(super) fn prepare_write_ahead_log(_: &Path) -> Result<()> {
     Ok(())
 }
+
+/// A path that is the same however it is written, for a file that may not be there yet.
+pub(super) fn canonical(path: &Path) -> Result<PathBuf> {
+    let canonical = canonical_as_far_as_it_exists(path)?;
+    if canonical.as_os_str().as_encoded_bytes().contains(&b'?') {
+        let reason = "the engine takes what follows a question mark for parameters: rename it or its folder";
+        return Err(error::unavailable(path, reason));
+    }
+    Ok(canonical)
+}
+
+fn canonical_as_far_as_it_exists(path: &Path) -> Result<PathBuf> {
+    if let Ok(path) = path.canonicalize() {
+        return Ok(path);
+    }
+    let name = path
+        .file_name()
+        .ok_or_else(|| error::unavailable(path, "it is not the name of a file"))?;
+    let parent = folder_of(path);
+    let parent = parent.canonicalize().map_err(|io| {
+        let problem = format!(
+            "cannot use its folder {}: {io}; create it first",
+            parent.display()
+        );
+        error::unavailable(path, problem)
+    })?;
+    Ok(parent.join(name))
+}
+
+/// Refuses what the engine would make anew, wait for, or read without its write-ahead log.
+pub(super) fn check_file(path: &Path) -> Result<()> {
+    let metadata = path.metadata().map_err(|io| {
+        let reason = match io.kind() {
+            io::ErrorKind::NotFound => "there is no such file any more: it was moved or deleted".to_owned(),
+            _ => io.to_string(),
+        };
+        error::unavailable(path, reason)
+    })?;
+    check_store_file(path, &metadata)?;
+    check_write_ahead_log(path, &metadata)
+}

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::duckdb::Connection;
 
-use super::connection::{Lease, Mode};
+use super::connection::Lease;
+use super::mode::Mode;
 use super::schema::{self, Found};
 use super::{DuckDbStore, error, files};
 use crate::storage::Result;

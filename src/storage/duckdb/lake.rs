@@ -12,34 +12,17 @@ use std::time::Duration;
 use ::duckdb::{Config, Connection};
 use chrono::{DateTime, Utc};
 
-use super::connection::{EngineSettings, Mode};
+use super::conninfo::with_timeouts;
 use super::error::{self, OpenFailure};
-use super::extensions::{self, ExtensionSettings};
 use super::files::NewFile;
-use super::location::{Catalog, Lake, Location, with_timeouts};
-use super::predicate::literal;
-use super::s3::S3Options;
-use super::{schema, transaction, turn};
-use crate::models::Secret;
+use super::location::{Catalog, Lake, Location};
+use super::mode::Mode;
+use super::seq::LOGS_OF_SNAPSHOT;
+use super::settings::EngineSettings;
+use super::statement::literal;
+use super::transaction::transaction;
+use super::{extensions, schema, turn};
 use crate::storage::{Error, Result};
-
-/// What a lake needs to be told beside its location.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LakeSettings {
-    pub(super) extensions: ExtensionSettings,
-    pub(super) catalog_password: Option<Secret>,
-    pub(super) s3: S3Options,
-}
-
-impl Default for LakeSettings {
-    fn default() -> Self {
-        Self {
-            extensions: ExtensionSettings::default(),
-            catalog_password: None,
-            s3: S3Options::from_environment(),
-        }
-    }
-}
 
 /// What the lake is called within the engine.
 const NAME: &str = "lake";
@@ -278,22 +261,6 @@ pub(super) fn snapshot(connection: &Connection) -> Result<i64> {
 /// SQL for what no log's sequence number exceeds.
 pub(super) fn end_seq_sql() -> String {
     format!("(SELECT (id + 1) * {LOGS_OF_SNAPSHOT} FROM ducklake_current_snapshot('{NAME}') AS current(id))")
-}
-
-/// How many logs a snapshot can add: a log's sequence number is that of its snapshot times this, and its place among
-/// the logs of its commit.
-pub(super) const LOGS_OF_SNAPSHOT: i64 = 1 << 26;
-
-/// The sequence number that no log up to a snapshot exceeds.
-pub(super) fn end_of_snapshot(snapshot: i64) -> i64 {
-    snapshot
-        .saturating_mul(LOGS_OF_SNAPSHOT)
-        .saturating_add(LOGS_OF_SNAPSHOT - 1)
-}
-
-/// The snapshot that a sequence number belongs to.
-pub(super) fn snapshot_of(seq: i64) -> i64 {
-    seq / LOGS_OF_SNAPSHOT
 }
 
 /// Moves the rows of a table that the catalog holds to files, and says how many.

@@ -22,18 +22,6 @@ pub(super) struct Columns<'a> {
     pub(super) source_type: Option<&'a str>,
 }
 
-/// The same columns, as SQL that gives their texts.
-pub(super) const LEFT_OUT: [&str; 8] = [
-    "message",
-    "\"timestamp\"",
-    "host",
-    "hostname",
-    "appname",
-    "file",
-    "source_type",
-    "CAST(procid AS VARCHAR)",
-];
-
 impl<'a> Columns<'a> {
     /// The arguments of `format` in the view `logs`, by their numbers.
     fn value(&self, place: usize) -> Cow<'a, str> {

@@ -3,18 +3,18 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use ::duckdb::arrow::array::StructArray;
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::connection::Mode;
-use super::predicate::{self, Sql};
-use super::rows::LogRows;
+use super::mode::Mode;
+use super::rows::{self, LogRows};
 use super::scan::{Query, Scan};
-use super::{DuckDbStore, consumers, error, lake, long_texts, read_transaction, rows, schema};
+use super::statement::{self, Sql, for_each_chunk};
+use super::transaction::read_transaction;
+use super::{DuckDbStore, consumers, error, lake, long_texts, predicate, schema, seq};
 use crate::models::{Field, Filter, InvalidValue, LogEntry, LogKey, LogQuery, Order, TIME_SOURCE};
 use crate::storage::{
-    Appended, Bucket, Cursor, Error, FileLogs, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
+    Appended, Bucket, Cursor, FileLogs, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
 
 impl LogStore for DuckDbStore {
@@ -87,7 +87,7 @@ impl LogStore for DuckDbStore {
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
         let sql = count_by(query, fields, self.log_texts);
         self.read_in_time(|connection| {
-            let read = rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
+            let read = statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
                 let values = (0..fields.len()).map(|index| row.get(index + 1));
                 let values = values.collect::<::duckdb::Result<_>>()?;
                 Ok(Group {
@@ -111,7 +111,7 @@ impl LogStore for DuckDbStore {
         sql.push(")\nGROUP BY start\nORDER BY start");
         let counts: Vec<(i64, u64)> = self.read_in_time(|connection| {
             let parameters = params_from_iter(&sql.values);
-            let read = rows::query_all(connection, &sql.text, parameters, |row| {
+            let read = statement::query_all(connection, &sql.text, parameters, |row| {
                 Ok((row.get(0)?, row.get(1)?))
             });
             read.map_err(|error| error::engine("count logs over time", error))
@@ -119,7 +119,7 @@ impl LogStore for DuckDbStore {
         counts
             .into_iter()
             .map(|(start, count)| {
-                let start = rows::time(start)?;
+                let start = statement::time(start)?;
                 Ok(Bucket { start, count })
             })
             .collect()
@@ -137,7 +137,7 @@ impl LogStore for DuckDbStore {
     fn end_cursor(&self) -> Result<Cursor> {
         self.read(|connection| {
             let end = match self.is_lake() {
-                true => lake::end_of_snapshot(lake::snapshot(connection)?),
+                true => seq::end_of_snapshot(lake::snapshot(connection)?),
                 false => last_seq(connection)?,
             };
             Ok(Cursor::after(end))
@@ -201,8 +201,8 @@ impl LogStore for DuckDbStore {
             }
             Ok((stats, oldest, newest))
         })?;
-        stats.oldest_log = oldest.map(rows::time).transpose()?;
-        stats.newest_log = newest.map(rows::time).transpose()?;
+        stats.oldest_log = oldest.map(statement::time).transpose()?;
+        stats.newest_log = newest.map(statement::time).transpose()?;
         stats.schema_version = schema::VERSION;
         self.location().clone_into(&mut stats.location);
         if !self.is_lake() {
@@ -290,7 +290,7 @@ fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<
     let (Some(first), Some(last)) = found.map_err(|error| error::engine("read logs", error))? else {
         return Ok(None);
     };
-    let (since, last) = (rows::time(first)?, rows::time(last)?);
+    let (since, last) = (statement::time(first)?, statement::time(last)?);
     // The last microsecond that there is has none after it.
     let until = last
         .checked_add_signed(TimeDelta::microseconds(1))
@@ -328,7 +328,7 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
     }));
     sql.push(&format!("\nGROUP BY rowid // {}", LogRows::ROW_GROUP));
     let parameters = params_from_iter(&sql.values);
-    let read = rows::query_all(connection, &sql.text, parameters, |row| {
+    let read = statement::query_all(connection, &sql.text, parameters, |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
     let mut groups: Vec<(i64, usize)> = read.map_err(|error| error::engine("read logs", error))?;
@@ -337,7 +337,7 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
     let mut logs = 0;
     for (start, count) in groups {
         if logs >= LogRows::ROW_GROUP {
-            let start = Some(rows::time(start)?);
+            let start = Some(statement::time(start)?);
             let slice = LogQuery {
                 since: start,
                 ..query.clone()
@@ -398,7 +398,7 @@ impl DuckDbStore {
             return Ok(appended);
         }
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        if count >= lake::LOGS_OF_SNAPSHOT {
+        if count >= seq::LOGS_OF_SNAPSHOT {
             let reason = "a lake takes 67,108,863 logs in one commit: append them in parts";
             return Err(InvalidValue::new("number of logs", &count.to_string(), reason).into());
         }
@@ -520,7 +520,7 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
 /// that are new are read; logs keep theirs when files are merged and snapshots expire.
 fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
     let last = lake::snapshot(connection)?;
-    let end = Cursor::after(lake::end_of_snapshot(last));
+    let end = Cursor::after(seq::end_of_snapshot(last));
     if end <= cursor {
         return Ok(Page {
             logs: Vec::new(),
@@ -544,7 +544,7 @@ fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result
 
 /// ` WHERE ...` of the logs after a cursor up to a snapshot, of a lake's `log_texts`.
 fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
-    let first = lake::snapshot_of(cursor.seq());
+    let first = seq::snapshot_of(cursor.seq());
     let mut sql = Sql::new("\nWHERE snapshot_id >= ");
     sql.bind(first);
     sql.push(" AND snapshot_id <= ");
@@ -552,7 +552,7 @@ fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
     sql.push(" AND (snapshot_id > ");
     sql.bind(first);
     sql.push(" OR place > ");
-    sql.bind(cursor.seq() - first * lake::LOGS_OF_SNAPSHOT);
+    sql.bind(cursor.seq() - first * seq::LOGS_OF_SNAPSHOT);
     sql.push(")");
     sql
 }
@@ -561,7 +561,7 @@ fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
 /// are none at all. To sort every log that is left for each page would take longer the more there are.
 fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usize) -> Result<Option<i64>> {
     const FIRST_LOOK: i64 = 64;
-    let first = lake::snapshot_of(cursor.seq());
+    let first = seq::snapshot_of(cursor.seq());
     let mut look = FIRST_LOOK;
     let mut has_any = false;
     loop {
@@ -570,7 +570,7 @@ fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usi
         sql.append(after_in_lake(cursor, until));
         sql.push("\nGROUP BY snapshot_id\nORDER BY snapshot_id");
         let counted: Vec<(i64, usize)> =
-            rows::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
+            statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
             .map_err(|error| error::engine("read logs", error))?;
@@ -605,34 +605,4 @@ fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> 
         Ok(true)
     })?;
     Ok(page)
-}
-
-/// Runs a query over [`rows::LOG_COLUMNS`] and hands on each chunk, until `take` fails or has enough.
-pub(super) fn for_each_chunk(
-    connection: &Connection,
-    sql: &Sql,
-    take: impl FnMut(StructArray) -> Result<bool>,
-) -> Result<()> {
-    for_each_chunk_or(connection, sql, |error| error::engine("read logs", error), take)
-}
-
-/// As [`for_each_chunk`], of a query whose errors are told in another way.
-pub(super) fn for_each_chunk_or(
-    connection: &Connection,
-    sql: &Sql,
-    failed: impl Fn(::duckdb::Error) -> Error,
-    mut take: impl FnMut(StructArray) -> Result<bool>,
-) -> Result<()> {
-    let mut statement = connection.prepare(&sql.text).map_err(&failed)?;
-    drop(
-        statement
-            .stream_arrow(params_from_iter(&sql.values))
-            .map_err(&failed)?,
-    );
-    while let Some(chunk) = statement.step().map_err(&failed)? {
-        if !take(chunk)? {
-            break;
-        }
-    }
-    Ok(())
 }

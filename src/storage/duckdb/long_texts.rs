@@ -10,8 +10,8 @@ use ::duckdb::arrow::array::{Array as _, AsArray as _, StructArray};
 use ::duckdb::arrow::datatypes::Int64Type;
 use ::duckdb::{Connection, params_from_iter};
 
-use super::predicate::{self, Sql};
-use super::{error, rows, schema};
+use super::statement::Sql;
+use super::{error, predicate, rows, schema};
 use crate::models::LogQuery;
 use crate::storage::Result;
 

@@ -6,10 +6,10 @@
 use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::connection::Mode;
 use super::file_positions::DELETE_SUPERSEDED;
+use super::mode::Mode;
 use super::turn::Turn;
-use super::{DuckDbStore, error, lake, rows};
+use super::{DuckDbStore, error, lake, statement};
 use crate::models::InvalidValue;
 use crate::storage::{LogStore as _, Result};
 
@@ -186,7 +186,11 @@ impl DuckDbStore {
                 let read = connection.query_row(OLDEST, [], |row| row.get(0));
                 read.map_err(|error| error::engine("look for old logs", error))
             })?;
-            let Some(oldest) = oldest.map(rows::time).transpose()?.filter(|oldest| *oldest < day) else {
+            let Some(oldest) = oldest
+                .map(statement::time)
+                .transpose()?
+                .filter(|oldest| *oldest < day)
+            else {
                 return Ok(deleted);
             };
             let next_day = start_of_day(oldest).checked_add_signed(TimeDelta::days(1));

@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod comparison;
 mod connection;
+mod conninfo;
 mod consumers;
 mod deadline;
 mod detection_rules;
@@ -20,6 +21,7 @@ mod location;
 mod logs;
 mod long_texts;
 mod maintain;
+mod mode;
 mod network;
 mod predicate;
 mod private_folder;
@@ -31,9 +33,13 @@ mod rows;
 mod s3;
 mod scan;
 mod schema;
+mod seq;
+mod settings;
 mod staged;
+mod statement;
 mod streamed;
 mod threat_intel;
+mod transaction;
 mod turn;
 mod typed_rows;
 mod waiting;
@@ -46,22 +52,25 @@ use ::duckdb::Connection;
 
 use super::{Error, Result};
 use crate::models::Secret;
-use connection::{EngineSettings, Gate, Lease, Mode};
+use connection::{Gate, Lease};
 use deadline::Deadline;
 use files::NewFile;
 use first_look::FirstLook;
 use location::{Lake, Location};
+use mode::Mode;
 use schema::Found;
+use settings::EngineSettings;
+use transaction::{read_transaction, transaction};
 use turn::Turn;
 
 pub use check::Check;
-pub use connection::DEFAULT_MEMORY_LIMIT;
 pub use extensions::Extension;
 pub(crate) use location::without_password;
 pub use maintain::{Maintenance, MaintenanceStep};
 pub use query::{ExportFormat, QueryRows, QueryStream};
 pub(crate) use rows::{LogRows, LogRowsBuilder};
 pub use s3::S3Options;
+pub use settings::DEFAULT_MEMORY_LIMIT;
 pub use waiting::KeptOpen;
 
 /// How a store's file is shared with other processes.
@@ -397,49 +406,12 @@ impl OpenOptions {
 
 /// Makes an empty store, unless another process is faster.
 fn create_file(path: &Path, settings: &EngineSettings) -> Result<()> {
-    let new = NewFile::beside(&connection::canonical(path)?)?;
+    let new = NewFile::beside(&files::canonical(path)?)?;
     let gate = Gate::of_new_file(new.path(), settings);
     let lease = gate.lease(Mode::Write, Duration::ZERO)?;
     transaction(lease.connection(), "create the store", schema::create)?;
     drop(lease);
     new.persist().map(drop)
-}
-
-/// Runs an operation in a transaction: it is kept as a whole if it succeeds, and not at all if not.
-fn transaction<T>(
-    connection: &Connection,
-    action: &'static str,
-    operation: impl FnOnce(&Connection) -> Result<T>,
-) -> Result<T> {
-    let failed = |error| error::engine(action, error);
-    connection.execute_batch("BEGIN TRANSACTION").map_err(failed)?;
-    let outcome = operation(connection).and_then(|outcome| {
-        connection.execute_batch("COMMIT").map_err(failed)?;
-        Ok(outcome)
-    });
-    if outcome.is_err()
-        && let Err(error) = connection.execute_batch("ROLLBACK")
-    {
-        // A failed COMMIT has rolled back already; the first error is the one that says why.
-        log::debug!("rolling back after a failure to {action}: {error}");
-    }
-    outcome
-}
-
-/// Runs an operation that only reads, in a transaction: all of it sees the same.
-fn read_transaction<T>(
-    connection: &Connection,
-    action: &'static str,
-    operation: impl FnOnce(&Connection) -> Result<T>,
-) -> Result<T> {
-    let failed = |error| error::engine(action, error);
-    connection
-        .execute_batch("BEGIN TRANSACTION READ ONLY")
-        .map_err(failed)?;
-    let outcome = operation(connection);
-    let ended = connection.execute_batch("ROLLBACK").map_err(failed);
-    // The first error is the one that says why.
-    outcome.and_then(|outcome| ended.map(|()| outcome))
 }
 
 impl DuckDbStore {

@@ -5,86 +5,12 @@ use ::duckdb::types::Value;
 use chrono::{DateTime, Utc};
 
 use super::comparison::ORDER_OF;
-use super::layout;
 use super::network::IN_NETWORK;
+use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
 use crate::models::{
     Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Order, Pattern, Place,
     Test, longest_word,
 };
-
-/// SQL with a `?` for each of its values.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Sql {
-    pub(super) text: String,
-    pub(super) values: Vec<Value>,
-}
-
-impl Sql {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            values: Vec::new(),
-        }
-    }
-
-    pub(super) fn push(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-
-    pub(super) fn bind(&mut self, value: impl Into<Value>) {
-        self.text.push('?');
-        self.values.push(value.into());
-    }
-
-    pub(super) fn append(&mut self, other: Self) {
-        self.text.push_str(&other.text);
-        self.values.extend(other.values);
-    }
-
-    /// Adds `AND column = value` if there is a value.
-    pub(super) fn and_equals(&mut self, column: &str, value: Option<impl Into<Value>>) {
-        self.and(column, "=", value);
-    }
-
-    /// Adds `AND column operator value` if there is a value.
-    pub(super) fn and(&mut self, column: &str, operator: &str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value.map(Into::into) {
-            let mut subject = Self::new(column);
-            keep_from_catalog(&mut subject, &value);
-            self.push(&format!("\nAND {} {operator} ", subject.text));
-            self.bind(value);
-        }
-    }
-
-    pub(super) fn limit(&mut self, limit: Option<u64>) {
-        if let Some(limit) = limit {
-            self.push("\nLIMIT ");
-            self.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        }
-    }
-}
-
-/// A text as SQL writes it, for statements that take no parameters.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// Lets a comparison with a text that holds NUL be made by the engine alone: a lake's catalog, which is asked which
-/// files may hold a value, cannot be asked for that one.
-fn keep_from_catalog(subject: &mut Sql, value: &Value) {
-    if holds_nul(value) {
-        subject.push(" || ''");
-    }
-}
-
-fn holds_nul(value: &Value) -> bool {
-    matches!(value, Value::Text(text) if text.contains('\0'))
-}
-
-/// A time as the engine keeps it.
-pub(super) fn time_value(time: DateTime<Utc>) -> Value {
-    Value::Timestamp(::duckdb::types::TimeUnit::Microsecond, time.timestamp_micros())
-}
 
 /// A bound with more digits than the engine keeps, raised to the next microsecond, so that `>=` and `<`
 /// mean what they mean to [`LogQuery::matches`].
@@ -219,6 +145,18 @@ pub(super) fn order_and_limit(query: &LogQuery) -> Sql {
     sql
 }
 
+/// SQL for the texts of the columns whose values a row layout leaves out.
+const LAYOUT_COLUMNS: [&str; 8] = [
+    "message",
+    "\"timestamp\"",
+    "host",
+    "hostname",
+    "appname",
+    "file",
+    "source_type",
+    "CAST(procid AS VARCHAR)",
+];
+
 /// Holds of every log whose text holds a word of ASCII letters and digits. Values are left out of a layout where words
 /// start and end, so each word is in the layout or in one of the columns: most logs need not be put together to tell
 /// that they do not have it.
@@ -226,7 +164,7 @@ fn may_hold(word: &str) -> Sql {
     let mut sql = Sql::new("(layout IS NULL OR contains(layout, ");
     sql.bind(word.to_owned());
     sql.push(")");
-    for column in layout::LEFT_OUT {
+    for column in LAYOUT_COLUMNS {
         sql.push(&format!(" OR contains({column}, "));
         sql.bind(word.to_owned());
         sql.push(")");

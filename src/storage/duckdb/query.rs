@@ -13,14 +13,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::allowed::{self, Allowed};
-use super::connection::{Lease, Mode, lock_settings};
+use super::connection::Lease;
 use super::deadline::Deadline;
 use super::files::NewFile;
-use super::logs::for_each_chunk;
-use super::predicate::{self, Sql};
+use super::mode::Mode;
 use super::scan::{OfRows, Query, Scan};
+use super::statement::{self, Sql, for_each_chunk};
 use super::streamed::StreamedRows;
-use super::{DuckDbStore, error, long_texts, read_transaction, rows};
+use super::transaction::read_transaction;
+use super::{DuckDbStore, error, long_texts, predicate, rows};
 use crate::models::{InvalidValue, LogQuery};
 use crate::storage::{Error, Result};
 
@@ -117,7 +118,7 @@ impl ExportFormat {
             return column.to_owned();
         }
         // Of IN, the engine (1.5.5) makes a join for each column, and each join collects rows, however long they are.
-        let starts = predicate::literal(&String::from_iter(Self::FORMULA_STARTS));
+        let starts = statement::literal(&String::from_iter(Self::FORMULA_STARTS));
         let first = format!("left({column}, 1)");
         let is_formula = format!("{first} <> '' AND contains({starts}, {first})");
         format!("CASE WHEN {is_formula} THEN chr(39) || {column} ELSE {column} END AS {column}")
@@ -229,7 +230,7 @@ impl DuckDbStore {
             })
             .collect();
         let columns = columns.join(", ");
-        let to = format!("TO {} ({})", predicate::literal(name), format.options());
+        let to = format!("TO {} ({})", statement::literal(name), format.options());
         let written = match is_measured {
             true => self.export_in_parts(query, &columns, file, &to),
             false => self.export_at_once(query, &columns, file, &to),
@@ -360,7 +361,7 @@ fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Resul
     connection.prepare(statement).map_err(failed)?;
     // A comment at its end must not swallow the bracket.
     let describe = format!("DESCRIBE FROM ({statement}\n)");
-    let described = rows::query_all(connection, &describe, params_from_iter(parameters), |row| {
+    let described = statement::query_all(connection, &describe, params_from_iter(parameters), |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
     let (columns, types): (Vec<String>, Vec<String>) = described.map_err(failed)?.into_iter().unzip();
@@ -432,5 +433,13 @@ fn rejected(sql: &str, error: ::duckdb::Error) -> Error {
             InvalidValue::new("query", sql, reason).into()
         }
         false => error::engine("run the query", error),
+    }
+}
+
+/// Lets no SQL change a setting from here on. To be called before SQL of the caller's own runs.
+fn lock_settings(connection: &Connection) -> ::duckdb::Result<()> {
+    match connection.execute_batch("SET lock_configuration = true") {
+        Err(error) if error::says_that_settings_are_locked(&error) => Ok(()),
+        locked => locked,
     }
 }

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::connection::Mode;
 use super::files;
+use super::mode::Mode;
 
 /// The number of a place: smaller than those of all places that were taken later.
 pub(super) type Number = i64;

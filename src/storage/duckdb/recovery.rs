@@ -13,7 +13,7 @@ use std::path::Path;
 use ::duckdb::Connection;
 
 use super::error::{self, OpenFailure};
-use super::{files, rows};
+use super::{files, statement};
 
 /// Puts right every block that was cut off. To be called when nothing in this process has the file open.
 ///
@@ -42,7 +42,7 @@ pub(super) fn put_right(
 
 fn metadata_blocks(engine: &Connection) -> ::duckdb::Result<Vec<u64>> {
     let sql = "SELECT DISTINCT block_id FROM pragma_metadata_info() WHERE block_id >= 0";
-    rows::query_all(engine, sql, [], |row| row.get(0))
+    statement::query_all(engine, sql, [], |row| row.get(0))
 }
 
 /// Puts right the block at a place that depends on the size of blocks.

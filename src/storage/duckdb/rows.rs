@@ -14,16 +14,13 @@ use ::duckdb::arrow::array::{
 use ::duckdb::arrow::compute::filter_record_batch;
 use ::duckdb::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
 use ::duckdb::arrow::error::ArrowError;
-use ::duckdb::{Connection, Params, Row, params_from_iter};
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use ::duckdb::{Connection, params_from_iter};
 
 use super::layout::Columns;
 use super::repeated::Selection;
 use super::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows, as_json};
-use super::{error, long_texts};
-use crate::models::{BorrowedLog, InvalidValue, JsonObject, LogEntry, Members, to_micros};
+use super::{error, long_texts, statement};
+use crate::models::{BorrowedLog, InvalidValue, JsonObject, LogEntry, Members};
 use crate::storage::{Error, Result};
 
 /// What [`logs`] reads, in its order.
@@ -460,24 +457,6 @@ fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
     Arc::new(std::mem::replace(builder, next).finish())
 }
 
-/// An object as JSON text; nothing for an empty one.
-pub(super) fn json_text(map: &Map<String, Value>) -> Option<String> {
-    (!map.is_empty()).then(|| serde_json::to_string(map).expect("an object with text keys is JSON"))
-}
-
-/// Records as the JSON text that the engine's `from_json` reads.
-pub(super) fn json_array(records: &[impl Serialize]) -> String {
-    serde_json::to_string(records).expect("texts, flags and numbers are JSON")
-}
-
-/// An object from JSON text; an empty one for nothing.
-pub(super) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, Value>> {
-    text.map_or(Ok(Map::new()), |text| {
-        serde_json::from_str(text)
-            .map_err(|error| error::corrupt(format!("{what} is not a JSON object: {error}")))
-    })
-}
-
 /// The logs of a chunk that holds [`LOG_COLUMNS`], with their sequence numbers.
 pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
     let seq = integers(chunk, 0)?;
@@ -515,7 +494,7 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
             };
             let log = LogEntry {
                 id: owned(texts[0].get(row)).ok_or_else(|| error::corrupt("a log has no id"))?,
-                event_time: time(event_time.value(row))?,
+                event_time: statement::time(event_time.value(row))?,
                 timestamp: owned(columns.timestamp),
                 raw,
                 appname: owned(columns.appname),
@@ -527,28 +506,11 @@ pub(super) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
                 source_type: owned(columns.source_type),
                 normalized: JsonObject::of_stored(normalized.unwrap_or_default()),
                 metadata: JsonObject::of_stored(owned(metadata.get(row)).unwrap_or_default()),
-                ingestion_time: time(ingestion_time.value(row))?,
+                ingestion_time: statement::time(ingestion_time.value(row))?,
             };
             Ok((seq.value(row), log))
         })
         .collect()
-}
-
-/// Runs a query and reads all of its rows.
-pub(super) fn query_all<T>(
-    connection: &Connection,
-    sql: &str,
-    parameters: impl Params,
-    read: impl FnMut(&Row<'_>) -> ::duckdb::Result<T>,
-) -> ::duckdb::Result<Vec<T>> {
-    connection.prepare(sql)?.query_map(parameters, read)?.collect()
-}
-
-/// A time from the engine's microseconds.
-pub(super) fn time(micros: i64) -> Result<DateTime<Utc>> {
-    DateTime::from_timestamp_micros(micros)
-        .map(to_micros)
-        .ok_or_else(|| error::corrupt(format!("{micros} microseconds since 1970 are no time")))
 }
 
 fn integers(chunk: &StructArray, index: usize) -> Result<&::duckdb::arrow::array::Int64Array> {

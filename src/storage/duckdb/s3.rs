@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::predicate::literal;
+use super::statement::literal;
 use crate::models::Secret;
 
 /// How to reach data in S3, or in what speaks as it does. What is not set is as the engine has it.

@@ -14,8 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::connection::Lease;
 use super::deadline::Deadline;
-use super::logs::for_each_chunk_or;
-use super::predicate::Sql;
+use super::statement::{Sql, for_each_chunk_or};
 use super::{long_texts, rows};
 use crate::models::LogEntry;
 use crate::storage::{Error, Result};

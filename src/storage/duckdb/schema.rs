@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::location::Location;
 use super::rows::LogRows;
-use super::{error, lake, rows};
+use super::{error, seq, statement};
 use crate::models::{LogEntry, TimeContext, parse_time, to_micros};
 use crate::storage::{Error, Result};
 
@@ -58,7 +58,7 @@ const ZSTD: &str = " USING COMPRESSION zstd";
 fn in_lake(migration: &str) -> String {
     let seq = format!(
         "\n    snapshot_id * {} + log_rows.seq AS seq,\n",
-        lake::LOGS_OF_SNAPSHOT
+        seq::LOGS_OF_SNAPSHOT
     );
     migration
         .replace(" PRIMARY KEY", " NOT NULL")
@@ -199,7 +199,7 @@ pub(super) fn columns(connection: &Connection, table: &str) -> Result<Vec<(Strin
         FROM duckdb_columns()
         WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?
         ORDER BY column_index";
-    let columns = rows::query_all(connection, SQL, [table], |row| Ok((row.get(0)?, row.get(1)?)));
+    let columns = statement::query_all(connection, SQL, [table], |row| Ok((row.get(0)?, row.get(1)?)));
     columns.map_err(|error| error::engine("read the tables", error))
 }
 
@@ -345,7 +345,7 @@ impl ForeignLog {
 
     /// A log whose time is that of its timestamp, else of its ingestion, else now.
     fn into_log(self) -> Result<LogEntry> {
-        let ingestion_time = self.ingestion_micros.map(rows::time).transpose()?;
+        let ingestion_time = self.ingestion_micros.map(statement::time).transpose()?;
         let context = ingestion_time.map_or_else(TimeContext::default, TimeContext::new);
         let [
             id,
@@ -475,7 +475,7 @@ fn read_small(source: &Connection, table: &SmallTable) -> Result<Vec<String>> {
         expressions.join(", "),
         table.name
     );
-    let read = rows::query_all(source, &sql, [], |row| row.get(0));
+    let read = statement::query_all(source, &sql, [], |row| row.get(0));
     read.map_err(|error| error::engine("take over the tables of another program", error))
 }
 

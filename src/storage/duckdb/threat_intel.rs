@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::predicate::{Sql, time_value};
-use super::{DuckDbStore, error, rows};
+use super::statement::{self, Sql, time_value};
+use super::{DuckDbStore, error};
 use crate::models::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
 use crate::storage::{Error, IntelStore, Result};
 
@@ -61,7 +61,7 @@ impl IntelStore for DuckDbStore {
         let last: HashMap<&str, &ThreatIntel> =
             intel.iter().map(|piece| (piece.id.as_str(), piece)).collect();
         let records: Vec<Record<'_>> = last.into_values().map(record).collect();
-        let json = rows::json_array(&records);
+        let json = statement::json_array(&records);
         self.write("store threat intelligence", |connection| {
             let stored = connection.execute(UPSERT, [&json]);
             stored
@@ -149,9 +149,9 @@ fn piece(row: &Row<'_>) -> Result<ThreatIntel> {
     intel.id.clone_from(&id);
     intel.confidence = row.get(4).map_err(failed)?;
     let metadata: Option<String> = row.get(6).map_err(failed)?;
-    intel.metadata = rows::json_object(metadata.as_deref(), "the metadata of threat intelligence")?;
-    intel.created_at = rows::time(row.get(7).map_err(failed)?)?;
+    intel.metadata = statement::json_object(metadata.as_deref(), "the metadata of threat intelligence")?;
+    intel.created_at = statement::time(row.get(7).map_err(failed)?)?;
     let expires_at: Option<i64> = row.get(8).map_err(failed)?;
-    intel.expires_at = expires_at.map(rows::time).transpose()?;
+    intel.expires_at = expires_at.map(statement::time).transpose()?;
     Ok(intel)
 }

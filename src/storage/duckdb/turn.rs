@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use ::duckdb::Connection;
 
-use super::connection::{Gate, Lease, Mode};
-use super::location::{Catalog, Lake, Location, with_timeouts};
-use super::predicate::literal;
-use super::{error, rows};
-use crate::storage::Result;
+use super::connection::{Gate, Lease};
+use super::conninfo::with_timeouts;
+use super::error;
+use super::location::{Catalog, Lake, Location};
+use super::mode::Mode;
+use super::statement::{self, literal};
+use crate::storage::{Error, Result};
 
 /// What `DuckLake` calls the database that knows the tables.
 const CATALOG: &str = "__ducklake_metadata_lake";
@@ -52,7 +54,7 @@ impl Turn {
         let turn = Self(Some(gate.lease(Mode::Write, timeout)?));
         let connection = turn.connection().expect("it was just leased");
         take_lock(connection, CATALOG, turns, longest, timeout)
-            .map_err(|error| error::turn(gate.location(), timeout, error))?;
+            .map_err(|error| not_its_turn(gate.location(), timeout, error))?;
         Ok(turn)
     }
 
@@ -89,7 +91,7 @@ fn take_lock(
     connection.execute_batch("BEGIN TRANSACTION")?;
     for sql in [&limits, &wait] {
         let sql = format!("SELECT * FROM postgres_query('{database}', {})", literal(sql));
-        rows::query_all(connection, &sql, [], |_| Ok(()))?;
+        statement::query_all(connection, &sql, [], |_| Ok(()))?;
     }
     Ok(())
 }
@@ -111,6 +113,18 @@ pub(super) fn wait_to_create(engine: &Connection, lake: &Lake, timeout: Duration
     let attached = connection.execute_batch(&attach);
     attached.map_err(|error| error::open_failure(&location.to_string(), error).into_error())?;
     take_lock(&connection, DATABASE, Turns::Creation, LONGEST_TURN, timeout)
-        .map_err(|error| error::turn(&location, timeout, error))?;
+        .map_err(|error| not_its_turn(&location, timeout, error))?;
     Ok(connection)
+}
+
+/// Tells why a writer did not get its turn.
+fn not_its_turn(location: &Location, waited: Duration, error: ::duckdb::Error) -> Error {
+    match error::is_lock_timeout(&error) {
+        true => Error::Locked {
+            path: location.to_string().into(),
+            holder: "writers of other processes".to_owned(),
+            waited,
+        },
+        false => error::engine("wait for other writers", error),
+    }
 }

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error as JsonError, Value};
 
-use super::{QueryRows, QueryStream};
+use super::query::{QueryRows, QueryStream};
 use crate::models::InvalidValue;
 use crate::storage::Result;
 

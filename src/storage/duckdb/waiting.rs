@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::DuckDbStore;
-use super::connection::{Lease, Mode};
+use super::connection::Lease;
+use super::mode::Mode;
 use super::queue::{Number, Passed, Place};
 use crate::storage::Result;
 

@@ -83,7 +83,10 @@ pub(super) fn fetches_alerts_by_field(store: &dyn Store) {
 }
 
 pub(super) fn finds_an_alert_by_its_id(store: &dyn Store) {
-    let alerts = [alert("1", Severity::Low, 0), alert("it's é _%", Severity::High, 1)];
+    let alerts = [
+        alert("1", Severity::Low, 0),
+        alert("it's é _%", Severity::High, 1),
+    ];
     store.store_alerts(&alerts).unwrap();
     for expected in &alerts {
         assert_eq!(store.alert(&expected.id).unwrap().as_ref(), Some(expected));

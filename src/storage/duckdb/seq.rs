@@ -1,0 +1,17 @@
+//! Sequence numbers of a lake: each is made of the snapshot that committed a log, and the log's place in that commit.
+
+/// How many logs a snapshot can add: a log's sequence number is that of its snapshot times this, and its place among
+/// the logs of its commit.
+pub(super) const LOGS_OF_SNAPSHOT: i64 = 1 << 26;
+
+/// The sequence number that no log up to a snapshot exceeds.
+pub(super) fn end_of_snapshot(snapshot: i64) -> i64 {
+    snapshot
+        .saturating_mul(LOGS_OF_SNAPSHOT)
+        .saturating_add(LOGS_OF_SNAPSHOT - 1)
+}
+
+/// The snapshot that a sequence number belongs to.
+pub(super) fn snapshot_of(seq: i64) -> i64 {
+    seq / LOGS_OF_SNAPSHOT
+}
