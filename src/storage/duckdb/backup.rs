@@ -6,12 +6,11 @@ use std::time::Duration;
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::{Array as _, RecordBatch};
 
-use super::connection::Gate;
 use super::files::{self, NewFile};
 use super::location::{Location, without_password};
 use super::mode::Mode;
 use super::transaction::read_transaction;
-use super::{DuckDbStore, error, logs, long_texts, schema};
+use super::{DuckDbStore, error, gates, logs, long_texts, schema};
 use crate::storage::Result;
 
 /// Logs that are copied before others may write again.
@@ -68,7 +67,7 @@ impl DuckDbStore {
 
     /// Says how many logs were copied; `None` if some of them were deleted meanwhile.
     fn copy_to(&self, file: &NewFile) -> Result<Option<u64>> {
-        let gate = Gate::of_new_file(file.path(), self.gate.settings());
+        let gate = gates::of_new_file(&file.path(), self.gate.settings());
         let target = gate.lease(Mode::Write, Duration::ZERO)?;
         let target = target.connection();
         schema::create_tables(target)?;

@@ -3,10 +3,9 @@
 use ::duckdb::Connection;
 use serde::Serialize;
 
-use super::connection::Gate;
 use super::mode::Mode;
 use super::settings::EngineSettings;
-use super::{DuckDbStore, error, lake, schema};
+use super::{DuckDbStore, error, gates, lake, schema};
 use crate::models::{AlertQuery, IntelQuery, RuleQuery};
 use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore as _};
 
@@ -165,7 +164,7 @@ fn read_all(connection: &Connection, table: &str) -> Result<()> {
 
 /// What is wrong with a table's columns, by those of a new store.
 fn wrong_columns(connection: &Connection, table: &str) -> Result<Option<String>> {
-    let model = Gate::in_memory(&EngineSettings::default());
+    let model = gates::in_memory(&EngineSettings::default());
     let model = model.lease(Mode::Write, std::time::Duration::ZERO)?;
     schema::create_tables(model.connection())?;
     let found = schema::columns(connection, table)?;

@@ -6,25 +6,37 @@
 //! the file's gate, which keeps at most one engine open.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
-use ::duckdb::{AccessMode, Connection};
+use ::duckdb::Connection;
 
 use super::allowed::Definitions;
 use super::error::{self, OpenFailure};
-use super::files::{self, check_file};
-use super::location::{Lake, Location};
+use super::location::Location;
 use super::mode::Mode;
-use super::private_folder::SpillFolder;
 use super::queue::{Passed, Place};
-use super::schema::{self, Found};
-use super::settings::{EngineSettings, LARGE_BUFFERS};
+use super::settings::EngineSettings;
 use super::waiting::Waiter;
-use super::{comparison, lake, long_texts, network, recovery, staged, streamed};
 use crate::storage::{Error, Result};
 use crate::sync::lock;
+
+/// Opens the engine for a [`Gate`], which knows neither files nor lakes.
+pub(super) trait Opener: Send + Sync {
+    /// Opens the engine on the store. The gate calls this while no engine of this process has the store open.
+    fn open(&self, mode: Mode) -> Result<Opened, OpenFailure>;
+
+    /// Lets a further connection of that engine find the tables of the store.
+    fn enter(&self, connection: &Connection) -> ::duckdb::Result<()>;
+}
+
+/// An engine that was opened just now.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// Whether the store has the tables of this version.
+    pub(super) is_current: bool,
+}
 
 /// The one way to a store's engine in this process.
 pub(super) struct Gate {
@@ -34,12 +46,10 @@ pub(super) struct Gate {
     changed: Condvar,
     /// Held by the one operation that writes.
     writing: Mutex<()>,
-    /// Whether the file is made when it is opened.
-    is_new: bool,
-    /// Made when the engine is first opened.
-    spill: OnceLock<Option<SpillFolder>>,
     /// The macros that other programs had put into the store when this process first ran SQL of a caller's own.
     macros: OnceLock<Definitions>,
+    /// Dropped last: the engine writes to its folder until it is closed.
+    opener: Box<dyn Opener>,
 }
 
 #[derive(Default)]
@@ -138,12 +148,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 static GATES: LazyLock<Mutex<HashMap<Location, Weak<Gate>>>> = LazyLock::new(Mutex::default);
 
 impl Gate {
-    /// The gate of a store, the same for every handle of this process; one of its own for each store in memory.
-    pub(super) fn of(location: Location, settings: &EngineSettings) -> Result<Arc<Self>> {
-        let location = location.canonical()?;
-        if location == Location::Memory {
-            return Ok(Self::in_memory(settings));
-        }
+    /// Returns the gate of a store, the same for every handle of this process. `location` is a canonical one.
+    pub(super) fn shared(
+        location: Location,
+        settings: &EngineSettings,
+        opener: impl Opener + 'static,
+    ) -> Result<Arc<Self>> {
         let mut gates = lock(&GATES);
         gates.retain(|_, gate| gate.strong_count() > 0);
         if let Some(gate) = gates.get(&location).and_then(Weak::upgrade) {
@@ -153,35 +163,26 @@ impl Gate {
             let reason = "this process has it open with other engine settings";
             return Err(error::unavailable(location.to_string(), reason));
         }
-        let gate = Arc::new(Self::new(location.clone(), settings));
+        let gate = Self::new(location.clone(), settings, opener);
         gates.insert(location, Arc::downgrade(&gate));
         Ok(gate)
     }
 
-    /// The gate of a file that is to be made, which nobody else knows of.
-    pub(super) fn of_new_file(path: PathBuf, settings: &EngineSettings) -> Arc<Self> {
+    /// Makes a gate that no other handle finds: of a store in memory, or of a file that is being made.
+    pub(super) fn new(
+        location: Location,
+        settings: &EngineSettings,
+        opener: impl Opener + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            is_new: true,
-            ..Self::new(Location::File(path), settings)
-        })
-    }
-
-    /// The gate of a new store in memory.
-    pub(super) fn in_memory(settings: &EngineSettings) -> Arc<Self> {
-        Arc::new(Self::new(Location::Memory, settings))
-    }
-
-    fn new(location: Location, settings: &EngineSettings) -> Self {
-        Self {
             location,
             settings: settings.clone(),
             state: Mutex::default(),
             changed: Condvar::new(),
             writing: Mutex::default(),
-            is_new: false,
-            spill: OnceLock::new(),
             macros: OnceLock::new(),
-        }
+            opener: Box::new(opener),
+        })
     }
 
     pub(super) fn settings(&self) -> &EngineSettings {
@@ -278,7 +279,7 @@ impl Gate {
 
     fn connect(&self, engine: &Engine) -> Result<Connection> {
         let cloned = engine.connection.try_clone().and_then(|connection| {
-            lake::enter(&connection, &self.location)?;
+            self.opener.enter(&connection)?;
             Ok(connection)
         });
         cloned.map_err(|error| error::engine("connect to the store", error))
@@ -306,90 +307,21 @@ impl Gate {
         if !waiter.is_its_turn() {
             return Ok(Err(Holder::Queue));
         }
-        match self.open(mode) {
-            Ok(engine) => {
-                let place = file.and_then(|path| waiter.give_place(path, mode, passed));
-                Ok(Ok(Engine { place, ..engine }))
-            }
+        match self.opener.open(mode) {
+            Ok(opened) => Ok(Ok(Engine {
+                connection: opened.connection,
+                is_current: opened.is_current,
+                mode: file.map_or(Mode::Write, |_| mode),
+                is_disconnected: false,
+                has_given_up: false,
+                place: file.and_then(|path| waiter.give_place(path, mode, passed)),
+            })),
             Err(OpenFailure::Locked(holder)) => {
                 waiter.note_refusal();
                 Ok(Err(Holder::Process(holder)))
             }
             Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => Err(error),
         }
-    }
-
-    fn open(&self, mode: Mode) -> Result<Engine, OpenFailure> {
-        if let Some(path) = self.locked_file().filter(|_| !self.is_new) {
-            check_file(path).map_err(OpenFailure::Other)?;
-        }
-        // Whoever closes a store leaves no log behind: its last writer is at work, or was killed.
-        if let Some(path) = self.locked_file()
-            && files::has_write_ahead_log(path)
-        {
-            recovery::put_right(path, || {
-                Connection::open_with_flags(path, self.settings.config(AccessMode::ReadOnly, self.spill())?)
-            })?;
-        }
-        let connection = match &self.location {
-            Location::Lake(lake) => self.open_lake(lake, mode)?,
-            Location::Memory => self.open_file(Path::new(":memory:"), AccessMode::Automatic)?,
-            Location::File(path) => {
-                let access = match mode {
-                    Mode::Read => AccessMode::ReadOnly,
-                    Mode::Write => AccessMode::ReadWrite,
-                };
-                self.open_file(path, access)?
-            }
-        };
-        let is_current = schema::refuse_newer(&connection, &self.location).map_err(OpenFailure::Other)?;
-        Ok(Engine {
-            connection,
-            is_current,
-            mode: self.locked_file().map_or(Mode::Write, |_| mode),
-            is_disconnected: false,
-            has_given_up: false,
-            place: None,
-        })
-    }
-
-    fn open_file(&self, path: &Path, access: AccessMode) -> Result<Connection, OpenFailure> {
-        let writes = matches!(access, AccessMode::ReadWrite);
-        let config = self.settings.config(access, self.spill());
-        let opened = config.and_then(|config| {
-            let connection = Connection::open_with_flags(path, config)?;
-            register_functions(&connection)?;
-            if writes {
-                long_texts::keep_apart(&connection, long_texts::longest(&connection));
-            }
-            Ok(connection)
-        });
-        opened.map_err(|error| error::open_failure(&path.display().to_string(), error))
-    }
-
-    /// The folder for what does not fit into memory, if one can be made.
-    fn spill(&self) -> Option<&Path> {
-        let made = self.spill.get_or_init(|| {
-            let made = match &self.location {
-                Location::File(path) => SpillFolder::make_for(path).or_else(|error| {
-                    log::debug!("spilling to the folder for temporary files: {error}");
-                    SpillFolder::make_in_memory()
-                }),
-                Location::Memory | Location::Lake(_) => SpillFolder::make_in_memory(),
-            };
-            made.inspect_err(|error| log::debug!("nothing can be put aside on disk: {error}"))
-                .ok()
-        });
-        made.as_ref().and_then(SpillFolder::path)
-    }
-
-    fn open_lake(&self, lake: &Lake, mode: Mode) -> Result<Connection, OpenFailure> {
-        let connection = lake::open(lake, &self.settings, self.spill(), mode)?;
-        let set = format!("SET {LARGE_BUFFERS} = true");
-        register_functions(&connection)
-            .and_then(|()| connection.execute_batch(&set))
-            .map_err(|error| error::open_failure(&self.location.to_string(), error))?;
-        Ok(connection)
     }
 
     /// Whether an engine has met with what it did not expect while it ran a statement, and takes nothing more. With the
@@ -407,14 +339,6 @@ impl Gate {
             engine.is_disconnected = true;
         }
     }
-}
-
-/// Gives an engine the functions that its SQL here uses.
-fn register_functions(connection: &Connection) -> ::duckdb::Result<()> {
-    network::register(connection)?;
-    comparison::register(connection)?;
-    staged::register(connection)?;
-    streamed::register(connection)
 }
 
 impl State {
@@ -489,16 +413,11 @@ impl Lease {
             .expect("a lease has its connection until it is dropped")
     }
 
-    /// What the file holds, which is known where it was a store of this version already.
-    pub(super) fn found(&self) -> Result<Found> {
-        match self.is_current {
-            true => Ok(Found::Current),
-            false => schema::find(self.connection()),
-        }
+    /// Whether the store had the tables of this version when the engine was opened.
+    pub(super) fn is_current(&self) -> bool {
+        self.is_current
     }
-}
 
-impl Lease {
     /// Lets nobody else have the connection: what it does may be interrupted.
     pub(super) fn for_one_use(self) -> Self {
         let mut lease = self;
@@ -554,5 +473,77 @@ impl Drop for Lease {
         state.count(self.manner, -1);
         self.gate.close_unused(&mut state);
         self.gate.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// Opens an engine in memory, after other processes had the file a few times.
+    struct Refusing {
+        refusals: usize,
+        tries: Arc<AtomicUsize>,
+    }
+
+    impl Opener for Refusing {
+        fn open(&self, _: Mode) -> Result<Opened, OpenFailure> {
+            if self.tries.fetch_add(1, Ordering::SeqCst) < self.refusals {
+                return Err(OpenFailure::Locked("another program (PID 7)".into()));
+            }
+            Ok(Opened {
+                connection: Connection::open_in_memory().unwrap(),
+                is_current: true,
+            })
+        }
+
+        fn enter(&self, _: &Connection) -> ::duckdb::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The gate of a file, and how often it was tried to open it.
+    fn gate(folder: &Path, refusals: usize) -> (Arc<Gate>, Arc<AtomicUsize>) {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let opener = Refusing {
+            refusals,
+            tries: Arc::clone(&tries),
+        };
+        let location = Location::File(folder.join("soc.duckdb"));
+        (Gate::new(location, &EngineSettings::default(), opener), tries)
+    }
+
+    #[test]
+    fn a_file_that_is_locked_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gate, tries) = gate(folder.path(), 2);
+        drop(gate.lease(Mode::Write, LONG).unwrap());
+        assert_eq!(tries.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_is_named_when_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gate, _) = gate(folder.path(), usize::MAX);
+        let refused = gate.lease(Mode::Read, Duration::ZERO).err();
+        assert!(
+            matches!(&refused, Some(Error::Locked { holder, .. }) if holder == "another program (PID 7)"),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn operations_at_the_same_time_share_an_engine_and_the_last_one_closes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gate, tries) = gate(folder.path(), 0);
+        let leases = [(); 2].map(|()| gate.lease(Mode::Write, LONG).unwrap());
+        assert_eq!(tries.load(Ordering::SeqCst), 1);
+        drop(leases);
+        drop(gate.lease(Mode::Read, LONG).unwrap());
+        assert_eq!(tries.load(Ordering::SeqCst), 2);
     }
 }

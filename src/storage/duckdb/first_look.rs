@@ -47,7 +47,7 @@ impl DuckDbStore {
     }
 
     fn look(&self, lease: Lease, mode: Mode, may_create: bool) -> Result<Lease> {
-        let found = lease.found()?;
+        let found = found(&lease)?;
         let Some(change) = self.change(found, may_create)? else {
             return Ok(lease);
         };
@@ -104,6 +104,14 @@ impl DuckDbStore {
             Found::Foreign => log::warn!("took over the tables of another program in {}", self.location),
             Found::Current | Found::Nothing => {}
         }
+    }
+}
+
+/// Says what a store holds, which is known where it had the tables of this version when it was opened.
+pub(super) fn found(lease: &Lease) -> Result<Found> {
+    match lease.is_current() {
+        true => Ok(Found::Current),
+        false => schema::find(lease.connection()),
     }
 }
 

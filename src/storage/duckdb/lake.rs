@@ -12,31 +12,65 @@ use std::time::Duration;
 use ::duckdb::{Config, Connection};
 use chrono::{DateTime, Utc};
 
+use super::connection::{Opened, Opener};
 use super::conninfo::with_timeouts;
 use super::error::{self, OpenFailure};
-use super::files::NewFile;
+use super::files::{self, NewFile};
 use super::location::{Catalog, Lake, Location};
 use super::mode::Mode;
 use super::seq::LOGS_OF_SNAPSHOT;
-use super::settings::EngineSettings;
+use super::settings::{EngineSettings, LARGE_BUFFERS};
+use super::spill_folder::SpillSpace;
 use super::statement::literal;
 use super::transaction::transaction;
-use super::{extensions, schema, turn};
+use super::{extensions, functions, recovery, schema, turn};
 use crate::storage::{Error, Result};
 
 /// What the lake is called within the engine.
 const NAME: &str = "lake";
 
-/// Lets a connection find the tables of its store.
-pub(super) fn enter(connection: &Connection, location: &Location) -> ::duckdb::Result<()> {
-    match location {
-        Location::Lake(_) => connection.execute_batch(&format!("USE {NAME}")),
-        Location::Memory | Location::File(_) => Ok(()),
+/// Opens the engine on a lake.
+pub(super) struct LakeOpener {
+    lake: Lake,
+    settings: EngineSettings,
+    spill: SpillSpace,
+}
+
+impl LakeOpener {
+    pub(super) fn new(lake: &Lake, settings: &EngineSettings) -> Self {
+        Self {
+            lake: lake.clone(),
+            settings: settings.clone(),
+            spill: SpillSpace::elsewhere(),
+        }
+    }
+}
+
+impl Opener for LakeOpener {
+    fn open(&self, mode: Mode) -> Result<Opened, OpenFailure> {
+        if let Some(file) = self.lake.catalog_file() {
+            files::check_file(file).map_err(OpenFailure::Other)?;
+            recovery::put_right_if_killed(file, &self.settings, self.spill.path())?;
+        }
+        let shown = Location::Lake(self.lake.clone()).to_string();
+        let connection = open(&self.lake, &self.settings, self.spill.path(), mode)?;
+        functions::register(&connection)
+            .and_then(|()| connection.execute_batch(&format!("SET {LARGE_BUFFERS} = true")))
+            .map_err(|error| error::open_failure(&shown, error))?;
+        let is_current = schema::refuse_newer(&connection, &shown).map_err(OpenFailure::Other)?;
+        Ok(Opened {
+            connection,
+            is_current,
+        })
+    }
+
+    fn enter(&self, connection: &Connection) -> ::duckdb::Result<()> {
+        connection.execute_batch(&format!("USE {NAME}"))
     }
 }
 
 /// Opens an engine on a lake that is there.
-pub(super) fn open(
+fn open(
     lake: &Lake,
     settings: &EngineSettings,
     spill: Option<&Path>,

@@ -12,9 +12,12 @@ mod deadline;
 mod detection_rules;
 mod error;
 mod extensions;
+mod file_opener;
 mod file_positions;
 mod files;
 mod first_look;
+mod functions;
+mod gates;
 mod lake;
 mod layout;
 mod location;
@@ -35,6 +38,7 @@ mod scan;
 mod schema;
 mod seq;
 mod settings;
+mod spill_folder;
 mod staged;
 mod statement;
 mod streamed;
@@ -298,7 +302,7 @@ impl OpenOptions {
     fn store(&self, location: Location) -> Result<DuckDbStore> {
         Ok(DuckDbStore {
             location: location.to_string(),
-            gate: Gate::of(location, &self.engine)?,
+            gate: gates::of(location, &self.engine)?,
             lock_timeout: self.lock_timeout,
             query_timeout: self.query_timeout,
             read_only: self.read_only,
@@ -319,7 +323,7 @@ impl OpenOptions {
             store.first_look = Some(Arc::new(FirstLook::new(self.create)));
             return Ok(store);
         }
-        let found = store.lease(Mode::Read)?.found()?;
+        let found = first_look::found(&store.lease(Mode::Read)?)?;
         match found {
             Found::Older if self.read_only => {
                 log::warn!("{} has the tables of an earlier version", store.location);
@@ -407,7 +411,7 @@ impl OpenOptions {
 /// Makes an empty store, unless another process is faster.
 fn create_file(path: &Path, settings: &EngineSettings) -> Result<()> {
     let new = NewFile::beside(&files::canonical(path)?)?;
-    let gate = Gate::of_new_file(new.path(), settings);
+    let gate = gates::of_new_file(&new.path(), settings);
     let lease = gate.lease(Mode::Write, Duration::ZERO)?;
     transaction(lease.connection(), "create the store", schema::create)?;
     drop(lease);
@@ -580,7 +584,7 @@ impl DuckDbStore {
 
     /// Replaces the file by a copy in memory with the tables of this version.
     fn read_foreign_copy(&mut self, settings: &EngineSettings) -> Result<()> {
-        let copy = Gate::in_memory(settings);
+        let copy = gates::in_memory(settings);
         let target = copy.lease(Mode::Write, self.lock_timeout)?;
         let source = self.lease(Mode::Read)?;
         schema::take_over(source.connection(), target.connection(), false)?;

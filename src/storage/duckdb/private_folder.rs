@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -88,102 +88,14 @@ fn remove_leftovers(parent: &Path) {
 
 /// Says whether it is a folder, not a link to one, of the user of this process.
 #[cfg(unix)]
-fn is_own_folder(metadata: &fs::Metadata) -> bool {
+pub(super) fn is_own_folder(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw()
 }
 
 #[cfg(not(unix))]
-fn is_own_folder(metadata: &fs::Metadata) -> bool {
+pub(super) fn is_own_folder(metadata: &fs::Metadata) -> bool {
     metadata.is_dir()
-}
-
-/// Where the engine spills what does not fit into its memory: in `STORE.tmp`, which is there for as long as a process
-/// uses it.
-pub(super) struct SpillFolder {
-    /// `STORE.tmp`; `None` where there is no file.
-    parent: Option<PathBuf>,
-    /// `None` only while this is dropped.
-    folder: Option<PrivateFolder>,
-}
-
-impl SpillFolder {
-    /// Makes one for a store in a file.
-    pub(super) fn make_for(store: &Path) -> io::Result<Self> {
-        let mut name = store.as_os_str().to_owned();
-        name.push(".tmp");
-        let parent = PathBuf::from(name);
-        loop {
-            make_private_folder(&parent)?;
-            match PrivateFolder::make_in(&parent) {
-                Ok(folder) => {
-                    return Ok(Self {
-                        parent: Some(parent),
-                        folder: Some(folder),
-                    });
-                }
-                // Another process that left it removed it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Makes one for an engine that has no file.
-    pub(super) fn make_in_memory() -> io::Result<Self> {
-        Ok(Self {
-            parent: None,
-            folder: Some(PrivateFolder::make_in(&std::env::temp_dir())?),
-        })
-    }
-
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.folder.as_ref().map(PrivateFolder::path)
-    }
-}
-
-impl Drop for SpillFolder {
-    fn drop(&mut self) {
-        drop(self.folder.take());
-        if let Some(parent) = &self.parent {
-            // Others may still use it.
-            fs::remove_dir(parent).ok();
-        }
-    }
-}
-
-fn make_private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_own(path),
-        made => made,
-    }
-}
-
-/// Refuses a folder that is a link, or another user's: who can change it can look into what is put there.
-#[cfg(unix)]
-fn check_own(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let checked = fs::symlink_metadata(path).and_then(|metadata| match is_own_folder(&metadata) {
-        // The engine makes such folders for all to read.
-        true => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
-        false => Err(io::Error::other(format!(
-            "{} is not a folder of this user",
-            path.display()
-        ))),
-    });
-    match checked {
-        // Another process that left it has removed it, which the next step notices.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        checked => checked,
-    }
-}
-
-#[cfg(not(unix))]
-fn check_own(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -208,22 +120,5 @@ mod tests {
         assert!(used.path().exists() && next.path().exists());
         drop((used, next));
         assert_eq!(names(parent.path()), ["other"]);
-    }
-
-    #[test]
-    fn spill_folders_come_and_go_side_by_side() {
-        let parent = tempfile::tempdir().unwrap();
-        let store = parent.path().join("soc.duckdb");
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..200 {
-                        let spill = SpillFolder::make_for(&store).unwrap();
-                        fs::write(spill.path().unwrap().join("block"), "logs").unwrap();
-                    }
-                });
-            }
-        });
-        assert_eq!(names(parent.path()), Vec::<String>::new());
     }
 }

@@ -10,18 +10,31 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use ::duckdb::Connection;
+use ::duckdb::{AccessMode, Connection};
 
 use super::error::{self, OpenFailure};
+use super::settings::EngineSettings;
 use super::{files, statement};
+
+/// Repairs a file that has a write-ahead log: its last writer is at work, or was killed. One who closes a store leaves
+/// no such log.
+pub(super) fn put_right_if_killed(
+    path: &Path,
+    settings: &EngineSettings,
+    spill: Option<&Path>,
+) -> Result<(), OpenFailure> {
+    if !files::has_write_ahead_log(path) {
+        return Ok(());
+    }
+    put_right(path, || {
+        Connection::open_with_flags(path, settings.config(AccessMode::ReadOnly, spill)?)
+    })
+}
 
 /// Puts right every block that was cut off. To be called when nothing in this process has the file open.
 ///
 /// `open` opens the engine for reading.
-pub(super) fn put_right(
-    path: &Path,
-    open: impl Fn() -> ::duckdb::Result<Connection>,
-) -> Result<(), OpenFailure> {
+fn put_right(path: &Path, open: impl Fn() -> ::duckdb::Result<Connection>) -> Result<(), OpenFailure> {
     let mut tried = BTreeSet::new();
     let blocks = loop {
         match open().and_then(|engine| metadata_blocks(&engine)) {

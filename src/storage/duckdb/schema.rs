@@ -10,7 +10,6 @@ use ::duckdb::{Connection, params};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::location::Location;
 use super::rows::LogRows;
 use super::{error, seq, statement};
 use crate::models::{LogEntry, TimeContext, parse_time, to_micros};
@@ -109,10 +108,10 @@ pub(super) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
 }
 
 /// Refuses a store that a later version has written; says whether this version has.
-pub(super) fn refuse_newer(connection: &Connection, location: &Location) -> Result<bool> {
+pub(super) fn refuse_newer(connection: &Connection, location: &str) -> Result<bool> {
     match version(connection)? {
         Some(found) if found > VERSION => Err(Error::NewerSchema {
-            path: location.to_string().into(),
+            path: location.into(),
             found,
             known: VERSION,
         }),
