@@ -6,11 +6,14 @@ use std::time::Duration;
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::{Array as _, RecordBatch};
 
-use super::files::{self, NewFile};
-use super::location::{Location, without_password};
-use super::mode::Mode;
+use super::engine::files::{self, NewFile};
+use super::engine::location::{Location, without_password};
+use super::engine::mode::Mode;
+use super::logs::long_texts;
+use super::open::gates;
+use super::store::DuckDbStore;
 use super::transaction::read_transaction;
-use super::{DuckDbStore, error, gates, logs, long_texts, schema};
+use super::{error, logs, schema};
 use crate::storage::Result;
 
 /// Logs that are copied before others may write again.

@@ -3,9 +3,12 @@
 use ::duckdb::Connection;
 use serde::Serialize;
 
-use super::mode::Mode;
-use super::settings::EngineSettings;
-use super::{DuckDbStore, error, gates, lake, schema};
+use super::engine::mode::Mode;
+use super::engine::settings::EngineSettings;
+use super::lake::attach;
+use super::open::gates;
+use super::store::DuckDbStore;
+use super::{error, schema};
 use crate::models::{AlertQuery, IntelQuery, RuleQuery};
 use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore as _};
 
@@ -107,7 +110,7 @@ impl DuckDbStore {
                 .map(|error| text(&error)),
         );
         let last_seq = match self.is_lake() {
-            true => lake::end_seq_sql(),
+            true => attach::end_seq_sql(),
             false => "(SELECT max(last_seq) FROM logstore)".to_owned(),
         };
         let questions: &[Question] = match table {

@@ -1,0 +1,181 @@
+//! The engine's extensions, which lakes need.
+
+use std::path::{Path, PathBuf};
+
+use ::duckdb::{Config, Connection};
+
+use super::files;
+use super::settings::ExtensionSettings;
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::statement::literal;
+use crate::storage::{Error, Result};
+
+/// An extension of the engine that lakes need.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Extension {
+    /// What the engine calls it.
+    pub name: &'static str,
+    /// Which lakes need it.
+    pub needed_for: &'static str,
+    /// The file that it is looked for in.
+    pub file: PathBuf,
+    /// Whether that file is there.
+    pub installed: bool,
+}
+
+const ALL: [(&str, &str); 3] = [
+    ("ducklake", "every lake"),
+    ("postgres_scanner", "a catalog in PostgreSQL"),
+    ("httpfs", "data in S3"),
+];
+
+/// The extensions, and where this engine looks for them.
+pub(crate) fn list(settings: &ExtensionSettings) -> Result<Vec<Extension>> {
+    let folder = folder_of_engine(&engine(settings)?, &settings.folder()?)?;
+    Ok(ALL
+        .into_iter()
+        .map(|(name, needed_for)| {
+            let file = folder.join(file_name(name));
+            Extension {
+                name,
+                needed_for,
+                installed: file.is_file(),
+                file,
+            }
+        })
+        .collect())
+}
+
+/// Puts extensions where the engine looks for them: all that some files and folders hold; all that are missing, from
+/// the network, if none are named.
+pub(crate) fn install(from: &[PathBuf], settings: &ExtensionSettings) -> Result<Vec<Extension>> {
+    let extensions = list(settings)?;
+    if from.is_empty() {
+        for extension in extensions.iter().filter(|extension| !extension.installed) {
+            fetch(&engine(settings)?, extension.name)?;
+        }
+        return list(settings);
+    }
+    let mut found_any = false;
+    for extension in &extensions {
+        let files: Vec<PathBuf> = from
+            .iter()
+            .flat_map(|path| files_of(extension.name, path))
+            .collect();
+        found_any |= !files.is_empty();
+        // A folder may hold those of other versions and platforms.
+        let put = files.iter().map(|file| put(file, extension, settings));
+        if let Some(outcome) = put.reduce(Result::or) {
+            outcome?;
+        }
+    }
+    match found_any {
+        true => list(settings),
+        false => {
+            let reason = format!(
+                "there is no extension to install: look for {}, with or without .gz at the end",
+                ALL.map(|(name, _)| file_name(name)).join(", ")
+            );
+            Err(error::unavailable(&from[0], reason))
+        }
+    }
+}
+
+fn file_name(name: &str) -> String {
+    format!("{name}.duckdb_extension")
+}
+
+const PACKED: &str = ".gz";
+
+/// The files that a path holds of an extension.
+fn files_of(name: &str, path: &Path) -> Vec<PathBuf> {
+    let wanted = [file_name(name), file_name(name) + PACKED];
+    walkdir::WalkDir::new(path)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_map(std::result::Result::ok)
+        .filter(|entry| wanted.iter().any(|wanted| entry.file_name() == wanted.as_str()))
+        .map(walkdir::DirEntry::into_path)
+        .collect()
+}
+
+/// Copies a file to where the engine looks for an extension, once the engine has taken the copy.
+fn put(from: &Path, extension: &Extension, settings: &ExtensionSettings) -> Result<()> {
+    let folder = files::folder_of(&extension.file);
+    let failed = |io: std::io::Error| error::not_written(&extension.file, io.to_string());
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let work = tempfile::tempdir_in(folder).map_err(failed)?;
+    // The engine goes by the name of the file.
+    let copy = work.path().join(file_name(extension.name));
+    copy_unpacked(from, &copy).map_err(|io| error::unavailable(from, format!("cannot copy it: {io}")))?;
+    let taken = engine(settings)?.execute_batch(&format!("LOAD {}", literal(&copy.display().to_string())));
+    taken.map_err(|error| not_taken(from, &error))?;
+    std::fs::rename(&copy, &extension.file).map_err(failed)?;
+    log::info!(
+        "installed the extension {} from {}",
+        extension.name,
+        from.display()
+    );
+    Ok(())
+}
+
+fn copy_unpacked(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut read = std::fs::File::open(from)?;
+    let mut written = std::fs::File::create(to)?;
+    match from.to_string_lossy().ends_with(PACKED) {
+        true => std::io::copy(&mut flate2::read::MultiGzDecoder::new(read), &mut written),
+        false => std::io::copy(&mut read, &mut written),
+    }?;
+    written.sync_all()
+}
+
+/// An engine that does nothing but to look after its extensions.
+fn engine(settings: &ExtensionSettings) -> Result<Connection> {
+    let folder = settings.folder()?.display().to_string();
+    Config::default()
+        .with("extension_directory", folder)
+        .and_then(Connection::open_in_memory_with_flags)
+        .map_err(|error| error::engine("start the engine", error))
+}
+
+/// Where this engine's own extensions are in a folder.
+fn folder_of_engine(engine: &Connection, folder: &Path) -> Result<PathBuf> {
+    const SQL: &str =
+        "SELECT library_version, (SELECT platform FROM pragma_platform()) FROM pragma_version()";
+    let read = engine.query_row(SQL, [], |row| {
+        let (version, platform): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(folder.join(version).join(platform))
+    });
+    read.map_err(|error| error::engine("start the engine", error))
+}
+
+fn fetch(engine: &Connection, name: &str) -> Result<()> {
+    log::info!("installing the extension {name} from the network");
+    let installed = engine.execute_batch(&format!("INSTALL {name}"));
+    installed.map_err(|error| error::engine("install an extension from the network", error))
+}
+
+/// Lets an engine use an extension; one that is missing is fetched only if the settings allow it.
+pub(crate) fn load(connection: &Connection, name: &'static str, settings: &ExtensionSettings) -> Result<()> {
+    let file = folder_of_engine(connection, &settings.folder()?)?.join(file_name(name));
+    if !file.is_file() && settings.may_install {
+        fetch(connection, name)?;
+    } else if !file.is_file() {
+        let reason = format!(
+            "the engine's extension {name}, which this lake needs, is not there: put it there with `logstore extensions \
+             install`, from the network or from files, or set store.install_extensions"
+        );
+        return Err(error::unavailable(file, reason));
+    }
+    let loaded = connection.execute_batch(&format!("LOAD {name}"));
+    loaded.map_err(|error| not_taken(&file, &error))
+}
+
+fn not_taken(file: &Path, error: &::duckdb::Error) -> Error {
+    let reason = format!(
+        "the engine does not take it: {}",
+        error::first_line(&error.to_string())
+    );
+    error::unavailable(file, reason)
+}

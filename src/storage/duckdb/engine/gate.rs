@@ -1,0 +1,549 @@
+//! Who may use a store when: between processes by the engine's lock on its file and a queue for it (see `queue`), within
+//! a process by one [`Gate`] for each store. A lake with its catalog in a database has no file to lock: see `lake`.
+//!
+//! The engine locks a file for as long as it is open, once for a process: two engines on one file in one
+//! process would not see each other's lock and damage the file. So every handle of a process goes through
+//! the file's gate, which keeps at most one engine open.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
+
+use ::duckdb::Connection;
+
+use super::location::Location;
+use super::mode::Mode;
+use super::queue::{Passed, Place};
+use super::settings::EngineSettings;
+use super::waiter::Waiter;
+use crate::storage::duckdb::error::{self, OpenFailure};
+use crate::storage::duckdb::query::allowed::Definitions;
+use crate::storage::{Error, Result};
+use crate::sync::lock;
+
+/// Opens the engine for a [`Gate`], which knows neither files nor lakes.
+pub(crate) trait Opener: Send + Sync {
+    /// Opens the engine on the store. The gate calls this while no engine of this process has the store open.
+    fn open(&self, mode: Mode) -> Result<Opened, OpenFailure>;
+
+    /// Lets a further connection of that engine find the tables of the store.
+    fn enter(&self, connection: &Connection) -> ::duckdb::Result<()>;
+}
+
+/// An engine that was opened just now.
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    /// Whether the store has the tables of this version.
+    pub(crate) is_current: bool,
+}
+
+/// The one way to a store's engine in this process.
+pub(crate) struct Gate {
+    location: Location,
+    settings: EngineSettings,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Held by the one operation that writes.
+    writing: Mutex<()>,
+    /// The macros that other programs had put into the store when this process first ran SQL of a caller's own.
+    macros: OnceLock<Definitions>,
+    /// Dropped last: the engine writes to its folder until it is closed.
+    opener: Box<dyn Opener>,
+}
+
+#[derive(Default)]
+struct State {
+    engine: Option<Engine>,
+    /// Connections that are not leased. A statement with a plan that depends on what a table holds must not be kept
+    /// on them: the engine (1.5.5) packs what it sorts by the statistics of the time when it made the plan, and gives
+    /// garbage for rows that came later.
+    idle: Vec<Connection>,
+    /// Leases that are out.
+    users: usize,
+    /// Those of them that keep the engine open between operations.
+    keepers: usize,
+    /// Those of them that did not let others go first.
+    overtakers: usize,
+    /// Writers that wait for the readers of this process. Readers that come later let them go first:
+    /// without that, one that polls without a pause would keep them out for ever.
+    waiting_writers: usize,
+    /// A place in the file's queue whose process does not use it.
+    passed: Option<Passed>,
+}
+
+enum Entry {
+    Admitted(Lease),
+    HeldBy(Holder),
+}
+
+/// Who keeps an operation from the engine.
+enum Holder {
+    Readers,
+    Writers,
+    /// Those of other processes who wait for this one to close the file.
+    Waiters,
+    /// Those of other processes who came first.
+    Queue,
+    Process(String),
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let this_process = std::process::id();
+        match self {
+            Self::Readers => write!(f, "readers of this process (PID {this_process})"),
+            Self::Writers => write!(f, "writers of this process (PID {this_process})"),
+            Self::Waiters | Self::Queue => f.write_str("processes that came first"),
+            Self::Process(process) => f.write_str(process),
+        }
+    }
+}
+
+struct Engine {
+    connection: Connection,
+    /// What it can do; one that can write can read as well.
+    mode: Mode,
+    /// Whether the tables were those of this version when it was opened.
+    is_current: bool,
+    /// Whether the database that knows the lake's tables has gone away: a new engine connects to it again.
+    is_disconnected: bool,
+    /// Whether the engine has given up and takes nothing more.
+    has_given_up: bool,
+    /// Where others see that the file is in use: given up after the file is closed.
+    place: Option<Place>,
+}
+
+impl Engine {
+    fn is_awaited(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_awaited)
+    }
+}
+
+/// A connection to use for one operation. The last one to go closes the engine.
+pub(crate) struct Lease {
+    connection: Option<Connection>,
+    is_current: bool,
+    /// Whether nothing is left on the connection that its next user would notice.
+    is_clean: bool,
+    manner: Manner,
+    gate: Arc<Gate>,
+}
+
+/// How a lease gets along with those who wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// It came when nobody waited.
+    Polite,
+    /// It did not let those who waited go first.
+    Overtaking,
+    /// It keeps the engine open between operations.
+    Keeping,
+}
+
+/// How long operations let writers, or other processes, go first: a reader that takes long must not keep all others out
+/// as well.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+static GATES: LazyLock<Mutex<HashMap<Location, Weak<Gate>>>> = LazyLock::new(Mutex::default);
+
+impl Gate {
+    /// Returns the gate of a store, the same for every handle of this process. `location` is a canonical one.
+    pub(crate) fn shared(
+        location: Location,
+        settings: &EngineSettings,
+        opener: impl Opener + 'static,
+    ) -> Result<Arc<Self>> {
+        let mut gates = lock(&GATES);
+        gates.retain(|_, gate| gate.strong_count() > 0);
+        if let Some(gate) = gates.get(&location).and_then(Weak::upgrade) {
+            if gate.settings == *settings {
+                return Ok(gate);
+            }
+            let reason = "this process has it open with other engine settings";
+            return Err(error::unavailable(location.to_string(), reason));
+        }
+        let gate = Self::new(location.clone(), settings, opener);
+        gates.insert(location, Arc::downgrade(&gate));
+        Ok(gate)
+    }
+
+    /// Makes a gate that no other handle finds: of a store in memory, or of a file that is being made.
+    pub(crate) fn new(
+        location: Location,
+        settings: &EngineSettings,
+        opener: impl Opener + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            location,
+            settings: settings.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            writing: Mutex::default(),
+            macros: OnceLock::new(),
+            opener: Box::new(opener),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
+    /// The file that the engine locks for as long as it has the store open.
+    pub(crate) fn locked_file(&self) -> Option<&Path> {
+        self.location.locked_file()
+    }
+
+    pub(crate) fn macros(&self) -> &OnceLock<Definitions> {
+        &self.macros
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Held by whoever writes, so that writers of this process follow one another. Those of a lake that many
+    /// processes write to at once take turns elsewhere: see [`Turn`](super::turn::Turn).
+    pub(crate) fn writing(&self) -> Option<MutexGuard<'_, ()>> {
+        (!self.location.has_many_writers()).then(|| lock(&self.writing))
+    }
+
+    /// A connection for one operation, waiting for other processes and for other uses in this one.
+    pub(crate) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
+        let mut waiter = Waiter::new(timeout);
+        let mut state = lock(&self.state);
+        loop {
+            let is_last_try = waiter.is_out_of_time();
+            let holder = match self.enter(&mut state, mode, &mut waiter)? {
+                Entry::Admitted(lease) => return Ok(lease),
+                Entry::HeldBy(holder) => holder,
+            };
+            if is_last_try {
+                return Err(Error::Locked {
+                    path: self.location.to_string().into(),
+                    holder: holder.to_string(),
+                    waited: waiter.waited(),
+                });
+            }
+            let longest = match holder {
+                Holder::Queue | Holder::Process(_) => waiter.pause_for_others(),
+                Holder::Readers | Holder::Writers | Holder::Waiters => waiter.pause_for_this_process(),
+            };
+            let waits_for_readers = mode == Mode::Write && matches!(holder, Holder::Readers);
+            state.waiting_writers += usize::from(waits_for_readers);
+            state = self
+                .changed
+                .wait_timeout(state, longest)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            state.waiting_writers -= usize::from(waits_for_readers);
+        }
+    }
+
+    /// Opens the engine where that is needed and possible.
+    fn enter(self: &Arc<Self>, state: &mut State, mode: Mode, waiter: &mut Waiter) -> Result<Entry> {
+        let is_unused = state.users == 0;
+        let is_over = |engine: &Engine| engine.has_given_up || is_unused && engine.is_disconnected;
+        if state.engine.as_ref().is_some_and(is_over) {
+            state.close();
+        }
+        let first = state.goes_first(mode);
+        let manner = match (&state.engine, &first) {
+            (Some(_), Some(_)) => Manner::Overtaking,
+            _ => Manner::Polite,
+        };
+        if let Some(holder) = first.filter(|first| !state.may_overtake(first, waiter)) {
+            return Ok(Entry::HeldBy(holder));
+        }
+        let engine = match &mut state.engine {
+            Some(engine) => engine,
+            none => match self.open_in_turn(&mut state.passed, mode, waiter)? {
+                Ok(engine) => none.insert(engine),
+                Err(holder) => return Ok(Entry::HeldBy(holder)),
+            },
+        };
+        let is_current = engine.is_current;
+        let connection = match state.idle.pop() {
+            Some(connection) => connection,
+            None => self.connect(engine).inspect_err(|_| self.close_unused(state))?,
+        };
+        state.users += 1;
+        state.count(manner, 1);
+        Ok(Entry::Admitted(Lease {
+            connection: Some(connection),
+            is_current,
+            is_clean: true,
+            manner,
+            gate: Arc::clone(self),
+        }))
+    }
+
+    fn connect(&self, engine: &Engine) -> Result<Connection> {
+        let cloned = engine.connection.try_clone().and_then(|connection| {
+            self.opener.enter(&connection)?;
+            Ok(connection)
+        });
+        cloned.map_err(|error| error::engine("connect to the store", error))
+    }
+
+    /// Closes a file that nobody uses, for those who wait for it. A store in memory would be gone, and a lake may stay
+    /// open.
+    fn close_unused(&self, state: &mut State) {
+        if state.users == 0 && self.locked_file().is_some() {
+            state.close();
+        }
+    }
+
+    /// Opens the engine unless other processes were first, or have the file.
+    fn open_in_turn(
+        &self,
+        passed: &mut Option<Passed>,
+        mode: Mode,
+        waiter: &mut Waiter,
+    ) -> Result<Result<Engine, Holder>> {
+        let file = self.locked_file();
+        if let Some(path) = file {
+            waiter.queue_up(path, mode, passed);
+        }
+        if !waiter.is_its_turn() {
+            return Ok(Err(Holder::Queue));
+        }
+        match self.opener.open(mode) {
+            Ok(opened) => Ok(Ok(Engine {
+                connection: opened.connection,
+                is_current: opened.is_current,
+                mode: file.map_or(Mode::Write, |_| mode),
+                is_disconnected: false,
+                has_given_up: false,
+                place: file.and_then(|path| waiter.give_place(path, mode, passed)),
+            })),
+            Err(OpenFailure::Locked(holder)) => {
+                waiter.note_refusal();
+                Ok(Err(Holder::Process(holder)))
+            }
+            Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => Err(error),
+        }
+    }
+
+    /// Whether an engine has met with what it did not expect while it ran a statement, and takes nothing more. With the
+    /// catalog of a lake that happens when a connection breaks.
+    fn has_given_up(&self, connection: &Connection) -> bool {
+        self.location.has_many_writers()
+            && connection
+                .execute_batch("SELECT 1")
+                .is_err_and(|error| error::says_that_it_gave_up(&error))
+    }
+
+    /// Closes the engine as soon as nobody uses it.
+    pub(crate) fn close_when_unused(&self) {
+        if let Some(engine) = &mut lock(&self.state).engine {
+            engine.is_disconnected = true;
+        }
+    }
+}
+
+impl State {
+    /// Who keeps an operation from the engine that this process may have open, or is to have the file before it.
+    /// Operations that follow one another without a gap would keep other processes out for ever.
+    fn goes_first(&self, mode: Mode) -> Option<Holder> {
+        match &self.engine {
+            Some(engine) if mode == Mode::Write && engine.mode == Mode::Read => Some(Holder::Readers),
+            _ if mode == Mode::Read && self.waiting_writers > 0 => Some(Holder::Writers),
+            Some(engine) if self.keepers == 0 && engine.is_awaited() => Some(Holder::Waiters),
+            _ => None,
+        }
+    }
+
+    /// Whether an operation may use the engine before those that are to go first: when it has been patient, and
+    /// something that does not overtake them keeps them waiting. Those who overtake would else take turns for ever.
+    fn may_overtake(&self, first: &Holder, waiter: &Waiter) -> bool {
+        let is_patient = waiter.waited() < PATIENCE;
+        match first {
+            Holder::Writers | Holder::Waiters if !is_patient => {
+                self.users > self.overtakers || self.engine.is_none() || waiter.is_out_of_time()
+            }
+            Holder::Waiters => waiter.is_out_of_time(),
+            _ => false,
+        }
+    }
+
+    /// One lease more or less.
+    fn count(&mut self, manner: Manner, change: isize) {
+        let count = match manner {
+            Manner::Polite => return,
+            Manner::Overtaking => &mut self.overtakers,
+            Manner::Keeping => &mut self.keepers,
+        };
+        *count = count.saturating_add_signed(change);
+    }
+
+    fn close(&mut self) {
+        let (idle, engine) = (std::mem::take(&mut self.idle), self.engine.take());
+        if engine.as_ref().is_some_and(|engine| engine.has_given_up) {
+            abandon((idle, engine));
+            return;
+        }
+        drop(idle);
+        if let Some(Engine {
+            connection, place, ..
+        }) = engine
+        {
+            // With its last connection the engine closes the file, and only then others may come.
+            drop(connection);
+            drop(place);
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Leaves what an engine holds that has given up (1.5.5): closed in the middle of a transaction, it would end the
+/// process.
+fn abandon<T>(held: T) {
+    std::mem::forget(held);
+}
+
+impl Lease {
+    pub(crate) fn connection(&self) -> &Connection {
+        self.connection
+            .as_ref()
+            .expect("a lease has its connection until it is dropped")
+    }
+
+    /// Whether the store had the tables of this version when the engine was opened.
+    pub(crate) fn is_current(&self) -> bool {
+        self.is_current
+    }
+
+    /// Lets nobody else have the connection: what it does may be interrupted.
+    pub(crate) fn for_one_use(self) -> Self {
+        let mut lease = self;
+        lease.is_clean = false;
+        lease
+    }
+
+    /// Keeps the engine open between operations, which then let nobody else go first.
+    pub(crate) fn keep(self) -> Self {
+        let mut lease = self;
+        let mut state = lock(&lease.gate.state);
+        state.count(lease.manner, -1);
+        state.count(Manner::Keeping, 1);
+        drop(state);
+        lease.manner = Manner::Keeping;
+        lease
+    }
+
+    /// Whether other processes wait for the file.
+    pub(crate) fn is_awaited(&self) -> bool {
+        lock(&self.gate.state)
+            .engine
+            .as_ref()
+            .is_some_and(Engine::is_awaited)
+    }
+
+    /// Whether other processes can say that they wait.
+    pub(crate) fn can_be_awaited(&self) -> bool {
+        lock(&self.gate.state)
+            .engine
+            .as_ref()
+            .is_some_and(|engine| engine.place.is_some())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let connection = self.connection.take();
+        let has_given_up = connection
+            .as_ref()
+            .is_some_and(|connection| self.gate.has_given_up(connection));
+        let mut state = lock(&self.gate.state);
+        if has_given_up {
+            abandon(connection);
+            // It may be another one by now.
+            if let Some(engine) = &mut state.engine {
+                engine.has_given_up = self.gate.has_given_up(&engine.connection);
+            }
+        } else {
+            state.idle.extend(connection.filter(|_| self.is_clean));
+        }
+        state.users -= 1;
+        state.count(self.manner, -1);
+        self.gate.close_unused(&mut state);
+        self.gate.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// Opens an engine in memory, after other processes had the file a few times.
+    struct Refusing {
+        refusals: usize,
+        tries: Arc<AtomicUsize>,
+    }
+
+    impl Opener for Refusing {
+        fn open(&self, _: Mode) -> Result<Opened, OpenFailure> {
+            if self.tries.fetch_add(1, Ordering::SeqCst) < self.refusals {
+                return Err(OpenFailure::Locked("another program (PID 7)".into()));
+            }
+            Ok(Opened {
+                connection: Connection::open_in_memory().unwrap(),
+                is_current: true,
+            })
+        }
+
+        fn enter(&self, _: &Connection) -> ::duckdb::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The gate of a file, and how often it was tried to open it.
+    fn gate(folder: &Path, refusals: usize) -> (Arc<Gate>, Arc<AtomicUsize>) {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let opener = Refusing {
+            refusals,
+            tries: Arc::clone(&tries),
+        };
+        let location = Location::File(folder.join("soc.duckdb"));
+        (Gate::new(location, &EngineSettings::default(), opener), tries)
+    }
+
+    #[test]
+    fn a_file_that_is_locked_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gate, tries) = gate(folder.path(), 2);
+        drop(gate.lease(Mode::Write, LONG).unwrap());
+        assert_eq!(tries.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_is_named_when_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gate, _) = gate(folder.path(), usize::MAX);
+        let refused = gate.lease(Mode::Read, Duration::ZERO).err();
+        assert!(
+            matches!(&refused, Some(Error::Locked { holder, .. }) if holder == "another program (PID 7)"),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn operations_at_the_same_time_share_an_engine_and_the_last_one_closes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gate, tries) = gate(folder.path(), 0);
+        let leases = [(); 2].map(|()| gate.lease(Mode::Write, LONG).unwrap());
+        assert_eq!(tries.load(Ordering::SeqCst), 1);
+        drop(leases);
+        drop(gate.lease(Mode::Read, LONG).unwrap());
+        assert_eq!(tries.load(Ordering::SeqCst), 2);
+    }
+}

@@ -1,0 +1,347 @@
+//! Where a store is: the one text that says so, taken apart.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::conninfo::{without_password_of_parameters, without_password_of_uri};
+use super::files::canonical;
+use crate::models::Secret;
+use crate::storage::Result;
+use crate::storage::duckdb::error;
+
+/// What a location names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Location {
+    Memory,
+    File(PathBuf),
+    Lake(Lake),
+}
+
+/// A catalog, and where the data is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Lake {
+    pub(crate) catalog: Catalog,
+    /// Where data files go: a folder, or a place such as `s3://bucket/prefix`. The catalog remembers it.
+    pub(crate) data_path: Option<String>,
+}
+
+/// What knows the tables and files of a lake.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Catalog {
+    /// A file of the engine's, which one process at a time can use.
+    File(PathBuf),
+    Postgres {
+        /// What libpq is told to connect, without the password.
+        connection: String,
+        password: Option<Secret>,
+    },
+}
+
+const MEMORY: &str = ":memory:";
+const LAKE: &str = "ducklake:";
+const POSTGRES: &str = "postgres:";
+const DATA_PATH: [&str; 2] = ["?data_path=", "&data_path="];
+
+impl Location {
+    /// Takes a location apart: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
+    pub(crate) fn of(location: &Path) -> Result<Self> {
+        match location.to_str() {
+            Some(MEMORY) => Ok(Self::Memory),
+            Some(text) => match (text.strip_prefix(LAKE), server_scheme(text)) {
+                (Some(lake), _) => Lake::of(lake).map(Self::Lake),
+                // What follows may hold a password.
+                (None, Some(scheme)) => Err(error::unavailable(
+                    format!("{scheme}..."),
+                    "it is not a file: a lake is ducklake:postgres://USER@HOST/DATABASE?data_path=PLACE, where the \
+                     place may be a folder or s3://BUCKET/PREFIX",
+                )),
+                (None, None) => {
+                    refuse_secrets(text)?;
+                    Ok(Self::File(location.to_owned()))
+                }
+            },
+            None => Ok(Self::File(location.to_owned())),
+        }
+    }
+
+    /// The same place, however its paths are written.
+    pub(crate) fn canonical(self) -> Result<Self> {
+        Ok(match self {
+            Self::Memory => Self::Memory,
+            Self::File(path) => Self::File(canonical(&path)?),
+            Self::Lake(lake) => Self::Lake(lake.canonical()?),
+        })
+    }
+
+    /// Whether processes write to it at the same time.
+    pub(crate) fn has_many_writers(&self) -> bool {
+        self.lake().is_some_and(|lake| lake.catalog_file().is_none())
+    }
+
+    /// The file that the engine locks for as long as it has the store open.
+    pub(crate) fn locked_file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Lake(lake) => lake.catalog_file(),
+            Self::Memory => None,
+        }
+    }
+
+    pub(crate) fn lake(&self) -> Option<&Lake> {
+        match self {
+            Self::Lake(lake) => Some(lake),
+            _ => None,
+        }
+    }
+}
+
+/// As it was written, but for a password.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str(MEMORY),
+            Self::File(path) => path.display().fmt(f),
+            Self::Lake(lake) => write!(f, "{LAKE}{}", lake.catalog),
+        }
+    }
+}
+
+impl Lake {
+    fn of(text: &str) -> Result<Self> {
+        let start = DATA_PATH.iter().filter_map(|mark| text.rfind(mark)).max();
+        let (catalog, data_path) = match start {
+            Some(start) => (&text[..start], Some(&text[start + DATA_PATH[0].len()..])),
+            None => (text, None),
+        };
+        let catalog = Catalog::of(catalog)?;
+        let data_path = match data_path {
+            Some("") => {
+                return Err(error::unavailable(
+                    format!("{LAKE}{catalog}"),
+                    "its data path is empty",
+                ));
+            }
+            place => place.map(str::to_owned),
+        };
+        Ok(Self { catalog, data_path })
+    }
+
+    /// The same lake, however its paths are written.
+    pub(crate) fn canonical(self) -> Result<Self> {
+        let catalog = match self.catalog {
+            Catalog::File(path) => Catalog::File(canonical(&path)?),
+            postgres @ Catalog::Postgres { .. } => postgres,
+        };
+        let data_path = match self.data_path {
+            // The catalog remembers it for processes in other folders.
+            Some(folder) if !folder.contains("://") => {
+                Some(canonical(Path::new(&folder))?.display().to_string())
+            }
+            place => place,
+        };
+        Ok(Self { catalog, data_path })
+    }
+
+    pub(crate) fn catalog_file(&self) -> Option<&Path> {
+        match &self.catalog {
+            Catalog::File(path) => Some(path),
+            Catalog::Postgres { .. } => None,
+        }
+    }
+}
+
+impl Catalog {
+    fn of(text: &str) -> Result<Self> {
+        if let Some(connection) = text.strip_prefix(POSTGRES) {
+            return Ok(Self::postgres(connection));
+        }
+        if text.starts_with("postgresql://") {
+            return Ok(Self::postgres(text));
+        }
+        if text.is_empty() {
+            let reason = "name its catalog: a file, or postgres: and how to connect";
+            return Err(error::unavailable(LAKE, reason));
+        }
+        refuse_secrets(text)?;
+        Ok(Self::File(text.into()))
+    }
+
+    fn postgres(connection: &str) -> Self {
+        // postgres://host/name is a URI, postgres:host=... are parameters.
+        let connection = match connection.starts_with("//") {
+            true => format!("{POSTGRES}{connection}"),
+            false => connection.to_owned(),
+        };
+        let (connection, password) = match connection.contains("://") {
+            true => without_password_of_uri(&connection),
+            false => without_password_of_parameters(&connection),
+        };
+        Self::Postgres { connection, password }
+    }
+}
+
+impl fmt::Display for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres { connection, .. } if connection.contains("://") => {
+                f.write_str(&without_secrets(connection))
+            }
+            Self::Postgres { connection, .. } => write!(f, "{POSTGRES}{}", without_secrets(connection)),
+        }
+    }
+}
+
+/// Refuses the name of a file that says how to connect to a server: it would be made, with a password in its name.
+fn refuse_secrets(text: &str) -> Result<()> {
+    let shown = without_secrets(text);
+    if shown == text {
+        return Ok(());
+    }
+    let reason =
+        "it is not a file: a lake is ducklake:postgres:host=HOST user=USER dbname=DATABASE?data_path=PLACE";
+    Err(error::unavailable(shown, reason))
+}
+
+/// Hides the values of parameters that are named like secrets, in whatever form a location has them.
+fn without_secrets(text: &str) -> String {
+    const SECRETS: [&str; 5] = ["password", "passwd", "pwd", "secret", "token"];
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('=') {
+        let name = before.trim_end().to_ascii_lowercase();
+        shown.push_str(before);
+        shown.push('=');
+        rest = after;
+        if SECRETS.iter().any(|secret| name.ends_with(secret)) {
+            shown.push_str("...");
+            rest = &after[end_of_value(after)..];
+        }
+    }
+    shown + rest
+}
+
+/// Where a value ends: at its quote, or before a space, `&` or `?`.
+fn end_of_value(text: &str) -> usize {
+    let start = text.len() - text.trim_start().len();
+    let value = &text[start..];
+    let length = match value.strip_prefix('\'') {
+        Some(quoted) => quoted.find('\'').map_or(value.len(), |end| end + 2),
+        None => value
+            .find(|c: char| c.is_whitespace() || matches!(c, '&' | '?'))
+            .unwrap_or(value.len()),
+    };
+    start + length
+}
+
+/// A location as it may be shown: without a password.
+pub(crate) fn without_password(location: &str) -> String {
+    match location.strip_prefix(LAKE).map(Lake::of) {
+        Some(Ok(lake)) => Location::Lake(lake).to_string(),
+        Some(Err(_)) => LAKE.to_owned(),
+        None => {
+            server_scheme(location).map_or_else(|| without_secrets(location), |scheme| format!("{scheme}..."))
+        }
+    }
+}
+
+/// The start of a location that names a server, such as `https://` or `postgres:`; `None` for a path.
+fn server_scheme(location: &str) -> Option<&str> {
+    for scheme in ["postgres:", "postgresql:"] {
+        if !location.contains("://") && location.starts_with(scheme) {
+            return Some(scheme);
+        }
+    }
+    let end = location.find("://")?;
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | ':');
+    let scheme = &location[..end];
+    // A drive of Windows is a single letter.
+    (scheme.len() > 1 && scheme.chars().all(is_scheme)).then(|| &location[..end + 3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lake(text: &str) -> Lake {
+        match Location::of(Path::new(text)) {
+            Ok(Location::Lake(lake)) => lake,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn passwords_are_taken_out() {
+        let cases = [
+            (
+                "ducklake:postgres:host=db password=geheim dbname=soc",
+                "ducklake:postgres:host=db dbname=soc",
+                "geheim",
+            ),
+            (
+                r"ducklake:postgres:password = 'it\'s a \\' host=db",
+                "ducklake:postgres:host=db",
+                r"it's a \",
+            ),
+            (
+                "ducklake:postgres:password='' host=db",
+                "ducklake:postgres:host=db",
+                "",
+            ),
+            (
+                "ducklake:postgres:host='a b' password='open",
+                "ducklake:postgres:host='a b'",
+                "open",
+            ),
+            (
+                "ducklake:postgres://me:ge%40heim@db:5432/soc",
+                "ducklake:postgres://me@db:5432/soc",
+                "ge@heim",
+            ),
+            (
+                "ducklake:postgresql://me:a:b@db/soc?sslmode=require",
+                "ducklake:postgresql://me@db/soc?sslmode=require",
+                "a:b",
+            ),
+            (
+                "ducklake:postgres://db/soc?password=geheim&user=me",
+                "ducklake:postgres://db/soc?user=me",
+                "geheim",
+            ),
+        ];
+        for (text, shown, secret) in cases {
+            let location = Location::Lake(lake(text));
+            assert_eq!(location.to_string(), shown);
+            assert_eq!(without_password(text), shown);
+            let Catalog::Postgres { password, .. } = lake(text).catalog else {
+                panic!("{text}")
+            };
+            assert_eq!(password, Some(secret.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn data_paths_follow_the_catalog() {
+        let place = |text: &str| lake(text).data_path;
+        assert_eq!(place("ducklake:postgres:dbname=soc"), None);
+        assert_eq!(
+            place("ducklake:postgres:dbname=soc?data_path=s3://b/p").as_deref(),
+            Some("s3://b/p")
+        );
+        assert_eq!(
+            place("ducklake:postgres://db/soc?sslmode=require&data_path=/tmp/lake").as_deref(),
+            Some("/tmp/lake")
+        );
+        assert!(Location::of(Path::new("ducklake:postgres:dbname=soc?data_path=")).is_err());
+        assert!(Location::of(Path::new("ducklake:")).is_err());
+    }
+
+    #[test]
+    fn other_locations_are_paths() {
+        assert_eq!(Location::of(Path::new(":memory:")).unwrap(), Location::Memory);
+        assert_eq!(
+            Location::of(Path::new("soc.duckdb")).unwrap(),
+            Location::File("soc.duckdb".into())
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! What is left to do after a process was killed while the engine wrote its write-ahead log back into the file.
+//!
+//! The engine (1.5.5) writes the blocks that hold its metadata in place. Of such a block, only parts are written
+//! that the last complete state of the file does not use, so that one cut off halfway still holds all of that
+//! state; but its checksum no longer fits, and the engine refuses the file. Then the checksum is what has to be
+//! put right, and the write-ahead log, which is still there, is read as after any other end.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use ::duckdb::{AccessMode, Connection};
+
+use super::files;
+use super::settings::EngineSettings;
+use crate::storage::duckdb::error::{self, OpenFailure};
+use crate::storage::duckdb::sql::statement;
+
+/// Repairs a file that has a write-ahead log: its last writer is at work, or was killed. One who closes a store leaves
+/// no such log.
+pub(crate) fn put_right_if_killed(
+    path: &Path,
+    settings: &EngineSettings,
+    spill: Option<&Path>,
+) -> Result<(), OpenFailure> {
+    if !files::has_write_ahead_log(path) {
+        return Ok(());
+    }
+    put_right(path, || {
+        Connection::open_with_flags(path, settings.config(AccessMode::ReadOnly, spill)?)
+    })
+}
+
+/// Puts right every block that was cut off. To be called when nothing in this process has the file open.
+///
+/// `open` opens the engine for reading.
+fn put_right(path: &Path, open: impl Fn() -> ::duckdb::Result<Connection>) -> Result<(), OpenFailure> {
+    let mut tried = BTreeSet::new();
+    let blocks = loop {
+        match open().and_then(|engine| metadata_blocks(&engine)) {
+            Ok(blocks) => break blocks,
+            Err(error) => match error::damaged_place(&error) {
+                Some(place) if tried.insert(place) => put_right_block(path, |_| place)?,
+                // It is not for this to say what else is wrong.
+                _ => return Ok(()),
+            },
+        }
+    };
+    blocks.into_iter().try_for_each(|block| {
+        put_right_block(path, |size| {
+            block.saturating_mul(size).saturating_add(FIRST_BLOCK)
+        })
+    })
+}
+
+fn metadata_blocks(engine: &Connection) -> ::duckdb::Result<Vec<u64>> {
+    let sql = "SELECT DISTINCT block_id FROM pragma_metadata_info() WHERE block_id >= 0";
+    statement::query_all(engine, sql, [], |row| row.get(0))
+}
+
+/// Puts right the block at a place that depends on the size of blocks.
+fn put_right_block(path: &Path, place: impl FnOnce(u64) -> u64) -> Result<(), OpenFailure> {
+    let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else {
+        return Ok(());
+    };
+    if !lock(&file) {
+        return Err(OpenFailure::Locked("another process".into()));
+    }
+    if !files::has_write_ahead_log(path) {
+        // Another process was quicker.
+        return Ok(());
+    }
+    match fit_checksum(&mut file, place) {
+        Ok(true) => {
+            log::warn!("put right a block of {path:?} that was half written when its writer was killed");
+        }
+        Ok(false) => {}
+        Err(io) => log::error!("cannot put right a block of {path:?}: {io}"),
+    }
+    Ok(())
+}
+
+/// Where the first block is: after three headers.
+const FIRST_BLOCK: u64 = 3 * 4096;
+
+/// Where the first of the two headers with the size of blocks has it.
+const BLOCK_SIZE: u64 = 4096 + 8 + 32;
+
+/// Says whether the checksum of the block did not fit.
+fn fit_checksum(file: &mut File, place: impl FnOnce(u64) -> u64) -> io::Result<bool> {
+    const SIZES: std::ops::RangeInclusive<u64> = (1 << 14)..=(1 << 18);
+    let mut size = [0; 8];
+    file.seek(SeekFrom::Start(BLOCK_SIZE))?;
+    file.read_exact(&mut size)?;
+    let size = u64::from_le_bytes(size);
+    if !SIZES.contains(&size) || !size.is_power_of_two() {
+        return Err(io::Error::other(format!("it has blocks of {size} bytes")));
+    }
+    let place = place(size);
+    if place.checked_sub(FIRST_BLOCK).is_none_or(|from| from % size != 0) || place >= file.metadata()?.len() {
+        // A header, or a block that was never written.
+        return Ok(false);
+    }
+    let mut block = Vec::new();
+    file.seek(SeekFrom::Start(place))?;
+    file.take(size).read_to_end(&mut block)?;
+    let Some((stored, content)) = block.split_first_chunk::<8>() else {
+        return Ok(false);
+    };
+    let checksum = checksum(content).to_le_bytes();
+    if checksum == *stored {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::Start(place))?;
+    file.write_all(&checksum)?;
+    file.sync_all()?;
+    Ok(true)
+}
+
+/// The engine's checksum of a block.
+fn checksum(content: &[u8]) -> u64 {
+    let (words, _) = content.as_chunks::<8>();
+    words.iter().fold(5381, |checksum, word| {
+        checksum ^ u64::from_le_bytes(*word).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    })
+}
+
+/// Takes the lock that the engine takes; says whether it is free. Closing the file gives it back.
+#[cfg(unix)]
+fn lock(file: &File) -> bool {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    fcntl_lock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+/// The engine lets nobody else open the file.
+#[cfg(not(unix))]
+fn lock(_: &File) -> bool {
+    true
+}

@@ -1,0 +1,109 @@
+//! How the engine runs, and what a lake needs to be told.
+
+use std::path::{Path, PathBuf};
+
+use ::duckdb::{AccessMode, Config};
+
+use super::s3::S3Options;
+use crate::models::Secret;
+use crate::storage::Result;
+use crate::storage::duckdb::error;
+
+/// How much memory the engine may use unless it is told otherwise. What does not fit is put aside on disk.
+pub const DEFAULT_MEMORY_LIMIT: &str = "1GiB";
+
+/// How the engine is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EngineSettings {
+    pub(crate) memory_limit: String,
+    pub(crate) threads: Option<u32>,
+    pub(crate) external_access: bool,
+    pub(crate) lake: LakeSettings,
+}
+
+/// The setting that lets the strings of one chunk be longer than 2 GiB together.
+pub(crate) const LARGE_BUFFERS: &str = "arrow_large_buffer_size";
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            memory_limit: DEFAULT_MEMORY_LIMIT.to_owned(),
+            threads: None,
+            external_access: false,
+            lake: LakeSettings::default(),
+        }
+    }
+}
+
+impl EngineSettings {
+    /// What the engine of a store in a file or in memory starts with.
+    pub(crate) fn config(&self, mode: AccessMode, spill: Option<&Path>) -> ::duckdb::Result<Config> {
+        // Said when the engine starts, the last one takes less than as a statement.
+        self.common_config(Config::default().access_mode(mode)?, spill)?
+            .enable_external_access(self.external_access)?
+            .with(LARGE_BUFFERS, "true")
+    }
+
+    /// What any engine starts with.
+    pub(crate) fn common_config(&self, config: Config, spill: Option<&Path>) -> ::duckdb::Result<Config> {
+        let mut config = config
+            // Without a folder, nothing can be put aside.
+            .with(
+                "temp_directory",
+                spill.map_or_else(String::new, |path| path.display().to_string()),
+            )?
+            .enable_autoload_extension(false)?
+            .max_memory(&self.memory_limit)?
+            .with("autoinstall_known_extensions", "false")?
+            // What is read has an order of its own, and inserts keep to one thread otherwise.
+            .with("preserve_insertion_order", "false")?
+            // The first with all of the compression that the tables ask for; it holds for new files.
+            .with("storage_compatibility_version", "v1.5.0")?;
+        if let Some(threads) = self.threads {
+            config = config.threads(threads.into())?;
+        }
+        Ok(config)
+    }
+}
+
+/// What a lake needs to be told beside its location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LakeSettings {
+    pub(crate) extensions: ExtensionSettings,
+    pub(crate) catalog_password: Option<Secret>,
+    pub(crate) s3: S3Options,
+}
+
+impl Default for LakeSettings {
+    fn default() -> Self {
+        Self {
+            extensions: ExtensionSettings::default(),
+            catalog_password: None,
+            s3: S3Options::from_environment(),
+        }
+    }
+}
+
+/// Where extensions are, and whether missing ones are fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ExtensionSettings {
+    pub(crate) folder: Option<PathBuf>,
+    /// Whether the engine may fetch one that is missing from the network.
+    pub(crate) may_install: bool,
+}
+
+impl ExtensionSettings {
+    /// The folder under which extensions are, by version and platform.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.folder {
+            return Ok(folder.clone());
+        }
+        let home = std::env::home_dir().filter(|home| home.is_absolute());
+        home.map(|home| home.join(".duckdb").join("extensions"))
+            .ok_or_else(|| {
+                let reason =
+                    "there is no home folder to look for extensions in: set store.extension_directory";
+                error::unavailable("~/.duckdb/extensions", reason)
+            })
+    }
+}

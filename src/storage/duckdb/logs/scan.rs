@@ -1,0 +1,315 @@
+//! A query that is read as it runs.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ::duckdb::arrow::array::{Array as _, StructArray};
+use ::duckdb::{Connection, InterruptHandle};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::long_texts;
+use crate::models::LogEntry;
+use crate::storage::duckdb::engine::deadline::Deadline;
+use crate::storage::duckdb::engine::gate::Lease;
+use crate::storage::duckdb::rows::encode;
+use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk_or};
+use crate::storage::{Error, Result};
+use crate::sync::lock;
+
+/// What a scan gives: something that is made of rows.
+pub(crate) trait OfRows: Serialize + DeserializeOwned + Send + Sized + 'static {
+    /// One for each row of a chunk.
+    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>>;
+}
+
+impl OfRows for LogEntry {
+    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>> {
+        let logs = encode::logs(chunk)?;
+        Ok(logs.into_iter().map(|(_, log)| log).collect())
+    }
+}
+
+/// Items that are handed on at a time.
+enum Chunk<T> {
+    /// As the engine gives them: whoever reads them makes items of them, while the engine goes on.
+    Rows(StructArray),
+    /// As they were put aside.
+    Items(Vec<T>),
+}
+
+impl<T: OfRows> Chunk<T> {
+    fn into_items(self) -> Result<Vec<T>> {
+        match self {
+            Self::Rows(rows) => T::of_rows(&rows),
+            Self::Items(items) => Ok(items),
+        }
+    }
+}
+
+/// What is read, and how its errors are told.
+pub(crate) struct Query<P> {
+    /// Says which queries give the items, one after another; all of them see the store as it is when they start.
+    pub(crate) plan: P,
+    pub(crate) limit: Option<u64>,
+    /// How long it may take.
+    pub(crate) time: Option<Duration>,
+    pub(crate) error: fn(&str, ::duckdb::Error) -> Error,
+    /// What `error` is to name.
+    pub(crate) subject: String,
+}
+
+/// A query that runs in a thread of its own, a few chunks ahead of its reader. Statement and connection
+/// borrow from one another, so they live on that thread's stack.
+pub(crate) struct Scan<T> {
+    chunks: Option<Receiver<Result<Chunk<T>>>>,
+    current: std::vec::IntoIter<T>,
+    query: Arc<RunningQuery>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: OfRows> Scan<T> {
+    /// Returns when the first chunk is there, so that the logs are those of now.
+    ///
+    /// The lease is given back when the query ends. After having waited for the reader for `patience`
+    /// altogether, the query no longer does: what it finds is put aside on disk.
+    pub(crate) fn start<P>(lease: Lease, wanted: Query<P>, patience: Option<Duration>) -> Result<Self>
+    where
+        P: FnOnce(&Connection) -> Result<Vec<Sql>> + Send + 'static,
+    {
+        const CHUNKS_AHEAD: usize = 4;
+        let query = Arc::new(RunningQuery::new(lease.connection().interrupt_handle()));
+        let end = EndOfQuery(Arc::clone(&query));
+        let interrupted = Arc::clone(&query);
+        let deadline = Deadline::start(wanted.time, move || interrupted.interrupt())?;
+        let (sender, chunks) = bounded(CHUNKS_AHEAD);
+        let thread = std::thread::Builder::new()
+            .name("logstore-scan".into())
+            .spawn(move || {
+                let reader = Reader {
+                    sender,
+                    patience,
+                    aside: None,
+                };
+                run(lease, wanted, deadline, end, reader);
+            })
+            .map_err(|io| failed("start reading logs", io))?;
+        let first = chunks.recv();
+        let mut scan = Self {
+            chunks: Some(chunks),
+            current: Vec::new().into_iter(),
+            query,
+            thread: Some(thread),
+        };
+        if let Ok(first) = first {
+            scan.current = first?.into_items()?.into_iter();
+        }
+        Ok(scan)
+    }
+}
+
+fn run<T: OfRows>(
+    lease: Lease,
+    wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
+    deadline: Option<Deadline>,
+    end: EndOfQuery,
+    mut reader: Reader<T>,
+) {
+    let queried = give_all(lease.connection(), wanted, &mut reader);
+    let queried = Deadline::judge(deadline, queried);
+    drop(end);
+    drop(lease);
+    // What was read before an error is given before it.
+    let given = reader.give_what_is_aside();
+    if let Err(error) = queried.and(given) {
+        // A reader that is gone has no use for the error.
+        reader.sender.send(Err(error)).ok();
+    }
+}
+
+fn give_all<T: OfRows>(
+    connection: &Connection,
+    wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
+    reader: &mut Reader<T>,
+) -> Result<()> {
+    let failed = |error| (wanted.error)(&wanted.subject, error);
+    connection
+        .execute_batch("BEGIN TRANSACTION READ ONLY")
+        .map_err(failed)?;
+    let mut missing = wanted
+        .limit
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    for sql in (wanted.plan)(connection)? {
+        if missing == 0 {
+            break;
+        }
+        let mut is_wanted = true;
+        for_each_chunk_or(connection, &sql, failed, |chunk| {
+            let chunk = chunk.slice(0, chunk.len().min(missing));
+            missing -= chunk.len();
+            for piece in long_texts::pieces(chunk) {
+                is_wanted = is_wanted && reader.give(piece)?;
+            }
+            Ok(is_wanted && missing > 0)
+        })?;
+        if !is_wanted {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl<T: OfRows> Iterator for Scan<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.current.next() {
+                return Some(Ok(item));
+            }
+            match self.chunks.as_ref()?.recv() {
+                Ok(chunk) => match chunk.and_then(Chunk::into_items) {
+                    Ok(items) => self.current = items.into_iter(),
+                    Err(error) => {
+                        self.chunks = None;
+                        return Some(Err(error));
+                    }
+                },
+                Err(_) => self.chunks = None,
+            }
+        }
+    }
+}
+
+impl<T> Drop for Scan<T> {
+    /// Gives the connection back before returning, so that the store is free again.
+    fn drop(&mut self) {
+        let finished = self.chunks.take().is_none();
+        if !finished {
+            self.query.interrupt();
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that read logs panicked");
+        }
+    }
+}
+
+/// What can interrupt a query for as long as its connection is open: in duckdb 1.10505.0, interrupting a
+/// connection while another thread closes it reads memory that is freed already.
+struct RunningQuery(Mutex<Option<Arc<InterruptHandle>>>);
+
+impl RunningQuery {
+    fn new(handle: Arc<InterruptHandle>) -> Self {
+        Self(Mutex::new(Some(handle)))
+    }
+
+    fn interrupt(&self) {
+        if let Some(handle) = lock(&self.0).as_ref() {
+            handle.interrupt();
+        }
+    }
+}
+
+/// Dropped before the connection is, also in a panic.
+struct EndOfQuery(Arc<RunningQuery>);
+
+impl Drop for EndOfQuery {
+    fn drop(&mut self) {
+        *lock(&self.0.0) = None;
+    }
+}
+
+/// Who reads what the query gives.
+struct Reader<T> {
+    sender: Sender<Result<Chunk<T>>>,
+    /// For how long to wait for it yet; `None` for as long as it takes.
+    patience: Option<Duration>,
+    aside: Option<Aside>,
+}
+
+impl<T: OfRows> Reader<T> {
+    /// Hands on a chunk, or puts it aside; says whether there is anybody to read the next one.
+    fn give(&mut self, chunk: StructArray) -> Result<bool> {
+        if let Some(aside) = &mut self.aside {
+            return aside.put(&T::of_rows(&chunk)?).map(|()| true);
+        }
+        let Some(patience) = self.patience else {
+            return Ok(self.sender.send(Ok(Chunk::Rows(chunk))).is_ok());
+        };
+        let started = Instant::now();
+        let sent = self.sender.send_timeout(Ok(Chunk::Rows(chunk)), patience);
+        self.patience = Some(patience.saturating_sub(started.elapsed()));
+        match sent {
+            Ok(()) => Ok(true),
+            Err(SendTimeoutError::Timeout(Ok(chunk))) => {
+                log::debug!("putting logs aside for a reader that is slower than the store");
+                self.aside.insert(Aside::new()?).put(&chunk.into_items()?)?;
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn give_what_is_aside(&mut self) -> Result<()> {
+        let Some(aside) = self.aside.take() else {
+            return Ok(());
+        };
+        aside.take(|items| self.sender.send(Ok(Chunk::Items(items))).is_ok())
+    }
+}
+
+const PUT_ASIDE: &str = "put logs aside for a slow reader";
+
+fn failed(action: &'static str, io: io::Error) -> Error {
+    if io.kind() == io::ErrorKind::StorageFull {
+        return Error::DiskFull {
+            action,
+            source: io.into(),
+        };
+    }
+    Error::Backend {
+        action,
+        source: io.into(),
+    }
+}
+
+/// Items in a file without a name, compressed, a JSON array a line for each chunk.
+struct Aside(zstd::Encoder<'static, File>);
+
+impl Aside {
+    fn new() -> Result<Self> {
+        const FASTEST: i32 = 1;
+        let file = tempfile::tempfile().and_then(|file| zstd::Encoder::new(file, FASTEST));
+        Ok(Self(file.map_err(|io| failed(PUT_ASIDE, io))?))
+    }
+
+    fn put(&mut self, items: &[impl Serialize]) -> Result<()> {
+        serde_json::to_writer(&mut self.0, items)
+            .map_err(io::Error::from)
+            .and_then(|()| self.0.write_all(b"\n"))
+            .map_err(|io| failed(PUT_ASIDE, io))
+    }
+
+    /// Hands on each chunk, until `give` has enough.
+    fn take<T: OfRows>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
+        let back = |io| failed("read logs that were put aside", io);
+        let mut file = self.0.finish().map_err(|io| failed(PUT_ASIDE, io))?;
+        file.rewind().map_err(back)?;
+        let lines = BufReader::new(zstd::Decoder::new(file).map_err(back)?).lines();
+        for line in lines {
+            let items = line
+                .and_then(|line| Ok(serde_json::from_str(&line)?))
+                .map_err(back)?;
+            if !give(items) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,575 @@
+//! Logs as the engine takes and gives them: Arrow columns.
+
+use std::num::NonZero;
+use std::ops::RangeInclusive;
+use std::panic::resume_unwind;
+use std::sync::{Arc, LazyLock};
+use std::thread;
+
+use ::duckdb::arrow::array::{
+    Array, ArrayBuilder as _, ArrayRef, AsArray, BooleanArray, Int64Array, Int64Builder, LargeStringArray,
+    RecordBatch, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
+    TimestampMicrosecondBuilder,
+};
+use ::duckdb::arrow::compute::filter_record_batch;
+use ::duckdb::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
+use ::duckdb::arrow::error::ArrowError;
+use ::duckdb::{Connection, params_from_iter};
+
+use super::constant_columns::Selection;
+use super::row_layout::Columns;
+use crate::models::{BorrowedLog, InvalidValue, JsonObject, LogEntry, Members};
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::logs::long_texts;
+use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows, as_json};
+use crate::storage::duckdb::sql::statement;
+use crate::storage::{Error, Result};
+
+/// What [`logs`] reads, in its order.
+pub(crate) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", stored_raw, appname, file, host, hostname, \
+    message, procid, source_type, stored_normalized, metadata, ingestion_time, layout";
+
+/// The columns of `logs`, in their order.
+pub(crate) const LOGS_COLUMNS: [(&str, DataType); 21] = [
+    ("seq", DataType::Int64),
+    ("event_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
+    ("id", DataType::Utf8),
+    ("timestamp", DataType::Utf8),
+    ("raw", DataType::Utf8),
+    ("appname", DataType::Utf8),
+    ("file", DataType::Utf8),
+    ("host", DataType::Utf8),
+    ("hostname", DataType::Utf8),
+    ("message", DataType::Utf8),
+    ("procid", DataType::Int64),
+    ("source_type", DataType::Utf8),
+    ("normalized", DataType::Utf8),
+    ("metadata", DataType::Utf8),
+    ("ingestion_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
+    ("source_ip", DataType::Utf8),
+    ("dest_ip", DataType::Utf8),
+    ("user", DataType::Utf8),
+    ("action", DataType::Utf8),
+    ("outcome", DataType::Utf8),
+    ("level", DataType::Utf8),
+];
+
+/// Logs as rows of a [`DuckDbStore`](crate::DuckDbStore). Most of the work of appending logs is to make them; any thread
+/// can do it, without keeping other processes from the store.
+#[derive(Debug, Clone, Default)]
+pub struct LogRows {
+    /// The columns of `log_rows` but for the first, the sequence number.
+    chunks: Vec<RecordBatch>,
+}
+
+impl LogRows {
+    /// Rows that a store in a file compresses and writes as one. Appended by multiples of it, or by little less than
+    /// that, they stay as they are; little more, and the engine (1.5.5) writes the rest over and over again, together
+    /// with what comes next.
+    pub const ROW_GROUP: usize = ROW_GROUP;
+
+    /// How long the texts of 2,048 rows may be before they are to be stored: see [`length_at_end`](Self::length_at_end).
+    pub const ENOUGH_TEXT: usize = long_texts::ENOUGH;
+
+    /// The rows of logs, made by all cores at once if they are many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a log's fields are nested too deeply: see [`LogEntry::validate`].
+    pub fn new(logs: &[LogEntry]) -> Result<Self> {
+        for log in logs {
+            log.validate()?;
+        }
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let share = logs.len().div_ceil(CHUNK_ROWS).div_ceil(cores) * CHUNK_ROWS;
+        if logs.len() <= share {
+            return Ok(Self::of(logs));
+        }
+        thread::scope(|scope| {
+            let threads: Vec<_> = logs
+                .chunks(share)
+                .map(|logs| scope.spawn(move || Self::of(logs)))
+                .collect();
+            let mut rows = Self::default();
+            for thread in threads {
+                rows.append(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            Ok(rows)
+        })
+    }
+
+    fn of(logs: &[LogEntry]) -> Self {
+        let mut rows = LogRowsBuilder::default();
+        for log in logs {
+            rows.push(&BorrowedLog::of_entry(log));
+        }
+        rows.finish()
+    }
+
+    /// Adds rows after these.
+    pub fn append(&mut self, rows: Self) {
+        self.chunks.extend(rows.chunks);
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// How long the texts of the last 2,048 rows are, or of few more. Where many are long, they are to be stored before
+    /// they are more than 32 MiB: the engine needs memory for all of them at once, several times.
+    pub fn length_at_end(&self) -> usize {
+        length_at_end(&self.chunks)
+    }
+
+    /// Refuses rows that the engine could not read again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if the texts of 2,048 rows are too long together.
+    pub(crate) fn check_length(&self) -> Result<()> {
+        const MOST: usize = 2 * long_texts::ENOUGH;
+        let ends = 1..=self.chunks.len();
+        let lengths = ends.map(|end| length_at_end(&self.chunks[..end]));
+        match lengths.max() {
+            Some(length) if length > MOST && self.len() > 1 => {
+                let found = format!("{} MiB of text in 2,048 logs", length >> 20);
+                let reason = format!("a store takes {} MiB at a time: append them in parts", MOST >> 20);
+                Err(InvalidValue::new("number of logs", &found, reason).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long the longest text is.
+    pub(crate) fn longest_text(&self) -> usize {
+        let columns = self.chunks.iter().flat_map(RecordBatch::columns);
+        let texts = columns.filter_map(|column| column.as_string_opt::<i32>());
+        texts.map(longest_of).max().unwrap_or_default()
+    }
+
+    /// Event time in microseconds, and id, of each row.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (i64, &str)> {
+        self.chunks.iter().flat_map(|chunk| {
+            let ids = chunk.column(ID).as_string::<i32>();
+            event_times(chunk)
+                .iter()
+                .copied()
+                .zip((0..ids.len()).map(|row| ids.value(row)))
+        })
+    }
+
+    /// The first and the last event time; `None` without rows.
+    pub(crate) fn span(&self) -> Option<RangeInclusive<i64>> {
+        let first = self
+            .chunks
+            .iter()
+            .filter_map(|chunk| event_times(chunk).iter().min());
+        let last = self
+            .chunks
+            .iter()
+            .filter_map(|chunk| event_times(chunk).iter().max());
+        Some(*first.min()?..=*last.max()?)
+    }
+
+    /// The ids of the rows with these times, for the engine to look for; `None` if there are none.
+    pub(crate) fn ids(&self, times: RangeInclusive<i64>) -> Result<Option<StagedRows>> {
+        let keeps: Vec<bool> = self.keys().map(|(time, _)| times.contains(&time)).collect();
+        let ids = self
+            .chunks
+            .iter()
+            .map(|chunk| chunk.project(&[ID]).map_err(failed));
+        let ids = filtered(&ids.collect::<Result<Vec<_>>>()?, &keeps)?;
+        Ok((!ids.is_empty()).then(|| StagedRows::new(ids)))
+    }
+
+    /// The rows for which `keeps` says so.
+    pub(crate) fn filtered(&self, keeps: &[bool]) -> Result<Self> {
+        filtered(&self.chunks, keeps).map(|chunks| Self { chunks })
+    }
+
+    /// Inserts the rows with ascending sequence numbers. Nothing is checked for duplicates here.
+    pub(crate) fn insert(&self, connection: &Connection, first_seq: i64) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let mut next = first_seq;
+        let numbered = self.chunks.iter().map(|chunk| {
+            let seqs = next..next + i64::try_from(chunk.num_rows()).unwrap_or(i64::MAX);
+            next = seqs.end;
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(seqs))];
+            columns.extend(chunk.columns().iter().cloned());
+            RecordBatch::try_new(Arc::clone(&STORED_SCHEMA), columns).map_err(failed)
+        });
+        let numbered = numbered.collect::<Result<Vec<_>>>()?;
+        let selection = Selection::of(&numbered);
+        let handed_over = numbered
+            .iter()
+            .map(|chunk| chunk.project(&selection.handed_over).map_err(failed));
+        let staged = StagedRows::new(handed_over.collect::<Result<_>>()?);
+        let inserted = connection.execute(
+            &format!(
+                "INSERT INTO log_rows SELECT {} FROM {}",
+                selection.sql,
+                staged.sql()
+            ),
+            params_from_iter(selection.parameters),
+        );
+        inserted
+            .map(drop)
+            .map_err(|error| error::engine("append logs", error))
+    }
+}
+
+// The places of columns in a chunk of [`LogRows`].
+const EVENT_TIME: usize = 0;
+const ID: usize = 1;
+
+/// The event times of a chunk.
+fn event_times(chunk: &RecordBatch) -> &[i64] {
+    chunk
+        .column(EVENT_TIME)
+        .as_primitive::<TimestampMicrosecondType>()
+        .values()
+}
+
+fn length_at_end(chunks: &[RecordBatch]) -> usize {
+    let (mut rows, mut length) = (0, 0);
+    for chunk in chunks.iter().rev() {
+        if rows >= CHUNK_ROWS {
+            break;
+        }
+        rows += chunk.num_rows();
+        let texts = chunk
+            .columns()
+            .iter()
+            .filter_map(|column| column.as_string_opt::<i32>());
+        length += texts.map(|texts| texts.value_data().len()).sum::<usize>();
+    }
+    length
+}
+
+fn longest_of(texts: &StringArray) -> usize {
+    let lengths = texts.value_offsets().windows(2).map(|ends| ends[1] - ends[0]);
+    lengths
+        .max()
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or_default()
+}
+
+fn filtered(chunks: &[RecordBatch], keeps: &[bool]) -> Result<Vec<RecordBatch>> {
+    let mut rest = keeps;
+    let mut filtered = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let (of_chunk, after) = rest.split_at(chunk.num_rows());
+        rest = after;
+        filtered.push(filter_record_batch(chunk, &BooleanArray::from(of_chunk.to_vec())).map_err(failed)?);
+    }
+    filtered.retain(|chunk| chunk.num_rows() > 0);
+    Ok(filtered)
+}
+
+fn failed(error: ArrowError) -> Error {
+    Error::Backend {
+        action: "append logs",
+        source: error.into(),
+    }
+}
+
+/// Makes the rows of logs that are at hand one after another.
+#[derive(Debug, Default)]
+pub struct LogRowsBuilder {
+    rows: LogRows,
+    chunk: ChunkBuilder,
+}
+
+impl LogRowsBuilder {
+    /// Adds the row of a log.
+    pub fn push(&mut self, log: &BorrowedLog<'_>) {
+        self.chunk.push(log);
+        if self.chunk.len() == CHUNK_ROWS || self.chunk.bytes >= CHUNK_BYTES {
+            self.rows.chunks.push(self.chunk.finish());
+        }
+    }
+
+    /// The rows since this was last called.
+    pub fn finish(&mut self) -> LogRows {
+        if self.chunk.len() > 0 {
+            self.rows.chunks.push(self.chunk.finish());
+        }
+        std::mem::take(&mut self.rows)
+    }
+}
+
+/// Bytes of text in a chunk: well below the 2 GiB that the offsets of a column can count.
+const CHUNK_BYTES: usize = 64 << 20;
+
+#[derive(Debug, Default)]
+struct ChunkBuilder {
+    bytes: usize,
+    event_time: TimestampMicrosecondBuilder,
+    /// `id` to `message`, and `source_type`.
+    texts: [StringBuilder; 9],
+    procid: Int64Builder,
+    /// `normalized` and `metadata`.
+    objects: [StringBuilder; 2],
+    ingestion_time: TimestampMicrosecondBuilder,
+    /// `source_ip` to `level`.
+    summary: [StringBuilder; 6],
+    layout: StringBuilder,
+    memory: Memory,
+}
+
+/// Memory for the texts of a row.
+#[derive(Debug, Default)]
+struct Memory {
+    normalized: String,
+    metadata: String,
+    layout: String,
+}
+
+impl ChunkBuilder {
+    fn len(&self) -> usize {
+        self.event_time.len()
+    }
+
+    fn push(&mut self, log: &BorrowedLog<'_>) {
+        let Memory {
+            normalized,
+            metadata,
+            layout,
+        } = &mut self.memory;
+        let normalized = object_text(log.normalized(), normalized);
+        let layout = layout_of(log, normalized, layout);
+        let unless_laid_out = |text| if layout.is_none() { text } else { None };
+        self.event_time.append_value(log.event_time.timestamp_micros());
+        let texts = [
+            Some(&*log.id),
+            log.timestamp.as_deref(),
+            unless_laid_out(log.raw.as_deref()),
+            log.appname.as_deref(),
+            log.file.as_deref(),
+            log.host.as_deref(),
+            log.hostname.as_deref(),
+            log.message.as_deref(),
+            log.source_type.as_deref(),
+        ];
+        self.bytes += append_all(&mut self.texts, texts);
+        self.procid.append_option(log.procid);
+        let objects = [unless_laid_out(normalized), object_text(log.metadata(), metadata)];
+        self.bytes += append_all(&mut self.objects, objects);
+        self.ingestion_time
+            .append_value(log.ingestion_time.timestamp_micros());
+        self.bytes += log.with_summary(|found| {
+            let summary = [
+                found.source_ip.as_deref(),
+                found.dest_ip.as_deref(),
+                found.user,
+                found.action,
+                found.outcome,
+                found.level,
+            ];
+            append_all(&mut self.summary, summary)
+        });
+        self.layout.append_option(layout);
+        self.bytes += layout.map_or(0, str::len);
+    }
+
+    /// The rows since this was last called.
+    fn finish(&mut self) -> RecordBatch {
+        let mut texts = self.texts.iter_mut().map(finish_texts);
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(self.event_time.finish())];
+        columns.extend(texts.by_ref().take(8));
+        columns.push(Arc::new(self.procid.finish()));
+        columns.extend(texts);
+        columns.extend(self.objects.iter_mut().map(finish_texts));
+        columns.push(Arc::new(self.ingestion_time.finish()));
+        columns.extend(self.summary.iter_mut().map(finish_texts));
+        columns.push(finish_texts(&mut self.layout));
+        if self.bytes >= CHUNK_BYTES {
+            // Of very long lines, which are rare.
+            self.memory = Memory::default();
+        }
+        self.bytes = 0;
+        RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the builders are those of the schema")
+    }
+}
+
+/// An object as JSON text; nothing for an empty one.
+fn object_text<'t>(members: &Members<'_>, text: &'t mut String) -> Option<&'t str> {
+    text.clear();
+    members.write_to(text).then_some(&**text)
+}
+
+/// What is stored in place of `raw` and `normalized`, if they can be had from it again.
+fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mut String) -> Option<&'t str> {
+    let columns = Columns {
+        timestamp: log.timestamp.as_deref(),
+        appname: log.appname.as_deref(),
+        file: log.file.as_deref(),
+        host: log.host.as_deref(),
+        hostname: log.hostname.as_deref(),
+        message: log.message.as_deref(),
+        procid: log.procid,
+        source_type: log.source_type.as_deref(),
+    };
+    layout.clear();
+    let raw = log.raw.as_deref()?;
+    columns
+        .write_layout(normalized.unwrap_or_default(), raw, layout)
+        .then_some(&**layout)
+}
+
+/// The columns of a chunk of [`LogRows`].
+static ROW_SCHEMA: LazyLock<Arc<Schema>> =
+    LazyLock::new(|| Arc::new(Schema::new(STORED_SCHEMA.fields()[1..].to_vec())));
+
+/// The columns of `log_rows`, in their order.
+static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+    let fields = LOGS_COLUMNS
+        .into_iter()
+        .chain([("layout", DataType::Utf8)])
+        .map(|(name, data_type)| {
+            let field = Field::new(name, data_type, true);
+            match name {
+                "normalized" | "metadata" => as_json(field),
+                _ => field,
+            }
+        });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+});
+
+/// Appends a text to each column, and says how many bytes they are together.
+fn append_all<const N: usize>(builders: &mut [StringBuilder; N], texts: [Option<&str>; N]) -> usize {
+    for (builder, text) in builders.iter_mut().zip(texts) {
+        builder.append_option(text);
+    }
+    texts.into_iter().flatten().map(str::len).sum()
+}
+
+/// The texts so far; the builder is left with room for as many more.
+fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
+    let bytes = builder.values_slice().len();
+    let next = StringBuilder::with_capacity(builder.len(), bytes + bytes / 8);
+    Arc::new(std::mem::replace(builder, next).finish())
+}
+
+/// The logs of a chunk that holds [`LOG_COLUMNS`], with their sequence numbers.
+pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
+    let seq = integers(chunk, 0)?;
+    let event_time = times(chunk, 1)?;
+    let texts: Vec<Texts> = (2..10)
+        .map(|index| Texts::of(chunk, index))
+        .collect::<Result<_>>()?;
+    let procid = integers(chunk, 10)?;
+    let source_type = Texts::of(chunk, 11)?;
+    let normalized = Texts::of(chunk, 12)?;
+    let metadata = Texts::of(chunk, 13)?;
+    let ingestion_time = times(chunk, 14)?;
+    let layout = Texts::of(chunk, 15)?;
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    (0..chunk.len())
+        .map(|row| {
+            let columns = Columns {
+                timestamp: texts[1].get(row),
+                appname: texts[3].get(row),
+                file: texts[4].get(row),
+                host: texts[5].get(row),
+                hostname: texts[6].get(row),
+                message: texts[7].get(row),
+                procid: procid.is_valid(row).then(|| procid.value(row)),
+                source_type: source_type.get(row),
+            };
+            let (normalized, raw) = match layout.get(row) {
+                Some(layout) => {
+                    let filled = columns.fill(layout);
+                    let (normalized, raw) =
+                        filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
+                    (Some(normalized), Some(raw))
+                }
+                None => (owned(normalized.get(row)), owned(texts[2].get(row))),
+            };
+            let log = LogEntry {
+                id: owned(texts[0].get(row)).ok_or_else(|| error::corrupt("a log has no id"))?,
+                event_time: statement::time(event_time.value(row))?,
+                timestamp: owned(columns.timestamp),
+                raw,
+                appname: owned(columns.appname),
+                file: owned(columns.file),
+                host: owned(columns.host),
+                hostname: owned(columns.hostname),
+                message: owned(columns.message),
+                procid: columns.procid,
+                source_type: owned(columns.source_type),
+                normalized: JsonObject::of_stored(normalized.unwrap_or_default()),
+                metadata: JsonObject::of_stored(owned(metadata.get(row)).unwrap_or_default()),
+                ingestion_time: statement::time(ingestion_time.value(row))?,
+            };
+            Ok((seq.value(row), log))
+        })
+        .collect()
+}
+
+fn integers(chunk: &StructArray, index: usize) -> Result<&::duckdb::arrow::array::Int64Array> {
+    let column = chunk.column(index).as_primitive_opt::<Int64Type>();
+    column.ok_or_else(|| wrong_type(chunk, index))
+}
+
+fn times(chunk: &StructArray, index: usize) -> Result<&TimestampMicrosecondArray> {
+    let column = chunk.column(index).as_primitive_opt::<TimestampMicrosecondType>();
+    column.ok_or_else(|| wrong_type(chunk, index))
+}
+
+fn wrong_type(chunk: &StructArray, index: usize) -> Error {
+    let found = chunk.column(index).data_type();
+    error::corrupt(format!("column {index} of logs has type {found}"))
+}
+
+/// The texts of a column.
+pub(crate) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str>>> {
+    let texts = Texts::of(chunk, index)?;
+    Ok((0..chunk.len()).map(|row| texts.get(row)).collect())
+}
+
+/// A column of texts, with short or long offsets.
+enum Texts<'a> {
+    Short(&'a StringArray),
+    Long(&'a LargeStringArray),
+}
+
+impl<'a> Texts<'a> {
+    fn of(chunk: &'a StructArray, index: usize) -> Result<Self> {
+        let column = chunk.column(index);
+        column
+            .as_string_opt::<i64>()
+            .map(Self::Long)
+            .or_else(|| column.as_string_opt::<i32>().map(Self::Short))
+            .ok_or_else(|| wrong_type(chunk, index))
+    }
+
+    fn get(&self, row: usize) -> Option<&'a str> {
+        match self {
+            Self::Short(column) => column.is_valid(row).then(|| column.value(row)),
+            Self::Long(column) => column.is_valid(row).then(|| column.value(row)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_to_be_stored_before_they_are_too_many() {
+        let log = LogEntry::new(DateTime::UNIX_EPOCH).with_message("x".repeat(long_texts::ENOUGH / 2));
+        let rows = |count: usize| LogRows::new(&vec![log.clone(); count]).unwrap();
+        assert!(rows(1).length_at_end() < LogRows::ENOUGH_TEXT);
+        assert!(rows(2).length_at_end() >= LogRows::ENOUGH_TEXT);
+        assert!(rows(5).check_length().is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! Logs as rows: how a log is written into the columns of the engine, and read from them.
+
+pub(super) mod constant_columns;
+pub(super) mod encode;
+pub(super) mod row_layout;

@@ -1,0 +1,269 @@
+//! Logs without what they repeat.
+//!
+//! A line repeats what was found in it: its message, host, program, time; and the fields of a JSON line stand in
+//! `normalized` once more. The layout of a log is both texts, with a placeholder `{0}` to `{8}` for what a column holds
+//! and braces doubled. The view `logs` fills it with the engine's `format`; what the two texts have in common is left
+//! to the compression of the column.
+
+use std::borrow::Cow;
+
+const PLACES: usize = 9;
+
+/// What the columns of a log hold that its texts may repeat.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Columns<'a> {
+    pub(crate) timestamp: Option<&'a str>,
+    pub(crate) appname: Option<&'a str>,
+    pub(crate) file: Option<&'a str>,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) hostname: Option<&'a str>,
+    pub(crate) message: Option<&'a str>,
+    pub(crate) procid: Option<i64>,
+    pub(crate) source_type: Option<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    /// The arguments of `format` in the view `logs`, by their numbers.
+    fn value(&self, place: usize) -> Cow<'a, str> {
+        let text = match place {
+            0 => self.timestamp,
+            1 => self.appname,
+            2 => self.file,
+            3 => self.host,
+            4 => self.hostname,
+            5 => self.message,
+            6 => return in_json(self.message.unwrap_or_default()),
+            7 => {
+                return self
+                    .procid
+                    .map(|procid| procid.to_string())
+                    .unwrap_or_default()
+                    .into();
+            }
+            _ => self.source_type,
+        };
+        Cow::Borrowed(text.unwrap_or_default())
+    }
+
+    /// Writes the layout of a log with these texts; says whether it can have one.
+    pub(crate) fn write_layout(&self, normalized: &str, raw: &str, layout: &mut String) -> bool {
+        // The engine's format ends at a NUL byte, and normalized at a line end; JSON of ours holds neither.
+        let end = memchr::memchr(0, raw.as_bytes()).or(memchr::memchr2(0, b'\n', normalized.as_bytes()));
+        if end.is_some() {
+            return false;
+        }
+        let pieces = Pieces::of(self);
+        pieces.leave_out(normalized, layout);
+        layout.push('\n');
+        pieces.leave_out(raw, layout);
+        true
+    }
+
+    /// The texts of the log's layout, `normalized` and `raw`; `None` if it is no layout.
+    pub(crate) fn fill(&self, layout: &str) -> Option<(String, String)> {
+        let (normalized, raw) = layout.split_once('\n')?;
+        Some((self.filled(normalized)?, self.filled(raw)?))
+    }
+
+    /// A text with what was left out of it.
+    fn filled(&self, layout: &str) -> Option<String> {
+        let mut text = String::with_capacity(2 * layout.len());
+        let mut rest = layout;
+        while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
+            text.push_str(&rest[..brace]);
+            let after = *rest.as_bytes().get(brace + 1)?;
+            if after == rest.as_bytes()[brace] {
+                text.push(char::from(after));
+                rest = &rest[brace + 2..];
+                continue;
+            }
+            let place = usize::from(after.checked_sub(b'0')?);
+            text.push_str(
+                &Some(place)
+                    .filter(|place| *place < PLACES)
+                    .map(|place| self.value(place))?,
+            );
+            rest = rest[brace + 2..].strip_prefix('}')?;
+        }
+        text.push_str(rest);
+        Some(text)
+    }
+}
+
+/// What the texts of one log may repeat, ready to be looked for. Values of one or two bytes are hardly worth their
+/// placeholder.
+struct Pieces<'a> {
+    values: [Cow<'a, str>; PLACES],
+    /// What each byte may be, and above that what the one after it may be: see [`STARTS`], [`BRACE`] and [`AFTER`].
+    classes: [u32; 256],
+    /// A bit for each place whose value has the byte for its second one.
+    seconds: [u16; 256],
+}
+
+impl<'a> Pieces<'a> {
+    fn of(columns: &Columns<'a>) -> Self {
+        let values: [Cow<'a, str>; PLACES] = std::array::from_fn(|place| columns.value(place));
+        let (mut classes, mut seconds) = (CLASSES, [0; 256]);
+        for (place, value) in values.iter().enumerate() {
+            if let [first, second, _, ..] = *value.as_bytes() {
+                classes[usize::from(first)] |= 1 << place;
+                seconds[usize::from(second)] |= 1 << place;
+            }
+        }
+        Self {
+            values,
+            classes,
+            seconds,
+        }
+    }
+
+    /// Writes a text without what it repeats.
+    fn leave_out(&self, text: &str, layout: &mut String) {
+        let bytes = text.as_bytes();
+        let (mut at, mut copied) = (0, 0);
+        // Values start where words do.
+        let mut may_be = STARTS | BRACE;
+        while let Some(byte) = bytes.get(at) {
+            let class = self.classes[usize::from(*byte)];
+            let found = class & may_be;
+            may_be = class >> AFTER;
+            if found == 0 {
+                at += 1;
+                continue;
+            }
+            if let Some((place, length)) = self.longest_at(found & STARTS, &bytes[at..]) {
+                layout.push_str(&text[copied..at]);
+                layout.push_str(PLACEHOLDERS[place]);
+                at += length;
+                copied = at;
+                may_be = self.classes[usize::from(bytes[at - 1])] >> AFTER;
+                continue;
+            }
+            if found & BRACE != 0 {
+                layout.push_str(&text[copied..=at]);
+                copied = at;
+            }
+            at += 1;
+        }
+        layout.push_str(&text[copied..]);
+    }
+
+    /// The longest of some values that a text starts with, up to the end of a word, and its length.
+    fn longest_at(&self, candidates: u32, text: &[u8]) -> Option<(usize, usize)> {
+        let mut longest = None;
+        let mut candidates = candidates & u32::from(self.seconds[usize::from(*text.get(1)?)]);
+        while candidates != 0 {
+            let place = candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
+            let value = self.values[place].as_bytes();
+            let Some(rest) = text.strip_prefix(value) else {
+                continue;
+            };
+            let goes_on = |byte: &u8| byte.is_ascii_alphanumeric();
+            let is_cut = rest.first().is_some_and(goes_on) && value.last().is_some_and(goes_on);
+            if !is_cut && longest.is_none_or(|(_, length)| length < value.len()) {
+                longest = Some((place, value.len()));
+            }
+        }
+        longest
+    }
+}
+
+const PLACEHOLDERS: [&str; PLACES] = ["{0}", "{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}"];
+
+/// A bit for each place whose value starts with the byte.
+const STARTS: u32 = (1 << PLACES) - 1;
+const BRACE: u32 = 1 << PLACES;
+
+/// The first bit of what the next byte may be.
+const AFTER: u32 = 16;
+
+/// The classes without any values: nothing starts inside of a word.
+const CLASSES: [u32; 256] = {
+    let mut classes = [(STARTS | BRACE) << AFTER; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            classes[byte as usize] = BRACE << AFTER;
+        }
+        byte += 1;
+    }
+    classes[b'{' as usize] |= BRACE;
+    classes[b'}' as usize] |= BRACE;
+    classes
+};
+
+/// A text as it stands in a JSON string; nothing where that is no different.
+fn in_json(text: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() {
+        return Cow::Borrowed("");
+    }
+    Cow::Owned(text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: Columns<'_> = Columns {
+        timestamp: Some("Jan 15 00:00:00"),
+        appname: Some("sshd"),
+        file: None,
+        host: Some("web1"),
+        hostname: Some("web1.example"),
+        message: Some("say \"hi\" {to} web1"),
+        procid: Some(4242),
+        source_type: None,
+    };
+
+    fn layout(normalized: &str, raw: &str) -> Option<String> {
+        let mut layout = String::new();
+        if !COLUMNS.write_layout(normalized, raw, &mut layout) {
+            return None;
+        }
+        let filled = COLUMNS.fill(&layout);
+        assert_eq!(filled, Some((normalized.to_owned(), raw.to_owned())));
+        Some(layout)
+    }
+
+    #[test]
+    fn what_is_repeated_is_left_out() {
+        let line = "Jan 15 00:00:00 web1 sshd[4242]: say \"hi\" {to} web1";
+        assert_eq!(layout("", line).as_deref(), Some("\n{0} {3} {1}[{7}]: {5}"));
+        let object = r#"{"host":"web1","fqdn":"web1.example","msg":"say \"hi\" {to} web1","n":1}"#;
+        assert_eq!(
+            layout(r#"{"n":1}"#, object).as_deref(),
+            Some("{{\"n\":1}}\n{{\"host\":\"{3}\",\"fqdn\":\"{4}\",\"msg\":\"{6}\",\"n\":1}}")
+        );
+    }
+
+    #[test]
+    fn only_whole_words_are_left_out() {
+        let text = "web12 xsshd 142424 web1x";
+        assert_eq!(layout("", text), Some(format!("\n{text}")));
+        assert_eq!(layout("", "é-sshd}"), Some("\né-{1}}}".into()));
+    }
+
+    #[test]
+    fn what_is_no_layout_cannot_be_filled() {
+        for text in [
+            "",
+            "no line end",
+            "\n{",
+            "\n}",
+            "\n{9}",
+            "\n{0",
+            "\n{x}",
+            "{}\n",
+            "\né{0",
+        ] {
+            assert_eq!(Columns::default().fill(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_with_a_nul_byte_stays_as_it_is() {
+        assert_eq!(layout("", "sshd\0"), None);
+        assert_eq!(layout("{\n}", "sshd"), None);
+    }
+}

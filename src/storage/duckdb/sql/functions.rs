@@ -1,0 +1,13 @@
+//! The functions that SQL of this store uses beyond those of the engine.
+
+use ::duckdb::Connection;
+
+use super::{comparison, in_network, staged, streamed};
+
+/// Gives them to an engine.
+pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
+    in_network::register(connection)?;
+    comparison::register(connection)?;
+    staged::register(connection)?;
+    streamed::register(connection)
+}

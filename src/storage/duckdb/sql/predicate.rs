@@ -1,0 +1,336 @@
+//! From a query to a WHERE clause. Values are bound, names come from the list of columns: no text of a caller
+//! becomes SQL.
+
+use ::duckdb::types::Value;
+use chrono::{DateTime, Utc};
+
+use super::comparison::ORDER_OF;
+use super::in_network::IN_NETWORK;
+use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
+use crate::models::{
+    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Order, Pattern, Place,
+    Test, longest_word,
+};
+
+/// A bound with more digits than the engine keeps, raised to the next microsecond, so that `>=` and `<`
+/// mean what they mean to [`LogQuery::matches`].
+fn bound_value(time: DateTime<Utc>) -> Value {
+    let micros = time.timestamp_micros();
+    let has_more = !time.timestamp_subsec_nanos().is_multiple_of(1_000);
+    Value::Timestamp(
+        ::duckdb::types::TimeUnit::Microsecond,
+        micros + i64::from(has_more),
+    )
+}
+
+/// ` WHERE ...` of a query of `log_texts`.
+pub(crate) fn where_clause(query: &LogQuery) -> Sql {
+    let mut sql = Sql::new("\nWHERE true");
+    sql.and("event_time", ">=", query.since.map(bound_value));
+    sql.and("event_time", "<", query.until.map(bound_value));
+    for filter in query.filters() {
+        if let Node::Condition(condition) = filter.node()
+            && let Some(word) = required_word(condition)
+        {
+            sql.push("\nAND ");
+            sql.append(may_hold(&word));
+        }
+        sql.push("\nAND ");
+        sql.append(filter_sql(filter));
+    }
+    sql
+}
+
+/// SQL that is true of the logs that pass a filter. Of the others it is false or NULL, which a field is that a log does
+/// not have.
+fn filter_sql(filter: &Filter) -> Sql {
+    match filter.node() {
+        Node::All(parts) => group(parts, " AND ", "true"),
+        Node::Any(parts) => group(parts, " OR ", "false"),
+        Node::Not(part) => negation(part),
+        Node::Condition(condition) => condition_sql(condition),
+    }
+}
+
+fn group(parts: &[Filter], operator: &str, of_none: &str) -> Sql {
+    let mut sql = Sql::new("(");
+    for (index, part) in parts.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { operator });
+        sql.append(with_hint(part));
+    }
+    sql.push(if parts.is_empty() { of_none } else { "" });
+    sql.push(")");
+    sql
+}
+
+/// A part of a group, with the word that a log's text must hold to pass it looked for first.
+fn with_hint(part: &Filter) -> Sql {
+    let condition = filter_sql(part);
+    let word = match part.node() {
+        Node::Condition(condition) => required_word(condition),
+        _ => None,
+    };
+    let Some(word) = word else { return condition };
+    let mut sql = Sql::new("(");
+    sql.append(may_hold(&word));
+    sql.push(" AND ");
+    sql.append(condition);
+    sql.push(")");
+    sql
+}
+
+/// True also where the part is NULL: a field that a log does not have passes a negation.
+fn negation(part: &Filter) -> Sql {
+    if let Node::Condition(condition) = part.node()
+        && let Test::Equals(unwanted) = condition.test()
+    {
+        return comparison(condition.field(), " IS DISTINCT FROM ", unwanted);
+    }
+    let mut sql = Sql::new("(");
+    sql.append(filter_sql(part));
+    sql.push(" IS NOT TRUE)");
+    sql
+}
+
+/// ` WHERE ...` of a page of a query of `log_texts`.
+pub(crate) fn page_clause(query: &LogQuery) -> Sql {
+    let mut sql = where_clause(query);
+    if let Some(key) = &query.after {
+        sql.append(after(key, query.order));
+    }
+    sql
+}
+
+/// ` AND ...` of the logs after a key. Those of its time come by their sequence numbers; a lake that several writers
+/// filled may have the log twice.
+fn after(key: &LogKey, order: Order) -> Sql {
+    let (beyond, last) = match order {
+        Order::NewestFirst => ("<", "min"),
+        Order::OldestFirst => (">", "max"),
+    };
+    let time = time_value(key.event_time);
+    // The plain condition lets the engine leave row groups and files out.
+    let mut sql = Sql::default();
+    sql.and("event_time", &format!("{beyond}="), Some(time.clone()));
+    sql.push(&format!("\nAND (event_time {beyond} "));
+    sql.bind(time.clone());
+    sql.push(&format!(
+        " OR seq {beyond} (SELECT {last}(seq) FROM logs WHERE true"
+    ));
+    sql.append(same_key(key));
+    sql.push("))");
+    sql
+}
+
+/// ` AND ...` of the log with a key.
+pub(crate) fn same_key(key: &LogKey) -> Sql {
+    let mut sql = Sql::default();
+    sql.and_equals("event_time", Some(time_value(key.event_time)));
+    sql.and_equals("id", Some(key.id.clone()));
+    sql
+}
+
+/// ` ORDER BY ...` of a query.
+pub(crate) fn order(query: &LogQuery) -> Sql {
+    Sql::new(match query.order {
+        Order::NewestFirst => "\nORDER BY event_time DESC, seq DESC",
+        Order::OldestFirst => "\nORDER BY event_time, seq",
+    })
+}
+
+/// ` ORDER BY ... LIMIT ...` of a query.
+pub(crate) fn order_and_limit(query: &LogQuery) -> Sql {
+    let mut sql = order(query);
+    sql.limit(query.limit);
+    sql
+}
+
+/// SQL for the texts of the columns whose values a row layout leaves out.
+const LAYOUT_COLUMNS: [&str; 8] = [
+    "message",
+    "\"timestamp\"",
+    "host",
+    "hostname",
+    "appname",
+    "file",
+    "source_type",
+    "CAST(procid AS VARCHAR)",
+];
+
+/// Holds of every log whose text holds a word of ASCII letters and digits. Values are left out of a layout where words
+/// start and end, so each word is in the layout or in one of the columns: most logs need not be put together to tell
+/// that they do not have it.
+fn may_hold(word: &str) -> Sql {
+    let mut sql = Sql::new("(layout IS NULL OR contains(layout, ");
+    sql.bind(word.to_owned());
+    sql.push(")");
+    for column in LAYOUT_COLUMNS {
+        sql.push(&format!(" OR contains({column}, "));
+        sql.bind(word.to_owned());
+        sql.push(")");
+    }
+    sql.push(")");
+    sql
+}
+
+/// A word that a log's text must hold to pass.
+fn required_word(condition: &Condition) -> Option<String> {
+    if condition.field().0 != Place::Text {
+        return None;
+    }
+    match condition.test() {
+        Test::Equals(text) | Test::Contains(text) | Test::StartsWith(text) | Test::EndsWith(text) => {
+            longest_word(text).map(str::to_owned)
+        }
+        Test::Matches(patterns) => match patterns.as_slice() {
+            [pattern] => pattern.required_word(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn condition_sql(condition: &Condition) -> Sql {
+    let field = condition.field();
+    match condition.test() {
+        Test::Equals(wanted) => comparison(field, " = ", wanted),
+        Test::OneOf(wanted) => list(field, wanted),
+        Test::Contains(part) => call("contains", field, part),
+        Test::StartsWith(start) => call("starts_with", field, start),
+        Test::EndsWith(end) => call("ends_with", field, end),
+        Test::Matches(patterns) => matches(field, patterns),
+        Test::InNetwork(network) => call(IN_NETWORK, field, &network.to_string()),
+        Test::Exists => {
+            let mut sql = Sql::new("(");
+            sql.append(typed(field));
+            sql.push(" IS NOT NULL)");
+            sql
+        }
+        Test::Compare(how, operand) => match native_value(field, operand) {
+            Some(value) => compared(field, &format!(" {} ", how.symbol()), value),
+            None => {
+                let mut sql = Sql::new("(");
+                sql.append(call(ORDER_OF, field, &operand.tagged()));
+                sql.push(&format!(" {} 0)", how.symbol()));
+                sql
+            }
+        },
+    }
+}
+
+/// A value that the engine orders as the operand does.
+fn native_value(field: &Field, operand: &Operand) -> Option<Value> {
+    match (field.column_type(), operand) {
+        (ColumnType::Integer, Operand::Number(number)) => number.as_i64().map(Value::BigInt),
+        (ColumnType::Time, Operand::Time(time)) => Some(time_value(*time)),
+        (ColumnType::Text, Operand::Text(text)) => Some(Value::Text(text.clone())),
+        _ => None,
+    }
+}
+
+fn comparison(field: &Field, operator: &str, text: &str) -> Sql {
+    compared(field, operator, typed_value(field.column_type(), text))
+}
+
+fn compared(field: &Field, operator: &str, value: Value) -> Sql {
+    let mut subject = typed(field);
+    keep_from_catalog(&mut subject, &value);
+    let mut sql = Sql::new("(");
+    sql.append(subject);
+    sql.push(operator);
+    sql.bind(value);
+    sql.push(")");
+    sql
+}
+
+fn list(field: &Field, wanted: &[String]) -> Sql {
+    if wanted.is_empty() {
+        return Sql::new("(false)");
+    }
+    let values: Vec<Value> = wanted
+        .iter()
+        .map(|text| typed_value(field.column_type(), text))
+        .collect();
+    let mut subject = typed(field);
+    if let Some(value) = values.iter().find(|value| holds_nul(value)) {
+        keep_from_catalog(&mut subject, value);
+    }
+    let mut sql = Sql::new("(");
+    sql.append(subject);
+    sql.push(" IN (");
+    for (index, value) in values.into_iter().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " });
+        sql.bind(value);
+    }
+    sql.push("))");
+    sql
+}
+
+fn matches(field: &Field, patterns: &[Pattern]) -> Sql {
+    if patterns.is_empty() {
+        return Sql::new("(false)");
+    }
+    let mut sql = Sql::new("(");
+    for (index, pattern) in patterns.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " OR " });
+        sql.append(call("regexp_matches", field, pattern.as_str()));
+    }
+    sql.push(")");
+    sql
+}
+
+fn call(function: &str, field: &Field, argument: &str) -> Sql {
+    let mut subject = typed(field);
+    keep_from_catalog(&mut subject, &Value::Text(argument.to_owned()));
+    let mut sql = Sql::new(format!("{function}("));
+    sql.append(subject);
+    sql.push(", ");
+    sql.bind(argument.to_owned());
+    sql.push(")");
+    sql
+}
+
+fn typed_value(column_type: ColumnType, text: &str) -> Value {
+    let parsed = match column_type {
+        ColumnType::Text => None,
+        ColumnType::Integer => text.parse().ok().map(Value::BigInt),
+        ColumnType::Time => text.parse::<DateTime<Utc>>().ok().map(time_value),
+    };
+    parsed.unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+/// A field as the engine keeps it.
+fn typed(field: &Field) -> Sql {
+    match &field.0 {
+        Place::Column(column) => Sql::new(quoted(*column)),
+        Place::Text => Sql::new("coalesce(raw, message)"),
+        Place::Path(path) => {
+            let mut sql = Sql::new("coalesce(");
+            for (index, pointer) in path.pointers.iter().enumerate() {
+                sql.push(if index == 0 { "" } else { ", " });
+                sql.push(&format!("json_extract_string({}, ", path.root.name()));
+                sql.bind(pointer.clone());
+                sql.push(")");
+            }
+            sql.push(")");
+            sql
+        }
+    }
+}
+
+/// A field as text, in the form of [`Field::text_in`].
+pub(crate) fn text(field: &Field) -> Sql {
+    match (&field.0, field.column_type()) {
+        (Place::Column(column), ColumnType::Integer) => {
+            Sql::new(format!("CAST({} AS VARCHAR)", quoted(*column)))
+        }
+        (Place::Column(column), ColumnType::Time) => {
+            Sql::new(format!("strftime({}, '%Y-%m-%dT%H:%M:%S.%fZ')", quoted(*column)))
+        }
+        _ => typed(field),
+    }
+}
+
+fn quoted(column: Column) -> String {
+    format!("\"{}\"", column.name())
+}

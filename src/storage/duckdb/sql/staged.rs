@@ -1,0 +1,142 @@
+//! Rows that wait to be inserted, as a table of the engine's.
+//!
+//! The engine reads them with all of its threads at once, and each thread compresses and writes what it has read.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::thread::{self, ThreadId};
+
+use ::duckdb::Connection;
+use ::duckdb::arrow::array::RecordBatch;
+use ::duckdb::arrow::datatypes::{Field, Schema};
+use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
+use ::duckdb::vtab::{
+    BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk, to_duckdb_logical_type,
+};
+
+use crate::sync::lock;
+
+/// The SQL function `staged(key)`.
+const STAGED: &str = "staged";
+
+/// Rows that the engine takes at a time.
+pub(crate) const CHUNK_ROWS: usize = 2_048;
+
+/// Rows that the engine compresses and writes as one.
+pub(crate) const ROW_GROUP: usize = 122_880;
+
+/// Chunks of one row group: what a thread takes stays together, so that row groups span short times.
+const RUN: usize = ROW_GROUP / CHUNK_ROWS;
+
+/// The key in the metadata of a column for what the engine calls its type.
+const TYPE_ALIAS: &str = "type_alias";
+
+/// A column of texts that are known to be JSON: the engine would otherwise parse them to see.
+pub(crate) fn as_json(field: Field) -> Field {
+    field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
+}
+
+pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
+    connection.register_table_function::<Staged>(STAGED)
+}
+
+/// Rows that the engine can read for as long as this lives.
+pub(crate) struct StagedRows {
+    key: i64,
+}
+
+type Rows = Arc<Vec<RecordBatch>>;
+
+static ROWS: LazyLock<Mutex<HashMap<i64, Rows>>> = LazyLock::new(Mutex::default);
+
+impl StagedRows {
+    /// Chunks of at most [`CHUNK_ROWS`] rows, of which there is at least one.
+    pub(crate) fn new(chunks: Vec<RecordBatch>) -> Self {
+        // Not to be guessed by a query of somebody else's.
+        let key = fastrand::i64(0..);
+        lock(&ROWS).insert(key, Arc::new(chunks));
+        Self { key }
+    }
+
+    /// SQL for these rows, to stand where a table can.
+    pub(crate) fn sql(&self) -> String {
+        format!("{STAGED}({})", self.key)
+    }
+}
+
+impl Drop for StagedRows {
+    fn drop(&mut self) {
+        lock(&ROWS).remove(&self.key);
+    }
+}
+
+/// Tells the engine which columns a table has.
+pub(crate) fn add_columns(bind: &BindInfo, schema: &Schema) -> Result<(), Box<dyn Error>> {
+    for field in schema.fields() {
+        let mut column_type = to_duckdb_logical_type(field.data_type())?;
+        if let Some(alias) = field.metadata().get(TYPE_ALIAS) {
+            column_type.set_alias(alias);
+        }
+        bind.add_result_column(field.name(), column_type);
+    }
+    Ok(())
+}
+
+struct Staged;
+
+/// Which chunks are whose.
+#[derive(Default)]
+struct Taken {
+    runs: usize,
+    of_thread: HashMap<ThreadId, Range<usize>>,
+}
+
+impl Taken {
+    /// The next chunk of this thread's run, else of a run that nobody has.
+    fn next(&mut self) -> usize {
+        let run = self.of_thread.entry(thread::current().id()).or_default();
+        run.next().unwrap_or_else(|| {
+            let start = self.runs * RUN;
+            self.runs += 1;
+            *run = start + 1..start + RUN;
+            start
+        })
+    }
+}
+
+impl VTab for Staged {
+    type InitData = Mutex<Taken>;
+    type BindData = Rows;
+
+    fn bind(bind: &BindInfo) -> Result<Rows, Box<dyn Error>> {
+        let key = bind.get_parameter(0).to_int64();
+        let rows = lock(&ROWS).get(&key).cloned().ok_or("there are no such rows")?;
+        add_columns(bind, rows.first().ok_or("there are no rows")?.schema_ref())?;
+        let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
+        bind.set_cardinality(count as u64, true);
+        Ok(rows)
+    }
+
+    fn init(init: &InitInfo) -> Result<Mutex<Taken>, Box<dyn Error>> {
+        // The engine has a limit of its own.
+        init.set_max_threads(u64::from(u16::MAX));
+        Ok(Mutex::default())
+    }
+
+    fn func(function: &TableFunctionInfo<Self>, output: &mut DataChunkHandle) -> Result<(), Box<dyn Error>> {
+        let next = lock(function.get_init_data()).next();
+        match function.get_bind_data().get(next) {
+            Some(chunk) => record_batch_to_duckdb_data_chunk(chunk, output),
+            None => {
+                output.set_len(0);
+                Ok(())
+            }
+        }
+    }
+
+    fn parameters() -> Option<Vec<LogicalTypeHandle>> {
+        Some(vec![LogicalTypeId::Bigint.into()])
+    }
+}

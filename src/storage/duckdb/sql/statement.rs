@@ -1,0 +1,151 @@
+//! Statements: SQL with its values, the rows it gives, and the values that Rust and the engine write differently.
+
+use ::duckdb::arrow::array::StructArray;
+use ::duckdb::types::Value;
+use ::duckdb::{Connection, Params, Row, params_from_iter};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Map;
+
+use crate::models::to_micros;
+use crate::storage::duckdb::error;
+use crate::storage::{Error, Result};
+
+/// SQL with a `?` for each of its values.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Sql {
+    pub(crate) text: String,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Sql {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            values: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) {
+        self.text.push('?');
+        self.values.push(value.into());
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        self.text.push_str(&other.text);
+        self.values.extend(other.values);
+    }
+
+    /// Adds `AND column = value` if there is a value.
+    pub(crate) fn and_equals(&mut self, column: &str, value: Option<impl Into<Value>>) {
+        self.and(column, "=", value);
+    }
+
+    /// Adds `AND column operator value` if there is a value.
+    pub(crate) fn and(&mut self, column: &str, operator: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value.map(Into::into) {
+            let mut subject = Self::new(column);
+            keep_from_catalog(&mut subject, &value);
+            self.push(&format!("\nAND {} {operator} ", subject.text));
+            self.bind(value);
+        }
+    }
+
+    pub(crate) fn limit(&mut self, limit: Option<u64>) {
+        if let Some(limit) = limit {
+            self.push("\nLIMIT ");
+            self.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// A text as SQL writes it, for statements that take no parameters.
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Lets a comparison with a text that holds NUL be made by the engine alone: a lake's catalog, which is asked which
+/// files may hold a value, cannot be asked for that one.
+pub(crate) fn keep_from_catalog(subject: &mut Sql, value: &Value) {
+    if holds_nul(value) {
+        subject.push(" || ''");
+    }
+}
+
+pub(crate) fn holds_nul(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.contains('\0'))
+}
+
+/// A time as the engine keeps it.
+pub(crate) fn time_value(time: DateTime<Utc>) -> Value {
+    Value::Timestamp(::duckdb::types::TimeUnit::Microsecond, time.timestamp_micros())
+}
+
+/// Runs a query and reads all of its rows.
+pub(crate) fn query_all<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    read: impl FnMut(&Row<'_>) -> ::duckdb::Result<T>,
+) -> ::duckdb::Result<Vec<T>> {
+    connection.prepare(sql)?.query_map(parameters, read)?.collect()
+}
+
+/// A time from the engine's microseconds.
+pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros)
+        .map(to_micros)
+        .ok_or_else(|| error::corrupt(format!("{micros} microseconds since 1970 are no time")))
+}
+
+/// An object as JSON text; nothing for an empty one.
+pub(crate) fn json_text(map: &Map<String, serde_json::Value>) -> Option<String> {
+    (!map.is_empty()).then(|| serde_json::to_string(map).expect("an object with text keys is JSON"))
+}
+
+/// Records as the JSON text that the engine's `from_json` reads.
+pub(crate) fn json_array(records: &[impl Serialize]) -> String {
+    serde_json::to_string(records).expect("texts, flags and numbers are JSON")
+}
+
+/// An object from JSON text; an empty one for nothing.
+pub(crate) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, serde_json::Value>> {
+    text.map_or(Ok(Map::new()), |text| {
+        serde_json::from_str(text)
+            .map_err(|error| error::corrupt(format!("{what} is not a JSON object: {error}")))
+    })
+}
+
+/// Runs a query over [`encode::LOG_COLUMNS`] and hands on each chunk, until `take` fails or has enough.
+pub(crate) fn for_each_chunk(
+    connection: &Connection,
+    sql: &Sql,
+    take: impl FnMut(StructArray) -> Result<bool>,
+) -> Result<()> {
+    for_each_chunk_or(connection, sql, |error| error::engine("read logs", error), take)
+}
+
+/// As [`for_each_chunk`], of a query whose errors are told in another way.
+pub(crate) fn for_each_chunk_or(
+    connection: &Connection,
+    sql: &Sql,
+    failed: impl Fn(::duckdb::Error) -> Error,
+    mut take: impl FnMut(StructArray) -> Result<bool>,
+) -> Result<()> {
+    let mut statement = connection.prepare(&sql.text).map_err(&failed)?;
+    drop(
+        statement
+            .stream_arrow(params_from_iter(&sql.values))
+            .map_err(&failed)?,
+    );
+    while let Some(chunk) = statement.step().map_err(&failed)? {
+        if !take(chunk)? {
+            break;
+        }
+    }
+    Ok(())
+}

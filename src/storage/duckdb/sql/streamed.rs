@@ -1,0 +1,119 @@
+//! Rows that are read while they are taken, as a table of the engine's.
+//!
+//! The engine writes them to a file in the order in which they come.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use ::duckdb::Connection;
+use ::duckdb::arrow::array::RecordBatch;
+use ::duckdb::arrow::datatypes::{Schema, SchemaRef};
+use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
+use ::duckdb::vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk};
+use crossbeam_channel::Receiver;
+
+use super::staged::{add_columns, as_json};
+use crate::sync::lock;
+
+/// The SQL function `streamed(key)`.
+const STREAMED: &str = "streamed";
+
+pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
+    connection.register_table_function::<Streamed>(STREAMED)
+}
+
+/// Rows that the engine can take once, for as long as this lives.
+pub(crate) struct StreamedRows {
+    key: i64,
+}
+
+/// What gives the rows.
+#[derive(Clone)]
+pub(crate) struct Source {
+    schema: SchemaRef,
+    /// To be taken before the others.
+    first: Arc<Mutex<Option<RecordBatch>>>,
+    chunks: Receiver<Option<RecordBatch>>,
+}
+
+static SOURCES: LazyLock<Mutex<HashMap<i64, Source>>> = LazyLock::new(Mutex::default);
+
+impl StreamedRows {
+    /// The rows of a first chunk and of those that come through a channel. A chunk has at most 2,048 rows; `None` says
+    /// that the next rows cannot be read.
+    pub(crate) fn new(first: RecordBatch, chunks: Receiver<Option<RecordBatch>>) -> Self {
+        // Not to be guessed by a query of somebody else's.
+        let key = fastrand::i64(0..);
+        let source = Source {
+            schema: schema_of(&first),
+            first: Arc::new(Mutex::new(Some(first))),
+            chunks,
+        };
+        lock(&SOURCES).insert(key, source);
+        Self { key }
+    }
+
+    /// SQL for these rows, to stand where a table can.
+    pub(crate) fn sql(&self) -> String {
+        format!("{STREAMED}({})", self.key)
+    }
+}
+
+/// The columns of a chunk as the tables have them: some texts are JSON.
+fn schema_of(chunk: &RecordBatch) -> SchemaRef {
+    let schema = chunk.schema();
+    let fields = schema.fields().iter().map(|field| {
+        let field = field.as_ref().clone();
+        match field.name().as_str() {
+            "normalized" | "metadata" => as_json(field),
+            _ => field,
+        }
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+impl Drop for StreamedRows {
+    fn drop(&mut self) {
+        lock(&SOURCES).remove(&self.key);
+    }
+}
+
+struct Streamed;
+
+impl VTab for Streamed {
+    type InitData = ();
+    type BindData = Source;
+
+    fn bind(bind: &BindInfo) -> Result<Self::BindData, Box<dyn Error>> {
+        let key = bind.get_parameter(0).to_int64();
+        let source = lock(&SOURCES)
+            .get(&key)
+            .cloned()
+            .ok_or("there are no such rows")?;
+        add_columns(bind, &source.schema)?;
+        Ok(source)
+    }
+
+    fn init(init: &InitInfo) -> Result<(), Box<dyn Error>> {
+        init.set_max_threads(1);
+        Ok(())
+    }
+
+    fn func(function: &TableFunctionInfo<Self>, output: &mut DataChunkHandle) -> Result<(), Box<dyn Error>> {
+        let source = function.get_bind_data();
+        let first = lock(&source.first).take();
+        match first.map_or_else(|| source.chunks.recv(), |first| Ok(Some(first))) {
+            Ok(Some(chunk)) => record_batch_to_duckdb_data_chunk(&chunk, output),
+            Ok(None) => Err("the rows cannot be read to their end".into()),
+            Err(_) => {
+                output.set_len(0);
+                Ok(())
+            }
+        }
+    }
+
+    fn parameters() -> Option<Vec<LogicalTypeHandle>> {
+        Some(vec![LogicalTypeId::Bigint.into()])
+    }
+}

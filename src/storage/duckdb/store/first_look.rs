@@ -1,0 +1,125 @@
+//! Whether a file has the tables of this version, and what makes them. `open` looks, or the first operation after it,
+//! which spares opening the file once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ::duckdb::Connection;
+
+use super::DuckDbStore;
+use crate::storage::Result;
+use crate::storage::duckdb::engine::files;
+use crate::storage::duckdb::engine::gate::Lease;
+use crate::storage::duckdb::engine::mode::Mode;
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::schema::{self, Found};
+
+/// The look at its tables that a store's first operation has to take.
+pub(crate) struct FirstLook {
+    is_taken: AtomicBool,
+    may_create: bool,
+}
+
+impl FirstLook {
+    pub(crate) fn new(may_create: bool) -> Self {
+        Self {
+            is_taken: AtomicBool::new(false),
+            may_create,
+        }
+    }
+}
+
+/// A change of the tables, which does nothing where another process has made it since.
+#[derive(Clone, Copy)]
+struct Change {
+    action: &'static str,
+    run: fn(&Connection) -> Result<()>,
+}
+
+impl DuckDbStore {
+    /// A connection for one operation. The first one sees to it that the file has the tables of this version.
+    pub(crate) fn lease(&self, mode: Mode) -> Result<Lease> {
+        let lease = self.gate.lease(mode, self.lock_timeout)?;
+        let is_new = |look: &&FirstLook| !look.is_taken.load(Ordering::Acquire);
+        let Some(look) = self.first_look.as_deref().filter(is_new) else {
+            return Ok(lease);
+        };
+        let lease = self.look(lease, mode, look.may_create)?;
+        look.is_taken.store(true, Ordering::Release);
+        Ok(lease)
+    }
+
+    fn look(&self, lease: Lease, mode: Mode, may_create: bool) -> Result<Lease> {
+        let found = found(&lease)?;
+        let Some(change) = self.change(found, may_create)? else {
+            return Ok(lease);
+        };
+        if mode == Mode::Write {
+            self.change_on(lease.connection(), change)?;
+            self.note_change(found);
+            return Ok(lease);
+        }
+        drop(lease);
+        let looked = Self {
+            first_look: None,
+            ..self.clone()
+        };
+        looked.make_tables(found, may_create)?;
+        looked.lease(mode)
+    }
+
+    /// Brings the tables of a file up to date, takes them over or makes them.
+    pub(crate) fn make_tables(&self, found: Found, may_create: bool) -> Result<()> {
+        if let Some(change) = self.change(found, may_create)? {
+            self.write(change.action, change.run)?;
+            self.note_change(found);
+        }
+        Ok(())
+    }
+
+    /// What to do about what a file holds; `None` if it has the tables of this version.
+    fn change(&self, found: Found, may_create: bool) -> Result<Option<Change>> {
+        let (action, run): (_, fn(&Connection) -> Result<()>) = match found {
+            Found::Current => return Ok(None),
+            Found::Older => ("bring the tables up to date", schema::migrate),
+            Found::Foreign => ("take over the tables of another program", take_over),
+            Found::Nothing if may_create && !self.read_only => ("create the store", schema::create_missing),
+            Found::Nothing => {
+                let reason = "it is a DuckDB file without a table logs: name another, or ingest logs into it";
+                return Err(error::unavailable(&self.location, reason));
+            }
+        };
+        Ok(Some(Change { action, run }))
+    }
+
+    /// Changes the tables by one who writes already.
+    fn change_on(&self, connection: &Connection, change: Change) -> Result<()> {
+        self.refuse_if_read_only(change.action)?;
+        if let Some(path) = self.gate.locked_file() {
+            files::prepare_write_ahead_log(path)?;
+        }
+        self.transaction_on_disk(connection, change.action, change.run)
+    }
+
+    fn note_change(&self, found: Found) {
+        match found {
+            Found::Older => log::info!("brought the tables of {} up to date", self.location),
+            Found::Foreign => log::warn!("took over the tables of another program in {}", self.location),
+            Found::Current | Found::Nothing => {}
+        }
+    }
+}
+
+/// Says what a store holds, which is known where it had the tables of this version when it was opened.
+pub(crate) fn found(lease: &Lease) -> Result<Found> {
+    match lease.is_current() {
+        true => Ok(Found::Current),
+        false => schema::find(lease.connection()),
+    }
+}
+
+fn take_over(connection: &Connection) -> Result<()> {
+    match schema::find(connection)? {
+        Found::Foreign => schema::take_over(connection, connection, true),
+        Found::Current | Found::Older | Found::Nothing => Ok(()),
+    }
+}

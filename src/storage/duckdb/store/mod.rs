@@ -1,0 +1,221 @@
+//! A store: the handle, and how its operations run.
+
+pub(super) mod first_look;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ::duckdb::Connection;
+
+use self::first_look::FirstLook;
+use crate::storage::duckdb::engine::deadline::Deadline;
+use crate::storage::duckdb::engine::gate::{Gate, Lease};
+use crate::storage::duckdb::engine::mode::Mode;
+use crate::storage::duckdb::engine::{files, waiter};
+use crate::storage::duckdb::lake::attach;
+use crate::storage::duckdb::lake::commit_lock::Turn;
+use crate::storage::duckdb::transaction::transaction;
+use crate::storage::{Error, Result};
+
+/// A store in a `DuckDB` file, in memory, or in a lake that many machines share.
+///
+/// A lake has a catalog and a place for its data: `ducklake:postgres:host=db dbname=soc?data_path=s3://soc/logs`. The
+/// catalog is a PostgreSQL database, for many machines, or a file, for one; it remembers where the data is, so that
+/// `?data_path=` is needed only when the lake is made.
+///
+/// The handle can be shared between threads, and a file can be opened as often as one likes, in one process
+/// or in many: see [`Access`].
+///
+/// ```
+/// use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore, StoreExt};
+///
+/// let store = DuckDbStore::open(":memory:")?;
+/// store.append_logs(&[LogEntry::new(chrono::Utc::now()).with_appname("sshd").with_message("Failed password")])?;
+/// for log in store.fetch_logs(&LogQuery::new().contains("Failed"))? {
+///     println!("{} {:?}", log.event_time, log.appname);
+/// }
+/// # Ok::<(), logstore::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct DuckDbStore {
+    pub(super) gate: Arc<Gate>,
+    pub(super) lock_timeout: Duration,
+    pub(super) query_timeout: Option<Duration>,
+    pub(super) read_only: bool,
+    pub(super) location: String,
+    /// The SQL of what logs are read from.
+    pub(super) log_texts: &'static str,
+    /// Where a lake's data files are.
+    pub(super) data_path: Option<String>,
+    /// Only held, never used: keeps the engine open for as long as the handle lives. The mutex lets threads
+    /// share it.
+    pub(super) held: Option<Arc<Mutex<Lease>>>,
+    /// Where nobody has looked at the tables yet.
+    pub(super) first_look: Option<Arc<FirstLook>>,
+}
+
+impl DuckDbStore {
+    /// Where the store is, without a password.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// The canonical paths of the store's files, of which some come and go; none for a store in memory.
+    ///
+    /// A process that has the store open must not open and close these files itself: that would free the
+    /// engine's lock.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Some(path) = self.gate.locked_file() else {
+            return Vec::new();
+        };
+        vec![path.to_owned(), files::write_ahead_log(path)]
+    }
+
+    pub(super) fn is_lake(&self) -> bool {
+        self.gate.location().lake().is_some()
+    }
+
+    /// How long a query may wait for whoever reads it; `None` where it keeps nobody out meanwhile.
+    pub(super) fn patience_with_readers(&self) -> Option<Duration> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        (self.gate.locked_file().is_some() && self.held.is_none()).then_some(PATIENCE)
+    }
+
+    /// Runs an operation that only reads.
+    pub(super) fn read<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let outcome = operation(self.lease(Mode::Read)?.connection());
+        self.note_disconnection(outcome)
+    }
+
+    /// Runs an operation that only reads, and that ends when its time is over.
+    pub(super) fn read_in_time<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.read(|connection| {
+            let running = connection.interrupt_handle();
+            let deadline = Deadline::start(self.query_timeout, move || running.interrupt())?;
+            let outcome = operation(connection);
+            Deadline::judge(deadline, outcome)
+        })
+    }
+
+    /// Runs an operation that writes, in a transaction, when it is this writer's turn.
+    pub(super) fn write<T>(
+        &self,
+        action: &'static str,
+        operation: impl Fn(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        self.again_while_contended(|| {
+            self.write_statement(action, |connection| {
+                self.transaction_on_disk(connection, action, &operation)
+            })
+        })
+    }
+
+    /// As [`write`](Self::write), but at a lake with many writers most of the work is done before the turn.
+    /// `is_overtaken` then says, by what everybody sees, whether others have committed since a snapshot what makes
+    /// that work void; it is done again in that case.
+    pub(super) fn write_ahead<T>(
+        &self,
+        action: &'static str,
+        operation: impl Fn(&Connection) -> Result<T>,
+        is_overtaken: impl Fn(&Connection, i64) -> Result<bool>,
+    ) -> Result<T> {
+        if !self.gate.location().has_many_writers() {
+            return self.write(action, operation);
+        }
+        self.again_while_contended(|| {
+            self.refuse_if_read_only(action)?;
+            let lease = self.lease(Mode::Write)?;
+            let (outcome, _turn_until_committed) = transaction(lease.connection(), action, |connection| {
+                let snapshot = attach::snapshot(connection)?;
+                let outcome = operation(connection)?;
+                self.sync_data()?;
+                let turn = Turn::wait(&self.gate, self.lock_timeout)?;
+                match is_overtaken(self.lease(Mode::Read)?.connection(), snapshot)? {
+                    true => Err(Error::Contended {
+                        action,
+                        source: "another process committed the same logs or positions".into(),
+                    }),
+                    false => Ok((outcome, turn)),
+                }
+            })?;
+            Ok(outcome)
+        })
+    }
+
+    /// Runs a single statement that writes, which is a transaction of its own.
+    pub(super) fn write_statement<T>(
+        &self,
+        action: &'static str,
+        statement: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        self.refuse_if_read_only(action)?;
+        let _writing = self.gate.writing();
+        let _turn = Turn::wait(&self.gate, self.lock_timeout)?;
+        let lease = self.lease(Mode::Write)?;
+        if let Some(path) = self.gate.locked_file() {
+            files::prepare_write_ahead_log(path)?;
+        }
+        statement(lease.connection())
+    }
+
+    /// Runs an operation in a transaction, and has the files that it writes on the disk before they count.
+    pub(super) fn transaction_on_disk<T>(
+        &self,
+        connection: &Connection,
+        action: &'static str,
+        operation: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        transaction(connection, action, |connection| {
+            let outcome = operation(connection)?;
+            self.sync_data()?;
+            Ok(outcome)
+        })
+    }
+
+    /// To be called before a commit says that files belong to a lake.
+    pub(super) fn sync_data(&self) -> Result<()> {
+        self.data_path.as_deref().map_or(Ok(()), attach::sync)
+    }
+
+    pub(super) fn refuse_if_read_only(&self, action: &'static str) -> Result<()> {
+        match self.read_only {
+            true => Err(Error::ReadOnly { action }),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs an operation again when another process was faster, for as long as one waits for others.
+    pub(super) fn again_while_contended<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            let outcome = operation();
+            let waited = started.elapsed();
+            match &outcome {
+                Err(Error::Contended { source, .. }) if waited < self.lock_timeout => {
+                    log::debug!("trying again: {source}");
+                    std::thread::sleep(waiter::retry_after(waited));
+                }
+                _ => return self.note_disconnection(outcome),
+            }
+        }
+    }
+
+    /// Lets the next operation connect anew after the connection to a catalog was lost.
+    pub(super) fn note_disconnection<T>(&self, outcome: Result<T>) -> Result<T> {
+        if matches!(outcome, Err(Error::Disconnected { .. })) {
+            self.gate.close_when_unused();
+        }
+        outcome
+    }
+}
+
+impl std::fmt::Debug for DuckDbStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DuckDbStore")
+            .field("location", &self.location)
+            .field("lock_timeout", &self.lock_timeout)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
+    }
+}

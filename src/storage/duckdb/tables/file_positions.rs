@@ -1,0 +1,212 @@
+//! How far files were read.
+
+use std::collections::HashMap;
+
+use ::duckdb::{Connection, Row};
+use serde::Serialize;
+
+use crate::models::{FilePosition, FileProgress, LogEntry, ResumePoint};
+use crate::storage::duckdb::lake::attach;
+use crate::storage::duckdb::logs::long_texts;
+use crate::storage::duckdb::rows::encode::LogRows;
+use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::store::DuckDbStore;
+use crate::storage::duckdb::{error, logs};
+use crate::storage::{Appended, IngestStore, Result, file_conflict};
+
+/// A position as [`NEW`] reads it.
+#[derive(Serialize)]
+struct Record<'a> {
+    id: &'a str,
+    path: &'a str,
+    bytes: u64,
+    head: &'a str,
+    tail: &'a str,
+    in_array: bool,
+    line_parts: u64,
+    last_time: Option<i64>,
+}
+
+const COLUMNS: &str = "id, path, bytes, head, tail, in_array, line_parts, last_time";
+
+const NEW: &str = r#"
+(SELECT p.id, p.path, p.bytes, p.head, p.tail, p.in_array, p.line_parts, make_timestamp(p.last_time) AS last_time
+FROM (
+    SELECT unnest(from_json(?, '[{"id": "VARCHAR", "path": "VARCHAR", "bytes": "BIGINT", "head": "VARCHAR",
+        "tail": "VARCHAR", "in_array": "BOOLEAN", "line_parts": "BIGINT", "last_time": "BIGINT"}]')) AS p
+)) AS new"#;
+
+const UPSERT: &str = "
+ON known.id = new.id
+WHEN MATCHED THEN UPDATE SET path = new.path, bytes = new.bytes, head = new.head, tail = new.tail,
+    in_array = new.in_array, line_parts = new.line_parts, last_time = new.last_time
+WHEN NOT MATCHED THEN INSERT (id, path, bytes, head, tail, in_array, line_parts, last_time)
+    VALUES (new.id, new.path, new.bytes, new.head, new.tail, new.in_array, new.line_parts, new.last_time)";
+
+/// In a lake, those who read files at once would change the same table, and all but one would have to begin again. A
+/// position is added there, and counts until the next one is; upkeep deletes those that do not count. Of a commit that
+/// is not done yet, the snapshot is not known.
+const LATEST_IN_LAKE: &str = "
+(SELECT id, path, bytes, head, tail, in_array, line_parts, last_time
+FROM file_positions
+QUALIFY row_number() OVER (PARTITION BY id ORDER BY snapshot_id DESC NULLS FIRST, bytes DESC) = 1)";
+
+/// Deletes the positions of a lake that do not count any more.
+pub(crate) const DELETE_SUPERSEDED: &str = "
+DELETE FROM file_positions
+WHERE rowid NOT IN (
+    SELECT rowid
+    FROM file_positions
+    QUALIFY row_number() OVER (PARTITION BY id ORDER BY snapshot_id DESC, bytes DESC) = 1)";
+
+impl IngestStore for DuckDbStore {
+    fn file_positions(&self) -> Result<Vec<FilePosition>> {
+        self.read(|connection| {
+            let failed = |error| error::engine("read the positions of files", error);
+            let sql = format!(
+                "SELECT id, path, bytes, head, tail, in_array, line_parts, epoch_us(last_time)
+                FROM {}
+                ORDER BY id",
+                self.positions_that_count()
+            );
+            let mut statement = connection.prepare(&sql).map_err(failed)?;
+            let mut rows = statement.query([]).map_err(failed)?;
+            let mut positions = Vec::new();
+            while let Some(row) = rows.next().map_err(failed)? {
+                positions.push(position(row)?);
+            }
+            Ok(positions)
+        })
+    }
+
+    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+        self.append_rows_of_files(&LogRows::new(logs)?, files)
+    }
+}
+
+impl DuckDbStore {
+    /// As [`append_logs_of_files`](IngestStore::append_logs_of_files), of logs that were made ready before.
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub(crate) fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
+        const ACTION: &str = "append logs";
+        rows.check_length()?;
+        let longest = rows.longest_text();
+        let append = |connection: &Connection| {
+            long_texts::keep_apart(connection, longest);
+            self.move_on(connection, files)?;
+            self.append(connection, rows)
+        };
+        // So few are looked for and written sooner than it is found out whether others were faster.
+        let appended = match rows.len() <= attach::INLINED_ROWS {
+            true => self.write(ACTION, append),
+            false => self.write_ahead(ACTION, append, |connection, snapshot| {
+                self.check_positions(connection, files)?;
+                logs::are_stored_since(connection, rows, snapshot)
+            }),
+        }?;
+        let Appended {
+            stored, duplicates, ..
+        } = appended;
+        log::debug!(
+            stored = stored, duplicates = duplicates, files = files.len();
+            "stored a batch: {stored} logs of {} files, {duplicates} duplicates", files.len()
+        );
+        Ok(appended)
+    }
+
+    /// SQL for where positions are read from.
+    fn positions_that_count(&self) -> &'static str {
+        if self.is_lake() {
+            LATEST_IN_LAKE
+        } else {
+            "file_positions"
+        }
+    }
+
+    /// Whether files were read as far as their progress takes them to be.
+    fn check_positions(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = files.iter().map(|progress| progress.to.id.as_str()).collect();
+        let sql = format!(
+            r#"SELECT id, bytes FROM {} WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))"#,
+            self.positions_that_count()
+        );
+        let known = statement::query_all(connection, &sql, [statement::json_array(&ids)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        let known = known.map_err(|error| error::engine("read the positions of files", error))?;
+        let mut bytes: HashMap<String, u64> = known.into_iter().collect();
+        for progress in files {
+            // A file that comes twice goes on from where it was moved before.
+            let actual = bytes.insert(progress.to.id.clone(), progress.to.bytes);
+            if actual != progress.from {
+                return Err(file_conflict(progress, actual));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves files on, all of them in one statement: a batch can have thousands.
+    fn move_on(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.check_positions(connection, files)?;
+        let last: HashMap<&str, &FilePosition> = files
+            .iter()
+            .map(|progress| (progress.to.id.as_str(), &progress.to))
+            .collect();
+        let records: Vec<Record<'_>> = last.into_values().map(record).collect();
+        let sql = match self.is_lake() {
+            true => format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}"),
+            false => format!("MERGE INTO file_positions AS known USING {NEW} {UPSERT}"),
+        };
+        let moved = connection.execute(&sql, [statement::json_array(&records)]);
+        moved
+            .map_err(|error| error::engine("move on the positions of files", error))
+            .map(drop)
+    }
+}
+
+fn record(position: &FilePosition) -> Record<'_> {
+    let (in_array, line_parts) = match position.resume {
+        ResumePoint::LineStart => (false, 0),
+        ResumePoint::Array => (true, 0),
+        ResumePoint::LongLine(parts) => (false, parts),
+    };
+    Record {
+        id: &position.id,
+        path: &position.path,
+        bytes: position.bytes,
+        head: &position.head_fingerprint,
+        tail: &position.tail_fingerprint,
+        in_array,
+        line_parts,
+        last_time: position.last_time.map(|time| time.timestamp_micros()),
+    }
+}
+
+fn position(row: &Row<'_>) -> Result<FilePosition> {
+    let failed = |error| error::engine("read the positions of files", error);
+    let in_array: bool = row.get(5).map_err(failed)?;
+    let line_parts: u64 = row.get(6).map_err(failed)?;
+    let last_micros: Option<i64> = row.get(7).map_err(failed)?;
+    Ok(FilePosition {
+        id: row.get(0).map_err(failed)?,
+        path: row.get(1).map_err(failed)?,
+        bytes: row.get(2).map_err(failed)?,
+        head_fingerprint: row.get(3).map_err(failed)?,
+        tail_fingerprint: row.get(4).map_err(failed)?,
+        resume: match (in_array, line_parts) {
+            (true, _) => ResumePoint::Array,
+            (false, 0) => ResumePoint::LineStart,
+            (false, parts) => ResumePoint::LongLine(parts),
+        },
+        last_time: last_micros.map(statement::time).transpose()?,
+    })
+}

@@ -1,0 +1,158 @@
+//! Threat intelligence.
+
+use std::collections::HashMap;
+
+use ::duckdb::{Row, params_from_iter};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::models::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
+use crate::storage::duckdb::store::DuckDbStore;
+use crate::storage::{Error, IntelStore, Result};
+
+/// A piece of intelligence as [`UPSERT`] reads it.
+#[derive(Serialize)]
+struct Record<'a> {
+    id: &'a str,
+    indicator_type: &'static str,
+    indicator_value: String,
+    threat_type: &'a str,
+    confidence: f64,
+    source: &'a str,
+    metadata: Option<&'a Map<String, Value>>,
+    created_at: i64,
+    expires_at: Option<i64>,
+}
+
+const UPSERT: &str = r#"
+MERGE INTO threat_intel AS known
+USING (
+    SELECT i.id, i.indicator_type, i.indicator_value, i.threat_type, i.confidence, i.source, i.metadata,
+        make_timestamp(i.created_at) AS created_at, make_timestamp(i.expires_at) AS expires_at
+    FROM (
+        SELECT unnest(from_json(?, '[{"id": "VARCHAR", "indicator_type": "VARCHAR", "indicator_value": "VARCHAR",
+            "threat_type": "VARCHAR", "confidence": "DOUBLE", "source": "VARCHAR", "metadata": "JSON",
+            "created_at": "BIGINT", "expires_at": "BIGINT"}]')) AS i
+    )
+) AS new
+ON known.id = new.id
+WHEN MATCHED THEN UPDATE SET indicator_type = new.indicator_type, indicator_value = new.indicator_value,
+    threat_type = new.threat_type, confidence = new.confidence, source = new.source, metadata = new.metadata,
+    created_at = new.created_at, expires_at = new.expires_at
+WHEN NOT MATCHED THEN INSERT (id, indicator_type, indicator_value, threat_type, confidence, source, metadata,
+    created_at, expires_at)
+    VALUES (new.id, new.indicator_type, new.indicator_value, new.threat_type, new.confidence, new.source, new.metadata,
+    new.created_at, new.expires_at)"#;
+
+const SELECT: &str = "
+SELECT id, indicator_type, indicator_value, threat_type, confidence, source, CAST(metadata AS VARCHAR),
+    epoch_us(created_at), epoch_us(expires_at)
+FROM threat_intel
+WHERE true";
+
+impl IntelStore for DuckDbStore {
+    fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
+        intel.iter().try_for_each(ThreatIntel::validate)?;
+        if intel.is_empty() {
+            return Ok(());
+        }
+        let last: HashMap<&str, &ThreatIntel> =
+            intel.iter().map(|piece| (piece.id.as_str(), piece)).collect();
+        let records: Vec<Record<'_>> = last.into_values().map(record).collect();
+        let json = statement::json_array(&records);
+        self.write("store threat intelligence", |connection| {
+            let stored = connection.execute(UPSERT, [&json]);
+            stored
+                .map_err(|error| error::engine("store threat intelligence", error))
+                .map(drop)
+        })
+    }
+
+    fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
+        let sql = select(query);
+        self.read(|connection| {
+            let failed = |error| error::engine("fetch threat intelligence", error);
+            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
+            let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
+            let mut intel = Vec::new();
+            while let Some(row) = rows.next().map_err(failed)? {
+                intel.push(piece(row)?);
+            }
+            Ok(intel)
+        })
+    }
+
+    fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
+        let mut sql = Sql::new("DELETE FROM threat_intel WHERE expires_at <= ");
+        sql.bind(time_value(time));
+        self.write("expire threat intelligence", |connection| {
+            let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
+            let deleted = deleted.map_err(|error| error::engine("expire threat intelligence", error))?;
+            Ok(deleted as u64)
+        })
+    }
+}
+
+fn record(intel: &ThreatIntel) -> Record<'_> {
+    Record {
+        id: &intel.id,
+        indicator_type: intel.indicator.indicator_type().as_str(),
+        indicator_value: intel.indicator.to_string(),
+        threat_type: &intel.threat_type,
+        confidence: intel.confidence,
+        source: &intel.source,
+        metadata: (!intel.metadata.is_empty()).then_some(&intel.metadata),
+        created_at: intel.created_at.timestamp_micros(),
+        expires_at: intel.expires_at.map(|time| time.timestamp_micros()),
+    }
+}
+
+fn select(query: &IntelQuery) -> Sql {
+    let mut sql = Sql::new(SELECT);
+    let indicator = query.indicator.as_ref();
+    sql.and_equals("indicator_type", query.indicator_type.map(type_name));
+    sql.and_equals(
+        "indicator_type",
+        indicator.map(|indicator| type_name(indicator.indicator_type())),
+    );
+    sql.and_equals("indicator_value", indicator.map(ToString::to_string));
+    sql.and_equals("source", query.source.clone());
+    sql.and("confidence", ">=", query.min_confidence);
+    // What never expires is believed at any time.
+    sql.and(
+        "coalesce(expires_at, 'infinity')",
+        ">",
+        query.valid_at.map(time_value),
+    );
+    sql.push("\nORDER BY id");
+    sql.limit(query.limit);
+    sql
+}
+
+fn type_name(indicator_type: IndicatorType) -> String {
+    indicator_type.as_str().to_owned()
+}
+
+fn piece(row: &Row<'_>) -> Result<ThreatIntel> {
+    let failed = |error| error::engine("fetch threat intelligence", error);
+    let text = |index: usize| {
+        let text: Option<String> = row.get(index).map_err(failed)?;
+        Ok::<_, Error>(text.unwrap_or_default())
+    };
+    let id = text(0)?;
+    let damaged = |error| error::corrupt(format!("threat intelligence {id:?}: {error}"));
+    let indicator_type = text(1)?.parse().map_err(damaged)?;
+    let indicator = Indicator::new(indicator_type, &text(2)?).map_err(damaged)?;
+    let mut intel = ThreatIntel::new(indicator, text(3)?, text(5)?);
+    intel.id.clone_from(&id);
+    intel.confidence = row.get(4).map_err(failed)?;
+    let metadata: Option<String> = row.get(6).map_err(failed)?;
+    intel.metadata = statement::json_object(metadata.as_deref(), "the metadata of threat intelligence")?;
+    intel.created_at = statement::time(row.get(7).map_err(failed)?)?;
+    let expires_at: Option<i64> = row.get(8).map_err(failed)?;
+    intel.expires_at = expires_at.map(statement::time).transpose()?;
+    Ok(intel)
+}
