@@ -13,7 +13,7 @@ use crate::support::log;
 
 /// The tables of version 1, and one row in each.
 const VERSION_1: &str = concat!(
-    include_str!("../../src/storage/duckdb/migrations/001_tables.sql"),
+    include_str!("../../src/storage/duckdb/schema/migrations/001_tables.sql"),
     r#"
 INSERT INTO logs (seq, event_time, id, message, ingestion_time)
     VALUES (1, '2024-01-01 12:00:00', 'first', 'hello', '2024-01-01 12:00:00');
@@ -76,7 +76,7 @@ fn version_4_is_read_and_brought_up_to_date() {
     store.append_logs(&logs).unwrap();
     drop(store);
     let connection = Connection::open(&path).unwrap();
-    let as_version_4 = include_str!("../../src/storage/duckdb/migrations/004_logs_view.sql");
+    let as_version_4 = include_str!("../../src/storage/duckdb/schema/migrations/004_logs_view.sql");
     let view =
         as_version_4.find("CREATE VIEW log_texts").unwrap()..as_version_4.find("-- What a log is").unwrap();
     connection

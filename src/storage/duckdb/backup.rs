@@ -9,11 +9,11 @@ use ::duckdb::arrow::array::{Array as _, RecordBatch};
 use super::engine::files::{self, NewFile};
 use super::engine::location::{Location, without_password};
 use super::engine::mode::Mode;
-use super::logs::long_texts;
+use super::logs::{append, long_texts};
 use super::open::gates;
 use super::store::DuckDbStore;
 use super::transaction::read_transaction;
-use super::{error, logs, schema};
+use super::{error, schema};
 use crate::storage::Result;
 
 /// Logs that are copied before others may write again.
@@ -81,7 +81,7 @@ impl DuckDbStore {
             begin_row_group(target)?;
             seq = next;
         }
-        while self.read(logs::last_seq)? - seq > LOGS_AT_ONCE {
+        while self.read(append::last_seq)? - seq > LOGS_AT_ONCE {
             let next = seq + LOGS_AT_ONCE;
             let slice = format!("seq > {seq} AND seq <= {next}");
             copied += self.read(|source| copy_rows(source, target, "log_rows", &slice))?;
@@ -98,7 +98,7 @@ impl DuckDbStore {
 /// The last of the logs after a sequence number that are copied at a time where texts are long; `None` if they are not,
 /// or the rest is short.
 fn end_of_long_texts(source: &Connection, seq: i64) -> Result<Option<i64>> {
-    let last = logs::last_seq(source)?;
+    let last = append::last_seq(source)?;
     if last <= seq || !long_texts::need_measuring(source, schema::LOG_TEXTS) {
         return Ok(None);
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::engine::mode::Mode;
 use super::engine::settings::EngineSettings;
-use super::lake::attach;
+use super::lake::snapshot;
 use super::open::gates;
 use super::store::DuckDbStore;
 use super::{error, schema};
@@ -110,7 +110,7 @@ impl DuckDbStore {
                 .map(|error| text(&error)),
         );
         let last_seq = match self.is_lake() {
-            true => attach::end_seq_sql(),
+            true => snapshot::end_seq_sql(),
             false => "(SELECT max(last_seq) FROM logstore)".to_owned(),
         };
         let questions: &[Question] = match table {

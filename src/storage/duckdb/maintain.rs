@@ -8,8 +8,8 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::engine::mode::Mode;
 use super::error;
-use super::lake::attach;
 use super::lake::commit_lock::Turn;
+use super::lake::upkeep;
 use super::sql::statement;
 use super::store::DuckDbStore;
 use super::tables::file_positions::DELETE_SUPERSEDED;
@@ -167,10 +167,10 @@ impl DuckDbStore {
         const ACTION: &str = "move rows to files";
         let mut flushed = 0;
         for table in GROWING {
-            flushed += self.write(ACTION, |connection| attach::flush(connection, table))?;
+            flushed += self.write(ACTION, |connection| upkeep::flush(connection, table))?;
         }
         for (table, key, prune) in CHANGING {
-            flushed += self.write(ACTION, |connection| attach::flush(connection, table))?;
+            flushed += self.write(ACTION, |connection| upkeep::flush(connection, table))?;
             // Back to the catalog, from which they are read faster: without their history.
             self.write(ACTION, |connection| {
                 let updated = connection.execute_batch(&format!("{prune}; UPDATE {table} SET {key} = {key}"));
@@ -206,19 +206,19 @@ impl DuckDbStore {
     fn rewrite(&self) -> Result<u64> {
         let tables = GROWING.into_iter().filter(|table| *table != "log_rows");
         tables
-            .map(|table| self.upkeep(|connection| attach::rewrite(connection, table)))
+            .map(|table| self.upkeep(|connection| upkeep::rewrite(connection, table)))
             .sum()
     }
 
     fn merge(&self) -> Result<u64> {
         GROWING
             .into_iter()
-            .map(|table| self.upkeep(|connection| attach::merge(connection, table)))
+            .map(|table| self.upkeep(|connection| upkeep::merge(connection, table)))
             .sum()
     }
 
     fn drop_old(&self, function: &str, before: DateTime<Utc>) -> Result<u64> {
-        self.upkeep(|connection| attach::drop_old(connection, function, before))
+        self.upkeep(|connection| upkeep::drop_old(connection, function, before))
     }
 
     /// Runs a statement of upkeep. Where many write at once it takes no turn: it changes nothing that anybody reads.

@@ -13,6 +13,8 @@ mod engine;
 mod rows;
 mod schema;
 
+mod adopt;
+
 mod lake;
 
 mod options;
@@ -26,6 +28,7 @@ mod open;
 
 mod backup;
 mod check;
+mod export;
 mod maintain;
 mod query;
 
@@ -34,9 +37,10 @@ pub use engine::extensions::Extension;
 pub(crate) use engine::location::without_password;
 pub use engine::s3::S3Options;
 pub use engine::settings::DEFAULT_MEMORY_LIMIT;
+pub use export::ExportFormat;
 pub use maintain::{Maintenance, MaintenanceStep};
 pub use open::open_guard::KeptOpen;
 pub use options::{Access, OpenOptions};
-pub use query::{ExportFormat, QueryRows, QueryStream};
+pub use query::{QueryRows, QueryStream};
 pub(crate) use rows::encode::{LogRows, LogRowsBuilder};
 pub use store::DuckDbStore;

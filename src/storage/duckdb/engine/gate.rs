@@ -18,9 +18,11 @@ use super::queue::{Passed, Place};
 use super::settings::EngineSettings;
 use super::waiter::Waiter;
 use crate::storage::duckdb::error::{self, OpenFailure};
-use crate::storage::duckdb::query::allowed::Definitions;
 use crate::storage::{Error, Result};
 use crate::sync::lock;
+
+/// Names and definitions of the views or macros that other programs have put into a store.
+pub(crate) type Definitions = Vec<(String, String)>;
 
 /// Opens the engine for a [`Gate`], which knows neither files nor lakes.
 pub(crate) trait Opener: Send + Sync {

@@ -12,13 +12,10 @@ use ::duckdb::{Connection, params_from_iter};
 
 use crate::models::LogQuery;
 use crate::storage::Result;
-use crate::storage::duckdb::rows::encode;
+use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::Sql;
 use crate::storage::duckdb::{error, schema};
-
-/// How long the texts of 2,048 rows may become before a batch ends, and the texts that are sorted at once.
-pub(crate) const ENOUGH: usize = 32 << 20;
 
 /// Row groups whose texts are no longer than this may be merged: 2,048 of them are 64 MiB.
 const MERGED: usize = 32 << 10;
@@ -106,7 +103,7 @@ impl Run {
     }
 
     fn is_full(&self) -> bool {
-        self.length >= ENOUGH || self.count >= encode::LogRows::ROW_GROUP
+        self.length >= LogRows::ENOUGH_TEXT || self.count >= LogRows::ROW_GROUP
     }
 
     /// ` AND ...`: that a log is one of these. The engine leaves row groups out by the plain conditions.
@@ -186,7 +183,7 @@ pub(crate) fn first_of(
     let (mut count, mut last, mut total) = (0, first, 0);
     for_each_length(connection, &measured, |_, seq, length| {
         (count, last, total) = (count + 1, seq, total + length);
-        total < ENOUGH
+        total < LogRows::ENOUGH_TEXT
     })?;
     Ok((count, last))
 }

@@ -1,7 +1,5 @@
 //! A query that is read as it runs.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,10 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::long_texts;
+use super::spill::{self, Aside};
 use crate::models::LogEntry;
 use crate::storage::duckdb::engine::deadline::Deadline;
 use crate::storage::duckdb::engine::gate::Lease;
-use crate::storage::duckdb::rows::encode;
+use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk_or};
 use crate::storage::{Error, Result};
 use crate::sync::lock;
@@ -29,7 +28,7 @@ pub(crate) trait OfRows: Serialize + DeserializeOwned + Send + Sized + 'static {
 
 impl OfRows for LogEntry {
     fn of_rows(chunk: &StructArray) -> Result<Vec<Self>> {
-        let logs = encode::logs(chunk)?;
+        let logs = decode::logs(chunk)?;
         Ok(logs.into_iter().map(|(_, log)| log).collect())
     }
 }
@@ -97,7 +96,7 @@ impl<T: OfRows> Scan<T> {
                 };
                 run(lease, wanted, deadline, end, reader);
             })
-            .map_err(|io| failed("start reading logs", io))?;
+            .map_err(|io| spill::failed("start reading logs", io))?;
         let first = chunks.recv();
         let mut scan = Self {
             chunks: Some(chunks),
@@ -261,55 +260,5 @@ impl<T: OfRows> Reader<T> {
             return Ok(());
         };
         aside.take(|items| self.sender.send(Ok(Chunk::Items(items))).is_ok())
-    }
-}
-
-const PUT_ASIDE: &str = "put logs aside for a slow reader";
-
-fn failed(action: &'static str, io: io::Error) -> Error {
-    if io.kind() == io::ErrorKind::StorageFull {
-        return Error::DiskFull {
-            action,
-            source: io.into(),
-        };
-    }
-    Error::Backend {
-        action,
-        source: io.into(),
-    }
-}
-
-/// Items in a file without a name, compressed, a JSON array a line for each chunk.
-struct Aside(zstd::Encoder<'static, File>);
-
-impl Aside {
-    fn new() -> Result<Self> {
-        const FASTEST: i32 = 1;
-        let file = tempfile::tempfile().and_then(|file| zstd::Encoder::new(file, FASTEST));
-        Ok(Self(file.map_err(|io| failed(PUT_ASIDE, io))?))
-    }
-
-    fn put(&mut self, items: &[impl Serialize]) -> Result<()> {
-        serde_json::to_writer(&mut self.0, items)
-            .map_err(io::Error::from)
-            .and_then(|()| self.0.write_all(b"\n"))
-            .map_err(|io| failed(PUT_ASIDE, io))
-    }
-
-    /// Hands on each chunk, until `give` has enough.
-    fn take<T: OfRows>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
-        let back = |io| failed("read logs that were put aside", io);
-        let mut file = self.0.finish().map_err(|io| failed(PUT_ASIDE, io))?;
-        file.rewind().map_err(back)?;
-        let lines = BufReader::new(zstd::Decoder::new(file).map_err(back)?).lines();
-        for line in lines {
-            let items = line
-                .and_then(|line| Ok(serde_json::from_str(&line)?))
-                .map_err(back)?;
-            if !give(items) {
-                break;
-            }
-        }
-        Ok(())
     }
 }

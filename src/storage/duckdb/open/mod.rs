@@ -13,13 +13,13 @@ use crate::storage::duckdb::engine::files::{self, NewFile};
 use crate::storage::duckdb::engine::location::{Lake, Location};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::settings::EngineSettings;
-use crate::storage::duckdb::error;
-use crate::storage::duckdb::lake::attach;
+use crate::storage::duckdb::lake::{create, data};
 use crate::storage::duckdb::options::{Access, OpenOptions};
 use crate::storage::duckdb::schema::{self, Found};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::store::first_look::{self, FirstLook};
 use crate::storage::duckdb::transaction::{read_transaction, transaction};
+use crate::storage::duckdb::{adopt, error};
 
 impl DuckDbStore {
     /// Opens the store at a location, a path, `:memory:` or `ducklake:CATALOG?data_path=PATH`, with the default [`OpenOptions`].
@@ -41,7 +41,7 @@ impl DuckDbStore {
         let copy = gates::in_memory(settings);
         let target = copy.lease(Mode::Write, self.lock_timeout)?;
         let source = self.lease(Mode::Read)?;
-        schema::take_over(source.connection(), target.connection(), false)?;
+        adopt::take_over(source.connection(), target.connection(), false)?;
         drop((source, target));
         log::warn!(
             "reading a copy of {} in memory: another program made its tables",
@@ -117,17 +117,17 @@ impl OpenOptions {
         let is_missing = match lake.catalog_file() {
             Some(file) => !file.exists(),
             None => match store.lease(Mode::Read) {
-                Err(error) if attach::is_missing(&error) && may_make => true,
+                Err(error) if create::is_missing(&error) && may_make => true,
                 leased => leased.map(|_| false)?,
             },
         };
         if is_missing {
-            attach::create(&lake, &self.engine, self.lock_timeout)?;
+            create::create(&lake, &self.engine, self.lock_timeout)?;
         }
         // In one snapshot: others may be making the tables.
         let (found, data_path) = store.read(|connection| {
             read_transaction(connection, "open the store", |connection| {
-                Ok((schema::find(connection)?, attach::data_path(connection)?))
+                Ok((schema::find(connection)?, data::data_path(connection)?))
             })
         })?;
         store.data_path = Some(data_path);

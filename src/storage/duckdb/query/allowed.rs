@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::models::InvalidValue;
 use crate::storage::Result;
+use crate::storage::duckdb::engine::gate::Definitions;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
 
@@ -206,9 +207,6 @@ impl Allowed {
             || self.reads_files && OF_OTHER_FILES.contains(&name)
     }
 }
-
-/// Names and definitions of the views or macros that other programs have put into a store.
-pub(crate) type Definitions = Vec<(String, String)>;
 
 const VIEWS: &str = "SELECT lower(view_name), sql
     FROM duckdb_views()

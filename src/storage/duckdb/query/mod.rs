@@ -1,33 +1,21 @@
-//! SQL of the caller's own, and files for other programs.
+//! SQL of the caller's own.
 
 pub(super) mod allowed;
 mod typed_rows;
 
-use std::panic::resume_unwind;
-use std::path::Path;
-use std::thread;
-
-use ::duckdb::arrow::array::{RecordBatch, StructArray};
-use ::duckdb::arrow::datatypes::DataType;
+use ::duckdb::arrow::array::StructArray;
 use ::duckdb::types::Value as SqlValue;
 use ::duckdb::{Connection, params_from_iter};
-use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::allowed::Allowed;
-use crate::models::{InvalidValue, LogQuery};
-use crate::storage::duckdb::engine::deadline::Deadline;
-use crate::storage::duckdb::engine::files::NewFile;
-use crate::storage::duckdb::engine::gate::Lease;
+use crate::models::InvalidValue;
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::error;
-use crate::storage::duckdb::logs::long_texts;
 use crate::storage::duckdb::logs::scan::{OfRows, Query, Scan};
-use crate::storage::duckdb::rows::encode;
-use crate::storage::duckdb::sql::predicate;
-use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
-use crate::storage::duckdb::sql::streamed::StreamedRows;
+use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::transaction::read_transaction;
 use crate::storage::{Error, Result};
@@ -84,51 +72,10 @@ struct RowText(String);
 
 impl OfRows for RowText {
     fn of_rows(chunk: &StructArray) -> Result<Vec<Self>> {
-        let texts = encode::texts(chunk, 0)?;
+        let texts = decode::texts(chunk, 0)?;
         let text = |text: Option<&str>| text.map(|text| Self(text.to_owned()));
         let row = |row| text(row).ok_or_else(|| error::corrupt("a row of a query is no JSON"));
         texts.into_iter().map(row).collect()
-    }
-}
-
-/// A format of files that [`DuckDbStore::export_logs`] writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExportFormat {
-    /// Apache Parquet, compressed with zstd.
-    Parquet,
-    /// CSV with a header. Text that a spreadsheet would take for a formula has a quote in front, as OWASP
-    /// advises against [CSV injection]; the other formats hold it as it is.
-    ///
-    /// [CSV injection]: https://owasp.org/www-community/attacks/CSV_Injection
-    Csv,
-    /// A JSON object a line.
-    JsonLines,
-}
-
-impl ExportFormat {
-    /// The first characters of what a spreadsheet takes for a formula.
-    pub const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-
-    /// The options of COPY.
-    fn options(self) -> &'static str {
-        match self {
-            // Rows are kept in memory until they are so many bytes.
-            Self::Parquet => "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '64MB'",
-            Self::Csv => "FORMAT csv, HEADER",
-            Self::JsonLines => "FORMAT json",
-        }
-    }
-
-    /// SQL for a text column as this format holds it.
-    fn text(self, column: &str) -> String {
-        if self != Self::Csv {
-            return column.to_owned();
-        }
-        // Of IN, the engine (1.5.5) makes a join for each column, and each join collects rows, however long they are.
-        let starts = statement::literal(&String::from_iter(Self::FORMULA_STARTS));
-        let first = format!("left({column}, 1)");
-        let is_formula = format!("{first} <> '' AND contains({starts}, {first})");
-        format!("CASE WHEN {is_formula} THEN chr(39) || {column} ELSE {column} END AS {column}")
     }
 }
 
@@ -208,122 +155,6 @@ impl DuckDbStore {
             sql: sql.to_owned(),
         })
     }
-
-    /// Writes the logs that a query wants to a file, in its order, and says how many. The file is for its owner alone,
-    /// and there only when it is complete. Needs a store opened with
-    /// [`external_access`](crate::OpenOptions::external_access).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotWritten`] if the file exists already: nothing is overwritten.
-    pub fn export_logs(&self, query: &LogQuery, file: &Path, format: ExportFormat) -> Result<u64> {
-        let exists = || error::not_written(file, "the file exists already: remove it or name another");
-        if file.exists() {
-            return Err(exists());
-        }
-        let new = NewFile::beside(file)?;
-        let path = new.path();
-        let name = path
-            .to_str()
-            .ok_or_else(|| error::not_written(file, "its name is not UTF-8"))?;
-        let is_measured = !self.is_lake()
-            && self.read(|connection| Ok(long_texts::need_measuring(connection, self.log_texts)))?;
-        let columns = encode::LOGS_COLUMNS.iter().filter(|(name, _)| *name != "seq");
-        let columns: Vec<String> = columns
-            .map(|(name, data_type)| (format!("\"{name}\""), data_type))
-            .map(|(column, data_type)| match data_type {
-                DataType::Utf8 => format.text(&column),
-                _ => column,
-            })
-            .collect();
-        let columns = columns.join(", ");
-        let to = format!("TO {} ({})", statement::literal(name), format.options());
-        let written = match is_measured {
-            true => self.export_in_parts(query, &columns, file, &to),
-            false => self.export_at_once(query, &columns, file, &to),
-        }?;
-        match new.persist()? {
-            true => Ok(written),
-            false => Err(exists()),
-        }
-    }
-
-    fn export_at_once(&self, query: &LogQuery, columns: &str, file: &Path, to: &str) -> Result<u64> {
-        let mut sql = Sql::new(format!("COPY (SELECT {columns} FROM {}", self.log_texts));
-        sql.append(predicate::page_clause(query));
-        sql.append(predicate::order_and_limit(query));
-        sql.push(&format!(") {to}"));
-        self.read_in_time(|connection| {
-            let copied = connection.execute(&sql.text, params_from_iter(sql.values));
-            let copied = copied.map_err(|error| error::export_failure(file, error))?;
-            Ok(copied as u64)
-        })
-    }
-
-    /// Exports logs whose texts are too long to be sorted together: another connection reads them in their order.
-    fn export_in_parts(&self, query: &LogQuery, columns: &str, file: &Path, to: &str) -> Result<u64> {
-        let reading = self.lease(Mode::Read)?.for_one_use();
-        let (sender, chunks) = bounded(1);
-        let running = reading.connection().interrupt_handle();
-        let deadline = Deadline::start(self.query_timeout, move || running.interrupt())?;
-        thread::scope(|scope| {
-            let reader = scope.spawn(move || {
-                let read = read_in_parts(&reading, query, columns, self.log_texts, &sender);
-                let read = Deadline::judge(deadline, read);
-                if read.is_err() {
-                    // A writer that has failed is gone.
-                    sender.send(None).ok();
-                }
-                read
-            });
-            let written = self.export_from(chunks, columns, file, to);
-            let read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
-            // The first error is the one that says why.
-            read.and(written)
-        })
-    }
-
-    fn export_from(
-        &self,
-        chunks: Receiver<Option<RecordBatch>>,
-        columns: &str,
-        file: &Path,
-        to: &str,
-    ) -> Result<u64> {
-        let Ok(Some(first)) = chunks.recv() else {
-            return self.export_at_once(&LogQuery::new().limit(0), columns, file, to);
-        };
-        let rows = StreamedRows::new(first, chunks);
-        self.read(|connection| {
-            let copied = connection.execute(&format!("COPY (FROM {}) {to}", rows.sql()), []);
-            let copied = copied.map_err(|error| error::export_failure(file, error))?;
-            Ok(copied as u64)
-        })
-    }
-}
-
-/// Hands on what a query finds, in its order, until nobody takes it.
-fn read_in_parts(
-    reading: &Lease,
-    query: &LogQuery,
-    columns: &str,
-    log_texts: &str,
-    taker: &Sender<Option<RecordBatch>>,
-) -> Result<()> {
-    read_transaction(reading.connection(), "export logs", |connection| {
-        for part in long_texts::cut(connection, query, columns, log_texts)? {
-            let mut is_wanted = true;
-            for_each_chunk(connection, &part, |chunk| {
-                let mut pieces = long_texts::pieces(chunk).map(RecordBatch::from);
-                is_wanted = pieces.all(|piece| taker.send(Some(piece)).is_ok());
-                Ok(is_wanted)
-            })?;
-            if !is_wanted {
-                break;
-            }
-        }
-        Ok(())
-    })
 }
 
 /// Says what the text is, which must be exactly one SELECT.

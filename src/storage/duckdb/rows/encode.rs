@@ -7,52 +7,21 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use ::duckdb::arrow::array::{
-    Array, ArrayBuilder as _, ArrayRef, AsArray, BooleanArray, Int64Array, Int64Builder, LargeStringArray,
-    RecordBatch, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
-    TimestampMicrosecondBuilder,
+    Array, ArrayBuilder as _, ArrayRef, AsArray, BooleanArray, Int64Array, Int64Builder, RecordBatch,
+    StringArray, StringBuilder, TimestampMicrosecondBuilder,
 };
 use ::duckdb::arrow::compute::filter_record_batch;
-use ::duckdb::arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
+use ::duckdb::arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
 use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, params_from_iter};
 
+use super::columns::LOGS_COLUMNS;
 use super::constant_columns::Selection;
 use super::row_layout::Columns;
-use crate::models::{BorrowedLog, InvalidValue, JsonObject, LogEntry, Members};
+use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
-use crate::storage::duckdb::logs::long_texts;
 use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows, as_json};
-use crate::storage::duckdb::sql::statement;
 use crate::storage::{Error, Result};
-
-/// What [`logs`] reads, in its order.
-pub(crate) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", stored_raw, appname, file, host, hostname, \
-    message, procid, source_type, stored_normalized, metadata, ingestion_time, layout";
-
-/// The columns of `logs`, in their order.
-pub(crate) const LOGS_COLUMNS: [(&str, DataType); 21] = [
-    ("seq", DataType::Int64),
-    ("event_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
-    ("id", DataType::Utf8),
-    ("timestamp", DataType::Utf8),
-    ("raw", DataType::Utf8),
-    ("appname", DataType::Utf8),
-    ("file", DataType::Utf8),
-    ("host", DataType::Utf8),
-    ("hostname", DataType::Utf8),
-    ("message", DataType::Utf8),
-    ("procid", DataType::Int64),
-    ("source_type", DataType::Utf8),
-    ("normalized", DataType::Utf8),
-    ("metadata", DataType::Utf8),
-    ("ingestion_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
-    ("source_ip", DataType::Utf8),
-    ("dest_ip", DataType::Utf8),
-    ("user", DataType::Utf8),
-    ("action", DataType::Utf8),
-    ("outcome", DataType::Utf8),
-    ("level", DataType::Utf8),
-];
 
 /// Logs as rows of a [`DuckDbStore`](crate::DuckDbStore). Most of the work of appending logs is to make them; any thread
 /// can do it, without keeping other processes from the store.
@@ -69,7 +38,7 @@ impl LogRows {
     pub const ROW_GROUP: usize = ROW_GROUP;
 
     /// How long the texts of 2,048 rows may be before they are to be stored: see [`length_at_end`](Self::length_at_end).
-    pub const ENOUGH_TEXT: usize = long_texts::ENOUGH;
+    pub const ENOUGH_TEXT: usize = 32 << 20;
 
     /// The rows of logs, made by all cores at once if they are many.
     ///
@@ -133,7 +102,7 @@ impl LogRows {
     ///
     /// [`Error::InvalidInput`] if the texts of 2,048 rows are too long together.
     pub(crate) fn check_length(&self) -> Result<()> {
-        const MOST: usize = 2 * long_texts::ENOUGH;
+        const MOST: usize = 2 * LogRows::ENOUGH_TEXT;
         let ends = 1..=self.chunks.len();
         let lengths = ends.map(|end| length_at_end(&self.chunks[..end]));
         match lengths.max() {
@@ -459,114 +428,14 @@ fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
     Arc::new(std::mem::replace(builder, next).finish())
 }
 
-/// The logs of a chunk that holds [`LOG_COLUMNS`], with their sequence numbers.
-pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
-    let seq = integers(chunk, 0)?;
-    let event_time = times(chunk, 1)?;
-    let texts: Vec<Texts> = (2..10)
-        .map(|index| Texts::of(chunk, index))
-        .collect::<Result<_>>()?;
-    let procid = integers(chunk, 10)?;
-    let source_type = Texts::of(chunk, 11)?;
-    let normalized = Texts::of(chunk, 12)?;
-    let metadata = Texts::of(chunk, 13)?;
-    let ingestion_time = times(chunk, 14)?;
-    let layout = Texts::of(chunk, 15)?;
-    let owned = |text: Option<&str>| text.map(str::to_owned);
-    (0..chunk.len())
-        .map(|row| {
-            let columns = Columns {
-                timestamp: texts[1].get(row),
-                appname: texts[3].get(row),
-                file: texts[4].get(row),
-                host: texts[5].get(row),
-                hostname: texts[6].get(row),
-                message: texts[7].get(row),
-                procid: procid.is_valid(row).then(|| procid.value(row)),
-                source_type: source_type.get(row),
-            };
-            let (normalized, raw) = match layout.get(row) {
-                Some(layout) => {
-                    let filled = columns.fill(layout);
-                    let (normalized, raw) =
-                        filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
-                    (Some(normalized), Some(raw))
-                }
-                None => (owned(normalized.get(row)), owned(texts[2].get(row))),
-            };
-            let log = LogEntry {
-                id: owned(texts[0].get(row)).ok_or_else(|| error::corrupt("a log has no id"))?,
-                event_time: statement::time(event_time.value(row))?,
-                timestamp: owned(columns.timestamp),
-                raw,
-                appname: owned(columns.appname),
-                file: owned(columns.file),
-                host: owned(columns.host),
-                hostname: owned(columns.hostname),
-                message: owned(columns.message),
-                procid: columns.procid,
-                source_type: owned(columns.source_type),
-                normalized: JsonObject::of_stored(normalized.unwrap_or_default()),
-                metadata: JsonObject::of_stored(owned(metadata.get(row)).unwrap_or_default()),
-                ingestion_time: statement::time(ingestion_time.value(row))?,
-            };
-            Ok((seq.value(row), log))
-        })
-        .collect()
-}
-
-fn integers(chunk: &StructArray, index: usize) -> Result<&::duckdb::arrow::array::Int64Array> {
-    let column = chunk.column(index).as_primitive_opt::<Int64Type>();
-    column.ok_or_else(|| wrong_type(chunk, index))
-}
-
-fn times(chunk: &StructArray, index: usize) -> Result<&TimestampMicrosecondArray> {
-    let column = chunk.column(index).as_primitive_opt::<TimestampMicrosecondType>();
-    column.ok_or_else(|| wrong_type(chunk, index))
-}
-
-fn wrong_type(chunk: &StructArray, index: usize) -> Error {
-    let found = chunk.column(index).data_type();
-    error::corrupt(format!("column {index} of logs has type {found}"))
-}
-
-/// The texts of a column.
-pub(crate) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str>>> {
-    let texts = Texts::of(chunk, index)?;
-    Ok((0..chunk.len()).map(|row| texts.get(row)).collect())
-}
-
-/// A column of texts, with short or long offsets.
-enum Texts<'a> {
-    Short(&'a StringArray),
-    Long(&'a LargeStringArray),
-}
-
-impl<'a> Texts<'a> {
-    fn of(chunk: &'a StructArray, index: usize) -> Result<Self> {
-        let column = chunk.column(index);
-        column
-            .as_string_opt::<i64>()
-            .map(Self::Long)
-            .or_else(|| column.as_string_opt::<i32>().map(Self::Short))
-            .ok_or_else(|| wrong_type(chunk, index))
-    }
-
-    fn get(&self, row: usize) -> Option<&'a str> {
-        match self {
-            Self::Short(column) => column.is_valid(row).then(|| column.value(row)),
-            Self::Long(column) => column.is_valid(row).then(|| column.value(row)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn long_texts_are_to_be_stored_before_they_are_too_many() {
-        let log = LogEntry::new(DateTime::UNIX_EPOCH).with_message("x".repeat(long_texts::ENOUGH / 2));
+        let log =
+            LogEntry::new(chrono::DateTime::UNIX_EPOCH).with_message("x".repeat(LogRows::ENOUGH_TEXT / 2));
         let rows = |count: usize| LogRows::new(&vec![log.clone(); count]).unwrap();
         assert!(rows(1).length_at_end() < LogRows::ENOUGH_TEXT);
         assert!(rows(2).length_at_end() >= LogRows::ENOUGH_TEXT);

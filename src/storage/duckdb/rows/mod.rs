@@ -1,5 +1,7 @@
 //! Logs as rows: how a log is written into the columns of the engine, and read from them.
 
+pub(super) mod columns;
 pub(super) mod constant_columns;
+pub(super) mod decode;
 pub(super) mod encode;
 pub(super) mod row_layout;

@@ -10,8 +10,8 @@ use crate::storage::Result;
 use crate::storage::duckdb::engine::files;
 use crate::storage::duckdb::engine::gate::Lease;
 use crate::storage::duckdb::engine::mode::Mode;
-use crate::storage::duckdb::error;
 use crate::storage::duckdb::schema::{self, Found};
+use crate::storage::duckdb::{adopt, error};
 
 /// The look at its tables that a store's first operation has to take.
 pub(crate) struct FirstLook {
@@ -119,7 +119,7 @@ pub(crate) fn found(lease: &Lease) -> Result<Found> {
 
 fn take_over(connection: &Connection) -> Result<()> {
     match schema::find(connection)? {
-        Found::Foreign => schema::take_over(connection, connection, true),
+        Found::Foreign => adopt::take_over(connection, connection, true),
         Found::Current | Found::Older | Found::Nothing => Ok(()),
     }
 }

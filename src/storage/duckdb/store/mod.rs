@@ -13,8 +13,8 @@ use crate::storage::duckdb::engine::deadline::Deadline;
 use crate::storage::duckdb::engine::gate::{Gate, Lease};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::{files, waiter};
-use crate::storage::duckdb::lake::attach;
 use crate::storage::duckdb::lake::commit_lock::Turn;
+use crate::storage::duckdb::lake::{data, snapshot};
 use crate::storage::duckdb::transaction::transaction;
 use crate::storage::{Error, Result};
 
@@ -127,7 +127,7 @@ impl DuckDbStore {
             self.refuse_if_read_only(action)?;
             let lease = self.lease(Mode::Write)?;
             let (outcome, _turn_until_committed) = transaction(lease.connection(), action, |connection| {
-                let snapshot = attach::snapshot(connection)?;
+                let snapshot = snapshot::snapshot(connection)?;
                 let outcome = operation(connection)?;
                 self.sync_data()?;
                 let turn = Turn::wait(&self.gate, self.lock_timeout)?;
@@ -175,7 +175,7 @@ impl DuckDbStore {
 
     /// To be called before a commit says that files belong to a lake.
     pub(super) fn sync_data(&self) -> Result<()> {
-        self.data_path.as_deref().map_or(Ok(()), attach::sync)
+        self.data_path.as_deref().map_or(Ok(()), data::sync)
     }
 
     pub(super) fn refuse_if_read_only(&self, action: &'static str) -> Result<()> {

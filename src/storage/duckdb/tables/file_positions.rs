@@ -5,14 +5,11 @@ use std::collections::HashMap;
 use ::duckdb::{Connection, Row};
 use serde::Serialize;
 
-use crate::models::{FilePosition, FileProgress, LogEntry, ResumePoint};
-use crate::storage::duckdb::lake::attach;
-use crate::storage::duckdb::logs::long_texts;
-use crate::storage::duckdb::rows::encode::LogRows;
+use crate::models::{FilePosition, FileProgress, ResumePoint};
+use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::duckdb::{error, logs};
-use crate::storage::{Appended, IngestStore, Result, file_conflict};
+use crate::storage::{Result, file_conflict};
 
 /// A position as [`NEW`] reads it.
 #[derive(Serialize)]
@@ -59,66 +56,27 @@ WHERE rowid NOT IN (
     FROM file_positions
     QUALIFY row_number() OVER (PARTITION BY id ORDER BY snapshot_id DESC, bytes DESC) = 1)";
 
-impl IngestStore for DuckDbStore {
-    fn file_positions(&self) -> Result<Vec<FilePosition>> {
-        self.read(|connection| {
-            let failed = |error| error::engine("read the positions of files", error);
-            let sql = format!(
-                "SELECT id, path, bytes, head, tail, in_array, line_parts, epoch_us(last_time)
+impl DuckDbStore {
+    /// Reads the positions of all files, in the order of their ids.
+    pub(crate) fn all_positions(&self, connection: &Connection) -> Result<Vec<FilePosition>> {
+        let failed = |error| error::engine("read the positions of files", error);
+        let sql = format!(
+            "SELECT id, path, bytes, head, tail, in_array, line_parts, epoch_us(last_time)
                 FROM {}
                 ORDER BY id",
-                self.positions_that_count()
-            );
-            let mut statement = connection.prepare(&sql).map_err(failed)?;
-            let mut rows = statement.query([]).map_err(failed)?;
-            let mut positions = Vec::new();
-            while let Some(row) = rows.next().map_err(failed)? {
-                positions.push(position(row)?);
-            }
-            Ok(positions)
-        })
-    }
-
-    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
-        self.append_rows_of_files(&LogRows::new(logs)?, files)
-    }
-}
-
-impl DuckDbStore {
-    /// As [`append_logs_of_files`](IngestStore::append_logs_of_files), of logs that were made ready before.
-    ///
-    /// # Errors
-    ///
-    /// See there.
-    pub(crate) fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
-        const ACTION: &str = "append logs";
-        rows.check_length()?;
-        let longest = rows.longest_text();
-        let append = |connection: &Connection| {
-            long_texts::keep_apart(connection, longest);
-            self.move_on(connection, files)?;
-            self.append(connection, rows)
-        };
-        // So few are looked for and written sooner than it is found out whether others were faster.
-        let appended = match rows.len() <= attach::INLINED_ROWS {
-            true => self.write(ACTION, append),
-            false => self.write_ahead(ACTION, append, |connection, snapshot| {
-                self.check_positions(connection, files)?;
-                logs::are_stored_since(connection, rows, snapshot)
-            }),
-        }?;
-        let Appended {
-            stored, duplicates, ..
-        } = appended;
-        log::debug!(
-            stored = stored, duplicates = duplicates, files = files.len();
-            "stored a batch: {stored} logs of {} files, {duplicates} duplicates", files.len()
+            self.positions_that_count()
         );
-        Ok(appended)
+        let mut statement = connection.prepare(&sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let mut positions = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            positions.push(position(row)?);
+        }
+        Ok(positions)
     }
 
     /// SQL for where positions are read from.
-    fn positions_that_count(&self) -> &'static str {
+    pub(crate) fn positions_that_count(&self) -> &'static str {
         if self.is_lake() {
             LATEST_IN_LAKE
         } else {
@@ -127,7 +85,7 @@ impl DuckDbStore {
     }
 
     /// Whether files were read as far as their progress takes them to be.
-    fn check_positions(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
+    pub(crate) fn check_positions(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
         }
@@ -152,7 +110,7 @@ impl DuckDbStore {
     }
 
     /// Moves files on, all of them in one statement: a batch can have thousands.
-    fn move_on(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
+    pub(crate) fn move_on(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
         }

@@ -1,0 +1,85 @@
+//! How a lake is made, once, however many processes try.
+
+use std::time::Duration;
+
+use ::duckdb::Connection;
+
+use super::{NAME, attach, commit_lock, data};
+use crate::storage::duckdb::engine::files::NewFile;
+use crate::storage::duckdb::engine::location::{Catalog, Lake, Location};
+use crate::storage::duckdb::engine::settings::EngineSettings;
+use crate::storage::duckdb::error::{self, OpenFailure};
+use crate::storage::duckdb::schema;
+use crate::storage::duckdb::transaction::transaction;
+use crate::storage::{Error, Result};
+
+/// Makes a lake without tables in a database, unless another process is faster; a file with all of its tables.
+pub(crate) fn create(lake: &Lake, settings: &EngineSettings, timeout: Duration) -> Result<()> {
+    let Some(file) = lake.catalog_file() else {
+        return create_in_database(lake, settings, timeout);
+    };
+    let new = NewFile::beside(file)?;
+    let made = Lake {
+        catalog: Catalog::File(new.path()),
+        data_path: Some(
+            lake.data_path
+                .clone()
+                .unwrap_or_else(|| format!("{}.files", file.display())),
+        ),
+    };
+    let connection = attach::engine(&made, settings, None)?;
+    attach_new(&connection, &made, settings).map_err(OpenFailure::into_error)?;
+    transaction(&connection, "create the store", schema::create)?;
+    drop(connection);
+    new.persist().map(drop)
+}
+
+fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration) -> Result<()> {
+    if lake.data_path.is_none() {
+        let reason = "there is no lake in it yet: say where its data goes, with ?data_path=FOLDER or \
+                      ?data_path=s3://BUCKET/PREFIX after it";
+        return Err(error::unavailable(
+            Location::Lake(lake.clone()).to_string(),
+            reason,
+        ));
+    }
+    let connection = attach::engine(lake, settings, None)?;
+    let _alone = commit_lock::wait_to_create(&connection, lake, timeout)?;
+    // Another process may have made it meanwhile.
+    match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false")
+        .map_err(OpenFailure::into_error)
+    {
+        Err(error) if is_missing(&error) => {
+            attach_new(&connection, lake, settings).map_err(OpenFailure::into_error)
+        }
+        attached => attached,
+    }
+}
+
+/// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for
+/// each would be many.
+fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -> Result<(), OpenFailure> {
+    let failed = |error| OpenFailure::Other(error::engine("create the store", error));
+    if let Some(folder) = lake.data_path.as_deref().filter(|path| !data::is_remote(path)) {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|io| OpenFailure::Other(error::not_written(folder, format!("cannot make it: {io}"))))?;
+    }
+    attach::attach(connection, lake, settings, "CREATE_IF_NOT_EXISTS true")?;
+    for (option, value) in [
+        ("parquet_compression", "zstd"),
+        ("data_inlining_row_limit", &INLINED_ROWS.to_string()),
+    ] {
+        let sql = format!("CALL ducklake_set_option('{NAME}', '{option}', '{value}')");
+        connection.execute_batch(&sql).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Up to how many rows of a commit are kept in the catalog: a file for each would be many, but from about as many on
+/// it is written sooner.
+pub(crate) const INLINED_ROWS: usize = 100;
+
+/// Whether an error says that a catalog has no lake in it.
+pub(crate) fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { reason, .. } if reason == error::NO_LAKE)
+}

@@ -1,0 +1,54 @@
+//! The data files of a lake: where they are, how large, and whether they are on the disk.
+
+use std::fs::File;
+
+use ::duckdb::Connection;
+
+use super::NAME;
+use crate::storage::Result;
+use crate::storage::duckdb::error;
+
+/// Where the data files of a lake are, as its catalog has it.
+pub(crate) fn data_path(connection: &Connection) -> Result<String> {
+    let sql = format!("SELECT value FROM ducklake_options('{NAME}') WHERE option_name = 'data_path'");
+    let read = connection.query_row(&sql, [], |row| row.get(0));
+    read.map_err(|error| error::engine("read where the data is", error))
+}
+
+pub(crate) fn is_remote(data_path: &str) -> bool {
+    data_path.contains("://")
+}
+
+/// Has what was written to data files on the disk: the engine does not. Data in S3 is kept once it is there.
+pub(crate) fn sync(data_path: &str) -> Result<()> {
+    if is_remote(data_path) {
+        return Ok(());
+    }
+    let synced = File::open(data_path).and_then(|folder| sync_files_beside(&folder));
+    synced.map_err(|io| error::not_written(data_path, format!("cannot have it on the disk: {io}")))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn sync_files_beside(folder: &File) -> std::io::Result<()> {
+    Ok(rustix::fs::syncfs(folder)?)
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn sync_files_beside(_: &File) -> std::io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn sync_files_beside(folder: &File) -> std::io::Result<()> {
+    folder.sync_all()
+}
+
+/// How many bytes the data files of a lake take.
+pub(crate) fn data_bytes(connection: &Connection) -> Result<u64> {
+    let sql = format!(
+        "SELECT coalesce(sum(file_size_bytes + delete_file_size_bytes), 0) :: UBIGINT FROM ducklake_table_info('{NAME}')"
+    );
+    let read = connection.query_row(&sql, [], |row| row.get(0));
+    read.map_err(|error| error::engine("read statistics", error))
+}

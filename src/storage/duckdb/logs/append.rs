@@ -1,0 +1,160 @@
+//! How logs are appended: each once, with the positions of the files that they were read from.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use ::duckdb::Connection;
+
+use super::long_texts;
+use crate::models::{FilePosition, FileProgress, InvalidValue, LogEntry};
+use crate::storage::duckdb::lake::create;
+use crate::storage::duckdb::rows::encode::LogRows;
+use crate::storage::duckdb::store::DuckDbStore;
+use crate::storage::duckdb::{error, seq};
+use crate::storage::{Appended, IngestStore, Result};
+
+impl IngestStore for DuckDbStore {
+    fn file_positions(&self) -> Result<Vec<FilePosition>> {
+        self.read(|connection| self.all_positions(connection))
+    }
+
+    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+        self.append_rows_of_files(&LogRows::new(logs)?, files)
+    }
+}
+
+impl DuckDbStore {
+    /// As [`append_logs_of_files`](IngestStore::append_logs_of_files), of logs that were made ready before.
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub(crate) fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
+        const ACTION: &str = "append logs";
+        rows.check_length()?;
+        let longest = rows.longest_text();
+        let append = |connection: &Connection| {
+            long_texts::keep_apart(connection, longest);
+            self.move_on(connection, files)?;
+            self.append(connection, rows)
+        };
+        // So few are looked for and written sooner than it is found out whether others were faster.
+        let appended = match rows.len() <= create::INLINED_ROWS {
+            true => self.write(ACTION, append),
+            false => self.write_ahead(ACTION, append, |connection, snapshot| {
+                self.check_positions(connection, files)?;
+                are_stored_since(connection, rows, snapshot)
+            }),
+        }?;
+        let Appended {
+            stored, duplicates, ..
+        } = appended;
+        log::debug!(
+            stored = stored, duplicates = duplicates, files = files.len();
+            "stored a batch: {stored} logs of {} files, {duplicates} duplicates", files.len()
+        );
+        Ok(appended)
+    }
+}
+
+impl DuckDbStore {
+    /// Appends rows in the transaction that is open.
+    pub(crate) fn append(&self, connection: &Connection, rows: &LogRows) -> Result<Appended> {
+        if rows.is_empty() {
+            return Ok(Appended::default());
+        }
+        if !self.is_lake() {
+            let appended = append_after(connection, rows, last_seq(connection)?)?;
+            connection
+                .execute("UPDATE logstore SET last_seq = last_seq + ?", [appended.stored])
+                .map_err(|error| error::engine("append logs", error))?;
+            return Ok(appended);
+        }
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        if count >= seq::LOGS_OF_SNAPSHOT {
+            let reason = "a lake takes 67,108,863 logs in one commit: append them in parts";
+            return Err(InvalidValue::new("number of logs", &count.to_string(), reason).into());
+        }
+        // The snapshot of the commit, which comes first in the order, is not known yet.
+        append_after(connection, rows, 0)
+    }
+}
+
+fn append_after(connection: &Connection, rows: &LogRows, last_seq: i64) -> Result<Appended> {
+    let keeps = without_duplicates(connection, rows)?;
+    let first_seq = last_seq + 1;
+    let stored = match &keeps {
+        None => {
+            rows.insert(connection, first_seq)?;
+            rows.len() as u64
+        }
+        Some(keeps) => {
+            rows.filtered(keeps)?.insert(connection, first_seq)?;
+            keeps.iter().filter(|keeps| **keeps).count() as u64
+        }
+    };
+    Ok(Appended {
+        stored,
+        duplicates: rows.len() as u64 - stored,
+    })
+}
+
+/// Which rows to store so that each log is there once; `None` for all of them.
+fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<Vec<bool>>> {
+    let known = stored_keys(connection, rows, "log_rows")?;
+    // Ids that were made one after another ascend.
+    let is_unique = rows.keys().map(|(_, id)| id).is_sorted_by(|a, b| a < b);
+    if known.is_empty() && is_unique {
+        return Ok(None);
+    }
+    let mut seen: HashSet<(i64, &str)> = known.iter().map(|(time, id)| (*time, id.as_str())).collect();
+    let keeps: Vec<bool> = rows.keys().map(|key| seen.insert(key)).collect();
+    Ok(keeps.contains(&false).then_some(keeps))
+}
+
+/// Whether any of the rows were stored in a lake after a snapshot.
+pub(crate) fn are_stored_since(connection: &Connection, rows: &LogRows, snapshot: i64) -> Result<bool> {
+    let newer = format!("(SELECT event_time, id FROM log_rows WHERE snapshot_id > {snapshot})");
+    Ok(!stored_keys(connection, rows, &newer)?.is_empty())
+}
+
+/// Which of the rows' keys are stored already, by a table of keys. The time span prunes the search to the row groups
+/// and files that overlap it.
+fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<Vec<(i64, String)>> {
+    let failed = |error| error::engine("look for logs that are stored already", error);
+    let Some((first, last)) = rows.span().map(RangeInclusive::into_inner) else {
+        return Ok(Vec::new());
+    };
+    // What follows on what is stored shares a second with it at most: few ids are looked for.
+    let shared = format!(
+        "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))
+        FROM {stored}
+        WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)"
+    );
+    let shared = connection.query_row(&shared, [first, last], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (Some(first), Some(last)) = shared.map_err(failed)? else {
+        return Ok(Vec::new());
+    };
+    let Some(ids) = rows.ids(first..=last)? else {
+        return Ok(Vec::new());
+    };
+    let sql = format!(
+        "SELECT epoch_us(event_time), id
+        FROM {stored}
+        WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
+        AND id IN (SELECT id FROM {})",
+        ids.sql()
+    );
+    let mut statement = connection.prepare(&sql).map_err(failed)?;
+    let keys = statement
+        .query_map([first, last], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed)?;
+    keys.collect::<::duckdb::Result<_>>().map_err(failed)
+}
+
+pub(crate) fn last_seq(connection: &Connection) -> Result<i64> {
+    let read = connection
+        .prepare("SELECT last_seq FROM logstore")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+    read.map_err(|error| error::engine("read the last position", error))
+}

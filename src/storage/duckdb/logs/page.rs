@@ -1,0 +1,144 @@
+//! Pages: logs in the order of their commits, after a cursor.
+
+use ::duckdb::{Connection, params_from_iter};
+
+use super::plan::select_logs;
+use super::{append, long_texts};
+use crate::storage::duckdb::lake::snapshot;
+use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
+use crate::storage::duckdb::{error, schema, seq};
+use crate::storage::{Cursor, Page, Result};
+
+pub(crate) fn page_of_file(
+    connection: &Connection,
+    log_texts: &str,
+    cursor: Cursor,
+    limit: usize,
+) -> Result<Page> {
+    let last = append::last_seq(connection)?;
+    if last <= cursor.seq() {
+        return Ok(Page {
+            logs: Vec::new(),
+            next: cursor,
+        });
+    }
+    let after = |until: i64| {
+        let mut sql = select_logs(log_texts);
+        sql.push("\nWHERE seq > ");
+        sql.bind(cursor.seq());
+        sql.push(" AND seq <= ");
+        sql.bind(until);
+        sql
+    };
+    let is_measured = long_texts::need_measuring(connection, log_texts);
+    let page_until = |until: i64| {
+        let limit = match is_measured {
+            true => long_texts::first_of(connection, cursor.seq() + 1..=until, limit, log_texts)?.0,
+            false => limit,
+        };
+        page(connection, after(until), cursor, limit)
+    };
+    // Numbers are missing only where logs were deleted: where there are none in the way, the engine need not look at
+    // all logs for the first ones.
+    let until = cursor
+        .seq()
+        .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
+    let first = page_until(until)?;
+    let is_enough = first.logs.len() == limit || is_measured && !first.logs.is_empty();
+    match is_enough || until >= last {
+        true => Ok(first),
+        false => page_until(last),
+    }
+}
+
+/// The first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only those
+/// that are new are read; logs keep theirs when files are merged and snapshots expire.
+pub(crate) fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
+    let last = snapshot::snapshot(connection)?;
+    let end = Cursor::after(seq::end_of_snapshot(last));
+    if end <= cursor {
+        return Ok(Page {
+            logs: Vec::new(),
+            next: cursor,
+        });
+    }
+    let Some(until) = snapshot_with(connection, cursor, last, limit)? else {
+        return Ok(Page {
+            logs: Vec::new(),
+            next: end,
+        });
+    };
+    let mut sql = select_logs(schema::LOG_TEXTS);
+    sql.append(after_in_lake(cursor, until));
+    let page = page(connection, sql, cursor, limit)?;
+    match page.logs.len() < limit {
+        true => Ok(Page { next: end, ..page }),
+        false => Ok(page),
+    }
+}
+
+/// ` WHERE ...` of the logs after a cursor up to a snapshot, of a lake's `log_texts`.
+fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
+    let first = seq::snapshot_of(cursor.seq());
+    let mut sql = Sql::new("\nWHERE snapshot_id >= ");
+    sql.bind(first);
+    sql.push(" AND snapshot_id <= ");
+    sql.bind(until);
+    sql.push(" AND (snapshot_id > ");
+    sql.bind(first);
+    sql.push(" OR place > ");
+    sql.bind(cursor.seq() - first * seq::LOGS_OF_SNAPSHOT);
+    sql.push(")");
+    sql
+}
+
+/// The first snapshot up to which there are as many logs as wanted after a cursor, else the last one; `None` if there
+/// are none at all. To sort every log that is left for each page would take longer the more there are.
+fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usize) -> Result<Option<i64>> {
+    const FIRST_LOOK: i64 = 64;
+    let first = seq::snapshot_of(cursor.seq());
+    let mut look = FIRST_LOOK;
+    let mut has_any = false;
+    loop {
+        let until = last.min(first.saturating_add(look));
+        let mut sql = Sql::new("SELECT snapshot_id, count(*)\nFROM log_texts");
+        sql.append(after_in_lake(cursor, until));
+        sql.push("\nGROUP BY snapshot_id\nORDER BY snapshot_id");
+        let counted: Vec<(i64, usize)> =
+            statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .map_err(|error| error::engine("read logs", error))?;
+        has_any |= !counted.is_empty();
+        let mut found = 0_usize;
+        for (snapshot, count) in counted {
+            found = found.saturating_add(count);
+            if found >= wanted {
+                return Ok(Some(snapshot));
+            }
+        }
+        if until == last {
+            return Ok(has_any.then_some(last));
+        }
+        look = look.saturating_mul(16);
+    }
+}
+
+/// A page of logs in the order of their commits.
+fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> Result<Page> {
+    sql.push("\nORDER BY seq");
+    sql.limit(Some(limit as u64));
+    let mut page = Page {
+        logs: Vec::new(),
+        next: cursor,
+    };
+    for_each_chunk(connection, &sql, |chunk| {
+        for (seq, log) in decode::logs(&chunk)? {
+            page.next = Cursor::after(seq);
+            page.logs.push(log);
+        }
+        Ok(true)
+    })?;
+    Ok(page)
+}

@@ -1,0 +1,150 @@
+//! How a query of logs is put to the engine.
+
+use ::duckdb::{Connection, params_from_iter};
+use chrono::TimeDelta;
+
+use crate::models::{Field, LogQuery, Order};
+use crate::storage::Result;
+use crate::storage::duckdb::rows::columns;
+use crate::storage::duckdb::rows::encode::LogRows;
+use crate::storage::duckdb::sql::predicate;
+use crate::storage::duckdb::sql::statement::{self, Sql};
+use crate::storage::duckdb::{error, schema};
+
+/// `DELETE ...` of the logs that a query wants. Only their times are stored as they are asked for: a filter is answered
+/// by the view, which has no numbers of rows, and a log is named by its time and id.
+pub(crate) fn delete(query: &LogQuery) -> Sql {
+    let times = LogQuery {
+        filters: Vec::new(),
+        ..query.clone()
+    };
+    let mut sql = Sql::new("DELETE FROM log_rows");
+    sql.append(predicate::where_clause(&times));
+    if !query.filters.is_empty() {
+        sql.push("\nAND (event_time, id) IN (SELECT (event_time, id) FROM log_texts");
+        sql.append(predicate::where_clause(query));
+        sql.push(")");
+    }
+    sql
+}
+
+pub(crate) fn select_logs(log_texts: &str) -> Sql {
+    Sql::new(format!("SELECT {}\nFROM {log_texts}", columns::LOG_COLUMNS))
+}
+
+/// Up to so many logs, the engine finds their sequence numbers first, without reading anything else of the others.
+const FEW: u64 = 10_000;
+
+pub(crate) fn is_for_few(query: &LogQuery) -> bool {
+    query.limit.is_some_and(|limit| limit <= FEW)
+}
+
+pub(crate) fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
+    let mut sql = select_logs(log_texts);
+    sql.append(predicate::page_clause(query));
+    sql.append(predicate::order_and_limit(query));
+    sql
+}
+
+/// A query of a lake for few logs, with the times that the logs it finds turn out to have: only files of those times
+/// are then read in full. `None` if it finds none.
+pub(crate) fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<LogQuery>> {
+    let mut sql = Sql::new(
+        "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))\nFROM (SELECT event_time FROM ",
+    );
+    sql.push(schema::LOG_TEXTS);
+    sql.append(predicate::page_clause(query));
+    sql.append(predicate::order_and_limit(query));
+    sql.push(")");
+    let found = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    let (Some(first), Some(last)) = found.map_err(|error| error::engine("read logs", error))? else {
+        return Ok(None);
+    };
+    let (since, last) = (statement::time(first)?, statement::time(last)?);
+    // The last microsecond that there is has none after it.
+    let until = last
+        .checked_add_signed(TimeDelta::microseconds(1))
+        .or(query.until);
+    Ok(Some(LogQuery {
+        since: Some(since),
+        until,
+        ..query.clone()
+    }))
+}
+
+pub(crate) fn select(query: &LogQuery, log_texts: &str) -> Sql {
+    if !is_for_few(query) {
+        return select_at_once(query, log_texts);
+    }
+    let mut sql = select_logs(log_texts);
+    sql.push(&format!("\nWHERE seq IN (SELECT seq FROM {log_texts}"));
+    sql.append(predicate::page_clause(query));
+    sql.append(predicate::order_and_limit(query));
+    sql.push(")");
+    sql.append(predicate::order(query));
+    sql
+}
+
+/// A query cut into queries over shorter times, in its order, each of which finds a few row groups' worth of logs:
+/// sorting all logs at once would take memory for all of them, and the reader would wait for the last one.
+pub(crate) fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
+    if is_for_few(query) || log_texts != schema::LOG_TEXTS {
+        return Ok(vec![query.clone()]);
+    }
+    let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");
+    sql.append(predicate::where_clause(&LogQuery {
+        filters: Vec::new(),
+        ..query.within_page()
+    }));
+    sql.push(&format!("\nGROUP BY rowid // {}", LogRows::ROW_GROUP));
+    let parameters = params_from_iter(&sql.values);
+    let read = statement::query_all(connection, &sql.text, parameters, |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    let mut groups: Vec<(i64, usize)> = read.map_err(|error| error::engine("read logs", error))?;
+    groups.sort_unstable();
+    let mut slices = vec![query.clone()];
+    let mut logs = 0;
+    for (start, count) in groups {
+        if logs >= LogRows::ROW_GROUP {
+            let start = Some(statement::time(start)?);
+            let slice = LogQuery {
+                since: start,
+                ..query.clone()
+            };
+            slices.last_mut().expect("there is one from the start").until = start;
+            slices.push(slice);
+            logs = 0;
+        }
+        logs += count;
+    }
+    if query.order == Order::NewestFirst {
+        slices.reverse();
+    }
+    Ok(slices)
+}
+
+pub(crate) fn count_by(query: &LogQuery, fields: &[Field], log_texts: &str) -> Sql {
+    let mut sql = Sql::new("SELECT count(*) AS n");
+    for (index, field) in fields.iter().enumerate() {
+        sql.push(", ");
+        sql.append(predicate::text(field));
+        sql.push(&format!(" AS value_{index}"));
+    }
+    sql.push(&format!("\nFROM {log_texts}"));
+    sql.append(predicate::where_clause(query));
+    let ordinals: Vec<String> = (0..fields.len()).map(|index| format!("value_{index}")).collect();
+    if ordinals.is_empty() {
+        // Without fields there is one group, but none of no logs.
+        sql.push("\nHAVING count(*) > 0");
+    } else {
+        sql.push(&format!("\nGROUP BY {}", ordinals.join(", ")));
+    }
+    sql.push("\nORDER BY n DESC");
+    for ordinal in ordinals {
+        sql.push(&format!(", {ordinal} NULLS FIRST"));
+    }
+    sql
+}
