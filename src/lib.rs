@@ -94,10 +94,12 @@ pub use models::{
     time_at_start, time_within,
 };
 pub use stop::StopHandle;
+pub use storage::duckdb::{
+    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, KeptOpen, Maintenance,
+    MaintenanceStep, OpenOptions, QueryRows, QueryStream, S3Options,
+};
 pub use storage::{
-    Access, AlertStore, Appended, Batch, Bucket, Check, Committed, ConsumerStore, Copied, Cursor,
-    DEFAULT_MEMORY_LIMIT, DuckDbStore, Enabled, Error, ExportFormat, Extension, Fetcher, FileLogs, Group,
-    IngestStore, IntelStore, KeptOpen, LogStore, LogStream, Maintenance, MaintenanceStep, MemoryStore,
-    OpenOptions, Page, QueryRows, QueryStream, Result, RuleStore, S3Options, Start, Stats, Store, StoreExt,
-    copy,
+    AlertStore, Appended, Batch, Bucket, Committed, ConsumerStore, Copied, Cursor, Enabled, Error, Fetcher,
+    FileLogs, Group, IngestStore, IntelStore, LogStore, LogStream, MemoryStore, Page, Result, RuleStore,
+    Start, Stats, Store, StoreExt, copy,
 };

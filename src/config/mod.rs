@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::load::DEFAULT_BATCH_SIZE;
 use crate::models::{DateOrder, Secret, Zone};
-use crate::storage::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
+use crate::storage::duckdb::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
 use variables::Variable;
 use yaml::Yaml;
 

@@ -2,7 +2,8 @@
 
 use super::{IngestSettings, Settings, StoreSettings};
 use crate::load::LoadOptions;
-use crate::storage::{DuckDbStore, OpenOptions, Result, S3Options};
+use crate::storage::Result;
+use crate::storage::duckdb::{DuckDbStore, OpenOptions, S3Options};
 
 impl From<&StoreSettings> for OpenOptions {
     /// Takes every setting of the store. What the settings of S3 leave out is read from the environment: see

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use super::budget::Permit;
 use crate::ingest::{CutFile, IngestError, LogBlock, PARSE_ERROR};
 use crate::models::{FileProgress, TIME_SOURCE};
-use crate::storage::{LogRows, LogRowsBuilder};
+use crate::storage::duckdb::{LogRows, LogRowsBuilder};
 
 /// Rows that are handed on at a time.
 pub(super) const CHUNK_ROWS: usize = 2_048;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ingest::IngestOptions;
-use crate::storage::LogRows;
+use crate::storage::duckdb::LogRows;
 
 /// How many logs a batch holds unless the options say otherwise: two row groups, which the engine compresses in two
 /// threads.

@@ -29,7 +29,8 @@ use super::report::LoadReport;
 use super::writer::{Retries, Writer};
 use crate::ingest::Checkpoints;
 use crate::stop::StopHandle;
-use crate::storage::{DuckDbStore, LogRowsBuilder, Result};
+use crate::storage::Result;
+use crate::storage::duckdb::{DuckDbStore, LogRowsBuilder};
 use crate::sync::lock;
 
 /// What a load reads with, and into which store.

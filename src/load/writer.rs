@@ -7,7 +7,8 @@ use super::batch::{Batch, Message, Outcome, SourceDone};
 use super::budget::Budget;
 use super::report::LoadReport;
 use crate::stop::StopHandle;
-use crate::storage::{Appended, DuckDbStore, Error, KeptOpen, Result};
+use crate::storage::duckdb::{DuckDbStore, KeptOpen};
+use crate::storage::{Appended, Error, Result};
 
 /// For how long the store stays open while the writer waits for logs.
 const SOON: Duration = Duration::from_millis(20);

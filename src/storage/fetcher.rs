@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Committed, Cursor, Error, Result, Store};
+use super::{AlertStore, Committed, ConsumerStore, Cursor, Error, LogStore, Result};
 use crate::models::{Alert, LogEntry, LogQuery};
 use crate::stop::StopHandle;
 use crate::sync::lock;
@@ -81,11 +81,11 @@ struct Position {
 const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
-impl<S: Store + Clone> Fetcher<S> {
+impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
     /// Every log of a store from the beginning on, 10,000 at a time, polled every 60 seconds.
     ///
     /// The store is something cheap to clone: a reference, an `Arc`, a
-    /// [`DuckDbStore`](super::DuckDbStore).
+    /// [`DuckDbStore`](crate::DuckDbStore).
     pub fn new(store: S) -> Self {
         Self {
             store,
@@ -232,7 +232,7 @@ impl<S: Store + Clone> Fetcher<S> {
     }
 }
 
-impl<S: Store + Clone> Iterator for Fetcher<S> {
+impl<S: LogStore + ConsumerStore + AlertStore + Clone> Iterator for Fetcher<S> {
     type Item = Result<Batch<S>>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -277,7 +277,7 @@ pub struct Batch<S> {
     position: Arc<Mutex<Position>>,
 }
 
-impl<S: Store> Batch<S> {
+impl<S: ConsumerStore + AlertStore> Batch<S> {
     /// The logs; at least one.
     pub fn logs(&self) -> &[LogEntry] {
         &self.logs

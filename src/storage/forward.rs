@@ -1,0 +1,121 @@
+//! `&S`, `Box<S>` and `Arc<S>` are stores where `S` is one.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    AlertStore, Appended, Bucket, Committed, ConsumerStore, Cursor, Enabled, Group, IngestStore, IntelStore,
+    LogStore, LogStream, Page, Result, RuleStore, Stats,
+};
+use crate::models::{
+    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
+    LogKey, LogQuery, RuleQuery, ThreatIntel,
+};
+
+/// Implements every trait for a pointer to a store.
+macro_rules! store_behind {
+    ($($pointer:ty),*) => { $(
+        impl<S: LogStore + ?Sized> LogStore for $pointer {
+            fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+                (**self).append_logs(logs)
+            }
+            fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
+                (**self).scan_logs(query)
+            }
+            fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
+                (**self).log(key)
+            }
+            fn count_logs(&self, query: &LogQuery) -> Result<u64> {
+                (**self).count_logs(query)
+            }
+            fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
+                (**self).count_logs_by(query, fields)
+            }
+            fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>> {
+                (**self).histogram(query, width)
+            }
+            fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
+                (**self).read_after(cursor, limit)
+            }
+            fn end_cursor(&self) -> Result<Cursor> {
+                (**self).end_cursor()
+            }
+            fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
+                (**self).delete_logs_before(time)
+            }
+            fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64> {
+                (**self).delete_matching_logs_before(time, filter)
+            }
+            fn stats(&self) -> Result<Stats> {
+                (**self).stats()
+            }
+        }
+
+        impl<S: AlertStore + ?Sized> AlertStore for $pointer {
+            fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
+                (**self).store_alerts(alerts)
+            }
+            fn alert(&self, id: &str) -> Result<Option<Alert>> {
+                (**self).alert(id)
+            }
+            fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
+                (**self).fetch_alerts(query)
+            }
+            fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()> {
+                (**self).acknowledge_alerts(ids)
+            }
+        }
+
+        impl<S: ConsumerStore + ?Sized> ConsumerStore for $pointer {
+            fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
+                (**self).position(consumer)
+            }
+            fn positions(&self) -> Result<Vec<(String, Cursor)>> {
+                (**self).positions()
+            }
+            fn commit(
+                &self,
+                consumer: &str,
+                from: Option<Cursor>,
+                to: Cursor,
+                alerts: &[Alert],
+            ) -> Result<Committed> {
+                (**self).commit(consumer, from, to, alerts)
+            }
+        }
+
+        impl<S: IngestStore + ?Sized> IngestStore for $pointer {
+            fn file_positions(&self) -> Result<Vec<FilePosition>> {
+                (**self).file_positions()
+            }
+            fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+                (**self).append_logs_of_files(logs, files)
+            }
+        }
+
+        impl<S: IntelStore + ?Sized> IntelStore for $pointer {
+            fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
+                (**self).upsert_intel(intel)
+            }
+            fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
+                (**self).fetch_intel(query)
+            }
+            fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
+                (**self).expire_intel(time)
+            }
+        }
+
+        impl<S: RuleStore + ?Sized> RuleStore for $pointer {
+            fn upsert_rules(&self, rules: &[DetectionRule]) -> Result<()> {
+                (**self).upsert_rules(rules)
+            }
+            fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>> {
+                (**self).fetch_rules(query)
+            }
+            fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()> {
+                (**self).set_rule_enabled(id, enabled, time)
+            }
+        }
+    )* };
+}
+
+store_behind!(&S, Box<S>, std::sync::Arc<S>);
