@@ -17,6 +17,7 @@ mod hostile;
 mod ingest;
 mod invariants;
 mod lakes;
+mod layers;
 mod layouts;
 mod loading;
 mod long_texts;
