@@ -171,6 +171,51 @@ fn a_failure_leaves_them_as_they_were() {
 }
 
 #[test]
+fn a_failure_halfway_leaves_them_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("foreign.duckdb");
+    make(&path);
+    let connection = Connection::open(&path).unwrap();
+    // The name that the table of logs is given meanwhile.
+    let taken = "CREATE TABLE logs_of_another_program (id VARCHAR)";
+    connection.execute_batch(taken).unwrap();
+    connection.close().unwrap();
+    let error = DuckDbStore::open(&path).unwrap_err();
+    assert!(matches!(error, Error::Backend { .. }), "{error:?}");
+    let connection = Connection::open(&path).unwrap();
+    let count = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM logs"), 3);
+    assert_eq!(count("SELECT count(*) FROM alerts"), 2);
+    assert_eq!(count("SELECT count(*) FROM duckdb_indexes()"), 3);
+}
+
+#[test]
+fn tables_that_point_at_one_another_are_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("foreign.duckdb");
+    let connection = Connection::open(&path).unwrap();
+    let tables = "CREATE TABLE logs (id VARCHAR PRIMARY KEY, timestamp VARCHAR, message VARCHAR UNIQUE);
+        CREATE TABLE alerts (id VARCHAR PRIMARY KEY, log_id VARCHAR REFERENCES logs(id));
+        CREATE UNIQUE INDEX \"odd \"\" name\" ON logs(message);
+        CREATE VIEW recent AS SELECT message FROM logs;
+        INSERT INTO logs VALUES ('a', '2024-01-01T12:00:02Z', 'hello');
+        INSERT INTO alerts VALUES ('1', 'a')";
+    connection.execute_batch(tables).unwrap();
+    connection.close().unwrap();
+    drop(DuckDbStore::open(&path).unwrap());
+    let store = DuckDbStore::open(&path).unwrap();
+    assert_eq!(messages(&store.fetch_logs(&LogQuery::new()).unwrap()), ["hello"]);
+    assert_eq!(
+        store.fetch_alerts(&AlertQuery::new()).unwrap()[0]
+            .log_id
+            .as_deref(),
+        Some("a")
+    );
+    let recent = store.execute_query("SELECT message FROM recent", &[]).unwrap();
+    assert_eq!(recent.rows, [[json!("hello")]]);
+}
+
+#[test]
 fn the_command_line_reads_them() {
     let cli = Cli::new();
     make(&cli.path("logstore.duckdb"));

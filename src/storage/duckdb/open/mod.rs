@@ -41,7 +41,7 @@ impl DuckDbStore {
         let copy = gates::in_memory(settings);
         let target = copy.lease(Mode::Write, self.lock_timeout)?;
         let source = self.lease(Mode::Read)?;
-        adopt::take_over(source.connection(), target.connection(), false)?;
+        adopt::copy(source.connection(), target.connection())?;
         drop((source, target));
         log::warn!(
             "reading a copy of {} in memory: another program made its tables",

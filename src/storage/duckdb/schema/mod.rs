@@ -4,68 +4,54 @@
 //! that one was made by another program with the well-known columns; it is taken over in one transaction,
 //! its rows kept.
 
+mod migration;
+
 use std::collections::BTreeMap;
 
 use ::duckdb::Connection;
 
+use self::migration::{Mark, Migration};
+use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
-use crate::storage::duckdb::{error, seq};
 use crate::storage::{Error, Result};
 
 /// The version that all of [`MIGRATIONS`] make.
 #[expect(clippy::cast_possible_wrap, reason = "there are few")]
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// What makes each version from the one before. One that was released is never changed.
-pub(crate) const MIGRATIONS: [&str; 5] = [
-    include_str!("migrations/001_tables.sql"),
-    include_str!("migrations/002_file_positions.sql"),
-    include_str!("migrations/003_log_rows.sql"),
-    include_str!("migrations/004_logs_view.sql"),
-    include_str!("migrations/005_stored_texts.sql"),
+/// What makes each version from the one before. One that was released is never changed, but for its marks.
+const MIGRATIONS: [Migration; 5] = [
+    Migration {
+        name: "001_tables.sql",
+        sql: include_str!("migrations/001_tables.sql"),
+        marks: &[(Mark::Key, 4)],
+    },
+    Migration {
+        name: "002_file_positions.sql",
+        sql: include_str!("migrations/002_file_positions.sql"),
+        marks: &[(Mark::Key, 1)],
+    },
+    Migration {
+        name: "003_log_rows.sql",
+        sql: include_str!("migrations/003_log_rows.sql"),
+        marks: &[(Mark::Zstd, 4)],
+    },
+    Migration {
+        name: "004_logs_view.sql",
+        sql: include_str!("migrations/004_logs_view.sql"),
+        marks: &[(Mark::Seq, 1), (Mark::Place, 1)],
+    },
+    Migration {
+        name: "005_stored_texts.sql",
+        sql: include_str!("migrations/005_stored_texts.sql"),
+        marks: &[(Mark::Seq, 1), (Mark::Place, 1)],
+    },
 ];
 
 /// How a lake keeps logs: old ones go by dropping files, and a range of time reads its own files only.
 const FILES_BY_DAY: &str = "
 ALTER TABLE log_rows SET PARTITIONED BY (year(event_time), month(event_time), day(event_time));
 ALTER TABLE log_rows SET SORTED BY (event_time, seq);";
-
-/// Runs a migration as the database takes it. A file that an engine before 1.2 made keeps its format, which has no zstd.
-pub(crate) fn run_migration(connection: &Connection, migration: &str, action: &'static str) -> Result<()> {
-    const SQL: &str = "SELECT type, tags['storage_version']
-        FROM duckdb_databases()
-        WHERE database_name = current_database()";
-    let failed = |error| error::engine(action, error);
-    let (kind, format): (String, Option<String>) = connection
-        .query_row(SQL, [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(failed)?;
-    let ran = match (kind.as_str(), format.as_deref()) {
-        ("ducklake", _) => connection.execute_batch(&in_lake(migration)),
-        (_, Some("v1.0.0+")) => connection.execute_batch(&migration.replace(ZSTD, "")),
-        _ => connection.execute_batch(migration),
-    };
-    ran.map_err(failed)
-}
-
-const ZSTD: &str = " USING COMPRESSION zstd";
-
-/// A migration for a lake, which knows no keys and no compression of single columns, and in which the order of
-/// commits is that of snapshots.
-fn in_lake(migration: &str) -> String {
-    let seq = format!(
-        "\n    snapshot_id * {} + log_rows.seq AS seq,\n",
-        seq::LOGS_OF_SNAPSHOT
-    );
-    migration
-        .replace(" PRIMARY KEY", " NOT NULL")
-        .replace(ZSTD, "")
-        .replacen("\n    seq,\n", &seq, 1)
-        .replacen(
-            "\nFROM log_rows;",
-            ",\n    log_rows.seq AS place,\n    snapshot_id\nFROM log_rows;",
-            1,
-        )
-}
 
 /// What a database file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +128,7 @@ pub(crate) const TABLES: [&str; 7] = [
 /// Makes tables without any rows.
 pub(crate) fn create_tables(connection: &Connection) -> Result<()> {
     let mut migrations = MIGRATIONS.iter();
-    migrations.try_for_each(|migration| run_migration(connection, migration, "create the tables"))
+    migrations.try_for_each(|migration| migration.run(connection, "create the tables"))
 }
 
 /// Makes the tables of an empty store.
@@ -163,7 +149,7 @@ pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     let failed = |error| error::engine("bring the tables up to date", error);
     let found = version(connection)?.unwrap_or(VERSION);
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
-        run_migration(connection, migration, "bring the tables up to date")?;
+        migration.run(connection, "bring the tables up to date")?;
     }
     let sql = "UPDATE logstore SET schema_version = ?";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
@@ -180,6 +166,16 @@ pub(crate) fn create_missing(connection: &Connection) -> Result<()> {
 /// Names and types of a table's columns by name; none if there is no such table.
 pub(crate) fn columns_of(connection: &Connection, table: &str) -> Result<BTreeMap<String, String>> {
     Ok(columns(connection, table)?.into_iter().collect())
+}
+
+/// The names of the indexes that a table was given, but for those of its keys.
+pub(crate) fn indexes_of(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    const SQL: &str = "SELECT index_name
+        FROM duckdb_indexes()
+        WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?
+        ORDER BY index_name";
+    let names = statement::query_all(connection, SQL, [table], |row| row.get(0));
+    names.map_err(|error| error::engine("read the tables", error))
 }
 
 /// The names of a table's columns as SQL, in their order.

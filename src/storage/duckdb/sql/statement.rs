@@ -68,6 +68,11 @@ pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A name as SQL writes it.
+pub(crate) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// Lets a comparison with a text that holds NUL be made by the engine alone: a lake's catalog, which is asked which
 /// files may hold a value, cannot be asked for that one.
 pub(crate) fn keep_from_catalog(subject: &mut Sql, value: &Value) {

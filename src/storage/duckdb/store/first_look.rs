@@ -119,7 +119,7 @@ pub(crate) fn found(lease: &Lease) -> Result<Found> {
 
 fn take_over(connection: &Connection) -> Result<()> {
     match schema::find(connection)? {
-        Found::Foreign => adopt::take_over(connection, connection, true),
+        Found::Foreign => adopt::in_place(connection),
         Found::Current | Found::Older | Found::Nothing => Ok(()),
     }
 }

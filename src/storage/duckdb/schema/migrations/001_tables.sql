@@ -23,7 +23,7 @@ CREATE TABLE logs (
 );
 
 CREATE TABLE alerts (
-    id VARCHAR PRIMARY KEY,
+    id VARCHAR /*:key*/PRIMARY KEY/*:*/,
     log_id VARCHAR,
     alert_type VARCHAR NOT NULL,
     detection_method VARCHAR NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE alerts (
 );
 
 CREATE TABLE threat_intel (
-    id VARCHAR PRIMARY KEY,
+    id VARCHAR /*:key*/PRIMARY KEY/*:*/,
     indicator_type VARCHAR NOT NULL,
     indicator_value VARCHAR NOT NULL,
     threat_type VARCHAR,
@@ -52,7 +52,7 @@ CREATE TABLE threat_intel (
 );
 
 CREATE TABLE detection_rules (
-    id VARCHAR PRIMARY KEY,
+    id VARCHAR /*:key*/PRIMARY KEY/*:*/,
     rule_name VARCHAR NOT NULL,
     rule_type VARCHAR NOT NULL,
     rule_definition JSON NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE detection_rules (
 );
 
 CREATE TABLE consumers (
-    name VARCHAR PRIMARY KEY,
+    name VARCHAR /*:key*/PRIMARY KEY/*:*/,
     position BIGINT NOT NULL
 );
 

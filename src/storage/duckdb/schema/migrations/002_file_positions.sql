@@ -1,6 +1,6 @@
 -- How far files were read: see FilePosition.
 CREATE TABLE file_positions (
-    id VARCHAR PRIMARY KEY,
+    id VARCHAR /*:key*/PRIMARY KEY/*:*/,
     path VARCHAR NOT NULL,
     bytes BIGINT NOT NULL,
     head VARCHAR NOT NULL,

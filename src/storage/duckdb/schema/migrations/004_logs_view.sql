@@ -12,7 +12,7 @@ DROP TABLE logs;
 -- that fill layouts themselves need nothing but the layout where there is one.
 CREATE VIEW log_texts AS
 SELECT
-    seq,
+    /*:seq*/seq/*:*/,
     event_time,
     id,
     "timestamp",
@@ -46,7 +46,7 @@ SELECT
     action,
     outcome,
     level,
-    layout
+    layout/*:place*//*:*/
 FROM log_rows;
 
 -- What a log is for whoever asks.

@@ -2,7 +2,7 @@
 -- fill the layout of every log that it read, and throw the text away.
 CREATE OR REPLACE VIEW log_texts AS
 SELECT
-    seq,
+    /*:seq*/seq/*:*/,
     event_time,
     id,
     "timestamp",
@@ -38,5 +38,5 @@ SELECT
     level,
     layout,
     log_rows.raw AS stored_raw,
-    log_rows.normalized AS stored_normalized
+    log_rows.normalized AS stored_normalized/*:place*//*:*/
 FROM log_rows;
