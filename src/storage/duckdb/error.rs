@@ -8,22 +8,25 @@ use crate::storage::Error;
 pub(super) enum OpenFailure {
     /// Another process has it; the text says which.
     Locked(String),
-    /// It may be read, but not written.
-    NotWritable(Error),
+    /// The database is there, but has no lake in it.
+    NoLake(Error),
     Other(Error),
+}
+
+impl From<Error> for OpenFailure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
 }
 
 impl OpenFailure {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Locked(holder) => unavailable(holder, "it is locked"),
-            Self::NotWritable(error) | Self::Other(error) => error,
+            Self::NoLake(error) | Self::Other(error) => error,
         }
     }
 }
-
-/// Why a catalog is no store.
-pub(super) const NO_LAKE: &str = "there is no lake in it: name another, or make one by ingesting logs";
 
 /// `location` is what the engine opened, as it may be shown.
 pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailure {
@@ -35,13 +38,12 @@ pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailur
         path: location.into(),
         reason,
     };
-    if text.contains("Permission denied") || text.contains("Read-only file system") {
-        return OpenFailure::NotWritable(unavailable(
-            "permission denied: check who may write it and its folder".into(),
-        ));
+    if text.contains("creating a new DuckLake is explicitly disabled") {
+        let reason = "there is no lake in it: name another, or make one by ingesting logs";
+        return OpenFailure::NoLake(unavailable(reason.into()));
     }
-    let known = if text.contains("creating a new DuckLake is explicitly disabled") {
-        NO_LAKE
+    let known = if text.contains("Permission denied") || text.contains("Read-only file system") {
+        "permission denied: check who may write it and its folder"
     } else if text.contains("does not match existing data path in the catalog") {
         "its data is elsewhere: leave ?data_path= out, the catalog knows it"
     } else if text.contains("not a valid DuckDB database file") {

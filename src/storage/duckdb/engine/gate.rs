@@ -212,6 +212,11 @@ impl Gate {
 
     /// A connection for one operation, waiting for other processes and for other uses in this one.
     pub(crate) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
+        self.try_lease(mode, timeout).map_err(OpenFailure::into_error)
+    }
+
+    /// As [`lease`](Self::lease), for callers that go on where there is no store yet.
+    pub(crate) fn try_lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease, OpenFailure> {
         let mut waiter = Waiter::new(timeout);
         let mut state = lock(&self.state);
         loop {
@@ -221,11 +226,11 @@ impl Gate {
                 Entry::HeldBy(holder) => holder,
             };
             if is_last_try {
-                return Err(Error::Locked {
+                return Err(OpenFailure::Other(Error::Locked {
                     path: self.location.to_string().into(),
                     holder: holder.to_string(),
                     waited: waiter.waited(),
-                });
+                }));
             }
             let longest = match holder {
                 Holder::Queue | Holder::Process(_) => waiter.pause_for_others(),
@@ -242,7 +247,12 @@ impl Gate {
     }
 
     /// Opens the engine where that is needed and possible.
-    fn enter(self: &Arc<Self>, state: &mut State, mode: Mode, waiter: &mut Waiter) -> Result<Entry> {
+    fn enter(
+        self: &Arc<Self>,
+        state: &mut State,
+        mode: Mode,
+        waiter: &mut Waiter,
+    ) -> Result<Entry, OpenFailure> {
         let is_unused = state.users == 0;
         let is_over = |engine: &Engine| engine.has_given_up || is_unused && engine.is_disconnected;
         if state.engine.as_ref().is_some_and(is_over) {
@@ -301,7 +311,7 @@ impl Gate {
         passed: &mut Option<Passed>,
         mode: Mode,
         waiter: &mut Waiter,
-    ) -> Result<Result<Engine, Holder>> {
+    ) -> Result<Result<Engine, Holder>, OpenFailure> {
         let file = self.locked_file();
         if let Some(path) = file {
             waiter.queue_up(path, mode, passed);
@@ -322,7 +332,7 @@ impl Gate {
                 waiter.note_refusal();
                 Ok(Err(Holder::Process(holder)))
             }
-            Err(OpenFailure::NotWritable(error) | OpenFailure::Other(error)) => Err(error),
+            Err(failure) => Err(failure),
         }
     }
 

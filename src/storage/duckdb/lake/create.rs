@@ -5,13 +5,13 @@ use std::time::Duration;
 use ::duckdb::Connection;
 
 use super::{NAME, attach, commit_lock, data};
+use crate::storage::Result;
 use crate::storage::duckdb::engine::files::NewFile;
 use crate::storage::duckdb::engine::location::{Catalog, Lake, Location};
 use crate::storage::duckdb::engine::settings::EngineSettings;
 use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::schema;
 use crate::storage::duckdb::transaction::transaction;
-use crate::storage::{Error, Result};
 
 /// Makes a lake without tables in a database, unless another process is faster; a file with all of its tables.
 pub(crate) fn create(lake: &Lake, settings: &EngineSettings, timeout: Duration) -> Result<()> {
@@ -46,14 +46,11 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
     let connection = attach::engine(lake, settings, None)?;
     let _alone = commit_lock::wait_to_create(&connection, lake, timeout)?;
     // Another process may have made it meanwhile.
-    match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false")
-        .map_err(OpenFailure::into_error)
-    {
-        Err(error) if is_missing(&error) => {
-            attach_new(&connection, lake, settings).map_err(OpenFailure::into_error)
-        }
+    match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false") {
+        Err(OpenFailure::NoLake(_)) => attach_new(&connection, lake, settings),
         attached => attached,
     }
+    .map_err(OpenFailure::into_error)
 }
 
 /// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for
@@ -78,8 +75,3 @@ fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -
 /// Up to how many rows of a commit are kept in the catalog: a file for each would be many, but from about as many on
 /// it is written sooner.
 pub(crate) const INLINED_ROWS: usize = 100;
-
-/// Whether an error says that a catalog has no lake in it.
-pub(crate) fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Unavailable { reason, .. } if reason == error::NO_LAKE)
-}

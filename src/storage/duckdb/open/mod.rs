@@ -9,17 +9,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::storage::Result;
+use crate::storage::duckdb::adopt;
 use crate::storage::duckdb::engine::files::{self, NewFile};
 use crate::storage::duckdb::engine::location::{Lake, Location};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::settings::EngineSettings;
+use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::lake::{create, data};
 use crate::storage::duckdb::options::{Access, OpenOptions};
 use crate::storage::duckdb::schema::{self, Found};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::store::first_look::{self, FirstLook};
 use crate::storage::duckdb::transaction::{read_transaction, transaction};
-use crate::storage::duckdb::{adopt, error};
 
 impl DuckDbStore {
     /// Opens the store at a location, a path, `:memory:` or `ducklake:CATALOG?data_path=PATH`, with the default [`OpenOptions`].
@@ -116,9 +117,9 @@ impl OpenOptions {
         let mut store = self.store(Location::Lake(lake.clone()))?;
         let is_missing = match lake.catalog_file() {
             Some(file) => !file.exists(),
-            None => match store.lease(Mode::Read) {
-                Err(error) if create::is_missing(&error) && may_make => true,
-                leased => leased.map(|_| false)?,
+            None => match store.gate.try_lease(Mode::Read, store.lock_timeout) {
+                Err(OpenFailure::NoLake(_)) if may_make => true,
+                leased => leased.map(|_| false).map_err(OpenFailure::into_error)?,
             },
         };
         if is_missing {
