@@ -35,13 +35,14 @@ const PARTS: [(&str, &[&str]); 11] = [
 ];
 
 /// The rooms of `storage::duckdb`, from the ground up. Each may import itself and those below it.
-const FLOORS: [&[&str]; 12] = [
+const FLOORS: [&[&str]; 13] = [
     &["error", "seq"],
     &["transaction", "sql"],
     &["engine"],
     &["rows", "schema"],
     &["adopt"],
     &["lake"],
+    &["commit_order"],
     &["options"],
     &["store"],
     &["tables"],

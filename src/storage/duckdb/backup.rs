@@ -6,10 +6,11 @@ use std::time::Duration;
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::{Array as _, RecordBatch};
 
+use super::commit_order::{self, CommitOrder};
 use super::engine::files::{self, NewFile};
 use super::engine::location::{Location, without_password};
 use super::engine::mode::Mode;
-use super::logs::{append, long_texts};
+use super::logs::long_texts;
 use super::open::gates;
 use super::store::DuckDbStore;
 use super::transaction::read_transaction;
@@ -81,7 +82,7 @@ impl DuckDbStore {
             begin_row_group(target)?;
             seq = next;
         }
-        while self.read(append::last_seq)? - seq > LOGS_AT_ONCE {
+        while self.read(commit_order::last_seq)? - seq > LOGS_AT_ONCE {
             let next = seq + LOGS_AT_ONCE;
             let slice = format!("seq > {seq} AND seq <= {next}");
             copied += self.read(|source| copy_rows(source, target, "log_rows", &slice))?;
@@ -98,8 +99,8 @@ impl DuckDbStore {
 /// The last of the logs after a sequence number that are copied at a time where texts are long; `None` if they are not,
 /// or the rest is short.
 fn end_of_long_texts(source: &Connection, seq: i64) -> Result<Option<i64>> {
-    let last = append::last_seq(source)?;
-    if last <= seq || !long_texts::need_measuring(source, schema::LOG_TEXTS) {
+    let last = commit_order::last_seq(source)?;
+    if last <= seq || !long_texts::need_measuring(CommitOrder::Counter, source, schema::LOG_TEXTS) {
         return Ok(None);
     }
     let limit = usize::try_from(LOGS_AT_ONCE).unwrap_or(usize::MAX);

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::engine::mode::Mode;
 use super::engine::settings::EngineSettings;
-use super::lake::snapshot;
 use super::open::gates;
 use super::store::DuckDbStore;
 use super::{error, schema};
@@ -109,10 +108,7 @@ impl DuckDbStore {
                 .err()
                 .map(|error| text(&error)),
         );
-        let last_seq = match self.is_lake() {
-            true => snapshot::end_seq_sql(),
-            false => "(SELECT max(last_seq) FROM logstore)".to_owned(),
-        };
+        let last_seq = self.commit_order().end_sql();
         let questions: &[Question] = match table {
             "log_rows" => &OF_LOGS,
             "consumers" => &OF_CONSUMERS,

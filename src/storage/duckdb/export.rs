@@ -83,8 +83,9 @@ impl DuckDbStore {
         let name = path
             .to_str()
             .ok_or_else(|| error::not_written(file, "its name is not UTF-8"))?;
-        let is_measured = !self.is_lake()
-            && self.read(|connection| Ok(long_texts::need_measuring(connection, self.log_texts)))?;
+        let order = self.commit_order();
+        let is_measured =
+            self.read(|connection| Ok(long_texts::need_measuring(order, connection, self.log_texts)))?;
         let columns = columns::LOGS_COLUMNS.iter().filter(|(name, _)| *name != "seq");
         let columns: Vec<String> = columns
             .map(|(name, data_type)| (format!("\"{name}\""), data_type))

@@ -17,6 +17,8 @@ mod adopt;
 
 mod lake;
 
+mod commit_order;
+
 mod options;
 mod store;
 

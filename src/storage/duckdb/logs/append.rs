@@ -6,11 +6,11 @@ use std::ops::RangeInclusive;
 use ::duckdb::Connection;
 
 use super::long_texts;
-use crate::models::{FilePosition, FileProgress, InvalidValue, LogEntry};
+use crate::models::{FilePosition, FileProgress, LogEntry};
+use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::duckdb::{error, seq};
 use crate::storage::{Appended, IngestStore, Result};
 
 impl IngestStore for DuckDbStore {
@@ -55,34 +55,23 @@ impl DuckDbStore {
         );
         Ok(appended)
     }
-}
 
-impl DuckDbStore {
     /// Appends rows in the transaction that is open.
     pub(crate) fn append(&self, connection: &Connection, rows: &LogRows) -> Result<Appended> {
         if rows.is_empty() {
             return Ok(Appended::default());
         }
-        if !self.is_lake() {
-            let appended = append_after(connection, rows, last_seq(connection)?)?;
-            connection
-                .execute("UPDATE logstore SET last_seq = last_seq + ?", [appended.stored])
-                .map_err(|error| error::engine("append logs", error))?;
-            return Ok(appended);
-        }
-        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        if count >= seq::LOGS_OF_SNAPSHOT {
-            let reason = "a lake takes 67,108,863 logs in one commit: append them in parts";
-            return Err(InvalidValue::new("number of logs", &count.to_string(), reason).into());
-        }
-        // The snapshot of the commit, which comes first in the order, is not known yet.
-        append_after(connection, rows, 0)
+        let order = self.commit_order();
+        let first_seq = order.first_seq(connection, rows.len())?;
+        let appended = append_new(connection, rows, first_seq)?;
+        order.count(connection, appended.stored)?;
+        Ok(appended)
     }
 }
 
-fn append_after(connection: &Connection, rows: &LogRows, last_seq: i64) -> Result<Appended> {
+/// Stores those of the rows that are not there yet.
+fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<Appended> {
     let keeps = without_duplicates(connection, rows)?;
-    let first_seq = last_seq + 1;
     let stored = match &keeps {
         None => {
             rows.insert(connection, first_seq)?;
@@ -150,11 +139,4 @@ fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<
         .query_map([first, last], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(failed)?;
     keys.collect::<::duckdb::Result<_>>().map_err(failed)
-}
-
-pub(crate) fn last_seq(connection: &Connection) -> Result<i64> {
-    let read = connection
-        .prepare("SELECT last_seq FROM logstore")
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
-    read.map_err(|error| error::engine("read the last position", error))
 }

@@ -12,6 +12,7 @@ use ::duckdb::{Connection, params_from_iter};
 
 use crate::models::LogQuery;
 use crate::storage::Result;
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::Sql;
@@ -63,10 +64,10 @@ fn longest_of(statistics: &str) -> usize {
     said.map(number).max().unwrap_or_default()
 }
 
-/// Whether a store has texts that must be measured before they are sorted. The tables of earlier versions do not say
-/// where their texts are.
-pub(crate) fn need_measuring(connection: &Connection, log_texts: &str) -> bool {
-    log_texts == schema::LOG_TEXTS && longest(connection) > UNMEASURED
+/// Says whether a store has texts that must be measured before they are sorted. The tables of earlier versions do not
+/// say where their texts are. The files of a lake have no such statistics, and to ask for them opens one.
+pub(crate) fn need_measuring(order: CommitOrder, connection: &Connection, log_texts: &str) -> bool {
+    order == CommitOrder::Counter && log_texts == schema::LOG_TEXTS && longest(connection) > UNMEASURED
 }
 
 /// Logs that follow one another in the order of a query.

@@ -14,15 +14,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use self::scan::{Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
 use crate::storage::duckdb::engine::mode::Mode;
-use crate::storage::duckdb::lake::{data, snapshot};
+use crate::storage::duckdb::lake::data;
+use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::encode::LogRows;
-use crate::storage::duckdb::rows::{columns, decode};
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::tables::consumers;
-use crate::storage::duckdb::transaction::read_transaction;
-use crate::storage::duckdb::{error, schema, seq};
+use crate::storage::duckdb::{error, schema};
 use crate::storage::{
     Appended, Bucket, Cursor, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
 };
@@ -43,25 +42,8 @@ impl LogStore for DuckDbStore {
 
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
         let limit = query.limit;
-        let (query, log_texts, is_lake) = (query.clone(), self.log_texts, self.is_lake());
-        let plan = move |connection: &Connection| {
-            if is_lake && plan::is_for_few(&query) {
-                let query = plan::within_its_times(connection, &query)?;
-                return Ok(query
-                    .iter()
-                    .map(|query| plan::select_at_once(query, log_texts))
-                    .collect());
-            }
-            // The files of a lake have no statistics of that kind, and asking opens one of them.
-            if !is_lake && long_texts::need_measuring(connection, log_texts) {
-                return long_texts::cut(connection, &query, columns::LOG_COLUMNS, log_texts);
-            }
-            let slices = plan::slices(connection, &query, log_texts)?;
-            Ok(slices
-                .iter()
-                .map(|slice| plan::select(slice, log_texts))
-                .collect())
-        };
+        let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
+        let plan = move |connection: &Connection| plan::statements(order, connection, &query, log_texts);
         let lease = self.lease(Mode::Read)?.for_one_use();
         let wanted = Query {
             plan,
@@ -139,22 +121,13 @@ impl LogStore for DuckDbStore {
     }
 
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
-        self.read(|connection| match self.is_lake() {
-            true => read_transaction(connection, "read logs", |connection| {
-                page::page_of_lake(connection, cursor, limit)
-            }),
-            false => page::page_of_file(connection, self.log_texts, cursor, limit),
-        })
+        let order = self.commit_order();
+        self.read(|connection| page::after(order, connection, self.log_texts, cursor, limit))
     }
 
     fn end_cursor(&self) -> Result<Cursor> {
-        self.read(|connection| {
-            let end = match self.is_lake() {
-                true => seq::end_of_snapshot(snapshot::snapshot(connection)?),
-                false => append::last_seq(connection)?,
-            };
-            Ok(Cursor::after(end))
-        })
+        let order = self.commit_order();
+        self.read(|connection| Ok(Cursor::after(order.end(connection)?)))
     }
 
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {
@@ -165,7 +138,7 @@ impl LogStore for DuckDbStore {
         let query = LogQuery::new().until(time).filter(filter.clone());
         let sql = plan::delete(&query);
         let deleted = self.write("delete logs", |connection| {
-            consumers::count_missed(connection, &query, self.is_lake())?;
+            consumers::count_missed(connection, &query, self.commit_order())?;
             let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
             deleted.map_err(|error| error::engine("delete logs", error))
         })?;

@@ -2,21 +2,35 @@
 
 use ::duckdb::{Connection, params_from_iter};
 
+use super::long_texts;
 use super::plan::select_logs;
-use super::{append, long_texts};
+use crate::storage::duckdb::commit_order::{self, CommitOrder};
 use crate::storage::duckdb::lake::snapshot;
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
+use crate::storage::duckdb::transaction::read_transaction;
 use crate::storage::duckdb::{error, schema, seq};
 use crate::storage::{Cursor, Page, Result};
 
-pub(crate) fn page_of_file(
+/// Reads the first logs after a cursor.
+pub(crate) fn after(
+    order: CommitOrder,
     connection: &Connection,
     log_texts: &str,
     cursor: Cursor,
     limit: usize,
 ) -> Result<Page> {
-    let last = append::last_seq(connection)?;
+    match order {
+        CommitOrder::Counter => page_of_file(connection, log_texts, cursor, limit),
+        // Its queries must see the same snapshot.
+        CommitOrder::Snapshots => read_transaction(connection, "read logs", |connection| {
+            page_of_lake(connection, cursor, limit)
+        }),
+    }
+}
+
+fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit: usize) -> Result<Page> {
+    let last = commit_order::last_seq(connection)?;
     if last <= cursor.seq() {
         return Ok(Page {
             logs: Vec::new(),
@@ -31,7 +45,7 @@ pub(crate) fn page_of_file(
         sql.bind(until);
         sql
     };
-    let is_measured = long_texts::need_measuring(connection, log_texts);
+    let is_measured = long_texts::need_measuring(CommitOrder::Counter, connection, log_texts);
     let page_until = |until: i64| {
         let limit = match is_measured {
             true => long_texts::first_of(connection, cursor.seq() + 1..=until, limit, log_texts)?.0,
@@ -54,7 +68,7 @@ pub(crate) fn page_of_file(
 
 /// The first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only those
 /// that are new are read; logs keep theirs when files are merged and snapshots expire.
-pub(crate) fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
+fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
     let last = snapshot::snapshot(connection)?;
     let end = Cursor::after(seq::end_of_snapshot(last));
     if end <= cursor {

@@ -3,8 +3,10 @@
 use ::duckdb::{Connection, params_from_iter};
 use chrono::TimeDelta;
 
+use super::long_texts;
 use crate::models::{Field, LogQuery, Order};
 use crate::storage::Result;
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::rows::columns;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::predicate;
@@ -28,6 +30,25 @@ pub(crate) fn delete(query: &LogQuery) -> Sql {
     sql
 }
 
+/// Returns the statements that give the logs of a query, one after another.
+pub(crate) fn statements(
+    order: CommitOrder,
+    connection: &Connection,
+    query: &LogQuery,
+    log_texts: &str,
+) -> Result<Vec<Sql>> {
+    if order == CommitOrder::Snapshots && is_for_few(query) {
+        let query = within_its_times(connection, query)?;
+        let statements = query.iter().map(|query| select_at_once(query, log_texts));
+        return Ok(statements.collect());
+    }
+    if long_texts::need_measuring(order, connection, log_texts) {
+        return long_texts::cut(connection, query, columns::LOG_COLUMNS, log_texts);
+    }
+    let slices = slices(connection, query, log_texts)?;
+    Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
+}
+
 pub(crate) fn select_logs(log_texts: &str) -> Sql {
     Sql::new(format!("SELECT {}\nFROM {log_texts}", columns::LOG_COLUMNS))
 }
@@ -35,11 +56,11 @@ pub(crate) fn select_logs(log_texts: &str) -> Sql {
 /// Up to so many logs, the engine finds their sequence numbers first, without reading anything else of the others.
 const FEW: u64 = 10_000;
 
-pub(crate) fn is_for_few(query: &LogQuery) -> bool {
+fn is_for_few(query: &LogQuery) -> bool {
     query.limit.is_some_and(|limit| limit <= FEW)
 }
 
-pub(crate) fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
+fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
     let mut sql = select_logs(log_texts);
     sql.append(predicate::page_clause(query));
     sql.append(predicate::order_and_limit(query));
@@ -48,7 +69,7 @@ pub(crate) fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
 
 /// A query of a lake for few logs, with the times that the logs it finds turn out to have: only files of those times
 /// are then read in full. `None` if it finds none.
-pub(crate) fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<LogQuery>> {
+fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<LogQuery>> {
     let mut sql = Sql::new(
         "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))\nFROM (SELECT event_time FROM ",
     );
@@ -74,7 +95,7 @@ pub(crate) fn within_its_times(connection: &Connection, query: &LogQuery) -> Res
     }))
 }
 
-pub(crate) fn select(query: &LogQuery, log_texts: &str) -> Sql {
+fn select(query: &LogQuery, log_texts: &str) -> Sql {
     if !is_for_few(query) {
         return select_at_once(query, log_texts);
     }
@@ -89,7 +110,7 @@ pub(crate) fn select(query: &LogQuery, log_texts: &str) -> Sql {
 
 /// A query cut into queries over shorter times, in its order, each of which finds a few row groups' worth of logs:
 /// sorting all logs at once would take memory for all of them, and the reader would wait for the last one.
-pub(crate) fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
+fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
     if is_for_few(query) || log_texts != schema::LOG_TEXTS {
         return Ok(vec![query.clone()]);
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ::duckdb::Connection;
 
 use self::first_look::FirstLook;
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::engine::deadline::Deadline;
 use crate::storage::duckdb::engine::gate::{Gate, Lease};
 use crate::storage::duckdb::engine::mode::Mode;
@@ -74,6 +75,15 @@ impl DuckDbStore {
 
     pub(super) fn is_lake(&self) -> bool {
         self.gate.location().lake().is_some()
+    }
+
+    /// Says whether tables refuse a second row with the same key. Those of a lake have no keys.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.is_lake()
+    }
+
+    pub(super) fn commit_order(&self) -> CommitOrder {
+        CommitOrder::of(self.gate.location())
     }
 
     /// How long a query may wait for whoever reads it; `None` where it keeps nobody out meanwhile.

@@ -30,7 +30,7 @@ impl AlertStore for DuckDbStore {
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
         let mut is_refused = false;
         if let [alert] = alerts
-            && !self.is_lake()
+            && self.has_keys()
         {
             alert.validate()?;
             // Most alerts are new, and a key refuses the others, which a lake has not. To look first takes as long as

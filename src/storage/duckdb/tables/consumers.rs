@@ -4,10 +4,11 @@ use ::duckdb::{Connection, OptionalExt, params, params_from_iter};
 
 use super::alerts;
 use crate::models::{Alert, LogQuery};
+use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::duckdb::{error, seq};
 use crate::storage::{Committed, ConsumerStore, Cursor, Result, consumer_conflict};
 
 impl ConsumerStore for DuckDbStore {
@@ -63,8 +64,8 @@ impl ConsumerStore for DuckDbStore {
     }
 }
 
-/// Notes for each consumer how many logs of a query it has not read; they are about to be deleted.
-pub(crate) fn count_missed(connection: &Connection, deleted: &LogQuery, is_lake: bool) -> Result<()> {
+/// Adds to each consumer's missed logs those of a query that it has not read. They are about to be deleted.
+pub(crate) fn count_missed(connection: &Connection, deleted: &LogQuery, order: CommitOrder) -> Result<()> {
     const ADD: &str = "UPDATE consumers SET missed = missed + ? WHERE name = ?";
     let failed = |error| error::engine("look for consumers that have not read the logs to delete", error);
     let first = connection.query_row("SELECT min(position) FROM consumers", [], |row| row.get(0));
@@ -72,10 +73,7 @@ pub(crate) fn count_missed(connection: &Connection, deleted: &LogQuery, is_lake:
         return Ok(());
     };
     // What all of them have read is not looked at.
-    let is_new = match is_lake {
-        true => format!("snapshot_id >= {}", seq::snapshot_of(first)),
-        false => format!("seq > {first}"),
-    };
+    let is_new = order.is_after_sql(first);
     let mut sql = Sql::new(
         "SELECT c.name, count(*)
         FROM consumers AS c

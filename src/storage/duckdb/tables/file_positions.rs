@@ -6,6 +6,7 @@ use ::duckdb::{Connection, Row};
 use serde::Serialize;
 
 use crate::models::{FilePosition, FileProgress, ResumePoint};
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::store::DuckDbStore;
@@ -77,10 +78,9 @@ impl DuckDbStore {
 
     /// SQL for where positions are read from.
     pub(crate) fn positions_that_count(&self) -> &'static str {
-        if self.is_lake() {
-            LATEST_IN_LAKE
-        } else {
-            "file_positions"
+        match self.commit_order() {
+            CommitOrder::Counter => "file_positions",
+            CommitOrder::Snapshots => LATEST_IN_LAKE,
         }
     }
 
@@ -120,9 +120,11 @@ impl DuckDbStore {
             .map(|progress| (progress.to.id.as_str(), &progress.to))
             .collect();
         let records: Vec<Record<'_>> = last.into_values().map(record).collect();
-        let sql = match self.is_lake() {
-            true => format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}"),
-            false => format!("MERGE INTO file_positions AS known USING {NEW} {UPSERT}"),
+        let sql = match self.commit_order() {
+            CommitOrder::Snapshots => {
+                format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}")
+            }
+            CommitOrder::Counter => format!("MERGE INTO file_positions AS known USING {NEW} {UPSERT}"),
         };
         let moved = connection.execute(&sql, [statement::json_array(&records)]);
         moved

@@ -1,0 +1,90 @@
+//! The order in which logs were committed, which is that of their sequence numbers.
+
+use ::duckdb::Connection;
+
+use super::engine::location::Location;
+use super::lake::snapshot;
+use super::{error, seq};
+use crate::models::InvalidValue;
+use crate::storage::Result;
+
+/// What gives logs their sequence numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommitOrder {
+    /// A counter in the table `logstore`, as in a file or in memory, where one operation at a time writes.
+    Counter,
+    /// The snapshots of a lake, one for each commit. A commit learns its own only when it is done, so that a log is
+    /// stored with its place in the commit, and the view `log_texts` makes the sequence number of both.
+    Snapshots,
+}
+
+impl CommitOrder {
+    pub(super) fn of(location: &Location) -> Self {
+        match location {
+            Location::Memory | Location::File(_) => Self::Counter,
+            Location::Lake(_) => Self::Snapshots,
+        }
+    }
+
+    /// Returns what no log's sequence number exceeds.
+    pub(super) fn end(self, connection: &Connection) -> Result<i64> {
+        match self {
+            Self::Counter => last_seq(connection),
+            Self::Snapshots => Ok(seq::end_of_snapshot(snapshot::snapshot(connection)?)),
+        }
+    }
+
+    /// Returns SQL for the same.
+    pub(super) fn end_sql(self) -> String {
+        match self {
+            Self::Counter => "(SELECT max(last_seq) FROM logstore)".to_owned(),
+            Self::Snapshots => snapshot::end_seq_sql(),
+        }
+    }
+
+    /// Returns SQL that holds of all logs after a position, and of as few others as the engine can tell by its files.
+    pub(super) fn is_after_sql(self, seq: i64) -> String {
+        match self {
+            Self::Counter => format!("seq > {seq}"),
+            Self::Snapshots => format!("snapshot_id >= {}", seq::snapshot_of(seq)),
+        }
+    }
+
+    /// Returns what the first of some new logs is stored with. The others follow it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if a commit cannot number so many logs.
+    pub(super) fn first_seq(self, connection: &Connection, count: usize) -> Result<i64> {
+        match self {
+            Self::Counter => Ok(last_seq(connection)? + 1),
+            Self::Snapshots if i64::try_from(count).is_ok_and(|count| count < seq::LOGS_OF_SNAPSHOT) => Ok(1),
+            Self::Snapshots => {
+                let reason = "a lake takes 67,108,863 logs in one commit: append them in parts";
+                Err(InvalidValue::new("number of logs", &count.to_string(), reason).into())
+            }
+        }
+    }
+
+    /// Counts logs that were stored, in the transaction that stores them.
+    pub(super) fn count(self, connection: &Connection, stored: u64) -> Result<()> {
+        match self {
+            Self::Snapshots => Ok(()),
+            Self::Counter => {
+                let sql = "UPDATE logstore SET last_seq = last_seq + ?";
+                let counted = connection.execute(sql, [stored]);
+                counted
+                    .map_err(|error| error::engine("append logs", error))
+                    .map(drop)
+            }
+        }
+    }
+}
+
+/// Reads the counter: the sequence number of the last log that was ever stored.
+pub(super) fn last_seq(connection: &Connection) -> Result<i64> {
+    let read = connection
+        .prepare("SELECT last_seq FROM logstore")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+    read.map_err(|error| error::engine("read the last position", error))
+}
