@@ -71,11 +71,11 @@ pub struct Copied {
 /// [`file_positions`]: super::IngestStore::file_positions
 pub fn copy(from: &dyn Store, source: &str, to: &dyn Store) -> Result<Copied> {
     let mut copied = Copied::default();
-    let mut place = Place::of(from, source, to)?;
-    place.copy_logs(&mut copied)?;
+    let mut progress = CopyProgress::start(from, source, to)?;
+    progress.copy_logs(&mut copied)?;
     // From here on the source's logs are those that it holds now, however many come meanwhile.
     let logs = from.scan_logs(&oldest_first())?;
-    place.copy_logs(&mut copied)?;
+    progress.copy_logs(&mut copied)?;
     copied.alerts = copy_alerts(from, to)?;
     copied.threat_intel = copy_intel(from, to)?;
     copied.detection_rules = copy_rules(from, to)?;
@@ -95,7 +95,7 @@ fn oldest_first() -> LogQuery {
 }
 
 /// How far a store is copied.
-struct Place<'a> {
+struct CopyProgress<'a> {
     from: &'a dyn Store,
     to: &'a dyn Store,
     /// As the target remembers it.
@@ -106,8 +106,8 @@ struct Place<'a> {
     consumers: Vec<(String, Option<Cursor>)>,
 }
 
-impl<'a> Place<'a> {
-    fn of(from: &'a dyn Store, source: &str, to: &'a dyn Store) -> Result<Self> {
+impl<'a> CopyProgress<'a> {
+    fn start(from: &'a dyn Store, source: &str, to: &'a dyn Store) -> Result<Self> {
         let id = FilePosition::id_of_copy(source);
         let known = to
             .file_positions()?
@@ -115,7 +115,7 @@ impl<'a> Place<'a> {
             .find(|position| position.id == id);
         let is_known = known.is_some();
         let position = known.unwrap_or_else(|| FilePosition::of_copy(source));
-        let mut place = Self {
+        let mut progress = Self {
             from,
             to,
             position,
@@ -123,11 +123,11 @@ impl<'a> Place<'a> {
             consumers: Vec::new(),
         };
         if is_known || to.count_logs(&LogQuery::new())? == 0 {
-            place.find_consumers()?;
+            progress.find_consumers()?;
         } else {
             log::warn!("the target holds logs already: consumers are not moved there");
         }
-        Ok(place)
+        Ok(progress)
     }
 
     fn find_consumers(&mut self) -> Result<()> {
@@ -278,8 +278,8 @@ fn without<T>(mut all: Vec<T>, held: &[T], id: impl Fn(&T) -> &String) -> Vec<T>
 
 /// Looks for each log of one stream in the other; both are in the order of time.
 fn compare(source: LogStream, target: LogStream, copied: &mut Copied) -> Result<()> {
-    let mut source = source.map(|log| log.map(|log| Fingerprint::of(&log))).peekable();
-    let mut target = target.map(|log| log.map(|log| Fingerprint::of(&log))).peekable();
+    let mut source = source.map(|log| log.map(|log| Fingerprint::new(&log))).peekable();
+    let mut target = target.map(|log| log.map(|log| Fingerprint::new(&log))).peekable();
     let (mut source_sum, mut target_sum) = (Checksum::default(), Checksum::default());
     while let Some(time) = time_of_next(&mut source)? {
         while time_of_next(&mut target)?.is_some_and(|other| other < time) {
@@ -324,7 +324,7 @@ struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn of(log: &LogEntry) -> Self {
+    fn new(log: &LogEntry) -> Self {
         Self {
             time: log.event_time,
             id: log.id.clone(),

@@ -361,8 +361,8 @@ impl IntelStore for MemoryStore {
     fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
         intel.iter().try_for_each(ThreatIntel::validate)?;
         let mut state = self.state();
-        for piece in intel {
-            state.intel.insert(piece.id.clone(), piece.clone());
+        for intel in intel {
+            state.intel.insert(intel.id.clone(), intel.clone());
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ impl DuckDbStore {
                 "only a store in a file can be backed up so: copy the data of a lake, and dump its catalog";
             return Err(error::unavailable(self.location(), reason));
         }
-        let Location::File(file) = Location::of(file.as_ref())? else {
+        let Location::File(file) = Location::parse(file.as_ref())? else {
             let reason = "a backup is a file: logstore copy makes a lake of a store";
             return Err(error::not_written(
                 without_password(&file.as_ref().to_string_lossy()),

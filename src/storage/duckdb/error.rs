@@ -198,10 +198,10 @@ fn is_conflict(text: &str) -> bool {
 }
 
 /// What an engine says, whatever it is asked, after it has given up.
-const GAVE_UP: &str = "database has been invalidated because of a previous fatal error";
+const INVALIDATED: &str = "database has been invalidated because of a previous fatal error";
 
-pub(super) fn says_that_it_gave_up(error: &::duckdb::Error) -> bool {
-    error.to_string().contains(GAVE_UP)
+pub(super) fn is_fatal(error: &::duckdb::Error) -> bool {
+    error.to_string().contains(INVALIDATED)
 }
 
 /// Whether the database that is a lake's catalog does not answer.
@@ -213,7 +213,7 @@ fn is_disconnection(text: &str) -> bool {
         || says_any(
             text,
             &[
-                GAVE_UP,
+                INVALIDATED,
                 // By an error before it, which was not told.
                 "Current transaction is aborted",
                 "Unable to connect to Postgres",

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::engine::mode::Mode;
 use super::error;
-use super::lake::commit_lock::Turn;
+use super::lake::commit_lock::CommitLock;
 use super::lake::upkeep;
 use super::sql::statement;
 use super::store::DuckDbStore;
@@ -121,9 +121,10 @@ impl DuckDbStore {
     ) -> Result<impl Iterator<Item = Result<MaintenanceStep>> + use<'_>> {
         self.refuse_if_read_only("maintain the store")?;
         let steps = self.steps(plan)?;
-        let turn = Turn::wait_for_upkeep(&self.gate, self.lock_timeout)?;
+        let lock = CommitLock::take_for_maintenance(&self.gate, self.lock_timeout)?;
         Ok(steps.into_iter().map(move |step| {
-            let _until_the_last_step = &turn;
+            // The iterator owns the lock, and gives it back when it is dropped.
+            let _owned = &lock;
             step.run()
         }))
     }
@@ -227,7 +228,7 @@ impl DuckDbStore {
         if !self.gate.location().has_many_writers() {
             return self.write(ACTION, statement);
         }
-        self.again_while_contended(|| {
+        self.retry_conflicts(|| {
             self.transaction_on_disk(self.lease(Mode::Write)?.connection(), ACTION, &statement)
         })
     }

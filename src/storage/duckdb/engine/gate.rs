@@ -111,14 +111,14 @@ struct Engine {
     /// Whether the database that knows the lake's tables has gone away: a new engine connects to it again.
     is_disconnected: bool,
     /// Whether the engine has given up and takes nothing more.
-    has_given_up: bool,
+    is_invalidated: bool,
     /// Where others see that the file is in use: given up after the file is closed.
     place: Option<Place>,
 }
 
 impl Engine {
-    fn is_awaited(&self) -> bool {
-        self.place.as_ref().is_some_and(Place::is_awaited)
+    fn has_waiters(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::has_waiters)
     }
 }
 
@@ -205,7 +205,7 @@ impl Gate {
     }
 
     /// Held by whoever writes, so that writers of this process follow one another. Those of a lake that many
-    /// processes write to at once take turns elsewhere: see [`Turn`](super::turn::Turn).
+    /// processes write to at once take turns elsewhere: see [`CommitLock`](super::turn::CommitLock).
     pub(crate) fn writing(&self) -> Option<MutexGuard<'_, ()>> {
         (!self.location.has_many_writers()).then(|| lock(&self.writing))
     }
@@ -254,7 +254,7 @@ impl Gate {
         waiter: &mut Waiter,
     ) -> Result<Entry, OpenFailure> {
         let is_unused = state.users == 0;
-        let is_over = |engine: &Engine| engine.has_given_up || is_unused && engine.is_disconnected;
+        let is_over = |engine: &Engine| engine.is_invalidated || is_unused && engine.is_disconnected;
         if state.engine.as_ref().is_some_and(is_over) {
             state.close();
         }
@@ -325,7 +325,7 @@ impl Gate {
                 is_current: opened.is_current,
                 mode: file.map_or(Mode::Write, |_| mode),
                 is_disconnected: false,
-                has_given_up: false,
+                is_invalidated: false,
                 place: file.and_then(|path| waiter.give_place(path, mode, passed)),
             })),
             Err(OpenFailure::Locked(holder)) => {
@@ -338,11 +338,11 @@ impl Gate {
 
     /// Whether an engine has met with what it did not expect while it ran a statement, and takes nothing more. With the
     /// catalog of a lake that happens when a connection breaks.
-    fn has_given_up(&self, connection: &Connection) -> bool {
+    fn is_invalidated(&self, connection: &Connection) -> bool {
         self.location.has_many_writers()
             && connection
                 .execute_batch("SELECT 1")
-                .is_err_and(|error| error::says_that_it_gave_up(&error))
+                .is_err_and(|error| error::is_fatal(&error))
     }
 
     /// Closes the engine as soon as nobody uses it.
@@ -360,7 +360,7 @@ impl State {
         match &self.engine {
             Some(engine) if mode == Mode::Write && engine.mode == Mode::Read => Some(Holder::Readers),
             _ if mode == Mode::Read && self.waiting_writers > 0 => Some(Holder::Writers),
-            Some(engine) if self.keepers == 0 && engine.is_awaited() => Some(Holder::Waiters),
+            Some(engine) if self.keepers == 0 && engine.has_waiters() => Some(Holder::Waiters),
             _ => None,
         }
     }
@@ -390,8 +390,8 @@ impl State {
 
     fn close(&mut self) {
         let (idle, engine) = (std::mem::take(&mut self.idle), self.engine.take());
-        if engine.as_ref().is_some_and(|engine| engine.has_given_up) {
-            abandon((idle, engine));
+        if engine.as_ref().is_some_and(|engine| engine.is_invalidated) {
+            leak((idle, engine));
             return;
         }
         drop(idle);
@@ -414,7 +414,7 @@ impl Drop for State {
 
 /// Leaves what an engine holds that has given up (1.5.5): closed in the middle of a transaction, it would end the
 /// process.
-fn abandon<T>(held: T) {
+fn leak<T>(held: T) {
     std::mem::forget(held);
 }
 
@@ -449,15 +449,15 @@ impl Lease {
     }
 
     /// Whether other processes wait for the file.
-    pub(crate) fn is_awaited(&self) -> bool {
+    pub(crate) fn has_waiters(&self) -> bool {
         lock(&self.gate.state)
             .engine
             .as_ref()
-            .is_some_and(Engine::is_awaited)
+            .is_some_and(Engine::has_waiters)
     }
 
     /// Whether other processes can say that they wait.
-    pub(crate) fn can_be_awaited(&self) -> bool {
+    pub(crate) fn can_see_waiters(&self) -> bool {
         lock(&self.gate.state)
             .engine
             .as_ref()
@@ -468,15 +468,15 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let connection = self.connection.take();
-        let has_given_up = connection
+        let is_invalidated = connection
             .as_ref()
-            .is_some_and(|connection| self.gate.has_given_up(connection));
+            .is_some_and(|connection| self.gate.is_invalidated(connection));
         let mut state = lock(&self.gate.state);
-        if has_given_up {
-            abandon(connection);
+        if is_invalidated {
+            leak(connection);
             // It may be another one by now.
             if let Some(engine) = &mut state.engine {
-                engine.has_given_up = self.gate.has_given_up(&engine.connection);
+                engine.is_invalidated = self.gate.is_invalidated(&engine.connection);
             }
         } else {
             state.idle.extend(connection.filter(|_| self.is_clean));

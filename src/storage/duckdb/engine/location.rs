@@ -44,11 +44,11 @@ const DATA_PATH: [&str; 2] = ["?data_path=", "&data_path="];
 
 impl Location {
     /// Takes a location apart: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
-    pub(crate) fn of(location: &Path) -> Result<Self> {
+    pub(crate) fn parse(location: &Path) -> Result<Self> {
         match location.to_str() {
             Some(MEMORY) => Ok(Self::Memory),
             Some(text) => match (text.strip_prefix(LAKE), server_scheme(text)) {
-                (Some(lake), _) => Lake::of(lake).map(Self::Lake),
+                (Some(lake), _) => Lake::parse(lake).map(Self::Lake),
                 // What follows may hold a password.
                 (None, Some(scheme)) => Err(error::unavailable(
                     format!("{scheme}..."),
@@ -107,13 +107,13 @@ impl fmt::Display for Location {
 }
 
 impl Lake {
-    fn of(text: &str) -> Result<Self> {
+    fn parse(text: &str) -> Result<Self> {
         let start = DATA_PATH.iter().filter_map(|mark| text.rfind(mark)).max();
         let (catalog, data_path) = match start {
             Some(start) => (&text[..start], Some(&text[start + DATA_PATH[0].len()..])),
             None => (text, None),
         };
-        let catalog = Catalog::of(catalog)?;
+        let catalog = Catalog::parse(catalog)?;
         let data_path = match data_path {
             Some("") => {
                 return Err(error::unavailable(
@@ -151,7 +151,7 @@ impl Lake {
 }
 
 impl Catalog {
-    fn of(text: &str) -> Result<Self> {
+    fn parse(text: &str) -> Result<Self> {
         if let Some(connection) = text.strip_prefix(POSTGRES) {
             return Ok(Self::postgres(connection));
         }
@@ -236,7 +236,7 @@ fn end_of_value(text: &str) -> usize {
 
 /// A location as it may be shown: without a password.
 pub(crate) fn without_password(location: &str) -> String {
-    match location.strip_prefix(LAKE).map(Lake::of) {
+    match location.strip_prefix(LAKE).map(Lake::parse) {
         Some(Ok(lake)) => Location::Lake(lake).to_string(),
         Some(Err(_)) => LAKE.to_owned(),
         None => {
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     fn lake(text: &str) -> Lake {
-        match Location::of(Path::new(text)) {
+        match Location::parse(Path::new(text)) {
             Ok(Location::Lake(lake)) => lake,
             other => panic!("{text}: {other:?}"),
         }
@@ -332,15 +332,15 @@ mod tests {
             place("ducklake:postgres://db/soc?sslmode=require&data_path=/tmp/lake").as_deref(),
             Some("/tmp/lake")
         );
-        assert!(Location::of(Path::new("ducklake:postgres:dbname=soc?data_path=")).is_err());
-        assert!(Location::of(Path::new("ducklake:")).is_err());
+        assert!(Location::parse(Path::new("ducklake:postgres:dbname=soc?data_path=")).is_err());
+        assert!(Location::parse(Path::new("ducklake:")).is_err());
     }
 
     #[test]
     fn other_locations_are_paths() {
-        assert_eq!(Location::of(Path::new(":memory:")).unwrap(), Location::Memory);
+        assert_eq!(Location::parse(Path::new(":memory:")).unwrap(), Location::Memory);
         assert_eq!(
-            Location::of(Path::new("soc.duckdb")).unwrap(),
+            Location::parse(Path::new("soc.duckdb")).unwrap(),
             Location::File("soc.duckdb".into())
         );
     }

@@ -66,7 +66,7 @@ impl Place {
     /// Places up to the one that was passed do not count while it is still there.
     pub(crate) fn take(store: &Path, mode: Mode, passed: &mut Option<Passed>) -> Option<Self> {
         let folder = File::open(files::folder_of(store)).ok()?;
-        let queue = Queue::of(store)?;
+        let queue = Queue::for_store(store)?;
         *passed = passed.filter(|passed| {
             let is_there = |number| queue.first(&folder, &BOTH, number..number + 1).is_some();
             !passed.is_old() && is_there(passed.number)
@@ -95,7 +95,7 @@ impl Place {
     }
 
     /// Whether somebody waits for the holder of this place, who has the file open.
-    pub(crate) fn is_awaited(&self) -> bool {
+    pub(crate) fn has_waiters(&self) -> bool {
         self.first(self.start..NUMBERS).is_some()
     }
 
@@ -116,7 +116,7 @@ struct Queue(i64);
 
 impl Queue {
     /// Stores whose names have the same hash have one queue: they wait for each other without need.
-    fn of(store: &Path) -> Option<Self> {
+    fn for_store(store: &Path) -> Option<Self> {
         let hash = Sha256::digest(store.file_name()?.as_encoded_bytes());
         let (first, _) = hash.split_first_chunk::<4>()?;
         Some(Self(i64::from(u32::from_be_bytes(*first) >> (32 - STORE_BITS))))
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(fourth.predecessor(), Some(1));
         drop((second, fourth));
         assert_eq!(fifth.predecessor(), None);
-        assert!(!fifth.is_awaited());
+        assert!(!fifth.has_waiters());
         drop(fifth);
         assert_eq!(take(&store, Mode::Write).number(), 0);
     }
@@ -248,16 +248,16 @@ mod tests {
         let store = folder.path().join("soc.duckdb");
         let [first, second] = [(); 2].map(|()| take(&store, Mode::Read));
         assert_eq!((first.predecessor(), second.predecessor()), (None, None));
-        assert!(!first.is_awaited());
+        assert!(!first.has_waiters());
         let writer = take(&store, Mode::Write);
         let late = take(&store, Mode::Read);
         assert_eq!((writer.predecessor(), late.predecessor()), (Some(0), Some(2)));
-        assert!(first.is_awaited() && second.is_awaited());
+        assert!(first.has_waiters() && second.has_waiters());
         drop(first);
         assert_eq!(writer.predecessor(), Some(1));
         drop(second);
         assert_eq!(writer.predecessor(), None);
-        assert!(writer.is_awaited());
+        assert!(writer.has_waiters());
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         let [first, second] =
             ["a.duckdb", "b.duckdb"].map(|name| take(&folder.path().join(name), Mode::Write));
         assert_eq!((first.number(), second.number()), (0, 0));
-        assert!(!first.is_awaited() && !second.is_awaited());
+        assert!(!first.has_waiters() && !second.has_waiters());
     }
 
     #[test]
@@ -286,7 +286,7 @@ mod tests {
         let stopped = take(&store, Mode::Read);
         let mut passed = Some(Passed::now(stopped.number()));
         let place = Place::take(&store, Mode::Write, &mut passed).unwrap();
-        assert_eq!((place.predecessor(), place.is_awaited()), (None, false));
+        assert_eq!((place.predecessor(), place.has_waiters()), (None, false));
         drop(stopped);
         drop(Place::take(&store, Mode::Write, &mut passed).unwrap());
         assert!(passed.is_none());

@@ -19,7 +19,7 @@ use crate::storage::duckdb::sql::statement;
 
 /// Repairs a file that has a write-ahead log: its last writer is at work, or was killed. One who closes a store leaves
 /// no such log.
-pub(crate) fn put_right_if_killed(
+pub(crate) fn repair_if_killed(
     path: &Path,
     settings: &EngineSettings,
     spill: Option<&Path>,
@@ -27,7 +27,7 @@ pub(crate) fn put_right_if_killed(
     if !files::has_write_ahead_log(path) {
         return Ok(());
     }
-    put_right(path, || {
+    repair_blocks(path, || {
         Connection::open_with_flags(path, settings.config(AccessMode::ReadOnly, spill)?)
     })
 }
@@ -35,20 +35,20 @@ pub(crate) fn put_right_if_killed(
 /// Puts right every block that was cut off. To be called when nothing in this process has the file open.
 ///
 /// `open` opens the engine for reading.
-fn put_right(path: &Path, open: impl Fn() -> ::duckdb::Result<Connection>) -> Result<(), OpenFailure> {
+fn repair_blocks(path: &Path, open: impl Fn() -> ::duckdb::Result<Connection>) -> Result<(), OpenFailure> {
     let mut tried = BTreeSet::new();
     let blocks = loop {
         match open().and_then(|engine| metadata_blocks(&engine)) {
             Ok(blocks) => break blocks,
             Err(error) => match error::damaged_place(&error) {
-                Some(place) if tried.insert(place) => put_right_block(path, |_| place)?,
+                Some(place) if tried.insert(place) => repair_block(path, |_| place)?,
                 // It is not for this to say what else is wrong.
                 _ => return Ok(()),
             },
         }
     };
     blocks.into_iter().try_for_each(|block| {
-        put_right_block(path, |size| {
+        repair_block(path, |size| {
             block.saturating_mul(size).saturating_add(FIRST_BLOCK)
         })
     })
@@ -60,7 +60,7 @@ fn metadata_blocks(engine: &Connection) -> ::duckdb::Result<Vec<u64>> {
 }
 
 /// Puts right the block at a place that depends on the size of blocks.
-fn put_right_block(path: &Path, place: impl FnOnce(u64) -> u64) -> Result<(), OpenFailure> {
+fn repair_block(path: &Path, place: impl FnOnce(u64) -> u64) -> Result<(), OpenFailure> {
     let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else {
         return Ok(());
     };
@@ -71,7 +71,7 @@ fn put_right_block(path: &Path, place: impl FnOnce(u64) -> u64) -> Result<(), Op
         // Another process was quicker.
         return Ok(());
     }
-    match fit_checksum(&mut file, place) {
+    match fix_checksum(&mut file, place) {
         Ok(true) => {
             log::warn!("put right a block of {path:?} that was half written when its writer was killed");
         }
@@ -88,7 +88,7 @@ const FIRST_BLOCK: u64 = 3 * 4096;
 const BLOCK_SIZE: u64 = 4096 + 8 + 32;
 
 /// Says whether the checksum of the block did not fit.
-fn fit_checksum(file: &mut File, place: impl FnOnce(u64) -> u64) -> io::Result<bool> {
+fn fix_checksum(file: &mut File, place: impl FnOnce(u64) -> u64) -> io::Result<bool> {
     const SIZES: std::ops::RangeInclusive<u64> = (1 << 14)..=(1 << 18);
     let mut size = [0; 8];
     file.seek(SeekFrom::Start(BLOCK_SIZE))?;

@@ -39,7 +39,7 @@ impl Opener for LakeOpener {
     fn open(&self, mode: Mode) -> Result<Opened, OpenFailure> {
         if let Some(file) = self.lake.catalog_file() {
             files::check_file(file).map_err(OpenFailure::Other)?;
-            repair::put_right_if_killed(file, &self.settings, self.spill.path())?;
+            repair::repair_if_killed(file, &self.settings, self.spill.path())?;
         }
         let shown = Location::Lake(self.lake.clone()).to_string();
         let connection = open(&self.lake, &self.settings, self.spill.path(), mode)?;

@@ -1,7 +1,7 @@
-//! Turns: who may commit to a lake, maintain it or make it, one process of all machines at a time.
+//! The locks of a lake: who may commit to it, maintain it or make it, one process of all machines at a time.
 //!
-//! A turn is a lock in the database that is the catalog, held by a transaction: it ends when whoever has it is done,
-//! dies or is cut off.
+//! Each is an advisory lock in the PostgreSQL database that is the catalog. A transaction holds it, so that it ends
+//! when its holder is done, dies or is cut off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,46 +16,47 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement::{self, literal};
 use crate::storage::{Error, Result};
 
-/// What `DuckLake` calls the database that knows the tables.
+/// The name that `DuckLake` gives the database of the catalog.
 const CATALOG: &str = "__ducklake_metadata_lake";
 
-/// The right to commit, which one writer of all machines has at a time: what it sees when it looks, nobody changes
-/// until it has committed. It is a lock in the catalog's database, which is given up when the writer is done, dies or
-/// is cut off.
+/// The right to commit. While a writer holds it, no other writer changes what the holder has looked at.
 ///
-/// A catalog in a file needs none: its file is locked for as long as somebody writes.
-pub(crate) struct Turn(Option<Lease>);
+/// A catalog in a file needs no such lock: the engine locks that file while a process writes.
+pub(crate) struct CommitLock(Option<Lease>);
 
-/// For how long a writer may keep its turn without a sign of life.
-const LONGEST_TURN: &str = "60s";
+/// How long a holder may send nothing before the database takes the lock away.
+const IDLE_TIMEOUT: &str = "60s";
 
-/// Who takes turns. The locks' names are any numbers that others who use the database do not.
+/// What a lock is for, and its number in the database. The numbers were chosen at random; other programs that use the
+/// database do not use them.
 #[derive(Clone, Copy)]
-enum Turns {
-    Commits = 7_108_646,
-    Upkeep = 7_108_647,
-    Creation = 7_108_648,
+enum LockKind {
+    Commit = 7_108_646,
+    Maintenance = 7_108_647,
+    Create = 7_108_648,
 }
 
-impl Turn {
-    pub(crate) fn wait(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        Self::wait_for(Turns::Commits, LONGEST_TURN, gate, timeout)
+impl CommitLock {
+    /// Waits for the right to commit.
+    pub(crate) fn take(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+        Self::take_kind(LockKind::Commit, IDLE_TIMEOUT, gate, timeout)
     }
 
-    /// The right to do upkeep, which keeps nobody from committing.
-    pub(crate) fn wait_for_upkeep(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        Self::wait_for(Turns::Upkeep, "0", gate, timeout)
+    /// Waits for the right to maintain the lake, while which others may commit.
+    pub(crate) fn take_for_maintenance(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+        Self::take_kind(LockKind::Maintenance, "0", gate, timeout)
     }
 
-    fn wait_for(turns: Turns, longest: &str, gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+    fn take_kind(kind: LockKind, idle_timeout: &str, gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
         if !gate.location().has_many_writers() {
             return Ok(Self(None));
         }
-        let turn = Self(Some(gate.lease(Mode::Write, timeout)?));
-        let connection = turn.connection().expect("it was just leased");
-        take_lock(connection, CATALOG, turns, longest, timeout)
-            .map_err(|error| not_its_turn(gate.location(), timeout, error))?;
-        Ok(turn)
+        let lock = Self(Some(gate.lease(Mode::Write, timeout)?));
+        if let Some(connection) = lock.connection() {
+            take_lock(connection, CATALOG, kind, idle_timeout, timeout)
+                .map_err(|error| lock_failure(gate.location(), timeout, error))?;
+        }
+        Ok(lock)
     }
 
     fn connection(&self) -> Option<&Connection> {
@@ -63,12 +64,12 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for CommitLock {
     fn drop(&mut self) {
         if let Some(connection) = self.connection()
             && let Err(error) = connection.execute_batch("ROLLBACK")
         {
-            log::debug!("giving up a turn: {error}");
+            log::debug!("giving up a lock of the lake: {error}");
         }
     }
 }
@@ -77,17 +78,17 @@ impl Drop for Turn {
 fn take_lock(
     connection: &Connection,
     database: &str,
-    turns: Turns,
-    longest: &str,
+    kind: LockKind,
+    idle_timeout: &str,
     timeout: Duration,
 ) -> ::duckdb::Result<()> {
-    // Anything but 0, which would wait for ever.
+    // Zero would wait for ever.
     let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
     let limits = format!(
         "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
-            set_config('idle_in_transaction_session_timeout', '{longest}', true) AS idle_timeout"
+            set_config('idle_in_transaction_session_timeout', '{idle_timeout}', true) AS idle_timeout"
     );
-    let wait = format!("SELECT CAST(pg_advisory_xact_lock({}) AS text)", turns as i32);
+    let wait = format!("SELECT CAST(pg_advisory_xact_lock({}) AS text)", kind as i32);
     connection.execute_batch("BEGIN TRANSACTION")?;
     for sql in [&limits, &wait] {
         let sql = format!("SELECT * FROM postgres_query('{database}', {})", literal(sql));
@@ -96,9 +97,11 @@ fn take_lock(
     Ok(())
 }
 
-/// The right to make a lake in a database, until the connection is dropped. When two make one at once, the engine
-/// (1.5.5) of the slower one reads freed memory while it rolls back.
-pub(crate) fn wait_to_create(engine: &Connection, lake: &Lake, timeout: Duration) -> Result<Connection> {
+/// Waits for the right to make a lake in a database. It ends with the connection that is returned.
+///
+/// When two processes make one lake at the same time, the engine (1.5.5) of the slower one reads freed memory while it
+/// rolls back.
+pub(crate) fn take_to_create(engine: &Connection, lake: &Lake, timeout: Duration) -> Result<Connection> {
     const DATABASE: &str = "creation";
     let location = Location::Lake(lake.clone());
     let failed = |error| error::engine("create the store", error);
@@ -112,13 +115,13 @@ pub(crate) fn wait_to_create(engine: &Connection, lake: &Lake, timeout: Duration
     );
     let attached = connection.execute_batch(&attach);
     attached.map_err(|error| error::open_failure(&location.to_string(), error).into_error())?;
-    take_lock(&connection, DATABASE, Turns::Creation, LONGEST_TURN, timeout)
-        .map_err(|error| not_its_turn(&location, timeout, error))?;
+    take_lock(&connection, DATABASE, LockKind::Create, IDLE_TIMEOUT, timeout)
+        .map_err(|error| lock_failure(&location, timeout, error))?;
     Ok(connection)
 }
 
-/// Tells why a writer did not get its turn.
-fn not_its_turn(location: &Location, waited: Duration, error: ::duckdb::Error) -> Error {
+/// Tells why a process did not get a lock.
+fn lock_failure(location: &Location, waited: Duration, error: ::duckdb::Error) -> Error {
     match error::is_lock_timeout(&error) {
         true => Error::Locked {
             path: location.to_string().into(),

@@ -44,13 +44,14 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
         ));
     }
     let connection = attach::engine(lake, settings, None)?;
-    let _alone = commit_lock::wait_to_create(&connection, lake, timeout)?;
+    let lock = commit_lock::take_to_create(&connection, lake, timeout)?;
     // Another process may have made it meanwhile.
-    match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false") {
+    let attached = match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false") {
         Err(OpenFailure::NoLake(_)) => attach_new(&connection, lake, settings),
         attached => attached,
-    }
-    .map_err(OpenFailure::into_error)
+    };
+    drop(lock);
+    attached.map_err(OpenFailure::into_error)
 }
 
 /// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for

@@ -3,7 +3,7 @@
 //! Many machines write to a lake at once. The catalog gives each commit a number, the snapshot; `DuckLake` refuses a
 //! commit that changes rows which another one has changed since it began, but not one that adds rows. What must be
 //! there once (logs, alerts, positions) is therefore looked for and committed by one writer at a time: see
-//! [`Turn`](commit_lock::Turn).
+//! [`CommitLock`](commit_lock::CommitLock).
 
 pub(super) mod attach;
 pub(super) mod commit_lock;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::long_texts;
-use super::spill::{self, Aside};
+use super::spill::{self, Spill};
 use crate::models::LogEntry;
 use crate::storage::duckdb::engine::deadline::Deadline;
 use crate::storage::duckdb::engine::gate::Lease;
@@ -21,13 +21,13 @@ use crate::storage::{Error, Result};
 use crate::sync::lock;
 
 /// What a scan gives: something that is made of rows.
-pub(crate) trait OfRows: Serialize + DeserializeOwned + Send + Sized + 'static {
+pub(crate) trait FromRows: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// One for each row of a chunk.
-    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>>;
+    fn from_rows(chunk: &StructArray) -> Result<Vec<Self>>;
 }
 
-impl OfRows for LogEntry {
-    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>> {
+impl FromRows for LogEntry {
+    fn from_rows(chunk: &StructArray) -> Result<Vec<Self>> {
         let logs = decode::logs(chunk)?;
         Ok(logs.into_iter().map(|(_, log)| log).collect())
     }
@@ -41,10 +41,10 @@ enum Chunk<T> {
     Items(Vec<T>),
 }
 
-impl<T: OfRows> Chunk<T> {
+impl<T: FromRows> Chunk<T> {
     fn into_items(self) -> Result<Vec<T>> {
         match self {
-            Self::Rows(rows) => T::of_rows(&rows),
+            Self::Rows(rows) => T::from_rows(&rows),
             Self::Items(items) => Ok(items),
         }
     }
@@ -71,7 +71,7 @@ pub(crate) struct Scan<T> {
     thread: Option<JoinHandle<()>>,
 }
 
-impl<T: OfRows> Scan<T> {
+impl<T: FromRows> Scan<T> {
     /// Returns when the first chunk is there, so that the logs are those of now.
     ///
     /// The lease is given back when the query ends. After having waited for the reader for `patience`
@@ -92,7 +92,7 @@ impl<T: OfRows> Scan<T> {
                 let reader = Reader {
                     sender,
                     patience,
-                    aside: None,
+                    spill: None,
                 };
                 run(lease, wanted, deadline, end, reader);
             })
@@ -111,7 +111,7 @@ impl<T: OfRows> Scan<T> {
     }
 }
 
-fn run<T: OfRows>(
+fn run<T: FromRows>(
     lease: Lease,
     wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
     deadline: Option<Deadline>,
@@ -123,14 +123,14 @@ fn run<T: OfRows>(
     drop(end);
     drop(lease);
     // What was read before an error is given before it.
-    let given = reader.give_what_is_aside();
+    let given = reader.give_what_was_spilled();
     if let Err(error) = queried.and(given) {
         // A reader that is gone has no use for the error.
         reader.sender.send(Err(error)).ok();
     }
 }
 
-fn give_all<T: OfRows>(
+fn give_all<T: FromRows>(
     connection: &Connection,
     wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
     reader: &mut Reader<T>,
@@ -162,7 +162,7 @@ fn give_all<T: OfRows>(
     Ok(())
 }
 
-impl<T: OfRows> Iterator for Scan<T> {
+impl<T: FromRows> Iterator for Scan<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -229,14 +229,14 @@ struct Reader<T> {
     sender: Sender<Result<Chunk<T>>>,
     /// For how long to wait for it yet; `None` for as long as it takes.
     patience: Option<Duration>,
-    aside: Option<Aside>,
+    spill: Option<Spill>,
 }
 
-impl<T: OfRows> Reader<T> {
+impl<T: FromRows> Reader<T> {
     /// Hands on a chunk, or puts it aside; says whether there is anybody to read the next one.
     fn give(&mut self, chunk: StructArray) -> Result<bool> {
-        if let Some(aside) = &mut self.aside {
-            return aside.put(&T::of_rows(&chunk)?).map(|()| true);
+        if let Some(spill) = &mut self.spill {
+            return spill.push(&T::from_rows(&chunk)?).map(|()| true);
         }
         let Some(patience) = self.patience else {
             return Ok(self.sender.send(Ok(Chunk::Rows(chunk))).is_ok());
@@ -248,17 +248,17 @@ impl<T: OfRows> Reader<T> {
             Ok(()) => Ok(true),
             Err(SendTimeoutError::Timeout(Ok(chunk))) => {
                 log::debug!("putting logs aside for a reader that is slower than the store");
-                self.aside.insert(Aside::new()?).put(&chunk.into_items()?)?;
+                self.spill.insert(Spill::new()?).push(&chunk.into_items()?)?;
                 Ok(true)
             }
             Err(_) => Ok(false),
         }
     }
 
-    fn give_what_is_aside(&mut self) -> Result<()> {
-        let Some(aside) = self.aside.take() else {
+    fn give_what_was_spilled(&mut self) -> Result<()> {
+        let Some(spill) = self.spill.take() else {
             return Ok(());
         };
-        aside.take(|items| self.sender.send(Ok(Chunk::Items(items))).is_ok())
+        spill.drain(|items| self.sender.send(Ok(Chunk::Items(items))).is_ok())
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::storage::{Error, Result};
 
-const PUT_ASIDE: &str = "put logs aside for a slow reader";
+const SPILL: &str = "put logs aside for a slow reader";
 
 pub(crate) fn failed(action: &'static str, io: io::Error) -> Error {
     if io.kind() == io::ErrorKind::StorageFull {
@@ -24,26 +24,26 @@ pub(crate) fn failed(action: &'static str, io: io::Error) -> Error {
 }
 
 /// Items in a file without a name, compressed, a JSON array a line for each chunk.
-pub(crate) struct Aside(zstd::Encoder<'static, File>);
+pub(crate) struct Spill(zstd::Encoder<'static, File>);
 
-impl Aside {
+impl Spill {
     pub(crate) fn new() -> Result<Self> {
         const FASTEST: i32 = 1;
         let file = tempfile::tempfile().and_then(|file| zstd::Encoder::new(file, FASTEST));
-        Ok(Self(file.map_err(|io| failed(PUT_ASIDE, io))?))
+        Ok(Self(file.map_err(|io| failed(SPILL, io))?))
     }
 
-    pub(crate) fn put(&mut self, items: &[impl Serialize]) -> Result<()> {
+    pub(crate) fn push(&mut self, items: &[impl Serialize]) -> Result<()> {
         serde_json::to_writer(&mut self.0, items)
             .map_err(io::Error::from)
             .and_then(|()| self.0.write_all(b"\n"))
-            .map_err(|io| failed(PUT_ASIDE, io))
+            .map_err(|io| failed(SPILL, io))
     }
 
     /// Hands on each chunk, until `give` has enough.
-    pub(crate) fn take<T: DeserializeOwned>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
+    pub(crate) fn drain<T: DeserializeOwned>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
         let back = |io| failed("read logs that were put aside", io);
-        let mut file = self.0.finish().map_err(|io| failed(PUT_ASIDE, io))?;
+        let mut file = self.0.finish().map_err(|io| failed(SPILL, io))?;
         file.rewind().map_err(back)?;
         let lines = BufReader::new(zstd::Decoder::new(file).map_err(back)?).lines();
         for line in lines {

@@ -49,7 +49,7 @@ impl Opener for FileOpener {
         if !self.is_new {
             files::check_file(&self.path).map_err(OpenFailure::Other)?;
         }
-        repair::put_right_if_killed(&self.path, &self.settings, self.spill.path())?;
+        repair::repair_if_killed(&self.path, &self.settings, self.spill.path())?;
         let access = match mode {
             Mode::Read => AccessMode::ReadOnly,
             Mode::Write => AccessMode::ReadWrite,

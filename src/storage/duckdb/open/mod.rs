@@ -17,7 +17,7 @@ use crate::storage::duckdb::engine::settings::EngineSettings;
 use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::lake::{create, data};
 use crate::storage::duckdb::options::{Access, OpenOptions};
-use crate::storage::duckdb::schema::{self, Found};
+use crate::storage::duckdb::schema::{self, SchemaState};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::store::first_look::{self, FirstLook};
 use crate::storage::duckdb::transaction::{read_transaction, transaction};
@@ -64,7 +64,7 @@ impl OpenOptions {
     /// [`Error::Unavailable`] if there is no store and none can be made, [`Error::Locked`] if another process
     /// does not let go of it, [`Error::NewerSchema`] if a later version has written it.
     pub fn open(&self, location: impl AsRef<Path>) -> Result<DuckDbStore> {
-        let store = match Location::of(location.as_ref())? {
+        let store = match Location::parse(location.as_ref())? {
             Location::Memory => self.open_memory(),
             Location::File(path) => self.open_file(&path),
             Location::Lake(lake) => self.open_lake(lake),
@@ -98,11 +98,11 @@ impl OpenOptions {
         }
         let found = first_look::found(&store.lease(Mode::Read)?)?;
         match found {
-            Found::Older if self.read_only => {
+            SchemaState::Older if self.read_only => {
                 log::warn!("{} has the tables of an earlier version", store.location);
                 store.log_texts = schema::log_texts_of_older(store.lease(Mode::Read)?.connection())?;
             }
-            Found::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
+            SchemaState::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
             _ => store.make_tables(found, self.create)?,
         }
         Ok(store)
@@ -134,12 +134,12 @@ impl OpenOptions {
         store.data_path = Some(data_path);
         let unavailable = |reason| Err(error::unavailable(&store.location, reason));
         match found {
-            Found::Current => {}
-            Found::Nothing if may_make => store.write("create the store", schema::create_missing)?,
-            Found::Nothing => {
+            SchemaState::Current => {}
+            SchemaState::Nothing if may_make => store.write("create the store", schema::create_missing)?,
+            SchemaState::Nothing => {
                 return unavailable("it is a lake without a store: name another, or ingest logs into it");
             }
-            Found::Older | Found::Foreign => {
+            SchemaState::Older | SchemaState::Foreign => {
                 return unavailable("it is a lake with the tables of another program: name another database");
             }
         }

@@ -12,7 +12,7 @@ pub struct KeptOpen(Option<Lease>);
 impl KeptOpen {
     /// Whether another process waits for the store: then this is to be dropped.
     pub fn is_awaited(&self) -> bool {
-        self.0.as_ref().is_some_and(Lease::is_awaited)
+        self.0.as_ref().is_some_and(Lease::has_waiters)
     }
 }
 
@@ -51,10 +51,9 @@ impl DuckDbStore {
         if self.gate.locked_file().is_none() || self.held.is_some() {
             return Ok(KeptOpen(None));
         }
-        let lease = {
-            let _writing = self.gate.writing();
-            self.lease(Mode::Write)?.keep()
-        };
-        Ok(KeptOpen(Some(lease).filter(Lease::can_be_awaited)))
+        let writing = self.gate.writing();
+        let lease = self.lease(Mode::Write)?.keep();
+        drop(writing);
+        Ok(KeptOpen(Some(lease).filter(Lease::can_see_waiters)))
     }
 }

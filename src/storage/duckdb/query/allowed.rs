@@ -102,7 +102,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(parsed: &Value) -> Self {
+    fn in_query(parsed: &Value) -> Self {
         let mut names = Self::default();
         names.collect(parsed);
         names
@@ -145,7 +145,7 @@ impl Allowed {
         sql: &str,
         parsed: &Value,
     ) -> Result<()> {
-        let names = Names::of(parsed);
+        let names = Names::in_query(parsed);
         self.check_names(sql, &names)?;
         let mut definitions = read_definitions(connection, VIEWS)?;
         let macros = match macros.get() {
@@ -165,7 +165,7 @@ impl Allowed {
                     continue;
                 }
                 for parsed in readings(connection, definition)? {
-                    let inside = Names::of(&parsed);
+                    let inside = Names::in_query(&parsed);
                     self.check_names(sql, &inside)?;
                     named.push(inside);
                 }

@@ -13,7 +13,7 @@ use self::allowed::Allowed;
 use crate::models::InvalidValue;
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::error;
-use crate::storage::duckdb::logs::scan::{OfRows, Query, Scan};
+use crate::storage::duckdb::logs::scan::{FromRows, Query, Scan};
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
@@ -70,8 +70,8 @@ impl std::fmt::Debug for QueryStream {
 #[derive(Serialize, Deserialize)]
 struct RowText(String);
 
-impl OfRows for RowText {
-    fn of_rows(chunk: &StructArray) -> Result<Vec<Self>> {
+impl FromRows for RowText {
+    fn from_rows(chunk: &StructArray) -> Result<Vec<Self>> {
         let texts = decode::texts(chunk, 0)?;
         let text = |text: Option<&str>| text.map(|text| Self(text.to_owned()));
         let row = |row| text(row).ok_or_else(|| error::corrupt("a row of a query is no JSON"));
@@ -140,7 +140,7 @@ impl DuckDbStore {
         let prepared = read_transaction(connection, "run the query", |connection| {
             as_json(connection, sql, &parameters)
         });
-        let (columns, rows) = self.note_disconnection(prepared)?;
+        let (columns, rows) = self.mark_disconnected(prepared)?;
         let wanted = Query {
             plan: move |_: &Connection| Ok(vec![rows]),
             limit: None,
@@ -151,7 +151,7 @@ impl DuckDbStore {
         let scan = Scan::start(lease, wanted, self.patience_with_readers());
         Ok(QueryStream {
             columns,
-            rows: self.note_disconnection(scan)?,
+            rows: self.mark_disconnected(scan)?,
             sql: sql.to_owned(),
         })
     }

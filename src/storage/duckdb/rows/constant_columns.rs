@@ -5,7 +5,7 @@ use ::duckdb::arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray}
 use ::duckdb::arrow::datatypes::DataType;
 
 /// How to select the columns of some rows.
-pub(crate) struct Selection {
+pub(crate) struct InsertColumns {
     /// The columns that are handed over row by row.
     pub(crate) handed_over: Vec<usize>,
     /// All columns, in their order.
@@ -13,9 +13,9 @@ pub(crate) struct Selection {
     pub(crate) parameters: Vec<String>,
 }
 
-impl Selection {
+impl InsertColumns {
     /// How to select the columns of chunks, which all have the same ones.
-    pub(crate) fn of(chunks: &[RecordBatch]) -> Self {
+    pub(crate) fn from_chunks(chunks: &[RecordBatch]) -> Self {
         let mut selection = Self {
             handed_over: Vec::new(),
             sql: String::new(),
@@ -82,7 +82,7 @@ mod tests {
     type Texts = [Option<&'static str>; 2];
 
     /// What is selected of chunks with a column of numbers and columns `a`, `b`, ... of these texts.
-    fn selection(chunks: &[&[Texts]]) -> Selection {
+    fn selection(chunks: &[&[Texts]]) -> InsertColumns {
         let chunk = |columns: &&[Texts]| {
             let number: ArrayRef = Arc::new(Int64Array::from(vec![7, 7]));
             let texts = columns
@@ -91,7 +91,7 @@ mod tests {
             let names = ["n", "a", "b", "c"].into_iter();
             RecordBatch::try_from_iter(names.zip(std::iter::once(number).chain(texts))).unwrap()
         };
-        Selection::of(&chunks.iter().map(chunk).collect::<Vec<_>>())
+        InsertColumns::from_chunks(&chunks.iter().map(chunk).collect::<Vec<_>>())
     }
 
     #[test]

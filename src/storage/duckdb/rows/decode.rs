@@ -16,14 +16,14 @@ pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
     let seq = integers(chunk, 0)?;
     let event_time = times(chunk, 1)?;
     let texts: Vec<Texts> = (2..10)
-        .map(|index| Texts::of(chunk, index))
+        .map(|index| Texts::new(chunk, index))
         .collect::<Result<_>>()?;
     let procid = integers(chunk, 10)?;
-    let source_type = Texts::of(chunk, 11)?;
-    let normalized = Texts::of(chunk, 12)?;
-    let metadata = Texts::of(chunk, 13)?;
+    let source_type = Texts::new(chunk, 11)?;
+    let normalized = Texts::new(chunk, 12)?;
+    let metadata = Texts::new(chunk, 13)?;
     let ingestion_time = times(chunk, 14)?;
-    let layout = Texts::of(chunk, 15)?;
+    let layout = Texts::new(chunk, 15)?;
     let owned = |text: Option<&str>| text.map(str::to_owned);
     (0..chunk.len())
         .map(|row| {
@@ -39,7 +39,7 @@ pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
             };
             let (normalized, raw) = match layout.get(row) {
                 Some(layout) => {
-                    let filled = columns.fill(layout);
+                    let filled = columns.render(layout);
                     let (normalized, raw) =
                         filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
                     (Some(normalized), Some(raw))
@@ -84,7 +84,7 @@ fn wrong_type(chunk: &StructArray, index: usize) -> Error {
 
 /// The texts of a column.
 pub(crate) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str>>> {
-    let texts = Texts::of(chunk, index)?;
+    let texts = Texts::new(chunk, index)?;
     Ok((0..chunk.len()).map(|row| texts.get(row)).collect())
 }
 
@@ -95,7 +95,7 @@ enum Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn of(chunk: &'a StructArray, index: usize) -> Result<Self> {
+    fn new(chunk: &'a StructArray, index: usize) -> Result<Self> {
         let column = chunk.column(index);
         column
             .as_string_opt::<i64>()

@@ -16,7 +16,7 @@ use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, params_from_iter};
 
 use super::columns::LOGS_COLUMNS;
-use super::constant_columns::Selection;
+use super::constant_columns::InsertColumns;
 use super::row_layout::Columns;
 use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
@@ -176,7 +176,7 @@ impl LogRows {
             RecordBatch::try_new(Arc::clone(&STORED_SCHEMA), columns).map_err(failed)
         });
         let numbered = numbered.collect::<Result<Vec<_>>>()?;
-        let selection = Selection::of(&numbered);
+        let selection = InsertColumns::from_chunks(&numbered);
         let handed_over = numbered
             .iter()
             .map(|chunk| chunk.project(&selection.handed_over).map_err(failed));
@@ -390,7 +390,7 @@ fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mu
     layout.clear();
     let raw = log.raw.as_deref()?;
     columns
-        .write_layout(normalized.unwrap_or_default(), raw, layout)
+        .encode(normalized.unwrap_or_default(), raw, layout)
         .then_some(&**layout)
 }
 

@@ -46,27 +46,27 @@ impl<'a> Columns<'a> {
     }
 
     /// Writes the layout of a log with these texts; says whether it can have one.
-    pub(crate) fn write_layout(&self, normalized: &str, raw: &str, layout: &mut String) -> bool {
+    pub(crate) fn encode(&self, normalized: &str, raw: &str, layout: &mut String) -> bool {
         // The engine's format ends at a NUL byte, and normalized at a line end; JSON of ours holds neither.
         let end = memchr::memchr(0, raw.as_bytes()).or(memchr::memchr2(0, b'\n', normalized.as_bytes()));
         if end.is_some() {
             return false;
         }
-        let pieces = Pieces::of(self);
-        pieces.leave_out(normalized, layout);
+        let pieces = Matcher::new(self);
+        pieces.encode_text(normalized, layout);
         layout.push('\n');
-        pieces.leave_out(raw, layout);
+        pieces.encode_text(raw, layout);
         true
     }
 
     /// The texts of the log's layout, `normalized` and `raw`; `None` if it is no layout.
-    pub(crate) fn fill(&self, layout: &str) -> Option<(String, String)> {
+    pub(crate) fn render(&self, layout: &str) -> Option<(String, String)> {
         let (normalized, raw) = layout.split_once('\n')?;
-        Some((self.filled(normalized)?, self.filled(raw)?))
+        Some((self.render_text(normalized)?, self.render_text(raw)?))
     }
 
     /// A text with what was left out of it.
-    fn filled(&self, layout: &str) -> Option<String> {
+    fn render_text(&self, layout: &str) -> Option<String> {
         let mut text = String::with_capacity(2 * layout.len());
         let mut rest = layout;
         while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
@@ -92,7 +92,7 @@ impl<'a> Columns<'a> {
 
 /// What the texts of one log may repeat, ready to be looked for. Values of one or two bytes are hardly worth their
 /// placeholder.
-struct Pieces<'a> {
+struct Matcher<'a> {
     values: [Cow<'a, str>; PLACES],
     /// What each byte may be, and above that what the one after it may be: see [`STARTS`], [`BRACE`] and [`AFTER`].
     classes: [u32; 256],
@@ -100,8 +100,8 @@ struct Pieces<'a> {
     seconds: [u16; 256],
 }
 
-impl<'a> Pieces<'a> {
-    fn of(columns: &Columns<'a>) -> Self {
+impl<'a> Matcher<'a> {
+    fn new(columns: &Columns<'a>) -> Self {
         let values: [Cow<'a, str>; PLACES] = std::array::from_fn(|place| columns.value(place));
         let (mut classes, mut seconds) = (CLASSES, [0; 256]);
         for (place, value) in values.iter().enumerate() {
@@ -118,7 +118,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Writes a text without what it repeats.
-    fn leave_out(&self, text: &str, layout: &mut String) {
+    fn encode_text(&self, text: &str, layout: &mut String) {
         let bytes = text.as_bytes();
         let (mut at, mut copied) = (0, 0);
         // Values start where words do.
@@ -218,10 +218,10 @@ mod tests {
 
     fn layout(normalized: &str, raw: &str) -> Option<String> {
         let mut layout = String::new();
-        if !COLUMNS.write_layout(normalized, raw, &mut layout) {
+        if !COLUMNS.encode(normalized, raw, &mut layout) {
             return None;
         }
-        let filled = COLUMNS.fill(&layout);
+        let filled = COLUMNS.render(&layout);
         assert_eq!(filled, Some((normalized.to_owned(), raw.to_owned())));
         Some(layout)
     }
@@ -257,7 +257,7 @@ mod tests {
             "{}\n",
             "\né{0",
         ] {
-            assert_eq!(Columns::default().fill(text), None, "{text:?}");
+            assert_eq!(Columns::default().render(text), None, "{text:?}");
         }
     }
 

@@ -55,7 +55,7 @@ ALTER TABLE log_rows SET SORTED BY (event_time, seq);";
 
 /// What a database file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum SchemaState {
     /// A store of this version.
     Current,
     /// A store of an earlier version.
@@ -66,12 +66,12 @@ pub(crate) enum Found {
     Nothing,
 }
 
-pub(crate) fn find(connection: &Connection) -> Result<Found> {
+pub(crate) fn find(connection: &Connection) -> Result<SchemaState> {
     Ok(match version(connection)? {
-        Some(version) if version < VERSION => Found::Older,
-        Some(_) => Found::Current,
-        None if columns_of(connection, "logs")?.is_empty() => Found::Nothing,
-        None => Found::Foreign,
+        Some(version) if version < VERSION => SchemaState::Older,
+        Some(_) => SchemaState::Current,
+        None if columns_of(connection, "logs")?.is_empty() => SchemaState::Nothing,
+        None => SchemaState::Foreign,
     })
 }
 
@@ -158,8 +158,8 @@ pub(crate) fn migrate(connection: &Connection) -> Result<()> {
 /// Makes the tables unless another process has made them since.
 pub(crate) fn create_missing(connection: &Connection) -> Result<()> {
     match find(connection)? {
-        Found::Nothing => create(connection),
-        Found::Current | Found::Older | Found::Foreign => Ok(()),
+        SchemaState::Nothing => create(connection),
+        SchemaState::Current | SchemaState::Older | SchemaState::Foreign => Ok(()),
     }
 }
 

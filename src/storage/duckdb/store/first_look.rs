@@ -10,7 +10,7 @@ use crate::storage::Result;
 use crate::storage::duckdb::engine::files;
 use crate::storage::duckdb::engine::gate::Lease;
 use crate::storage::duckdb::engine::mode::Mode;
-use crate::storage::duckdb::schema::{self, Found};
+use crate::storage::duckdb::schema::{self, SchemaState};
 use crate::storage::duckdb::{adopt, error};
 
 /// The look at its tables that a store's first operation has to take.
@@ -68,7 +68,7 @@ impl DuckDbStore {
     }
 
     /// Brings the tables of a file up to date, takes them over or makes them.
-    pub(crate) fn make_tables(&self, found: Found, may_create: bool) -> Result<()> {
+    pub(crate) fn make_tables(&self, found: SchemaState, may_create: bool) -> Result<()> {
         if let Some(change) = self.change(found, may_create)? {
             self.write(change.action, change.run)?;
             self.note_change(found);
@@ -77,13 +77,15 @@ impl DuckDbStore {
     }
 
     /// What to do about what a file holds; `None` if it has the tables of this version.
-    fn change(&self, found: Found, may_create: bool) -> Result<Option<Change>> {
+    fn change(&self, found: SchemaState, may_create: bool) -> Result<Option<Change>> {
         let (action, run): (_, fn(&Connection) -> Result<()>) = match found {
-            Found::Current => return Ok(None),
-            Found::Older => ("bring the tables up to date", schema::migrate),
-            Found::Foreign => ("take over the tables of another program", take_over),
-            Found::Nothing if may_create && !self.read_only => ("create the store", schema::create_missing),
-            Found::Nothing => {
+            SchemaState::Current => return Ok(None),
+            SchemaState::Older => ("bring the tables up to date", schema::migrate),
+            SchemaState::Foreign => ("take over the tables of another program", take_over),
+            SchemaState::Nothing if may_create && !self.read_only => {
+                ("create the store", schema::create_missing)
+            }
+            SchemaState::Nothing => {
                 let reason = "it is a DuckDB file without a table logs: name another, or ingest logs into it";
                 return Err(error::unavailable(&self.location, reason));
             }
@@ -100,26 +102,28 @@ impl DuckDbStore {
         self.transaction_on_disk(connection, change.action, change.run)
     }
 
-    fn note_change(&self, found: Found) {
+    fn note_change(&self, found: SchemaState) {
         match found {
-            Found::Older => log::info!("brought the tables of {} up to date", self.location),
-            Found::Foreign => log::warn!("took over the tables of another program in {}", self.location),
-            Found::Current | Found::Nothing => {}
+            SchemaState::Older => log::info!("brought the tables of {} up to date", self.location),
+            SchemaState::Foreign => {
+                log::warn!("took over the tables of another program in {}", self.location)
+            }
+            SchemaState::Current | SchemaState::Nothing => {}
         }
     }
 }
 
 /// Says what a store holds, which is known where it had the tables of this version when it was opened.
-pub(crate) fn found(lease: &Lease) -> Result<Found> {
+pub(crate) fn found(lease: &Lease) -> Result<SchemaState> {
     match lease.is_current() {
-        true => Ok(Found::Current),
+        true => Ok(SchemaState::Current),
         false => schema::find(lease.connection()),
     }
 }
 
 fn take_over(connection: &Connection) -> Result<()> {
     match schema::find(connection)? {
-        Found::Foreign => adopt::in_place(connection),
-        Found::Current | Found::Older | Found::Nothing => Ok(()),
+        SchemaState::Foreign => adopt::in_place(connection),
+        SchemaState::Current | SchemaState::Older | SchemaState::Nothing => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 pub(super) mod first_look;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ::duckdb::Connection;
@@ -14,7 +14,7 @@ use crate::storage::duckdb::engine::deadline::Deadline;
 use crate::storage::duckdb::engine::gate::{Gate, Lease};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::{files, waiter};
-use crate::storage::duckdb::lake::commit_lock::Turn;
+use crate::storage::duckdb::lake::commit_lock::CommitLock;
 use crate::storage::duckdb::lake::{data, snapshot};
 use crate::storage::duckdb::transaction::transaction;
 use crate::storage::{Error, Result};
@@ -95,7 +95,7 @@ impl DuckDbStore {
     /// Runs an operation that only reads.
     pub(super) fn read<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let outcome = operation(self.lease(Mode::Read)?.connection());
-        self.note_disconnection(outcome)
+        self.mark_disconnected(outcome)
     }
 
     /// Runs an operation that only reads, and that ends when its time is over.
@@ -108,22 +108,31 @@ impl DuckDbStore {
         })
     }
 
-    /// Runs an operation that writes, in a transaction, when it is this writer's turn.
+    /// Runs an operation that writes, in a transaction, when no other writer is at work.
     pub(super) fn write<T>(
         &self,
         action: &'static str,
         operation: impl Fn(&Connection) -> Result<T>,
     ) -> Result<T> {
-        self.again_while_contended(|| {
+        self.retry_conflicts(|| {
             self.write_statement(action, |connection| {
                 self.transaction_on_disk(connection, action, &operation)
             })
         })
     }
 
-    /// As [`write`](Self::write), but at a lake with many writers most of the work is done before the turn.
-    /// `is_overtaken` then says, by what everybody sees, whether others have committed since a snapshot what makes
-    /// that work void; it is done again in that case.
+    /// Runs an operation that writes, and does most of its work before the writer takes the commit lock of a lake.
+    ///
+    /// The order of events is what makes this safe:
+    ///
+    /// 1. A transaction begins and notes its snapshot.
+    /// 2. The operation looks for what is stored already, and writes its files. Other writers may commit meanwhile.
+    /// 3. The writer takes the commit lock. From here on no other writer commits.
+    /// 4. `is_overtaken` looks, on another connection that sees all commits, for one since the snapshot that makes the
+    ///    work void. The transaction is rolled back and begun again in that case.
+    /// 5. The transaction commits. Only then the lock is given back.
+    ///
+    /// A store that one process at a time writes to has no such lock: there this is [`write`](Self::write).
     pub(super) fn write_ahead<T>(
         &self,
         action: &'static str,
@@ -133,22 +142,24 @@ impl DuckDbStore {
         if !self.gate.location().has_many_writers() {
             return self.write(action, operation);
         }
-        self.again_while_contended(|| {
+        self.retry_conflicts(|| {
             self.refuse_if_read_only(action)?;
             let lease = self.lease(Mode::Write)?;
-            let (outcome, _turn_until_committed) = transaction(lease.connection(), action, |connection| {
+            let (outcome, commit_lock) = transaction(lease.connection(), action, |connection| {
                 let snapshot = snapshot::snapshot(connection)?;
                 let outcome = operation(connection)?;
                 self.sync_data()?;
-                let turn = Turn::wait(&self.gate, self.lock_timeout)?;
+                let commit_lock = CommitLock::take(&self.gate, self.lock_timeout)?;
                 match is_overtaken(self.lease(Mode::Read)?.connection(), snapshot)? {
                     true => Err(Error::Contended {
                         action,
                         source: "another process committed the same logs or positions".into(),
                     }),
-                    false => Ok((outcome, turn)),
+                    // Returned out of the transaction, which commits first.
+                    false => Ok((outcome, commit_lock)),
                 }
             })?;
+            drop(commit_lock);
             Ok(outcome)
         })
     }
@@ -160,13 +171,26 @@ impl DuckDbStore {
         statement: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
         self.refuse_if_read_only(action)?;
-        let _writing = self.gate.writing();
-        let _turn = Turn::wait(&self.gate, self.lock_timeout)?;
+        let right = self.wait_to_write()?;
         let lease = self.lease(Mode::Write)?;
         if let Some(path) = self.gate.locked_file() {
             files::prepare_write_ahead_log(path)?;
         }
-        statement(lease.connection())
+        let outcome = statement(lease.connection());
+        // The file is closed, or the connection given back, before the next writer begins.
+        drop(lease);
+        drop(right);
+        outcome
+    }
+
+    /// Waits until no other operation writes: of this process first, then of the others of a lake.
+    fn wait_to_write(&self) -> Result<RightToWrite<'_>> {
+        let of_process = self.gate.writing();
+        let of_lake = CommitLock::take(&self.gate, self.lock_timeout)?;
+        Ok(RightToWrite {
+            _of_lake: of_lake,
+            _of_process: of_process,
+        })
     }
 
     /// Runs an operation in a transaction, and has the files that it writes on the disk before they count.
@@ -196,7 +220,7 @@ impl DuckDbStore {
     }
 
     /// Runs an operation again when another process was faster, for as long as one waits for others.
-    pub(super) fn again_while_contended<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
+    pub(super) fn retry_conflicts<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
         let started = Instant::now();
         loop {
             let outcome = operation();
@@ -206,18 +230,24 @@ impl DuckDbStore {
                     log::debug!("trying again: {source}");
                     std::thread::sleep(waiter::retry_after(waited));
                 }
-                _ => return self.note_disconnection(outcome),
+                _ => return self.mark_disconnected(outcome),
             }
         }
     }
 
     /// Lets the next operation connect anew after the connection to a catalog was lost.
-    pub(super) fn note_disconnection<T>(&self, outcome: Result<T>) -> Result<T> {
+    pub(super) fn mark_disconnected<T>(&self, outcome: Result<T>) -> Result<T> {
         if matches!(outcome, Err(Error::Disconnected { .. })) {
             self.gate.close_when_unused();
         }
         outcome
     }
+}
+
+/// The right to write, given back from the inside out: fields are dropped in their order.
+struct RightToWrite<'a> {
+    _of_lake: CommitLock,
+    _of_process: Option<MutexGuard<'a, ()>>,
 }
 
 impl std::fmt::Debug for DuckDbStore {

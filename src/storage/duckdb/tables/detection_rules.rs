@@ -15,7 +15,7 @@ use crate::storage::{Enabled, Error, Result, RuleStore};
 
 /// A rule as [`UPSERT`] reads it.
 #[derive(Serialize)]
-struct Record<'a> {
+struct RuleRow<'a> {
     id: &'a str,
     rule_name: &'a str,
     rule_type: &'a str,
@@ -54,7 +54,7 @@ impl RuleStore for DuckDbStore {
             return Ok(());
         }
         let last: HashMap<&str, &DetectionRule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
-        let records: Vec<Record<'_>> = last.into_values().map(record).collect();
+        let records: Vec<RuleRow<'_>> = last.into_values().map(row_of).collect();
         let json = statement::json_array(&records);
         self.write("store rules", |connection| {
             let stored = connection.execute(UPSERT, [&json]);
@@ -99,8 +99,8 @@ impl RuleStore for DuckDbStore {
     }
 }
 
-fn record(rule: &DetectionRule) -> Record<'_> {
-    Record {
+fn row_of(rule: &DetectionRule) -> RuleRow<'_> {
+    RuleRow {
         id: &rule.id,
         rule_name: &rule.rule_name,
         rule_type: &rule.rule_type,

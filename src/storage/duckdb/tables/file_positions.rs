@@ -14,7 +14,7 @@ use crate::storage::{Result, file_conflict};
 
 /// A position as [`NEW`] reads it.
 #[derive(Serialize)]
-struct Record<'a> {
+struct PositionRow<'a> {
     id: &'a str,
     path: &'a str,
     bytes: u64,
@@ -119,7 +119,7 @@ impl DuckDbStore {
             .iter()
             .map(|progress| (progress.to.id.as_str(), &progress.to))
             .collect();
-        let records: Vec<Record<'_>> = last.into_values().map(record).collect();
+        let records: Vec<PositionRow<'_>> = last.into_values().map(row_of).collect();
         let sql = match self.commit_order() {
             CommitOrder::Snapshots => {
                 format!("INSERT INTO file_positions ({COLUMNS}) SELECT {COLUMNS} FROM {NEW}")
@@ -133,13 +133,13 @@ impl DuckDbStore {
     }
 }
 
-fn record(position: &FilePosition) -> Record<'_> {
+fn row_of(position: &FilePosition) -> PositionRow<'_> {
     let (in_array, line_parts) = match position.resume {
         ResumePoint::LineStart => (false, 0),
         ResumePoint::Array => (true, 0),
         ResumePoint::LongLine(parts) => (false, parts),
     };
-    Record {
+    PositionRow {
         id: &position.id,
         path: &position.path,
         bytes: position.bytes,

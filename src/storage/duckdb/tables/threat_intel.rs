@@ -13,9 +13,9 @@ use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Error, IntelStore, Result};
 
-/// A piece of intelligence as [`UPSERT`] reads it.
+/// Threat intelligence as [`UPSERT`] reads it.
 #[derive(Serialize)]
-struct Record<'a> {
+struct IntelRow<'a> {
     id: &'a str,
     indicator_type: &'static str,
     indicator_value: String,
@@ -60,8 +60,8 @@ impl IntelStore for DuckDbStore {
             return Ok(());
         }
         let last: HashMap<&str, &ThreatIntel> =
-            intel.iter().map(|piece| (piece.id.as_str(), piece)).collect();
-        let records: Vec<Record<'_>> = last.into_values().map(record).collect();
+            intel.iter().map(|intel| (intel.id.as_str(), intel)).collect();
+        let records: Vec<IntelRow<'_>> = last.into_values().map(row_of).collect();
         let json = statement::json_array(&records);
         self.write("store threat intelligence", |connection| {
             let stored = connection.execute(UPSERT, [&json]);
@@ -79,7 +79,7 @@ impl IntelStore for DuckDbStore {
             let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
             let mut intel = Vec::new();
             while let Some(row) = rows.next().map_err(failed)? {
-                intel.push(piece(row)?);
+                intel.push(intel_of(row)?);
             }
             Ok(intel)
         })
@@ -96,8 +96,8 @@ impl IntelStore for DuckDbStore {
     }
 }
 
-fn record(intel: &ThreatIntel) -> Record<'_> {
-    Record {
+fn row_of(intel: &ThreatIntel) -> IntelRow<'_> {
+    IntelRow {
         id: &intel.id,
         indicator_type: intel.indicator.indicator_type().as_str(),
         indicator_value: intel.indicator.to_string(),
@@ -136,7 +136,7 @@ fn type_name(indicator_type: IndicatorType) -> String {
     indicator_type.as_str().to_owned()
 }
 
-fn piece(row: &Row<'_>) -> Result<ThreatIntel> {
+fn intel_of(row: &Row<'_>) -> Result<ThreatIntel> {
     let failed = |error| error::engine("fetch threat intelligence", error);
     let text = |index: usize| {
         let text: Option<String> = row.get(index).map_err(failed)?;
