@@ -67,6 +67,7 @@
 //! A [`Fetcher`] and a [`Loader`] are loops: give each a thread of its own, and stop it by its [`StopHandle`] when the
 //! service shuts down.
 
+mod backoff;
 mod config;
 mod ingest;
 pub mod load;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{AlertStore, Committed, ConsumerStore, Cursor, Error, LogStore, Result};
+use crate::backoff::Doubling;
 use crate::models::{Alert, LogEntry, LogQuery};
 use crate::stop::StopHandle;
 use crate::sync::lock;
@@ -78,8 +79,8 @@ struct Position {
 }
 
 /// The first wait after an error; it doubles with each further one.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
     /// Every log of a store from the beginning on, 10,000 at a time, polled every 60 seconds.
@@ -224,11 +225,12 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
     }
 
     fn back_off(&mut self) {
-        let longest = self.interval.max(FIRST_BACK_OFF).min(LONGEST_BACK_OFF);
-        let doubled = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(16));
-        // Processes that failed together must not try again together.
-        self.wait = doubled.min(longest).mul_f64(0.5 + fastrand::f64() / 2.0);
         self.failures = self.failures.saturating_add(1);
+        let backoff = Doubling {
+            first: FIRST_BACKOFF,
+            longest: self.interval.max(FIRST_BACKOFF).min(LONGEST_BACKOFF),
+        };
+        self.wait = backoff.after(self.failures, fastrand::f64());
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::mode::Mode;
 use super::queue::{Number, Passed, Place};
+use crate::backoff::Proportional;
 
 /// How long a predecessor in the queue may take until others try to go before it. It may have been stopped, or use the
 /// file; `DuckDB`'s lock tells.
@@ -114,10 +115,16 @@ fn look_after(distance: u64, waited: Duration) -> Duration {
         .clamp(Duration::from_millis(1), LONGEST)
 }
 
-/// Retries come quickly at first, then about ten times a second, not in step with other processes.
+/// Retries come quickly at first, then about ten times a second.
+const BACKOFF: Proportional = Proportional {
+    first: Duration::from_millis(2),
+    longest: Duration::from_millis(100),
+    part: 4,
+};
+
+/// Returns how long to wait before the next try.
 pub(crate) fn retry_after(waited: Duration) -> Duration {
-    let base = (waited / 4).clamp(Duration::from_millis(2), Duration::from_millis(100));
-    base.mul_f64(0.5 + fastrand::f64())
+    BACKOFF.next(waited, fastrand::f64())
 }
 
 #[cfg(test)]
