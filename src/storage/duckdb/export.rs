@@ -5,7 +5,6 @@ use std::path::Path;
 use std::thread;
 
 use ::duckdb::arrow::array::RecordBatch;
-use ::duckdb::arrow::datatypes::DataType;
 use ::duckdb::params_from_iter;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -15,7 +14,7 @@ use super::engine::gate::Lease;
 use super::engine::mode::Mode;
 use super::error;
 use super::logs::long_texts;
-use super::rows::columns;
+use super::rows::columns::LogColumn;
 use super::sql::predicate;
 use super::sql::statement::{self, Sql, for_each_chunk};
 use super::sql::streamed::StreamedRows;
@@ -86,13 +85,10 @@ impl DuckDbStore {
         let order = self.commit_order();
         let is_measured =
             self.read(|connection| Ok(long_texts::need_measuring(order, connection, self.log_texts)))?;
-        let columns = columns::LOGS_COLUMNS.iter().filter(|(name, _)| *name != "seq");
-        let columns: Vec<String> = columns
-            .map(|(name, data_type)| (format!("\"{name}\""), data_type))
-            .map(|(column, data_type)| match data_type {
-                DataType::Utf8 => format.text(&column),
-                _ => column,
-            })
+        let columns: Vec<String> = LogColumn::all()
+            .filter(|column| !matches!(column, LogColumn::Seq | LogColumn::Layout))
+            .map(|column| (format!("\"{}\"", column.name()), column.is_text()))
+            .map(|(name, is_text)| if is_text { format.text(&name) } else { name })
             .collect();
         let columns = columns.join(", ");
         let to = format!("TO {} ({})", statement::literal(name), format.options());

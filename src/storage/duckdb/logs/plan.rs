@@ -43,14 +43,14 @@ pub(crate) fn statements(
         return Ok(statements.collect());
     }
     if long_texts::need_measuring(order, connection, log_texts) {
-        return long_texts::cut(connection, query, columns::LOG_COLUMNS, log_texts);
+        return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);
     }
     let slices = slices(connection, query, log_texts)?;
     Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
 }
 
 pub(crate) fn select_logs(log_texts: &str) -> Sql {
-    Sql::new(format!("SELECT {}\nFROM {log_texts}", columns::LOG_COLUMNS))
+    Sql::new(format!("SELECT {}\nFROM {log_texts}", *columns::READ_SQL))
 }
 
 /// Up to so many logs, the engine finds their sequence numbers first, without reading anything else of the others.

@@ -1,32 +1,182 @@
-//! The columns of logs, as they are stored and as they are read.
+//! The columns of logs: one table, by which logs are written, read and exported.
 
-use ::duckdb::arrow::datatypes::{DataType, TimeUnit};
+use std::sync::LazyLock;
 
-/// What [`logs`] reads, in its order.
-pub(crate) const LOG_COLUMNS: &str = "seq, event_time, id, \"timestamp\", stored_raw, appname, file, host, hostname, \
-    message, procid, source_type, stored_normalized, metadata, ingestion_time, layout";
+use ::duckdb::arrow::datatypes::{DataType, Field, TimeUnit};
 
-/// The columns of `logs`, in their order.
-pub(crate) const LOGS_COLUMNS: [(&str, DataType); 21] = [
-    ("seq", DataType::Int64),
-    ("event_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
-    ("id", DataType::Utf8),
-    ("timestamp", DataType::Utf8),
-    ("raw", DataType::Utf8),
-    ("appname", DataType::Utf8),
-    ("file", DataType::Utf8),
-    ("host", DataType::Utf8),
-    ("hostname", DataType::Utf8),
-    ("message", DataType::Utf8),
-    ("procid", DataType::Int64),
-    ("source_type", DataType::Utf8),
-    ("normalized", DataType::Utf8),
-    ("metadata", DataType::Utf8),
-    ("ingestion_time", DataType::Timestamp(TimeUnit::Microsecond, None)),
-    ("source_ip", DataType::Utf8),
-    ("dest_ip", DataType::Utf8),
-    ("user", DataType::Utf8),
-    ("action", DataType::Utf8),
-    ("outcome", DataType::Utf8),
-    ("level", DataType::Utf8),
+use crate::storage::duckdb::sql::staged::as_json;
+
+/// A column of the table `log_rows`. The variants are in the order of its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogColumn {
+    Seq,
+    EventTime,
+    Id,
+    Timestamp,
+    Raw,
+    Appname,
+    File,
+    Host,
+    Hostname,
+    Message,
+    Procid,
+    SourceType,
+    Normalized,
+    Metadata,
+    IngestionTime,
+    SourceIp,
+    DestIp,
+    User,
+    Action,
+    Outcome,
+    Level,
+    Layout,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Integer,
+    Time,
+    Text,
+    /// Text that is known to be JSON.
+    Json,
+}
+
+/// Name and kind of each column.
+const TABLE: [(LogColumn, &str, Kind); 22] = [
+    (LogColumn::Seq, "seq", Kind::Integer),
+    (LogColumn::EventTime, "event_time", Kind::Time),
+    (LogColumn::Id, "id", Kind::Text),
+    (LogColumn::Timestamp, "timestamp", Kind::Text),
+    (LogColumn::Raw, "raw", Kind::Text),
+    (LogColumn::Appname, "appname", Kind::Text),
+    (LogColumn::File, "file", Kind::Text),
+    (LogColumn::Host, "host", Kind::Text),
+    (LogColumn::Hostname, "hostname", Kind::Text),
+    (LogColumn::Message, "message", Kind::Text),
+    (LogColumn::Procid, "procid", Kind::Integer),
+    (LogColumn::SourceType, "source_type", Kind::Text),
+    (LogColumn::Normalized, "normalized", Kind::Json),
+    (LogColumn::Metadata, "metadata", Kind::Json),
+    (LogColumn::IngestionTime, "ingestion_time", Kind::Time),
+    (LogColumn::SourceIp, "source_ip", Kind::Text),
+    (LogColumn::DestIp, "dest_ip", Kind::Text),
+    (LogColumn::User, "user", Kind::Text),
+    (LogColumn::Action, "action", Kind::Text),
+    (LogColumn::Outcome, "outcome", Kind::Text),
+    (LogColumn::Level, "level", Kind::Text),
+    (LogColumn::Layout, "layout", Kind::Text),
 ];
+
+/// The columns that are read to make a log again, in the order in which they are read. The others repeat a part of it.
+pub(crate) const READ: [LogColumn; 16] = [
+    LogColumn::Seq,
+    LogColumn::EventTime,
+    LogColumn::Id,
+    LogColumn::Timestamp,
+    LogColumn::Raw,
+    LogColumn::Appname,
+    LogColumn::File,
+    LogColumn::Host,
+    LogColumn::Hostname,
+    LogColumn::Message,
+    LogColumn::Procid,
+    LogColumn::SourceType,
+    LogColumn::Normalized,
+    LogColumn::Metadata,
+    LogColumn::IngestionTime,
+    LogColumn::Layout,
+];
+
+/// SQL for the columns of [`READ`] in the view `log_texts`.
+pub(crate) static READ_SQL: LazyLock<String> = LazyLock::new(|| {
+    let names = READ.map(|column| match column {
+        // As they are stored, which is empty where the log has a layout.
+        LogColumn::Raw | LogColumn::Normalized => format!("\"stored_{}\"", column.name()),
+        _ => format!("\"{}\"", column.name()),
+    });
+    names.join(", ")
+});
+
+/// How many columns hold texts.
+pub(crate) const TEXTS: usize = LogColumn::Layout.place() + 1;
+/// How many columns hold times.
+pub(crate) const TIMES: usize = LogColumn::IngestionTime.place() + 1;
+
+/// The place of each column among those of its kind.
+const PLACES: [usize; TABLE.len()] = {
+    let (mut places, mut column) = ([0; TABLE.len()], 0);
+    let (mut texts, mut times, mut integers) = (0, 0, 0);
+    while column < TABLE.len() {
+        let next = match TABLE[column].2 {
+            Kind::Text | Kind::Json => &mut texts,
+            Kind::Time => &mut times,
+            Kind::Integer => &mut integers,
+        };
+        places[column] = *next;
+        *next += 1;
+        column += 1;
+    }
+    places
+};
+
+impl LogColumn {
+    /// Returns all columns, in the order of the table.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        TABLE.into_iter().map(|(column, ..)| column)
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        TABLE[self as usize].1
+    }
+
+    /// Returns whether the column holds texts, JSON among them.
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(TABLE[self as usize].2, Kind::Text | Kind::Json)
+    }
+
+    pub(crate) const fn is_time(self) -> bool {
+        matches!(TABLE[self as usize].2, Kind::Time)
+    }
+
+    /// Returns the place of the column among those of its kind, such as the third of texts.
+    pub(crate) const fn place(self) -> usize {
+        PLACES[self as usize]
+    }
+
+    /// Returns how Arrow describes the column.
+    pub(crate) fn field(self) -> Field {
+        let data_type = match TABLE[self as usize].2 {
+            Kind::Integer => DataType::Int64,
+            Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Kind::Text | Kind::Json => DataType::Utf8,
+        };
+        let field = Field::new(self.name(), data_type, true);
+        match TABLE[self as usize].2 {
+            Kind::Json => as_json(field),
+            _ => field,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_variants() {
+        for (index, column) in LogColumn::all().enumerate() {
+            assert_eq!(column as usize, index, "{column:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_counted_for_each_kind() {
+        assert_eq!(LogColumn::EventTime.place(), 0);
+        assert_eq!(LogColumn::IngestionTime.place(), 1);
+        assert_eq!(LogColumn::Id.place(), 0);
+        assert_eq!(LogColumn::SourceType.place(), 8);
+        assert_eq!(LogColumn::Layout.place() + 1, TEXTS);
+    }
+}

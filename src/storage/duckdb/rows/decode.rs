@@ -1,73 +1,123 @@
 //! Logs from the columns that the engine gives.
 
 use ::duckdb::arrow::array::{
-    Array, AsArray, LargeStringArray, StringArray, StructArray, TimestampMicrosecondArray,
+    Array, AsArray, Int64Array, LargeStringArray, StringArray, StructArray, TimestampMicrosecondArray,
 };
 use ::duckdb::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 
+use super::columns::{LogColumn, READ};
 use super::row_layout::Columns;
 use crate::models::{JsonObject, LogEntry};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::{Error, Result};
 
-/// The logs of a chunk that holds [`LOG_COLUMNS`], with their sequence numbers.
+/// Returns the logs of a chunk with the columns of [`READ`], and their sequence numbers.
 pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
-    let seq = integers(chunk, 0)?;
-    let event_time = times(chunk, 1)?;
-    let texts: Vec<Texts> = (2..10)
-        .map(|index| Texts::new(chunk, index))
-        .collect::<Result<_>>()?;
-    let procid = integers(chunk, 10)?;
-    let source_type = Texts::new(chunk, 11)?;
-    let normalized = Texts::new(chunk, 12)?;
-    let metadata = Texts::new(chunk, 13)?;
-    let ingestion_time = times(chunk, 14)?;
-    let layout = Texts::new(chunk, 15)?;
-    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let columns = LogColumns::new(chunk)?;
     (0..chunk.len())
-        .map(|row| {
-            let columns = Columns {
-                timestamp: texts[1].get(row),
-                appname: texts[3].get(row),
-                file: texts[4].get(row),
-                host: texts[5].get(row),
-                hostname: texts[6].get(row),
-                message: texts[7].get(row),
-                procid: procid.is_valid(row).then(|| procid.value(row)),
-                source_type: source_type.get(row),
-            };
-            let (normalized, raw) = match layout.get(row) {
-                Some(layout) => {
-                    let filled = columns.render(layout);
-                    let (normalized, raw) =
-                        filled.ok_or_else(|| error::corrupt("a log's layout cannot be filled"))?;
-                    (Some(normalized), Some(raw))
-                }
-                None => (owned(normalized.get(row)), owned(texts[2].get(row))),
-            };
-            let log = LogEntry {
-                id: owned(texts[0].get(row)).ok_or_else(|| error::corrupt("a log has no id"))?,
-                event_time: statement::time(event_time.value(row))?,
-                timestamp: owned(columns.timestamp),
-                raw,
-                appname: owned(columns.appname),
-                file: owned(columns.file),
-                host: owned(columns.host),
-                hostname: owned(columns.hostname),
-                message: owned(columns.message),
-                procid: columns.procid,
-                source_type: owned(columns.source_type),
-                normalized: JsonObject::of_stored(normalized.unwrap_or_default()),
-                metadata: JsonObject::of_stored(owned(metadata.get(row)).unwrap_or_default()),
-                ingestion_time: statement::time(ingestion_time.value(row))?,
-            };
-            Ok((seq.value(row), log))
-        })
+        .map(|row| Ok((columns.seq.value(row), columns.log(row)?)))
         .collect()
 }
 
-fn integers(chunk: &StructArray, index: usize) -> Result<&::duckdb::arrow::array::Int64Array> {
+/// The columns of a chunk of logs.
+struct LogColumns<'a> {
+    seq: &'a Int64Array,
+    event_time: &'a TimestampMicrosecondArray,
+    id: Texts<'a>,
+    timestamp: Texts<'a>,
+    raw: Texts<'a>,
+    appname: Texts<'a>,
+    file: Texts<'a>,
+    host: Texts<'a>,
+    hostname: Texts<'a>,
+    message: Texts<'a>,
+    procid: &'a Int64Array,
+    source_type: Texts<'a>,
+    normalized: Texts<'a>,
+    metadata: Texts<'a>,
+    ingestion_time: &'a TimestampMicrosecondArray,
+    layout: Texts<'a>,
+}
+
+impl<'a> LogColumns<'a> {
+    fn new(chunk: &'a StructArray) -> Result<Self> {
+        let texts = |column| Texts::new(chunk, place(column)?);
+        Ok(Self {
+            seq: integers(chunk, place(LogColumn::Seq)?)?,
+            event_time: times(chunk, place(LogColumn::EventTime)?)?,
+            id: texts(LogColumn::Id)?,
+            timestamp: texts(LogColumn::Timestamp)?,
+            raw: texts(LogColumn::Raw)?,
+            appname: texts(LogColumn::Appname)?,
+            file: texts(LogColumn::File)?,
+            host: texts(LogColumn::Host)?,
+            hostname: texts(LogColumn::Hostname)?,
+            message: texts(LogColumn::Message)?,
+            procid: integers(chunk, place(LogColumn::Procid)?)?,
+            source_type: texts(LogColumn::SourceType)?,
+            normalized: texts(LogColumn::Normalized)?,
+            metadata: texts(LogColumn::Metadata)?,
+            ingestion_time: times(chunk, place(LogColumn::IngestionTime)?)?,
+            layout: texts(LogColumn::Layout)?,
+        })
+    }
+
+    fn log(&self, row: usize) -> Result<LogEntry> {
+        let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
+        let (normalized, raw) = self.texts_of(row)?;
+        Ok(LogEntry {
+            id: owned(&self.id).ok_or_else(|| error::corrupt("a log has no id"))?,
+            event_time: statement::time(self.event_time.value(row))?,
+            timestamp: owned(&self.timestamp),
+            raw,
+            appname: owned(&self.appname),
+            file: owned(&self.file),
+            host: owned(&self.host),
+            hostname: owned(&self.hostname),
+            message: owned(&self.message),
+            procid: self.procid(row),
+            source_type: owned(&self.source_type),
+            normalized: JsonObject::of_stored(normalized.unwrap_or_default()),
+            metadata: JsonObject::of_stored(owned(&self.metadata).unwrap_or_default()),
+            ingestion_time: statement::time(self.ingestion_time.value(row))?,
+        })
+    }
+
+    fn procid(&self, row: usize) -> Option<i64> {
+        self.procid.is_valid(row).then(|| self.procid.value(row))
+    }
+
+    /// Returns `normalized` and `raw`: from the layout, if the log has one, else as they are stored.
+    fn texts_of(&self, row: usize) -> Result<(Option<String>, Option<String>)> {
+        let Some(layout) = self.layout.get(row) else {
+            let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
+            return Ok((owned(&self.normalized), owned(&self.raw)));
+        };
+        let columns = Columns {
+            timestamp: self.timestamp.get(row),
+            appname: self.appname.get(row),
+            file: self.file.get(row),
+            host: self.host.get(row),
+            hostname: self.hostname.get(row),
+            message: self.message.get(row),
+            procid: self.procid(row),
+            source_type: self.source_type.get(row),
+        };
+        let rendered = columns.render(layout);
+        let (normalized, raw) =
+            rendered.ok_or_else(|| error::corrupt("a log's layout cannot be rendered"))?;
+        Ok((Some(normalized), Some(raw)))
+    }
+}
+
+/// Returns the place of a column in what is read.
+fn place(column: LogColumn) -> Result<usize> {
+    let place = READ.iter().position(|read| *read == column);
+    place.ok_or_else(|| error::corrupt(format!("the column {} is not read", column.name())))
+}
+
+fn integers(chunk: &StructArray, index: usize) -> Result<&Int64Array> {
     let column = chunk.column(index).as_primitive_opt::<Int64Type>();
     column.ok_or_else(|| wrong_type(chunk, index))
 }
@@ -82,7 +132,7 @@ fn wrong_type(chunk: &StructArray, index: usize) -> Error {
     error::corrupt(format!("column {index} of logs has type {found}"))
 }
 
-/// The texts of a column.
+/// Returns the texts of a column.
 pub(crate) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str>>> {
     let texts = Texts::new(chunk, index)?;
     Ok((0..chunk.len()).map(|row| texts.get(row)).collect())

@@ -11,16 +11,16 @@ use ::duckdb::arrow::array::{
     StringArray, StringBuilder, TimestampMicrosecondBuilder,
 };
 use ::duckdb::arrow::compute::filter_record_batch;
-use ::duckdb::arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
+use ::duckdb::arrow::datatypes::{Schema, TimestampMicrosecondType};
 use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, params_from_iter};
 
-use super::columns::LOGS_COLUMNS;
+use super::columns::{LogColumn, TEXTS, TIMES};
 use super::constant_columns::InsertColumns;
 use super::row_layout::Columns;
 use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
-use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows, as_json};
+use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows};
 use crate::storage::{Error, Result};
 
 /// Logs as rows of a [`DuckDbStore`](crate::DuckDbStore). Most of the work of appending logs is to make them; any thread
@@ -196,8 +196,8 @@ impl LogRows {
 }
 
 // The places of columns in a chunk of [`LogRows`].
-const EVENT_TIME: usize = 0;
-const ID: usize = 1;
+const EVENT_TIME: usize = LogColumn::EventTime as usize - 1;
+const ID: usize = LogColumn::Id as usize - 1;
 
 /// The event times of a chunk.
 fn event_times(chunk: &RecordBatch) -> &[i64] {
@@ -281,16 +281,10 @@ const CHUNK_BYTES: usize = 64 << 20;
 #[derive(Debug, Default)]
 struct ChunkBuilder {
     bytes: usize,
-    event_time: TimestampMicrosecondBuilder,
-    /// `id` to `message`, and `source_type`.
-    texts: [StringBuilder; 9],
+    /// Each at its [`place`](LogColumn::place).
+    texts: [StringBuilder; TEXTS],
+    times: [TimestampMicrosecondBuilder; TIMES],
     procid: Int64Builder,
-    /// `normalized` and `metadata`.
-    objects: [StringBuilder; 2],
-    ingestion_time: TimestampMicrosecondBuilder,
-    /// `source_ip` to `level`.
-    summary: [StringBuilder; 6],
-    layout: StringBuilder,
     memory: Memory,
 }
 
@@ -304,7 +298,7 @@ struct Memory {
 
 impl ChunkBuilder {
     fn len(&self) -> usize {
-        self.event_time.len()
+        self.procid.len()
     }
 
     fn push(&mut self, log: &BorrowedLog<'_>) {
@@ -316,50 +310,56 @@ impl ChunkBuilder {
         let normalized = object_text(log.normalized(), normalized);
         let layout = layout_of(log, normalized, layout);
         let unless_laid_out = |text| if layout.is_none() { text } else { None };
-        self.event_time.append_value(log.event_time.timestamp_micros());
-        let texts = [
-            Some(&*log.id),
-            log.timestamp.as_deref(),
-            unless_laid_out(log.raw.as_deref()),
-            log.appname.as_deref(),
-            log.file.as_deref(),
-            log.host.as_deref(),
-            log.hostname.as_deref(),
-            log.message.as_deref(),
-            log.source_type.as_deref(),
-        ];
-        self.bytes += append_all(&mut self.texts, texts);
-        self.procid.append_option(log.procid);
-        let objects = [unless_laid_out(normalized), object_text(log.metadata(), metadata)];
-        self.bytes += append_all(&mut self.objects, objects);
-        self.ingestion_time
-            .append_value(log.ingestion_time.timestamp_micros());
-        self.bytes += log.with_summary(|found| {
-            let summary = [
-                found.source_ip.as_deref(),
-                found.dest_ip.as_deref(),
-                found.user,
-                found.action,
-                found.outcome,
-                found.level,
-            ];
-            append_all(&mut self.summary, summary)
+        let mut push = |column: LogColumn, text: Option<&str>| {
+            self.texts[column.place()].append_option(text);
+            self.bytes += text.map_or(0, str::len);
+        };
+        push(LogColumn::Id, Some(&log.id));
+        push(LogColumn::Timestamp, log.timestamp.as_deref());
+        push(LogColumn::Raw, unless_laid_out(log.raw.as_deref()));
+        push(LogColumn::Appname, log.appname.as_deref());
+        push(LogColumn::File, log.file.as_deref());
+        push(LogColumn::Host, log.host.as_deref());
+        push(LogColumn::Hostname, log.hostname.as_deref());
+        push(LogColumn::Message, log.message.as_deref());
+        push(LogColumn::SourceType, log.source_type.as_deref());
+        push(LogColumn::Normalized, unless_laid_out(normalized));
+        push(LogColumn::Metadata, object_text(log.metadata(), metadata));
+        log.with_summary(|found| {
+            push(LogColumn::SourceIp, found.source_ip.as_deref());
+            push(LogColumn::DestIp, found.dest_ip.as_deref());
+            push(LogColumn::User, found.user);
+            push(LogColumn::Action, found.action);
+            push(LogColumn::Outcome, found.outcome);
+            push(LogColumn::Level, found.level);
         });
-        self.layout.append_option(layout);
-        self.bytes += layout.map_or(0, str::len);
+        push(LogColumn::Layout, layout);
+        self.push_numbers(log);
+    }
+
+    fn push_numbers(&mut self, log: &BorrowedLog<'_>) {
+        for (column, time) in [
+            (LogColumn::EventTime, log.event_time),
+            (LogColumn::IngestionTime, log.ingestion_time),
+        ] {
+            self.times[column.place()].append_value(time.timestamp_micros());
+        }
+        self.procid.append_option(log.procid);
     }
 
     /// The rows since this was last called.
     fn finish(&mut self) -> RecordBatch {
-        let mut texts = self.texts.iter_mut().map(finish_texts);
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(self.event_time.finish())];
-        columns.extend(texts.by_ref().take(8));
-        columns.push(Arc::new(self.procid.finish()));
-        columns.extend(texts);
-        columns.extend(self.objects.iter_mut().map(finish_texts));
-        columns.push(Arc::new(self.ingestion_time.finish()));
-        columns.extend(self.summary.iter_mut().map(finish_texts));
-        columns.push(finish_texts(&mut self.layout));
+        let stored = LogColumn::all().filter(|column| *column != LogColumn::Seq);
+        let columns = stored.map(|column| -> ArrayRef {
+            if column.is_text() {
+                return finish_texts(&mut self.texts[column.place()]);
+            }
+            match column.is_time() {
+                true => Arc::new(self.times[column.place()].finish()),
+                false => Arc::new(self.procid.finish()),
+            }
+        });
+        let columns = columns.collect();
         if self.bytes >= CHUNK_BYTES {
             // Of very long lines, which are rare.
             self.memory = Memory::default();
@@ -400,26 +400,9 @@ static ROW_SCHEMA: LazyLock<Arc<Schema>> =
 
 /// The columns of `log_rows`, in their order.
 static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
-    let fields = LOGS_COLUMNS
-        .into_iter()
-        .chain([("layout", DataType::Utf8)])
-        .map(|(name, data_type)| {
-            let field = Field::new(name, data_type, true);
-            match name {
-                "normalized" | "metadata" => as_json(field),
-                _ => field,
-            }
-        });
+    let fields = LogColumn::all().map(LogColumn::field);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 });
-
-/// Appends a text to each column, and says how many bytes they are together.
-fn append_all<const N: usize>(builders: &mut [StringBuilder; N], texts: [Option<&str>; N]) -> usize {
-    for (builder, text) in builders.iter_mut().zip(texts) {
-        builder.append_option(text);
-    }
-    texts.into_iter().flatten().map(str::len).sum()
-}
 
 /// The texts so far; the builder is left with room for as many more.
 fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {

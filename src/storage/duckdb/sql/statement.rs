@@ -125,7 +125,7 @@ pub(crate) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, 
     })
 }
 
-/// Runs a query over [`columns::LOG_COLUMNS`] and hands on each chunk, until `take` fails or has enough.
+/// Runs a query of logs and hands on each chunk, until `take` fails or has enough.
 pub(crate) fn for_each_chunk(
     connection: &Connection,
     sql: &Sql,
