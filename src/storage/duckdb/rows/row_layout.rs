@@ -1,15 +1,41 @@
-//! Logs without what they repeat.
+//! Row layouts: the texts of a log without what its columns repeat.
 //!
-//! A line repeats what was found in it: its message, host, program, time; and the fields of a JSON line stand in
-//! `normalized` once more. The layout of a log is both texts, with a placeholder `{0}` to `{8}` for what a column holds
-//! and braces doubled. The view `logs` fills it with the engine's `format`; what the two texts have in common is left
-//! to the compression of the column.
+//! A line repeats what was found in it: its message, host, program and time. The fields of a JSON line are in `normalized`
+//! once more. The layout of a log is both texts, `normalized` and `raw`, with a line end between them. A placeholder
+//! `{0}` to `{8}` replaces what a column holds, and braces are doubled. The view `logs` renders it with the engine's
+//! `format`. What both texts have in common is left to the compression of the column.
+//!
+//! # How values are found
+//!
+//! Each byte of each stored log passes through [`Matcher::encode_text`], so that it looks at most bytes only once. Two
+//! tables, made for each log, tell which bytes need more than a look:
+//!
+//! - `classes` has a number for each byte. Its low half says what the byte may be: bit `p` that the value of place `p`
+//!   starts with it ([`STARTS`]), bit 9 that it is a brace ([`BRACE`]). Its high half, from bit 16 ([`AFTER`]) on, says
+//!   the same of the byte after it: a value starts only where a word does, hence after a letter or digit only
+//!   a brace counts.
+//! - `seconds` has bit `p` for each byte that is the second one of the value of place `p`. Most values that share their
+//!   first byte with the text do not share the second, and are not compared.
+//!
+//! The text `web1 sshd: {x}`, of a log with the host `web1` (place 3) and the program `sshd` (place 1):
+//!
+//! | at | class, low half | allowed by the byte before | what happens |
+//! |---|---|---|---|
+//! | `w` | starts 3 | all, at the start of a text | `seconds['e']` has bit 3, `web1` fits and no word goes on: `{3}` |
+//! | ` ` | nothing | brace only, after `1` | goes on; its high half allows all |
+//! | `s` | starts 1 | all | `seconds['s']` has bit 1, `sshd` fits: `{1}` |
+//! | `:` and ` ` | nothing | brace only, then all | goes on |
+//! | `{` | brace | all | is doubled: `{{` |
+//! | `x` | nothing | all | goes on |
+//! | `}` | brace | brace only, after `x` | is doubled: `}}` |
+//!
+//! The layout is `{3} {1}: {{x}}`.
 
 use std::borrow::Cow;
 
 const PLACES: usize = 9;
 
-/// What the columns of a log hold that its texts may repeat.
+/// The values of a log's columns that its texts may repeat.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Columns<'a> {
     pub(crate) timestamp: Option<&'a str>,
@@ -23,7 +49,7 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// The arguments of `format` in the view `logs`, by their numbers.
+    /// Returns an argument of `format` in the view `logs`, by its number.
     fn value(&self, place: usize) -> Cow<'a, str> {
         let text = match place {
             0 => self.timestamp,
@@ -45,27 +71,27 @@ impl<'a> Columns<'a> {
         Cow::Borrowed(text.unwrap_or_default())
     }
 
-    /// Writes the layout of a log with these texts; says whether it can have one.
+    /// Writes the layout of a log with these texts, and returns whether it can have one.
     pub(crate) fn encode(&self, normalized: &str, raw: &str, layout: &mut String) -> bool {
-        // The engine's format ends at a NUL byte, and normalized at a line end; JSON of ours holds neither.
+        // The engine's format ends at a NUL byte, and normalized at a line end. JSON of this crate holds neither.
         let end = memchr::memchr(0, raw.as_bytes()).or(memchr::memchr2(0, b'\n', normalized.as_bytes()));
         if end.is_some() {
             return false;
         }
-        let pieces = Matcher::new(self);
-        pieces.encode_text(normalized, layout);
+        let matcher = Matcher::new(self);
+        matcher.encode_text(normalized, layout);
         layout.push('\n');
-        pieces.encode_text(raw, layout);
+        matcher.encode_text(raw, layout);
         true
     }
 
-    /// The texts of the log's layout, `normalized` and `raw`; `None` if it is no layout.
+    /// Returns the texts of a layout, `normalized` and `raw`. `None` if it is no layout.
     pub(crate) fn render(&self, layout: &str) -> Option<(String, String)> {
         let (normalized, raw) = layout.split_once('\n')?;
         Some((self.render_text(normalized)?, self.render_text(raw)?))
     }
 
-    /// A text with what was left out of it.
+    /// Returns one text of a layout, with values instead of placeholders.
     fn render_text(&self, layout: &str) -> Option<String> {
         let mut text = String::with_capacity(2 * layout.len());
         let mut rest = layout;
@@ -90,11 +116,11 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// What the texts of one log may repeat, ready to be looked for. Values of one or two bytes are hardly worth their
-/// placeholder.
+/// The values of one log, ready to be looked for in its texts. Values of one or two bytes are left in them: a
+/// placeholder is no shorter.
 struct Matcher<'a> {
     values: [Cow<'a, str>; PLACES],
-    /// What each byte may be, and above that what the one after it may be: see [`STARTS`], [`BRACE`] and [`AFTER`].
+    /// What each byte may be, and above that what the byte after it may be: see [`STARTS`], [`BRACE`] and [`AFTER`].
     classes: [u32; 256],
     /// A bit for each place whose value has the byte for its second one.
     seconds: [u16; 256],
@@ -117,7 +143,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Writes a text without what it repeats.
+    /// Writes a text with placeholders instead of values. The module's documentation has an example.
     fn encode_text(&self, text: &str, layout: &mut String) {
         let bytes = text.as_bytes();
         let (mut at, mut copied) = (0, 0);
@@ -148,7 +174,7 @@ impl<'a> Matcher<'a> {
         layout.push_str(&text[copied..]);
     }
 
-    /// The longest of some values that a text starts with, up to the end of a word, and its length.
+    /// Returns the longest of some values that a text starts with, up to the end of a word, and its length.
     fn longest_at(&self, candidates: u32, text: &[u8]) -> Option<(usize, usize)> {
         let mut longest = None;
         let mut candidates = candidates & u32::from(self.seconds[usize::from(*text.get(1)?)]);
@@ -171,14 +197,15 @@ impl<'a> Matcher<'a> {
 
 const PLACEHOLDERS: [&str; PLACES] = ["{0}", "{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}"];
 
-/// A bit for each place whose value starts with the byte.
+/// The bits of a class that say which values start with the byte, one for each place.
 const STARTS: u32 = (1 << PLACES) - 1;
+/// The bit of a class that says that the byte is a brace.
 const BRACE: u32 = 1 << PLACES;
 
-/// The first bit of what the next byte may be.
+/// The first bit of the half of a class that says what the byte after this one may be.
 const AFTER: u32 = 16;
 
-/// The classes without any values: nothing starts inside of a word.
+/// The classes of a log without values. No value starts within a word.
 const CLASSES: [u32; 256] = {
     let mut classes = [(STARTS | BRACE) << AFTER; 256];
     let mut byte = 0_u8;
@@ -193,7 +220,7 @@ const CLASSES: [u32; 256] = {
     classes
 };
 
-/// A text as it stands in a JSON string; nothing where that is no different.
+/// Returns a text as a JSON string holds it; nothing if that is the same text.
 fn in_json(text: &str) -> Cow<'_, str> {
     if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() {
         return Cow::Borrowed("");
@@ -235,6 +262,12 @@ mod tests {
             layout(r#"{"n":1}"#, object).as_deref(),
             Some("{{\"n\":1}}\n{{\"host\":\"{3}\",\"fqdn\":\"{4}\",\"msg\":\"{6}\",\"n\":1}}")
         );
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_holds() {
+        let line = "web1 sshd: {x}";
+        assert_eq!(layout("", line).as_deref(), Some("\n{3} {1}: {{x}}"));
     }
 
     #[test]
