@@ -14,7 +14,7 @@ use crate::models::{
 /// Logs that are read and stored at a time.
 const LOGS_AT_ONCE: usize = 50_000;
 
-/// What [`copy`] has done, and found when it compared the stores.
+/// The outcome of a [`copy`], and of the comparison after it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct Copied {
@@ -43,14 +43,14 @@ pub struct Copied {
 }
 
 /// Copies everything that a store holds into another one, which keeps what it has, and compares every log after that.
-/// Whether a store is a file, a lake or in memory plays no part.
+/// Each store may be a file, a lake or in memory.
 ///
 /// A copy that is broken off goes on where it was; one that is done again copies what is new. The target remembers how
 /// far `source`, which names the store that is copied, was read: among its [`file_positions`], in the transactions that
 /// store the logs.
 ///
 /// Consumers that the target does not know go on there where they stood when the copy began, unless the target held
-/// logs before: then nobody knows which of those they have read. Alerts, intelligence and rules that are there already
+/// logs before: it is not known which of those they have read. Alerts, intelligence and rules that are there already
 /// stay as they are, but for alerts that were taken note of.
 ///
 /// ```
@@ -155,7 +155,7 @@ impl<'a> CopyProgress<'a> {
             let boundaries = self.consumers.iter().filter_map(|(_, unread)| *unread);
             if let Some(boundary) = boundaries.filter(|boundary| *boundary > next).min() {
                 while page.next >= boundary && page.logs.len() > 1 {
-                    // Read again, for a page does not say where each of its logs stands.
+                    // Read again: a page does not tell the position of each of its logs.
                     page = self.from.read_after(self.cursor(), page.logs.len() / 2)?;
                 }
             }
@@ -193,7 +193,7 @@ impl<'a> CopyProgress<'a> {
     }
 }
 
-/// Where the first log after a cursor stands.
+/// Returns the position of the first log after a cursor.
 fn next_log(store: &dyn Store, cursor: Cursor) -> Result<Option<Cursor>> {
     let page = store.read_after(cursor, 1)?;
     Ok((!page.logs.is_empty()).then_some(page.next))
@@ -315,7 +315,7 @@ fn compare(source: LogStream, target: LogStream, copied: &mut Copied) -> Result<
 
 type Digest = [u8; 32];
 
-/// What is kept of a log to compare it with another one: many logs may be of one time, and each may be long.
+/// The part of a log that is kept for the comparison: many logs may be of one time, and each may be long.
 struct Fingerprint {
     time: DateTime<Utc>,
     id: String,

@@ -1,11 +1,11 @@
-//! What can go wrong with a store, told apart by what the caller can do about it.
+//! The errors of a store, told apart by what the caller can do about them.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::models::InvalidValue;
 
-/// What a store's methods return.
+/// The result of a store's methods.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a store could not do what it was asked.
@@ -88,14 +88,14 @@ pub enum Error {
         known: i64,
     },
 
-    /// The store holds something that it cannot hold: restore it from a backup.
+    /// The stored data is damaged: restore the store from a backup.
     #[error("store is damaged, restore it from a backup: {reason}")]
     Corrupt {
         /// What was found.
         reason: String,
     },
 
-    /// A position was moved by someone else since it was read: read it again.
+    /// Another process moved a position since it was read: read it again.
     #[error(
         "the position of {what} {name:?} is not {expected} any more: another process moved it to {actual}"
     )]
@@ -110,8 +110,7 @@ pub enum Error {
         actual: String,
     },
 
-    /// Other processes changed the same rows of a lake each time that it was tried: try again. Nothing of the
-    /// operation was kept.
+    /// Concurrent writers kept conflicting with this operation on a lake. Nothing was stored: try again.
     #[error("cannot {action}: other processes changed the same rows each time, try again")]
     Contended {
         /// What was tried.

@@ -70,7 +70,7 @@ pub struct Fetcher<S> {
 type BatchCallback<S> = Box<dyn FnMut(&Batch<S>) -> Result<()> + Send>;
 type ErrorCallback = Box<dyn FnMut(&Error) + Send>;
 
-/// Where a named consumer stands, as far as this process knows.
+/// The position of a named consumer, as far as this process knows.
 #[derive(Debug, Default)]
 struct Position {
     committed: Option<Cursor>,
@@ -135,7 +135,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         }
     }
 
-    /// Yields only what this query wants; its order and limit play no part.
+    /// Yields only what this query wants; its order and limit are ignored.
     #[must_use]
     pub fn matching(self, query: LogQuery) -> Self {
         Self {
@@ -158,7 +158,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         self
     }
 
-    /// What stops this fetcher, from any thread.
+    /// Returns a handle that stops this fetcher, from any thread.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
@@ -301,7 +301,7 @@ impl<S: ConsumerStore + AlertStore> Batch<S> {
     /// # Errors
     ///
     /// [`Error::Conflict`] if another process with the same consumer's name was faster; the fetcher then
-    /// goes on from where that one stands. Nothing of this batch was stored.
+    /// goes on from the position of that one. Nothing of this batch was stored.
     pub fn commit(&self, alerts: &[Alert]) -> Result<Committed> {
         let Some(consumer) = &self.consumer else {
             let stored = self.store.store_alerts(alerts)?;

@@ -1,7 +1,7 @@
-//! What a store does, and the stores.
+//! The contract of a store, and the stores.
 //!
-//! The traits are small, object-safe and without default bodies; [`Store`] is all of them, and
-//! [`StoreExt`] adds what every store can do with them.
+//! The traits are small, object-safe and without default bodies. [`Store`] is all of them, and [`StoreExt`] adds
+//! convenience methods.
 
 mod copy;
 mod cursor;
@@ -44,11 +44,11 @@ pub trait LogStore: Send + Sync {
     /// Finds one log by its key.
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>>;
 
-    /// How many logs a query wants; its order, limit and page are ignored.
+    /// Counts the logs that a query wants. Its order, limit and page are ignored.
     fn count_logs(&self, query: &LogQuery) -> Result<u64>;
 
     /// How many logs a query wants of each combination of values of some fields, the most frequent first,
-    /// then by the values; its order, limit and page are ignored.
+    /// then by the values. Its order, limit and page are ignored.
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>>;
 
     /// How many logs a query wants in each stretch of `width`, oldest first, without empty stretches.
@@ -59,8 +59,8 @@ pub trait LogStore: Send + Sync {
     /// [`Error::InvalidInput`] if the width is less than a microsecond.
     fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>>;
 
-    /// The first logs after a cursor, in the order of their commits: as many as `limit`, or fewer if they are long. There
-    /// are none only if no log comes after the cursor.
+    /// The first logs after a cursor, in the order of their commits: as many as `limit`, or fewer if they are long.
+    /// There are none only if no log comes after the cursor.
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page>;
 
     /// The cursor after the last log that was committed.
@@ -73,7 +73,7 @@ pub trait LogStore: Send + Sync {
     /// Deletes the logs from before a time that pass a filter, as [`delete_logs_before`](Self::delete_logs_before) does.
     fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64>;
 
-    /// What the store holds.
+    /// Counts what the store holds.
     fn stats(&self) -> Result<Stats>;
 }
 
@@ -101,7 +101,7 @@ pub trait AlertStore: Send + Sync {
     fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()>;
 }
 
-/// How far named consumers have read.
+/// Reading positions of named consumers, committed together with their alerts.
 pub trait ConsumerStore: Send + Sync {
     /// Where a consumer stopped; `None` if it never committed.
     fn position(&self, consumer: &str) -> Result<Option<Cursor>>;
@@ -119,7 +119,7 @@ pub trait ConsumerStore: Send + Sync {
     -> Result<Committed>;
 }
 
-/// How far files were read.
+/// Reading positions of files, committed together with the logs read from them.
 pub trait IngestStore: Send + Sync {
     /// The positions of all files that were ever read, in the order of their ids.
     fn file_positions(&self) -> Result<Vec<FilePosition>>;
@@ -182,7 +182,7 @@ pub trait Store: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStor
 
 impl<S: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleStore + ?Sized> Store for S {}
 
-/// What every store can do by what a [`Store`] does.
+/// Convenience methods, implemented for every [`Store`].
 ///
 /// ```
 /// use logstore::{LogEntry, LogStore, MemoryStore, StoreExt};
@@ -193,7 +193,7 @@ impl<S: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleS
 /// # Ok::<(), logstore::Error>(())
 /// ```
 pub trait StoreExt: Store {
-    /// The logs that a query wants, all at once.
+    /// Returns the logs that a query wants, all of them in memory.
     fn fetch_logs(&self, query: &LogQuery) -> Result<Vec<LogEntry>> {
         self.scan_logs(query)?.collect()
     }
@@ -228,7 +228,7 @@ pub trait StoreExt: Store {
 
 impl<S: Store + ?Sized> StoreExt for S {}
 
-/// What became of the logs of an [`append_logs`](LogStore::append_logs).
+/// The outcome of an [`append_logs`](LogStore::append_logs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Appended {
     /// How many were new.
@@ -237,7 +237,7 @@ pub struct Appended {
     pub duplicates: u64,
 }
 
-/// What became of a [`commit`](ConsumerStore::commit).
+/// The outcome of a [`commit`](ConsumerStore::commit).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Committed {
     /// How many of the alerts were new.
@@ -310,13 +310,13 @@ pub struct Page {
     pub next: Cursor,
 }
 
-/// What a store holds.
+/// Statistics of a store.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Where the store is.
     pub location: String,
-    /// What keeps it, with its version.
+    /// The engine of the store, with its version.
     pub engine: String,
     /// The version of its schema.
     pub schema_version: i64,
@@ -336,7 +336,7 @@ pub struct Stats {
     pub files_without_time: Vec<FileLogs>,
     /// How many alerts it holds.
     pub alerts: u64,
-    /// How many of them nobody has taken note of.
+    /// How many of them are not acknowledged.
     pub unacknowledged_alerts: u64,
     /// How many pieces of threat intelligence it holds.
     pub threat_intel: u64,

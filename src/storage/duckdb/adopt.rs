@@ -16,7 +16,7 @@ use crate::storage::Result;
 
 const ACTION: &str = "take over the tables of another program";
 
-/// What the other program's table of logs is called while its rows are moved.
+/// The name of the other program's table of logs while its rows are moved.
 const FOREIGN_LOGS: &str = "logs_of_another_program";
 
 /// Takes over tables in their own file. To be called in a transaction.
@@ -67,8 +67,9 @@ impl ForeignTables {
         for (table, _) in &self.small {
             run(connection, &format!("DROP TABLE IF EXISTS {}", table.name))?;
         }
-        // When rows of a table are first looked for, the engine (1.5.5) binds its indexes by the name of the table. That
-        // must not be the new name, even of those that are dropped here: the test `are_taken_over_in_place` tells.
+        // When rows of a table are first looked for, the engine (1.5.5) binds its indexes by the name of the table.
+        // That must not be the new name, even of those that are dropped here: the test `are_taken_over_in_place`
+        // tells.
         run(connection, "SELECT count(*) FROM logs WHERE rowid < 0")?;
         // The engine renames no table that has indexes.
         for index in schema::indexes_of(connection, "logs")? {

@@ -22,7 +22,7 @@ const LOGS_AT_ONCE: i64 = 200_000;
 
 impl DuckDbStore {
     /// Copies the store, as it is at one moment, to a new file, and says how many logs that holds. Others may read
-    /// and write meanwhile: nobody waits longer than it takes to copy 200,000 logs. Nothing is overwritten.
+    /// and write meanwhile: none waits longer than it takes to copy 200,000 logs. Nothing is overwritten.
     ///
     /// ```
     /// use logstore::{DuckDbStore, LogEntry, LogStore};
@@ -108,7 +108,7 @@ fn end_of_long_texts(source: &Connection, seq: i64) -> Result<Option<i64>> {
     Ok((count > 0 && end < last).then_some(end))
 }
 
-/// Has what comes next put into a row group of its own.
+/// Ends a row group, so that the next rows begin another one.
 fn begin_row_group(target: &Connection) -> Result<()> {
     long_texts::keep_apart(target, usize::MAX);
     let written = target.execute_batch("CHECKPOINT");

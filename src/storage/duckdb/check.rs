@@ -1,4 +1,4 @@
-//! Whether a store is what it should be.
+//! Checks a store for damage.
 
 use ::duckdb::Connection;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{error, schema};
 use crate::models::{AlertQuery, IntelQuery, RuleQuery};
 use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore as _};
 
-/// What [`DuckDbStore::check`] found of one table.
+/// The findings of [`DuckDbStore::check`] on one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
@@ -19,7 +19,7 @@ pub struct Check {
     pub table: &'static str,
     /// How many rows it has; `None` if they cannot be counted.
     pub rows: Option<u64>,
-    /// What is wrong with it.
+    /// The problems of the table.
     pub problems: Vec<String>,
 }
 
@@ -161,7 +161,7 @@ fn read_all(connection: &Connection, table: &str) -> Result<()> {
         .map(drop)
 }
 
-/// What is wrong with a table's columns, by those of a new store.
+/// Compares a table's columns with those of a new store, and tells a difference.
 fn wrong_columns(connection: &Connection, table: &str) -> Result<Option<String>> {
     let model = gates::in_memory(&EngineSettings::default());
     let model = model.lease(Mode::Write, std::time::Duration::ZERO)?;

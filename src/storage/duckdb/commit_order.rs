@@ -8,7 +8,7 @@ use super::{error, seq};
 use crate::models::InvalidValue;
 use crate::storage::Result;
 
-/// What gives logs their sequence numbers.
+/// The source of sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommitOrder {
     /// A counter in the table `logstore`, as in a file or in memory, where one operation at a time writes.
@@ -26,7 +26,7 @@ impl CommitOrder {
         }
     }
 
-    /// Returns what no log's sequence number exceeds.
+    /// Returns a number that no log's sequence number exceeds.
     pub(super) fn end(self, connection: &Connection) -> Result<i64> {
         match self {
             Self::Counter => last_seq(connection),
@@ -50,11 +50,11 @@ impl CommitOrder {
         }
     }
 
-    /// Returns what the first of some new logs is stored with. The others follow it.
+    /// Returns the number that the first of some new logs is stored with. The others count on from it.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if a commit cannot number so many logs.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) if one commit cannot number that many logs.
     pub(super) fn first_seq(self, connection: &Connection, count: usize) -> Result<i64> {
         match self {
             Self::Counter => Ok(last_seq(connection)? + 1),

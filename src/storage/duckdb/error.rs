@@ -83,7 +83,8 @@ fn has_wal_of_another_file(text: &str) -> bool {
         || text.contains("the WAL checkpoint iteration does not match")
 }
 
-/// What the database said, without how the engine called it: `... Unable to connect to Postgres at "...": reason`.
+/// Returns what the database said, without how the engine called it: `... Unable to connect to Postgres at "...":
+/// reason`.
 fn reason_of_catalog(text: &str) -> &str {
     let text = first_line(text);
     let said = text
@@ -197,7 +198,7 @@ fn is_conflict(text: &str) -> bool {
     )
 }
 
-/// What an engine says, whatever it is asked, after it has given up.
+/// The answer of an engine to every statement after a fatal error.
 const INVALIDATED: &str = "database has been invalidated because of a previous fatal error";
 
 pub(super) fn is_fatal(error: &::duckdb::Error) -> bool {

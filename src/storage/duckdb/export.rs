@@ -44,7 +44,7 @@ impl ExportFormat {
     /// The options of COPY.
     fn options(self) -> &'static str {
         match self {
-            // Rows are kept in memory until they are so many bytes.
+            // The engine keeps the rows of a row group in memory.
             Self::Parquet => "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '64MB'",
             Self::Csv => "FORMAT csv, HEADER",
             Self::JsonLines => "FORMAT json",
@@ -71,7 +71,7 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::NotWritten`] if the file exists already: nothing is overwritten.
+    /// [`Error::NotWritten`](crate::Error::NotWritten) if the file exists already: nothing is overwritten.
     pub fn export_logs(&self, query: &LogQuery, file: &Path, format: ExportFormat) -> Result<u64> {
         let exists = || error::not_written(file, "the file exists already: remove it or name another");
         if file.exists() {
@@ -156,7 +156,7 @@ impl DuckDbStore {
     }
 }
 
-/// Hands on what a query finds, in its order, until nobody takes it.
+/// Hands on what a query finds, in its order, until the taker is gone.
 fn read_in_parts(
     reading: &Lease,
     query: &LogQuery,

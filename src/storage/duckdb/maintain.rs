@@ -1,7 +1,7 @@
-//! Upkeep: what keeps a store small and fast, in steps that can run while others use it.
+//! Maintenance: keeps a store small and fast, in steps that can run while other processes use it.
 //!
-//! A step that is killed leaves the store as it was, or as it is after the step: each is a commit, or several. Files
-//! that nobody needs any more are deleted in a later step, or by the next upkeep.
+//! A step is one commit, or several. A process that is killed leaves the store as it is before a commit or after it.
+//! Files that are no longer needed are deleted in a later step, or by the next maintenance.
 
 use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
@@ -16,7 +16,7 @@ use super::tables::file_positions::DELETE_SUPERSEDED;
 use crate::models::InvalidValue;
 use crate::storage::{LogStore as _, Result};
 
-/// What [`DuckDbStore::maintain`] is to keep.
+/// How long [`DuckDbStore::maintain`] keeps things.
 ///
 /// ```
 /// use chrono::TimeDelta;
@@ -56,7 +56,7 @@ impl Default for Maintenance {
     }
 }
 
-/// What a step of upkeep has done.
+/// The outcome of a step of [`DuckDbStore::maintain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct MaintenanceStep {
@@ -110,7 +110,7 @@ impl DuckDbStore {
     /// meanwhile.
     ///
     /// A store in a file needs none but to delete old logs. In a lake, rows that the catalog holds are moved to files,
-    /// small files merged, old snapshots forgotten and files that nobody needs any more deleted.
+    /// small files merged, old snapshots forgotten and files that are no longer needed deleted.
     ///
     /// # Errors
     ///
@@ -222,7 +222,7 @@ impl DuckDbStore {
         self.upkeep(|connection| upkeep::drop_old(connection, function, before))
     }
 
-    /// Runs a statement of upkeep. Where many write at once it takes no turn: it changes nothing that anybody reads.
+    /// Runs a statement of maintenance. In a lake with many writers it takes no commit lock: no reader sees its change.
     fn upkeep(&self, statement: impl Fn(&Connection) -> Result<u64>) -> Result<u64> {
         const ACTION: &str = "maintain the lake";
         if !self.gate.location().has_many_writers() {

@@ -1,4 +1,4 @@
-//! How a store is to be opened.
+//! The options of opening a store.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::storage::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// Each operation opens the file, works and closes it; other processes take turns, in the order in which they come
-    /// (on Linux; elsewhere by luck). A scan keeps them out for
-    /// as long as the engine needs, and a second more: what its reader has not taken by then is put aside on disk.
+    /// Each operation opens the file, works and closes it. Other processes take turns, on Linux in the order in which
+    /// they come. A scan holds the file while DuckDB produces rows and for at most one more second; rows that its
+    /// reader has not taken by then spill to a temporary file.
     #[default]
     Shared,
     /// The file stays open, and no other process can use it.
     Exclusive,
 }
 
-/// How to open a [`DuckDbStore`].
+/// How to open a [`DuckDbStore`](crate::DuckDbStore).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -72,8 +72,8 @@ impl OpenOptions {
         Self { lock_timeout, ..self }
     }
 
-    /// How long a query of logs may run, be it a scan, a count, an export or SQL of the caller's own, before it ends with
-    /// [`Error::TimedOut`]. `None`, the default, for as long as it takes.
+    /// How long a query of logs may run, be it a scan, a count, an export or SQL of the caller's own, before it ends
+    /// with [`Error::TimedOut`](crate::Error::TimedOut). `None`, the default, sets no limit.
     #[must_use]
     pub fn query_timeout(self, query_timeout: Option<Duration>) -> Self {
         Self {
@@ -106,7 +106,8 @@ impl OpenOptions {
         }
     }
 
-    /// How much memory the engine may use, such as `512MiB`. Default: [`DEFAULT_MEMORY_LIMIT`].
+    /// How much memory the engine may use, such as `512MiB`. Default:
+    /// [`DEFAULT_MEMORY_LIMIT`](crate::DEFAULT_MEMORY_LIMIT).
     #[must_use]
     pub fn memory_limit(mut self, limit: impl Into<String>) -> Self {
         self.engine.memory_limit = limit.into();
@@ -160,18 +161,19 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if there is no folder to look in.
+    /// [`Error::Unavailable`](crate::Error::Unavailable) if there is no folder to look in.
     pub fn extensions(&self) -> Result<Vec<Extension>> {
         extensions::list(&self.engine.lake.extensions)
     }
 
     /// Puts extensions where they are looked for: those that files and folders hold, `<name>.duckdb_extension` as the
-    /// engine's makers publish it, with or without `.gz`; those that are missing, from the network, if no path is given.
+    /// engine's makers publish it, with or without `.gz`; those that are missing, from the network, if no path is
+    /// given.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if there are none or the engine does not take one, as when it was made for another version
-    /// or platform.
+    /// [`Error::Unavailable`](crate::Error::Unavailable) if there are none or the engine does not take one, as when it
+    /// was made for another version or platform.
     pub fn add_extensions(&self, from: &[PathBuf]) -> Result<Vec<Extension>> {
         extensions::install(from, &self.engine.lake.extensions)
     }

@@ -2,8 +2,8 @@
 
 use crate::models::Secret;
 
-/// How soon both sides notice that the other one is gone: a writer that is cut off in its turn keeps all others from
-/// committing until the database notices.
+/// How soon both sides notice that the other one is gone. A writer that is cut off while it holds the commit lock keeps
+/// all others from committing until the database notices.
 const TIMEOUTS: [(&str, &str); 7] = [
     ("application_name", "logstore"),
     ("connect_timeout", "10"),
@@ -17,7 +17,7 @@ const TIMEOUTS: [(&str, &str); 7] = [
     ),
 ];
 
-/// What libpq is told to connect, with timeouts where it sets none itself.
+/// Returns how libpq connects, with timeouts where the caller sets none.
 pub(crate) fn with_timeouts(connection: &str) -> String {
     let connection = parameters(connection);
     let missing = TIMEOUTS
@@ -29,7 +29,7 @@ pub(crate) fn with_timeouts(connection: &str) -> String {
     timeouts + &connection
 }
 
-/// How libpq connects, as parameters: the engine puts a password beside those, but cannot put one into a URI.
+/// Returns how libpq connects, as parameters: the engine adds a password to those, but cannot put one into a URI.
 fn parameters(connection: &str) -> String {
     let Some((_, rest)) = connection.split_once("://") else {
         return connection.to_owned();
@@ -54,7 +54,7 @@ fn parameters(connection: &str) -> String {
     parameters.collect::<Vec<_>>().join(" ")
 }
 
-/// An address of IPv6 stands in brackets.
+/// Takes host and port apart. An address of IPv6 is in brackets.
 fn host_and_port(text: &str) -> (&str, &str) {
     match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         Some((host, port)) => (host, port.strip_prefix(':').unwrap_or(port)),

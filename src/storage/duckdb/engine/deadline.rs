@@ -1,4 +1,4 @@
-//! How long a query may run.
+//! Deadlines: a query that takes too long is interrupted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ impl Deadline {
         }))
     }
 
-    /// What an operation gave; if its time was over, an error is that.
+    /// Returns the outcome of an operation. An error becomes [`Error::TimedOut`] if the time was over.
     pub(crate) fn judge<T>(deadline: Option<Self>, outcome: Result<T>) -> Result<T> {
         match deadline {
             Some(deadline) if outcome.is_err() && deadline.is_over.load(Ordering::SeqCst) => {

@@ -14,7 +14,7 @@ use crate::storage::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Extension {
-    /// What the engine calls it.
+    /// Its name in the engine.
     pub name: &'static str,
     /// Which lakes need it.
     pub needed_for: &'static str,

@@ -8,7 +8,7 @@ use super::private_folder::PrivateFolder;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// A file that is made beside its place, for its owner alone, and put there when it is complete.
+/// A file that is made next to its place, for its owner alone, and moved there when it is complete.
 pub(crate) struct NewFile {
     place: PathBuf,
     folder: PrivateFolder,
@@ -164,7 +164,7 @@ pub(crate) fn has_write_ahead_log(store: &Path) -> bool {
 }
 
 /// Makes the write-ahead log of a store, with the permissions of the store: the engine would make it readable
-/// for everybody. To be called by whoever may write the store, before each commit.
+/// for every user. A process that may write calls this before each commit.
 #[cfg(unix)]
 pub(crate) fn prepare_write_ahead_log(store: &Path) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;

@@ -1,8 +1,9 @@
-//! Who may use a store when: between processes by the engine's lock on its file and a queue for it (see `queue`), within
-//! a process by one [`Gate`] for each store. A lake with its catalog in a database has no file to lock: see `lake`.
+//! Who may use a store when: between processes by the engine's lock on its file and a queue for it (see `queue`),
+//! within a process by one [`Gate`] for each store. A lake with its catalog in a database has no file to lock: see
+//! `lake`.
 //!
-//! The engine locks a file for as long as it is open, once for a process: two engines on one file in one
-//! process would not see each other's lock and damage the file. So every handle of a process goes through
+//! The engine locks a file while it is open, once for a process: two engines on one file in one process would not see
+//! each other's lock, and damage the file. So every handle of a process goes through
 //! the file's gate, which keeps at most one engine open.
 
 use std::collections::HashMap;
@@ -65,7 +66,7 @@ struct State {
     users: usize,
     /// Those of them that keep the engine open between operations.
     keepers: usize,
-    /// Those of them that did not let others go first.
+    /// Those of them that did not let waiting operations go first.
     overtakers: usize,
     /// Writers that wait for the readers of this process. Readers that come later let them go first:
     /// without that, one that polls without a pause would keep them out for ever.
@@ -79,13 +80,13 @@ enum Entry {
     HeldBy(Holder),
 }
 
-/// Who keeps an operation from the engine.
+/// The holder of the engine, for which an operation waits.
 enum Holder {
     Readers,
     Writers,
-    /// Those of other processes who wait for this one to close the file.
+    /// Operations of other processes that wait for this one to close the file.
     Waiters,
-    /// Those of other processes who came first.
+    /// Operations of other processes that came first.
     Queue,
     Process(String),
 }
@@ -104,13 +105,13 @@ impl std::fmt::Display for Holder {
 
 struct Engine {
     connection: Connection,
-    /// What it can do; one that can write can read as well.
+    /// Whether it can write, or only read.
     mode: Mode,
     /// Whether the tables were those of this version when it was opened.
     is_current: bool,
     /// Whether the database that knows the lake's tables has gone away: a new engine connects to it again.
     is_disconnected: bool,
-    /// Whether the engine has given up and takes nothing more.
+    /// Whether a fatal error has ended it: the engine calls that invalidated.
     is_invalidated: bool,
     /// Where others see that the file is in use: given up after the file is closed.
     place: Option<Place>,
@@ -126,18 +127,18 @@ impl Engine {
 pub(crate) struct Lease {
     connection: Option<Connection>,
     is_current: bool,
-    /// Whether nothing is left on the connection that its next user would notice.
+    /// Whether another operation may use the connection next.
     is_clean: bool,
     manner: Manner,
     gate: Arc<Gate>,
 }
 
-/// How a lease gets along with those who wait.
+/// How a lease behaves towards operations that wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// It came when nobody waited.
+    /// It came when no other operation waited.
     Polite,
-    /// It did not let those who waited go first.
+    /// It did not let operations that waited go first.
     Overtaking,
     /// It keeps the engine open between operations.
     Keeping,
@@ -191,7 +192,7 @@ impl Gate {
         &self.settings
     }
 
-    /// The file that the engine locks for as long as it has the store open.
+    /// The file that the engine locks while it has the store open.
     pub(crate) fn locked_file(&self) -> Option<&Path> {
         self.location.locked_file()
     }
@@ -204,8 +205,8 @@ impl Gate {
         &self.location
     }
 
-    /// Held by whoever writes, so that writers of this process follow one another. Those of a lake that many
-    /// processes write to at once take turns elsewhere: see [`CommitLock`](super::turn::CommitLock).
+    /// Waits until no other operation of this process writes. Writers of a lake that many processes write to are
+    /// ordered by its commit lock instead.
     pub(crate) fn writing(&self) -> Option<MutexGuard<'_, ()>> {
         (!self.location.has_many_writers()).then(|| lock(&self.writing))
     }
@@ -297,8 +298,8 @@ impl Gate {
         cloned.map_err(|error| error::engine("connect to the store", error))
     }
 
-    /// Closes a file that nobody uses, for those who wait for it. A store in memory would be gone, and a lake may stay
-    /// open.
+    /// Closes a file that no operation uses, for other processes that wait for it. A store in memory would be gone,
+    /// and a lake may stay open.
     fn close_unused(&self, state: &mut State) {
         if state.users == 0 && self.locked_file().is_some() {
             state.close();
@@ -336,8 +337,8 @@ impl Gate {
         }
     }
 
-    /// Whether an engine has met with what it did not expect while it ran a statement, and takes nothing more. With the
-    /// catalog of a lake that happens when a connection breaks.
+    /// Whether a fatal error has invalidated an engine, which then takes no statement. With the catalog of a lake that
+    /// happens when a connection breaks.
     fn is_invalidated(&self, connection: &Connection) -> bool {
         self.location.has_many_writers()
             && connection
@@ -345,7 +346,7 @@ impl Gate {
                 .is_err_and(|error| error::is_fatal(&error))
     }
 
-    /// Closes the engine as soon as nobody uses it.
+    /// Closes the engine as soon as no operation uses it.
     pub(crate) fn close_when_unused(&self) {
         if let Some(engine) = &mut lock(&self.state).engine {
             engine.is_disconnected = true;
@@ -412,8 +413,7 @@ impl Drop for State {
     }
 }
 
-/// Leaves what an engine holds that has given up (1.5.5): closed in the middle of a transaction, it would end the
-/// process.
+/// Leaves what an invalidated engine (1.5.5) holds: closed in the middle of a transaction, it would end the process.
 fn leak<T>(held: T) {
     std::mem::forget(held);
 }
@@ -430,14 +430,14 @@ impl Lease {
         self.is_current
     }
 
-    /// Lets nobody else have the connection: what it does may be interrupted.
+    /// Keeps the connection from later operations: what runs on it may be interrupted.
     pub(crate) fn for_one_use(self) -> Self {
         let mut lease = self;
         lease.is_clean = false;
         lease
     }
 
-    /// Keeps the engine open between operations, which then let nobody else go first.
+    /// Keeps the engine open between operations, which then let no other process go first.
     pub(crate) fn keep(self) -> Self {
         let mut lease = self;
         let mut state = lock(&lease.gate.state);

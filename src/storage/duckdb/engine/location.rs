@@ -1,4 +1,4 @@
-//! Where a store is: the one text that says so, taken apart.
+//! Locations: the one text that says where a store is, taken apart.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::models::Secret;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// What a location names.
+/// The place of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Location {
     Memory,
@@ -25,13 +25,13 @@ pub(crate) struct Lake {
     pub(crate) data_path: Option<String>,
 }
 
-/// What knows the tables and files of a lake.
+/// The database that knows the tables and files of a lake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Catalog {
     /// A file of the engine's, which one process at a time can use.
     File(PathBuf),
     Postgres {
-        /// What libpq is told to connect, without the password.
+        /// How libpq connects, without the password.
         connection: String,
         password: Option<Secret>,
     },
@@ -78,7 +78,7 @@ impl Location {
         self.lake().is_some_and(|lake| lake.catalog_file().is_none())
     }
 
-    /// The file that the engine locks for as long as it has the store open.
+    /// The file that the engine locks while it has the store open.
     pub(crate) fn locked_file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),

@@ -1,6 +1,6 @@
-//! What an operation wants of a store.
+//! Reading and writing.
 
-/// What an operation does with the store.
+/// Whether an operation reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Read,

@@ -1,5 +1,5 @@
-//! Folders for what is not yet, or not for long, a part of the store: for their owner alone from the first byte, and
-//! removed by the next process if theirs was killed.
+//! Folders for files that are not yet a part of the store, or not for long. Only their owner may enter them, from the
+//! first byte on. If their process is killed, the next one removes them.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Its process holds a lock on it. One that is not locked was left by a process that was killed.
 pub(crate) struct PrivateFolder {
     folder: TempDir,
-    /// Held for as long as the folder is in use.
+    /// Held while the folder is in use.
     _lock: Option<File>,
 }
 

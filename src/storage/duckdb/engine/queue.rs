@@ -1,15 +1,16 @@
-//! The queue of those who want to open a store's file, of all processes of a machine: first come, first served.
+//! The queue of operations that want to open a store's file, of all processes of a machine: first come, first served.
 //!
-//! `DuckDB` locks the file while it is open, but its lock has no queue: a process that waits has to try again and again,
-//! and gets in by luck. So a process takes a [`Place`] in the queue before it opens the file, and keeps the place until
-//! it has closed the file. It tries to open the file when nobody is before it.
+//! `DuckDB` locks the file while it is open, but its lock has no queue: a process that waits has to try again and
+//! again, and gets in by luck. So a process takes a [`Place`] in the queue before it opens the file, and keeps the
+//! place until it has closed the file. It tries to open the file when no other place is before its own.
 //!
 //! A place is a shared `fcntl` lock on one byte of the store's *folder*: the number of the byte says which store,
 //! whether to read or to write, and the number of the place. The kernel lets a process lock a folder that it may only
-//! read, shows the locks of others (`F_OFD_GETLK`), and removes the locks of a process that dies. Nothing is left behind.
+//! read, shows the locks of others (`F_OFD_GETLK`), and removes the locks of a process that dies. Nothing is left
+//! behind.
 //!
-//! Places order processes, and keep nobody out: that remains the task of `DuckDB`'s lock. Two processes that draw the
-//! same number at the same moment both try to open the file, and one of them tries again.
+//! Places order processes, and keep no process out: that remains the task of `DuckDB`'s lock. Two processes that draw
+//! the same number at the same moment both try to open the file, and one of them tries again.
 
 use std::fs::File;
 use std::ops::Range;
@@ -94,7 +95,7 @@ impl Place {
         self.first(self.start..self.number)
     }
 
-    /// Whether somebody waits for the holder of this place, who has the file open.
+    /// Whether a process waits for the holder of this place, which has the file open.
     pub(crate) fn has_waiters(&self) -> bool {
         self.first(self.start..NUMBERS).is_some()
     }
@@ -126,8 +127,8 @@ impl Queue {
         ((self.0 << 1 | i64::from(mode == Mode::Write)) << NUMBER_BITS) + number
     }
 
-    /// The place with one of the numbers that others have had for the longest time; the smaller number, if both some that
-    /// read and some that write have one.
+    /// The place with one of the numbers that others have had for the longest time; the smaller number, if both some
+    /// that read and some that write have one.
     fn first(self, folder: &File, modes: &[Mode], numbers: Range<Number>) -> Option<Number> {
         let first = |mode: &Mode| {
             let start = self.byte(*mode, 0);

@@ -1,4 +1,4 @@
-//! What is left to do after a process was killed while the engine wrote its write-ahead log back into the file.
+//! Repairs a file whose writer was killed while the engine wrote its write-ahead log back into the file.
 //!
 //! The engine (1.5.5) writes the blocks that hold its metadata in place. Of such a block, only parts are written
 //! that the last complete state of the file does not use, so that one cut off halfway still holds all of that
@@ -133,7 +133,7 @@ fn lock(file: &File) -> bool {
     fcntl_lock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
-/// The engine lets nobody else open the file.
+/// On such a system, the engine lets no other process open the file.
 #[cfg(not(unix))]
 fn lock(_: &File) -> bool {
     true

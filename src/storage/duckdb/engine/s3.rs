@@ -30,7 +30,7 @@ pub struct S3Options {
     pub access_key_id: Option<String>,
     /// The key.
     pub secret_access_key: Option<Secret>,
-    /// What goes with a key that is valid for a while.
+    /// The token of a key that is valid for a while.
     pub session_token: Option<Secret>,
 }
 

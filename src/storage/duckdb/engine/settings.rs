@@ -9,10 +9,10 @@ use crate::models::Secret;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// How much memory the engine may use unless it is told otherwise. What does not fit is put aside on disk.
+/// How much memory the engine may use by default. The engine spills the rest to disk.
 pub const DEFAULT_MEMORY_LIMIT: &str = "1GiB";
 
-/// How the engine is to run.
+/// Settings of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineSettings {
     pub(crate) memory_limit: String,
@@ -36,7 +36,7 @@ impl Default for EngineSettings {
 }
 
 impl EngineSettings {
-    /// What the engine of a store in a file or in memory starts with.
+    /// Returns the configuration of the engine of a store in a file or in memory.
     pub(crate) fn config(&self, mode: AccessMode, spill: Option<&Path>) -> ::duckdb::Result<Config> {
         // Said when the engine starts, the last one takes less than as a statement.
         self.common_config(Config::default().access_mode(mode)?, spill)?
@@ -44,7 +44,7 @@ impl EngineSettings {
             .with(LARGE_BUFFERS, "true")
     }
 
-    /// What any engine starts with.
+    /// Returns the configuration that all engines share.
     pub(crate) fn common_config(&self, config: Config, spill: Option<&Path>) -> ::duckdb::Result<Config> {
         let mut config = config
             // Without a folder, nothing can be put aside.
@@ -66,7 +66,7 @@ impl EngineSettings {
     }
 }
 
-/// What a lake needs to be told beside its location.
+/// What opening a lake takes besides its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LakeSettings {
     pub(crate) extensions: ExtensionSettings,

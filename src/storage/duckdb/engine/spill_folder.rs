@@ -9,7 +9,7 @@ use super::private_folder::{PrivateFolder, is_own_folder};
 
 /// The folder that one gate's engines spill to, made when the first of them is opened.
 pub(crate) struct SpillSpace {
-    /// The store in a file beside which it is made.
+    /// The file that it is made next to; `None` for another place.
     store: Option<PathBuf>,
     made: OnceLock<Option<SpillFolder>>,
 }
@@ -50,8 +50,7 @@ impl SpillSpace {
     }
 }
 
-/// Where the engine spills what does not fit into its memory: in `STORE.tmp`, which is there for as long as a process
-/// uses it.
+/// A folder in `STORE.tmp`, which is there while a process uses it.
 struct SpillFolder {
     /// `STORE.tmp`; `None` where there is no file.
     parent: Option<PathBuf>,

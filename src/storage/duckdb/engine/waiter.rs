@@ -1,4 +1,4 @@
-//! How an operation waits for a store's file, and how a process that keeps the file open lets others have it.
+//! How an operation waits for a store's file.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -44,15 +44,16 @@ impl Waiter {
         self.waited() >= self.timeout
     }
 
-    /// Takes a place in a store's queue, unless there is one already, there can be none, or nobody is to wait.
+    /// Takes a place in a store's queue, unless there is one already, there can be none, or the operation does not
+    /// wait.
     pub(crate) fn queue_up(&mut self, store: &Path, mode: Mode, passed: &mut Option<Passed>) {
-        // One who does not wait must not be seen to: whoever keeps the file open would close it for nobody.
+        // An operation that does not wait must not be seen: a process that holds the file open would close it in vain.
         if self.place.is_none() && !self.timeout.is_zero() {
             self.place = Place::take(store, mode, passed);
         }
     }
 
-    /// Whether to try to open the file now: when nobody is before this operation, when its predecessor takes long, and
+    /// Whether to try to open the file now: when no operation is before this one, when its predecessor takes long, and
     /// for a last time.
     pub(crate) fn is_its_turn(&mut self) -> bool {
         let predecessor = self.place.as_ref().and_then(Place::predecessor);

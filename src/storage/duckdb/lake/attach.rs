@@ -75,8 +75,8 @@ fn open(
     Ok(connection)
 }
 
-/// A commit that others were faster than is tried again at once, for whoever has its turn need not wait for them, and
-/// then later and later for about 3 seconds in all. By default the engine waits 100 ms before it tries again.
+/// A commit that lost a race is retried without a wait, for the holder of the commit lock need not wait for others. The
+/// delays grow from there, to about 3 s in all. By default the engine waits 100 ms first.
 const RETRIES: &str =
     "SET ducklake_retry_wait_ms = 1; SET ducklake_retry_backoff = 1.3; SET ducklake_max_retry_count = 25";
 

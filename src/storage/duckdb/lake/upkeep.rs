@@ -1,4 +1,4 @@
-//! What keeps a lake small and fast: functions of the engine's extension.
+//! The functions of `DuckLake` that keep a lake small and fast.
 
 use ::duckdb::Connection;
 use chrono::{DateTime, Utc};

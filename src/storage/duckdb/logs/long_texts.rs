@@ -164,8 +164,8 @@ pub(crate) fn cut(
     Ok(runs.iter().map(select).collect())
 }
 
-/// How many of the first logs with these sequence numbers can be read at once, up to a limit, and the number of the
-/// last of them.
+/// Returns how many of the first logs with these sequence numbers can be read together, up to a limit, and the number
+/// of the last of them.
 pub(crate) fn first_of(
     connection: &Connection,
     seqs: RangeInclusive<i64>,
@@ -189,7 +189,7 @@ pub(crate) fn first_of(
     Ok((count, last))
 }
 
-/// A chunk in pieces of a few MiB each, or of one row: whoever works on one copies it several times.
+/// Cuts a chunk into pieces of a few MiB each, or of one row: each is copied several times on its way.
 pub(crate) fn pieces(chunk: StructArray) -> impl Iterator<Item = StructArray> {
     const LENGTH: usize = 4 << 20;
     let rows = chunk.len();
@@ -200,7 +200,7 @@ pub(crate) fn pieces(chunk: StructArray) -> impl Iterator<Item = StructArray> {
         .map(move |start| chunk.slice(start, step.min(rows - start)))
 }
 
-/// Hands on the three numbers of each row, until `take` has enough.
+/// Hands the three numbers of each row to `take`, until it returns false.
 fn for_each_length(
     connection: &Connection,
     sql: &Sql,

@@ -53,7 +53,7 @@ pub(crate) fn select_logs(log_texts: &str) -> Sql {
     Sql::new(format!("SELECT {}\nFROM {log_texts}", *columns::READ_SQL))
 }
 
-/// Up to so many logs, the engine finds their sequence numbers first, without reading anything else of the others.
+/// Up to this many logs, the engine finds their sequence numbers first, without reading anything else of the others.
 const FEW: u64 = 10_000;
 
 fn is_for_few(query: &LogQuery) -> bool {
@@ -109,7 +109,7 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
 }
 
 /// A query cut into queries over shorter times, in its order, each of which finds a few row groups' worth of logs:
-/// sorting all logs at once would take memory for all of them, and the reader would wait for the last one.
+/// sorting all logs together would take memory for all of them, and the reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
     if is_for_few(query) || log_texts != schema::LOG_TEXTS {
         return Ok(vec![query.clone()]);

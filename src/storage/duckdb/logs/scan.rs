@@ -1,4 +1,4 @@
-//! A query that is read as it runs.
+//! Scans: a query that is read as it runs.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk_or};
 use crate::storage::{Error, Result};
 use crate::sync::lock;
 
-/// What a scan gives: something that is made of rows.
+/// An item of a scan, which is made of a row.
 pub(crate) trait FromRows: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// One for each row of a chunk.
     fn from_rows(chunk: &StructArray) -> Result<Vec<Self>>;
@@ -35,9 +35,9 @@ impl FromRows for LogEntry {
 
 /// Items that are handed on at a time.
 enum Chunk<T> {
-    /// As the engine gives them: whoever reads them makes items of them, while the engine goes on.
+    /// As the engine gives them. The reader makes items of them while the engine goes on.
     Rows(StructArray),
-    /// As they were put aside.
+    /// As they were spilled.
     Items(Vec<T>),
 }
 
@@ -50,7 +50,7 @@ impl<T: FromRows> Chunk<T> {
     }
 }
 
-/// What is read, and how its errors are told.
+/// A query, and how its errors are told.
 pub(crate) struct Query<P> {
     /// Says which queries give the items, one after another; all of them see the store as it is when they start.
     pub(crate) plan: P,
@@ -58,7 +58,7 @@ pub(crate) struct Query<P> {
     /// How long it may take.
     pub(crate) time: Option<Duration>,
     pub(crate) error: fn(&str, ::duckdb::Error) -> Error,
-    /// What `error` is to name.
+    /// The name for `error`.
     pub(crate) subject: String,
 }
 
@@ -74,8 +74,8 @@ pub(crate) struct Scan<T> {
 impl<T: FromRows> Scan<T> {
     /// Returns when the first chunk is there, so that the logs are those of now.
     ///
-    /// The lease is given back when the query ends. After having waited for the reader for `patience`
-    /// altogether, the query no longer does: what it finds is put aside on disk.
+    /// The lease is given back when the query ends. The query waits for its reader, for `patience` in all. Then it
+    /// spills to disk what it finds, so that a slow reader keeps no other process out.
     pub(crate) fn start<P>(lease: Lease, wanted: Query<P>, patience: Option<Duration>) -> Result<Self>
     where
         P: FnOnce(&Connection) -> Result<Vec<Sql>> + Send + 'static,
@@ -199,7 +199,7 @@ impl<T> Drop for Scan<T> {
     }
 }
 
-/// What can interrupt a query for as long as its connection is open: in duckdb 1.10505.0, interrupting a
+/// Interrupts a query while its connection is open: in duckdb 1.10505.0, interrupting a
 /// connection while another thread closes it reads memory that is freed already.
 struct RunningQuery(Mutex<Option<Arc<InterruptHandle>>>);
 
@@ -224,16 +224,16 @@ impl Drop for EndOfQuery {
     }
 }
 
-/// Who reads what the query gives.
+/// The reader of a query, on the side of the query.
 struct Reader<T> {
     sender: Sender<Result<Chunk<T>>>,
-    /// For how long to wait for it yet; `None` for as long as it takes.
+    /// How long the query may still wait for the reader; `None` without a limit.
     patience: Option<Duration>,
     spill: Option<Spill>,
 }
 
 impl<T: FromRows> Reader<T> {
-    /// Hands on a chunk, or puts it aside; says whether there is anybody to read the next one.
+    /// Hands on a chunk, or spills it, and returns whether there is still a reader.
     fn give(&mut self, chunk: StructArray) -> Result<bool> {
         if let Some(spill) = &mut self.spill {
             return spill.push(&T::from_rows(&chunk)?).map(|()| true);
@@ -247,7 +247,7 @@ impl<T: FromRows> Reader<T> {
         match sent {
             Ok(()) => Ok(true),
             Err(SendTimeoutError::Timeout(Ok(chunk))) => {
-                log::debug!("putting logs aside for a reader that is slower than the store");
+                log::debug!("spilling logs for a reader that is slower than the store");
                 self.spill.insert(Spill::new()?).push(&chunk.into_items()?)?;
                 Ok(true)
             }

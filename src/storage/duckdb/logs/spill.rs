@@ -1,4 +1,4 @@
-//! Items of a scan that are put aside on disk for a slow reader.
+//! The spill of a scan: items that wait on disk for a slow reader.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::storage::{Error, Result};
 
-const SPILL: &str = "put logs aside for a slow reader";
+const SPILL: &str = "spill logs for a slow reader";
 
 pub(crate) fn failed(action: &'static str, io: io::Error) -> Error {
     if io.kind() == io::ErrorKind::StorageFull {
@@ -42,7 +42,7 @@ impl Spill {
 
     /// Hands on each chunk, until `give` has enough.
     pub(crate) fn drain<T: DeserializeOwned>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
-        let back = |io| failed("read logs that were put aside", io);
+        let back = |io| failed("read logs that were spilled", io);
         let mut file = self.0.finish().map_err(|io| failed(SPILL, io))?;
         file.rewind().map_err(back)?;
         let lines = BufReader::new(zstd::Decoder::new(file).map_err(back)?).lines();

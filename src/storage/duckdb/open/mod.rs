@@ -23,7 +23,8 @@ use crate::storage::duckdb::store::first_look::{self, FirstLook};
 use crate::storage::duckdb::transaction::{read_transaction, transaction};
 
 impl DuckDbStore {
-    /// Opens the store at a location, a path, `:memory:` or `ducklake:CATALOG?data_path=PATH`, with the default [`OpenOptions`].
+    /// Opens the store at a location, a path, `:memory:` or `ducklake:CATALOG?data_path=PATH`, with the default
+    /// [`OpenOptions`].
     ///
     /// # Errors
     ///
@@ -32,7 +33,7 @@ impl DuckDbStore {
         OpenOptions::default().open(location)
     }
 
-    /// How to open a store in another way than [`open`](Self::open) does.
+    /// Returns options for opening a store in another way than [`open`](Self::open) does.
     pub fn options() -> OpenOptions {
         OpenOptions::default()
     }
@@ -61,8 +62,9 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if there is no store and none can be made, [`Error::Locked`] if another process
-    /// does not let go of it, [`Error::NewerSchema`] if a later version has written it.
+    /// [`Error::Unavailable`](crate::Error::Unavailable) if there is no store and none can be made,
+    /// [`Error::Locked`](crate::Error::Locked) if another process does not let go of it,
+    /// [`Error::NewerSchema`](crate::Error::NewerSchema) if a later version has written it.
     pub fn open(&self, location: impl AsRef<Path>) -> Result<DuckDbStore> {
         let store = match Location::parse(location.as_ref())? {
             Location::Memory => self.open_memory(),
@@ -146,7 +148,7 @@ impl OpenOptions {
         Ok(store)
     }
 
-    /// Keeps the engine open for as long as the handle lives, if that is how the store is accessed.
+    /// Keeps the engine open until the handle is dropped, if access is exclusive.
     fn hold(&self, mut store: DuckDbStore) -> Result<DuckDbStore> {
         if self.access == Access::Exclusive {
             let mode = if self.read_only { Mode::Read } else { Mode::Write };
@@ -168,7 +170,7 @@ impl OpenOptions {
         })
     }
 
-    /// Says in plain words what the engine would say in its own.
+    /// Checks a path for mistakes that the engine would report less clearly.
     fn check_path(&self, path: &Path) -> Result<()> {
         if path.is_dir() {
             return Err(error::unavailable(path, "it is a folder: name a file"));

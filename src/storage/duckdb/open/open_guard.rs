@@ -17,10 +17,11 @@ impl KeptOpen {
 }
 
 impl DuckDbStore {
-    /// Keeps a store in a file open between operations, for whoever appends one batch after another: to open and close
-    /// the file takes a tenth of the time of a batch. Processes that wait for the file get it first. Changes nothing
-    /// where the store stays open anyway, or where nobody can say that they wait: on other systems than Linux, and where
-    /// the store's folder may not be read.
+    /// Keeps a store in a file open between operations, for a caller that appends one batch after another: to open and
+    /// close the file takes a tenth of the time of a batch. Processes that wait for the file get it first.
+    ///
+    /// Changes nothing where the store stays open anyway, or where processes cannot show that they wait: on other
+    /// systems than Linux, and where the store's folder may not be read.
     ///
     /// Ask between operations [whether it is awaited](KeptOpen::is_awaited), and drop it then, and as soon as there is
     /// nothing to do: until it is dropped, others wait.

@@ -1,7 +1,7 @@
-//! What SQL of the caller's own may use.
+//! Checks what SQL of the caller's own uses.
 //!
-//! The engine's parser takes it apart. Table functions can write from within a SELECT, change settings, end the process,
-//! or run SQL that nobody has looked at: only those from a list are let through, in views and macros as well.
+//! The engine's parser takes it apart. Table functions can write from within a SELECT, change settings, end the
+//! process, or run SQL that was not checked: only those from a list are let through, in views and macros as well.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -84,14 +84,14 @@ const REFUSED: [&str; 12] = [
 /// Views of the store itself.
 const OWN_VIEWS: [&str; 2] = ["logs", "log_texts"];
 
-/// What a query of one store may use.
+/// The rules for a query of one store.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowed {
     pub(crate) is_lake: bool,
     pub(crate) reads_files: bool,
 }
 
-/// What a parsed query names, in small letters.
+/// The names in a parsed query, in small letters.
 #[derive(Default)]
 struct Names {
     table_functions: BTreeSet<String>,
@@ -226,8 +226,8 @@ fn read_definitions(connection: &Connection, sql: &str) -> Result<Definitions> {
     Ok(definitions)
 }
 
-/// What a definition may mean, parsed: one of these is what it means. A view is `CREATE VIEW name AS query`, and its
-/// name may hold anything.
+/// Parses a definition in each way that it may be meant; one of them is the right one. A view is `CREATE VIEW name AS
+/// query`, and its name may hold anything.
 fn readings(connection: &Connection, definition: &str) -> Result<Vec<Value>> {
     let mut texts = vec![definition.to_owned(), format!("SELECT {definition}")];
     let ends = definition.match_indices([' ', '\n']).map(|(at, _)| at);

@@ -81,12 +81,12 @@ impl FromRows for RowText {
 
 impl DuckDbStore {
     /// Runs one SELECT of the caller's own and gives its rows, all of which are held in memory: see
-    /// [`stream_query`](Self::stream_query) for more of them than that. Parameters stand as `?` in the SQL.
+    /// [`stream_query`](Self::stream_query) for more of them than that. The SQL names parameters by `?`.
     ///
-    /// The SQL is text of the caller's: it cannot write, and reads other files only if the store was opened
-    /// with [`external_access`](crate::OpenOptions::external_access). Of table functions, it may use those that generate
-    /// rows (`range`, `unnest`, ...), take JSON apart, or say which tables and columns there are. The tables are described
-    /// in the README.
+    /// The SQL is text of the caller's: it cannot write, and reads other files only if the store was opened with
+    /// [`external_access`](crate::OpenOptions::external_access). Of table functions, it may use those that generate
+    /// rows (`range`, `unnest`, ...), take JSON apart, or say which tables and columns there are. The tables are
+    /// described in the README.
     ///
     /// ```
     /// use logstore::DuckDbStore;
@@ -110,7 +110,7 @@ impl DuckDbStore {
     }
 
     /// Runs one SELECT of the caller's own, as [`execute_query`](Self::execute_query) does, and gives its rows as they
-    /// are asked for. Other processes are kept out for as long as the engine needs, not the reader.
+    /// are asked for. The engine keeps other processes out while it works; the reader does not.
     ///
     /// ```
     /// use logstore::DuckDbStore;

@@ -33,7 +33,7 @@ pub(crate) enum LogColumn {
     Layout,
 }
 
-/// What a column holds.
+/// The kind of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Integer,

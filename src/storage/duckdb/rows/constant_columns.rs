@@ -1,5 +1,5 @@
-//! Columns of texts that the engine can be told at once, in place of row by row: those without any text, with one text
-//! in all rows, or with the texts of another column.
+//! Columns of texts that need not be handed over row by row: those without any text, with one text in all rows, or with
+//! the texts of another column.
 
 use ::duckdb::arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
 use ::duckdb::arrow::datatypes::DataType;
@@ -81,7 +81,7 @@ mod tests {
 
     type Texts = [Option<&'static str>; 2];
 
-    /// What is selected of chunks with a column of numbers and columns `a`, `b`, ... of these texts.
+    /// Selects the columns of chunks with a column of numbers and columns `a`, `b`, ... of these texts.
     fn selection(chunks: &[&[Texts]]) -> InsertColumns {
         let chunk = |columns: &&[Texts]| {
             let number: ArrayRef = Arc::new(Int64Array::from(vec![7, 7]));

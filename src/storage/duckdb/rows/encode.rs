@@ -1,4 +1,4 @@
-//! Logs as the engine takes and gives them: Arrow columns.
+//! Logs as the engine takes them: Arrow columns.
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -37,10 +37,11 @@ impl LogRows {
     /// with what comes next.
     pub const ROW_GROUP: usize = ROW_GROUP;
 
-    /// How long the texts of 2,048 rows may be before they are to be stored: see [`length_at_end`](Self::length_at_end).
+    /// How long the texts of 2,048 rows may be before they are to be stored: see
+    /// [`length_at_end`](Self::length_at_end).
     pub const ENOUGH_TEXT: usize = 32 << 20;
 
-    /// The rows of logs, made by all cores at once if they are many.
+    /// Makes the rows of logs, on all cores if they are many.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl LogRows {
     }
 
     /// How long the texts of the last 2,048 rows are, or of few more. Where many are long, they are to be stored before
-    /// they are more than 32 MiB: the engine needs memory for all of them at once, several times.
+    /// they are more than 32 MiB: the engine needs memory for all of them together, several times.
     pub fn length_at_end(&self) -> usize {
         length_at_end(&self.chunks)
     }
@@ -375,7 +376,7 @@ fn object_text<'t>(members: &Members<'_>, text: &'t mut String) -> Option<&'t st
     members.write_to(text).then_some(&**text)
 }
 
-/// What is stored in place of `raw` and `normalized`, if they can be had from it again.
+/// Returns the layout, which is stored instead of `raw` and `normalized` if it can give them back.
 fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mut String) -> Option<&'t str> {
     let columns = Columns {
         timestamp: log.timestamp.as_deref(),

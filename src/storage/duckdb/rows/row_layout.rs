@@ -1,7 +1,8 @@
 //! Row layouts: the texts of a log without what its columns repeat.
 //!
-//! A line repeats what was found in it: its message, host, program and time. The fields of a JSON line are in `normalized`
-//! once more. The layout of a log is both texts, `normalized` and `raw`, with a line end between them. A placeholder
+//! A line repeats what was found in it: its message, host, program and time. The fields of a JSON line are in
+//! `normalized` once more. The layout of a log is both texts, `normalized` and `raw`, with a line end between them. A
+//! placeholder
 //! `{0}` to `{8}` replaces what a column holds, and braces are doubled. The view `logs` renders it with the engine's
 //! `format`. What both texts have in common is left to the compression of the column.
 //!
@@ -120,7 +121,8 @@ impl<'a> Columns<'a> {
 /// placeholder is no shorter.
 struct Matcher<'a> {
     values: [Cow<'a, str>; PLACES],
-    /// What each byte may be, and above that what the byte after it may be: see [`STARTS`], [`BRACE`] and [`AFTER`].
+    /// The class of each byte, and above that the class that the byte after it may have: see [`STARTS`], [`BRACE`]
+    /// and [`AFTER`].
     classes: [u32; 256],
     /// A bit for each place whose value has the byte for its second one.
     seconds: [u16; 256],

@@ -1,8 +1,8 @@
 //! Migrations: SQL with marks at the pieces that some databases take differently.
 //!
-//! A mark is written into the SQL as a comment: `id VARCHAR /*:key*/PRIMARY KEY/*:*/`. A database in a file takes the SQL
-//! as it is. For any other, the marked pieces are replaced. How often a migration has each mark is known, so that one
-//! that was lost or misspelt is an error and not a table without its keys.
+//! A mark is written into the SQL as a comment: `id VARCHAR /*:key*/PRIMARY KEY/*:*/`. A database in a file takes the
+//! SQL as it is. For any other, the marked pieces are replaced. How often a migration has each mark is known, so that
+//! one that was lost or misspelt is an error and not a table without its keys.
 
 use std::borrow::Cow;
 
@@ -48,7 +48,7 @@ impl Mark {
     }
 }
 
-/// What a database takes.
+/// The kinds of databases, by the SQL that they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     File,

@@ -19,7 +19,7 @@ use crate::storage::{Error, Result};
 #[expect(clippy::cast_possible_wrap, reason = "there are few")]
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// What makes each version from the one before. One that was released is never changed, but for its marks.
+/// Each makes a version from the one before. One that was released is never changed, but for its marks.
 const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "001_tables.sql",
@@ -53,7 +53,7 @@ const FILES_BY_DAY: &str = "
 ALTER TABLE log_rows SET PARTITIONED BY (year(event_time), month(event_time), day(event_time));
 ALTER TABLE log_rows SET SORTED BY (event_time, seq);";
 
-/// What a database file holds.
+/// The state of a database: whose tables it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SchemaState {
     /// A store of this version.

@@ -1,6 +1,6 @@
-//! Rows that wait to be inserted, as a table of the engine's.
+//! Rows that wait to be inserted, as a table of the engine.
 //!
-//! The engine reads them with all of its threads at once, and each thread compresses and writes what it has read.
+//! All threads of the engine read them together, and each thread compresses and writes what it has read.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -42,7 +42,7 @@ pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     connection.register_table_function::<Staged>(STAGED)
 }
 
-/// Rows that the engine can read for as long as this lives.
+/// Rows that the engine can read until this is dropped.
 pub(crate) struct StagedRows {
     key: i64,
 }
@@ -54,13 +54,13 @@ static ROWS: LazyLock<Mutex<HashMap<i64, Rows>>> = LazyLock::new(Mutex::default)
 impl StagedRows {
     /// Chunks of at most [`CHUNK_ROWS`] rows, of which there is at least one.
     pub(crate) fn new(chunks: Vec<RecordBatch>) -> Self {
-        // Not to be guessed by a query of somebody else's.
+        // A query of a caller's own must not guess it.
         let key = fastrand::i64(0..);
         lock(&ROWS).insert(key, Arc::new(chunks));
         Self { key }
     }
 
-    /// SQL for these rows, to stand where a table can.
+    /// Returns SQL that names these rows like a table.
     pub(crate) fn sql(&self) -> String {
         format!("{STAGED}({})", self.key)
     }
@@ -72,7 +72,7 @@ impl Drop for StagedRows {
     }
 }
 
-/// Tells the engine which columns a table has.
+/// Declares the columns of a table function.
 pub(crate) fn add_columns(bind: &BindInfo, schema: &Schema) -> Result<(), Box<dyn Error>> {
     for field in schema.fields() {
         let mut column_type = to_duckdb_logical_type(field.data_type())?;
@@ -86,7 +86,7 @@ pub(crate) fn add_columns(bind: &BindInfo, schema: &Schema) -> Result<(), Box<dy
 
 struct Staged;
 
-/// Which chunks are whose.
+/// Which thread has which chunks.
 #[derive(Default)]
 struct Taken {
     runs: usize,
@@ -94,7 +94,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// The next chunk of this thread's run, else of a run that nobody has.
+    /// Returns the next chunk of this thread's run, else the first one of a run that no thread has.
     fn next(&mut self) -> usize {
         let run = self.of_thread.entry(thread::current().id()).or_default();
         run.next().unwrap_or_else(|| {

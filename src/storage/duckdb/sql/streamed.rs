@@ -1,4 +1,4 @@
-//! Rows that are read while they are taken, as a table of the engine's.
+//! Rows that one thread reads while the engine takes them as a table.
 //!
 //! The engine writes them to a file in the order in which they come.
 
@@ -23,12 +23,12 @@ pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     connection.register_table_function::<Streamed>(STREAMED)
 }
 
-/// Rows that the engine can take once, for as long as this lives.
+/// Rows that the engine can take once, until this is dropped.
 pub(crate) struct StreamedRows {
     key: i64,
 }
 
-/// What gives the rows.
+/// The source of the rows.
 #[derive(Clone)]
 pub(crate) struct Source {
     schema: SchemaRef,
@@ -43,7 +43,7 @@ impl StreamedRows {
     /// The rows of a first chunk and of those that come through a channel. A chunk has at most 2,048 rows; `None` says
     /// that the next rows cannot be read.
     pub(crate) fn new(first: RecordBatch, chunks: Receiver<Option<RecordBatch>>) -> Self {
-        // Not to be guessed by a query of somebody else's.
+        // A query of a caller's own must not guess it.
         let key = fastrand::i64(0..);
         let source = Source {
             schema: schema_of(&first),
@@ -54,7 +54,7 @@ impl StreamedRows {
         Self { key }
     }
 
-    /// SQL for these rows, to stand where a table can.
+    /// Returns SQL that names these rows like a table.
     pub(crate) fn sql(&self) -> String {
         format!("{STREAMED}({})", self.key)
     }

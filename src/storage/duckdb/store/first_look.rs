@@ -76,7 +76,7 @@ impl DuckDbStore {
         Ok(())
     }
 
-    /// What to do about what a file holds; `None` if it has the tables of this version.
+    /// Returns the change that a file's tables need; `None` if they are those of this version.
     fn change(&self, found: SchemaState, may_create: bool) -> Result<Option<Change>> {
         let (action, run): (_, fn(&Connection) -> Result<()>) = match found {
             SchemaState::Current => return Ok(None),
@@ -93,7 +93,7 @@ impl DuckDbStore {
         Ok(Some(Change { action, run }))
     }
 
-    /// Changes the tables by one who writes already.
+    /// Changes the tables in the operation of a writer.
     fn change_on(&self, connection: &Connection, change: Change) -> Result<()> {
         self.refuse_if_read_only(change.action)?;
         if let Some(path) = self.gate.locked_file() {

@@ -26,7 +26,7 @@ use crate::storage::{Error, Result};
 /// `?data_path=` is needed only when the lake is made.
 ///
 /// The handle can be shared between threads, and a file can be opened as often as one likes, in one process
-/// or in many: see [`Access`].
+/// or in many: see [`Access`](crate::Access).
 ///
 /// ```
 /// use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore, StoreExt};
@@ -45,24 +45,23 @@ pub struct DuckDbStore {
     pub(super) query_timeout: Option<Duration>,
     pub(super) read_only: bool,
     pub(super) location: String,
-    /// The SQL of what logs are read from.
+    /// SQL that logs are read from: a view, or a query that makes up for one.
     pub(super) log_texts: &'static str,
     /// Where a lake's data files are.
     pub(super) data_path: Option<String>,
-    /// Only held, never used: keeps the engine open for as long as the handle lives. The mutex lets threads
-    /// share it.
+    /// Keeps the engine open until the handle is dropped. The mutex lets threads share it.
     pub(super) held: Option<Arc<Mutex<Lease>>>,
-    /// Where nobody has looked at the tables yet.
+    /// The look at the tables that the first operation takes.
     pub(super) first_look: Option<Arc<FirstLook>>,
 }
 
 impl DuckDbStore {
-    /// Where the store is, without a password.
+    /// Returns where the store is, without a password.
     pub fn location(&self) -> &str {
         &self.location
     }
 
-    /// The canonical paths of the store's files, of which some come and go; none for a store in memory.
+    /// Returns the canonical paths of the store's files, of which some come and go; none for a store in memory.
     ///
     /// A process that has the store open must not open and close these files itself: that would free the
     /// engine's lock.
@@ -86,7 +85,7 @@ impl DuckDbStore {
         CommitOrder::of(self.gate.location())
     }
 
-    /// How long a query may wait for whoever reads it; `None` where it keeps nobody out meanwhile.
+    /// How long a query may wait for its reader; `None` where it keeps no other process out meanwhile.
     pub(super) fn patience_with_readers(&self) -> Option<Duration> {
         const PATIENCE: Duration = Duration::from_secs(1);
         (self.gate.locked_file().is_some() && self.held.is_none()).then_some(PATIENCE)
@@ -219,7 +218,7 @@ impl DuckDbStore {
         }
     }
 
-    /// Runs an operation again when another process was faster, for as long as one waits for others.
+    /// Runs an operation, and again while other processes are faster, until the lock timeout is over.
     pub(super) fn retry_conflicts<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
         let started = Instant::now();
         loop {

@@ -16,7 +16,7 @@ use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{AlertStore, Error, Result};
 
-/// What is written, from parameters or from staged rows.
+/// The columns that are written, from parameters or from staged rows.
 const COLUMNS: &str = r#"id, log_id, alert_type, detection_method, severity, description, metadata, created_at,
     acknowledged, priority_score, source_ip, dest_ip, "user", host"#;
 
@@ -33,8 +33,8 @@ impl AlertStore for DuckDbStore {
             && self.has_keys()
         {
             alert.validate()?;
-            // Most alerts are new, and a key refuses the others, which a lake has not. To look first takes as long as
-            // to store one.
+            // Most alerts are new, so insert first and let the primary key reject duplicates: to look first takes as long
+            // as to store one. Lakes have no keys and take the slow path.
             let stored = self.write_statement("store alerts", |connection| {
                 let inserted = insert_new(connection, alert);
                 is_refused = inserted.is_err();

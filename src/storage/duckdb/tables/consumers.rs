@@ -1,4 +1,4 @@
-//! How far named consumers have read.
+//! Positions of named consumers.
 
 use ::duckdb::{Connection, OptionalExt, params, params_from_iter};
 
@@ -72,7 +72,7 @@ pub(crate) fn count_missed(connection: &Connection, deleted: &LogQuery, order: C
     let Some(first): Option<i64> = first.map_err(failed)? else {
         return Ok(());
     };
-    // What all of them have read is not looked at.
+    // Logs that all consumers have read need not be looked at.
     let is_new = order.is_after_sql(first);
     let mut sql = Sql::new(
         "SELECT c.name, count(*)

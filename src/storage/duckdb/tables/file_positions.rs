@@ -1,4 +1,4 @@
-//! How far files were read.
+//! Reading positions of files.
 
 use std::collections::HashMap;
 
@@ -41,9 +41,10 @@ WHEN MATCHED THEN UPDATE SET path = new.path, bytes = new.bytes, head = new.head
 WHEN NOT MATCHED THEN INSERT (id, path, bytes, head, tail, in_array, line_parts, last_time)
     VALUES (new.id, new.path, new.bytes, new.head, new.tail, new.in_array, new.line_parts, new.last_time)";
 
-/// In a lake, those who read files at once would change the same table, and all but one would have to begin again. A
-/// position is added there, and counts until the next one is; upkeep deletes those that do not count. Of a commit that
-/// is not done yet, the snapshot is not known.
+/// The latest position of each file in a lake.
+///
+/// Processes that update the same table of a lake conflict, and all but one begin again. So a lake only adds positions,
+/// and the latest one counts; maintenance deletes the others. A commit that is not done yet has no snapshot.
 const LATEST_IN_LAKE: &str = "
 (SELECT id, path, bytes, head, tail, in_array, line_parts, last_time
 FROM file_positions
