@@ -344,7 +344,7 @@ where
     }
 }
 
-/// The next logs, as far as they are of a time.
+/// Returns the next logs, as far as they are of a time.
 fn logs_at<I>(time: DateTime<Utc>, logs: &mut Peekable<I>) -> impl Iterator<Item = Result<Fingerprint>>
 where
     I: Iterator<Item = Result<Fingerprint>>,

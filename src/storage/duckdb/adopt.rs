@@ -157,7 +157,7 @@ fn copy_logs(
     Ok(last_seq)
 }
 
-/// SQL for a column as TIMESTAMP in UTC. A TIMESTAMPTZ is never cast: with ICU that gives local time.
+/// Returns SQL for a column as TIMESTAMP in UTC. A TIMESTAMPTZ is never cast: with ICU that gives local time.
 fn time_expression(columns: &BTreeMap<String, String>, name: &str) -> String {
     match columns.get(name) {
         None => "CAST(NULL AS TIMESTAMP)".to_owned(),
@@ -188,7 +188,7 @@ impl ForeignLog {
         })
     }
 
-    /// A log whose time is that of its timestamp, else of its ingestion, else now.
+    /// Returns a log whose time is that of its timestamp, else of its ingestion, else now.
     fn into_log(self) -> Result<LogEntry> {
         let ingestion_time = self.ingestion_micros.map(statement::time).transpose()?;
         let context = ingestion_time.map_or_else(TimeContext::default, TimeContext::new);
@@ -227,7 +227,7 @@ impl ForeignLog {
     }
 }
 
-/// An object from JSON text; any other value, or text that is no JSON, under the key `value`.
+/// Returns an object from JSON text; any other value, or text that is no JSON, under the key `value`.
 fn object(text: Option<&str>) -> Map<String, Value> {
     let Some(text) = text else { return Map::new() };
     match serde_json::from_str(text) {
@@ -295,7 +295,7 @@ const SMALL_TABLES: [&SmallTable; 3] = [
     },
 ];
 
-/// The rows of a small table, each as a JSON text whose keys are the columns' names.
+/// Returns the rows of a small table, each as a JSON text whose keys are the columns' names.
 fn read_small(source: &Connection, table: &SmallTable) -> Result<Vec<String>> {
     let found = schema::columns_of(source, table.name)?;
     if found.is_empty() {

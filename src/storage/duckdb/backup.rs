@@ -96,8 +96,8 @@ impl DuckDbStore {
     }
 }
 
-/// The last of the logs after a sequence number that are copied at a time where texts are long; `None` if they are not,
-/// or the rest is short.
+/// Returns the last of the logs after a sequence number that are copied at a time where texts are long; `None` if
+/// they are not, or the rest is short.
 fn end_of_long_texts(source: &Connection, seq: i64) -> Result<Option<i64>> {
     let last = commit_order::last_seq(source)?;
     if last <= seq || !long_texts::need_measuring(CommitOrder::Counter, source, schema::LOG_TEXTS) {

@@ -137,7 +137,7 @@ impl DuckDbStore {
         })
     }
 
-    /// The number that a query gives; a query that fails is a problem.
+    /// Returns the number that a query gives; a query that fails is a problem.
     fn count(&self, sql: &str, problems: &mut Vec<String>) -> Option<u64> {
         let counted = self.read(|connection| {
             let counted = connection.query_row(sql, [], |row| row.get(0));

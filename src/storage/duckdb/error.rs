@@ -77,7 +77,7 @@ pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailur
     OpenFailure::Other(unavailable(known.into()))
 }
 
-/// Whether a store file was replaced, and the write-ahead log of the one before is still there.
+/// Returns whether a store file was replaced, and the write-ahead log of the one before is still there.
 fn has_wal_of_another_file(text: &str) -> bool {
     text.contains("WAL does not match database file")
         || text.contains("the WAL checkpoint iteration does not match")
@@ -93,7 +93,7 @@ fn reason_of_catalog(text: &str) -> &str {
     said.map_or(text, |(_, reason)| reason)
 }
 
-/// The program and process that hold a file, from `Conflicting lock is held in /bin/x (PID 12) by user y.`.
+/// Returns the program and process that hold a file, from `Conflicting lock is held in /bin/x (PID 12) by user y.`.
 fn holder(text: &str) -> String {
     let said = text
         .split_once("Conflicting lock is held in ")
@@ -104,7 +104,7 @@ fn holder(text: &str) -> String {
     holder.unwrap_or_else(|| "another process".to_owned())
 }
 
-/// An error of an operation on an open store.
+/// Returns an error of an operation on an open store.
 pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     let text = error.to_string();
     if is_conflict(&text) {
@@ -136,7 +136,7 @@ pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     }
 }
 
-/// An error of writing a file of another format.
+/// Returns an error of writing a file of another format.
 pub(super) fn export_failure(file: &Path, error: ::duckdb::Error) -> Error {
     let text = error.to_string();
     match text.contains("Cannot open file") {
@@ -145,7 +145,7 @@ pub(super) fn export_failure(file: &Path, error: ::duckdb::Error) -> Error {
     }
 }
 
-/// Where in the file the block is whose checksum does not fit, if that is what is wrong.
+/// Returns where in the file the block is whose checksum does not fit, if that is what is wrong.
 pub(super) fn damaged_place(error: &::duckdb::Error) -> Option<u64> {
     let text = error.to_string();
     let (_, place) = text
@@ -165,7 +165,7 @@ pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
     text.contains("Table with name") && text.contains("does not exist")
 }
 
-/// Whether the data of a lake is where only the extension httpfs gets to.
+/// Returns whether the data of a lake is where only the extension httpfs gets to.
 pub(super) fn needs_httpfs(error: &::duckdb::Error) -> bool {
     error.to_string().contains("requires the extension httpfs")
 }
@@ -178,14 +178,14 @@ pub(super) fn says_that_settings_are_locked(error: &::duckdb::Error) -> bool {
     error.to_string().contains("the configuration has been locked")
 }
 
-/// Whether an error is that of a query, and not of the store or the machine.
+/// Returns whether an error is that of a query, and not of the store or the machine.
 pub(super) fn is_of_the_query(error: &::duckdb::Error) -> bool {
     let text = error.to_string();
     let is_of_the_machine = says_any(&text, &["Out of Memory Error", "Interrupted!"]);
     !(is_of_the_machine || is_disconnection(&text) || is_disk_full(&text) || is_damage(&text))
 }
 
-/// Whether others changed the same rows of a lake meanwhile.
+/// Returns whether others changed the same rows of a lake meanwhile.
 fn is_conflict(text: &str) -> bool {
     says_any(
         text,
@@ -205,7 +205,7 @@ pub(super) fn is_fatal(error: &::duckdb::Error) -> bool {
     error.to_string().contains(INVALIDATED)
 }
 
-/// Whether the database that is a lake's catalog does not answer.
+/// Returns whether the database that is a lake's catalog does not answer.
 fn is_disconnection(text: &str) -> bool {
     // The extensions (of 1.5.5) look at the first row of an answer that broke off.
     let is_answer_missing = text.contains("Attempted to access index 0 within vector of size 0")
@@ -273,7 +273,7 @@ pub(super) fn corrupt(reason: impl Into<String>) -> Error {
     }
 }
 
-/// The error of a file that cannot be written.
+/// Returns the error of a file that cannot be written.
 pub(super) fn not_written(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
     Error::NotWritten {
         path: path.into(),
@@ -281,7 +281,7 @@ pub(super) fn not_written(path: impl Into<PathBuf>, reason: impl Into<String>) -
     }
 }
 
-/// The error of a path at which there can be no store.
+/// Returns the error of a path at which there can be no store.
 pub(super) fn unavailable(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
     Error::Unavailable {
         path: path.into(),

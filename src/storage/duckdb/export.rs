@@ -41,7 +41,7 @@ impl ExportFormat {
     /// The first characters of what a spreadsheet takes for a formula.
     pub const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-    /// The options of COPY.
+    /// Returns the options of COPY.
     fn options(self) -> &'static str {
         match self {
             // The engine keeps the rows of a row group in memory.
@@ -51,7 +51,7 @@ impl ExportFormat {
         }
     }
 
-    /// SQL for a text column as this format holds it.
+    /// Returns SQL for a text column as this format holds it.
     fn text(self, column: &str) -> String {
         if self != Self::Csv {
             return column.to_owned();

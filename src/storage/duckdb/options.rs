@@ -60,20 +60,20 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Whether the file stays open. Default: [`Access::Shared`].
+    /// Sets whether the file stays open. Default: [`Access::Shared`].
     #[must_use]
     pub fn access(self, access: Access) -> Self {
         Self { access, ..self }
     }
 
-    /// How long an operation waits for other processes. Default: 10 seconds.
+    /// Sets how long an operation waits for other processes. Default: 10 seconds.
     #[must_use]
     pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
         Self { lock_timeout, ..self }
     }
 
-    /// How long a query of logs may run, be it a scan, a count, an export or SQL of the caller's own, before it ends
-    /// with [`Error::TimedOut`](crate::Error::TimedOut). `None`, the default, sets no limit.
+    /// Sets how long a query of logs may run, be it a scan, a count, an export or SQL of the caller's own, before it
+    /// ends with [`Error::TimedOut`](crate::Error::TimedOut). `None`, the default, sets no limit.
     #[must_use]
     pub fn query_timeout(self, query_timeout: Option<Duration>) -> Self {
         Self {
@@ -82,14 +82,14 @@ impl OpenOptions {
         }
     }
 
-    /// Whether nothing may be written. The tables of another program are then read as they are: a copy in
+    /// Sets whether nothing may be written. The tables of another program are then read as they are: a copy in
     /// memory is brought up to date. Default: no.
     #[must_use]
     pub fn read_only(self, read_only: bool) -> Self {
         Self { read_only, ..self }
     }
 
-    /// Whether a file that does not exist is made. Default: yes.
+    /// Sets whether a file that does not exist is made. Default: yes.
     #[must_use]
     pub fn create(self, create: bool) -> Self {
         Self { create, ..self }
@@ -106,7 +106,7 @@ impl OpenOptions {
         }
     }
 
-    /// How much memory the engine may use, such as `512MiB`. Default:
+    /// Sets how much memory the engine may use, such as `512MiB`. Default:
     /// [`DEFAULT_MEMORY_LIMIT`](crate::DEFAULT_MEMORY_LIMIT).
     #[must_use]
     pub fn memory_limit(mut self, limit: impl Into<String>) -> Self {
@@ -114,14 +114,14 @@ impl OpenOptions {
         self
     }
 
-    /// How many threads the engine may use. Default: the machine's.
+    /// Sets how many threads the engine may use. Default: the machine's.
     #[must_use]
     pub fn threads(mut self, threads: u32) -> Self {
         self.engine.threads = Some(threads);
         self
     }
 
-    /// Whether SQL may read and write other files. Default: no.
+    /// Sets whether SQL may read and write other files. Default: no.
     #[must_use]
     pub fn external_access(mut self, external_access: bool) -> Self {
         self.engine.external_access = external_access;
@@ -135,29 +135,29 @@ impl OpenOptions {
         self
     }
 
-    /// Whether an extension that is missing may be fetched from the network. Default: no.
+    /// Sets whether an extension that is missing may be fetched from the network. Default: no.
     #[must_use]
     pub fn install_extensions(mut self, may_install: bool) -> Self {
         self.engine.lake.extensions.may_install = may_install;
         self
     }
 
-    /// The password of a lake's catalog, where its location holds none. Default: what libpq finds, in `PGPASSWORD` or
-    /// `~/.pgpass`.
+    /// Sets the password of a lake's catalog, where its location holds none. Default: the one that libpq finds, in
+    /// `PGPASSWORD` or `~/.pgpass`.
     #[must_use]
     pub fn catalog_password(mut self, password: Secret) -> Self {
         self.engine.lake.catalog_password = Some(password);
         self
     }
 
-    /// How to reach the data of a lake in S3. Default: [`S3Options::from_environment`].
+    /// Sets how to reach the data of a lake in S3. Default: [`S3Options::from_environment`].
     #[must_use]
     pub fn s3(mut self, options: S3Options) -> Self {
         self.engine.lake.s3 = options;
         self
     }
 
-    /// The engine's extensions that lakes need, and whether they are where they are looked for.
+    /// Returns the engine's extensions that lakes need, and whether they are where they are looked for.
     ///
     /// # Errors
     ///

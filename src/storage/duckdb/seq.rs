@@ -4,14 +4,14 @@
 /// the logs of its commit.
 pub(super) const LOGS_OF_SNAPSHOT: i64 = 1 << 26;
 
-/// The sequence number that no log up to a snapshot exceeds.
+/// Returns the sequence number that no log up to a snapshot exceeds.
 pub(super) fn end_of_snapshot(snapshot: i64) -> i64 {
     snapshot
         .saturating_mul(LOGS_OF_SNAPSHOT)
         .saturating_add(LOGS_OF_SNAPSHOT - 1)
 }
 
-/// The snapshot that a sequence number belongs to.
+/// Returns the snapshot that a sequence number belongs to.
 pub(super) fn snapshot_of(seq: i64) -> i64 {
     seq / LOGS_OF_SNAPSHOT
 }

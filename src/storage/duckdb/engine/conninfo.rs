@@ -62,7 +62,7 @@ fn host_and_port(text: &str) -> (&str, &str) {
     }
 }
 
-/// A value as libpq reads it.
+/// Returns a value as libpq reads it.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
@@ -112,7 +112,7 @@ pub(crate) fn without_password_of_parameters(text: &str) -> (String, Option<Secr
     (kept.join(" "), password.map(Secret::from))
 }
 
-/// Where the first `name = value` ends.
+/// Returns where the first `name = value` ends.
 fn end_of_parameter(text: &str) -> usize {
     let Some(equals) = text.find('=') else {
         return text.len();

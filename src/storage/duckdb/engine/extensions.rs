@@ -30,7 +30,7 @@ const ALL: [(&str, &str); 3] = [
     ("httpfs", "data in S3"),
 ];
 
-/// The extensions, and where this engine looks for them.
+/// Returns the extensions, and where this engine looks for them.
 pub(crate) fn list(settings: &ExtensionSettings) -> Result<Vec<Extension>> {
     let folder = folder_of_engine(&engine(settings)?, &settings.folder()?)?;
     Ok(ALL
@@ -88,7 +88,7 @@ fn file_name(name: &str) -> String {
 
 const PACKED: &str = ".gz";
 
-/// The files that a path holds of an extension.
+/// Returns the files that a path holds of an extension.
 fn files_of(name: &str, path: &Path) -> Vec<PathBuf> {
     let wanted = [file_name(name), file_name(name) + PACKED];
     walkdir::WalkDir::new(path)
@@ -130,7 +130,7 @@ fn copy_unpacked(from: &Path, to: &Path) -> std::io::Result<()> {
     written.sync_all()
 }
 
-/// An engine that does nothing but to look after its extensions.
+/// Starts an engine that does nothing but to look after its extensions.
 fn engine(settings: &ExtensionSettings) -> Result<Connection> {
     let folder = settings.folder()?.display().to_string();
     Config::default()
@@ -139,7 +139,7 @@ fn engine(settings: &ExtensionSettings) -> Result<Connection> {
         .map_err(|error| error::engine("start the engine", error))
 }
 
-/// Where this engine's own extensions are in a folder.
+/// Returns where this engine's own extensions are in a folder.
 fn folder_of_engine(engine: &Connection, folder: &Path) -> Result<PathBuf> {
     const SQL: &str =
         "SELECT library_version, (SELECT platform FROM pragma_platform()) FROM pragma_version()";

@@ -31,7 +31,7 @@ impl NewFile {
         })
     }
 
-    /// Where to make it.
+    /// Returns the path to make it at.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("new")
     }
@@ -58,7 +58,7 @@ impl NewFile {
     }
 }
 
-/// The folder that a file is in.
+/// Returns the folder that a file is in.
 pub(crate) fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -140,7 +140,7 @@ fn make_private(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file is there after a power failure only if its name is.
+/// Has the name of a file on the disk: without it, the file is gone after a power failure.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     fs::File::open(folder_of(path))?.sync_all()
@@ -151,14 +151,14 @@ fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the engine keeps the write-ahead log of a store.
+/// Returns where the engine keeps the write-ahead log of a store.
 pub(crate) fn write_ahead_log(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".wal");
     name.into()
 }
 
-/// Whether there is a write-ahead log with anything in it.
+/// Returns whether there is a write-ahead log with anything in it.
 pub(crate) fn has_write_ahead_log(store: &Path) -> bool {
     fs::metadata(write_ahead_log(store)).is_ok_and(|log| log.len() > 0)
 }
@@ -189,7 +189,7 @@ pub(crate) fn prepare_write_ahead_log(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A path that is the same however it is written, for a file that may not be there yet.
+/// Returns a path that is the same however it is written, for a file that may not be there yet.
 pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
     let canonical = canonical_as_far_as_it_exists(path)?;
     if canonical.as_os_str().as_encoded_bytes().contains(&b'?') {

@@ -192,7 +192,7 @@ impl Gate {
         &self.settings
     }
 
-    /// The file that the engine locks while it has the store open.
+    /// Returns the file that the engine locks while it has the store open.
     pub(crate) fn locked_file(&self) -> Option<&Path> {
         self.location.locked_file()
     }
@@ -211,7 +211,7 @@ impl Gate {
         (!self.location.has_many_writers()).then(|| lock(&self.writing))
     }
 
-    /// A connection for one operation, waiting for other processes and for other uses in this one.
+    /// Returns a connection for one operation, once other processes and other uses in this one allow it.
     pub(crate) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
         self.try_lease(mode, timeout).map_err(OpenFailure::into_error)
     }
@@ -337,8 +337,8 @@ impl Gate {
         }
     }
 
-    /// Whether a fatal error has invalidated an engine, which then takes no statement. With the catalog of a lake that
-    /// happens when a connection breaks.
+    /// Returns whether a fatal error has invalidated an engine, which then takes no statement. With the catalog of a
+    /// lake that happens when a connection breaks.
     fn is_invalidated(&self, connection: &Connection) -> bool {
         self.location.has_many_writers()
             && connection
@@ -366,8 +366,9 @@ impl State {
         }
     }
 
-    /// Whether an operation may use the engine before those that are to go first: when it has been patient, and
-    /// something that does not overtake them keeps them waiting. Those who overtake would else take turns for ever.
+    /// Returns whether an operation may use the engine before those that are to go first: when it has been patient,
+    /// and something that does not overtake them keeps them waiting. Those who overtake would else take turns
+    /// for ever.
     fn may_overtake(&self, first: &Holder, waiter: &Waiter) -> bool {
         let is_patient = waiter.waited() < PATIENCE;
         match first {
@@ -425,7 +426,7 @@ impl Lease {
             .expect("a lease has its connection until it is dropped")
     }
 
-    /// Whether the store had the tables of this version when the engine was opened.
+    /// Returns whether the store had the tables of this version when the engine was opened.
     pub(crate) fn is_current(&self) -> bool {
         self.is_current
     }
@@ -448,7 +449,7 @@ impl Lease {
         lease
     }
 
-    /// Whether other processes wait for the file.
+    /// Returns whether other processes wait for the file.
     pub(crate) fn has_waiters(&self) -> bool {
         lock(&self.gate.state)
             .engine
@@ -456,7 +457,7 @@ impl Lease {
             .is_some_and(Engine::has_waiters)
     }
 
-    /// Whether other processes can say that they wait.
+    /// Returns whether other processes can say that they wait.
     pub(crate) fn can_see_waiters(&self) -> bool {
         lock(&self.gate.state)
             .engine
@@ -518,7 +519,7 @@ mod tests {
         }
     }
 
-    /// The gate of a file, and how often it was tried to open it.
+    /// Returns the gate of a file, and how often it was tried to open it.
     fn gate(folder: &Path, refusals: usize) -> (Arc<Gate>, Arc<AtomicUsize>) {
         let tries = Arc::new(AtomicUsize::new(0));
         let opener = Refusing {

@@ -64,7 +64,7 @@ impl Location {
         }
     }
 
-    /// The same place, however its paths are written.
+    /// Returns the same place, however its paths are written.
     pub(crate) fn canonical(self) -> Result<Self> {
         Ok(match self {
             Self::Memory => Self::Memory,
@@ -73,12 +73,12 @@ impl Location {
         })
     }
 
-    /// Whether processes write to it at the same time.
+    /// Returns whether processes write to it at the same time.
     pub(crate) fn has_many_writers(&self) -> bool {
         self.lake().is_some_and(|lake| lake.catalog_file().is_none())
     }
 
-    /// The file that the engine locks while it has the store open.
+    /// Returns the file that the engine locks while it has the store open.
     pub(crate) fn locked_file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -126,7 +126,7 @@ impl Lake {
         Ok(Self { catalog, data_path })
     }
 
-    /// The same lake, however its paths are written.
+    /// Returns the same lake, however its paths are written.
     pub(crate) fn canonical(self) -> Result<Self> {
         let catalog = match self.catalog {
             Catalog::File(path) => Catalog::File(canonical(&path)?),
@@ -221,7 +221,7 @@ fn without_secrets(text: &str) -> String {
     shown + rest
 }
 
-/// Where a value ends: at its quote, or before a space, `&` or `?`.
+/// Returns where a value ends: at its quote, or before a space, `&` or `?`.
 fn end_of_value(text: &str) -> usize {
     let start = text.len() - text.trim_start().len();
     let value = &text[start..];
@@ -234,7 +234,7 @@ fn end_of_value(text: &str) -> usize {
     start + length
 }
 
-/// A location as it may be shown: without a password.
+/// Returns a location as it may be shown: without a password.
 pub(crate) fn without_password(location: &str) -> String {
     match location.strip_prefix(LAKE).map(Lake::parse) {
         Some(Ok(lake)) => Location::Lake(lake).to_string(),
@@ -245,7 +245,7 @@ pub(crate) fn without_password(location: &str) -> String {
     }
 }
 
-/// The start of a location that names a server, such as `https://` or `postgres:`; `None` for a path.
+/// Returns the start of a location that names a server, such as `https://` or `postgres:`; `None` for a path.
 fn server_scheme(location: &str) -> Option<&str> {
     for scheme in ["postgres:", "postgresql:"] {
         if !location.contains("://") && location.starts_with(scheme) {

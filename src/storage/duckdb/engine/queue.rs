@@ -44,7 +44,7 @@ impl Passed {
         Self { number, since }
     }
 
-    /// Whether to wait for the place again: its process may have been slow, or goes on.
+    /// Returns whether to wait for the place again: its process may have been slow, or go on.
     fn is_old(&self) -> bool {
         const MEMORY: Duration = Duration::from_secs(10);
         self.since.elapsed() > MEMORY
@@ -89,13 +89,13 @@ impl Place {
         self.number
     }
 
-    /// The place before this one that has been there for the longest time and cannot use the file together with it:
-    /// those who read do not wait for each other.
+    /// Returns the place before this one that has been there for the longest time and cannot use the file together
+    /// with it: those who read do not wait for each other.
     pub(crate) fn predecessor(&self) -> Option<Number> {
         self.first(self.start..self.number)
     }
 
-    /// Whether a process waits for the holder of this place, which has the file open.
+    /// Returns whether a process waits for the holder of this place, which has the file open.
     pub(crate) fn has_waiters(&self) -> bool {
         self.first(self.start..NUMBERS).is_some()
     }
@@ -127,8 +127,8 @@ impl Queue {
         ((self.0 << 1 | i64::from(mode == Mode::Write)) << NUMBER_BITS) + number
     }
 
-    /// The place with one of the numbers that others have had for the longest time; the smaller number, if both some
-    /// that read and some that write have one.
+    /// Returns the place with one of the numbers that others have had for the longest time; the smaller number, if
+    /// both some that read and some that write have one.
     fn first(self, folder: &File, modes: &[Mode], numbers: Range<Number>) -> Option<Number> {
         let first = |mode: &Mode| {
             let start = self.byte(*mode, 0);
@@ -138,7 +138,7 @@ impl Queue {
         modes.iter().filter_map(first).min()
     }
 
-    /// The greatest number that others have.
+    /// Returns the greatest number that others have.
     fn last(self, folder: &File) -> Option<Number> {
         let mut last = None;
         // Anybody who may read the folder can lock bytes of it: more places than ever wait are not looked at.
@@ -175,7 +175,7 @@ mod locks {
         fcntl(folder, FcntlArg::F_OFD_SETLK(&lock)).is_ok()
     }
 
-    /// The first byte of the lock, of those that others have on some of the bytes, which was there first.
+    /// Returns the first byte of the lock, of those that others have on some of the bytes, which was there first.
     pub(crate) fn find(folder: &File, bytes: Range<i64>) -> Option<i64> {
         if bytes.is_empty() {
             return None;

@@ -118,7 +118,7 @@ fn fix_checksum(file: &mut File, place: impl FnOnce(u64) -> u64) -> io::Result<b
     Ok(true)
 }
 
-/// The engine's checksum of a block.
+/// Returns the engine's checksum of a block.
 fn checksum(content: &[u8]) -> u64 {
     let (words, _) = content.as_chunks::<8>();
     words.iter().fold(5381, |checksum, word| {

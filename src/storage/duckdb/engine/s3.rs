@@ -60,7 +60,7 @@ impl S3Options {
         }
     }
 
-    /// SQL that lets the engine use them.
+    /// Returns SQL that lets the engine use these options.
     pub(crate) fn secret(&self) -> String {
         let mut sql = "CREATE SECRET s3 (TYPE s3".to_owned();
         let mut set = |name: &str, value: &str| sql.push_str(&format!(", {name} {}", literal(value)));

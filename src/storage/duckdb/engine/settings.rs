@@ -93,7 +93,7 @@ pub(crate) struct ExtensionSettings {
 }
 
 impl ExtensionSettings {
-    /// The folder under which extensions are, by version and platform.
+    /// Returns the folder under which extensions are, by version and platform.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
         if let Some(folder) = &self.folder {
             return Ok(folder.clone());

@@ -53,8 +53,8 @@ impl Waiter {
         }
     }
 
-    /// Whether to try to open the file now: when no operation is before this one, when its predecessor takes long, and
-    /// for a last time.
+    /// Returns whether to try to open the file now: when no operation is before this one, when its predecessor takes
+    /// long, and for a last time.
     pub(crate) fn is_its_turn(&mut self) -> bool {
         let predecessor = self.place.as_ref().and_then(Place::predecessor);
         let now = Instant::now();
@@ -71,12 +71,12 @@ impl Waiter {
         self.next_try = Instant::now() + retry_after(self.since.elapsed());
     }
 
-    /// How long to wait for an engine that others of this process use.
+    /// Returns how long to wait for an engine that others of this process use.
     pub(crate) fn pause_for_this_process(&self) -> Duration {
         retry_after(self.waited()).min(self.time_left())
     }
 
-    /// How long to wait for other processes before looking again.
+    /// Returns how long to wait for other processes before looking again.
     pub(crate) fn pause_for_others(&self) -> Duration {
         let until_next_try = self.next_try.saturating_duration_since(Instant::now());
         let pause = match (&self.place, self.predecessor) {

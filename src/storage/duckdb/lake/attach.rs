@@ -80,7 +80,7 @@ fn open(
 const RETRIES: &str =
     "SET ducklake_retry_wait_ms = 1; SET ducklake_retry_backoff = 1.3; SET ducklake_max_retry_count = 25";
 
-/// An engine that can be told of a lake.
+/// Starts an engine that can be told of a lake.
 pub(crate) fn engine(lake: &Lake, settings: &EngineSettings, spill: Option<&Path>) -> Result<Connection> {
     let failed = |error| error::engine("start the engine", error);
     let folder = settings.lake.extensions.folder()?;

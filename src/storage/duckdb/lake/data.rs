@@ -8,7 +8,7 @@ use super::NAME;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// Where the data files of a lake are, as its catalog has it.
+/// Returns where the data files of a lake are, as its catalog has it.
 pub(crate) fn data_path(connection: &Connection) -> Result<String> {
     let sql = format!("SELECT value FROM ducklake_options('{NAME}') WHERE option_name = 'data_path'");
     let read = connection.query_row(&sql, [], |row| row.get(0));
@@ -44,7 +44,7 @@ fn sync_files_beside(folder: &File) -> std::io::Result<()> {
     folder.sync_all()
 }
 
-/// How many bytes the data files of a lake take.
+/// Returns how many bytes the data files of a lake take.
 pub(crate) fn data_bytes(connection: &Connection) -> Result<u64> {
     let sql = format!(
         "SELECT coalesce(sum(file_size_bytes + delete_file_size_bytes), 0) :: UBIGINT FROM ducklake_table_info('{NAME}')"

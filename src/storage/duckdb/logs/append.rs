@@ -88,7 +88,7 @@ fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result
     })
 }
 
-/// Which rows to store so that each log is there once; `None` for all of them.
+/// Returns which rows to store so that each log is there once; `None` for all of them.
 fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<Vec<bool>>> {
     let known = stored_keys(connection, rows, "log_rows")?;
     // Ids that were made one after another ascend.
@@ -101,14 +101,14 @@ fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<
     Ok(keeps.contains(&false).then_some(keeps))
 }
 
-/// Whether any of the rows were stored in a lake after a snapshot.
+/// Returns whether any of the rows were stored in a lake after a snapshot.
 pub(crate) fn are_stored_since(connection: &Connection, rows: &LogRows, snapshot: i64) -> Result<bool> {
     let newer = format!("(SELECT event_time, id FROM log_rows WHERE snapshot_id > {snapshot})");
     Ok(!stored_keys(connection, rows, &newer)?.is_empty())
 }
 
-/// Which of the rows' keys are stored already, by a table of keys. The time span prunes the search to the row groups
-/// and files that overlap it.
+/// Returns which of the rows' keys are stored already, by a table of keys. The time span prunes the search to the row
+/// groups and files that overlap it.
 fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<Vec<(i64, String)>> {
     let failed = |error| error::engine("look for logs that are stored already", error);
     let Some((first, last)) = rows.span().map(RangeInclusive::into_inner) else {

@@ -41,7 +41,8 @@ pub(crate) fn keep_apart(connection: &Connection, longest: usize) {
     }
 }
 
-/// How long the longest text of the logs of a file or in memory is, by the engine's statistics; 0 if there is none.
+/// Returns how long the longest text of the logs of a file or in memory is, by the engine's statistics; 0 if there is
+/// none.
 pub(crate) fn longest(connection: &Connection) -> usize {
     const SQL: &str =
         "SELECT stats(message) || stats(layout) || stats(raw) || stats(normalized) || stats(metadata)
@@ -51,7 +52,7 @@ pub(crate) fn longest(connection: &Connection) -> usize {
     longest_of(&statistics.unwrap_or_default())
 }
 
-/// The greatest number in `[Min: a, Max: b, Has Unicode: false, Max String Length: 31]...`.
+/// Returns the greatest number in `[Min: a, Max: b, Has Unicode: false, Max String Length: 31]...`.
 fn longest_of(statistics: &str) -> usize {
     // What the engine does not know, it says as a question mark.
     let number = |rest: &str| {
@@ -131,7 +132,7 @@ impl Run {
     }
 }
 
-/// A query cut into queries for logs whose texts the engine can sort, in its order: `columns` of each.
+/// Cuts a query into queries for logs whose texts the engine can sort, in its order: `columns` of each.
 pub(crate) fn cut(
     connection: &Connection,
     query: &LogQuery,

@@ -66,8 +66,8 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
     }
 }
 
-/// The first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only those
-/// that are new are read; logs keep theirs when files are merged and snapshots expire.
+/// Returns the first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only
+/// those that are new are read; logs keep theirs when files are merged and snapshots expire.
 fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
     let last = snapshot::snapshot(connection)?;
     let end = Cursor::after(seq::end_of_snapshot(last));
@@ -107,8 +107,8 @@ fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
     sql
 }
 
-/// The first snapshot up to which there are as many logs as wanted after a cursor, else the last one; `None` if there
-/// are none at all. To sort every log that is left for each page would take longer the more there are.
+/// Returns the first snapshot up to which there are as many logs as wanted after a cursor, else the last one; `None`
+/// if there are none at all. To sort every log that is left for each page would take longer the more there are.
 fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usize) -> Result<Option<i64>> {
     const FIRST_LOOK: i64 = 64;
     let first = seq::snapshot_of(cursor.seq());
@@ -139,7 +139,7 @@ fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usi
     }
 }
 
-/// A page of logs in the order of their commits.
+/// Returns a page of logs in the order of their commits.
 fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> Result<Page> {
     sql.push("\nORDER BY seq");
     sql.limit(Some(limit as u64));

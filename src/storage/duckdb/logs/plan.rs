@@ -67,8 +67,8 @@ fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
     sql
 }
 
-/// A query of a lake for few logs, with the times that the logs it finds turn out to have: only files of those times
-/// are then read in full. `None` if it finds none.
+/// Returns a query of a lake for few logs, with the times that the logs it finds turn out to have: only files of
+/// those times are then read in full. `None` if it finds none.
 fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<LogQuery>> {
     let mut sql = Sql::new(
         "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))\nFROM (SELECT event_time FROM ",
@@ -108,8 +108,8 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
     sql
 }
 
-/// A query cut into queries over shorter times, in its order, each of which finds a few row groups' worth of logs:
-/// sorting all logs together would take memory for all of them, and the reader would wait for the last one.
+/// Cuts a query into queries over shorter times, in its order, each of which finds a few row groups' worth of
+/// logs: sorting all logs together would take memory for all of them, and the reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
     if is_for_few(query) || log_texts != schema::LOG_TEXTS {
         return Ok(vec![query.clone()]);

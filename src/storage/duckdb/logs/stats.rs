@@ -5,7 +5,7 @@ use ::duckdb::Connection;
 use crate::models::TIME_SOURCE;
 use crate::storage::FileLogs;
 
-/// How many logs have no time of their own, and the files that most of them are from.
+/// Returns how many logs have no time of their own, and the files that most of them are from.
 pub(crate) fn without_time(connection: &Connection) -> ::duckdb::Result<(u64, Vec<FileLogs>)> {
     // Most metadata is NULL, and of the rest the text tells most: JSON is read only where the name is in it.
     let sql = format!(

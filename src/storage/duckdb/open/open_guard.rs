@@ -10,7 +10,7 @@ use crate::storage::duckdb::store::DuckDbStore;
 pub struct KeptOpen(Option<Lease>);
 
 impl KeptOpen {
-    /// Whether another process waits for the store: then this is to be dropped.
+    /// Returns whether another process waits for the store. Then the caller is to drop this.
     pub fn is_awaited(&self) -> bool {
         self.0.as_ref().is_some_and(Lease::has_waiters)
     }

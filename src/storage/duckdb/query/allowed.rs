@@ -200,7 +200,7 @@ impl Allowed {
         }
     }
 
-    /// Whether a table function may be used.
+    /// Returns whether a table function may be used.
     fn has(self, name: &str) -> bool {
         OF_LAKES.contains(&name)
             || !self.is_lake && OF_STORES_IN_FILES.contains(&name)
@@ -254,7 +254,7 @@ fn readings(connection: &Connection, definition: &str) -> Result<Vec<Value>> {
     }
 }
 
-/// SQL as the engine's own parser has it; an object with an error if it is not a SELECT.
+/// Returns SQL as the engine's own parser has it; an object with an error if it is not a SELECT.
 pub(crate) fn parse(connection: &Connection, sql: &str) -> ::duckdb::Result<Value> {
     const PARSE: &str = "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)";
     let parsed: String = connection.query_row(PARSE, [sql], |row| row.get(0))?;

@@ -176,7 +176,7 @@ fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<Value> {
     }
 }
 
-/// The line of a text with a place, and a mark below it, as the engine shows them.
+/// Returns the line of a text with a place, and a mark below it, as the engine shows them.
 fn caret(sql: &str, place: usize) -> String {
     let Some((before, after)) = sql.split_at_checked(place) else {
         return String::new();
@@ -191,7 +191,7 @@ fn caret(sql: &str, place: usize) -> String {
 
 const AS_JSON: &str = "SELECT CAST(json_array(";
 
-/// SQL that gives each row of a SELECT as a JSON array, with the names of its columns.
+/// Returns SQL that gives each row of a SELECT as a JSON array, with the names of its columns.
 fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Result<(Vec<String>, Sql)> {
     let failed = |error| rejected(sql, error);
     let statement = sql.trim().trim_end_matches(';');
@@ -258,7 +258,7 @@ fn sql_value(value: &Value) -> SqlValue {
     }
 }
 
-/// The query is the caller's, and so is what is wrong with it, unless the store or the machine is to blame.
+/// Returns the error of a query of the caller's own. The caller is to blame, unless the store or the machine is.
 fn rejected(sql: &str, error: ::duckdb::Error) -> Error {
     match error::is_of_the_query(&error) {
         true => {

@@ -14,7 +14,7 @@ pub(crate) struct InsertColumns {
 }
 
 impl InsertColumns {
-    /// How to select the columns of chunks, which all have the same ones.
+    /// Returns how to select the columns of chunks, which all have the same ones.
     pub(crate) fn from_chunks(chunks: &[RecordBatch]) -> Self {
         let mut selection = Self {
             handed_over: Vec::new(),
@@ -37,7 +37,7 @@ impl InsertColumns {
         selection
     }
 
-    /// SQL for a column of texts that need not be handed over.
+    /// Returns SQL for a column of texts that need not be handed over.
     fn repeated(&mut self, chunks: &[RecordBatch], column: usize) -> Option<String> {
         let texts = || {
             chunks
@@ -65,7 +65,7 @@ impl InsertColumns {
     }
 }
 
-/// The text of every row, if it is the same one.
+/// Returns the text of every row, if it is the same one.
 fn only_text(texts: &StringArray) -> Option<&str> {
     let text = texts.iter().next()??;
     texts.iter().all(|other| other == Some(text)).then_some(text)

@@ -81,18 +81,18 @@ impl LogRows {
         self.chunks.extend(rows.chunks);
     }
 
-    /// How many rows there are.
+    /// Returns how many rows there are.
     pub fn len(&self) -> usize {
         self.chunks.iter().map(RecordBatch::num_rows).sum()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// How long the texts of the last 2,048 rows are, or of few more. Where many are long, they are to be stored before
-    /// they are more than 32 MiB: the engine needs memory for all of them together, several times.
+    /// Returns how long the texts of the last 2,048 rows are, or of few more. Where many are long, they are to be
+    /// stored before they are more than 32 MiB: the engine needs memory for all of them together, several times.
     pub fn length_at_end(&self) -> usize {
         length_at_end(&self.chunks)
     }
@@ -116,7 +116,7 @@ impl LogRows {
         }
     }
 
-    /// How long the longest text is.
+    /// Returns how long the longest text is.
     pub(crate) fn longest_text(&self) -> usize {
         let columns = self.chunks.iter().flat_map(RecordBatch::columns);
         let texts = columns.filter_map(|column| column.as_string_opt::<i32>());
@@ -134,7 +134,7 @@ impl LogRows {
         })
     }
 
-    /// The first and the last event time; `None` without rows.
+    /// Returns the first and the last event time; `None` without rows.
     pub(crate) fn span(&self) -> Option<RangeInclusive<i64>> {
         let first = self
             .chunks
@@ -147,7 +147,7 @@ impl LogRows {
         Some(*first.min()?..=*last.max()?)
     }
 
-    /// The ids of the rows with these times, for the engine to look for; `None` if there are none.
+    /// Returns the ids of the rows with these times, for the engine to look for; `None` if there are none.
     pub(crate) fn ids(&self, times: RangeInclusive<i64>) -> Result<Option<StagedRows>> {
         let keeps: Vec<bool> = self.keys().map(|(time, _)| times.contains(&time)).collect();
         let ids = self
@@ -158,7 +158,7 @@ impl LogRows {
         Ok((!ids.is_empty()).then(|| StagedRows::new(ids)))
     }
 
-    /// The rows for which `keeps` says so.
+    /// Returns the rows for which `keeps` says so.
     pub(crate) fn filtered(&self, keeps: &[bool]) -> Result<Self> {
         filtered(&self.chunks, keeps).map(|chunks| Self { chunks })
     }
@@ -200,7 +200,7 @@ impl LogRows {
 const EVENT_TIME: usize = LogColumn::EventTime as usize - 1;
 const ID: usize = LogColumn::Id as usize - 1;
 
-/// The event times of a chunk.
+/// Returns the event times of a chunk.
 fn event_times(chunk: &RecordBatch) -> &[i64] {
     chunk
         .column(EVENT_TIME)
@@ -267,7 +267,7 @@ impl LogRowsBuilder {
         }
     }
 
-    /// The rows since this was last called.
+    /// Returns the rows since the last call.
     pub fn finish(&mut self) -> LogRows {
         if self.chunk.len() > 0 {
             self.rows.chunks.push(self.chunk.finish());
@@ -348,7 +348,7 @@ impl ChunkBuilder {
         self.procid.append_option(log.procid);
     }
 
-    /// The rows since this was last called.
+    /// Returns the rows since the last call.
     fn finish(&mut self) -> RecordBatch {
         let stored = LogColumn::all().filter(|column| *column != LogColumn::Seq);
         let columns = stored.map(|column| -> ArrayRef {
@@ -370,7 +370,7 @@ impl ChunkBuilder {
     }
 }
 
-/// An object as JSON text; nothing for an empty one.
+/// Returns an object as JSON text; nothing for an empty one.
 fn object_text<'t>(members: &Members<'_>, text: &'t mut String) -> Option<&'t str> {
     text.clear();
     members.write_to(text).then_some(&**text)
@@ -405,7 +405,7 @@ static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 });
 
-/// The texts so far; the builder is left with room for as many more.
+/// Returns the texts so far; the builder is left with room for as many more.
 fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
     let bytes = builder.values_slice().len();
     let next = StringBuilder::with_capacity(builder.len(), bytes + bytes / 8);

@@ -78,7 +78,7 @@ pub(crate) fn find(connection: &Connection) -> Result<SchemaState> {
 /// Where logs are read from, with their layouts and with their texts as they are stored.
 pub(crate) const LOG_TEXTS: &str = "log_texts";
 
-/// The same of a store of an earlier version, which may only be read.
+/// Returns the same for a store of an earlier version, which may only be read.
 pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str> {
     const WITHOUT_LAYOUTS: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw,
         normalized AS stored_normalized FROM logs)";
@@ -168,7 +168,7 @@ pub(crate) fn columns_of(connection: &Connection, table: &str) -> Result<BTreeMa
     Ok(columns(connection, table)?.into_iter().collect())
 }
 
-/// The names of the indexes that a table was given, but for those of its keys.
+/// Returns the names of the indexes that a table was given, but for those of its keys.
 pub(crate) fn indexes_of(connection: &Connection, table: &str) -> Result<Vec<String>> {
     const SQL: &str = "SELECT index_name
         FROM duckdb_indexes()
@@ -178,7 +178,7 @@ pub(crate) fn indexes_of(connection: &Connection, table: &str) -> Result<Vec<Str
     names.map_err(|error| error::engine("read the tables", error))
 }
 
-/// The names of a table's columns as SQL, in their order.
+/// Returns the names of a table's columns as SQL, in their order.
 pub(crate) fn column_list(connection: &Connection, table: &str) -> Result<String> {
     let columns = columns(connection, table)?;
     let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();

@@ -33,7 +33,7 @@ const RUN: usize = ROW_GROUP / CHUNK_ROWS;
 /// The key in the metadata of a column for what the engine calls its type.
 const TYPE_ALIAS: &str = "type_alias";
 
-/// A column of texts that are known to be JSON: the engine would otherwise parse them to see.
+/// Returns a column of texts that are known to be JSON: the engine would otherwise parse them to see.
 pub(crate) fn as_json(field: Field) -> Field {
     field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
 }

@@ -63,12 +63,12 @@ impl Sql {
     }
 }
 
-/// A text as SQL writes it, for statements that take no parameters.
+/// Returns a text as SQL writes it, for statements that take no parameters.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A name as SQL writes it.
+/// Returns a name as SQL writes it.
 pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -85,7 +85,7 @@ pub(crate) fn holds_nul(value: &Value) -> bool {
     matches!(value, Value::Text(text) if text.contains('\0'))
 }
 
-/// A time as the engine keeps it.
+/// Returns a time as the engine keeps it.
 pub(crate) fn time_value(time: DateTime<Utc>) -> Value {
     Value::Timestamp(::duckdb::types::TimeUnit::Microsecond, time.timestamp_micros())
 }
@@ -100,14 +100,14 @@ pub(crate) fn query_all<T>(
     connection.prepare(sql)?.query_map(parameters, read)?.collect()
 }
 
-/// A time from the engine's microseconds.
+/// Returns a time from the engine's microseconds.
 pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros)
         .map(to_micros)
         .ok_or_else(|| error::corrupt(format!("{micros} microseconds since 1970 are no time")))
 }
 
-/// An object as JSON text; nothing for an empty one.
+/// Returns an object as JSON text; nothing for an empty one.
 pub(crate) fn json_text(map: &Map<String, serde_json::Value>) -> Option<String> {
     (!map.is_empty()).then(|| serde_json::to_string(map).expect("an object with text keys is JSON"))
 }
@@ -117,7 +117,7 @@ pub(crate) fn json_array(records: &[impl Serialize]) -> String {
     serde_json::to_string(records).expect("texts, flags and numbers are JSON")
 }
 
-/// An object from JSON text; an empty one for nothing.
+/// Returns an object from JSON text; an empty one for nothing.
 pub(crate) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, serde_json::Value>> {
     text.map_or(Ok(Map::new()), |text| {
         serde_json::from_str(text)

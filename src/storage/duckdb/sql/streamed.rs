@@ -40,8 +40,8 @@ pub(crate) struct Source {
 static SOURCES: LazyLock<Mutex<HashMap<i64, Source>>> = LazyLock::new(Mutex::default);
 
 impl StreamedRows {
-    /// The rows of a first chunk and of those that come through a channel. A chunk has at most 2,048 rows; `None` says
-    /// that the next rows cannot be read.
+    /// Returns the rows of a first chunk and of those that come through a channel. A chunk has at most 2,048 rows;
+    /// `None` says that the next rows cannot be read.
     pub(crate) fn new(first: RecordBatch, chunks: Receiver<Option<RecordBatch>>) -> Self {
         // A query of a caller's own must not guess it.
         let key = fastrand::i64(0..);
@@ -60,7 +60,7 @@ impl StreamedRows {
     }
 }
 
-/// The columns of a chunk as the tables have them: some texts are JSON.
+/// Returns the columns of a chunk as the tables have them: some texts are JSON.
 fn schema_of(chunk: &RecordBatch) -> SchemaRef {
     let schema = chunk.schema();
     let fields = schema.fields().iter().map(|field| {

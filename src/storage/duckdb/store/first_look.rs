@@ -36,7 +36,7 @@ struct Change {
 }
 
 impl DuckDbStore {
-    /// A connection for one operation. The first one sees to it that the file has the tables of this version.
+    /// Returns a connection for one operation. The first one sees to it that the file has the tables of this version.
     pub(crate) fn lease(&self, mode: Mode) -> Result<Lease> {
         let lease = self.gate.lease(mode, self.lock_timeout)?;
         let is_new = |look: &&FirstLook| !look.is_taken.load(Ordering::Acquire);

@@ -85,7 +85,7 @@ impl DuckDbStore {
         CommitOrder::of(self.gate.location())
     }
 
-    /// How long a query may wait for its reader; `None` where it keeps no other process out meanwhile.
+    /// Returns how long a query may wait for its reader; `None` where it keeps no other process out meanwhile.
     pub(super) fn patience_with_readers(&self) -> Option<Duration> {
         const PATIENCE: Duration = Duration::from_secs(1);
         (self.gate.locked_file().is_some() && self.held.is_none()).then_some(PATIENCE)

@@ -77,7 +77,7 @@ impl DuckDbStore {
         Ok(positions)
     }
 
-    /// SQL for where positions are read from.
+    /// Returns SQL for where positions are read from.
     pub(crate) fn positions_that_count(&self) -> &'static str {
         match self.commit_order() {
             CommitOrder::Counter => "file_positions",
@@ -85,7 +85,7 @@ impl DuckDbStore {
         }
     }
 
-    /// Whether files were read as far as their progress takes them to be.
+    /// Returns whether files were read as far as their progress takes them to be.
     pub(crate) fn check_positions(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
