@@ -106,7 +106,7 @@ impl DuckDbStore {
         match found {
             SchemaState::Older => log::info!("brought the tables of {} up to date", self.location),
             SchemaState::Foreign => {
-                log::warn!("took over the tables of another program in {}", self.location)
+                log::warn!("took over the tables of another program in {}", self.location);
             }
             SchemaState::Current | SchemaState::Nothing => {}
         }
