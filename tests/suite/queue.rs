@@ -245,6 +245,8 @@ fn who_gives_up_learns_which_process_has_the_store() {
     let refused = std::thread::scope(|scope| {
         // One who is first in the queue is not one who has the store.
         let first = scope.spawn(|| store.append_logs(&[log(0, "sshd", "x")]).unwrap());
+        #[cfg(target_os = "linux")]
+        wait_until(|| places(&path) == 2);
         let refused = impatient.append_logs(&[log(1, "sshd", "x")]).unwrap_err();
         let id = holder.id();
         holder.kill("");

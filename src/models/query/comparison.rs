@@ -13,7 +13,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::field::{ColumnType, Field};
 use crate::models::level::Level;
-use crate::models::time::{parse_instant, to_micros};
+use crate::models::time::{TimeContext, parse_instant, parse_time, to_micros};
 use crate::models::{InvalidValue, address};
 
 /// A comparison of a field's value with a given one.
@@ -66,9 +66,7 @@ impl Operand {
                 .filter(Number::is_whole)
                 .map(Self::Number)
                 .ok_or_else(|| invalid("a whole number")),
-            ColumnType::Time => super::condition::time(text)
-                .map(Self::Time)
-                .ok_or_else(|| invalid("a time")),
+            ColumnType::Time => time(text).map(Self::Time).ok_or_else(|| invalid("a time")),
             ColumnType::Text if field.is_address() => address::parse(text)
                 .map(Self::Address)
                 .ok_or_else(|| invalid("an address")),
@@ -198,6 +196,12 @@ impl PartialOrd for Number {
             None => self.float.partial_cmp(&other.float),
         }
     }
+}
+
+/// Reads a time for a column of times, to the microsecond.
+pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
+    let time = parse_time(text, &TimeContext::default());
+    time.or_else(|| parse_instant(text)).map(to_micros)
 }
 
 #[cfg(test)]

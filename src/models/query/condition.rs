@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
-use super::comparison::{Comparison, Operand};
+use super::comparison::{self, Comparison, Operand};
 use super::field::{ColumnType, Field};
 use super::pattern::Pattern;
-use crate::models::time::{TimeContext, parse_instant, parse_time, to_micros};
 use crate::models::{InvalidValue, LogEntry, address};
 
 /// Says whether `É` and `é` are the same letter.
@@ -319,14 +317,8 @@ fn canonical(field: &Field, value: String) -> Result<String, InvalidValue> {
             Ok(number.to_string())
         }
         ColumnType::Time => {
-            let time = time(&value).ok_or_else(|| invalid("a time"))?;
+            let time = comparison::time(&value).ok_or_else(|| invalid("a time"))?;
             Ok(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
         }
     }
-}
-
-/// Reads a time for a column of times, to the microsecond.
-pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
-    let time = parse_time(text, &TimeContext::default());
-    time.or_else(|| parse_instant(text)).map(to_micros)
 }

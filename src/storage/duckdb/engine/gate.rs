@@ -6,10 +6,10 @@
 //! each other's lock, and damage the file. So every handle of a process goes through
 //! the file's gate, which keeps at most one engine open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use ::duckdb::Connection;
 
@@ -47,8 +47,8 @@ pub(crate) struct Gate {
     settings: EngineSettings,
     state: Mutex<State>,
     changed: Condvar,
-    /// Held by the one operation that writes.
-    writing: Mutex<()>,
+    writers: Mutex<Writers>,
+    writers_changed: Condvar,
     /// The macros that other programs had put into the store when this process first ran SQL of a caller's own.
     macros: OnceLock<Definitions>,
     /// Dropped last: the engine writes to its folder until it is closed.
@@ -73,6 +73,36 @@ struct State {
     waiting_writers: usize,
     /// A place in the file's queue whose process does not use it.
     passed: Option<Passed>,
+}
+
+/// The operations of this process that write or wait to write, in the order in which they came.
+#[derive(Default)]
+struct Writers {
+    tickets: VecDeque<u64>,
+    last_ticket: u64,
+}
+
+impl Writers {
+    fn take_ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.tickets.push_back(self.last_ticket);
+        self.last_ticket
+    }
+}
+
+/// The right to write, of one operation of this process at a time, until it is dropped.
+pub(crate) struct Writing<'a> {
+    gate: &'a Gate,
+    ticket: u64,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        lock(&self.gate.writers)
+            .tickets
+            .retain(|ticket| *ticket != self.ticket);
+        self.gate.writers_changed.notify_all();
+    }
 }
 
 enum Entry {
@@ -182,7 +212,8 @@ impl Gate {
             settings: settings.clone(),
             state: Mutex::default(),
             changed: Condvar::new(),
-            writing: Mutex::default(),
+            writers: Mutex::default(),
+            writers_changed: Condvar::new(),
             macros: OnceLock::new(),
             opener: Box::new(opener),
         })
@@ -205,10 +236,42 @@ impl Gate {
         &self.location
     }
 
-    /// Waits until no other operation of this process writes. Writers of a lake that many processes write to are
-    /// ordered by its commit lock instead.
-    pub(crate) fn writing(&self) -> Option<MutexGuard<'_, ()>> {
-        (!self.location.has_many_writers()).then(|| lock(&self.writing))
+    /// Waits until no other operation of this process writes. `None` for a lake with many writers, which take turns by
+    /// their [`CommitLock`](crate::storage::duckdb::lake::commit_lock::CommitLock).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] with the process that the other operation waits for, if it does.
+    pub(crate) fn wait_to_write(self: &Arc<Self>, timeout: Duration) -> Result<Option<Writing<'_>>> {
+        if self.location.has_many_writers() {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let mut writers = lock(&self.writers);
+        let ticket = writers.take_ticket();
+        // Dropped where it did not become this operation's turn, so that no other waits for it.
+        let writing = Writing { gate: self, ticket };
+        let is_later = |writers: &mut Writers| writers.tickets.front() != Some(&ticket);
+        let (mut writers, _) = self
+            .writers_changed
+            .wait_timeout_while(writers, timeout, is_later)
+            .unwrap_or_else(PoisonError::into_inner);
+        let has_to_wait = is_later(&mut writers);
+        drop(writers);
+        if !has_to_wait {
+            return Ok(Some(writing));
+        }
+        // The other operation may wait for a process, which a last try finds out.
+        let holder = match self.lease(Mode::Write, Duration::ZERO) {
+            Err(Error::Locked { holder, .. }) => holder,
+            Err(error) => return Err(error),
+            Ok(_) => Holder::Writers.to_string(),
+        };
+        Err(Error::Locked {
+            path: self.location.to_string().into(),
+            holder,
+            waited: started.elapsed(),
+        })
     }
 
     /// Returns a connection for one operation, once other processes and other uses in this one allow it.

@@ -52,7 +52,7 @@ impl DuckDbStore {
         if self.gate.locked_file().is_none() || self.held.is_some() {
             return Ok(KeptOpen(None));
         }
-        let writing = self.gate.writing();
+        let writing = self.gate.wait_to_write(self.lock_timeout)?;
         let lease = self.lease(Mode::Write)?.keep();
         drop(writing);
         Ok(KeptOpen(Some(lease).filter(Lease::can_see_waiters)))

@@ -3,7 +3,7 @@
 pub(super) mod first_look;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ::duckdb::Connection;
@@ -11,7 +11,7 @@ use ::duckdb::Connection;
 use self::first_look::FirstLook;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::engine::deadline::Deadline;
-use crate::storage::duckdb::engine::gate::{Gate, Lease};
+use crate::storage::duckdb::engine::gate::{Gate, Lease, Writing};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::{files, waiter};
 use crate::storage::duckdb::lake::commit_lock::CommitLock;
@@ -184,7 +184,7 @@ impl DuckDbStore {
 
     /// Waits until no other operation writes: of this process first, then of the others of a lake.
     fn wait_to_write(&self) -> Result<RightToWrite<'_>> {
-        let of_process = self.gate.writing();
+        let of_process = self.gate.wait_to_write(self.lock_timeout)?;
         let of_lake = CommitLock::take(&self.gate, self.lock_timeout)?;
         Ok(RightToWrite {
             _of_lake: of_lake,
@@ -246,7 +246,7 @@ impl DuckDbStore {
 /// The right to write, given back from the inside out: fields are dropped in their order.
 struct RightToWrite<'a> {
     _of_lake: CommitLock,
-    _of_process: Option<MutexGuard<'a, ()>>,
+    _of_process: Option<Writing<'a>>,
 }
 
 impl std::fmt::Debug for DuckDbStore {
