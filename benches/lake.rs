@@ -17,9 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use logstore::{
-    Cursor, DuckDbStore, Field, LogEntry, LogQuery, LogStore as _, Maintenance, Order, StoreExt as _,
-};
+use logstore::duckdb::MaintenanceOptions;
+use logstore::{Cursor, DuckDbStore, Field, LogEntry, LogQuery, LogStore as _, Order, StoreExt as _};
 use test_lake::{TestLake, options};
 
 fn main() {
@@ -205,10 +204,10 @@ fn ingest_files(location: &str, parts: &Parts) -> String {
 }
 
 fn maintain(location: &str) {
-    let plan = Maintenance {
-        snapshots: TimeDelta::zero(),
-        unused_files: TimeDelta::zero(),
-        ..Maintenance::default()
+    let plan = MaintenanceOptions {
+        snapshot_retention: TimeDelta::zero(),
+        unused_file_retention: TimeDelta::zero(),
+        ..MaintenanceOptions::default()
     };
     let store = open(location);
     let started = Instant::now();

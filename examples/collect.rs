@@ -4,8 +4,9 @@
 
 use std::thread;
 
+use logstore::ingest::IngestOptions;
 use logstore::load::LoadOptions;
-use logstore::{DuckDbStore, IngestOptions, Loader};
+use logstore::{DuckDbStore, Loader};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);

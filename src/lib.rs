@@ -34,8 +34,8 @@
 //! - Models: [`LogEntry`], [`Alert`], [`ThreatIntel`], [`DetectionRule`], and the queries over them.
 //! - Stores: the [`Store`] trait, [`DuckDbStore`], and [`MemoryStore`] for tests.
 //! - Polling: [`Fetcher`].
-//! - Files in: [`Loader`], which does all that `logstore ingest` does; [`LogReader`] only reads text.
-//! - Settings: [`Settings`], [`Layers`].
+//! - Files in: [`Loader`], which does all that `logstore ingest` does; [`ingest::LogReader`] only reads text.
+//! - Settings: [`Settings`], [`config::SettingsLoader`].
 //!
 //! The crates whose types stand in signatures are exported again: [`chrono`], [`ipnet`] and [`serde_json`].
 //!
@@ -68,39 +68,34 @@
 //! service shuts down.
 
 mod backoff;
-mod config;
-mod ingest;
+pub mod config;
+pub mod ingest;
 pub mod load;
 mod models;
 mod stop;
-mod storage;
+pub mod storage;
 mod sync;
 
 pub use {chrono, ipnet, serde_json};
 
-pub use config::{
-    ConfigError, FetchSettings, IngestSettings, Layers, Loaded, LogFormat, LogSettings, Setting, Settings,
-    StoreSettings,
-};
-pub use ingest::{
-    AMBIGUOUS, IngestError, IngestErrorKind, IngestOptions, InputFormat, LogReader, PARSE_ERROR, Source,
-    find_sources,
-};
+pub use config::Settings;
 pub use load::Loader;
 pub use models::{
-    AddressText, Alert, AlertQuery, Case, Condition, DateOrder, DetectionRule, Field, FilePosition,
-    FileProgress, Filter, Indicator, IndicatorType, IntelQuery, InvalidValue, JsonObject, LocatedTime,
-    LogEntry, LogKey, LogQuery, Operator, Order, Pattern, ResumePoint, RiskFactor, RuleQuery, Secret,
-    Severity, Summary, TIME_SOURCE, ThreatIntel, TimeBound, TimeContext, Zone, parse_time, priority_score,
-    time_at_start, time_within,
+    AddressText, Alert, AlertQuery, Case, Condition, CoreFields, DetectionRule, Field, Filter, Indicator,
+    IndicatorType, IntelQuery, InvalidValue, JsonObject, LogEntry, LogKey, LogQuery, Operator, Order,
+    Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, priority_score,
 };
 pub use stop::StopHandle;
-pub use storage::duckdb::{
-    Access, Check, DEFAULT_MEMORY_LIMIT, DuckDbStore, ExportFormat, Extension, KeptOpen, Maintenance,
-    MaintenanceStep, OpenOptions, QueryRows, QueryStream, S3Options,
-};
+pub use storage::duckdb::{self, DuckDbStore, OpenOptions};
 pub use storage::{
-    AlertStore, Appended, Batch, Bucket, Committed, ConsumerStore, Copied, Cursor, Enabled, Error, Fetcher,
-    FileLogs, Group, IngestStore, IntelStore, LogStore, LogStream, MemoryStore, Page, Result, RuleStore,
-    Start, Stats, Store, StoreExt, copy,
+    AlertStore, ConsumerStore, Cursor, Error, Fetcher, IngestStore, IntelStore, LogBatch, LogStore,
+    MemoryStore, Result, RuleStore, StartPosition, Store, StoreExt,
 };
+
+pub mod time {
+    //! Times as people and logs write them.
+
+    pub use crate::models::{
+        DateOrder, TimeBound, TimeContext, TimeMatch, Zone, find_time, find_time_at_start, parse_time,
+    };
+}

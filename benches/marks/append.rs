@@ -1,7 +1,8 @@
 //! How long does a small append take a collector that has the store to itself?
 
 use duckdb::Connection;
-use logstore::{IngestOptions, LogEntry, LogStore as _, Source};
+use logstore::ingest::{IngestOptions, Source};
+use logstore::{LogEntry, LogStore as _};
 
 use crate::Scale;
 use crate::data::Form;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use logstore::{Access, DuckDbStore};
+use logstore::DuckDbStore;
+use logstore::duckdb::Access;
 
 use crate::Scale;
 use crate::data::{self, Form};

@@ -30,12 +30,13 @@ use yaml::Yaml;
 /// Everything that can be set. [`Settings::default`] is the bottom layer.
 ///
 /// ```
-/// use logstore::{Layers, Settings};
+/// use logstore::Settings;
+/// use logstore::config::SettingsLoader;
 ///
-/// let loaded = Layers::new().without_environment().with_flag("store.lock_timeout", "30s").load()?;
+/// let loaded = SettingsLoader::new().without_environment().with_flag("store.lock_timeout", "30s").load()?;
 /// assert_eq!(loaded.settings.store.lock_timeout.as_secs(), 30);
 /// assert_eq!(loaded.get("store.access"), Some("shared".into()));
-/// # Ok::<(), logstore::ConfigError>(())
+/// # Ok::<(), logstore::config::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,13 +202,13 @@ const PREFIX: &str = "LOGSTORE_";
 /// Loads settings from the usual files, the environment and flags.
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Layers {
+pub struct SettingsLoader {
     file: Option<PathBuf>,
     reads_environment: bool,
     flags: Vec<(String, FigmentValue)>,
 }
 
-impl Default for Layers {
+impl Default for SettingsLoader {
     fn default() -> Self {
         Self {
             file: None,
@@ -217,7 +218,7 @@ impl Default for Layers {
     }
 }
 
-impl Layers {
+impl SettingsLoader {
     /// The usual files and the environment.
     pub fn new() -> Self {
         Self::default()
@@ -250,7 +251,7 @@ impl Layers {
     /// # Errors
     ///
     /// If a file cannot be read, or a key or its value is not valid; the error names it and its origin.
-    pub fn load(self) -> Result<Loaded, ConfigError> {
+    pub fn load(self) -> Result<LoadedSettings, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Settings::default()));
         for file in self.files()? {
             figment = match file.extension().and_then(|extension| extension.to_str()) {
@@ -288,7 +289,7 @@ impl Layers {
                 reason: reason.to_owned(),
             });
         }
-        Ok(Loaded {
+        Ok(LoadedSettings {
             settings,
             unknown_variables,
             figment,
@@ -391,7 +392,7 @@ impl Provider for Flag {
 /// Settings with their origins.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Loaded {
+pub struct LoadedSettings {
     /// The settings.
     pub settings: Settings,
     /// Variables that look like settings but are none.
@@ -411,7 +412,7 @@ pub struct Setting {
     pub origin: String,
 }
 
-impl Loaded {
+impl LoadedSettings {
     /// Returns the value at a dotted path, such as `store.access`; `None` if there is no such setting.
     pub fn get(&self, key: &str) -> Option<Value> {
         let pointer = format!("/{}", key.replace('.', "/"));

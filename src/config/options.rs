@@ -14,7 +14,7 @@ impl From<&StoreSettings> for OpenOptions {
             .lock_timeout(settings.lock_timeout)
             .query_timeout(settings.query_timeout)
             .memory_limit(&settings.memory_limit)
-            .install_extensions(settings.install_extensions)
+            .allow_extension_install(settings.install_extensions)
             .s3(settings.s3.clone().or(S3Options::from_environment()));
         if let Some(threads) = settings.threads {
             options = options.threads(threads);
@@ -51,9 +51,10 @@ impl Settings {
     /// Opens the store that these settings name, as they say, and creates it if it does not exist.
     ///
     /// ```
-    /// use logstore::{Layers, LogStore};
+    /// use logstore::LogStore;
+    /// use logstore::config::SettingsLoader;
     ///
-    /// let loaded = Layers::new().without_environment().with_flag("database", ":memory:").load()?;
+    /// let loaded = SettingsLoader::new().without_environment().with_flag("database", ":memory:").load()?;
     /// let store = loaded.settings.open_store()?;
     /// assert_eq!(store.stats()?.logs, 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

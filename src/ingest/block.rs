@@ -11,7 +11,7 @@ use super::parser::{Parser, RawLine, Take};
 use crate::models::{BorrowedLog, FileProgress, LogEntry};
 
 /// Logs that were read and are not parsed yet. Any thread can parse them: see
-/// [`LogReader::next_block`](crate::LogReader::next_block).
+/// [`LogReader::next_block`](crate::ingest::LogReader::next_block).
 pub struct LogBlock {
     /// Logs that are parsed already. They come first.
     pub(super) ready: Vec<LogEntry>,

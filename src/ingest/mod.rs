@@ -15,6 +15,7 @@ mod parser;
 mod reader;
 mod source;
 
+pub use crate::models::{FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
 pub(crate) use block::LogBlock;
 pub use error::{IngestError, IngestErrorKind};
 pub(crate) use follow::{ChangedFile, Follower};

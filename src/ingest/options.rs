@@ -11,7 +11,7 @@ use crate::stop::StopHandle;
 ///
 /// ```
 /// use std::io::Cursor;
-/// use logstore::{IngestOptions, LogReader};
+/// use logstore::ingest::{IngestOptions, LogReader};
 ///
 /// let lines = "<38>Oct 11 22:14:15 web1 sshd[42]: Failed password for root from 203.0.113.9 port 4 ssh2\n";
 /// let mut reader = LogReader::new(Cursor::new(lines), &IngestOptions::new());
@@ -19,7 +19,7 @@ use crate::stop::StopHandle;
 /// assert_eq!((log.hostname.as_deref(), log.appname.as_deref(), log.procid), (Some("web1"), Some("sshd"), Some(42)));
 /// assert_eq!(log.source_ip().as_deref(), Some("203.0.113.9"));
 /// assert_eq!((log.user(), log.outcome()), (Some("root"), Some("failure")));
-/// # Ok::<(), logstore::IngestError>(())
+/// # Ok::<(), logstore::ingest::IngestError>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]

@@ -211,8 +211,8 @@ impl Parser {
         let (message, program) = (log.message.take(), log.appname.take());
         log.message = message.as_deref().map(Cow::Borrowed);
         log.appname = program.as_deref().map(Cow::Borrowed);
-        log.keep_summary();
-        let is_known = log.with_summary(|found| found.source_ip.is_some() || found.user.is_some());
+        log.keep_core_fields();
+        let is_known = log.with_core_fields(|found| found.source_ip.is_some() || found.user.is_some());
         if let (false, Some(message)) = (is_known, &message) {
             let program = program.as_deref();
             let ambiguous = extract::extract(program, message, self.proxies(), log.normalized_mut());

@@ -107,7 +107,7 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     ///
-    /// As [`append_logs_of_files`](crate::IngestStore::append_logs_of_files). What was stored before the error stays
+    /// As [`append_logs_from_files`](crate::IngestStore::append_logs_from_files). What was stored before the error stays
     /// stored.
     pub fn run<P: AsRef<Path>>(self, names: &[P]) -> Result<LoadReport> {
         self.run_sources(find_sources(names))
@@ -135,7 +135,8 @@ impl<'a> Loader<'a> {
     ///
     /// ```
     /// use std::io::Cursor;
-    /// use logstore::{DuckDbStore, IngestOptions, Loader, LogReader};
+    /// use logstore::{DuckDbStore, Loader};
+    /// use logstore::ingest::{IngestOptions, LogReader};
     ///
     /// let store = DuckDbStore::open(":memory:")?;
     /// let reader = LogReader::new(Cursor::new("one\ntwo\n"), &IngestOptions::new());

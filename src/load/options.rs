@@ -13,7 +13,7 @@ pub const DEFAULT_BATCH_SIZE: usize = 2 * LogRows::ROW_GROUP;
 ///
 /// ```
 /// use std::time::Duration;
-/// use logstore::IngestOptions;
+/// use logstore::ingest::IngestOptions;
 /// use logstore::load::LoadOptions;
 ///
 /// let options = LoadOptions::new()

@@ -7,8 +7,8 @@ use super::batch::{Batch, Message, Outcome, SourceDone};
 use super::budget::Budget;
 use super::report::LoadReport;
 use crate::stop::StopHandle;
-use crate::storage::duckdb::{DuckDbStore, KeptOpen};
-use crate::storage::{Appended, Error, Result};
+use crate::storage::duckdb::{DuckDbStore, OpenGuard};
+use crate::storage::{AppendResult, Error, Result};
 
 /// For how long the store stays open while the writer waits for logs.
 const SOON: Duration = Duration::from_millis(20);
@@ -33,7 +33,7 @@ pub(super) struct Writer<'a> {
     retries: Retries,
     cores: &'a Budget,
     /// Keeps the store open between batches, while no other process waits for it.
-    kept: Option<KeptOpen>,
+    kept: Option<OpenGuard>,
     batch: Batch,
     /// The number of logs in the next transaction.
     size: usize,
@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
     }
 
     fn yield_to_waiters(&mut self) {
-        self.kept = self.kept.take().filter(|kept| !kept.is_awaited());
+        self.kept = self.kept.take().filter(|kept| !kept.has_waiters());
     }
 
     fn store(&mut self) -> Result<()> {
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn append(&mut self, batch: &Batch) -> Result<Appended> {
+    fn append(&mut self, batch: &Batch) -> Result<AppendResult> {
         loop {
             match self.append_once(batch) {
                 Err(error) if error.is_retryable() && self.goes_on() => {
@@ -152,13 +152,13 @@ impl<'a> Writer<'a> {
         self.retries == Retries::UntilStopped && !self.stop.is_stopped()
     }
 
-    fn append_once(&mut self, batch: &Batch) -> Result<Appended> {
+    fn append_once(&mut self, batch: &Batch) -> Result<AppendResult> {
         if self.kept.is_none() {
             let asked = Instant::now();
-            self.kept = Some(self.store.keep_open()?);
+            self.kept = Some(self.store.hold_open()?);
             log::debug!("waited {:?} for the lock", asked.elapsed());
         }
-        self.store.append_rows_of_files(&batch.rows, &batch.files)
+        self.store.append_rows_from_files(&batch.rows, &batch.files)
     }
 
     /// Counts a source. Errors are logged as well: the report may come months later.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A password or a key: nothing prints it.
 ///
 /// ```
-/// let secret = logstore::Secret::from("hunter2");
+/// let secret = logstore::duckdb::Secret::from("hunter2");
 /// assert_eq!(format!("{secret:?}"), "[hidden]");
 /// assert_eq!(serde_json::to_string(&secret).unwrap(), r#""[hidden]""#);
 /// ```

@@ -297,7 +297,7 @@ impl ThreatIntel {
 
     /// Sets from when on it is no longer believed.
     #[must_use]
-    pub fn with_expiry(self, time: DateTime<Utc>) -> Self {
+    pub fn valid_until(self, time: DateTime<Utc>) -> Self {
         Self {
             expires_at: Some(to_micros(time)),
             ..self

@@ -14,10 +14,10 @@ use crate::models::{
 /// Logs that are read and stored at a time.
 const LOGS_AT_ONCE: usize = 50_000;
 
-/// The outcome of a [`copy`], and of the comparison after it.
+/// The outcome of [`copy_store`], and of the comparison after it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
-pub struct Copied {
+pub struct CopyReport {
     /// How many logs this run has stored.
     pub logs: u64,
     /// How many alerts.
@@ -42,11 +42,27 @@ pub struct Copied {
     pub target_checksum: String,
 }
 
+/// Says how [`copy_store`] copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CopyOptions {
+    /// Names the source, so that the target remembers how far it was read.
+    pub source_name: String,
+}
+
+impl CopyOptions {
+    /// Copies a source with this name, such as its location.
+    pub fn new(source_name: impl Into<String>) -> Self {
+        let source_name = source_name.into();
+        Self { source_name }
+    }
+}
+
 /// Copies everything that a store holds into another one, which keeps what it has, and compares every log after that.
 /// Each store may be a file, a lake or in memory.
 ///
 /// A copy that is broken off goes on where it was; one that is done again copies what is new. The target remembers how
-/// far `source`, which names the store that is copied, was read: among its [`file_positions`], in the transactions that
+/// far the source was read, under its [name](CopyOptions::source_name): among its [`file_positions`], in the transactions that
 /// store the logs.
 ///
 /// Consumers that the target does not know go on there where they stood when the copy began, unless the target held
@@ -54,11 +70,12 @@ pub struct Copied {
 /// stay as they are, but for alerts that were taken note of.
 ///
 /// ```
-/// use logstore::{DuckDbStore, LogEntry, LogStore, MemoryStore, copy};
+/// use logstore::{DuckDbStore, LogEntry, LogStore, MemoryStore};
+/// use logstore::storage::{CopyOptions, copy_store};
 ///
 /// let (from, to) = (MemoryStore::new(), DuckDbStore::open(":memory:")?);
 /// from.append_logs(&[LogEntry::new(chrono::Utc::now()).with_message("hello")])?;
-/// let copied = copy(&from, "memory", &to)?;
+/// let copied = copy_store(&from, &to, &CopyOptions::new("memory"))?;
 /// assert_eq!((copied.logs, copied.verified, copied.missing), (1, 1, 0));
 /// assert_eq!(copied.source_checksum, copied.target_checksum);
 /// # Ok::<(), logstore::Error>(())
@@ -69,9 +86,9 @@ pub struct Copied {
 /// [`Error::Conflict`](super::Error::Conflict) if another process copies the same store into the target.
 ///
 /// [`file_positions`]: super::IngestStore::file_positions
-pub fn copy(from: &dyn Store, source: &str, to: &dyn Store) -> Result<Copied> {
-    let mut copied = Copied::default();
-    let mut progress = CopyProgress::start(from, source, to)?;
+pub fn copy_store(from: &dyn Store, to: &dyn Store, options: &CopyOptions) -> Result<CopyReport> {
+    let mut copied = CopyReport::default();
+    let mut progress = CopyProgress::start(from, &options.source_name, to)?;
     progress.copy_logs(&mut copied)?;
     // From here on the source's logs are those that it holds now, however many come meanwhile.
     let logs = from.scan_logs(&oldest_first())?;
@@ -144,7 +161,7 @@ impl<'a> CopyProgress<'a> {
         Cursor::after(i64::try_from(self.position.bytes).unwrap_or(i64::MAX))
     }
 
-    fn copy_logs(&mut self, copied: &mut Copied) -> Result<()> {
+    fn copy_logs(&mut self, copied: &mut CopyReport) -> Result<()> {
         loop {
             let next = next_log(self.from, self.cursor())?;
             copied.consumers += self.move_consumers(next)?;
@@ -174,7 +191,7 @@ impl<'a> CopyProgress<'a> {
             from: self.is_known.then_some(self.position.bytes),
             to: to.clone(),
         };
-        let appended = self.to.append_logs_of_files(logs, &[progress])?;
+        let appended = self.to.append_logs_from_files(logs, &[progress])?;
         self.position = to;
         self.is_known = true;
         Ok(appended.stored)
@@ -265,7 +282,7 @@ fn copy_file_positions(from: &dyn Store, to: &dyn Store) -> Result<u64> {
         .filter(|position| !position.is_of_copy())
         .map(|to| FileProgress { from: None, to })
         .collect();
-    to.append_logs_of_files(&[], &new)?;
+    to.append_logs_from_files(&[], &new)?;
     Ok(new.len() as u64)
 }
 
@@ -277,7 +294,7 @@ fn without<T>(mut all: Vec<T>, held: &[T], id: impl Fn(&T) -> &String) -> Vec<T>
 }
 
 /// Looks for each log of one stream in the other; both are in the order of time.
-fn compare(source: LogStream, target: LogStream, copied: &mut Copied) -> Result<()> {
+fn compare(source: LogStream, target: LogStream, copied: &mut CopyReport) -> Result<()> {
     let mut source = source.map(|log| log.map(|log| Fingerprint::new(&log))).peekable();
     let mut target = target.map(|log| log.map(|log| Fingerprint::new(&log))).peekable();
     let (mut source_sum, mut target_sum) = (Checksum::default(), Checksum::default());

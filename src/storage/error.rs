@@ -39,7 +39,7 @@ pub enum Error {
 
     /// A file cannot be written.
     #[error("cannot write {path:?}: {reason}")]
-    NotWritten {
+    WriteFailed {
         /// The file.
         path: PathBuf,
         /// What is wrong, and what to do.
@@ -112,7 +112,7 @@ pub enum Error {
 
     /// Concurrent writers kept conflicting with this operation on a lake. Nothing was stored: try again.
     #[error("cannot {action}: other processes changed the same rows each time, try again")]
-    Contended {
+    TransactionConflict {
         /// What was tried.
         action: &'static str,
         /// What the engine said.
@@ -172,7 +172,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Locked { .. } | Self::Contended { .. } | Self::Disconnected { .. }
+            Self::Locked { .. } | Self::TransactionConflict { .. } | Self::Disconnected { .. }
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{AlertStore, Committed, ConsumerStore, Cursor, Error, LogStore, Result};
+use super::{AlertStore, CommitResult, ConsumerStore, Cursor, Error, LogStore, Result};
 use crate::backoff::Doubling;
 use crate::models::{Alert, LogEntry, LogQuery};
 use crate::stop::StopHandle;
@@ -11,12 +11,12 @@ use crate::sync::lock;
 
 /// Where a [`Fetcher`] begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Start {
+pub enum StartPosition {
     /// At the first log that the store holds.
     #[default]
-    Beginning,
+    Earliest,
     /// After the last log that was committed before the first poll.
-    Now,
+    Latest,
     /// After a cursor.
     After(Cursor),
 }
@@ -51,7 +51,7 @@ pub enum Start {
 /// ```
 pub struct Fetcher<S> {
     store: S,
-    start: Start,
+    start: StartPosition,
     interval: Duration,
     batch_size: usize,
     query: Option<LogQuery>,
@@ -67,7 +67,7 @@ pub struct Fetcher<S> {
     on_error: Vec<ErrorCallback>,
 }
 
-type BatchCallback<S> = Box<dyn FnMut(&Batch<S>) -> Result<()> + Send>;
+type BatchCallback<S> = Box<dyn FnMut(&LogBatch<S>) -> Result<()> + Send>;
 type ErrorCallback = Box<dyn FnMut(&Error) + Send>;
 
 /// The position of a named consumer, as far as this process knows.
@@ -90,7 +90,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
     pub fn new(store: S) -> Self {
         Self {
             store,
-            start: Start::default(),
+            start: StartPosition::default(),
             interval: Duration::from_secs(60),
             batch_size: 10_000,
             query: None,
@@ -107,11 +107,11 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
 
     /// Sets where to begin; a named consumer begins here only if it never committed.
     #[must_use]
-    pub fn start(self, start: Start) -> Self {
+    pub fn start(self, start: StartPosition) -> Self {
         Self { start, ..self }
     }
 
-    /// Goes on where this consumer stopped, and lets [`Batch::commit`] keep its position in the store.
+    /// Goes on where this consumer stopped, and lets [`LogBatch::commit`] keep its position in the store.
     #[must_use]
     pub fn consumer(self, name: impl Into<String>) -> Self {
         Self {
@@ -146,7 +146,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
 
     /// Registers a callback for [`run`](Self::run). An error that it returns goes to the error callbacks.
     #[must_use]
-    pub fn on_batch(mut self, callback: impl FnMut(&Batch<S>) -> Result<()> + Send + 'static) -> Self {
+    pub fn on_batch(mut self, callback: impl FnMut(&LogBatch<S>) -> Result<()> + Send + 'static) -> Self {
         self.on_batch.push(Box::new(callback));
         self
     }
@@ -180,7 +180,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
     }
 
     /// The next batch that has a log in it; `None` if there is none for now.
-    fn poll(&mut self) -> Result<Option<Batch<S>>> {
+    fn poll(&mut self) -> Result<Option<LogBatch<S>>> {
         let from = self.next_position()?;
         let page = self.store.read_after(from, self.batch_size)?;
         let is_full = page.logs.len() >= self.batch_size;
@@ -190,7 +190,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         if let Some(query) = &self.query {
             logs.retain(|log| query.matches(log));
         }
-        Ok((!logs.is_empty()).then(|| Batch {
+        Ok((!logs.is_empty()).then(|| LogBatch {
             store: self.store.clone(),
             logs,
             next: page.next,
@@ -216,9 +216,9 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
             }
         }
         let begin = match self.start {
-            Start::Beginning => Cursor::BEGINNING,
-            Start::Now => self.store.end_cursor()?,
-            Start::After(cursor) => cursor,
+            StartPosition::Earliest => Cursor::BEGINNING,
+            StartPosition::Latest => self.store.end_cursor()?,
+            StartPosition::After(cursor) => cursor,
         };
         self.read = Some(begin);
         Ok(begin)
@@ -235,7 +235,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
 }
 
 impl<S: LogStore + ConsumerStore + AlertStore + Clone> Iterator for Fetcher<S> {
-    type Item = Result<Batch<S>>;
+    type Item = Result<LogBatch<S>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -271,7 +271,7 @@ impl<S> std::fmt::Debug for Fetcher<S> {
 }
 
 /// Logs that a [`Fetcher`] found, in the order of their commits.
-pub struct Batch<S> {
+pub struct LogBatch<S> {
     store: S,
     logs: Vec<LogEntry>,
     next: Cursor,
@@ -279,7 +279,7 @@ pub struct Batch<S> {
     position: Arc<Mutex<Position>>,
 }
 
-impl<S: ConsumerStore + AlertStore> Batch<S> {
+impl<S: ConsumerStore + AlertStore> LogBatch<S> {
     /// The logs; at least one.
     pub fn logs(&self) -> &[LogEntry] {
         &self.logs
@@ -302,10 +302,10 @@ impl<S: ConsumerStore + AlertStore> Batch<S> {
     ///
     /// [`Error::Conflict`] if another process with the same consumer's name was faster; the fetcher then
     /// goes on from the position of that one. Nothing of this batch was stored.
-    pub fn commit(&self, alerts: &[Alert]) -> Result<Committed> {
+    pub fn commit(&self, alerts: &[Alert]) -> Result<CommitResult> {
         let Some(consumer) = &self.consumer else {
             let stored = self.store.store_alerts(alerts)?;
-            return Ok(Committed { stored, missed: 0 });
+            return Ok(CommitResult { stored, missed: 0 });
         };
         let mut position = lock(&self.position);
         if position.committed.is_some_and(|committed| committed >= self.next) {
@@ -333,7 +333,7 @@ impl<S: ConsumerStore + AlertStore> Batch<S> {
     }
 }
 
-impl<S> std::fmt::Debug for Batch<S> {
+impl<S> std::fmt::Debug for LogBatch<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Batch")
             .field("logs", &self.logs.len())

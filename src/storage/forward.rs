@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    AlertStore, Appended, Bucket, Committed, ConsumerStore, Cursor, Enabled, Group, IngestStore, IntelStore,
-    LogStore, LogStream, Page, Result, RuleStore, Stats,
+    AlertStore, AppendResult, CommitResult, ConsumerStore, Cursor, GroupCount, IngestStore, IntelStore,
+    LogPage, LogStore, LogStream, Result, RuleStore, Stats, TimeBucket,
 };
 use crate::models::{
     Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
@@ -15,7 +15,7 @@ use crate::models::{
 macro_rules! store_behind {
     ($($pointer:ty),*) => { $(
         impl<S: LogStore + ?Sized> LogStore for $pointer {
-            fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+            fn append_logs(&self, logs: &[LogEntry]) -> Result<AppendResult> {
                 (**self).append_logs(logs)
             }
             fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
@@ -27,13 +27,13 @@ macro_rules! store_behind {
             fn count_logs(&self, query: &LogQuery) -> Result<u64> {
                 (**self).count_logs(query)
             }
-            fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
+            fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
                 (**self).count_logs_by(query, fields)
             }
-            fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>> {
+            fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>> {
                 (**self).histogram(query, width)
             }
-            fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
+            fn read_after(&self, cursor: Cursor, limit: usize) -> Result<LogPage> {
                 (**self).read_after(cursor, limit)
             }
             fn end_cursor(&self) -> Result<Cursor> {
@@ -78,7 +78,7 @@ macro_rules! store_behind {
                 from: Option<Cursor>,
                 to: Cursor,
                 alerts: &[Alert],
-            ) -> Result<Committed> {
+            ) -> Result<CommitResult> {
                 (**self).commit(consumer, from, to, alerts)
             }
         }
@@ -87,8 +87,8 @@ macro_rules! store_behind {
             fn file_positions(&self) -> Result<Vec<FilePosition>> {
                 (**self).file_positions()
             }
-            fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
-                (**self).append_logs_of_files(logs, files)
+            fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult> {
+                (**self).append_logs_from_files(logs, files)
             }
         }
 
@@ -111,8 +111,11 @@ macro_rules! store_behind {
             fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>> {
                 (**self).fetch_rules(query)
             }
-            fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()> {
-                (**self).set_rule_enabled(id, enabled, time)
+            fn enable_rules(&self, ids: &[&str]) -> Result<()> {
+                (**self).enable_rules(ids)
+            }
+            fn disable_rules(&self, ids: &[&str]) -> Result<()> {
+                (**self).disable_rules(ids)
             }
         }
     )* };

@@ -6,12 +6,13 @@ use std::sync::{Mutex, MutexGuard};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    AlertStore, Appended, Bucket, Committed, ConsumerStore, Cursor, Enabled, Error, FileLogs, Group,
-    IngestStore, IntelStore, LogStore, LogStream, Page, Result, RuleStore, Stats, bucket_start, width_micros,
+    AlertStore, AppendResult, CommitResult, ConsumerStore, Cursor, Error, FileLogs, GroupCount, IngestStore,
+    IntelStore, LogPage, LogStore, LogStream, Result, RuleStore, Stats, TimeBucket, bucket_start,
+    width_micros,
 };
 use crate::models::{
     Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
-    LogKey, LogQuery, Order, RuleQuery, TIME_SOURCE, ThreatIntel, to_micros,
+    LogKey, LogQuery, Order, RuleQuery, TIME_SOURCE, ThreatIntel, now, to_micros,
 };
 use crate::sync::lock;
 
@@ -75,8 +76,8 @@ impl State {
         is_new
     }
 
-    fn append_all(&mut self, logs: &[LogEntry]) -> Appended {
-        let mut appended = Appended::default();
+    fn append_all(&mut self, logs: &[LogEntry]) -> AppendResult {
+        let mut appended = AppendResult::default();
         for log in logs {
             if self.append(log) {
                 appended.stored += 1;
@@ -114,7 +115,7 @@ fn limited<T>(items: impl Iterator<Item = T>, limit: Option<u64>) -> Vec<T> {
 }
 
 impl LogStore for MemoryStore {
-    fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+    fn append_logs(&self, logs: &[LogEntry]) -> Result<AppendResult> {
         logs.iter().try_for_each(LogEntry::validate)?;
         Ok(self.state().append_all(logs))
     }
@@ -147,7 +148,7 @@ impl LogStore for MemoryStore {
         Ok(self.state().matching(query).count() as u64)
     }
 
-    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
+    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
         let state = self.state();
         let mut counts: BTreeMap<Vec<Option<String>>, u64> = BTreeMap::new();
         for log in state.matching(query) {
@@ -156,27 +157,29 @@ impl LogStore for MemoryStore {
         }
         let mut groups: Vec<_> = counts
             .into_iter()
-            .map(|(values, count)| Group { values, count })
+            .map(|(values, count)| GroupCount { values, count })
             .collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.count));
         Ok(groups)
     }
 
-    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>> {
+    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>> {
         let width = width_micros(width)?;
         let mut counts: BTreeMap<DateTime<Utc>, u64> = BTreeMap::new();
         for log in self.state().matching(query) {
             *counts.entry(bucket_start(log.event_time, width)).or_default() += 1;
         }
-        let buckets = counts.into_iter().map(|(start, count)| Bucket { start, count });
+        let buckets = counts
+            .into_iter()
+            .map(|(start, count)| TimeBucket { start, count });
         Ok(buckets.collect())
     }
 
-    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
+    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<LogPage> {
         let state = self.state();
         let after = state.logs.partition_point(|(seq, _)| *seq <= cursor.seq());
         let read = || state.logs[after..].iter().take(limit);
-        Ok(Page {
+        Ok(LogPage {
             logs: read().map(|(_, log)| log.clone()).collect(),
             next: read().next_back().map_or(cursor, |(seq, _)| Cursor::after(*seq)),
         })
@@ -316,7 +319,7 @@ impl ConsumerStore for MemoryStore {
         from: Option<Cursor>,
         to: Cursor,
         alerts: &[Alert],
-    ) -> Result<Committed> {
+    ) -> Result<CommitResult> {
         alerts.iter().try_for_each(Alert::validate)?;
         let mut state = self.state();
         let held = state.consumers.get(consumer).copied();
@@ -329,7 +332,7 @@ impl ConsumerStore for MemoryStore {
             missed: 0,
         };
         state.consumers.insert(consumer.to_owned(), moved);
-        Ok(Committed {
+        Ok(CommitResult {
             stored: state.store_alerts(alerts),
             missed: held.map_or(0, |held| held.missed),
         })
@@ -341,7 +344,7 @@ impl IngestStore for MemoryStore {
         Ok(self.state().files.values().cloned().collect())
     }
 
-    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
+    fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult> {
         logs.iter().try_for_each(LogEntry::validate)?;
         let mut state = self.state();
         let mut moved = state.files.clone();
@@ -411,14 +414,30 @@ impl RuleStore for MemoryStore {
             .collect())
     }
 
-    fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()> {
+    fn enable_rules(&self, ids: &[&str]) -> Result<()> {
+        self.switch_rules(ids, true)
+    }
+
+    fn disable_rules(&self, ids: &[&str]) -> Result<()> {
+        self.switch_rules(ids, false)
+    }
+}
+
+impl MemoryStore {
+    fn switch_rules(&self, ids: &[&str], enabled: bool) -> Result<()> {
         let mut state = self.state();
-        let rule = state.rules.get_mut(id).ok_or_else(|| Error::NotFound {
-            what: "rule",
-            name: id.to_owned(),
-        })?;
-        rule.enabled = enabled == Enabled::Yes;
-        rule.updated_at = to_micros(time);
+        if let Some(unknown) = ids.iter().find(|id| !state.rules.contains_key(**id)) {
+            return Err(Error::NotFound {
+                what: "rule",
+                name: (*unknown).to_owned(),
+            });
+        }
+        let now = to_micros(now());
+        for id in ids {
+            if let Some(rule) = state.rules.get_mut(*id) {
+                (rule.enabled, rule.updated_at) = (enabled, now);
+            }
+        }
         Ok(())
     }
 }

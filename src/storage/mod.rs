@@ -19,10 +19,10 @@ use crate::models::{
     LogKey, LogQuery, RuleQuery, ThreatIntel,
 };
 
-pub use copy::{Copied, copy};
+pub use copy::{CopyOptions, CopyReport, copy_store};
 pub use cursor::Cursor;
 pub use error::{Error, Result};
-pub use fetcher::{Batch, Fetcher, Start};
+pub use fetcher::{Fetcher, LogBatch, StartPosition};
 pub use memory::MemoryStore;
 
 /// Logs, in two orders: by time for queries, by commit for [`read_after`](Self::read_after).
@@ -35,7 +35,7 @@ pub trait LogStore: Send + Sync {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] if a log's fields are nested too deeply: see [`LogEntry::validate`].
-    fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended>;
+    fn append_logs(&self, logs: &[LogEntry]) -> Result<AppendResult>;
 
     /// The logs that a query wants, in its order, read as they are asked for. The logs are those that were
     /// there when this was called. The stream borrows nothing: it may outlive the handle, and go to another thread.
@@ -49,7 +49,7 @@ pub trait LogStore: Send + Sync {
 
     /// How many logs a query wants of each combination of values of some fields, the most frequent first,
     /// then by the values. Its order, limit and page are ignored.
-    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>>;
+    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>>;
 
     /// How many logs a query wants in each stretch of `width`, oldest first, without empty stretches.
     /// Stretches start at multiples of the width since 1970 in UTC.
@@ -57,11 +57,11 @@ pub trait LogStore: Send + Sync {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] if the width is less than a microsecond.
-    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>>;
+    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>>;
 
     /// The first logs after a cursor, in the order of their commits: as many as `limit`, or fewer if they are long.
     /// There are none only if no log comes after the cursor.
-    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page>;
+    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<LogPage>;
 
     /// The cursor after the last log that was committed.
     fn end_cursor(&self) -> Result<Cursor>;
@@ -115,8 +115,13 @@ pub trait ConsumerStore: Send + Sync {
     /// # Errors
     ///
     /// [`Error::Conflict`] if the consumer is not at `from`, as when another process has its name.
-    fn commit(&self, consumer: &str, from: Option<Cursor>, to: Cursor, alerts: &[Alert])
-    -> Result<Committed>;
+    fn commit(
+        &self,
+        consumer: &str,
+        from: Option<Cursor>,
+        to: Cursor,
+        alerts: &[Alert],
+    ) -> Result<CommitResult>;
 }
 
 /// Reading positions of files, committed together with the logs read from them.
@@ -131,7 +136,7 @@ pub trait IngestStore: Send + Sync {
     ///
     /// [`Error::Conflict`] if a file's position is not what its progress starts from, as when another process
     /// reads it into this store.
-    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended>;
+    fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult>;
 }
 
 /// Threat intelligence, by its ids.
@@ -160,21 +165,19 @@ pub trait RuleStore: Send + Sync {
     /// The rules that a query wants, in the order of their ids.
     fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>>;
 
-    /// Enables or disables a rule as of a time.
+    /// Lets detectors apply rules: all of them, or none where one is unknown.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] if there is no such rule.
-    fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()>;
-}
+    fn enable_rules(&self, ids: &[&str]) -> Result<()>;
 
-/// Whether detectors apply a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enabled {
-    /// They do.
-    Yes,
-    /// They do not.
-    No,
+    /// Keeps detectors from applying rules: all of them, or none where one is unknown.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such rule.
+    fn disable_rules(&self, ids: &[&str]) -> Result<()>;
 }
 
 /// Everything that a store does.
@@ -230,7 +233,7 @@ impl<S: Store + ?Sized> StoreExt for S {}
 
 /// The outcome of an [`append_logs`](LogStore::append_logs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Appended {
+pub struct AppendResult {
     /// How many were new.
     pub stored: u64,
     /// How many were already there.
@@ -239,7 +242,7 @@ pub struct Appended {
 
 /// The outcome of a [`commit`](ConsumerStore::commit).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Committed {
+pub struct CommitResult {
     /// How many of the alerts were new.
     pub stored: u64,
     /// How many logs were deleted since the consumer's last commit that it had not read by then.
@@ -250,7 +253,8 @@ pub struct Committed {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use logstore::{LogEntry, LogQuery, LogStore, LogStream, MemoryStore, Store};
+/// use logstore::{LogEntry, LogQuery, LogStore, MemoryStore, Store};
+/// use logstore::storage::LogStream;
 ///
 /// let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
 /// store.append_logs(&[LogEntry::new(chrono::Utc::now())])?;
@@ -285,7 +289,7 @@ impl std::fmt::Debug for LogStream {
 
 /// How many logs have these values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Group {
+pub struct GroupCount {
     /// The values, in the order of the fields that were asked for; `None` where a log has none.
     pub values: Vec<Option<String>>,
     /// How many logs.
@@ -294,7 +298,7 @@ pub struct Group {
 
 /// How many logs fall into a stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Bucket {
+pub struct TimeBucket {
     /// When the stretch starts.
     pub start: DateTime<Utc>,
     /// How many logs.
@@ -303,7 +307,7 @@ pub struct Bucket {
 
 /// Logs in the order of their commits, and where to go on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
+pub struct LogPage {
     /// The logs.
     pub logs: Vec<LogEntry>,
     /// The cursor after them.

@@ -1,9 +1,10 @@
 //! `DuckDbStore` does what `MemoryStore` does, whatever the logs and the questions.
 
 use chrono::TimeDelta;
+use logstore::duckdb::Access;
 use logstore::{
-    Access, Case, Condition, Cursor, DuckDbStore, Field, Filter, LogEntry, LogKey, LogQuery, LogStore,
-    MemoryStore, Operator, Order, Pattern, Store, StoreExt as _,
+    Case, Condition, Cursor, DuckDbStore, Field, Filter, LogEntry, LogKey, LogQuery, LogStore, MemoryStore,
+    Operator, Order, Pattern, Store, StoreExt as _,
 };
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use duckdb::Connection;
+use logstore::duckdb::Access;
 use logstore::{
-    Access, DetectionRule, DuckDbStore, Error, LogQuery, LogStore as _, Order, Severity, Store,
-    StoreExt as _, ThreatIntel,
+    DetectionRule, DuckDbStore, Error, LogQuery, LogStore as _, Order, Severity, Store, StoreExt as _,
+    ThreatIntel,
 };
 
 use crate::support::{Cli, alert, at, log, make_large_store};
@@ -193,5 +194,5 @@ fn a_check_says_what_is_wrong() {
 #[test]
 fn a_copy_needs_a_place() {
     let store = DuckDbStore::open(":memory:").unwrap();
-    assert!(matches!(store.backup("/"), Err(Error::NotWritten { .. })));
+    assert!(matches!(store.backup("/"), Err(Error::WriteFailed { .. })));
 }

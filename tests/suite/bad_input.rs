@@ -212,7 +212,7 @@ fn a_locked_store_says_who_holds_it() {
     let cli = with_logs();
     let path = cli.path("logstore.duckdb");
     let holder = DuckDbStore::options()
-        .access(logstore::Access::Exclusive)
+        .access(logstore::duckdb::Access::Exclusive)
         .open(&path)
         .unwrap();
     let pid = std::process::id().to_string();

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use logstore::ingest::{FilePosition, FileProgress, ResumePoint};
+use logstore::storage::{CopyOptions, copy_store};
 use logstore::{
-    AlertQuery, ConsumerStore as _, Cursor, DetectionRule, DuckDbStore, FilePosition, FileProgress,
-    Indicator, IndicatorType, IntelQuery, LogEntry, LogQuery, LogStore as _, MemoryStore, Order, ResumePoint,
-    RuleQuery, Severity, Store, StoreExt as _, ThreatIntel, copy,
+    AlertQuery, ConsumerStore as _, Cursor, DetectionRule, DuckDbStore, Indicator, IndicatorType, IntelQuery,
+    LogEntry, LogQuery, LogStore as _, MemoryStore, Order, RuleQuery, Severity, Store, StoreExt as _,
+    ThreatIntel,
 };
 
 use crate::processes::Process;
@@ -46,7 +48,7 @@ fn fill(store: &dyn Store) {
         last_time: Some(at(0)),
     };
     store
-        .append_logs_of_files(&[], &[FileProgress { from: None, to: file }])
+        .append_logs_from_files(&[], &[FileProgress { from: None, to: file }])
         .unwrap();
     for (name, read) in [("none", 0), ("one", 1), ("some", 31), ("all", 90)] {
         let position = match read {
@@ -71,7 +73,7 @@ fn logs(store: &dyn Store) -> Vec<LogEntry> {
 
 fn is_copied_whole(from: &dyn Store, to: &dyn Store) {
     fill(from);
-    let copied = copy(from, "there", to).unwrap();
+    let copied = copy_store(from, to, &CopyOptions::new("there")).unwrap();
     assert_eq!(
         (copied.logs, copied.verified, copied.missing, copied.others),
         (90, 90, 0, 0)
@@ -110,7 +112,7 @@ fn is_copied_whole(from: &dyn Store, to: &dyn Store) {
     from.append_logs(&[log(-5, "late", "x")]).unwrap();
     from.acknowledge_alerts(&["4"]).unwrap();
     to.append_logs(&[log(-6, "of another", "x")]).unwrap();
-    let again = copy(from, "there", to).unwrap();
+    let again = copy_store(from, to, &CopyOptions::new("there")).unwrap();
     assert_eq!(
         (again.logs, again.verified, again.missing, again.others),
         (1, 91, 0, 1)
@@ -156,9 +158,9 @@ fn lake_in_postgres_to_file() {
 fn what_the_target_lost_is_found() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
     fill(&from);
-    copy(&from, "there", &to).unwrap();
+    copy_store(&from, &to, &CopyOptions::new("there")).unwrap();
     to.delete_logs_before(at(1)).unwrap();
-    let again = copy(&from, "there", &to).unwrap();
+    let again = copy_store(&from, &to, &CopyOptions::new("there")).unwrap();
     assert_eq!((again.logs, again.verified, again.missing), (0, 87, 3));
     assert_ne!(again.source_checksum, again.target_checksum);
 }
@@ -168,7 +170,7 @@ fn consumers_are_not_moved_among_other_logs() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
     fill(&from);
     to.append_logs(&[log(0, "of another", "x")]).unwrap();
-    let copied = copy(&from, "there", &to).unwrap();
+    let copied = copy_store(&from, &to, &CopyOptions::new("there")).unwrap();
     assert_eq!((copied.logs, copied.consumers, copied.others), (90, 0, 1));
     assert_eq!(to.position("all").unwrap(), None);
 }

@@ -7,8 +7,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use logstore::duckdb::Access;
 use logstore::{
-    Access, Alert, AlertStore as _, ConsumerStore as _, DuckDbStore, Fetcher, IngestStore as _, LogEntry,
+    Alert, AlertStore as _, ConsumerStore as _, DuckDbStore, Fetcher, IngestStore as _, LogEntry,
     LogStore as _, Severity,
 };
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use logstore::{Access, DuckDbStore};
+use logstore::DuckDbStore;
+use logstore::duckdb::Access;
 
 use crate::processes::terminate;
 use crate::rotation::wait_for_error;

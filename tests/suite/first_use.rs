@@ -72,7 +72,7 @@ fn the_first_operation_brings_the_tables_up_to_date() {
         let path = folder.path().join(format!("kept-{number}.duckdb"));
         make(&path);
         let store = open(&path);
-        let kept = store.keep_open().unwrap();
+        let kept = store.hold_open().unwrap();
         store.append_logs(&[log(0, "sshd", "x")]).unwrap();
         drop(kept);
         assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), logs + 1);

@@ -2,10 +2,8 @@
 
 use std::io::Cursor;
 
-use logstore::{
-    AMBIGUOUS, DuckDbStore, IngestOptions, LogEntry, LogQuery, LogReader, LogStore as _, MemoryStore,
-    PARSE_ERROR, StoreExt as _, TIME_SOURCE,
-};
+use logstore::ingest::{AMBIGUOUS, IngestOptions, LogReader, PARSE_ERROR, TIME_SOURCE};
+use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore as _, MemoryStore, StoreExt as _};
 use serde_json::{Value, json};
 
 use crate::support::Cli;

@@ -3,7 +3,8 @@
 use std::io::{Cursor, Write as _};
 
 use chrono::{DateTime, Utc};
-use logstore::{IngestOptions, InputFormat, LogEntry, LogReader, PARSE_ERROR, Source, TIME_SOURCE};
+use logstore::LogEntry;
+use logstore::ingest::{IngestOptions, InputFormat, LogReader, PARSE_ERROR, Source, TIME_SOURCE};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};

@@ -5,9 +5,10 @@ use std::io::Cursor;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
+use logstore::ingest::{IngestOptions, InputFormat, LogReader};
+use logstore::time::{TimeContext, find_time, find_time_at_start, parse_time};
 use logstore::{
-    DuckDbStore, Filter, IngestOptions, InputFormat, LogEntry, LogQuery, LogReader, LogStore as _,
-    MemoryStore, Operator, StoreExt as _, TimeContext, parse_time, time_at_start, time_within,
+    DuckDbStore, Filter, LogEntry, LogQuery, LogStore as _, MemoryStore, Operator, StoreExt as _,
 };
 use serde_json::{Map, Value, json};
 
@@ -58,8 +59,8 @@ fn content(lines: &[&[u8]], is_in_array: bool) -> String {
 pub(crate) fn times(text: &str) {
     let context = TimeContext::new(DateTime::UNIX_EPOCH);
     for found in [
-        time_at_start(text, &context),
-        time_within(text, text.len() / 2, &context),
+        find_time_at_start(text, &context),
+        find_time(text, text.len() / 2, &context),
     ]
     .into_iter()
     .flatten()

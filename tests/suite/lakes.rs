@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{TimeDelta, Utc};
+use logstore::duckdb::{MaintenanceOptions, S3Options};
 use logstore::{
     Alert, AlertQuery, AlertStore as _, ConsumerStore as _, Cursor, DuckDbStore, Error, LogEntry, LogQuery,
-    LogStore as _, Maintenance, S3Options, Severity, StoreExt as _,
+    LogStore as _, Severity, StoreExt as _,
 };
 
 use crate::support::{Cli, alert, at, log, messages};
@@ -190,14 +191,14 @@ fn ids_after(store: &DuckDbStore, mut cursor: Cursor) -> Vec<String> {
 }
 
 /// Upkeep that keeps nothing which is not needed.
-const STRICT: Maintenance = Maintenance {
+const STRICT: MaintenanceOptions = MaintenanceOptions {
     retention: None,
-    snapshots: TimeDelta::zero(),
-    unused_files: TimeDelta::zero(),
-    orphaned_files: true,
+    snapshot_retention: TimeDelta::zero(),
+    unused_file_retention: TimeDelta::zero(),
+    delete_orphaned_files: true,
 };
 
-fn maintain(store: &DuckDbStore, plan: &Maintenance) -> Vec<(&'static str, u64)> {
+fn maintain(store: &DuckDbStore, plan: &MaintenanceOptions) -> Vec<(&'static str, u64)> {
     let steps = store.maintain(plan).unwrap().map(Result::unwrap);
     steps.map(|step| (step.name, step.count)).collect()
 }
@@ -247,7 +248,7 @@ fn a_range_of_time_reads_its_own_files_and_old_days_go_as_files() {
         assert_eq!(files.len(), 1);
         assert_eq!(steps_back(&files[0]), 0);
     }
-    let plan = Maintenance {
+    let plan = MaintenanceOptions {
         retention: Some(Utc::now() - at(DAY)),
         ..STRICT
     };
@@ -309,7 +310,7 @@ fn upkeep_changes_nothing_that_is_read(store: &DuckDbStore) {
     assert!(ids() == before);
 
     // Two days have passed long ago.
-    let plan = Maintenance {
+    let plan = MaintenanceOptions {
         retention: Some(Utc::now() - at(DAY)),
         ..STRICT
     };

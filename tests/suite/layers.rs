@@ -376,7 +376,7 @@ fn problems_of(files: &[(&str, &str)]) -> String {
 
 const STORAGE: (&str, &str) = (
     "src/storage/mod.rs",
-    "mod copy;\nmod cursor;\npub mod duckdb;\npub use copy::{Copied, copy};\npub use cursor::Cursor;",
+    "mod copy;\nmod cursor;\npub mod duckdb;\npub use copy::{CopyReport, copy};\npub use cursor::Cursor;",
 );
 
 #[test]

@@ -4,8 +4,9 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use logstore::ingest::{IngestOptions, LogReader};
 use logstore::load::{LoadOptions, LoadProgress, LoadReport};
-use logstore::{DuckDbStore, Error, IngestOptions, Loader, LogQuery, LogReader, LogStore as _};
+use logstore::{DuckDbStore, Error, Loader, LogQuery, LogStore as _};
 
 use crate::exactly_once::{append, lines};
 use crate::support::PATIENCE;

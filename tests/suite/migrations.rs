@@ -104,7 +104,7 @@ fn version_4_is_read_and_brought_up_to_date() {
 fn the_files_of_a_store_are_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("soc.duckdb");
-    let options = DuckDbStore::options().access(logstore::Access::Exclusive);
+    let options = DuckDbStore::options().access(logstore::duckdb::Access::Exclusive);
     let store = options.open(&path).unwrap();
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     store.append_logs(&[log(0, "a", "x")]).unwrap();

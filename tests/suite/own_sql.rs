@@ -1,6 +1,7 @@
 //! SQL of the caller's own.
 
-use logstore::{Access, DuckDbStore, Error, LogStore as _};
+use logstore::duckdb::Access;
+use logstore::{DuckDbStore, Error, LogStore as _};
 use serde_json::json;
 
 use crate::support::{Cli, log};

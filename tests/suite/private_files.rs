@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use logstore::{Access, DuckDbStore, Error, LogQuery, LogStore as _};
+use logstore::duckdb::Access;
+use logstore::{DuckDbStore, Error, LogQuery, LogStore as _};
 
 use crate::processes::terminate;
 use crate::support::{Cli, log, make_large_store};

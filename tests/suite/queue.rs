@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use logstore::{Access, Cursor, DuckDbStore, Error, LogQuery, LogStore as _};
+use logstore::duckdb::Access;
+use logstore::{Cursor, DuckDbStore, Error, LogQuery, LogStore as _};
 
 use crate::processes::{Process, given, given_store};
 use crate::support::{PATIENCE, log};

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use logstore::{DateOrder, IngestOptions, LogEntry, LogReader, PARSE_ERROR, Source, TimeContext, parse_time};
+use logstore::LogEntry;
+use logstore::ingest::{IngestOptions, LogReader, PARSE_ERROR, Source};
+use logstore::time::{DateOrder, TimeContext, parse_time};
 use serde_json::Value;
 
 use crate::support::{Cli, shared_data};

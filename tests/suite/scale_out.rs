@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use logstore::{
-    Alert, ConsumerStore as _, Cursor, DuckDbStore, Error, LogEntry, LogStore as _, Maintenance, Severity,
-};
+use logstore::duckdb::MaintenanceOptions;
+use logstore::{Alert, ConsumerStore as _, Cursor, DuckDbStore, Error, LogEntry, LogStore as _, Severity};
 
 use crate::processes::{Process, given, given_store};
 use crate::support::{PATIENCE, at};
@@ -112,10 +111,10 @@ fn consumer() {
 #[ignore = "run in a process of its own"]
 fn keeper() {
     let store = open();
-    let plan = Maintenance {
-        snapshots: TimeDelta::zero(),
-        unused_files: TimeDelta::seconds(10),
-        ..Maintenance::default()
+    let plan = MaintenanceOptions {
+        snapshot_retention: TimeDelta::zero(),
+        unused_file_retention: TimeDelta::seconds(10),
+        ..MaintenanceOptions::default()
     };
     loop {
         for step in store.maintain(&plan).unwrap() {

@@ -82,12 +82,12 @@ fn keeper() {
     let (mut kept, mut stored) = (None, 0);
     while store.fetch_alerts(&AlertQuery::new()).unwrap().is_empty() {
         if kept.is_none() {
-            kept = Some(store.keep_open().unwrap());
+            kept = Some(store.hold_open().unwrap());
         }
         store.append_logs(&[log(stored, "sshd", "x")]).unwrap();
         stored += 1;
         println!("\nstored={stored}");
-        kept = kept.filter(|kept| !kept.is_awaited());
+        kept = kept.filter(|kept| !kept.has_waiters());
     }
 }
 

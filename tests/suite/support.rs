@@ -163,7 +163,11 @@ pub(crate) fn patiently<T>(mut operation: impl FnMut() -> Result<T, Error>) -> T
     loop {
         match operation() {
             Ok(outcome) => return outcome,
-            Err(error @ (Error::Disconnected { .. } | Error::Locked { .. } | Error::Contended { .. })) => {
+            Err(
+                error @ (Error::Disconnected { .. }
+                | Error::Locked { .. }
+                | Error::TransactionConflict { .. }),
+            ) => {
                 println!(
                     "\ntrying_again=1 {error}: {:?}",
                     std::error::Error::source(&error)

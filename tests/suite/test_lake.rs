@@ -5,7 +5,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use duckdb::Connection;
-use logstore::{DuckDbStore, OpenOptions, S3Options};
+use logstore::duckdb::S3Options;
+use logstore::{DuckDbStore, OpenOptions};
 use tempfile::TempDir;
 
 /// The folder of the engine's extensions.

@@ -2,7 +2,9 @@
 
 use std::io::Cursor;
 
-use logstore::{DateOrder, IngestOptions, LogEntry, LogReader, Source, TIME_SOURCE};
+use logstore::LogEntry;
+use logstore::ingest::{IngestOptions, LogReader, Source, TIME_SOURCE};
+use logstore::time::DateOrder;
 use serde_json::json;
 
 use crate::support::Cli;

@@ -5,7 +5,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use env_logger::WriteStyle;
-use logstore::{DuckDbStore, Layers, Loaded, OpenOptions, Settings};
+use logstore::config::{LoadedSettings, SettingsLoader};
+use logstore::{DuckDbStore, OpenOptions, Settings};
 use serde::de::DeserializeOwned;
 
 use crate::flags::{Color, Global, TimeLimit};
@@ -14,7 +15,7 @@ use crate::{Failure, Result, logging};
 
 /// Settings, the options of the store, and the output of one command.
 pub(crate) struct Context {
-    pub(crate) loaded: Loaded,
+    pub(crate) loaded: LoadedSettings,
     pub(crate) output: Output,
     read_only: bool,
 }
@@ -95,8 +96,8 @@ impl Context {
     }
 }
 
-fn load_settings(global: &Global) -> Result<Loaded> {
-    let mut layers = Layers::new();
+fn load_settings(global: &Global) -> Result<LoadedSettings> {
+    let mut layers = SettingsLoader::new();
     if let Some(file) = &global.config {
         layers = layers.with_file(file);
     }

@@ -3,7 +3,9 @@
 use std::error::Error as _;
 use std::io::{self, Write as _};
 
-use logstore::{ConfigError, Error, IngestError, InvalidValue};
+use logstore::config::ConfigError;
+use logstore::ingest::IngestError;
+use logstore::{Error, InvalidValue};
 
 use crate::logging;
 use crate::printable::printable;
@@ -75,7 +77,7 @@ impl From<Error> for Failure {
         match error {
             Error::InvalidInput(_) => Self::Usage(text),
             Error::NotFound { .. } => Self::Nothing(Some(text)),
-            Error::Locked { .. } | Error::Contended { .. } => Self::Locked(text),
+            Error::Locked { .. } | Error::TransactionConflict { .. } => Self::Locked(text),
             _ => Self::Failed(text),
         }
     }

@@ -1,9 +1,9 @@
 //! Which logs a command is about.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use logstore::time::Zone;
 use logstore::{
-    Condition, DuckDbStore, Field, Filter, InvalidValue, LogEntry, LogQuery, LogStore as _, Operator,
-    Pattern, Zone,
+    Condition, DuckDbStore, Field, Filter, InvalidValue, LogEntry, LogQuery, LogStore as _, Operator, Pattern,
 };
 
 use crate::Failure;

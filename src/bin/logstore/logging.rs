@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use chrono::{DateTime, SecondsFormat, Utc};
 use env_logger::{Builder, Logger, WriteStyle};
 use indicatif::ProgressBar;
-use logstore::{InvalidValue, LogFormat, LogSettings};
+use logstore::InvalidValue;
+use logstore::config::{LogFormat, LogSettings};
 use serde_json::{Map, Value};
 
 /// Starts the diagnostics.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use chrono::SecondsFormat;
-use logstore::{ExportFormat, Zone};
+use logstore::duckdb::ExportFormat;
+use logstore::time::Zone;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -1,7 +1,8 @@
 //! Times as people type them.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
-use logstore::{InvalidValue, TimeContext, Zone, parse_time};
+use logstore::InvalidValue;
+use logstore::time::{TimeContext, Zone, parse_time};
 
 /// Reads a time: how long ago it was, a day or a time of day by the clocks of a zone, or an absolute time.
 pub(crate) fn typed_time(text: &str, zone: Zone) -> Result<DateTime<Utc>, InvalidValue> {

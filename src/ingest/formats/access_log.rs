@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::fields::{Fields, Outcome, present};
 use super::readings::insert_source;
 use crate::models::address::{self, endpoint};
-use crate::models::{Json, Members, TimeContext, time_at_start};
+use crate::models::{Json, Members, TimeContext, find_time_at_start};
 
 pub(crate) fn access_log<'a>(line: &'a str, context: &TimeContext, proxies: &[IpNet]) -> Outcome<'a> {
     // The request is in quotes, and most lines have none.
@@ -17,7 +17,7 @@ pub(crate) fn access_log<'a>(line: &'a str, context: &TimeContext, proxies: &[Ip
     let Some((before, time, request)) = around_time(line) else {
         return Outcome::Other;
     };
-    let Some(located) = time_at_start(time, context).filter(|located| located.end == time.len()) else {
+    let Some(located) = find_time_at_start(time, context).filter(|located| located.end == time.len()) else {
         return Outcome::Other;
     };
     let Some(mut fields) = request_fields(before, request, proxies) else {

@@ -3,7 +3,7 @@
 use super::fields::{Fields, Outcome};
 use super::readings::{Readings, Values, insert_source};
 use super::text;
-use crate::models::{TimeContext, endpoint, time_at_start};
+use crate::models::{TimeContext, endpoint, find_time_at_start};
 
 pub(crate) fn error_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     if line.starts_with('[') {
@@ -16,7 +16,7 @@ pub(crate) fn error_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a>
 /// `[time] [module:level] [pid 7:tid 8] [client 203.0.113.9:80] message`, each part but the first two
 /// optional.
 fn apache<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
-    let located = time_at_start(line, context).filter(|located| located.start == 1)?;
+    let located = find_time_at_start(line, context).filter(|located| located.start == 1)?;
     let mut rest = line[located.end..].strip_prefix(']')?.trim_start();
     let (level, after) = bracketed(rest)?;
     let (module, level) = level.rsplit_once(':').unwrap_or(("", level));
@@ -72,7 +72,7 @@ fn insert_client<'a>(client: &'a str, has_port: bool, fields: &mut Fields<'a>) {
 fn nginx<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
     // To look for the mark between process and thread takes less than to read a time, which most lines have.
     memchr::memchr(b'#', line.as_bytes())?;
-    let located = time_at_start(line, context).filter(|located| located.start == 0)?;
+    let located = find_time_at_start(line, context).filter(|located| located.start == 0)?;
     let (level, rest) = bracketed(line[located.end..].trim_start())?;
     text::level_word(level)?;
     let (process, message) = rest.split_once(": ")?;

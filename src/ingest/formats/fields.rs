@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::models::{Json, LocatedTime, Members};
+use crate::models::{Json, Members, TimeMatch};
 use chrono::{DateTime, Utc};
 
 /// The fields that a format found in a line.
@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes over the time that was found in `line`.
-    pub(crate) fn with_time(self, line: &'a str, located: &LocatedTime) -> Self {
+    pub(crate) fn with_time(self, line: &'a str, located: &TimeMatch) -> Self {
         Self {
             time: Some(FoundTime {
                 time: located.time,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::fields::{Fields, Outcome, present};
 use super::text;
-use crate::models::{Json, Members, TimeContext, time_at_start};
+use crate::models::{Json, Members, TimeContext, find_time_at_start};
 
 /// RFC 5424, section 6: the priority is at most 191.
 const HIGHEST_PRIORITY: u16 = 191;
@@ -115,7 +115,7 @@ fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String
     let mut fields = Fields::new("syslog");
     let timestamp = token("timestamp")?;
     if timestamp != "-" {
-        let located = time_at_start(timestamp, context)
+        let located = find_time_at_start(timestamp, context)
             .filter(|located| located.start == 0 && located.end == timestamp.len());
         let located = located
             .filter(|_| fraction_digits(timestamp) <= 9)
@@ -211,7 +211,7 @@ pub(crate) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
         Err(reason) => return Outcome::Malformed(reason),
     };
     let has_priority = matches!(priority, Priority::Is(_));
-    let located = time_at_start(rest, context).filter(|located| located.start == 0 && located.has_date);
+    let located = find_time_at_start(rest, context).filter(|located| located.start == 0 && located.has_date);
     let Some(located) = located else {
         if !has_priority {
             return Outcome::Other;

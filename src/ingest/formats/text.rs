@@ -1,7 +1,7 @@
 //! Lines of no known format: a time where there is one, a level and a program where they are plain to see.
 
 use super::fields::{Fields, present};
-use crate::models::{LocatedTime, TimeContext, time_at_start, time_within};
+use crate::models::{TimeContext, TimeMatch, find_time, find_time_at_start};
 
 /// A line may name its thread and level before its time, but not a whole sentence.
 const LATEST_TIME: usize = 64;
@@ -23,15 +23,15 @@ pub(crate) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
 }
 
 /// The time of a line: at its start, or after what may precede one.
-fn own_time(line: &str, context: &TimeContext) -> Option<LocatedTime> {
-    if let Some(located) = time_at_start(line, context) {
+fn own_time(line: &str, context: &TimeContext) -> Option<TimeMatch> {
+    if let Some(located) = find_time_at_start(line, context) {
         return Some(located);
     }
     // A line that is indented goes on from the one before it.
     if line.starts_with([' ', '\t']) {
         return None;
     }
-    let located = time_within(line, LATEST_TIME, context)?;
+    let located = find_time(line, LATEST_TIME, context)?;
     let is_end = |rest: &str| {
         // As in `backup of 2019-12-12 12:00:00.sql`.
         !rest.starts_with('.') || !rest[1..].starts_with(|c: char| c.is_alphanumeric())
@@ -97,7 +97,7 @@ fn without_groups(text: &str) -> String {
 }
 
 /// Returns the rest of a line after the time that it starts with.
-fn after_time<'a>(line: &'a str, located: &LocatedTime) -> &'a str {
+fn after_time<'a>(line: &'a str, located: &TimeMatch) -> &'a str {
     let is_first = line[..located.start]
         .bytes()
         .all(|byte| !byte.is_ascii_alphanumeric());

@@ -10,7 +10,7 @@ use crate::models::{AddressText, Severity, TimeBound};
 /// ```
 /// use logstore::{Alert, AlertQuery, Severity};
 ///
-/// let query = AlertQuery::new().at_least(Severity::High).acknowledged(false);
+/// let query = AlertQuery::new().min_severity(Severity::High).acknowledged(false);
 /// assert!(query.matches(&Alert::new("malware", "yara", Severity::Critical)));
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +19,7 @@ pub struct AlertQuery {
     /// Alerts of exactly this severity.
     pub severity: Option<Severity>,
     /// Alerts of this severity or a higher one.
-    pub at_least: Option<Severity>,
+    pub min_severity: Option<Severity>,
     /// Alerts of this type.
     pub alert_type: Option<String>,
     /// Alerts raised from this time on.
@@ -57,9 +57,9 @@ impl AlertQuery {
 
     /// Wants alerts of this severity or a higher one.
     #[must_use]
-    pub fn at_least(self, severity: Severity) -> Self {
+    pub fn min_severity(self, severity: Severity) -> Self {
         Self {
-            at_least: Some(severity),
+            min_severity: Some(severity),
             ..self
         }
     }
@@ -149,7 +149,9 @@ impl AlertQuery {
     pub fn matches(&self, alert: &Alert) -> bool {
         let same = |wanted: &Option<String>, held: &Option<String>| wanted.is_none() || wanted == held;
         self.severity.is_none_or(|severity| alert.severity == severity)
-            && self.at_least.is_none_or(|severity| alert.severity >= severity)
+            && self
+                .min_severity
+                .is_none_or(|severity| alert.severity >= severity)
             && self
                 .alert_type
                 .as_ref()

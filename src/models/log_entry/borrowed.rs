@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
 use super::aliases::{Found, KNOWN_SOURCE, Role};
-use super::{Ids, LogEntry, RAW_BYTES, RawText, Summary};
+use super::{CoreFields, Ids, LogEntry, RAW_BYTES, RawText};
 use crate::models::time::to_micros;
 use crate::models::{Json, JsonObject, Members};
 
 /// A log whose texts are mostly those of the line that it was read from: what most logs are for as long as it takes to
-/// store them. See [`LogReader::read_next`](crate::LogReader::read_next).
+/// store them. See [`LogReader::read_next`](crate::ingest::LogReader::read_next).
 #[derive(Debug, Clone)]
 pub struct BorrowedLog<'a> {
     pub(crate) id: Cow<'a, str>,
@@ -94,28 +94,28 @@ impl<'a> BorrowedLog<'a> {
         }
     }
 
-    /// See [`LogEntry::summary`].
-    pub(crate) fn with_summary<T>(&self, take: impl FnOnce(Summary<'_>) -> T) -> T {
+    /// See [`LogEntry::core_fields`].
+    pub(crate) fn with_core_fields<T>(&self, take: impl FnOnce(CoreFields<'_>) -> T) -> T {
         let looked_for;
         let found = match &self.found {
             Some(found) => found,
             None => {
-                looked_for = self.look_for_summary();
+                looked_for = self.look_for_core_fields();
                 &looked_for
             }
         };
         let address = |role| found.get(role).map(Cow::Borrowed);
-        take(Summary::of(address, |role| found.get(role)))
+        take(CoreFields::of(address, |role| found.get(role)))
     }
 
     /// Looks for the summary now, not each time that it is asked for.
-    pub(crate) fn keep_summary(&mut self) {
-        self.found = Some(self.look_for_summary());
+    pub(crate) fn keep_core_fields(&mut self) {
+        self.found = Some(self.look_for_core_fields());
     }
 
     /// Says whose address the source's is where the hosts of other networks than the usual ones are proxies.
     pub(crate) fn follow_proxies(&mut self, proxies: &[IpNet]) {
-        let found = self.look_for_summary();
+        let found = self.look_for_core_fields();
         if !found.is_forwarded() {
             return;
         }
@@ -127,7 +127,7 @@ impl<'a> BorrowedLog<'a> {
         }
     }
 
-    fn look_for_summary(&self) -> Found<'a> {
+    fn look_for_core_fields(&self) -> Found<'a> {
         Found::in_objects([&self.normalized, &self.metadata])
     }
 

@@ -18,7 +18,8 @@ impl LogEntry {
     /// `context`'s reference time.
     ///
     /// ```
-    /// use logstore::{LogEntry, TimeContext};
+    /// use logstore::LogEntry;
+    /// use logstore::time::TimeContext;
     /// use serde_json::json;
     ///
     /// let object = json!({"ts": 1_521_911_720.865716, "id.orig_h": "10.47.1.100", "uid": "CqKst5"});

@@ -307,10 +307,10 @@ impl LogEntry {
     }
 
     /// Everything that an analyst asks of every log, in one pass.
-    pub fn summary(&self) -> Summary<'_> {
+    pub fn core_fields(&self) -> CoreFields<'_> {
         let found = self.found();
         let address = |role| found.clone().into_address(role);
-        Summary::of(address, |role| found.borrowed(role))
+        CoreFields::of(address, |role| found.borrowed(role))
     }
 
     fn found(&self) -> Found<'_> {
@@ -318,7 +318,7 @@ impl LogEntry {
     }
 }
 
-impl<'a> Summary<'a> {
+impl<'a> CoreFields<'a> {
     fn of(address: impl Fn(Role) -> Option<Cow<'a, str>>, get: impl Fn(Role) -> Option<&'a str>) -> Self {
         Self {
             source_ip: address(Role::SourceIp),
@@ -366,10 +366,10 @@ impl<'a> From<&'a str> for RawText<'a> {
     }
 }
 
-/// What [`LogEntry::summary`] found.
+/// What [`LogEntry::core_fields`] found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
-pub struct Summary<'a> {
+pub struct CoreFields<'a> {
     /// See [`LogEntry::source_ip`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<Cow<'a, str>>,

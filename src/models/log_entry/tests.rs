@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
-use crate::TimeContext;
 use crate::models::to_micros;
+use crate::time::TimeContext;
 
 fn log(object: Value) -> LogEntry {
     let context = TimeContext::new("2024-01-01T00:00:00Z".parse().unwrap());
@@ -188,7 +188,7 @@ fn the_client_is_behind_its_proxies() {
     ] {
         let log = log(object.clone());
         assert_eq!(log.source_ip().as_deref(), Some(expected), "{object}");
-        assert_eq!(log.summary().source_ip.as_deref(), Some(expected), "{object}");
+        assert_eq!(log.core_fields().source_ip.as_deref(), Some(expected), "{object}");
     }
 }
 

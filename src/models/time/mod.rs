@@ -21,7 +21,7 @@ pub use zone::Zone;
 /// What a text leaves open when it gives a time: the year, the date, the zone.
 ///
 /// ```
-/// use logstore::{TimeContext, parse_time};
+/// use logstore::time::{TimeContext, parse_time};
 ///
 /// let context = TimeContext::new("2024-03-01T00:00:00Z".parse()?);
 /// let leap_day = parse_time("Feb 29 23:59:59", &context).unwrap();
@@ -71,7 +71,7 @@ impl Default for TimeContext {
 
 /// A time found in a longer text, with the bytes it stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocatedTime {
+pub struct TimeMatch {
     /// The time.
     pub time: DateTime<Utc>,
     /// Where its text starts.
@@ -104,7 +104,7 @@ pub(crate) fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
 /// Reads a text that is a time and nothing else.
 ///
 /// ```
-/// use logstore::{TimeContext, parse_time};
+/// use logstore::time::{TimeContext, parse_time};
 ///
 /// let context = TimeContext::default();
 /// for text in ["2015-05-17T10:05:03+00:00", "17/May/2015:12:05:03 +0200", "1431857103", "1431857103000"] {
@@ -140,7 +140,7 @@ pub(crate) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// Finds the time that a line starts with, after an opening bracket or quote.
-pub fn time_at_start(line: &str, context: &TimeContext) -> Option<LocatedTime> {
+pub fn find_time_at_start(line: &str, context: &TimeContext) -> Option<TimeMatch> {
     let start = line
         .bytes()
         .position(|byte| !matches!(byte, b' ' | b'[' | b'"' | b'('))?;
@@ -149,7 +149,7 @@ pub fn time_at_start(line: &str, context: &TimeContext) -> Option<LocatedTime> {
 }
 
 /// Finds the first complete time, with year and time of day, that starts in the first `limit` bytes.
-pub fn time_within(line: &str, limit: usize, context: &TimeContext) -> Option<LocatedTime> {
+pub fn find_time(line: &str, limit: usize, context: &TimeContext) -> Option<TimeMatch> {
     let bytes = line.as_bytes();
     let starts = (0..bytes.len().min(limit)).filter(|&i| {
         let boundary = i == 0 || !bytes[i - 1].is_ascii_alphanumeric() && bytes[i - 1] != b'.';
@@ -164,8 +164,8 @@ pub fn time_within(line: &str, limit: usize, context: &TimeContext) -> Option<Lo
     None
 }
 
-fn locate(stamp: &Stamp, context: &TimeContext, start: usize, end: usize) -> Option<LocatedTime> {
-    Some(LocatedTime {
+fn locate(stamp: &Stamp, context: &TimeContext, start: usize, end: usize) -> Option<TimeMatch> {
+    Some(TimeMatch {
         time: stamp.resolve(context)?,
         start,
         end,

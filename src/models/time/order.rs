@@ -11,7 +11,7 @@ use crate::models::InvalidValue;
 /// `13-06-2013`, the day is first.
 ///
 /// ```
-/// use logstore::{DateOrder, TimeContext, parse_time};
+/// use logstore::time::{DateOrder, TimeContext, parse_time};
 ///
 /// let context = TimeContext::default();
 /// let day = |text, order| parse_time(text, &context.with_date_order(order)).unwrap().format("%B %d").to_string();

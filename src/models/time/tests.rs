@@ -167,7 +167,7 @@ fn finds_the_time_a_line_starts_with() {
         ("2024-01-01 12 items", None),
         ("1234567890abc", None),
     ] {
-        let found = time_at_start(line, &context).map(|found| &line[found.start..found.end]);
+        let found = find_time_at_start(line, &context).map(|found| &line[found.start..found.end]);
         assert_eq!(found, text, "{line}");
     }
 }
@@ -184,7 +184,7 @@ fn finds_a_complete_time_further_in() {
         ("build 20120702 at 10.0.0.1 port 1234567890", None),
         ("v2011-12-05 07:04:56", None),
     ] {
-        let found = time_within(line, 64, &context).map(|found| &line[found.start..found.end]);
+        let found = find_time(line, 64, &context).map(|found| &line[found.start..found.end]);
         assert_eq!(found, text, "{line}");
     }
 }
@@ -194,14 +194,14 @@ proptest! {
     fn never_panics(text in "\\PC{0,40}", start in 0usize..64) {
         let context = TimeContext::default();
         parse_time(&text, &context);
-        time_at_start(&text, &context);
-        time_within(&text, start, &context);
+        find_time_at_start(&text, &context);
+        find_time(&text, start, &context);
     }
 
     #[test]
     fn never_panics_on_time_like_text(text in "[0-9TZ:/.,+ \\-]{0,30}|(Jan|Feb|May) [0-9 :.]{0,20}") {
         let context = TimeContext::default();
-        if let Some(found) = time_at_start(&text, &context) {
+        if let Some(found) = find_time_at_start(&text, &context) {
             prop_assert!(text.get(found.start..found.end).is_some());
         }
         parse_time(&text, &context);

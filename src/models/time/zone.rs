@@ -14,7 +14,7 @@ use crate::models::InvalidValue;
 /// A time zone: a name of the IANA database or a fixed offset.
 ///
 /// ```
-/// use logstore::Zone;
+/// use logstore::time::Zone;
 ///
 /// assert!("Europe/Paris".parse::<Zone>().is_ok());
 /// assert_eq!("+00:00".parse::<Zone>()?, Zone::UTC);
@@ -39,7 +39,7 @@ impl Zone {
     ///
     /// ```
     /// use chrono::SecondsFormat;
-    /// use logstore::Zone;
+    /// use logstore::time::Zone;
     ///
     /// let paris: Zone = "Europe/Paris".parse()?;
     /// let time = "2024-07-01T12:00:00Z".parse().unwrap();

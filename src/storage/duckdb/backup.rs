@@ -37,7 +37,7 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::NotWritten`](crate::Error::NotWritten) if the file exists already or cannot be made.
+    /// [`Error::WriteFailed`](crate::Error::WriteFailed) if the file exists already or cannot be made.
     pub fn backup(&self, file: impl AsRef<Path>) -> Result<u64> {
         if self.is_lake() {
             let reason =

@@ -14,7 +14,7 @@ use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore 
 /// The findings of [`DuckDbStore::check`] on one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Check {
+pub struct TableCheck {
     /// The table.
     pub table: &'static str,
     /// How many rows it has; `None` if they cannot be counted.
@@ -90,14 +90,14 @@ impl DuckDbStore {
     /// # Errors
     ///
     /// If the store cannot be opened at all.
-    pub fn check(&self) -> Result<Vec<Check>> {
+    pub fn check(&self) -> Result<Vec<TableCheck>> {
         schema::TABLES
             .into_iter()
             .map(|table| self.check_table(table))
             .collect()
     }
 
-    fn check_table(&self, table: &'static str) -> Result<Check> {
+    fn check_table(&self, table: &'static str) -> Result<TableCheck> {
         let mut problems = Vec::new();
         if let Some(problem) = self.read(|connection| wrong_columns(connection, table))? {
             problems.push(problem);
@@ -130,7 +130,7 @@ impl DuckDbStore {
         };
         problems.extend(read.err().map(|error| text(&error)));
         problems.dedup();
-        Ok(Check {
+        Ok(TableCheck {
             table,
             rows,
             problems,

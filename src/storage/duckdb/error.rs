@@ -108,7 +108,7 @@ fn holder(text: &str) -> String {
 pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     let text = error.to_string();
     if is_conflict(&text) {
-        return Error::Contended {
+        return Error::TransactionConflict {
             action,
             source: last_line(&text).into(),
         };
@@ -275,7 +275,7 @@ pub(super) fn corrupt(reason: impl Into<String>) -> Error {
 
 /// Returns the error of a file that cannot be written.
 pub(super) fn not_written(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
-    Error::NotWritten {
+    Error::WriteFailed {
         path: path.into(),
         reason: reason.into(),
     }
@@ -312,7 +312,7 @@ mod tests {
                         deleted inlined data from it";
         assert!(matches!(
             engine("commit", failure(conflict)),
-            Error::Contended { .. }
+            Error::TransactionConflict { .. }
         ));
         let lost = "IO Error: Failed to prepare COPY \"x\": server closed the connection unexpectedly";
         assert!(matches!(

@@ -71,7 +71,7 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::NotWritten`](crate::Error::NotWritten) if the file exists already: nothing is overwritten.
+    /// [`Error::WriteFailed`](crate::Error::WriteFailed) if the file exists already: nothing is overwritten.
     pub fn export_logs(&self, query: &LogQuery, file: &Path, format: ExportFormat) -> Result<u64> {
         let exists = || error::not_written(file, "the file exists already: remove it or name another");
         if file.exists() {

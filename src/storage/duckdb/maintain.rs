@@ -1,4 +1,4 @@
-//! Maintenance: keeps a store small and fast, in steps that can run while other processes use it.
+//! MaintenanceOptions: keeps a store small and fast, in steps that can run while other processes use it.
 //!
 //! A step is one commit, or several. A process that is killed leaves the store as it is before a commit or after it.
 //! Files that are no longer needed are deleted in a later step, or by the next maintenance.
@@ -20,10 +20,11 @@ use crate::storage::{LogStore as _, Result};
 ///
 /// ```
 /// use chrono::TimeDelta;
-/// use logstore::{DuckDbStore, Maintenance};
+/// use logstore::DuckDbStore;
+/// use logstore::duckdb::MaintenanceOptions;
 ///
 /// let store = DuckDbStore::open(":memory:")?;
-/// let plan = Maintenance { retention: Some(TimeDelta::days(90)), ..Maintenance::default() };
+/// let plan = MaintenanceOptions { retention: Some(TimeDelta::days(90)), ..MaintenanceOptions::default() };
 /// for step in store.maintain(&plan)? {
 ///     let step = step?;
 ///     println!("{}: {} {}", step.name, step.count, step.unit);
@@ -31,27 +32,27 @@ use crate::storage::{LogStore as _, Result};
 /// # Ok::<(), logstore::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Maintenance {
+pub struct MaintenanceOptions {
     /// For how long logs are kept after their event time, rounded up to whole days in UTC, which are files of their
     /// own in a lake. `None`, the default, keeps them all.
     pub retention: Option<TimeDelta>,
     /// For how long a lake keeps its snapshots. No reading position depends on them. Default: a day.
-    pub snapshots: TimeDelta,
+    pub snapshot_retention: TimeDelta,
     /// For how long a lake keeps files that no snapshot needs any more: longer than any query takes that may be reading
     /// them. Default: a day.
-    pub unused_files: TimeDelta,
+    pub unused_file_retention: TimeDelta,
     /// Whether files under the data path that are not the lake's are deleted too, after the same time. Writers that
     /// were killed leave such files. Default: no, for the data of another lake there would be lost.
-    pub orphaned_files: bool,
+    pub delete_orphaned_files: bool,
 }
 
-impl Default for Maintenance {
+impl Default for MaintenanceOptions {
     fn default() -> Self {
         Self {
             retention: None,
-            snapshots: TimeDelta::days(1),
-            unused_files: TimeDelta::days(1),
-            orphaned_files: false,
+            snapshot_retention: TimeDelta::days(1),
+            unused_file_retention: TimeDelta::days(1),
+            delete_orphaned_files: false,
         }
     }
 }
@@ -117,7 +118,7 @@ impl DuckDbStore {
     /// [`Error::Locked`](crate::Error::Locked) if another process does the upkeep of the lake.
     pub fn maintain(
         &self,
-        plan: &Maintenance,
+        plan: &MaintenanceOptions,
     ) -> Result<impl Iterator<Item = Result<MaintenanceStep>> + use<'_>> {
         self.refuse_if_read_only("maintain the store")?;
         let steps = self.steps(plan)?;
@@ -129,7 +130,7 @@ impl DuckDbStore {
         }))
     }
 
-    fn steps(&self, plan: &Maintenance) -> Result<Vec<Step<'_>>> {
+    fn steps(&self, plan: &MaintenanceOptions) -> Result<Vec<Step<'_>>> {
         let now = crate::models::now();
         let retention = match plan.retention {
             Some(retention) => {
@@ -143,8 +144,8 @@ impl DuckDbStore {
         if !self.is_lake() {
             return Ok(retention.into_iter().collect());
         }
-        let old_snapshots = time_before(now, plan.snapshots)?;
-        let unused_files = time_before(now, plan.unused_files)?;
+        let old_snapshots = time_before(now, plan.snapshot_retention)?;
+        let unused_files = time_before(now, plan.unused_file_retention)?;
         let mut steps = vec![Step::new("flush rows", "rows", || self.flush())];
         steps.extend(retention);
         steps.push(Step::new("rewrite files", "files", || self.rewrite()));
@@ -155,7 +156,7 @@ impl DuckDbStore {
         steps.push(Step::new("delete unused files", "files", move || {
             self.drop_old("ducklake_cleanup_old_files", unused_files)
         }));
-        if plan.orphaned_files {
+        if plan.delete_orphaned_files {
             steps.push(Step::new("delete orphaned files", "files", move || {
                 self.drop_old("ducklake_delete_orphaned_files", unused_files)
             }));

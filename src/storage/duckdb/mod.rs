@@ -34,14 +34,15 @@ mod export;
 mod maintain;
 mod query;
 
-pub use check::Check;
+pub use crate::models::Secret;
+pub use check::TableCheck;
 pub use engine::extensions::Extension;
 pub(crate) use engine::location::without_password;
 pub use engine::s3::S3Options;
 pub use engine::settings::DEFAULT_MEMORY_LIMIT;
 pub use export::ExportFormat;
-pub use maintain::{Maintenance, MaintenanceStep};
-pub use open::open_guard::KeptOpen;
+pub use maintain::{MaintenanceOptions, MaintenanceStep};
+pub use open::open_guard::OpenGuard;
 pub use options::{Access, OpenOptions};
 pub use query::{QueryRows, QueryStream};
 pub(crate) use rows::encode::{LogRows, LogRowsBuilder};

@@ -26,7 +26,8 @@ pub enum Access {
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use logstore::{Access, DuckDbStore};
+/// use logstore::DuckDbStore;
+/// use logstore::duckdb::Access;
 ///
 /// let store = DuckDbStore::options()
 ///     .access(Access::Exclusive)
@@ -107,7 +108,7 @@ impl OpenOptions {
     }
 
     /// Sets how much memory the engine may use, such as `512MiB`. Default:
-    /// [`DEFAULT_MEMORY_LIMIT`](crate::DEFAULT_MEMORY_LIMIT).
+    /// [`DEFAULT_MEMORY_LIMIT`](crate::duckdb::DEFAULT_MEMORY_LIMIT).
     #[must_use]
     pub fn memory_limit(mut self, limit: impl Into<String>) -> Self {
         self.engine.memory_limit = limit.into();
@@ -137,7 +138,7 @@ impl OpenOptions {
 
     /// Sets whether an extension that is missing may be fetched from the network. Default: no.
     #[must_use]
-    pub fn install_extensions(mut self, may_install: bool) -> Self {
+    pub fn allow_extension_install(mut self, may_install: bool) -> Self {
         self.engine.lake.extensions.may_install = may_install;
         self
     }
@@ -174,7 +175,7 @@ impl OpenOptions {
     ///
     /// [`Error::Unavailable`](crate::Error::Unavailable) if there are none or the engine does not take one, as when it
     /// was made for another version or platform.
-    pub fn add_extensions(&self, from: &[PathBuf]) -> Result<Vec<Extension>> {
+    pub fn install_extensions(&self, from: &[PathBuf]) -> Result<Vec<Extension>> {
         extensions::install(from, &self.engine.lake.extensions)
     }
 }

@@ -43,13 +43,13 @@ pub(super) fn fetches_alerts_by_severity(store: &dyn Store) {
     store.store_alerts(&alerts).unwrap();
     assert_eq!(ids(store, &AlertQuery::new().severity(Severity::High)), ["high"]);
     assert_eq!(
-        ids(store, &AlertQuery::new().at_least(Severity::High)),
+        ids(store, &AlertQuery::new().min_severity(Severity::High)),
         ["critical", "high"]
     );
     assert_eq!(
         ids(
             store,
-            &AlertQuery::new().at_least(Severity::Informational).limit(2)
+            &AlertQuery::new().min_severity(Severity::Informational).limit(2)
         ),
         ["critical", "high"]
     );

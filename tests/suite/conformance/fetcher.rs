@@ -1,7 +1,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use logstore::{AlertQuery, Cursor, Error, Fetcher, LogEntry, LogQuery, Severity, Start, StopHandle, Store};
+use logstore::{
+    AlertQuery, Cursor, Error, Fetcher, LogEntry, LogQuery, Severity, StartPosition, StopHandle, Store,
+};
 
 use crate::support::{alert, log, messages};
 
@@ -29,10 +31,10 @@ pub(super) fn yields_each_log_once_in_commit_order(store: &dyn Store) {
 pub(super) fn starts_where_it_is_told(store: &dyn Store) {
     append(store, &["1", "2"]);
     let first = store.read_after(Cursor::BEGINNING, 1).unwrap().next;
-    let mut after = Fetcher::new(store).start(Start::After(first));
+    let mut after = Fetcher::new(store).start(StartPosition::After(first));
     assert_eq!(next(&mut after), ["2"]);
     // The writer goes on until the fetcher has seen one of its logs, whenever its first poll was.
-    let mut now = Fetcher::new(store).start(Start::Now).every(NO_WAIT);
+    let mut now = Fetcher::new(store).start(StartPosition::Latest).every(NO_WAIT);
     let ends_fetcher = StopOnDrop(now.stop_handle());
     let (done, is_done) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -63,7 +65,7 @@ pub(super) fn a_consumer_goes_on_where_it_stopped(store: &dyn Store) {
     batch.commit(&[alert("1", Severity::Low, 0)]).unwrap();
     // Read, but never committed: it comes again.
     assert_eq!(next(&mut first), ["2"]);
-    let mut second = Fetcher::new(store).consumer("c").start(Start::Now);
+    let mut second = Fetcher::new(store).consumer("c").start(StartPosition::Latest);
     assert_eq!(next(&mut second), ["2"]);
     let mut other = Fetcher::new(store).consumer("other");
     assert_eq!(next(&mut other), ["1", "2"]);

@@ -1,4 +1,5 @@
-use logstore::{Error, FilePosition, FileProgress, LogQuery, ResumePoint, Store};
+use logstore::ingest::{FilePosition, FileProgress, ResumePoint};
+use logstore::{Error, LogQuery, Store};
 
 use crate::support::{at, log};
 
@@ -37,22 +38,22 @@ pub(super) fn positions_of_files_are_kept(store: &dyn Store) {
         from: None,
         to: to.clone(),
     });
-    let appended = store.append_logs_of_files(&[log(0, "a", "x")], &new).unwrap();
+    let appended = store.append_logs_from_files(&[log(0, "a", "x")], &new).unwrap();
     assert_eq!((appended.stored, appended.duplicates), (1, 0));
     assert_eq!(store.file_positions().unwrap(), [in_array, odd.clone()]);
     store
-        .append_logs_of_files(&[], &[progress("a", Some(1), 2)])
+        .append_logs_from_files(&[], &[progress("a", Some(1), 2)])
         .unwrap();
     assert_eq!(store.file_positions().unwrap(), [position("a", 2), odd]);
 }
 
 pub(super) fn logs_and_positions_are_stored_together_or_not_at_all(store: &dyn Store) {
     store
-        .append_logs_of_files(&[log(0, "a", "x")], &[progress("a", None, 10)])
+        .append_logs_from_files(&[log(0, "a", "x")], &[progress("a", None, 10)])
         .unwrap();
     for from in [None, Some(9), Some(11)] {
         let moved = [progress("b", None, 5), progress("a", from, 20)];
-        let outcome = store.append_logs_of_files(&[log(1, "a", "y")], &moved);
+        let outcome = store.append_logs_from_files(&[log(1, "a", "y")], &moved);
         assert!(
             matches!(outcome, Err(Error::Conflict { what: "file", .. })),
             "{from:?}"
@@ -62,6 +63,6 @@ pub(super) fn logs_and_positions_are_stored_together_or_not_at_all(store: &dyn S
     assert_eq!(store.file_positions().unwrap(), [position("a", 10)]);
     // One file may come twice in a batch, as long as it goes on from where it was.
     let twice = [progress("a", Some(10), 20), progress("a", Some(20), 30)];
-    store.append_logs_of_files(&[log(1, "a", "y")], &twice).unwrap();
+    store.append_logs_from_files(&[log(1, "a", "y")], &twice).unwrap();
     assert_eq!(store.file_positions().unwrap(), [position("a", 30)]);
 }

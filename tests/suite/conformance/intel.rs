@@ -17,7 +17,7 @@ pub(super) fn upserts_replace(store: &dyn Store) {
     let mut second = intel("1", "evil.example")
         .with_confidence(0.25)
         .unwrap()
-        .with_expiry(at(5));
+        .valid_until(at(5));
     second
         .metadata
         .insert("note".into(), json!({"it's": ["\0", 1.5]}));
@@ -36,7 +36,7 @@ pub(super) fn fetches_intel_by_condition(store: &dyn Store) {
     other.source = "other".into();
     let pieces = [
         intel("1", "10.0.0.1"),
-        intel("2", "http://evil.example/a?b").with_expiry(at(5)),
+        intel("2", "http://evil.example/a?b").valid_until(at(5)),
         other,
     ];
     store.upsert_intel(&pieces).unwrap();
@@ -57,7 +57,7 @@ pub(super) fn fetches_intel_by_condition(store: &dyn Store) {
 }
 
 pub(super) fn expires_at_the_time(store: &dyn Store) {
-    let pieces = [intel("1", "10.0.0.1"), intel("2", "10.0.0.2").with_expiry(at(5))];
+    let pieces = [intel("1", "10.0.0.1"), intel("2", "10.0.0.2").valid_until(at(5))];
     store.upsert_intel(&pieces).unwrap();
     assert_eq!(store.expire_intel(at(4)).unwrap(), 0);
     assert_eq!(store.expire_intel(at(5)).unwrap(), 1);

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
+use logstore::storage::GroupCount;
 use logstore::{
-    Cursor, Error, Field, Filter, Group, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, Store,
-    StoreExt as _,
+    Cursor, Error, Field, Filter, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, Store, StoreExt as _,
 };
 use serde_json::json;
 
@@ -368,7 +368,7 @@ pub(super) fn counts_by_fields(store: &dyn Store) {
         LogEntry::new(at(3)),
     ];
     store.append_logs(&logs).unwrap();
-    let group = |values: &[Option<&str>], count| Group {
+    let group = |values: &[Option<&str>], count| GroupCount {
         values: values.iter().map(|value| value.map(str::to_owned)).collect(),
         count,
     };
@@ -646,7 +646,7 @@ pub(super) fn statistics_say_which_logs_have_no_time(store: &dyn Store) {
         let mut log = log(second, "a", "x");
         log.file = file.map(str::to_owned);
         log.metadata
-            .insert(logstore::TIME_SOURCE.to_owned(), "previous_line".into());
+            .insert(logstore::ingest::TIME_SOURCE.to_owned(), "previous_line".into());
         log
     };
     let mut other = log(8, "a", "time_source");

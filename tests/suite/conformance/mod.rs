@@ -8,7 +8,8 @@ mod intel;
 mod logs;
 mod rules;
 
-use logstore::{Access, Cursor, DuckDbStore, MemoryStore, Store};
+use logstore::duckdb::Access;
+use logstore::{Cursor, DuckDbStore, MemoryStore, Store};
 
 use crate::support::{at, log};
 use crate::test_lake::TestLake;

@@ -1,4 +1,4 @@
-use logstore::{DetectionRule, Enabled, Error, RuleQuery, Store};
+use logstore::{DetectionRule, Error, RuleQuery, Store};
 use serde_json::json;
 
 use crate::support::at;
@@ -42,16 +42,16 @@ pub(super) fn fetches_rules_by_condition(store: &dyn Store) {
 
 pub(super) fn switches_rules(store: &dyn Store) {
     store.upsert_rules(&[rule("1", "sigma")]).unwrap();
-    store.set_rule_enabled("1", Enabled::No, at(5)).unwrap();
+    let before = chrono::Utc::now() - chrono::TimeDelta::microseconds(1);
+    store.disable_rules(&["1", "1"]).unwrap();
     let held = &store.fetch_rules(&RuleQuery::new()).unwrap()[0];
-    assert_eq!(
-        (held.enabled, held.created_at, held.updated_at),
-        (false, at(0), at(5))
-    );
-    store.set_rule_enabled("1", Enabled::Yes, at(6)).unwrap();
+    assert_eq!((held.enabled, held.created_at), (false, at(0)));
+    assert!(held.updated_at >= before, "{}", held.updated_at);
+    store.enable_rules(&["1"]).unwrap();
     assert_eq!(ids(store, &RuleQuery::new().enabled(true)), ["1"]);
-    let unknown = store.set_rule_enabled("nosuch", Enabled::Yes, at(6));
+    let unknown = store.disable_rules(&["1", "nosuch"]);
     assert!(matches!(unknown, Err(Error::NotFound { .. })));
+    assert_eq!(ids(store, &RuleQuery::new().enabled(true)), ["1"], "all or none");
 }
 
 pub(super) fn refuses_incomplete_rules_as_a_whole(store: &dyn Store) {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use chrono::SecondsFormat;
 use clap::Subcommand;
-use logstore::{Alert, AlertQuery, AlertStore as _, RiskFactor, Severity, Zone};
+use logstore::time::Zone;
+use logstore::{Alert, AlertQuery, AlertStore as _, RiskFactor, Severity};
 use serde::Serialize;
 
 use crate::context::{Context, objects_on_stdin};
@@ -241,7 +242,7 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     let time = |text: &Option<String>| text.as_ref().map(|text| typed_time(text, zone)).transpose();
     let mut query = AlertQuery::new();
     query.severity = args.severity;
-    query.at_least = args.min_severity;
+    query.min_severity = args.min_severity;
     query.alert_type.clone_from(&args.alert_type);
     query.since = time(&args.since)?;
     query.until = time(&args.until)?;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use logstore::{Check, Zone};
+use logstore::duckdb::TableCheck;
+use logstore::time::Zone;
 
 use crate::context::Context;
 use crate::output::{Columns, Emphasis, Row};
@@ -12,7 +13,7 @@ use crate::{Failure, Result};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
-impl Row for Check {
+impl Row for TableCheck {
     fn cells(&self, _: Zone) -> Vec<String> {
         let problems = match self.problems.is_empty() {
             true => "none".to_owned(),

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use clap::Subcommand;
-use logstore::{Setting, Zone};
+use logstore::config::Setting;
+use logstore::time::Zone;
 use serde_json::Value;
 
 use crate::context::Context;

@@ -1,6 +1,7 @@
 //! `logstore copy`: everything that a store holds, into another one.
 
-use logstore::{Copied, DuckDbStore, copy};
+use logstore::DuckDbStore;
+use logstore::storage::{CopyOptions, CopyReport, copy_store};
 use serde_json::json;
 
 use crate::context::Context;
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     if source == name(&to) {
         return Err(Failure::Usage("a store cannot be copied into itself".to_owned()));
     }
-    let copied = copy(&from, &source, &to)?;
+    let copied = copy_store(&from, &to, &CopyOptions::new(source))?;
     print(&copied, context)?;
     match copied.missing {
         0 => Ok(()),
@@ -40,7 +41,7 @@ fn name(store: &DuckDbStore) -> String {
     file.map_or_else(|| store.location().to_owned(), |path| path.display().to_string())
 }
 
-fn print(copied: &Copied, context: &mut Context) -> Result {
+fn print(copied: &CopyReport, context: &mut Context) -> Result {
     let fields = [
         ("logs", json!(copied.logs)),
         ("alerts", json!(copied.alerts)),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use logstore::{Bucket, Field, Group, InvalidValue, LogStore as _};
+use logstore::storage::{GroupCount, TimeBucket};
+use logstore::{Field, InvalidValue, LogStore as _};
 use serde_json::Value;
 
 use crate::Result;
@@ -79,14 +80,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     matched_logs(printed, &query, &store, context.output.zone())
 }
 
-fn values(group: Group) -> Vec<Value> {
+fn values(group: GroupCount) -> Vec<Value> {
     let mut values = vec![group.count.into()];
     values.extend(group.values.into_iter().map(Value::from));
     values
 }
 
 /// A stretch without logs counts 0, so that silence shows.
-fn fill_gaps(buckets: &[Bucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
+fn fill_gaps(buckets: &[TimeBucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
     /// More empty stretches than this say nothing more.
     const LONGEST_GAP: usize = 1_000;
     let mut filled: Vec<(DateTime<Utc>, u64)> = Vec::new();

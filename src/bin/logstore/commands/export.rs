@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use logstore::{ExportFormat, Filter, Order};
+use logstore::duckdb::ExportFormat;
+use logstore::{Filter, Order};
 
 use crate::context::Context;
 use crate::filters::{Filters, note_unknown_fields};

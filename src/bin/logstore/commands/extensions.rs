@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use logstore::{Extension, Zone};
+use logstore::duckdb::Extension;
+use logstore::time::Zone;
 
 use crate::Result;
 use crate::context::Context;
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let options = context.options();
     let extensions = match &args.command {
         Command::List => options.extensions(),
-        Command::Install { from } => options.add_extensions(from),
+        Command::Install { from } => options.install_extensions(from),
     }?;
     context
         .output

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use logstore::{Fetcher, LogEntry, LogQuery, LogStore as _, Order, Start, StoreExt as _, Summary, Zone};
+use logstore::time::Zone;
+use logstore::{CoreFields, Fetcher, LogEntry, LogQuery, LogStore as _, Order, StartPosition, StoreExt as _};
 use serde::{Serialize, Serializer};
 
 use crate::Result;
@@ -88,9 +89,9 @@ impl Serialize for LogRow {
             #[serde(flatten)]
             log: &'a LogEntry,
             #[serde(flatten)]
-            summary: Summary<'a>,
+            summary: CoreFields<'a>,
         }
-        let summary = self.0.summary();
+        let summary = self.0.core_fields();
         WithSummary {
             log: &self.0,
             summary,
@@ -163,7 +164,7 @@ fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
         .rows(&COLUMNS, logs.into_iter().map(|log| Ok(LogRow(log))))?;
     let interval = args.interval.unwrap_or(context.settings().fetch.interval);
     let fetcher = Fetcher::new(&store)
-        .start(Start::After(cursor))
+        .start(StartPosition::After(cursor))
         .every(interval)
         .matching(query);
     let signals = Signals::stopping(&fetcher.stop_handle(), || {})?;

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use logstore::Loader;
+use logstore::ingest::{IngestError, IngestErrorKind, InputFormat, Source, find_sources};
 use logstore::load::{LoadOptions, LoadProgress, LoadReport};
-use logstore::{DateOrder, IngestError, IngestErrorKind, InputFormat, Loader, Source, Zone, find_sources};
+use logstore::time::{DateOrder, Zone};
 use serde::Serialize;
 
 use crate::context::Context;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
-use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, ThreatIntel, Zone};
+use logstore::time::Zone;
+use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, ThreatIntel};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -161,7 +162,7 @@ impl About {
         let intel =
             ThreatIntel::new(indicator, &self.threat_type, source).with_confidence(self.confidence)?;
         Ok(match &self.expires {
-            Some(text) => intel.with_expiry(expiry(text, context)?),
+            Some(text) => intel.valid_until(expiry(text, context)?),
             None => intel,
         })
     }

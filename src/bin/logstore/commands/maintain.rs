@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use logstore::{Maintenance, MaintenanceStep, Zone};
+use logstore::duckdb::{MaintenanceOptions, MaintenanceStep};
+use logstore::time::Zone;
 
 use crate::context::Context;
 use crate::flags::span;
@@ -47,11 +48,11 @@ const COLUMNS: Columns<'static> = Columns {
 };
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
-    let plan = Maintenance {
+    let plan = MaintenanceOptions {
         retention: args.retention.map(length).transpose()?,
-        snapshots: length(args.keep_snapshots)?,
-        unused_files: length(args.keep_unused_files)?,
-        orphaned_files: args.orphaned_files,
+        snapshot_retention: length(args.keep_snapshots)?,
+        unused_file_retention: length(args.keep_unused_files)?,
+        delete_orphaned_files: args.orphaned_files,
     };
     let store = context.existing_store()?;
     let steps = store.maintain(&plan)?;

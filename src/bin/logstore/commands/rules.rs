@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use clap::Subcommand;
-use logstore::{DetectionRule, Enabled, RuleQuery, RuleStore as _, Zone};
+use logstore::time::Zone;
+use logstore::{DetectionRule, RuleQuery, RuleStore as _};
 use serde::Serialize;
 
 use crate::context::{Context, objects_on_stdin};
@@ -76,6 +77,12 @@ struct IdArgs {
     ids: Vec<String>,
 }
 
+impl IdArgs {
+    fn ids(&self) -> Vec<&str> {
+        self.ids.iter().map(String::as_str).collect()
+    }
+}
+
 #[derive(Serialize)]
 #[serde(transparent)]
 struct RuleRow(DetectionRule);
@@ -120,8 +127,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     match &args.command {
         Command::List(args) => list(args, context),
         Command::Add(args) => add(args, context),
-        Command::Enable(args) => set_enabled(args, Enabled::Yes, context),
-        Command::Disable(args) => set_enabled(args, Enabled::No, context),
+        Command::Enable(args) => context
+            .existing_store()?
+            .enable_rules(&args.ids())
+            .map_err(Into::into),
+        Command::Disable(args) => context
+            .existing_store()?
+            .disable_rules(&args.ids())
+            .map_err(Into::into),
     }
 }
 
@@ -168,12 +181,4 @@ fn read_definition(text: &str) -> Result<serde_json::Value> {
     };
     serde_json::from_str(&json)
         .map_err(|error| Failure::Usage(format!("the definition is not JSON: {error}")))
-}
-
-fn set_enabled(args: &IdArgs, enabled: Enabled, context: &mut Context) -> Result {
-    let store = context.existing_store()?;
-    for id in &args.ids {
-        store.set_rule_enabled(id, enabled, Utc::now())?;
-    }
-    Ok(())
 }

@@ -27,7 +27,7 @@ enum Record {
 impl Row for Record {
     const TIMES: &'static [&'static str] = &["event_time", "ingestion_time", "created_at"];
 
-    fn cells(&self, zone: logstore::Zone) -> Vec<String> {
+    fn cells(&self, zone: logstore::time::Zone) -> Vec<String> {
         match self {
             Self::Log(row) => row.cells(zone),
             Self::Alert(row) => row.cells(zone),

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{HumanBytes, HumanCount};
-use logstore::{FileLogs, LogStore as _, Stats, Zone};
+use logstore::LogStore as _;
+use logstore::storage::{FileLogs, Stats};
+use logstore::time::Zone;
 use serde::Serialize;
 
 use crate::Result;

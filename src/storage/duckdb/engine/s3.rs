@@ -8,7 +8,8 @@ use crate::storage::duckdb::sql::statement::literal;
 /// How to reach data in S3, or in what speaks as it does. What is not set is as the engine has it.
 ///
 /// ```
-/// use logstore::{DuckDbStore, S3Options};
+/// use logstore::DuckDbStore;
+/// use logstore::duckdb::S3Options;
 ///
 /// let s3 = S3Options {
 ///     endpoint: Some("http://127.0.0.1:9000".into()),

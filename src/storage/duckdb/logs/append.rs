@@ -11,25 +11,29 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::{Appended, IngestStore, Result};
+use crate::storage::{AppendResult, IngestStore, Result};
 
 impl IngestStore for DuckDbStore {
     fn file_positions(&self) -> Result<Vec<FilePosition>> {
         self.read(|connection| self.all_positions(connection))
     }
 
-    fn append_logs_of_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<Appended> {
-        self.append_rows_of_files(&LogRows::new(logs)?, files)
+    fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult> {
+        self.append_rows_from_files(&LogRows::new(logs)?, files)
     }
 }
 
 impl DuckDbStore {
-    /// As [`append_logs_of_files`](IngestStore::append_logs_of_files), of logs that were made ready before.
+    /// As [`append_logs_from_files`](IngestStore::append_logs_from_files), of logs that were made ready before.
     ///
     /// # Errors
     ///
     /// See there.
-    pub(crate) fn append_rows_of_files(&self, rows: &LogRows, files: &[FileProgress]) -> Result<Appended> {
+    pub(crate) fn append_rows_from_files(
+        &self,
+        rows: &LogRows,
+        files: &[FileProgress],
+    ) -> Result<AppendResult> {
         const ACTION: &str = "append logs";
         rows.check_length()?;
         let longest = rows.longest_text();
@@ -46,7 +50,7 @@ impl DuckDbStore {
                 are_stored_since(connection, rows, snapshot)
             }),
         }?;
-        let Appended {
+        let AppendResult {
             stored, duplicates, ..
         } = appended;
         log::debug!(
@@ -57,9 +61,9 @@ impl DuckDbStore {
     }
 
     /// Appends rows in the transaction that is open.
-    pub(crate) fn append(&self, connection: &Connection, rows: &LogRows) -> Result<Appended> {
+    pub(crate) fn append(&self, connection: &Connection, rows: &LogRows) -> Result<AppendResult> {
         if rows.is_empty() {
-            return Ok(Appended::default());
+            return Ok(AppendResult::default());
         }
         let order = self.commit_order();
         let first_seq = order.first_seq(connection, rows.len())?;
@@ -70,7 +74,7 @@ impl DuckDbStore {
 }
 
 /// Stores those of the rows that are not there yet.
-fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<Appended> {
+fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<AppendResult> {
     let keeps = without_duplicates(connection, rows)?;
     let stored = match &keeps {
         None => {
@@ -82,7 +86,7 @@ fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result
             keeps.iter().filter(|keeps| **keeps).count() as u64
         }
     };
-    Ok(Appended {
+    Ok(AppendResult {
         stored,
         duplicates: rows.len() as u64 - stored,
     })

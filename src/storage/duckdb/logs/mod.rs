@@ -23,15 +23,15 @@ use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::tables::consumers;
 use crate::storage::duckdb::{error, schema};
 use crate::storage::{
-    Appended, Bucket, Cursor, Group, LogStore, LogStream, Page, Result, Stats, width_micros,
+    AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, Stats, TimeBucket, width_micros,
 };
 
 impl LogStore for DuckDbStore {
-    fn append_logs(&self, logs: &[LogEntry]) -> Result<Appended> {
+    fn append_logs(&self, logs: &[LogEntry]) -> Result<AppendResult> {
         if logs.is_empty() {
-            return Ok(Appended::default());
+            return Ok(AppendResult::default());
         }
-        let appended = self.append_rows_of_files(&LogRows::new(logs)?, &[])?;
+        let appended = self.append_rows_from_files(&LogRows::new(logs)?, &[])?;
         log::debug!(
             "appended {} logs, {} were there",
             appended.stored,
@@ -79,13 +79,13 @@ impl LogStore for DuckDbStore {
         })
     }
 
-    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<Group>> {
+    fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
         let sql = plan::count_by(query, fields, self.log_texts);
         self.read_in_time(|connection| {
             let read = statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
                 let values = (0..fields.len()).map(|index| row.get(index + 1));
                 let values = values.collect::<::duckdb::Result<_>>()?;
-                Ok(Group {
+                Ok(GroupCount {
                     count: row.get(0)?,
                     values,
                 })
@@ -94,7 +94,7 @@ impl LogStore for DuckDbStore {
         })
     }
 
-    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<Bucket>> {
+    fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>> {
         let width = width_micros(width)?;
         // Division of integers truncates towards zero; a stretch starts at or before its times.
         let mut sql = Sql::new(
@@ -115,12 +115,12 @@ impl LogStore for DuckDbStore {
             .into_iter()
             .map(|(start, count)| {
                 let start = statement::time(start)?;
-                Ok(Bucket { start, count })
+                Ok(TimeBucket { start, count })
             })
             .collect()
     }
 
-    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<Page> {
+    fn read_after(&self, cursor: Cursor, limit: usize) -> Result<LogPage> {
         let order = self.commit_order();
         self.read(|connection| page::after(order, connection, self.log_texts, cursor, limit))
     }

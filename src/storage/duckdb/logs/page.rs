@@ -10,7 +10,7 @@ use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
 use crate::storage::duckdb::transaction::read_transaction;
 use crate::storage::duckdb::{error, schema, seq};
-use crate::storage::{Cursor, Page, Result};
+use crate::storage::{Cursor, LogPage, Result};
 
 /// Reads the first logs after a cursor.
 pub(crate) fn after(
@@ -19,7 +19,7 @@ pub(crate) fn after(
     log_texts: &str,
     cursor: Cursor,
     limit: usize,
-) -> Result<Page> {
+) -> Result<LogPage> {
     match order {
         CommitOrder::Counter => page_of_file(connection, log_texts, cursor, limit),
         // Its queries must see the same snapshot.
@@ -29,10 +29,10 @@ pub(crate) fn after(
     }
 }
 
-fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit: usize) -> Result<Page> {
+fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit: usize) -> Result<LogPage> {
     let last = commit_order::last_seq(connection)?;
     if last <= cursor.seq() {
-        return Ok(Page {
+        return Ok(LogPage {
             logs: Vec::new(),
             next: cursor,
         });
@@ -68,17 +68,17 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
 
 /// Returns the first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only
 /// those that are new are read; logs keep theirs when files are merged and snapshots expire.
-fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Page> {
+fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<LogPage> {
     let last = snapshot::snapshot(connection)?;
     let end = Cursor::after(seq::end_of_snapshot(last));
     if end <= cursor {
-        return Ok(Page {
+        return Ok(LogPage {
             logs: Vec::new(),
             next: cursor,
         });
     }
     let Some(until) = snapshot_with(connection, cursor, last, limit)? else {
-        return Ok(Page {
+        return Ok(LogPage {
             logs: Vec::new(),
             next: end,
         });
@@ -87,7 +87,7 @@ fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result
     sql.append(after_in_lake(cursor, until));
     let page = page(connection, sql, cursor, limit)?;
     match page.logs.len() < limit {
-        true => Ok(Page { next: end, ..page }),
+        true => Ok(LogPage { next: end, ..page }),
         false => Ok(page),
     }
 }
@@ -140,10 +140,10 @@ fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usi
 }
 
 /// Returns a page of logs in the order of their commits.
-fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> Result<Page> {
+fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> Result<LogPage> {
     sql.push("\nORDER BY seq");
     sql.limit(Some(limit as u64));
-    let mut page = Page {
+    let mut page = LogPage {
         logs: Vec::new(),
         next: cursor,
     };

@@ -5,13 +5,13 @@ use crate::storage::duckdb::engine::gate::Lease;
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::store::DuckDbStore;
 
-/// Keeps a store in a file open: see [`DuckDbStore::keep_open`].
+/// Keeps a store in a file open: see [`DuckDbStore::hold_open`].
 #[must_use = "it keeps the store open until it is dropped"]
-pub struct KeptOpen(Option<Lease>);
+pub struct OpenGuard(Option<Lease>);
 
-impl KeptOpen {
+impl OpenGuard {
     /// Returns whether another process waits for the store. Then the caller is to drop this.
-    pub fn is_awaited(&self) -> bool {
+    pub fn has_waiters(&self) -> bool {
         self.0.as_ref().is_some_and(Lease::has_waiters)
     }
 }
@@ -23,7 +23,7 @@ impl DuckDbStore {
     /// Changes nothing where the store stays open anyway, or where processes cannot show that they wait: on other
     /// systems than Linux, and where the store's folder may not be read.
     ///
-    /// Ask between operations [whether it is awaited](KeptOpen::is_awaited), and drop it then, and as soon as there is
+    /// Ask between operations [whether it is awaited](OpenGuard::has_waiters), and drop it then, and as soon as there is
     /// nothing to do: until it is dropped, others wait.
     ///
     /// ```
@@ -35,10 +35,10 @@ impl DuckDbStore {
     /// let mut kept = None;
     /// for n in 0..3 {
     ///     if kept.is_none() {
-    ///         kept = Some(store.keep_open()?);
+    ///         kept = Some(store.hold_open()?);
     ///     }
     ///     store.append_logs(&[LogEntry::new(chrono::Utc::now()).with_procid(n)])?;
-    ///     kept = kept.filter(|kept| !kept.is_awaited());
+    ///     kept = kept.filter(|kept| !kept.has_waiters());
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -47,14 +47,14 @@ impl DuckDbStore {
     ///
     /// [`Error::Locked`](crate::Error::Locked) if another process does not let go of the file,
     /// [`Error::ReadOnly`](crate::Error::ReadOnly) if nothing may be written.
-    pub fn keep_open(&self) -> Result<KeptOpen> {
+    pub fn hold_open(&self) -> Result<OpenGuard> {
         self.refuse_if_read_only("keep the store open")?;
         if self.gate.locked_file().is_none() || self.held.is_some() {
-            return Ok(KeptOpen(None));
+            return Ok(OpenGuard(None));
         }
         let writing = self.gate.wait_to_write(self.lock_timeout)?;
         let lease = self.lease(Mode::Write)?.keep();
         drop(writing);
-        Ok(KeptOpen(Some(lease).filter(Lease::can_see_waiters)))
+        Ok(OpenGuard(Some(lease).filter(Lease::can_see_waiters)))
     }
 }

@@ -26,7 +26,7 @@ use crate::storage::{Error, Result};
 /// `?data_path=` is needed only when the lake is made.
 ///
 /// The handle can be shared between threads, and a file can be opened as often as one likes, in one process
-/// or in many: see [`Access`](crate::Access).
+/// or in many: see [`Access`](crate::duckdb::Access).
 ///
 /// ```
 /// use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore, StoreExt};
@@ -150,7 +150,7 @@ impl DuckDbStore {
                 self.sync_data()?;
                 let commit_lock = CommitLock::take(&self.gate, self.lock_timeout)?;
                 match is_overtaken(self.lease(Mode::Read)?.connection(), snapshot)? {
-                    true => Err(Error::Contended {
+                    true => Err(Error::TransactionConflict {
                         action,
                         source: "another process committed the same logs or positions".into(),
                     }),
@@ -225,7 +225,7 @@ impl DuckDbStore {
             let outcome = operation();
             let waited = started.elapsed();
             match &outcome {
-                Err(Error::Contended { source, .. }) if waited < self.lock_timeout => {
+                Err(Error::TransactionConflict { source, .. }) if waited < self.lock_timeout => {
                     log::debug!("trying again: {source}");
                     std::thread::sleep(waiter::retry_after(waited));
                 }

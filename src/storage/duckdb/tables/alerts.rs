@@ -212,7 +212,7 @@ fn select(query: &AlertQuery) -> Sql {
         "severity",
         query.severity.map(|severity| severity.as_str().to_owned()),
     );
-    if let Some(least) = query.at_least {
+    if let Some(least) = query.min_severity {
         sql.push("\nAND severity IN (");
         for (index, severity) in Severity::ALL
             .into_iter()

@@ -9,7 +9,7 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::{Committed, ConsumerStore, Cursor, Result, consumer_conflict};
+use crate::storage::{CommitResult, ConsumerStore, Cursor, Result, consumer_conflict};
 
 impl ConsumerStore for DuckDbStore {
     fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
@@ -37,7 +37,7 @@ impl ConsumerStore for DuckDbStore {
         from: Option<Cursor>,
         to: Cursor,
         alerts: &[Alert],
-    ) -> Result<Committed> {
+    ) -> Result<CommitResult> {
         const READ: &str = "SELECT position, missed FROM consumers WHERE name = ?";
         const MOVE: &str = "MERGE INTO consumers AS known
             USING (SELECT CAST(? AS VARCHAR) AS name, CAST(? AS BIGINT) AS position) AS new
@@ -59,7 +59,7 @@ impl ConsumerStore for DuckDbStore {
             connection
                 .execute(MOVE, params![consumer, to.seq()])
                 .map_err(failed)?;
-            Ok(Committed { stored, missed })
+            Ok(CommitResult { stored, missed })
         })
     }
 }

@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 
 use ::duckdb::{Row, params, params_from_iter};
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::models::{DetectionRule, RuleQuery, to_micros};
+use crate::models::{DetectionRule, RuleQuery, now, to_micros};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::{Enabled, Error, Result, RuleStore};
+use crate::storage::{Error, Result, RuleStore};
 
 /// A rule as [`UPSERT`] reads it.
 #[derive(Serialize)]
@@ -82,19 +81,31 @@ impl RuleStore for DuckDbStore {
         })
     }
 
-    fn set_rule_enabled(&self, id: &str, enabled: Enabled, time: DateTime<Utc>) -> Result<()> {
+    fn enable_rules(&self, ids: &[&str]) -> Result<()> {
+        self.switch_rules("enable rules", ids, true)
+    }
+
+    fn disable_rules(&self, ids: &[&str]) -> Result<()> {
+        self.switch_rules("disable rules", ids, false)
+    }
+}
+
+impl DuckDbStore {
+    fn switch_rules(&self, action: &'static str, ids: &[&str], enabled: bool) -> Result<()> {
         const SQL: &str =
             "UPDATE detection_rules SET enabled = ?, updated_at = make_timestamp(?) WHERE id = ?";
-        let micros = to_micros(time).timestamp_micros();
-        self.write("change a rule", |connection| {
-            let changed = connection.execute(SQL, params![enabled == Enabled::Yes, micros, id]);
-            match changed.map_err(|error| error::engine("change a rule", error))? {
-                0 => Err(Error::NotFound {
-                    what: "rule",
-                    name: id.to_owned(),
-                }),
-                _ => Ok(()),
+        let micros = to_micros(now()).timestamp_micros();
+        self.write(action, |connection| {
+            for id in ids {
+                let changed = connection.execute(SQL, params![enabled, micros, id]);
+                if changed.map_err(|error| error::engine(action, error))? == 0 {
+                    return Err(Error::NotFound {
+                        what: "rule",
+                        name: (*id).to_owned(),
+                    });
+                }
             }
+            Ok(())
         })
     }
 }
