@@ -395,6 +395,50 @@ fn an_alert_on_standard_input_has_the_score_that_flags_give() {
 }
 
 #[test]
+fn an_alert_names_addresses_or_none() {
+    let cli = Cli::new();
+    let alert = [
+        "alerts",
+        "add",
+        "--type",
+        "x",
+        "--method",
+        "y",
+        "--severity",
+        "high",
+    ];
+    let added = cli.rows(
+        &[
+            &alert[..],
+            &["--source-ip", "2001:DB8:0::1", "--dest-ip", "::ffff:10.0.0.1"],
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        (&added[0]["source_ip"], &added[0]["dest_ip"]),
+        (&"2001:db8::1".into(), &"10.0.0.1".into())
+    );
+    for address in ["999.1.1.1", "web1"] {
+        let refused = cli
+            .command(&[&alert[..], &["--source-ip", address]].concat())
+            .assert()
+            .code(2);
+        assert!(String::from_utf8_lossy(&refused.get_output().stderr).contains(address));
+        let line = format!(
+            "{{\"alert_type\": \"x\", \"detection_method\": \"y\", \"severity\": \"high\", \"dest_ip\": \"{address}\"}}"
+        );
+        let mut command = cli.command(&["alerts", "add"]);
+        let refused = command.write_stdin(line).assert().failure();
+        let errors = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        assert!(
+            errors.contains(address) && errors.contains("is no IP address"),
+            "{errors}"
+        );
+    }
+    assert_eq!(cli.rows(&["alerts", "list"]).len(), 1);
+}
+
+#[test]
 fn threat_intelligence() {
     let cli = Cli::new();
     cli.output(&[

@@ -289,9 +289,6 @@ fn room_of(module: &str) -> Option<(&str, usize)> {
     ))
 }
 
-/// Folders whose files may still import one another in a circle.
-const CIRCLES: [&str; 1] = ["models::query"];
-
 /// The imports that are in a circle of modules of which none is within another.
 fn circles(imports: &[Import]) -> Vec<&Import> {
     let is_apart =
@@ -301,11 +298,7 @@ fn circles(imports: &[Import]) -> Vec<&Import> {
     for import in &apart {
         targets.entry(&import.from).or_default().insert(&import.to);
     }
-    let is_allowed = |import: &Import| {
-        let folder = parent(&import.from);
-        folder == parent(&import.to) && CIRCLES.contains(&folder.as_str())
-    };
-    let leads_back = |import: &&Import| reaches(&targets, &import.to, &import.from) && !is_allowed(import);
+    let leads_back = |import: &&Import| reaches(&targets, &import.to, &import.from);
     apart.into_iter().filter(leads_back).collect()
 }
 

@@ -24,7 +24,7 @@ pub use query::AlertQuery;
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "WrittenAlert")]
+#[serde(try_from = "WrittenAlert")]
 #[non_exhaustive]
 pub struct Alert {
     /// Names the alert; storing an id again changes nothing.
@@ -86,8 +86,10 @@ struct WrittenAlert {
     host: Option<String>,
 }
 
-impl From<WrittenAlert> for Alert {
-    fn from(written: WrittenAlert) -> Self {
+impl TryFrom<WrittenAlert> for Alert {
+    type Error = InvalidValue;
+
+    fn try_from(written: WrittenAlert) -> Result<Self, InvalidValue> {
         let mut alert = Self {
             id: written.id,
             log_id: written.log_id,
@@ -99,8 +101,8 @@ impl From<WrittenAlert> for Alert {
             created_at: written.created_at,
             acknowledged: written.acknowledged,
             priority_score: 0.0,
-            source_ip: written.source_ip,
-            dest_ip: written.dest_ip,
+            source_ip: address(written.source_ip)?,
+            dest_ip: address(written.dest_ip)?,
             user: written.user,
             host: written.host,
         };
@@ -108,8 +110,19 @@ impl From<WrittenAlert> for Alert {
             Some(score) => alert.priority_score = score,
             None => alert.update_score(),
         }
-        alert
+        Ok(alert)
     }
+}
+
+/// Reads an address, which is compared with those of logs and indicators: in canonical form (RFC 5952), or not at all.
+fn address(text: Option<String>) -> Result<Option<String>, InvalidValue> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let address = super::address::parse(&text);
+    let reason = "is no IP address: leave it out, or put it into the metadata";
+    let address = address.ok_or_else(|| InvalidValue::new("address", &text, reason))?;
+    Ok(Some(address.to_string()))
 }
 
 /// A circumstance that makes an alert more urgent than its severity alone.

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
+use crate::models::TimeContext;
 use crate::models::to_micros;
-use crate::time::TimeContext;
 
 fn log(object: Value) -> LogEntry {
     let context = TimeContext::new("2024-01-01T00:00:00Z".parse().unwrap());

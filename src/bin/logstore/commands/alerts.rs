@@ -1,6 +1,7 @@
 //! `logstore alerts`: the alerts of detectors.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use chrono::SecondsFormat;
 use clap::Subcommand;
@@ -115,11 +116,11 @@ struct AddArgs {
 
     /// The address that acted
     #[arg(long, requires = "alert_type", value_name = "ADDRESS")]
-    source_ip: Option<String>,
+    source_ip: Option<IpAddr>,
 
     /// The address that was acted on
     #[arg(long, requires = "alert_type", value_name = "ADDRESS")]
-    dest_ip: Option<String>,
+    dest_ip: Option<IpAddr>,
 
     /// The user involved
     #[arg(long, requires = "alert_type")]
@@ -288,8 +289,9 @@ fn alert(args: &AddArgs, alert_type: &str, method: &str, severity: Severity) -> 
         alert = alert.with_risk_factor((*factor).into());
     }
     alert.description = args.description.clone().unwrap_or_default();
-    alert.source_ip.clone_from(&args.source_ip);
-    alert.dest_ip.clone_from(&args.dest_ip);
+    let canonical = |address: IpAddr| address.to_canonical().to_string();
+    alert.source_ip = args.source_ip.map(canonical);
+    alert.dest_ip = args.dest_ip.map(canonical);
     alert.user.clone_from(&args.user);
     alert.host.clone_from(&args.host);
     alert.log_id.clone_from(&args.log_id);
