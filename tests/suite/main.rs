@@ -8,6 +8,7 @@ mod conformance;
 mod copying;
 mod crash;
 mod cut_connections;
+mod documents;
 mod exactly_once;
 mod faults;
 mod first_use;
