@@ -27,7 +27,7 @@ use crate::storage::duckdb::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_pa
 use variables::Variable;
 use yaml::Yaml;
 
-/// Everything that can be set. [`Settings::default`] is the bottom layer.
+/// Holds everything that can be set. [`Settings::default`] is the bottom layer.
 ///
 /// ```
 /// use logstore::Settings;
@@ -42,94 +42,95 @@ use yaml::Yaml;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where the store is: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
+    /// Names the store: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
     pub database: String,
-    /// The zone of times that are typed and shown: an IANA name or an offset.
+    /// Names the zone of times that are typed and shown: an IANA name or an offset.
     pub time_zone: Zone,
-    /// How the store is used.
+    /// Says how the store is used.
     pub store: StoreSettings,
-    /// How logs are read from text.
+    /// Says how logs are read from text.
     pub ingest: IngestSettings,
-    /// How logs are polled.
+    /// Says how logs are polled.
     pub fetch: FetchSettings,
-    /// How diagnostics are written.
+    /// Says how diagnostics are written.
     pub log: LogSettings,
 }
 
-/// How the store is used.
+/// Says how the store is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StoreSettings {
-    /// Whether other processes take turns with this one.
+    /// Says whether other processes take turns with this one.
     pub access: Access,
-    /// How long to wait for other processes, such as `10s`.
+    /// Limits the wait for other processes, such as `10s`.
     #[serde(with = "duration")]
     pub lock_timeout: Duration,
-    /// How long a query may run, such as `1m`, before it is ended; none for no limit.
+    /// Limits the run time of a query, such as `1m`; `None` means no limit.
     #[serde(with = "optional_duration")]
     pub query_timeout: Option<Duration>,
-    /// How much memory the engine may use, such as `1GiB`.
+    /// Limits the memory of the engine, such as `1GiB`.
     pub memory_limit: String,
-    /// How many threads the engine may use; none for one a processor, one fewer in an ingest.
+    /// Counts the threads of the engine. `None` means one for each processor, and one fewer in an ingest.
     pub threads: Option<u32>,
-    /// The folder of the engine's extensions, which lakes need; none for `~/.duckdb/extensions`.
+    /// Names the folder of the engine's extensions, which lakes need. `None` means `~/.duckdb/extensions`.
     pub extension_directory: Option<PathBuf>,
-    /// Whether an extension that is missing may be fetched from the network.
+    /// Says whether a missing extension may be fetched from the network.
     pub install_extensions: bool,
-    /// The password of a lake's catalog; none to let libpq find it.
+    /// Holds the password of a lake's catalog; `None` lets libpq find it.
     pub catalog_password: Option<Secret>,
-    /// How to reach the data of a lake in S3. Values that are not set are read from the variables of the AWS tools.
+    /// Says how to reach the data of a lake in S3. Values that are not set are read from the variables of the AWS
+    /// tools.
     pub s3: S3Options,
 }
 
-/// How logs are read from text.
+/// Says how logs are read from text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct IngestSettings {
-    /// The zone of times that name none: an IANA name or an offset.
+    /// Names the zone of times that name none: an IANA name or an offset.
     pub zone: Zone,
-    /// Whether day or month comes first in a date of numbers: `day_first`, `month_first`, or `auto`, which goes by the
-    /// other dates of a file, else by their separators.
+    /// Says whether day or month comes first in a date of numbers: `day_first`, `month_first` or `auto`. `auto` goes by
+    /// the other dates of a file, else by the separators.
     pub date_order: DateOrder,
-    /// The networks whose hosts are proxies: of a list of addresses, the client is the last one that is in none of them.
-    /// None for the private, loopback, link-local and unique local networks.
+    /// Names the networks whose hosts are proxies. In a list of addresses, the client is the last address outside these
+    /// networks. `None` means the private, loopback, link-local and unique local networks.
     #[serde(deserialize_with = "networks::deserialize")]
     pub trusted_proxies: Option<Vec<IpNet>>,
-    /// How many logs are stored in one transaction; half as many in the first one of an ingest.
+    /// Counts the logs of one transaction. The first transaction of an ingest holds half as many.
     pub batch_size: usize,
 }
 
-/// How logs are polled.
+/// Says how logs are polled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FetchSettings {
-    /// How long to wait between two polls, such as `1s`.
+    /// Holds the time between two polls, such as `1s`.
     #[serde(with = "duration")]
     pub interval: Duration,
 }
 
-/// How diagnostics are written to standard error.
+/// Says how diagnostics are written to standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogSettings {
-    /// The log level: `off`, `error`, `warn`, `info`, `debug` or `trace`, or levels by module.
+    /// Holds the log level: `off`, `error`, `warn`, `info`, `debug` or `trace`, or levels by module.
     pub level: String,
-    /// The log format.
+    /// Holds the format of diagnostics.
     pub format: LogFormat,
 }
 
-/// A format of diagnostics.
+/// Names a format of diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum LogFormat {
-    /// For people.
+    /// Writes text for people.
     Text,
-    /// A JSON object a line.
+    /// Writes one JSON object a line.
     Json,
 }
 
@@ -219,7 +220,7 @@ impl Default for SettingsLoader {
 }
 
 impl SettingsLoader {
-    /// The usual files and the environment.
+    /// Makes a loader that reads the usual files and the environment.
     pub fn new() -> Self {
         Self::default()
     }
@@ -344,7 +345,7 @@ fn known_keys() -> Vec<String> {
     keys
 }
 
-/// The settings that are never printed.
+/// Names the settings that are never printed.
 const SECRETS: [&str; 3] = [
     "store.catalog_password",
     "store.s3.secret_access_key",
@@ -370,7 +371,7 @@ fn leaves(prefix: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// A setting from the command line.
+/// Holds a setting from the command line.
 struct Flag {
     key: String,
     value: FigmentValue,
@@ -389,26 +390,26 @@ impl Provider for Flag {
     }
 }
 
-/// Settings with their origins.
+/// Holds settings with their origins.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadedSettings {
-    /// The settings.
+    /// Holds the settings.
     pub settings: Settings,
-    /// Variables that look like settings but are none.
+    /// Names the variables that look like settings but are none.
     pub unknown_variables: Vec<String>,
     figment: Figment,
 }
 
-/// One setting.
+/// Holds one setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Setting {
-    /// Its dotted path.
+    /// Names the setting by its dotted path.
     pub key: String,
-    /// Its value.
+    /// Holds its value.
     pub value: Value,
-    /// `default`, a file, a variable, or `flag`.
+    /// Names its origin: `default`, a file, a variable, or `flag`.
     pub origin: String,
 }
 
@@ -481,18 +482,18 @@ fn text_of(value: &FigmentValue) -> String {
     }
 }
 
-/// A setting that is not valid, or a file that cannot be read.
+/// Describes a setting that is not valid, or a file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot use {}{origin}: {reason}", self.setting())]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// The dotted path of the setting; empty if the file as a whole is meant.
+    /// Holds the dotted path of the setting, which is empty if the file as a whole is meant.
     pub key: String,
-    /// Its value, as far as it is known and may be shown.
+    /// Holds its value, as far as it is known and may be shown.
     pub value: String,
-    /// Where the setting is written: a file, a variable, or `flag`.
+    /// Names the origin of the setting: a file, a variable, or `flag`.
     pub origin: String,
-    /// Why it cannot be used.
+    /// Says why it cannot be used.
     pub reason: String,
 }
 

@@ -6,7 +6,7 @@ use crate::storage::Result;
 use crate::storage::duckdb::{DuckDbStore, OpenOptions, S3Options};
 
 impl From<&StoreSettings> for OpenOptions {
-    /// Takes every setting of the store. What the settings of S3 leave out is read from the environment: see
+    /// Takes every setting of the store. Settings of S3 that are not set are read from the environment: see
     /// [`S3Options::from_environment`].
     fn from(settings: &StoreSettings) -> Self {
         let mut options = Self::default()
@@ -33,7 +33,7 @@ impl From<&IngestSettings> for LoadOptions {
     /// Takes every setting of an ingest. For a reader without a loader, the options of lines are
     /// [`LoadOptions::ingest`].
     ///
-    /// How often to look at files that are followed is a setting of another section:
+    /// The interval between two looks at followed files is a setting of another section:
     /// [`FetchSettings::interval`](super::FetchSettings::interval).
     fn from(settings: &IngestSettings) -> Self {
         let mut options = Self::new().with_batch_size(settings.batch_size);

@@ -5,10 +5,10 @@ use figment::{Metadata, Profile, Provider};
 
 use super::PREFIX;
 
-/// A variable with a setting: `LOGSTORE_STORE__ACCESS`.
+/// Names a variable with a setting: `LOGSTORE_STORE__ACCESS`.
 pub(super) struct Variable(pub(super) String);
 
-/// The settings that are no text. The value of any other one is taken literally: a password may be a number, or be in
+/// Names the settings that are no text. Any other value is taken literally: a password may be a number, or be in
 /// quotes.
 const TYPED: [&str; 3] = ["store.threads", "store.install_extensions", "ingest.batch_size"];
 

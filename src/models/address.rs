@@ -1,7 +1,7 @@
 //! Network addresses as sources write them, in one form.
 //!
-//! The canonical form is that of RFC 5952; an IPv4 address that is written as IPv6 is an IPv4 address, and the zone of
-//! a link-local address is left out, because it means something on one host only.
+//! The canonical form is that of RFC 5952. An IPv4 address that is written as IPv6 is an IPv4 address. The zone of a
+//! link-local address is left out, because it means something on one host only.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -11,8 +11,8 @@ use ipnet::IpNet;
 
 use super::InvalidValue;
 
-/// The networks whose hosts are taken for proxies unless the caller names others: private, loopback, link-local and
-/// unique local ones.
+/// Lists the networks whose hosts are taken for proxies unless the caller names others. They are the private, loopback,
+/// link-local and unique local ones.
 pub(crate) static PRIVATE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     let networks = [
         "10.0.0.0/8",
@@ -27,10 +27,10 @@ pub(crate) static PRIVATE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     networks.map(|text| text.parse().expect("a network")).to_vec()
 });
 
-/// An address, and the port that follows it.
+/// Holds an address, and the port that follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint<'a> {
-    /// In the canonical form.
+    /// Holds the address in the canonical form.
     pub(crate) address: Cow<'a, str>,
     pub(crate) port: Option<&'a str>,
 }
@@ -68,8 +68,7 @@ pub(crate) fn canonical(text: &str) -> Option<Cow<'_, str>> {
     endpoint(text).map(|endpoint| endpoint.address)
 }
 
-/// Reads an address; a port, brackets and a zone are left out, and an IPv4 address that is written as IPv6 is an IPv4
-/// address.
+/// Reads an address without its port, brackets and zone. An IPv4 address that is written as IPv6 is an IPv4 address.
 pub(crate) fn parse(text: &str) -> Option<IpAddr> {
     match text.parse::<IpAddr>() {
         Ok(address) => Some(address.to_canonical()),
@@ -138,9 +137,10 @@ pub(crate) fn is_in(networks: &[IpNet], address: &str) -> bool {
     address.is_ok_and(|address| networks.iter().any(|network| network.contains(&address)))
 }
 
-/// The client of a list as `X-Forwarded-For` and `Forwarded` (RFC 7239) have it. Each proxy adds to the right the
-/// address that it was connected from, so the client is the first address from the right that is no proxy. All that is
-/// to the left of it, the client may have written itself. Where all are proxies, it is the leftmost one.
+/// Returns the client of a list as `X-Forwarded-For` and `Forwarded` (RFC 7239) have it. Each proxy adds to the right
+/// the address that it was connected from. So the client is the first address from the right that is no proxy. The
+/// client may have written all addresses to the left of it. If all addresses are proxies, the client is the leftmost
+/// one.
 pub(crate) fn client<'a>(list: &'a str, proxies: &[IpNet]) -> Option<Cow<'a, str>> {
     let mut found = None;
     for hop in hops(list) {
@@ -157,8 +157,8 @@ pub(crate) fn client<'a>(list: &'a str, proxies: &[IpNet]) -> Option<Cow<'a, str
     found
 }
 
-/// Returns the hops of a list from the right. A comma within quotes does not end one (RFC 7239, section 4). Where a
-/// quote is missing, the ends of hops cannot be told, and there are none.
+/// Returns the hops of a list from the right. A comma within quotes does not end a hop (RFC 7239, section 4). If a
+/// quote is missing, the ends of hops are unknown, and there are none.
 fn hops(list: &str) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     let mut hops: Vec<&str> = list
@@ -173,7 +173,7 @@ fn hops(list: &str) -> impl Iterator<Item = &str> {
     hops.into_iter().rev()
 }
 
-/// `203.0.113.9`, or of `Forwarded` the address of `for="[2001:db8::1]:80";proto=http`.
+/// Returns the address of a hop: `203.0.113.9`, or in `Forwarded`, `for="[2001:db8::1]:80";proto=http`.
 fn hop_address(hop: &str) -> Option<Cow<'_, str>> {
     let pairs = hop.split(';').filter_map(|pair| pair.trim().split_once('='));
     let named = pairs

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address, or the text of one as a source wrote it.
+/// Holds an address, or the text of one as a source wrote it.
 ///
 /// ```
 /// use std::net::Ipv4Addr;

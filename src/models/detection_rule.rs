@@ -1,4 +1,4 @@
-//! What detectors look for, and which rules a caller wants.
+//! Rules that detectors apply, and queries for them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::time::to_micros;
 use super::{InvalidValue, check_nesting};
 
-/// A rule of a detector: a name, a type that says who can read the definition, and the definition.
+/// Holds a rule of a detector: its name, its type and its definition. The type says which detectors can read the
+/// definition.
 ///
 /// ```
 /// use logstore::DetectionRule;
@@ -22,28 +23,28 @@ pub struct DetectionRule {
     /// Names the rule; a rule with the same id replaces it.
     #[serde(default = "new_id")]
     pub id: String,
-    /// The name for people.
+    /// Holds the name for people.
     #[serde(alias = "name")]
     pub rule_name: String,
-    /// The kind of rule, such as `sigma` or `threshold`.
+    /// Names the kind of rule, such as `sigma` or `threshold`.
     #[serde(alias = "type")]
     pub rule_type: String,
-    /// What the rule looks for; its form depends on the type.
+    /// Says what the rule looks for, in a form that depends on the type.
     #[serde(alias = "definition")]
     pub rule_definition: Value,
-    /// Whether detectors apply it.
+    /// Says whether detectors apply the rule.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// When it was first stored, in UTC, to the microsecond.
+    /// Holds the time when the rule was first stored, in UTC, to the microsecond.
     #[serde(default = "now")]
     pub created_at: DateTime<Utc>,
-    /// When it was last changed, in UTC, to the microsecond.
+    /// Holds the time when the rule was last changed, in UTC, to the microsecond.
     #[serde(default = "now")]
     pub updated_at: DateTime<Utc>,
 }
 
 impl DetectionRule {
-    /// An enabled rule with a new id, made now.
+    /// Makes an enabled rule with a new id, created now.
     pub fn new(rule_name: impl Into<String>, rule_type: impl Into<String>, rule_definition: Value) -> Self {
         let now = now();
         Self {
@@ -75,7 +76,7 @@ impl DetectionRule {
         }
     }
 
-    /// Whether the rule can be stored.
+    /// Checks that the rule can be stored.
     ///
     /// # Errors
     ///
@@ -105,25 +106,25 @@ fn yes() -> bool {
     true
 }
 
-/// Which rules are wanted. All conditions must hold; they come in the order of their ids.
+/// Says which rules a caller wants. All conditions must hold; rules come in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RuleQuery {
-    /// The rule with this id.
+    /// Matches the rule with this id.
     pub id: Option<String>,
-    /// Rules of this type.
+    /// Matches rules of this type.
     pub rule_type: Option<String>,
-    /// Rules that are, or are not, enabled.
+    /// Matches rules that are, or are not, enabled.
     pub enabled: Option<bool>,
 }
 
 impl RuleQuery {
-    /// Every rule.
+    /// Wants every rule.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this id.
+    /// Wants the rule with this id.
     #[must_use]
     pub fn id(self, id: impl Into<String>) -> Self {
         Self {
@@ -132,7 +133,7 @@ impl RuleQuery {
         }
     }
 
-    /// Of this type.
+    /// Wants rules of this type.
     #[must_use]
     pub fn rule_type(self, rule_type: impl Into<String>) -> Self {
         Self {
@@ -141,7 +142,7 @@ impl RuleQuery {
         }
     }
 
-    /// That are, or are not, enabled.
+    /// Wants rules that are, or are not, enabled.
     #[must_use]
     pub fn enabled(self, enabled: bool) -> Self {
         Self {
@@ -150,7 +151,7 @@ impl RuleQuery {
         }
     }
 
-    /// Whether a rule is wanted.
+    /// Returns whether a rule is wanted.
     pub fn matches(&self, rule: &DetectionRule) -> bool {
         self.id.as_ref().is_none_or(|wanted| rule.id == *wanted)
             && self

@@ -1,31 +1,32 @@
-//! How far a file was read.
+//! Positions in files: the part of a file that was read.
 
 use chrono::{DateTime, Utc};
 
-/// How far a file was read, and how to know the file again, whatever it is called by then.
+/// Says how far a file was read, and identifies the file under any later name.
 ///
 /// A file is known by its content: by the first and by the last bytes that were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePosition {
-    /// Names the file for as long as it goes on from what was read.
+    /// Names the file while its content goes on from the bytes that were read.
     pub id: String,
-    /// The absolute path under which it was read last.
+    /// Holds the absolute path under which the file was read last.
     pub path: String,
-    /// How many bytes were read, after decompression.
+    /// Counts the bytes that were read, after decompression.
     pub bytes: u64,
-    /// The SHA-256 of the first 1,024 of these bytes, or of all if there are fewer, in hexadecimal. Behind it come the
-    /// first 8 digits of that of the first 64 bytes, the first 128, and so on: a file that was cut is known by them.
+    /// Holds the SHA-256 of the first 1,024 of these bytes, or of all if there are fewer, in hexadecimal. Short hashes
+    /// of the first 64 bytes, the first 128, and so on follow it. Each is the first 8 digits of a SHA-256. They
+    /// identify a file that was cut.
     pub head_fingerprint: String,
-    /// The SHA-256 of the last 1,024 of these bytes, or of all if there are fewer, in hexadecimal.
+    /// Holds the SHA-256 of the last 1,024 of these bytes, or of all if there are fewer, in hexadecimal.
     pub tail_fingerprint: String,
-    /// Where reading goes on: at the start of a line, or inside of something that was not read to its end.
+    /// Says where reading goes on: at the start of a line, or inside an item that was not read to its end.
     pub resume: ResumePoint,
-    /// The time of the last line that has one, for those after it that have none.
+    /// Holds the time of the last line that has one, for the lines after it that have none.
     pub last_time: Option<DateTime<Utc>>,
 }
 
 impl FilePosition {
-    /// The id of a position that is no file's: it says how far [`copy`](crate::copy) has read a store.
+    /// Returns the id of a position that is no file's: it says how far [`copy`](crate::copy) has read a store.
     pub(crate) fn id_of_copy(source: &str) -> String {
         format!("{COPY}{source}")
     }
@@ -43,7 +44,7 @@ impl FilePosition {
         }
     }
 
-    /// Whether this is the position of a copy, and not of a file: it has no content to know a file by.
+    /// Returns whether this is the position of a copy. Such a position has no content to know a file by.
     pub(crate) fn is_of_copy(&self) -> bool {
         self.id.starts_with(COPY) && self.head_fingerprint.is_empty() && self.tail_fingerprint.is_empty()
     }
@@ -51,23 +52,23 @@ impl FilePosition {
 
 const COPY: &str = "copy of ";
 
-/// Where reading goes on after a [`FilePosition`].
+/// Says where reading goes on after a [`FilePosition`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResumePoint {
-    /// At the start of a line.
+    /// Resumes at the start of a line.
     #[default]
     LineStart,
-    /// In a JSON array, between two elements.
+    /// Resumes in a JSON array, between two elements.
     Array,
-    /// In a line that is too long to be one log, of which this many parts were read.
+    /// Resumes in a line that is too long to be one log, after this many parts of it.
     LongLine(u64),
 }
 
-/// A file that was read on, from one position to another.
+/// Describes the reading of a file from one position to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProgress {
-    /// How many of its bytes had been read before; `None` if it was not known.
+    /// Counts the bytes of the file that had been read before; `None` if that is not known.
     pub from: Option<u64>,
-    /// How far it is read now.
+    /// Holds the position up to which the file is read now.
     pub to: FilePosition,
 }

@@ -1,12 +1,12 @@
-//! How serious a level is: one scale for the words of syslog, of loggers and of alerts.
+//! Levels of logs: one scale for the words of syslog, of loggers and of alerts.
 
-/// The place of a level in the scale of syslog (RFC 5424): 0 is an emergency, 7 is debugging, and 8 is what loggers
-/// write below that.
+/// Holds the place of a level in the scale of syslog (RFC 5424). 0 is an emergency, 7 is debugging, and 8 is what
+/// loggers write below that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Level(u8);
 
-/// The words of each place, the first of them as syslog has it. Loggers say `fatal` and `trace`; the levels of the
-/// Sigma specification stand next to those that they are treated as.
+/// Lists the words of each place, syslog's own word first. Loggers say `fatal` and `trace`. Each level of the Sigma
+/// specification is next to the levels that it is treated as.
 const WORDS: [&[&str]; 9] = [
     &["emerg", "emergency", "panic", "fatal"],
     &["alert"],

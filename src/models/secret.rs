@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A password or a key: nothing prints it.
+/// Holds a password or a key, which nothing prints.
 ///
 /// ```
 /// let secret = logstore::duckdb::Secret::from("hunter2");
@@ -18,7 +18,7 @@ pub struct Secret(String);
 const HIDDEN: &str = "[hidden]";
 
 impl Secret {
-    /// The value itself, for whoever has to hand it on.
+    /// Returns the value itself, for code that hands it on.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -36,7 +36,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A file of settings may have a whole number without quotes. An error does not show what was found.
+/// Reads text, or a whole number that a settings file has without quotes. An error does not show the value.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

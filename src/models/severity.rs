@@ -1,4 +1,4 @@
-//! How serious an alert is.
+//! The severity of alerts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidValue;
 
-/// How serious an alert is, in the levels of the [Sigma] specification.
+/// Orders alerts by how serious they are, in the levels of the [Sigma] specification.
 ///
 /// Severities are ordered, so "at least high" is a comparison:
 ///
@@ -23,20 +23,20 @@ use super::InvalidValue;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum Severity {
-    /// Worth recording, nothing to do.
+    /// Means that the alert is worth recording, with nothing to do.
     Informational,
-    /// Notable, rarely an incident.
+    /// Means that the alert is notable, but rarely an incident.
     Low,
-    /// Relevant, to be reviewed regularly.
+    /// Means that the alert is relevant, to be reviewed regularly.
     Medium,
-    /// To be reviewed promptly.
+    /// Means that the alert is to be reviewed promptly.
     High,
-    /// An incident until shown otherwise.
+    /// Means that the alert is an incident until shown otherwise.
     Critical,
 }
 
 impl Severity {
-    /// Every severity, least serious first.
+    /// Lists every severity, the least serious first.
     pub const ALL: [Self; 5] = [
         Self::Informational,
         Self::Low,
@@ -45,7 +45,7 @@ impl Severity {
         Self::Critical,
     ];
 
-    /// The severity's name, in lower case, as it is stored.
+    /// Returns the severity's name, in lower case, as it is stored.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Informational => "informational",

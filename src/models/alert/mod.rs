@@ -10,7 +10,7 @@ use super::time::to_micros;
 use super::{AddressText, InvalidValue, Severity, check_nesting};
 pub use query::AlertQuery;
 
-/// A finding of a detector.
+/// Describes a finding of a detector.
 ///
 /// ```
 /// use logstore::{Alert, RiskFactor, Severity};
@@ -29,41 +29,41 @@ pub use query::AlertQuery;
 pub struct Alert {
     /// Names the alert; storing an id again changes nothing.
     pub id: String,
-    /// The log that gave rise to it.
+    /// Names the log that gave rise to the alert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_id: Option<String>,
-    /// The kind of finding, such as `brute_force`.
+    /// Names the kind of finding, such as `brute_force`.
     pub alert_type: String,
-    /// How it was found, such as `heuristic` or `sigma`.
+    /// Names the method that found it, such as `heuristic` or `sigma`.
     pub detection_method: String,
-    /// How serious it is.
+    /// Says how serious the alert is.
     pub severity: Severity,
-    /// The text for people.
+    /// Holds the text for people.
     pub description: String,
-    /// Anything else that is known.
+    /// Holds anything else that is known.
     pub metadata: Map<String, Value>,
-    /// When it was raised, in UTC, to the microsecond.
+    /// Holds the time when the alert was raised, in UTC, to the microsecond.
     pub created_at: DateTime<Utc>,
-    /// Whether someone has taken note of it.
+    /// Says whether an analyst has taken note of the alert.
     pub acknowledged: bool,
-    /// How urgent it is, from 0 to 100: see [`priority_score`]. Of an alert that is read from JSON without one, it is
-    /// computed from severity, confidence and risk factors.
+    /// Says how urgent the alert is, from 0 to 100: see [`priority_score`]. JSON without a score gets one, computed
+    /// from severity, confidence and risk factors.
     pub priority_score: f64,
-    /// The address that acted.
+    /// Holds the address that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<String>,
-    /// The address that was acted on.
+    /// Holds the address that was acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dest_ip: Option<String>,
-    /// The user involved.
+    /// Names the user involved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The host involved.
+    /// Names the host involved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 }
 
-/// An alert as JSON has it: what is missing is filled when it becomes an [`Alert`].
+/// Holds an alert as JSON has it. Missing members are filled when it becomes an [`Alert`].
 #[derive(Deserialize)]
 struct WrittenAlert {
     #[serde(default = "new_id")]
@@ -125,24 +125,25 @@ fn address(text: Option<String>) -> Result<Option<String>, InvalidValue> {
     Ok(Some(address.to_string()))
 }
 
-/// A circumstance that makes an alert more urgent than its severity alone.
+/// Names a circumstance that makes an alert more urgent than its severity alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskFactor {
-    /// Threat intelligence lists an address, name or hash involved.
+    /// Means that threat intelligence lists an address, name or hash involved.
     KnownIndicator,
-    /// A user with wide rights is involved.
+    /// Means that a user with wide rights is involved.
     PrivilegedUser,
-    /// A host that matters is involved.
+    /// Means that a host that matters is involved.
     CriticalAsset,
-    /// It has been seen before.
+    /// Means that the finding has been seen before.
     Repeated,
 }
 
-/// The score of an alert, from 0 to 100.
+/// Computes the score of an alert, from 0 to 100.
 ///
-/// The severity's base (informational 10, low 30, medium 50, high 75, critical 95), times a factor from 0.5
-/// at no confidence to 1 at full confidence, plus 5 for each risk factor, 100 at most.
+/// The score is the base of the severity, times a factor for the confidence, plus 5 for each risk factor. The base is
+/// 10 for informational, 30 for low, 50 for medium, 75 for high and 95 for critical. The factor goes from 0.5 at no
+/// confidence to 1 at full confidence. The score is 100 at most.
 ///
 /// ```
 /// use logstore::{Severity, priority_score};

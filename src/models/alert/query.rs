@@ -1,11 +1,11 @@
-//! Which alerts a caller wants.
+//! Queries for alerts.
 
 use chrono::{DateTime, Utc};
 
 use super::Alert;
 use crate::models::{AddressText, Severity, TimeBound};
 
-/// Which alerts are wanted. All conditions must hold; the newest come first.
+/// Says which alerts a caller wants. All conditions must hold; the newest come first.
 ///
 /// ```
 /// use logstore::{Alert, AlertQuery, Severity};
@@ -16,27 +16,27 @@ use crate::models::{AddressText, Severity, TimeBound};
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct AlertQuery {
-    /// Alerts of exactly this severity.
+    /// Matches alerts of exactly this severity.
     pub severity: Option<Severity>,
-    /// Alerts of this severity or a higher one.
+    /// Matches alerts of this severity or a higher one.
     pub min_severity: Option<Severity>,
-    /// Alerts of this type.
+    /// Matches alerts of this type.
     pub alert_type: Option<String>,
-    /// Alerts raised from this time on.
+    /// Matches alerts raised from this time on.
     pub since: Option<DateTime<Utc>>,
-    /// Alerts raised before this time.
+    /// Matches alerts raised before this time.
     pub until: Option<DateTime<Utc>>,
-    /// Alerts with this source address.
+    /// Matches alerts with this source address.
     pub source_ip: Option<String>,
-    /// Alerts with this destination address.
+    /// Matches alerts with this destination address.
     pub dest_ip: Option<String>,
-    /// Alerts about this user.
+    /// Matches alerts about this user.
     pub user: Option<String>,
-    /// Alerts about this host.
+    /// Matches alerts about this host.
     pub host: Option<String>,
-    /// Alerts that are, or are not, acknowledged.
+    /// Matches alerts that are, or are not, acknowledged.
     pub acknowledged: Option<bool>,
-    /// How many alerts at most; `None` for all.
+    /// Limits the number of alerts; `None` means all.
     pub limit: Option<u64>,
 }
 
