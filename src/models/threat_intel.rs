@@ -1,4 +1,4 @@
-//! What is known about bad addresses, names and files, and which of it a caller wants.
+//! Threat intelligence about bad addresses, names and files, and queries for it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::time::to_micros;
 use super::{InvalidValue, check_nesting};
 
-/// Something that can be seen in a log and compared with a list.
+/// Represents something that can be seen in a log and compared with a list.
 ///
 /// Each is kept in one form, so that equal indicators are equal texts:
 ///
@@ -27,41 +27,41 @@ use super::{InvalidValue, check_nesting};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Indicator {
-    /// An address.
+    /// Holds an address.
     Ip(IpAddr),
-    /// A network.
+    /// Holds a network.
     Cidr(IpNet),
-    /// A domain name, in lower case, without a dot at the end.
+    /// Holds a domain name, in lower case, without a dot at the end.
     Domain(String),
-    /// A URL, with its scheme.
+    /// Holds a URL, with its scheme.
     Url(String),
-    /// An e-mail address, in lower case.
+    /// Holds an e-mail address, in lower case.
     Email(String),
-    /// An MD5, SHA-1, SHA-256 or SHA-512 of a file, in lower-case hexadecimal digits.
+    /// Holds an MD5, SHA-1, SHA-256 or SHA-512 of a file, in lower-case hexadecimal digits.
     FileHash(String),
 }
 
-/// The kinds of [`Indicator`].
+/// Names the kinds of [`Indicator`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IndicatorType {
-    /// An address.
+    /// Means an address.
     Ip,
-    /// A network.
+    /// Means a network.
     Cidr,
-    /// A domain name.
+    /// Means a domain name.
     Domain,
-    /// A URL.
+    /// Means a URL.
     Url,
-    /// An e-mail address.
+    /// Means an e-mail address.
     Email,
-    /// A hash of a file.
+    /// Means a hash of a file.
     FileHash,
 }
 
 impl IndicatorType {
-    /// Every type.
+    /// Lists every type.
     pub const ALL: [Self; 6] = [
         Self::Ip,
         Self::Cidr,
@@ -71,7 +71,7 @@ impl IndicatorType {
         Self::FileHash,
     ];
 
-    /// The type's name, as it is stored.
+    /// Returns the type's name, as it is stored.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ip => "ip",
@@ -113,7 +113,7 @@ impl FromStr for IndicatorType {
 }
 
 impl Indicator {
-    /// An indicator of a given type.
+    /// Makes an indicator of a given type.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl Indicator {
         }
     }
 
-    /// The indicator's type.
+    /// Returns the indicator's type.
     pub const fn indicator_type(&self) -> IndicatorType {
         match self {
             Self::Ip(_) => IndicatorType::Ip,
@@ -237,7 +237,7 @@ fn file_hash(text: &str) -> Option<Indicator> {
     valid.then(|| Indicator::FileHash(text.to_ascii_lowercase()))
 }
 
-/// One piece of threat intelligence: an indicator and what is said of it.
+/// Holds one piece of threat intelligence: an indicator and what a source says of it.
 ///
 /// ```
 /// use logstore::ThreatIntel;
@@ -250,27 +250,27 @@ fn file_hash(text: &str) -> Option<Indicator> {
 #[serde(try_from = "Record", into = "Record")]
 #[non_exhaustive]
 pub struct ThreatIntel {
-    /// Names it. The same indicator from the same source has the same id, so that a newer report
-    /// replaces an older one.
+    /// Names the piece. The same indicator from the same source has the same id, so that a newer report replaces an
+    /// older one.
     pub id: String,
-    /// What to look for.
+    /// Holds the indicator to look for.
     pub indicator: Indicator,
-    /// What it is a sign of, such as `botnet`.
+    /// Names the threat that it is a sign of, such as `botnet`.
     pub threat_type: String,
-    /// How sure its source is, from 0 to 1.
+    /// Says how sure its source is, from 0 to 1.
     pub confidence: f64,
-    /// Who says so.
+    /// Names the source that says so.
     pub source: String,
-    /// Anything else that is known.
+    /// Holds anything else that is known.
     pub metadata: Map<String, Value>,
-    /// When it was reported, in UTC, to the microsecond.
+    /// Holds the time when it was reported, in UTC, to the microsecond.
     pub created_at: DateTime<Utc>,
-    /// From when on it is no longer believed; `None` for never.
+    /// Holds the time from which on it is no longer believed; `None` means never.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl ThreatIntel {
-    /// What `source` says now of an indicator, with a confidence of 0.5, without expiry.
+    /// Makes what `source` says now of an indicator, with a confidence of 0.5, without expiry.
     pub fn new(indicator: Indicator, threat_type: impl Into<String>, source: impl Into<String>) -> Self {
         let source = source.into();
         Self {
@@ -329,7 +329,7 @@ impl ThreatIntel {
         }
     }
 
-    /// Whether it can be stored.
+    /// Checks that it can be stored.
     ///
     /// # Errors
     ///
@@ -339,7 +339,7 @@ impl ThreatIntel {
     }
 }
 
-/// A name-based UUID (RFC 9562, version 5), as STIX gives its cyber-observable objects.
+/// Makes a name-based UUID (RFC 9562, version 5), as STIX gives its cyber-observable objects.
 fn intel_id(indicator: &Indicator, source: &str) -> String {
     let name = format!("{}\n{indicator}\n{source}", indicator.indicator_type());
     Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
@@ -357,7 +357,7 @@ pub(super) fn checked_confidence(confidence: f64) -> Result<f64, InvalidValue> {
     }
 }
 
-/// [`ThreatIntel`] as it is written.
+/// Holds [`ThreatIntel`] as it is written.
 #[derive(Serialize, Deserialize)]
 struct Record {
     #[serde(default)]
@@ -415,31 +415,31 @@ impl From<ThreatIntel> for Record {
     }
 }
 
-/// Which threat intelligence is wanted. All conditions must hold; it comes in the order of its ids.
+/// Says which threat intelligence is wanted. All conditions must hold; it comes in the order of its ids.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct IntelQuery {
-    /// Indicators of this type.
+    /// Matches indicators of this type.
     pub indicator_type: Option<IndicatorType>,
-    /// Exactly this indicator.
+    /// Matches exactly this indicator.
     pub indicator: Option<Indicator>,
-    /// What this source says.
+    /// Matches what this source says.
     pub source: Option<String>,
-    /// What its source is at least so sure of.
+    /// Matches intelligence whose source is at least this sure.
     pub min_confidence: Option<f64>,
-    /// What is believed at this time.
+    /// Matches intelligence that is believed at this time.
     pub valid_at: Option<DateTime<Utc>>,
-    /// How much at most; `None` for all.
+    /// Limits the number of pieces; `None` means all.
     pub limit: Option<u64>,
 }
 
 impl IntelQuery {
-    /// All of it, expired or not.
+    /// Wants all of it, expired or not.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of this type.
+    /// Wants indicators of this type.
     #[must_use]
     pub fn indicator_type(self, indicator_type: IndicatorType) -> Self {
         Self {
@@ -448,7 +448,7 @@ impl IntelQuery {
         }
     }
 
-    /// About exactly this indicator.
+    /// Wants exactly this indicator.
     #[must_use]
     pub fn indicator(self, indicator: Indicator) -> Self {
         Self {
@@ -457,7 +457,7 @@ impl IntelQuery {
         }
     }
 
-    /// From this source.
+    /// Wants what this source says.
     #[must_use]
     pub fn source(self, source: impl Into<String>) -> Self {
         Self {
@@ -466,7 +466,7 @@ impl IntelQuery {
         }
     }
 
-    /// At least so sure.
+    /// Wants intelligence whose source is at least this sure.
     #[must_use]
     pub fn min_confidence(self, confidence: f64) -> Self {
         Self {
@@ -475,7 +475,7 @@ impl IntelQuery {
         }
     }
 
-    /// Believed at this time.
+    /// Wants intelligence that is believed at this time.
     #[must_use]
     pub fn valid_at(self, time: DateTime<Utc>) -> Self {
         Self {
@@ -484,7 +484,7 @@ impl IntelQuery {
         }
     }
 
-    /// At most so much.
+    /// Wants at most `limit` pieces.
     #[must_use]
     pub fn limit(self, limit: u64) -> Self {
         Self {
@@ -493,7 +493,7 @@ impl IntelQuery {
         }
     }
 
-    /// Whether a piece of intelligence is wanted. The limit plays no part.
+    /// Returns whether a piece of intelligence is wanted. The limit is ignored.
     pub fn matches(&self, intel: &ThreatIntel) -> bool {
         self.indicator_type
             .is_none_or(|wanted| intel.indicator.indicator_type() == wanted)

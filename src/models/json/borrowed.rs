@@ -1,4 +1,4 @@
-//! JSON that borrows from the text it was read from: what a line says, until it is a log.
+//! JSON that borrows from the text it was read from, until a line has become a log.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
-/// A JSON value.
+/// Holds a JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json<'a> {
     Null,
@@ -20,13 +20,14 @@ pub(crate) enum Json<'a> {
     Object(Members<'a>),
 }
 
-/// The members of a JSON object, in their order, each name once: of several the last counts, in the place of the first.
+/// Holds the members of a JSON object, in their order, each name once. Of several members of one name, the last counts,
+/// at the place of the first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Members<'a> {
     list: Vec<Member<'a>>,
-    /// A bit for each name that is there, which others may share: most names that are looked for are not there.
+    /// Holds a bit for each name that is present; names may share one. Most names that are looked for are not present.
     marks: u64,
-    /// Where each name is, once they are too many to look through.
+    /// Holds the place of each name, once the names are too many to look through.
     places: Option<Box<Places<'a>>>,
 }
 
@@ -34,10 +35,10 @@ type Member<'a> = (Cow<'a, str>, Json<'a>);
 type Places<'a> = HashMap<Cow<'a, str>, usize, RandomState>;
 
 impl<'a> Members<'a> {
-    /// To look through so many names takes no longer than to look one up.
+    /// Limits the names that are looked through one by one. Up to this number, that takes no longer than a look-up.
     const FEW: usize = 24;
 
-    /// Members of which no two have the same name.
+    /// Makes members of which no two have the same name.
     fn of_distinct(list: Vec<Member<'a>>) -> Self {
         let places = (list.len() > Self::FEW).then(|| {
             let names = list.iter().enumerate();
@@ -130,7 +131,7 @@ impl<'a> Members<'a> {
         self.push(free, value);
     }
 
-    /// The JSON text; nothing for no members.
+    /// Returns the JSON text; `None` if there are no members.
     pub(crate) fn to_text(&self) -> Option<String> {
         let mut text = String::new();
         self.write_to(&mut text).then_some(text)
@@ -203,7 +204,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// What stands in it at some place, name by name; `0` is an array's first element.
+    /// Returns the value at a path, name by name; `0` is an array's first element.
     pub(crate) fn at(&self, path: &[&str]) -> Option<&Json<'a>> {
         path.iter().try_fold(self, |value, name| match value {
             Self::Object(members) => members.get(name),
@@ -212,7 +213,7 @@ impl<'a> Json<'a> {
         })
     }
 
-    /// Whether objects and lists stand in it more than so many levels deep.
+    /// Returns whether objects and lists are nested more than `levels` deep, this value included.
     pub(crate) fn is_deeper(&self, levels: usize) -> bool {
         match self {
             Self::Array(_) | Self::Object(_) if levels == 0 => true,
@@ -351,7 +352,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Json<'de>, A::Error> {
-        /// And most objects inside of them.
+        /// Most objects inside a log have no more members.
         const USUAL: usize = 8;
         MembersVisitor { capacity: USUAL }
             .visit_map(members)
@@ -360,7 +361,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
 }
 
 struct MembersVisitor {
-    /// Room for so many members.
+    /// Counts the members to make room for.
     capacity: usize,
 }
 

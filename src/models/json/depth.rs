@@ -1,15 +1,15 @@
-//! How deep JSON may go: everything that is stored can be read again, by any reader.
+//! A limit on the depth of JSON, so that any reader can read again what is stored.
 
 use serde_json::Value;
 
 use super::borrowed::Members;
 use crate::models::InvalidValue;
 
-/// Objects and lists within one another. Readers of JSON have limits of their own, serde_json's is 128; what
-/// surrounds a value counts there as well.
+/// Limits objects and lists within one another. Readers of JSON have limits of their own, such as 128 in serde_json.
+/// The levels around a value count there as well.
 pub(super) const DEEPEST: usize = 100;
 
-/// Whether values can be stored in an object.
+/// Checks that values can be stored in an object.
 pub(crate) fn check_nesting<'a>(
     subject: &'static str,
     values: impl IntoIterator<Item = &'a Value>,
@@ -20,7 +20,7 @@ pub(crate) fn check_nesting<'a>(
     }
 }
 
-/// As [`check_nesting`], of the members of an object.
+/// Checks the members of an object as [`check_nesting`] does.
 pub(crate) fn check_depth(subject: &'static str, members: &Members<'_>) -> Result<(), InvalidValue> {
     match members.iter().any(|(_, value)| value.is_deeper(DEEPEST - 1)) {
         true => Err(too_deep(subject)),

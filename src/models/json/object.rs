@@ -1,4 +1,4 @@
-//! A JSON object that is read when somebody looks into it.
+//! A JSON object that is parsed when it is first used.
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -12,10 +12,10 @@ use super::borrowed::Members;
 use super::depth::{check_depth, check_nesting};
 use crate::models::InvalidValue;
 
-/// The members of a JSON object, as a [`Map`].
+/// Holds the members of a JSON object, as a [`Map`].
 ///
-/// Most logs are stored and passed on without anybody looking at most of their fields: the object may be held as
-/// text, and is read when it is first used as a map.
+/// Most logs are stored and passed on, and no reader looks at most of their fields. So the object may be held as text,
+/// which is parsed when it is first used as a map.
 ///
 /// ```
 /// use logstore::JsonObject;
@@ -29,18 +29,19 @@ use crate::models::InvalidValue;
 /// ```
 #[derive(Clone, Default)]
 pub struct JsonObject {
-    /// JSON on one line, no deeper than what can be stored; nothing if it has no members, or may have been changed.
+    /// Holds JSON on one line, no deeper than what can be stored. It is `None` if the object has no members, or may
+    /// have been changed.
     text: Option<Box<str>>,
     map: OnceLock<Box<Map<String, Value>>>,
 }
 
 impl JsonObject {
-    /// An object without members.
+    /// Makes an object without members.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The object that a text holds.
+    /// Makes the object that a text holds.
     ///
     /// # Errors
     ///
@@ -55,13 +56,13 @@ impl JsonObject {
         }
     }
 
-    /// The object of members that can be stored.
+    /// Makes the object of members that can be stored.
     pub(crate) fn from_members(members: &Members<'_>) -> Self {
         members.to_text().map_or_else(Self::new, Self::of_stored)
     }
 
-    /// The object of a text from a store; none for no text. What is no object in spite of that, because somebody wrote
-    /// it past this crate, is read as one with the text as its `value`.
+    /// Makes the object of a text from a store; an empty text gives one without members. A text that was not written by
+    /// this crate may be no object. Such a text is read as an object with the text as its `value`.
     pub(crate) fn of_stored(text: String) -> Self {
         Self {
             text: Some(text.into_boxed_str()).filter(|text| !text.is_empty()),
@@ -69,7 +70,7 @@ impl JsonObject {
         }
     }
 
-    /// The object as JSON text; nothing if it has no members.
+    /// Returns the object as JSON text; `None` if it has no members.
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
         match &self.text {
             Some(text) => Some(Cow::Borrowed(text)),
@@ -77,7 +78,7 @@ impl JsonObject {
         }
     }
 
-    /// Whether there is a member of this name.
+    /// Returns whether there is a member of this name.
     pub fn contains_key(&self, name: &str) -> bool {
         let may = self
             .text
@@ -86,7 +87,7 @@ impl JsonObject {
         may && self.map().contains_key(name)
     }
 
-    /// The members, borrowed from wherever they are.
+    /// Returns the members, borrowed from the text or the map.
     pub(crate) fn members(&self) -> Members<'_> {
         match (&self.text, self.map.get()) {
             (Some(text), None) => serde_json::from_str(text).unwrap_or_else(|_| Members::from(self.map())),
@@ -94,7 +95,7 @@ impl JsonObject {
         }
     }
 
-    /// Whether it can be stored.
+    /// Checks that it can be stored.
     pub(crate) fn check(&self, subject: &'static str) -> Result<(), InvalidValue> {
         match self.text {
             Some(_) => Ok(()),
@@ -102,7 +103,7 @@ impl JsonObject {
         }
     }
 
-    /// How long its texts are together: those that can make it large.
+    /// Returns the length of its names and texts together, which can make it large.
     pub(crate) fn length(&self) -> usize {
         fn of_value(value: &Value) -> usize {
             match value {

@@ -1,8 +1,8 @@
 //! The names under which sources write the same thing.
 //!
-//! Sources: the Elastic Common Schema, OCSF, the `OpenTelemetry` semantic conventions, Windows event
-//! JSON as `NXLog` and Winlogbeat write it, Zeek, Suricata EVE, AWS `CloudTrail`, the systemd journal,
-//! GELF, and the loggers of common languages. A dot stands for a nested object or for itself.
+//! Sources: the Elastic Common Schema, OCSF, the `OpenTelemetry` semantic conventions, Windows event JSON as `NXLog`
+//! and Winlogbeat write it, Zeek, Suricata EVE, AWS `CloudTrail`, the systemd journal, GELF, and the loggers of common
+//! languages. A dot means a nested object, or is a part of the name.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -107,7 +107,7 @@ const HOSTNAME: &[&str] = &[
 const FILE: &[&str] = &["file", "log_file", "filename"];
 const SOURCE_TYPE: &[&str] = &["source_type", "sourcetype", "_sourcetype", "log_type"];
 
-/// What an analyst asks of every log, whatever its source calls it.
+/// Names what an analyst asks of every log, whatever its source calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     SourceIp,
@@ -116,7 +116,7 @@ pub(super) enum Role {
     Action,
     Outcome,
     Level,
-    /// The proxies between the client and the program that logs.
+    /// Names the proxies between the client and the program that logs.
     Forwarded,
 }
 
@@ -278,7 +278,7 @@ const LOGON_EVENTS: [u64; 12] = [
     4624, 4625, 4634, 4647, 4768, 4769, 4770, 4771, 4776, 4777, 4778, 4779,
 ];
 
-/// How deep a known name can lie.
+/// Limits the depth at which known names are looked for.
 const MAX_DEPTH: usize = 4;
 
 /// Names are looked up for each member of each log.
@@ -286,7 +286,7 @@ type Names<T> = HashMap<&'static str, T, FixedState>;
 
 struct Index {
     roles: Names<(Role, usize)>,
-    /// Every proper prefix of a dotted name: the objects worth looking into.
+    /// Holds every proper prefix of a dotted name: the objects worth looking into.
     containers: HashSet<&'static str, FixedState>,
 }
 
@@ -342,7 +342,7 @@ static SLOT_OF: LazyLock<Names<(Slot, usize)>> = LazyLock::new(|| {
     named.collect()
 });
 
-/// The field that a member of this name may fill, and how good a name it is: the lower, the better.
+/// Returns the field that a member of this name may fill, and the rank of the name. The lower the rank, the better.
 pub(super) fn slot_of(name: &str) -> Option<(Slot, usize)> {
     SLOT_OF.get(name).copied()
 }
@@ -385,11 +385,11 @@ fn column_of_role(role: Role) -> Option<&'static str> {
     }
 }
 
-/// The best value for each role that was found so far.
+/// Holds the best value for each role that was found so far.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Found<'a> {
     best: [Option<(usize, Cow<'a, str>)>; ROLES.len()],
-    /// Whether the source address depends on which addresses are taken for proxies.
+    /// Says whether the source address depends on which addresses are taken for proxies.
     is_forwarded: bool,
 }
 
@@ -405,7 +405,7 @@ impl<'a> Found<'a> {
             proxies,
         };
         let [normalized, metadata] = objects;
-        // What a line calls its metadata is its own, and not this crate's.
+        // The `metadata` of a line is the line's own, and not this crate's.
         let said = match normalized.get("metadata") {
             Some(Json::Object(said)) => Some(said),
             _ => None,
@@ -430,7 +430,7 @@ impl<'a> Found<'a> {
         self.best[role as usize].as_ref().map(|(_, value)| &**value)
     }
 
-    /// What was found in objects that lend all of their texts.
+    /// Returns the value of a role in objects that lend all of their texts.
     pub(super) fn borrowed(&self, role: Role) -> Option<&'a str> {
         match self.best[role as usize] {
             Some((_, Cow::Borrowed(value))) => Some(value),
@@ -438,7 +438,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// The address in canonical form, which may be another one than that of the log.
+    /// Returns the address in canonical form, which may be another one than that of the log.
     pub(super) fn into_address(mut self, role: Role) -> Option<Cow<'a, str>> {
         self.best[role as usize].take().map(|(_, value)| value)
     }
@@ -466,7 +466,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The client of a list, borrowed where it can be.
+/// Returns the client of a list, borrowed where it can be.
 fn client_of<'a>(list: Cow<'a, str>, proxies: &[IpNet]) -> Option<Cow<'a, str>> {
     match list {
         Cow::Borrowed(list) => address::client(list, proxies),
@@ -474,7 +474,7 @@ fn client_of<'a>(list: Cow<'a, str>, proxies: &[IpNet]) -> Option<Cow<'a, str>> 
     }
 }
 
-/// The address of a text, borrowed where it can be.
+/// Returns the address of a text, borrowed where it can be.
 fn address_of(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     match text {
         Cow::Borrowed(text) => address::canonical(text),
@@ -571,7 +571,7 @@ fn is_logon(members: &Members<'_>) -> bool {
     id.is_some_and(|id| LOGON_EVENTS.contains(&id))
 }
 
-/// A text that says something: sources write `-` or nothing where they have no value.
+/// Returns a text that says something: sources write `-` or nothing where they have no value.
 fn text_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     let text = match value {
         Json::String(text) => text,
@@ -588,7 +588,7 @@ fn text_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     (!text.is_empty() && text != "-").then_some(text)
 }
 
-/// A list of proxies; some write each into an element of its own.
+/// Returns a list of proxies; some sources write each into an element of its own.
 fn list_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     match value {
         Json::Array(elements) if elements.len() > 1 => {
@@ -599,7 +599,7 @@ fn list_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     }
 }
 
-/// An attribute as OTLP writes it in JSON: `{"key": ..., "value": {"stringValue": ...}}`.
+/// Reads an attribute as OTLP writes it in JSON: `{"key": ..., "value": {"stringValue": ...}}`.
 fn otlp_attribute<'j, 'a>(pair: &'j Json<'a>) -> Option<(&'j str, &'j Json<'a>)> {
     Some((pair.at(&["key"])?.as_str()?, pair.at(&["value", "stringValue"])?))
 }

@@ -1,4 +1,4 @@
-//! A log that is only passed on: its texts are somebody else's.
+//! A log that is only passed on: it borrows its texts.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use super::{CoreFields, Ids, LogEntry, RAW_BYTES, RawText};
 use crate::models::time::to_micros;
 use crate::models::{Json, JsonObject, Members};
 
-/// A log whose texts are mostly those of the line that it was read from: what most logs are for as long as it takes to
-/// store them. See [`LogReader::read_next`](crate::ingest::LogReader::read_next).
+/// Holds a log whose texts are mostly borrowed from the line that it was read from. Most logs stay in this form until
+/// they are stored. See [`LogReader::read_next`](crate::ingest::LogReader::read_next).
 #[derive(Debug, Clone)]
 pub struct BorrowedLog<'a> {
     pub(crate) id: Cow<'a, str>,
@@ -29,7 +29,7 @@ pub struct BorrowedLog<'a> {
     pub(super) normalized: Members<'a>,
     pub(super) metadata: Members<'a>,
     pub(crate) ingestion_time: DateTime<Utc>,
-    /// What was found in its fields, if that was looked for.
+    /// Holds the summary of its fields, if that was looked for.
     found: Option<Found<'a>>,
 }
 
@@ -55,17 +55,17 @@ impl<'a> BorrowedLog<'a> {
         }
     }
 
-    /// The log as it arrived: see [`LogEntry::raw`].
+    /// Returns the log as it arrived: see [`LogEntry::raw`].
     pub fn raw(&self) -> Option<&str> {
         self.raw.as_deref()
     }
 
-    /// Whether something is known about the log under this name: see [`LogEntry::metadata`].
+    /// Returns whether something is known about the log under this name: see [`LogEntry::metadata`].
     pub fn has_metadata(&self, name: &str) -> bool {
         self.metadata.get(name).is_some()
     }
 
-    /// The log with texts of its own.
+    /// Makes the log with texts of its own.
     pub fn into_entry(self) -> LogEntry {
         let owned = |text: Option<Cow<'a, str>>| text.map(Cow::into_owned);
         LogEntry {
@@ -113,7 +113,7 @@ impl<'a> BorrowedLog<'a> {
         self.found = Some(self.look_for_core_fields());
     }
 
-    /// Says whose address the source's is where the hosts of other networks than the usual ones are proxies.
+    /// Corrects the source address, given the networks whose hosts are proxies instead of the usual ones.
     pub(crate) fn follow_proxies(&mut self, proxies: &[IpNet]) {
         let found = self.look_for_core_fields();
         if !found.is_forwarded() {
@@ -149,7 +149,7 @@ impl<'a> BorrowedLog<'a> {
         &mut self.metadata
     }
 
-    /// A log that lends its texts. Its fields may be nested more deeply than can be stored: see
+    /// Makes a log that borrows the texts of another. Its fields may be nested more deeply than can be stored: see
     /// [`LogEntry::validate`].
     pub(crate) fn of_entry(log: &'a LogEntry) -> Self {
         let borrowed = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);

@@ -7,21 +7,21 @@ use uuid::{Builder, Uuid};
 
 use crate::models::time::{now, to_micros};
 
-/// What follows the time in an id: random at first, and one more for each id, so that ids ascend and are alike
-/// (section 6.2, method 2).
+/// Masks the bits after the time in an id. They are random at first, and count up by one for each id. So ids ascend and
+/// are alike (section 6.2, method 2).
 const COUNTED_BITS: u128 = (1 << 74) - 1;
 
 /// Gives ids, each greater than the one before.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
     now: DateTime<Utc>,
-    /// What the ids say, since 1970.
+    /// Holds the time that the ids say, in milliseconds since 1970.
     millis: u64,
     counted: u128,
 }
 
 impl Ids {
-    /// Ids that nobody else gives, more than anybody asks for: greater than all that were taken in this thread before.
+    /// Reserves a block of 2^40 ids above every id that this thread has given before.
     pub(crate) fn many() -> Self {
         const MANY: u128 = 1 << 40;
         with_own(|ids| {
@@ -31,14 +31,14 @@ impl Ids {
         })
     }
 
-    /// Lets the ids that come say this time, if none has said a later one.
+    /// Sets the time that the next ids say, unless an earlier id says a later one.
     pub(crate) fn advance(&mut self, now: DateTime<Utc>) {
         self.now = to_micros(now);
         let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         self.millis = self.millis.max(millis);
     }
 
-    /// The time when somebody last looked at a clock.
+    /// Returns the time of the last [`advance`](Self::advance).
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.now
     }
@@ -46,7 +46,7 @@ impl Ids {
     pub(super) fn next(&mut self) -> String {
         self.counted = (self.counted + 1) & COUNTED_BITS;
         let mut random = [0; 10];
-        // Version and variant stand between the highest 12 bits and the others.
+        // The version is before the highest 12 bits, and the variant between them and the others.
         let high = u16::try_from(self.counted >> 62).unwrap_or_default();
         let low = u64::try_from(self.counted & ((1 << 62) - 1)).unwrap_or_default();
         random[..2].copy_from_slice(&high.to_be_bytes());
@@ -57,7 +57,7 @@ impl Ids {
     }
 }
 
-/// Lends the ids of this thread, which say the time that it is now.
+/// Lends the ids of this thread, which say the current time.
 pub(super) fn with_own<T>(take: impl FnOnce(&mut Ids) -> T) -> T {
     thread_local! {
         static OWN: RefCell<Ids> = RefCell::new(Ids {

@@ -64,25 +64,26 @@ impl<'a> BorrowedLog<'a> {
     }
 }
 
-/// Who wrote an object.
+/// Names the writer of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This crate, or a caller of it, who may say everything of a log.
+    /// Means this crate or its caller, who may say everything of a log.
     Store,
-    /// Any program. It says what happened, where, and what kind of log it is. What a collector says of a log, such as
-    /// where it was read from, is not the program's to say, and stays in `normalized`.
+    /// Means any other program, which describes an event and the kind of log. Only a collector may say where a log was
+    /// read from. Such members of the program stay in `normalized`.
     Source,
 }
 
-/// How many members have names of this crate's own: `id`, `event_time`, `ingestion_time`, `raw`, `normalized` and
-/// `metadata`.
+/// Counts the members with names of this crate's own. They are `id`, `event_time`, `ingestion_time`, `raw`,
+/// `normalized` and `metadata`.
 const OWN_NAMES: usize = 6;
 
-/// The members of an object, and which of them have been taken.
+/// Holds the members of an object, and the places of those that have been taken.
 struct Rest<'a> {
     members: Members<'a>,
     taken: Vec<usize>,
-    /// For each field the member with the best name, and the text with the best name: its rank and its place.
+    /// Holds the rank and the place of the best-named member for each field; `texts` holds those of the best-named
+    /// text.
     values: [Option<(usize, usize)>; Slot::COUNT],
     texts: [Option<(usize, usize)>; Slot::COUNT],
 }
@@ -121,7 +122,8 @@ impl<'a> Rest<'a> {
         self.members.value_at(self.place_of(name)?)
     }
 
-    /// What `read` makes of the first member that may fill a field, and its place. The names are tried from the best.
+    /// Returns what `read` makes of the first member that may fill a field, and its place. The names are tried from the
+    /// best.
     fn first_of<T>(&self, slot: Slot, read: impl Fn(&Json<'a>) -> Option<T>) -> Option<(usize, T)> {
         let mut candidate = self.values[slot as usize];
         while let Some((rank, place)) = candidate {
@@ -137,7 +139,7 @@ impl<'a> Rest<'a> {
         None
     }
 
-    /// The member whose name is the best after one of this rank.
+    /// Returns the member whose name is the best after one of this rank.
     fn next_best(&self, slot: Slot, rank: usize) -> Option<(usize, usize)> {
         let members = self.members.iter().enumerate();
         let named = members.filter_map(|(place, (name, _))| {
@@ -177,7 +179,7 @@ impl<'a> Rest<'a> {
         Some(number)
     }
 
-    /// An object; anything else under the name stays.
+    /// Takes an object; anything else under the name stays.
     fn take_object(&mut self, name: &str) -> Option<Members<'a>> {
         let place = self.place_of(name)?;
         let is_object = matches!(self.members.value_at(place)?, Json::Object(_));
@@ -187,7 +189,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// Fills what a collector says of a log.
+    /// Fills the fields that only a collector or this crate may set.
     fn fill_own(&mut self, log: &mut BorrowedLog<'a>) {
         if let Some(id) = self.take_text("id") {
             log.id = id;
@@ -200,7 +202,7 @@ impl<'a> Rest<'a> {
         log.metadata = self.take_object("metadata").unwrap_or_default();
     }
 
-    /// A time under a name that only this crate writes; anything else under it stays.
+    /// Takes a time under a name that only this crate writes; anything else under it stays.
     fn take_own_time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let time: DateTime<Utc> = self.value(name)?.as_str()?.parse().ok()?;
         self.take(self.place_of(name)?);
@@ -240,7 +242,7 @@ impl<'a> Rest<'a> {
             .or_else(|| self.log4j_instant())
     }
 
-    /// `{"instant": {"epochSecond": 1663977609, "nanoOfSecond": 484000000}}`, as Log4j's JSON layout writes.
+    /// Reads `{"instant": {"epochSecond": 1663977609, "nanoOfSecond": 484000000}}`, as Log4j's JSON layout writes.
     fn log4j_instant(&self) -> Option<(Cow<'a, str>, DateTime<Utc>)> {
         let instant = self.value("instant")?;
         let seconds = instant.at(&["epochSecond"])?.as_i64()?;
@@ -256,7 +258,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// What has not been taken, beside the members of another object.
+    /// Adds the members that have not been taken to those of another object.
     fn beside(mut self, other: Option<Members<'a>>) -> Members<'a> {
         self.members.remove(|place| self.taken.contains(&place));
         let Some(mut members) = other else {
@@ -282,7 +284,7 @@ fn time_of(value: &Json<'_>, context: &TimeContext) -> Option<DateTime<Utc>> {
     }
 }
 
-/// A time as its source wrote it.
+/// Returns a time as its source wrote it.
 fn time_text(value: Json<'_>) -> Option<Cow<'_, str>> {
     match value {
         Json::String(text) => Some(text),

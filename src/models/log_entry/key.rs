@@ -13,8 +13,8 @@ use crate::models::time::to_micros;
 
 /// Names a log in a store by its time and its id.
 ///
-/// A key is one word, without anything that a shell or a URL would take for something else: the time, an underscore and
-/// the id, in which such characters are percent-encoded.
+/// A key is one word: the time, an underscore and the id. Characters of the id that a shell or a URL would take for
+/// something else are percent-encoded.
 ///
 /// ```
 /// use logstore::LogKey;
@@ -28,9 +28,9 @@ use crate::models::time::to_micros;
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub struct LogKey {
-    /// The time of the log, to the microsecond.
+    /// Holds the time of the log, to the microsecond.
     pub event_time: DateTime<Utc>,
-    /// The id of the log.
+    /// Holds the id of the log.
     pub id: String,
 }
 
@@ -51,7 +51,7 @@ impl LogEntry {
     }
 }
 
-/// The characters of an id that are written as they are.
+/// Lists the characters of an id that are written as they are.
 const AS_IT_IS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

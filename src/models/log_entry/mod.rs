@@ -21,7 +21,7 @@ pub(crate) use id::Ids;
 pub(crate) use json::Origin;
 pub use key::LogKey;
 
-/// A log, as it is stored.
+/// Holds a log, as it is stored.
 ///
 /// Two logs are the same if they agree in [`event_time`](Self::event_time) and [`id`](Self::id):
 /// a store keeps one of them.
@@ -45,46 +45,46 @@ pub use key::LogKey;
 pub struct LogEntry {
     /// Names the log; with its time, unique in a store.
     pub id: String,
-    /// When it happened, in UTC, to the microsecond.
+    /// Holds the time of the event, in UTC, to the microsecond.
     pub event_time: DateTime<Utc>,
-    /// The time as the source wrote it.
+    /// Holds the time as the source wrote it.
     pub timestamp: Option<String>,
-    /// The log as it arrived, without its line end.
+    /// Holds the log as it arrived, without its line end.
     pub raw: Option<String>,
-    /// The program that logged.
+    /// Names the program that logged.
     pub appname: Option<String>,
-    /// The file it was read from.
+    /// Names the file it was read from.
     pub file: Option<String>,
-    /// The host it was received from, or where the source names one host only, that one.
+    /// Names the host it was received from, or the only host that the source names.
     pub host: Option<String>,
-    /// The host that logged, as it calls itself.
+    /// Names the host that logged, as it calls itself.
     pub hostname: Option<String>,
-    /// The text for people.
+    /// Holds the text for people.
     pub message: Option<String>,
-    /// The process that logged.
+    /// Names the process that logged.
     pub procid: Option<i64>,
-    /// The kind of source, such as `syslog` or `json`.
+    /// Names the kind of source, such as `syslog` or `json`.
     pub source_type: Option<String>,
-    /// Every field of the source that has no place above.
+    /// Holds every field of the source that has no place above.
     pub normalized: JsonObject,
-    /// What is known about the log that its source did not write.
+    /// Holds what is known about the log that its source did not write.
     pub metadata: JsonObject,
-    /// When it was taken in, in UTC, to the microsecond.
+    /// Holds the time when it was taken in, in UTC, to the microsecond.
     pub ingestion_time: DateTime<Utc>,
 }
 
-/// The key of [`LogEntry::metadata`] that says where the time of a line comes from that has none of its own:
+/// Names the key of [`LogEntry::metadata`] for the source of a time, if the line has no time of its own. The value is
 /// `previous_line`, `file_modified` or `ingestion`.
 pub const TIME_SOURCE: &str = "time_source";
 
-/// How long the texts of a log may be together. A store needs memory for several times as much.
+/// Limits the length of a log's texts together. A store needs memory for several times as much.
 const LONGEST_LOG: usize = 32 << 20;
 
-/// The key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
+/// Names the key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
 const RAW_BYTES: &str = "raw_base64";
 
 impl LogEntry {
-    /// A log of what happened at `event_time`, with a new id, taken in now.
+    /// Makes a log of an event at `event_time`, with a new id, taken in now.
     pub fn new(event_time: DateTime<Utc>) -> Self {
         id::with_own(|ids| BorrowedLog::new(event_time, ids).into_entry())
     }
@@ -98,8 +98,8 @@ impl LogEntry {
         }
     }
 
-    /// Sets the line as it arrived. Bytes that are not UTF-8 are shown as `U+FFFD` in
-    /// [`raw`](Self::raw) and kept, to be had back from [`raw_bytes`](Self::raw_bytes).
+    /// Sets the line as it arrived. Bytes that are not UTF-8 are shown as `U+FFFD` in [`raw`](Self::raw). They are
+    /// kept, and [`raw_bytes`](Self::raw_bytes) returns them.
     ///
     /// ```
     /// use logstore::LogEntry;
@@ -215,7 +215,7 @@ impl LogEntry {
         }
     }
 
-    /// Whether the log can be stored.
+    /// Checks that the log can be stored.
     ///
     /// # Errors
     ///
@@ -237,7 +237,7 @@ impl LogEntry {
         }
     }
 
-    /// How long the texts are together that grow with a log.
+    /// Returns the length of the texts that grow with a log.
     fn length(&self) -> usize {
         let texts = [
             &self.raw,
@@ -253,7 +253,7 @@ impl LogEntry {
         texts.chain(objects).sum()
     }
 
-    /// The bytes of the line as it arrived.
+    /// Returns the bytes of the line as it arrived.
     pub fn raw_bytes(&self) -> Option<Vec<u8>> {
         let encoded = self.metadata.get(RAW_BYTES).and_then(Value::as_str);
         match encoded.and_then(|text| BASE64.decode(text).ok()) {
@@ -262,12 +262,14 @@ impl LogEntry {
         }
     }
 
-    /// The address that acted, under any of the names that ECS, OCSF, `OpenTelemetry`, Windows, Zeek, Suricata or
-    /// `CloudTrail` give it, in canonical form: without a port, as RFC 5952 has it, an IPv4 address as IPv4. What is no
-    /// address stays in [`normalized`](Self::normalized).
+    /// Returns the address that acted, under any of its names, in canonical form.
     ///
-    /// Where the address is a proxy's, in a private, loopback, link-local or unique local network, it is that of the
-    /// client behind it, if `X-Forwarded-For` or one of its kin says which; `source_ip` in
+    /// The names are those of ECS, OCSF, `OpenTelemetry`, Windows, Zeek, Suricata and `CloudTrail`. The canonical form
+    /// is that of RFC 5952, without a port, and with an IPv4 address as IPv4. A value that is no address stays in
+    /// [`normalized`](Self::normalized).
+    ///
+    /// A host in a private, loopback, link-local or unique local network is taken for a proxy. Behind a proxy, the
+    /// client is returned if `X-Forwarded-For` or a similar field names it. `source_ip` in
     /// [`metadata`](Self::metadata) comes before anything else.
     ///
     /// ```
@@ -281,32 +283,32 @@ impl LogEntry {
         self.found().into_address(Role::SourceIp)
     }
 
-    /// The address that was acted on, under any of its names, in canonical form.
+    /// Returns the address that was acted on, under any of its names, in canonical form.
     pub fn dest_ip(&self) -> Option<Cow<'_, str>> {
         self.found().into_address(Role::DestIp)
     }
 
-    /// The user who acted, under any of its names; of a Windows logon, the user logged on.
+    /// Returns the user who acted, under any of its names. For a Windows logon, that is the user logged on.
     pub fn user(&self) -> Option<&str> {
         self.found().borrowed(Role::User)
     }
 
-    /// What was done, such as `ssh_login` or `ConsoleLogin`.
+    /// Returns the action, such as `ssh_login` or `ConsoleLogin`.
     pub fn action(&self) -> Option<&str> {
         self.found().borrowed(Role::Action)
     }
 
-    /// How it ended, such as `success` or `failure`.
+    /// Returns the outcome of the action, such as `success` or `failure`.
     pub fn outcome(&self) -> Option<&str> {
         self.found().borrowed(Role::Outcome)
     }
 
-    /// How serious its source calls it, such as `error`, in the source's words.
+    /// Returns how serious the source calls the log, such as `error`, in the source's words.
     pub fn level(&self) -> Option<&str> {
         self.found().borrowed(Role::Level)
     }
 
-    /// Everything that an analyst asks of every log, in one pass.
+    /// Returns everything that an analyst asks of every log, in one pass.
     pub fn core_fields(&self) -> CoreFields<'_> {
         let found = self.found();
         let address = |role| found.clone().into_address(role);
@@ -331,11 +333,11 @@ impl<'a> CoreFields<'a> {
     }
 }
 
-/// A line as text.
+/// Holds a line as text.
 #[derive(Debug, Clone)]
 pub(crate) struct RawText<'a> {
     pub(crate) text: Cow<'a, str>,
-    /// The line, if the text is not all of it.
+    /// Holds the line, if the text is not all of it.
     bytes: Option<&'a [u8]>,
 }
 
@@ -351,7 +353,7 @@ impl<'a> RawText<'a> {
         }
     }
 
-    /// The line in Base64, if the text is not all of it.
+    /// Returns the line in Base64, if the text is not all of it.
     fn encoded(&self) -> Option<String> {
         self.bytes.map(|bytes| BASE64.encode(bytes))
     }
@@ -366,26 +368,26 @@ impl<'a> From<&'a str> for RawText<'a> {
     }
 }
 
-/// What [`LogEntry::core_fields`] found.
+/// Holds the result of [`LogEntry::core_fields`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct CoreFields<'a> {
-    /// See [`LogEntry::source_ip`].
+    /// Holds the address that acted: see [`LogEntry::source_ip`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<Cow<'a, str>>,
-    /// See [`LogEntry::dest_ip`].
+    /// Holds the address that was acted on: see [`LogEntry::dest_ip`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dest_ip: Option<Cow<'a, str>>,
-    /// See [`LogEntry::user`].
+    /// Names the user who acted: see [`LogEntry::user`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<&'a str>,
-    /// See [`LogEntry::action`].
+    /// Names the action: see [`LogEntry::action`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<&'a str>,
-    /// See [`LogEntry::outcome`].
+    /// Names the outcome of the action: see [`LogEntry::outcome`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'a str>,
-    /// See [`LogEntry::level`].
+    /// Says how serious the source calls the log: see [`LogEntry::level`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<&'a str>,
 }
