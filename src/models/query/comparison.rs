@@ -1,9 +1,9 @@
-//! How values are ordered: `<`, `<=`, `>` and `>=`.
+//! The order of values, for `<`, `<=`, `>` and `>=`.
 //!
-//! The value that a field is compared with decides how. A level of the field `level`, or a word such as `err` for any
-//! other field, orders by rank; a number orders as a number, a time as a time and an address as an address. Everything
-//! else orders as text, by its code points. A field whose value is not of that kind is neither less nor greater: a
-//! `-` where a number of bytes is expected passes no comparison.
+//! The value that a field is compared with decides the order. A level of the field `level`, or a word such as `err` for
+//! any other field, orders by rank. A number orders as a number, a time as a time and an address as an address.
+//! Everything else orders as text, by its code points. A field whose value is of another kind is neither less nor
+//! greater. So a `-` passes no comparison where a number of bytes is expected.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use crate::models::level::Level;
 use crate::models::time::{TimeContext, parse_instant, parse_time, to_micros};
 use crate::models::{InvalidValue, address};
 
-/// A comparison of a field's value with a given one.
+/// Names a comparison of a field's value with a given one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Less,
@@ -36,7 +36,7 @@ impl Comparison {
         }
     }
 
-    /// Says whether a value passes that is so ordered to the given one.
+    /// Says whether a value passes that has this order to the given one.
     pub(crate) fn accepts(self, ordering: Ordering) -> bool {
         match self {
             Self::Less => ordering.is_lt(),
@@ -47,7 +47,7 @@ impl Comparison {
     }
 }
 
-/// The value that fields are compared with, and how.
+/// Holds the value that fields are compared with; its kind decides the order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Operand {
     Number(Number),
@@ -148,7 +148,7 @@ fn time_of(value: &str) -> Option<DateTime<Utc>> {
     written.or_else(|| parse_instant(value))
 }
 
-/// A number as it is written: whole numbers are compared exactly, others as floating-point numbers.
+/// Holds a number as it is written. Whole numbers are compared exactly, others as floating-point numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Number {
     written: String,
@@ -159,7 +159,7 @@ pub(crate) struct Number {
 impl Number {
     /// Reads digits with an optional sign, fraction and exponent.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // The words for what is no number, which are read as floating-point numbers as well, are left out.
+        // Texts such as `NaN` and `inf` would be read as floating-point numbers too, and are left out.
         let is_plain = text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'));

@@ -12,45 +12,47 @@ use crate::models::{InvalidValue, LogEntry, address};
 /// Says whether `É` and `é` are the same letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Case {
-    /// They are two letters.
+    /// Means that they are two letters.
     #[default]
     Sensitive,
-    /// They are the same: texts are compared by the simple case folding of Unicode.
+    /// Means that they are the same letter. Texts are compared by the simple case folding of Unicode.
     Ignored,
 }
 
 /// Tests a field's value. A field that a log does not have passes no operator.
 ///
-/// [`Equals`](Self::Equals) and [`OneOf`](Self::OneOf) compare a value as it is written; the columns of numbers, times
-/// and addresses compare what is meant, so that `procid = 07` finds 7. The four comparisons order by the value that is
-/// given: numbers as numbers, times as times, addresses as addresses, levels by their rank in syslog's scale, and
-/// everything else as text. A value of another kind passes none of the four.
+/// [`Equals`](Self::Equals) and [`OneOf`](Self::OneOf) compare a value as it is written. The columns of numbers, times
+/// and addresses compare the meaning, so that `procid = 07` finds 7.
+///
+/// The given value decides the order of the four comparisons. Numbers order as numbers, times as times, addresses as
+/// addresses, and levels by their rank in syslog's scale. Everything else orders as text. A value of another kind
+/// passes none of the four.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Operator {
-    /// The value is this.
+    /// Passes this value.
     Equals(String, Case),
-    /// The value is one of these.
+    /// Passes each of these values.
     OneOf(Vec<String>, Case),
-    /// The value holds this text.
+    /// Passes values that hold this text.
     Contains(String, Case),
-    /// The value starts with this text.
+    /// Passes values that start with this text.
     StartsWith(String, Case),
-    /// The value ends with this text.
+    /// Passes values that end with this text.
     EndsWith(String, Case),
-    /// The pattern is found in the value.
+    /// Passes values in which the pattern is found.
     Matches(Pattern),
-    /// The value is an address in this network.
+    /// Passes addresses in this network.
     InNetwork(IpNet),
-    /// There is a value.
+    /// Passes every value.
     Exists,
-    /// The value is less than this.
+    /// Passes values less than this.
     Less(String),
-    /// The value is this or less.
+    /// Passes this value, and values less than this.
     LessOrEqual(String),
-    /// The value is greater than this.
+    /// Passes values greater than this.
     Greater(String),
-    /// The value is this or greater.
+    /// Passes this value, and values greater than this.
     GreaterOrEqual(String),
 }
 
@@ -113,7 +115,7 @@ impl PartialEq for Condition {
     }
 }
 
-/// An operator, made ready: values in their canonical form, texts in any letter case as patterns.
+/// Holds an operator, made ready: values in their canonical form, texts in any letter case as patterns.
 #[derive(Debug, Clone)]
 pub(crate) enum Test {
     Equals(String),
@@ -121,14 +123,14 @@ pub(crate) enum Test {
     Contains(String),
     StartsWith(String),
     EndsWith(String),
-    /// One of the patterns is found in the value.
+    /// Passes values in which one of the patterns is found.
     Matches(Vec<Pattern>),
     InNetwork(IpNet),
     Exists,
     Compare(Comparison, Operand),
 }
 
-/// How many values a list may have, and how many if each of them becomes a pattern.
+/// Limits the values of a list, and below, of a list whose values become patterns.
 const MOST_VALUES: usize = 100_000;
 const MOST_VALUES_OF_ANY_CASE: usize = 1_000;
 
@@ -178,8 +180,8 @@ impl Condition {
         &self.operator
     }
 
-    /// Returns how many simple conditions this one is as much as: a pattern of the caller's may take ten times as much
-    /// memory and time as any other.
+    /// Returns how many simple conditions this one counts as. A pattern of the caller's may take ten times as much
+    /// memory and time as any other condition.
     pub(super) fn size(&self) -> usize {
         const OF_A_PATTERN: usize = 10;
         match (&self.operator, &self.test) {

@@ -1,4 +1,4 @@
-//! The fields of a log by name: what a caller may ask for, checked before anything is asked.
+//! The fields of a log by name, which are checked before a store is asked.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::models::{InvalidValue, LogEntry};
 
-/// A field of a log: one of its columns, its text, or a path into `normalized` or `metadata`.
+/// Names a field of a log: one of its columns, its text, or a path into `normalized` or `metadata`.
 ///
-/// The text is the line as it arrived, or where there is none, the message. A path's segments are divided by dots; a
-/// segment that holds a dot is put into double quotes. Where no object has the path, a key that is the whole path is
-/// looked for, as in flattened JSON. Any other name is a path into `normalized`.
+/// The text is the line as it arrived, or if there is none, the message. Dots divide a path's segments. A segment that
+/// holds a dot is put into double quotes. If no object has the path, a key that is the whole path is looked for, as in
+/// flattened JSON. Any other name is a path into `normalized`.
 ///
 /// ```
 /// use logstore::{Field, LogEntry};
@@ -33,16 +33,16 @@ pub struct Field(pub(crate) Place);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Column(Column),
-    /// The line as it arrived, or where there is none, the message.
+    /// Names the line as it arrived, or if there is none, the message.
     Text,
     Path(Path),
 }
 
-/// A path into one of the two JSON columns.
+/// Holds a path into one of the two JSON columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Path {
     pub(crate) root: Root,
-    /// JSON pointers (RFC 6901). The first one that leads to a value counts.
+    /// Holds JSON pointers (RFC 6901). The first one that leads to a value counts.
     pub(crate) pointers: Vec<String>,
     written: String,
 }
@@ -53,7 +53,7 @@ pub(crate) enum Root {
     Metadata,
 }
 
-/// The type of a column's values.
+/// Names the type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColumnType {
     Text,
@@ -63,7 +63,7 @@ pub(crate) enum ColumnType {
 
 macro_rules! columns {
     ($($variant:ident $name:literal $kind:ident,)*) => {
-        /// A column that a query may name.
+        /// Names a column that a query may ask for.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) enum Column { $($variant,)* }
 
@@ -102,11 +102,11 @@ columns! {
     Level "level" Text,
 }
 
-/// The name of the field that is a log's text.
+/// Names the field that is a log's text.
 pub(super) const TEXT: &str = "text";
 
 impl Field {
-    /// The line as it arrived, or where there is none, the message.
+    /// Names the line as it arrived, or if there is none, the message.
     pub(crate) const TEXT: Self = Self(Place::Text);
 
     /// Returns the field's value in a log as text: numbers and times in their usual form, objects as JSON.
@@ -319,7 +319,7 @@ fn invalid(text: &str, reason: impl Into<String>) -> InvalidValue {
     InvalidValue::new("field", text, reason)
 }
 
-/// Splits a dotted path into its segments. A quoted one may hold anything, a quote written as two, as in SQL.
+/// Splits a dotted path into its segments. A quoted one may hold anything. A quote in it is written as two, as in SQL.
 fn segments(path: &str) -> Option<Vec<String>> {
     let mut segments = Vec::new();
     let mut rest = path;

@@ -9,7 +9,7 @@ use crate::models::{InvalidValue, LogEntry};
 /// Passes some logs: a condition, or filters combined with and, or and not.
 ///
 /// A filter is written as text, put together from parts, or read from JSON. A field that a log does not have makes a
-/// condition false and its negation true, whatever the operator: `user != root` finds logs without a user.
+/// condition false and its negation true. So `user != root` finds logs without a user.
 ///
 /// ```
 /// use logstore::{Filter, LogEntry, Operator};
@@ -29,9 +29,9 @@ use crate::models::{InvalidValue, LogEntry};
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
 ///
-/// Filters are kept simple: an and within an and is one of them all, and a negation of a negation is neither. They are
-/// bounded, so that one from outside can neither exhaust a stack nor keep a store busy for long: they nest 32 deep, and
-/// have 1,000 conditions, of which a pattern counts as ten.
+/// Filters are kept simple: nested groups of one kind become one group, and two negations cancel each other. They are
+/// bounded: a filter from outside can neither exhaust a stack nor keep a store busy for long. They nest at most 32 deep.
+/// They have at most 1,000 conditions, of which a pattern counts as ten.
 ///
 /// # As text
 ///
@@ -45,41 +45,41 @@ use crate::models::{InvalidValue, LogEntry};
 /// | `text ~ 'port \d+'` | matches this pattern; `text` is the line, or without one the message |
 /// | `user exists` | has a value |
 ///
-/// `not` binds before `and`, and `and` before `or`; brackets group. Words are read in any letter case. An `i` behind a
-/// value ignores that of the value: `user = root i`. A value is a word or a text in quotes. In single quotes nothing is
-/// special but a quote, which is written twice; in double quotes a backslash escapes. `true` passes every log, `false`
-/// none. A filter prints as text that is read as the same filter.
+/// `not` binds before `and`, and `and` before `or`; brackets group. Words are read in any letter case. An `i` after a
+/// value ignores the letter case of the value: `user = root i`. A value is a word or a text in quotes. In single quotes
+/// only a quote is special, and is written twice. In double quotes a backslash escapes. `true` passes every log,
+/// `false` none. A filter prints as text that is read as the same filter.
 #[derive(Clone)]
 pub struct Filter {
     node: Node,
     depth: usize,
-    /// How many conditions it is as much as.
+    /// Counts its conditions. A pattern counts as ten, and an empty group as one.
     size: usize,
 }
 
-/// The parts of a filter.
+/// Holds the parts of a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
-    /// Every part must hold.
+    /// Passes if every part holds.
     All(Vec<Filter>),
-    /// One part must hold.
+    /// Passes if one part holds.
     Any(Vec<Filter>),
-    /// The part must not hold.
+    /// Passes if the part does not hold.
     Not(Box<Filter>),
     Condition(Box<Condition>),
 }
 
-/// The kinds of groups.
+/// Names the kinds of groups.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     All,
     Any,
 }
 
-/// How deep filters may nest.
+/// Limits how deep filters may nest.
 pub(super) const DEEPEST: usize = 32;
 
-/// How many conditions a filter may have.
+/// Limits the conditions of a filter.
 const MOST_CONDITIONS: usize = 1_000;
 
 impl Filter {
@@ -153,7 +153,7 @@ impl Filter {
                     Kind::Any => Node::Any(parts),
                 },
                 depth,
-                // An empty group is as much as a condition, so that there cannot be any number of them.
+                // An empty group counts as one condition, so that a filter cannot have any number of them.
                 size: size.max(1),
             }
             .checked(),

@@ -1,7 +1,7 @@
 //! Filters and queries as JSON, for services that take them from their callers.
 //!
 //! A group is an object with one member: `all`, `any` or `not`. A condition has a `field`, a member that is called like
-//! its operator, and `ignore_case` where that is true. A filter may be a text as well, as it is typed.
+//! its operator, and `ignore_case` where that is true. A filter may also be a text, as it is typed.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use super::filter::{DEEPEST, Filter, Node, too_deep};
 use super::{LogQuery, Order};
 use crate::models::{InvalidValue, LogKey};
 
-/// The names of a filter's members.
+/// Lists the names of a filter's members.
 const MEMBERS: [&str; 17] = [
     "all",
     "any",
@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Filter {
     }
 }
 
-/// A filter so deep in others. The depth is looked at before what is inside is read.
+/// Reads a filter that is this deep in others. The depth is checked before the inside is read.
 #[derive(Clone, Copy)]
 struct FilterAt {
     depth: usize,
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for FilterAt {
     }
 }
 
-/// The parts of a group.
+/// Reads the parts of a group.
 struct PartsAt(FilterAt);
 
 impl<'de> DeserializeSeed<'de> for PartsAt {
@@ -179,7 +179,7 @@ impl<'de> Visitor<'de> for PartsAt {
     }
 }
 
-/// The members of an object that were read so far.
+/// Holds the members of an object that were read so far.
 #[derive(Default)]
 struct Written {
     group: Option<Filter>,
@@ -256,7 +256,7 @@ fn operator(name: &str, value: &Value) -> Result<Operator, InvalidValue> {
     })
 }
 
-/// A value as a field's text would be: numbers and truth values may be written as they are.
+/// Returns a value as a field's text would be: numbers and truth values may be written as they are.
 fn text(name: &str, value: &Value) -> Result<String, InvalidValue> {
     let is_single = matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
     let text = is_single.then(|| field::value_text(value)).flatten();
@@ -312,7 +312,7 @@ impl Serialize for LogQuery {
     }
 }
 
-/// Filters that must all hold.
+/// Holds filters that must all hold.
 #[derive(Serialize)]
 struct All<'a> {
     all: &'a [Filter],

@@ -1,4 +1,4 @@
-//! Which logs a caller wants. [`LogQuery::matches`] is what a query means; every store agrees with it.
+//! Queries for logs. [`LogQuery::matches`] defines the meaning of a query, and every store agrees with it.
 
 mod comparison;
 mod condition;
@@ -23,7 +23,7 @@ pub(crate) use filter::Node;
 pub use pattern::Pattern;
 pub(crate) use pattern::longest_word;
 
-/// A bound of a time range: a time, or how long before now.
+/// Bounds a range of times: by a time, or by how long before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeBound(DateTime<Utc>);
 
@@ -48,19 +48,19 @@ impl From<TimeDelta> for TimeBound {
     }
 }
 
-/// In which order logs come: by time, and among equal times in the order in which they were stored.
+/// Orders logs by time, and logs of one time in the order in which they were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Order {
-    /// The latest first, the exact reverse of [`OldestFirst`](Self::OldestFirst).
+    /// Orders the latest log first, in the exact reverse of [`OldestFirst`](Self::OldestFirst).
     #[default]
     NewestFirst,
-    /// The earliest first.
+    /// Orders the earliest log first.
     OldestFirst,
 }
 
-/// Which logs are wanted, in which order, and how many at most.
+/// Says which logs are wanted, in which order, and how many at most.
 ///
 /// All filters must hold. A query without any wants every log, newest first.
 ///
@@ -82,8 +82,8 @@ pub enum Order {
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
 ///
-/// A service may take a query as JSON. A filter is an object there, or a text as it is typed; what a query does not
-/// know is an error.
+/// A service may take a query as JSON. A filter is an object there, or a text as it is typed. An unknown member is an
+/// error.
 ///
 /// ```
 /// use logstore::LogQuery;
@@ -108,17 +108,17 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct LogQuery {
-    /// Logs from this time on.
+    /// Matches logs from this time on.
     pub since: Option<DateTime<Utc>>,
-    /// Logs before this time.
+    /// Matches logs before this time.
     pub until: Option<DateTime<Utc>>,
-    /// The order of the logs.
+    /// Orders the logs.
     pub order: Order,
-    /// How many logs at most; `None` for all.
+    /// Limits the number of logs; `None` means all.
     pub limit: Option<u64>,
-    /// The log after which the wanted ones come, in the query's order.
+    /// Names the log after which the wanted ones come, in the query's order.
     pub after: Option<LogKey>,
-    /// The filters that each log must pass, none of them an and of several.
+    /// Holds the filters that each log must pass. None of them is a group of filters that must all hold.
     pub(crate) filters: Vec<Filter>,
 }
 
@@ -190,7 +190,7 @@ impl LogQuery {
         }
     }
 
-    /// Wants the logs that come after this one in the query's order: what follows the last log of a page.
+    /// Wants the logs that come after this one in the query's order: the next page, after the last log of a page.
     ///
     /// Logs that are stored meanwhile neither shift the pages nor come twice. If the log has been deleted, the next
     /// page starts at another time.

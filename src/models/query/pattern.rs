@@ -11,11 +11,11 @@ use regex_syntax::hir::{Hir, HirKind};
 
 use crate::models::InvalidValue;
 
-/// A regular expression, searched for anywhere in a text.
+/// Holds a regular expression, which is searched for anywhere in a text.
 ///
-/// The syntax is [RE2's]: `\d`, `\w`, `\s` and `\b` are about ASCII, `.` does not match a line end, and
-/// `(?i)` at the start makes it match any letter case. Syntax that other engines read differently (look-around,
-/// back references, set operations in classes) is refused.
+/// The syntax is [RE2's]: `\d`, `\w`, `\s` and `\b` are about ASCII, and `.` does not match a line end. `(?i)` at the
+/// start makes it match any letter case. Syntax that other engines read differently (look-around, back references, set
+/// operations in classes) is refused.
 ///
 /// ```
 /// use logstore::Pattern;
@@ -148,11 +148,11 @@ const MAX_REPETITION: u32 = 1_000;
 
 type Replacement = (Span, &'static str);
 
-/// The replacements that give a pattern RE2's meaning in the `regex` crate, and the refusal of what has
-/// no common meaning.
+/// Holds the replacements that give a pattern RE2's meaning in the `regex` crate. Refuses syntax that has no common
+/// meaning.
 struct Translation {
     replacements: Vec<Replacement>,
-    /// How often a part may still be repeated, for each repetition around it.
+    /// Counts how often a part may still be repeated, for each repetition around it.
     most: Vec<u32>,
 }
 
@@ -270,13 +270,13 @@ fn check_group(kind: &ast::GroupKind) -> Result<(), &'static str> {
     }
 }
 
-/// The general categories of Unicode, as both engines write them and with the same members: `C` has others.
+/// Lists the general categories of Unicode that both engines write alike and with the same members; `C` has others.
 const CATEGORIES: [&str; 34] = [
     "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No", "P", "Pc", "Pd", "Pe",
     "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs", "Cc", "Cf", "Co",
 ];
 
-/// Scripts of Unicode that logs are written in.
+/// Lists scripts of Unicode that logs are written in.
 const SCRIPTS: [&str; 24] = [
     "Arabic",
     "Armenian",

@@ -1,4 +1,4 @@
-//! Fields that are called like one that no log has.
+//! Suggestions for a field that no log has: fields of similar names.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use super::field::{Column, Field, Place, Root, TEXT, is_name_character};
 use crate::models::LogEntry;
 use crate::models::log_entry::aliases;
 
-/// How many fields are suggested.
+/// Limits the number of suggested fields.
 const MOST: usize = 3;
 
-/// How alike two names must be, from 0 to 1.
+/// Says how alike two names must be, from 0 to 1.
 const LIKENESS: f64 = 0.85;
 
-/// How deep members of objects are looked for.
+/// Limits the depth at which members of objects are looked for.
 const DEEPEST: usize = 4;
 
 impl Field {
@@ -62,7 +62,7 @@ impl Field {
     }
 }
 
-/// Names, and the field that each of them stands for.
+/// Returns names, and the field that each of them means.
 fn candidates(logs: &[LogEntry]) -> Vec<(String, String)> {
     let columns = Column::ALL.iter().map(|column| column.name());
     let columns = columns.chain([TEXT]).map(|name| (name, name));
@@ -99,7 +99,7 @@ fn add_members(members: &Map<String, Value>, prefix: &str, depth: usize, names: 
     }
 }
 
-/// How alike two names are. A name that is the last part of the other is almost the same.
+/// Returns how alike two names are, from 0 to 1. A name that is the last part of the other is almost the same.
 fn likeness(name: &str, candidate: &str) -> f64 {
     const OF_A_PART: f64 = 0.95;
     let ends_with = |whole: &str, part: &str| {

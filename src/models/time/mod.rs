@@ -1,9 +1,9 @@
 //! Points in time as logs write them.
 //!
-//! Logs agree on no format, so this module reads the ones in use: RFC 3339, RFC 5424, RFC 3164 and
-//! its relatives with a year, Apache access and error logs, ISO 8601 with comma or dot fractions,
-//! epochs in seconds to nanoseconds, and the common local forms. What comes out is always UTC, in
-//! microseconds; finer digits are cut off, never rounded.
+//! Logs agree on no format, so this module reads the ones in use. They are RFC 3339, RFC 5424, RFC 3164 and its
+//! relatives with a year, Apache access and error logs, ISO 8601 with comma or dot fractions, epochs in seconds to
+//! nanoseconds, and the common local forms. Results are always UTC, in microseconds; finer digits are cut off, never
+//! rounded.
 
 mod order;
 mod scan;
@@ -18,7 +18,7 @@ pub use order::DateOrder;
 pub(crate) use scan::deciding_order;
 pub use zone::Zone;
 
-/// What a text leaves open when it gives a time: the year, the date, the zone.
+/// Says what a text leaves open when it gives a time: the year, the date, the zone.
 ///
 /// ```
 /// use logstore::time::{TimeContext, parse_time};
@@ -31,11 +31,11 @@ pub use zone::Zone;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct TimeContext {
-    /// A time without a year, or without a date, is the last such time not after this.
+    /// Holds the reference of open times. A time without a year, or without a date, is the last such time not after it.
     pub reference: DateTime<Utc>,
-    /// The zone of times that name none.
+    /// Names the zone of times that name none.
     pub zone: Zone,
-    /// Whether day or month comes first in a date of numbers.
+    /// Says whether day or month comes first in a date of numbers.
     pub date_order: DateOrder,
 }
 
@@ -63,31 +63,31 @@ impl TimeContext {
 }
 
 impl Default for TimeContext {
-    /// The last such time before now, in UTC.
+    /// Reads open times as the last ones before now, in UTC.
     fn default() -> Self {
         Self::new(now())
     }
 }
 
-/// A time found in a longer text, with the bytes it stands in.
+/// Describes a time found in a longer text, with the bytes of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeMatch {
-    /// The time.
+    /// Holds the time.
     pub time: DateTime<Utc>,
-    /// Where its text starts.
+    /// Holds the byte where its text starts.
     pub start: usize,
-    /// Where its text ends.
+    /// Holds the byte after the end of its text.
     pub end: usize,
-    /// Whether the text gave a date, or only a time of day.
+    /// Says whether the text gave a date, or only a time of day.
     pub has_date: bool,
 }
 
-/// Says what time it is, also by a clock that is before 1970: `Utc::now` panics there.
+/// Returns the current time, also by a clock that is before 1970: `Utc::now` panics there.
 pub(crate) fn now() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 
-/// Makes an id that begins with the time that it is now; a random one by a clock that is before 1970.
+/// Makes an id that begins with the current time; a random one by a clock that is before 1970.
 pub(crate) fn id_of_now() -> String {
     match SystemTime::now() < SystemTime::UNIX_EPOCH {
         true => Uuid::new_v4().to_string(),
@@ -120,7 +120,7 @@ pub fn parse_time(text: &str, context: &TimeContext) -> Option<DateTime<Utc>> {
 }
 
 /// Reads a text that is a time with its date, or a date alone, which is its first moment. Nothing is taken from a
-/// context: without a zone it is UTC.
+/// context, so a time without a zone is UTC.
 pub(crate) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(date) = text.parse::<NaiveDate>() {
@@ -179,7 +179,7 @@ fn locate(stamp: &Stamp, context: &TimeContext, start: usize, end: usize) -> Opt
     })
 }
 
-/// The date of a [`Stamp`], as far as its text gives it.
+/// Holds the date of a [`Stamp`], as far as its text gives it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Date {
     Full(NaiveDate),
@@ -187,7 +187,7 @@ enum Date {
     Missing,
 }
 
-/// A time as its text gives it, before the context fills what is open.
+/// Holds a time as its text gives it, before the context fills what is open.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stamp {
     Instant(DateTime<Utc>),
@@ -213,7 +213,7 @@ impl Stamp {
     }
 }
 
-/// The last such day and time not after `reference`. Leap days are at most eight years apart.
+/// Returns the last such day and time not after `reference`. Leap days are at most eight years apart.
 fn last_in_any_year(
     month: u32,
     day: u32,
@@ -229,7 +229,7 @@ fn last_in_any_year(
         .find(|instant| *instant <= reference)
 }
 
-/// The last such time of day not after `reference`.
+/// Returns the last such time of day not after `reference`.
 fn last_on_any_day(time: NaiveTime, zone: Zone, reference: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let newest = reference.date_naive().checked_add_days(Days::new(1))?;
     (0..4)
@@ -238,7 +238,7 @@ fn last_on_any_day(time: NaiveTime, zone: Zone, reference: DateTime<Utc>) -> Opt
         .find(|instant| *instant <= reference)
 }
 
-/// The instant of a leap second is that of the second after it.
+/// Returns a time of day and the seconds to add to it. The instant of a leap second is that of the second after it.
 fn time_of_day(hour: u32, minute: u32, second: u32, nanos: u32) -> Option<(NaiveTime, TimeDelta)> {
     let leap = u32::from(second == 60);
     let time = NaiveTime::from_hms_nano_opt(hour, minute, second - leap, nanos)?;

@@ -1,4 +1,4 @@
-//! Whether a date of numbers starts with its day or its month.
+//! The order of day and month in a date of numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::models::InvalidValue;
 
-/// Whether a date of numbers starts with its day or its month. A date that has only one reading has that one: in
+/// Says whether a date of numbers starts with its day or its month. A date that has only one reading has that one: in
 /// `13-06-2013`, the day is first.
 ///
 /// ```
@@ -24,21 +24,21 @@ use crate::models::InvalidValue;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DateOrder {
-    /// With dots and dashes the day is first, with slashes the month. In an ingest, a file whose other dates have only
-    /// one reading decides it.
+    /// Takes the day first with dots and dashes, and the month first with slashes. In an ingest, a file whose other
+    /// dates have only one reading decides it.
     #[default]
     Auto,
-    /// The day is first.
+    /// Takes the day first.
     DayFirst,
-    /// The month is first.
+    /// Takes the month first.
     MonthFirst,
 }
 
 impl DateOrder {
-    /// Every order.
+    /// Lists every order.
     pub const ALL: [Self; 3] = [Self::Auto, Self::DayFirst, Self::MonthFirst];
 
-    /// The order's name.
+    /// Returns the order's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -47,7 +47,7 @@ impl DateOrder {
         }
     }
 
-    /// Whether the day is first in a date whose numbers are separated like this.
+    /// Returns whether the day is first in a date whose numbers are separated like this.
     pub(super) fn is_day_first(self, separator: u8) -> bool {
         match self {
             Self::Auto => separator != b'/',

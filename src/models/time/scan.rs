@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime};
 
 use super::{Date, DateOrder, Stamp, Zone, carry, time_of_day};
 
-/// A stamp at the start of `text` in any format, and its length.
+/// Reads a stamp at the start of `text` in any format, and returns its length as well.
 pub(super) fn whole(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     let mut scan = Scan {
         is_whole: true,
@@ -19,7 +19,7 @@ pub(super) fn whole(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     Some((stamp, scan.at))
 }
 
-/// A stamp that a log line may start with: not a lone date, and a lone clock only with seconds.
+/// Reads a stamp that a log line may start with: not a lone date, and a lone clock only with seconds.
 pub(super) fn prefix(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     let mut scan = Scan::new(text, order);
     let stamp = scan
@@ -28,7 +28,7 @@ pub(super) fn prefix(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     scan.at_boundary().then_some((stamp, scan.at))
 }
 
-/// A stamp that cannot be mistaken for anything else: a date with its year, and a clock.
+/// Reads a stamp that cannot be mistaken for anything else: a date with its year, and a clock.
 pub(super) fn complete(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     let mut scan = Scan::new(text, order);
     let stamp = scan.stamp()?;
@@ -42,8 +42,8 @@ pub(super) fn complete(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     (complete && scan.at_boundary()).then_some((stamp, scan.at))
 }
 
-/// The order that the first date of numbers decides which has only one: a day beyond the twelfth, and a year of four
-/// digits.
+/// Returns the order that the first date of numbers with only one reading decides. Such a date has a day beyond the
+/// twelfth, and a year of four digits.
 pub(crate) fn deciding_order(text: &[u8]) -> Option<DateOrder> {
     let is_start =
         |at: usize| text[at].is_ascii_digit() && (at == 0 || !text[at - 1].is_ascii_alphanumeric());
@@ -68,9 +68,9 @@ pub(crate) fn deciding_order(text: &[u8]) -> Option<DateOrder> {
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Of dates of numbers.
+    /// Says whether day or month comes first in dates of numbers.
     order: DateOrder,
-    /// The text is to be a time and nothing else.
+    /// Says whether the text is to be a time and nothing else.
     is_whole: bool,
 }
 
@@ -329,7 +329,7 @@ impl<'a> Scan<'a> {
         Some((first, second, separator))
     }
 
-    /// Whether the number before this place is the year of a time, and not a host that is called like one:
+    /// Returns whether the number before this place is the year of a time. A host may be called like a year:
     /// `2012-dc01`, `1234.example`, or a number that the tag of a program follows.
     fn is_year(&self, year: u32, has_weekday: bool) -> bool {
         let rest = self.rest();
@@ -399,8 +399,8 @@ impl<'a> Scan<'a> {
         .unwrap_or(0)
     }
 
-    /// Whether so many digits after a comma are a fraction, and not the next column of CSV: loggers write three, six or
-    /// nine of them, and no other comma follows.
+    /// Returns whether this many digits after a comma are a fraction, and not the next column of CSV. Loggers write
+    /// three, six or nine of them, and no other comma follows.
     fn ends_fraction(&self, length: usize) -> bool {
         let is_usual = matches!(length, 3 | 6 | 9);
         match self.rest().first() {
@@ -548,7 +548,7 @@ impl<'a> Scan<'a> {
             .count()
     }
 
-    /// A number of `least` to `most` digits, all that stand there.
+    /// Reads a number of `least` to `most` digits.
     fn number(&mut self, least: usize, most: usize) -> Option<u32> {
         let length = self.digits_ahead().min(most);
         if length < least {
@@ -567,7 +567,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether a text starts with `program[42]:` or `program:`; `ERROR:` is no program.
+/// Returns whether a text starts with `program[42]:` or `program:`; `ERROR:` is no program.
 fn starts_with_tag(text: &[u8]) -> bool {
     const LEVELS: [&str; 7] = ["error", "warning", "warn", "info", "notice", "debug", "fatal"];
     let word = text.split(|byte| *byte == b' ').next().unwrap_or_default();
@@ -594,7 +594,7 @@ fn full_date(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
 }
 
-/// The year that two digits mean: POSIX puts 69 to 99 into the last century.
+/// Returns the year that two digits mean: POSIX puts 69 to 99 into the last century.
 fn century(year: u32) -> u32 {
     if year < 69 { 2000 + year } else { 1900 + year }
 }

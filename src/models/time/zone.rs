@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::models::InvalidValue;
 
-/// A time zone: a name of the IANA database or a fixed offset.
+/// Names a time zone: a zone of the IANA database or a fixed offset.
 ///
 /// ```
 /// use logstore::time::Zone;
@@ -32,7 +32,7 @@ enum Kind {
 }
 
 impl Zone {
-    /// Coordinated universal time.
+    /// Names coordinated universal time.
     pub const UTC: Self = Self(Kind::Named(Tz::UTC));
 
     /// Writes a time as clocks in this zone show it, as RFC 3339 with the offset, which is `Z` for UTC.
@@ -51,7 +51,7 @@ impl Zone {
         self.local(time).to_rfc3339_opts(precision, true)
     }
 
-    /// The date that calendars in this zone show at a time.
+    /// Returns the date that calendars in this zone show at a time.
     pub fn date(self, time: DateTime<Utc>) -> NaiveDate {
         self.local(time).date_naive()
     }
@@ -63,12 +63,12 @@ impl Zone {
         }
     }
 
-    /// A fixed offset, in seconds east of UTC; `None` from a day on.
+    /// Makes a fixed offset, in seconds east of UTC; `None` from a day on.
     pub(super) fn fixed(seconds_east: i32) -> Option<Self> {
         FixedOffset::east_opt(seconds_east).map(|offset| Self(Kind::Fixed(offset)))
     }
 
-    /// The zone that an abbreviation means in logs, where it means one thing to most readers.
+    /// Returns the zone that an abbreviation means in logs, if it means one thing to most readers.
     pub(super) fn from_abbreviation(text: &str) -> Option<Self> {
         let hours = match text {
             "Z" | "z" | "UTC" | "GMT" | "WET" => 0,
@@ -94,15 +94,15 @@ impl Zone {
         Self::fixed(hours * 3_600)
     }
 
-    /// The instant at which clocks here show `local`: the first one where they show it twice, and
-    /// where they skip it, the one they would show had they not been put forward.
+    /// Returns the instant at which clocks here show `local`. If they show it twice, it is the first instant. If they
+    /// skip it, it is the instant at which they would show it had they not been put forward.
     pub(super) fn to_utc(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         match self.0 {
             Kind::Fixed(offset) => offset
                 .from_local_datetime(&local)
                 .single()
                 .map(|time| time.to_utc()),
-            // Without a look into the zone's history, which takes longer than to read the time.
+            // This needs no look into the zone's history, which takes longer than to read the time.
             Kind::Named(Tz::UTC) => Some(local.and_utc()),
             Kind::Named(zone) => match zone.from_local_datetime(&local) {
                 LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Some(time.to_utc()),

@@ -1,4 +1,4 @@
-//! Filters as text: what is typed on a command line, and printed again.
+//! Filters as text, as a user types them and as they are printed again.
 //!
 //! ```text
 //! filter    = group { "or" group }
@@ -11,8 +11,8 @@
 //!           | field [ "not" ] "exists"
 //! ```
 //!
-//! Words are read in any letter case; an `i` behind a value ignores that of the value. A value is a word, or a text in
-//! quotes: in single quotes nothing is special but a quote, which is written twice; in double quotes a backslash
+//! Words are read in any letter case. An `i` after a value ignores the letter case of the value. A value is a word, or
+//! a text in quotes. In single quotes only a quote is special, and is written twice. In double quotes a backslash
 //! escapes. A field that is no word is put into backquotes.
 
 mod parser;
@@ -21,7 +21,7 @@ mod writer;
 
 use super::field::is_name_character;
 
-/// Words that stand between conditions, and cannot be values without quotes.
+/// Lists words that divide conditions, and cannot be values without quotes.
 const RESERVED: [&str; 3] = ["and", "or", "not"];
 
 fn is_reserved(word: &str) -> bool {

@@ -33,13 +33,13 @@ impl FromStr for Filter {
 
 struct Parser<'a> {
     text: &'a str,
-    /// The byte to go on from.
+    /// Holds the byte to go on from.
     at: usize,
-    /// How many brackets are open.
+    /// Counts the open brackets.
     depth: usize,
 }
 
-/// A text that was read, and where it starts.
+/// Holds a text that was read, and the byte where it starts.
 struct Read<T> {
     value: T,
     start: usize,
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
         self.list(start, field, values, case)
     }
 
-    /// Makes a condition of a list. Networks in the list of a field of addresses are taken for what they are.
+    /// Makes a condition of a list. A network in the list of a field of addresses is read as a network.
     fn list(&self, start: usize, field: Field, values: Vec<String>, case: Case) -> Result<Filter> {
         let is_network = |value: &String| field.is_address() && address::is_network(value);
         let (networks, values): (Vec<String>, Vec<String>) = values.into_iter().partition(is_network);
@@ -224,7 +224,7 @@ impl<'a> Parser<'a> {
         self.checked(start, Condition::new(field, operator).map(Filter::from))
     }
 
-    /// Names the place, from `start` up to here, of what cannot be.
+    /// Names the place of an error, from `start` up to here.
     fn checked<T>(&self, start: usize, made: std::result::Result<T, InvalidValue>) -> Result<T> {
         made.map_err(|error| self.fault(start, error.to_string()))
     }
@@ -375,7 +375,7 @@ impl<'a> Parser<'a> {
         is_next
     }
 
-    /// A fault at what comes next.
+    /// Makes a fault at what comes next.
     fn unexpected(&mut self, expected: &str) -> Fault {
         let start = self.skip_space();
         let word = prefix(self.rest(), is_name_character);
@@ -394,7 +394,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A fault that reaches from a place to here.
+    /// Makes a fault that reaches from a place to here.
     fn fault(&self, start: usize, reason: String) -> Fault {
         Fault {
             start,
@@ -404,7 +404,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The characters that a text begins with.
+/// Returns the characters that a text begins with.
 fn prefix(text: &str, is_part: fn(char) -> bool) -> &str {
     let end = text.find(|character| !is_part(character)).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()

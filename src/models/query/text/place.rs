@@ -1,17 +1,17 @@
-//! Where a text is wrong, shown with a caret below it.
+//! Faults in a text, shown with a caret below the place.
 
 use crate::models::InvalidValue;
 
-/// A part of a text that is not as it should be, and what was expected.
+/// Describes a part of a text that is not as it should be, and what was expected.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// The bytes where it starts and ends.
+    /// Holds the byte where it starts, and below, the byte after its end.
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) reason: String,
 }
 
-/// How much of a line is shown around the place.
+/// Limits how much of a line is shown before the place, and below, after it.
 const SHOWN_BEFORE: usize = 60;
 const SHOWN_AFTER: usize = 40;
 
@@ -48,7 +48,7 @@ impl Fault {
     }
 }
 
-/// A character as it takes one place on a terminal.
+/// Returns a character as it takes one place on a terminal.
 fn shown(character: char) -> char {
     let is_plain = matches!(character, '"' | '\'' | '\\') || character.escape_debug().len() == 1;
     match character {
