@@ -1,8 +1,15 @@
 //! Settings from defaults, files, the environment and flags, each with its origin.
 //!
-//! Later layers win: defaults, then `/etc/logstore/logstore.toml`, then `logstore/logstore.toml` in the
-//! user's configuration folder, then `logstore.toml` in the working folder, then variables such as
-//! `LOGSTORE_STORE__LOCK_TIMEOUT`, then flags. A file may end in `.yaml` or `.yml` instead.
+//! Later layers win. The layers are, from the first to the last:
+//!
+//! 1. the defaults
+//! 2. `/etc/logstore/logstore.toml`
+//! 3. `logstore/logstore.toml` in the user's configuration folder
+//! 4. `logstore.toml` in the working folder
+//! 5. variables such as `LOGSTORE_STORE__LOCK_TIMEOUT`
+//! 6. flags
+//!
+//! A file may end in `.yaml` or `.yml` instead.
 
 mod duration;
 mod networks;
@@ -352,7 +359,7 @@ const SECRETS: [&str; 3] = [
     "store.s3.session_token",
 ];
 
-/// Returns whether the value at a path may be shown. A value that is no setting, or a whole section, may hold a password.
+/// Returns whether the value at a path may be shown. An unknown setting, or a whole section, may hold a password.
 fn may_be_shown(key: &str) -> bool {
     !SECRETS.contains(&key) && known_keys().iter().any(|known| known == key)
 }

@@ -55,7 +55,7 @@ pub(crate) fn endpoint(text: &str) -> Option<Endpoint<'_>> {
         return Some(Endpoint { address, port });
     }
     let (before, port) = text.rsplit_once(':').filter(|(_, port)| is_port(port))?;
-    // The last group of an IPv6 address without brackets is no port, unless what is before it ends as IPv4 does.
+    // The last group of an IPv6 address without brackets is no port, unless an IPv4 address is before it.
     let address = address(before).filter(|_| before.contains('.'))?;
     Some(Endpoint {
         address,
@@ -91,7 +91,7 @@ pub(crate) fn is_network(text: &str) -> bool {
     text.contains('/') && text.parse::<IpNet>().is_ok()
 }
 
-/// Clears the bits after the prefix, and makes a network of IPv4 addresses that are written as IPv6 one of IPv4.
+/// Clears the bits after the prefix. A network of IPv4 addresses that are written as IPv6 becomes one of IPv4.
 pub(crate) fn canonical_network(network: IpNet) -> IpNet {
     const PREFIX_OF_IPV4: u8 = 96;
     let network = network.trunc();

@@ -19,7 +19,7 @@ pub struct FilePosition {
     pub head_fingerprint: String,
     /// Holds the SHA-256 of the last 1,024 of these bytes, or of all if there are fewer, in hexadecimal.
     pub tail_fingerprint: String,
-    /// Says where reading goes on: at the start of a line, or inside an item that was not read to its end.
+    /// Says where reading goes on: at a line's start, or inside an item that was not read to its end.
     pub resume: ResumePoint,
     /// Holds the time of the last line that has one, for the lines after it that have none.
     pub last_time: Option<DateTime<Utc>>,

@@ -1,5 +1,5 @@
-//! The data: logs, alerts, threat intelligence, detection rules, and the questions asked of them.
-//! Plain values; nothing here reads or writes anything.
+//! The data: logs, alerts, threat intelligence, detection rules, and the queries for them. All are plain values; this
+//! module neither reads nor writes anything.
 
 pub(crate) mod address;
 mod address_text;

@@ -1,4 +1,4 @@
-//! JSON as logs hold it: values that borrow from a line, objects that keep their text, and a limit on their depth.
+//! JSON as logs hold it: values that borrow from a line, objects that keep their text, and a depth limit.
 
 mod borrowed;
 mod depth;

@@ -1,4 +1,4 @@
-//! The names under which sources write the same thing.
+//! The names that sources give to the same field.
 //!
 //! Sources: the Elastic Common Schema, OCSF, the `OpenTelemetry` semantic conventions, Windows event JSON as `NXLog`
 //! and Winlogbeat write it, Zeek, Suricata EVE, AWS `CloudTrail`, the systemd journal, GELF, and the loggers of common
@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use crate::models::address::{self, PRIVATE_NETWORKS};
 use crate::models::{Json, Members};
 
-/// Names of the event's time, best first.
+/// Lists names of the event's time, best first.
 const TIME: &[&str] = &[
     "timestamp",
     "@timestamp",
@@ -44,7 +44,7 @@ const TIME: &[&str] = &[
     "t",
 ];
 
-/// Places of the event's time inside nested values, name by name.
+/// Lists places of the event's time inside nested values, name by name.
 pub(super) const NESTED_TIME: &[&[&str]] = &[
     &["t", "$date"],
     &["Event", "System", "TimeCreated", "@SystemTime"],
@@ -270,10 +270,10 @@ const ROLES: [(Role, &[&str]); 7] = [
     ),
 ];
 
-/// The member of `metadata` that says the source address, whatever the log's own fields say.
+/// Names the member of `metadata` that says the source address, whatever the log's own fields say.
 pub(super) const KNOWN_SOURCE: &str = "source_ip";
 
-/// Windows events about the account that is logged on, not the one that logs it on.
+/// Lists Windows events about the account that is logged on, not the one that logs it on.
 const LOGON_EVENTS: [u64; 12] = [
     4624, 4625, 4634, 4647, 4768, 4769, 4770, 4771, 4776, 4777, 4778, 4779,
 ];
@@ -281,7 +281,7 @@ const LOGON_EVENTS: [u64; 12] = [
 /// Limits the depth at which known names are looked for.
 const MAX_DEPTH: usize = 4;
 
-/// Names are looked up for each member of each log.
+/// Maps names, which are looked up for each member of each log.
 type Names<T> = HashMap<&'static str, T, FixedState>;
 
 struct Index {
@@ -306,7 +306,7 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     }
 });
 
-/// A field of a log that goes by several names.
+/// Names a field of a log that goes by several names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
     Time,

@@ -34,7 +34,7 @@ pub struct BorrowedLog<'a> {
 }
 
 impl<'a> BorrowedLog<'a> {
-    /// See [`LogEntry::new`].
+    /// Makes a log as [`LogEntry::new`] does.
     pub(crate) fn new(event_time: DateTime<Utc>, ids: &mut Ids) -> Self {
         Self {
             id: ids.next().into(),
@@ -86,7 +86,7 @@ impl<'a> BorrowedLog<'a> {
         }
     }
 
-    /// See [`LogEntry::with_raw`].
+    /// Sets the line as [`LogEntry::with_raw`] does.
     pub(crate) fn set_raw(&mut self, line: &'a RawText<'_>) {
         self.raw = Some(Cow::Borrowed(&line.text));
         if let Some(encoded) = line.encoded() {
@@ -94,7 +94,7 @@ impl<'a> BorrowedLog<'a> {
         }
     }
 
-    /// See [`LogEntry::core_fields`].
+    /// Lends the summary that [`LogEntry::core_fields`] returns.
     pub(crate) fn with_core_fields<T>(&self, take: impl FnOnce(CoreFields<'_>) -> T) -> T {
         let looked_for;
         let found = match &self.found {

@@ -13,9 +13,8 @@ use super::{BorrowedLog, Ids, LogEntry, id};
 use crate::models::{Json, Members};
 
 impl LogEntry {
-    /// Reads a log from any JSON object. Well-known keys and their usual aliases fill the fields, all
-    /// other keys stay in [`normalized`](Self::normalized). Without a time of its own, the log gets
-    /// `context`'s reference time.
+    /// Reads a log from any JSON object. Well-known keys and their usual aliases fill the fields. All other keys stay
+    /// in [`normalized`](Self::normalized). A log without a time of its own gets `context`'s reference time.
     ///
     /// ```
     /// use logstore::LogEntry;
@@ -39,7 +38,7 @@ impl LogEntry {
 }
 
 impl<'a> BorrowedLog<'a> {
-    /// See [`LogEntry::from_json`]; also says whether the log has a time of its own.
+    /// Reads a log as [`LogEntry::from_json`] does, and says whether it has a time of its own.
     pub(crate) fn from_json(
         object: Members<'a>,
         origin: Origin,

@@ -30,8 +30,8 @@ use crate::models::{InvalidValue, LogEntry};
 /// ```
 ///
 /// Filters are kept simple: nested groups of one kind become one group, and two negations cancel each other. They are
-/// bounded: a filter from outside can neither exhaust a stack nor keep a store busy for long. They nest at most 32 deep.
-/// They have at most 1,000 conditions, of which a pattern counts as ten.
+/// bounded: a filter from outside can neither exhaust a stack nor keep a store busy for long. They nest at most 32
+/// deep. They have at most 1,000 conditions, of which a pattern counts as ten.
 ///
 /// # As text
 ///

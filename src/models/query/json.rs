@@ -103,7 +103,7 @@ impl<'de> DeserializeSeed<'de> for FilterAt {
     type Value = Filter;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Filter, D::Error> {
-        // Groups that need not be there are taken apart, so a filter may be deeper in JSON than it turns out to be.
+        // Needless groups are taken apart, so a filter may be deeper in JSON than it turns out to be.
         match self.depth <= 2 * DEEPEST {
             true => deserializer.deserialize_any(self),
             false => Err(D::Error::custom(too_deep())),

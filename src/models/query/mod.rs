@@ -190,7 +190,7 @@ impl LogQuery {
         }
     }
 
-    /// Wants the logs that come after this one in the query's order: the next page, after the last log of a page.
+    /// Wants the logs after this one in the query's order. For the next page, this is the last log of a page.
     ///
     /// Logs that are stored meanwhile neither shift the pages nor come twice. If the log has been deleted, the next
     /// page starts at another time.

@@ -25,8 +25,8 @@ impl Field {
 
     /// Names fields that are called like this one, the best first; `None` if one of the logs has this field.
     ///
-    /// A column is suggested for itself and for every name that sources give it, and the members of the logs for
-    /// themselves.
+    /// A column is suggested for itself and for every name that sources give it. A member of the logs is suggested for
+    /// itself.
     ///
     /// ```
     /// use logstore::{Field, LogEntry};

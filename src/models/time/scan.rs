@@ -19,7 +19,7 @@ pub(super) fn whole(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     Some((stamp, scan.at))
 }
 
-/// Reads a stamp that a log line may start with: not a lone date, and a lone clock only with seconds.
+/// Reads a stamp that a log line may start with: no lone date, and a lone clock only with seconds.
 pub(super) fn prefix(text: &str, order: DateOrder) -> Option<(Stamp, usize)> {
     let mut scan = Scan::new(text, order);
     let stamp = scan
@@ -110,7 +110,7 @@ impl<'a> Scan<'a> {
 
     // Formats.
 
-    /// `2015-05-17T10:05:03.123Z`, `2014/4/8 22:05`, `2017-06-28, 07:26:35`.
+    /// Reads `2015-05-17T10:05:03.123Z`, `2014/4/8 22:05`, `2017-06-28, 07:26:35`.
     fn year_first(&mut self) -> Option<Stamp> {
         let year = self.number(4, 4)?;
         let separator = self.one_of(b"-/")?;
@@ -121,7 +121,7 @@ impl<'a> Scan<'a> {
         self.clock_and_zone(full_date(year, month, day)?)
     }
 
-    /// `2012-025T10:22:40,672`: the day of the year instead of month and day.
+    /// Reads `2012-025T10:22:40,672`: the day of the year instead of month and day.
     fn day_of_year(&mut self) -> Option<Stamp> {
         let year = i32::try_from(self.number(4, 4)?).ok()?;
         self.byte(b'-')?;
@@ -130,7 +130,7 @@ impl<'a> Scan<'a> {
         self.clock_and_zone(NaiveDate::from_yo_opt(year, day)?)
     }
 
-    /// `20120702.102240,672`, `20120702T102240Z`, `081109 203615`, `171113 14:14:20`.
+    /// Reads `20120702.102240,672`, `20120702T102240Z`, `081109 203615`, `171113 14:14:20`.
     fn compact(&mut self) -> Option<Stamp> {
         let year = match self.digits_ahead() {
             8 => self.number(4, 4)?,
@@ -147,7 +147,7 @@ impl<'a> Scan<'a> {
         Some(self.with_zone(carry(date, time, over)?))
     }
 
-    /// `Sep 13 00:58:45`, `Sun Dec 04 04:47:44.123 2005`, `May 8, 2009 5:57:51 PM`, `Jan  5 2024 10:00:00`.
+    /// Reads `Sep 13 00:58:45`, `Sun Dec 04 04:47:44.123 2005`, `May 8, 2009 5:57:51 PM`, `Jan  5 2024 10:00:00`.
     fn month_name_first(&mut self) -> Option<Stamp> {
         let has_weekday = self.weekday().is_some();
         let month = self.month()?;
@@ -178,7 +178,7 @@ impl<'a> Scan<'a> {
         Some(civil(Date::Full(local.date()), local.time(), zone))
     }
 
-    /// `17/May/2015:10:05:03 +0000`, `Tue, 15 Nov 1994 08:12:31 GMT`, `12 Feb 2006, 19:17`.
+    /// Reads `17/May/2015:10:05:03 +0000`, `Tue, 15 Nov 1994 08:12:31 GMT`, `12 Feb 2006, 19:17`.
     fn day_first(&mut self) -> Option<Stamp> {
         self.weekday();
         let day = self.number(1, 2)?;
@@ -200,14 +200,14 @@ impl<'a> Scan<'a> {
         self.clock_and_zone(full_date(year, month, day)?)
     }
 
-    /// `4/8/2014 22:05`, `04-02-2014 03:00:51`, `17/06/09 20:10:40`.
+    /// Reads `4/8/2014 22:05`, `04-02-2014 03:00:51`, `17/06/09 20:10:40`.
     fn numeric(&mut self) -> Option<Stamp> {
         let date = self.numeric_date()?;
         self.date_clock_separator()?;
         self.clock_and_zone(date)
     }
 
-    /// `10.30 16:49:06`, as Proxifier writes.
+    /// Reads `10.30 16:49:06`, as Proxifier writes.
     fn month_dot_day(&mut self) -> Option<Stamp> {
         let first = self.number(2, 2)?;
         self.byte(b'.')?;
@@ -220,7 +220,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits.
+    /// Reads seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits.
     fn epoch(&mut self) -> Option<Stamp> {
         let length = self.digits_ahead();
         let nanos_per_unit: i128 = match length {
@@ -238,7 +238,7 @@ impl<'a> Scan<'a> {
         DateTime::from_timestamp(seconds, subsecond).map(Stamp::Instant)
     }
 
-    /// A [TAI64N label](https://cr.yp.to/libtai/tai64.html), whose clock is ten seconds ahead of UTC's 1970.
+    /// Reads a [TAI64N label](https://cr.yp.to/libtai/tai64.html), whose clock is ten seconds ahead of UTC's 1970.
     fn tai64n(&mut self) -> Option<Stamp> {
         const EPOCH: u64 = 0x4000_0000_0000_000a;
         self.byte(b'@')?;
@@ -249,20 +249,20 @@ impl<'a> Scan<'a> {
         DateTime::from_timestamp(seconds, nanos).map(Stamp::Instant)
     }
 
-    /// `01:06:06`, `4:00pm PST`.
+    /// Reads `01:06:06`, `4:00pm PST`.
     fn clock_only(&mut self) -> Option<Stamp> {
         let (time, _) = self.clock()?;
         let zone = self.zone();
         Some(civil(Date::Missing, time, zone))
     }
 
-    /// `00:00:00.000`.
+    /// Reads `00:00:00.000`.
     fn clock_with_seconds(&mut self) -> Option<Stamp> {
         let pattern = self.bytes.get(..8)?;
         (pattern[2] == b':' && pattern[5] == b':').then(|| self.clock_only())?
     }
 
-    /// `2021-02-21 PST`, `oct. 7, 70`, `1 July 2013`, `3.31.2014`: midnight.
+    /// Reads `2021-02-21 PST`, `oct. 7, 70`, `1 July 2013`, `3.31.2014`: midnight.
     fn date_only(&mut self) -> Option<Stamp> {
         let date = self
             .try_format(|scan| {
@@ -297,7 +297,7 @@ impl<'a> Scan<'a> {
 
     // Parts of formats.
 
-    /// Day, month and year in the order of the context, or in the only one that makes a date.
+    /// Reads day, month and year in the order of the context, or in the only one that makes a date.
     fn numeric_date(&mut self) -> Option<NaiveDate> {
         let (first, second, separator) = self.numbers_of_date()?;
         let has_long_year = self.digits_ahead() == 4;
@@ -320,7 +320,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The first two numbers of a date, and what separates all three.
+    /// Reads the first two numbers of a date, and the byte that separates all three.
     fn numbers_of_date(&mut self) -> Option<(u32, u32, u8)> {
         let first = self.number(1, 2)?;
         let separator = self.one_of(b"/-.")?;
@@ -366,7 +366,7 @@ impl<'a> Scan<'a> {
         civil(Date::Full(local.date()), local.time(), zone)
     }
 
-    /// Hour and minute, and where given second, fraction, AM or PM.
+    /// Reads hour and minute, and if given, second, fraction, AM or PM.
     fn clock(&mut self) -> Option<(NaiveTime, chrono::TimeDelta)> {
         let hour = self.number(1, 2)?;
         self.byte(b':')?;
@@ -384,7 +384,7 @@ impl<'a> Scan<'a> {
         time_of_day(hour, minute, second.unwrap_or(0), nanos)
     }
 
-    /// Nanoseconds of a fraction after a dot or comma; digits past the ninth are passed over.
+    /// Reads nanoseconds of a fraction after a dot or comma; digits past the ninth are passed over.
     fn fraction(&mut self) -> u32 {
         self.try_format(|scan| {
             let mark = scan.one_of(b".,")?;
@@ -423,8 +423,8 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// `Z`, `+02:00`, ` -0700`, `-08`, ` PST`. After a blank an offset needs its minutes, or any
-    /// number with a sign would be one.
+    /// Reads `Z`, `+02:00`, ` -0700`, `-08`, ` PST`. After a blank an offset needs its minutes, or any number with a
+    /// sign would be one.
     fn zone(&mut self) -> Option<Zone> {
         self.try_format(|scan| {
             let detached = scan.byte(b' ').is_some();
@@ -491,7 +491,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// A name in full or cut to three letters, in any letter case.
+    /// Reads a name in full or cut to three letters, in any letter case.
     fn name(&mut self, names: &[&str]) -> Option<usize> {
         let length = self
             .rest()

@@ -35,7 +35,7 @@ impl Zone {
     /// Names coordinated universal time.
     pub const UTC: Self = Self(Kind::Named(Tz::UTC));
 
-    /// Writes a time as clocks in this zone show it, as RFC 3339 with the offset, which is `Z` for UTC.
+    /// Writes a time as clocks in this zone show it, as RFC 3339. The offset of UTC is `Z`.
     ///
     /// ```
     /// use chrono::SecondsFormat;

@@ -42,7 +42,7 @@ fn begins_operator(character: char) -> bool {
     matches!(character, '=' | '!' | '<' | '>' | '~')
 }
 
-/// Returns the length of the field that a text begins with: characters of names, and parts of it in double quotes.
+/// Returns the length of the field that a text begins with. Its parts in double quotes may hold any character.
 fn field_length(text: &str) -> usize {
     let mut is_quoted = false;
     let end = text.char_indices().find(|(_, character)| {

@@ -113,7 +113,7 @@ fn write_value(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     }
 }
 
-/// Writes a text in single quotes, or in double quotes if it holds what a terminal does not show as it is.
+/// Writes a text in single quotes. A text that a terminal would not show as it is gets double quotes.
 fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     if text.chars().all(is_visible) {
         return write!(f, "'{}'", text.replace('\'', "''"));
