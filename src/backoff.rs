@@ -1,27 +1,27 @@
-//! How long to wait before trying again: longer and longer, up to a limit, and not in step with other processes.
+//! Waits between retries. They grow up to a limit, and do not keep step with other processes.
 //!
-//! Nothing here looks at a clock. Chance is handed in as a number from 0 up to 1, so that tests can name it.
+//! This module reads no clock. Chance is passed as a number from 0 up to 1, so that tests can name it.
 
 use std::time::Duration;
 
-/// Waits that grow in proportion to the time already waited.
+/// Describes waits that grow in proportion to the time already waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Proportional {
     pub(crate) first: Duration,
     pub(crate) longest: Duration,
-    /// Each wait is this part of the time already waited: 4 for a quarter.
+    /// Divides the time already waited into the next wait: 4 means a quarter.
     pub(crate) part: u32,
 }
 
 impl Proportional {
-    /// Returns the next wait after `waited`: between a half and one and a half of the exact one.
+    /// Returns the next wait after `waited`: between a half and one and a half of the exact wait.
     pub(crate) fn next(self, waited: Duration, chance: f64) -> Duration {
         let exact = (waited / self.part).clamp(self.first, self.longest);
         exact.mul_f64(0.5 + chance)
     }
 }
 
-/// Waits that double with each failure in a row.
+/// Describes waits that double with each failure in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Doubling {
     pub(crate) first: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Doubling {
 }
 
 impl Doubling {
-    /// Returns the wait after the `failures`th failure: between a half and the whole of the exact one.
+    /// Returns the wait after the `failures`th failure: between a half and the whole of the exact wait.
     pub(crate) fn after(self, failures: u32, chance: f64) -> Duration {
         const MOST_DOUBLINGS: u32 = 16;
         let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);

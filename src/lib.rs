@@ -1,8 +1,8 @@
 //! An embedded store for security logs, alerts, threat intelligence and detection rules, on `DuckDB`.
 //!
-//! Collectors append logs, detectors poll them and store alerts, analysts and services query all of it; many
-//! processes share one file. Logs are appended once, by time and id; a named consumer's alerts and its position are
-//! committed together.
+//! Collectors append logs. Detectors poll them and store alerts. Analysts and services query all of it. Many processes
+//! share one file. Logs are appended once, by time and id. A named consumer's alerts and its position are committed
+//! together.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,19 +37,19 @@
 //! - Files in: [`Loader`], which does all that `logstore ingest` does; [`ingest::LogReader`] only reads text.
 //! - Settings: [`Settings`], [`config::SettingsLoader`].
 //!
-//! The crates whose types stand in signatures are exported again: [`chrono`], [`ipnet`] and [`serde_json`].
+//! The crates whose types appear in signatures are re-exported: [`chrono`], [`ipnet`] and [`serde_json`].
 //!
 //! # With tokio
 //!
-//! The methods of a store block their thread, as those of a file do. Call them by `spawn_blocking` on a clone of the store:
-//! a clone of a [`DuckDbStore`], or of an `Arc<dyn Store>`, is the same store.
+//! The methods of a store block their thread, as those of a file do. Call them by `spawn_blocking` on a clone of the
+//! store. A clone of a [`DuckDbStore`], or of an `Arc<dyn Store>`, is the same store.
 //!
 //! ```ignore
 //! let store = store.clone();
 //! let count = tokio::task::spawn_blocking(move || store.count_logs(&query)).await??;
 //! ```
 //!
-//! A scan is read as it is asked for, so that a channel makes it the body of a response:
+//! A scan reads its logs as they are asked for. A channel turns them into the body of a response:
 //!
 //! ```ignore
 //! let (sender, receiver) = tokio::sync::mpsc::channel(16);
@@ -64,7 +64,7 @@
 //! let body = axum::body::Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
 //! ```
 //!
-//! A [`Fetcher`] and a [`Loader`] are loops: give each a thread of its own, and stop it by its [`StopHandle`] when the
+//! A [`Fetcher`] and a [`Loader`] are loops. Give each a thread of its own. Stop it by its [`StopHandle`] when the
 //! service shuts down.
 
 mod backoff;

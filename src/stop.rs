@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::sync::lock;
 
-/// Stops a [`Fetcher`](crate::Fetcher), a [`Loader`](crate::Loader) or any other loop that waits with it, from any
-/// thread. It also wakes a loop that waits.
+/// Stops a [`Fetcher`](crate::Fetcher), a [`Loader`](crate::Loader) or any other loop that waits with it.
+///
+/// Any thread can stop them. A loop that waits is woken.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,12 +30,12 @@ impl StopHandle {
         changed.notify_all();
     }
 
-    /// Returns whether it was stopped.
+    /// Returns whether [`stop`](Self::stop) was called.
     pub fn is_stopped(&self) -> bool {
         *lock(&self.0.0)
     }
 
-    /// Waits for `time`, or until it is stopped, and returns whether it was stopped.
+    /// Waits for `time`, or until it is stopped. Returns whether it was stopped.
     pub fn wait(&self, time: Duration) -> bool {
         let (stopped, changed) = &*self.0;
         let waited = changed.wait_timeout_while(lock(stopped), time, |stopped| !*stopped);

@@ -1,4 +1,4 @@
-//! What the threads of a load hand to each other, and what is stored in one transaction.
+//! The messages between the threads of a load, and the batch that one transaction stores.
 
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
@@ -8,25 +8,26 @@ use crate::ingest::{CutFile, IngestError, LogBlock, PARSE_ERROR};
 use crate::models::{FileProgress, TIME_SOURCE};
 use crate::storage::duckdb::{LogRows, LogRowsBuilder};
 
-/// Rows that are handed on at a time.
+/// Counts the rows that a parser hands on together.
 pub(super) const CHUNK_ROWS: usize = 2_048;
 
-/// Bytes of lines in a batch, or few more.
+/// Limits the bytes of lines in a batch. Its last chunk may exceed the limit.
 pub(super) const BATCH_BYTES: usize = 160 << 20;
 
-/// What the reader tells the writer, in the order of the sources.
+/// Carries what the reader tells the writer, in the order of the sources.
 pub(super) enum Message<'a> {
-    /// Rows that a parser has, or will have, and their part of the budget of bytes that may be ahead of the writer.
+    /// Gives the rows that a parser has or will have. The permit is their part of the budget of bytes ahead of the
+    /// writer.
     Rows(Receiver<Chunk>, Permit<'a>),
-    /// A source was read, for now.
+    /// Says that a source was read, for now.
     Done(SourceDone),
-    /// The reader has to wait for what comes next.
+    /// Says that the reader has to wait for more text.
     Idle,
-    /// How many files were not read, or not to their end, when the load was stopped.
+    /// Counts the files that were not read, or not to their end, when the load was stopped.
     Unfinished(u64),
 }
 
-/// A source that was read, for now.
+/// Describes a source that was read, for now.
 pub(super) struct SourceDone {
     pub(super) name: PathBuf,
     pub(super) bytes: u64,
@@ -35,12 +36,12 @@ pub(super) struct SourceDone {
     pub(super) outcome: Outcome,
 }
 
-/// How reading a source ended.
+/// Says how the reading of a source ended.
 pub(super) enum Outcome {
     Read,
-    /// The source is left out.
+    /// Means that the source is left out.
     Skipped(IngestError),
-    /// The source was not read, or not to its end.
+    /// Means that the source was not read, or not to its end.
     Failed(IngestError),
 }
 
@@ -56,7 +57,7 @@ impl SourceDone {
     }
 }
 
-/// Rows of one source.
+/// Holds rows of one source.
 #[derive(Default)]
 pub(super) struct Chunk {
     rows: LogRows,
@@ -81,18 +82,19 @@ impl Chunk {
     }
 }
 
-/// Rows that are stored in one transaction, with the positions of their files. A batch may hold the end of one source and
-/// all of the next: many small files are few transactions.
+/// Holds the rows that one transaction stores, with the positions of their files.
+///
+/// A batch may hold the end of one source and all of the next. Therefore many small files need few transactions.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) rows: LogRows,
-    /// The number of rows. [`LogRows`] would have to add it up for each chunk.
+    /// Counts the rows. [`LogRows`] would have to add the number up for each chunk.
     pub(super) count: usize,
     pub(super) files: Vec<FileProgress>,
     bytes: usize,
     pub(super) parse_errors: u64,
     pub(super) without_time: u64,
-    /// Whether the batch is to be stored without waiting for more.
+    /// Says whether the batch is to be stored without waiting for more.
     pub(super) is_due: bool,
 }
 
@@ -124,15 +126,17 @@ impl Batch {
             || self.rows.length_at_end() >= LogRows::ENOUGH_TEXT
     }
 
-    /// Returns how many rows the batch may hold: as many as are wanted, and as fit if more of the same length come.
+    /// Returns how many rows the batch may hold. That is `size`, unless rows of the same length exceed [`BATCH_BYTES`]
+    /// before.
     fn most(&self, size: usize) -> usize {
         let length = (self.bytes / self.count.max(1)).max(1);
         whole_row_groups(size.min(BATCH_BYTES / length))
     }
 }
 
-/// Rounds down to whole row groups. A batch of little more than that leaves a rest that the engine writes over and over
-/// again: see [`LogRows::ROW_GROUP`].
+/// Rounds down to whole row groups.
+///
+/// A batch of little more than that leaves a rest that the engine writes again and again: see [`LogRows::ROW_GROUP`].
 fn whole_row_groups(rows: usize) -> usize {
     match rows / LogRows::ROW_GROUP {
         0 => rows,

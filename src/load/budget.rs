@@ -1,17 +1,17 @@
-//! An amount of something that several threads share.
+//! A limit on the bytes or processors that several threads use together.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::sync::lock;
 
-/// So many bytes, or processors, that threads may use together.
+/// Limits the bytes, or the processors, that threads use together.
 pub(super) struct Budget {
     total: usize,
     used: Mutex<usize>,
     given_back: Condvar,
 }
 
-/// A part of a budget, which is given back when this is dropped.
+/// Holds a part of a budget, and gives it back when it is dropped.
 pub(super) struct Permit<'a> {
     budget: &'a Budget,
     amount: usize,
@@ -26,8 +26,9 @@ impl Budget {
         }
     }
 
-    /// Waits until this much is left, and takes it. An amount above the total is granted when nothing else is used: a
-    /// single line may be longer than the budget.
+    /// Waits until this much is left, and takes it.
+    ///
+    /// An amount above the total is granted when nothing else is used: a single line may be longer than the budget.
     pub(super) fn take(&self, amount: usize) -> Permit<'_> {
         let is_too_much = |used: &mut usize| *used > 0 && *used + amount > self.total;
         let used = self.given_back.wait_while(lock(&self.used), is_too_much);

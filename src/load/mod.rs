@@ -1,8 +1,8 @@
-//! Files into a store: everything that `logstore ingest` does, for a program of one's own.
+//! Loads files into a store: everything that `logstore ingest` does, for a program of one's own.
 //!
-//! A [`Loader`] reads sources, parses them on all processors and stores their logs in large batches, each in one
-//! transaction with the positions of its files. A load that was stopped or that failed goes on where it ended, and stores
-//! nothing twice.
+//! A [`Loader`] reads sources, parses them on all processors and stores their logs in large batches. One transaction
+//! stores a batch and the positions of its files. A load that was stopped, or that failed, goes on where it ended. It
+//! stores nothing twice.
 
 mod batch;
 mod budget;
@@ -33,15 +33,16 @@ pub use report::LoadReport;
 
 /// Loads files into a store, once or as they grow.
 ///
-/// - **Exactly once.** How far a file was read is stored with its logs. A file is known again by its content, whatever it
-///   is called by then.
+/// - **Exactly once.** The position in a file is stored with its logs. A file is known again by its content, even under
+///   another name.
 /// - **Fair.** Processes that wait for the store get it between two batches.
-/// - **Goes on.** A source that cannot be read is logged and [reported](LoadReport::failed), and the others are read. An
-///   error of the store ends the load, unless it follows files or reads a stream, which cannot be read again: then
-///   [retryable](crate::Error::is_retryable) errors are logged and retried until the load is [stopped](Self::stop_handle).
+/// - **Goes on.** A source that cannot be read is logged and [reported](LoadReport::failed), and the others are read.
+///   An error of the store ends the load, unless the load follows files or reads a stream. A stream cannot be read
+///   again. Then [retryable](crate::Error::is_retryable) errors are logged and retried until the load is
+///   [stopped](Self::stop_handle).
 ///
-/// The threads of a load use all processors. A store whose engine leaves one of them to reading and parsing is faster: see
-/// [`OpenOptions::threads`](crate::OpenOptions::threads).
+/// The threads of a load use all processors. The load is faster if the engine leaves one of them to reading and
+/// parsing: see [`OpenOptions::threads`](crate::OpenOptions::threads).
 ///
 /// ```
 /// use logstore::{DuckDbStore, Loader, LogStore};
@@ -81,8 +82,9 @@ impl<'a> Loader<'a> {
         Self { options, ..self }
     }
 
-    /// Calls `on_progress` while sources are read: at the beginning, and after each 2,048 lines. The thread that reads makes
-    /// the call, and waits for it to return.
+    /// Calls `on_progress` while sources are read: at the beginning, and after each 2,048 lines.
+    ///
+    /// The thread that reads makes the call, and waits for it to return.
     #[must_use]
     pub fn on_progress(self, on_progress: impl FnMut(LoadProgress) + Send + 'a) -> Self {
         Self {
@@ -91,24 +93,27 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Lets an existing handle stop this load, such as that of another one.
+    /// Lets an existing handle stop this load, such as the handle of another load.
     #[must_use]
     pub fn with_stop(self, stop: StopHandle) -> Self {
         Self { stop, ..self }
     }
 
-    /// Returns what stops this load, from any thread. What was read by then is stored, and the next load goes on there.
+    /// Returns the handle that stops this load, from any thread.
+    ///
+    /// The logs that were read by then are stored, and the next load goes on there.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
 
-    /// Loads the sources that names refer to, as [`find_sources`] finds them: files, folders, patterns, or `-` for standard
-    /// input. The files of the store itself are left out.
+    /// Loads the sources that [`find_sources`] finds under these names.
+    ///
+    /// A name is a file, a folder, a pattern, or `-` for standard input. The files of the store itself are left out.
     ///
     /// # Errors
     ///
-    /// As [`append_logs_from_files`](crate::IngestStore::append_logs_from_files). What was stored before the error stays
-    /// stored.
+    /// Fails as [`append_logs_from_files`](crate::IngestStore::append_logs_from_files) does. Logs that were stored
+    /// before the error stay stored.
     pub fn run<P: AsRef<Path>>(self, names: &[P]) -> Result<LoadReport> {
         self.run_sources(find_sources(names))
     }
@@ -119,7 +124,8 @@ impl<'a> Loader<'a> {
     ///
     /// See [`run`](Self::run).
     pub fn run_sources(self, mut sources: Vec<Result<Source, IngestError>>) -> Result<LoadReport> {
-        // The store's folder may be among the sources, but its file is no log; and closing the file would free its lock.
+        // The store's folder may be among the sources, but its file is no log. Closing that file would also free its
+        // lock.
         let own_files = self.store.files();
         sources.retain(|source| !source.as_ref().is_ok_and(|source| source.is_one_of(&own_files)));
         let has_stream = sources.iter().flatten().any(Source::is_stream);
@@ -130,8 +136,9 @@ impl<'a> Loader<'a> {
         self.start(retries, |reader| reader.read_all(sources))
     }
 
-    /// Loads an input that is open already, such as a connection, to its end. A load that is stopped ends when the input
-    /// gives something next; give the input a timeout if it may be silent.
+    /// Loads an input that is open already, such as a connection, to its end.
+    ///
+    /// A load that is stopped ends when the input gives something next. Give the input a timeout if it may be silent.
     ///
     /// ```
     /// use std::io::Cursor;
@@ -153,15 +160,18 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// Loads files as they grow, through rotation by renaming and by copying and emptying, until it is
-    /// [stopped](Self::stop_handle). Names are those of [`run`](Self::run); what does not exist yet is waited for.
+    /// Loads files as they grow, until it is [stopped](Self::stop_handle).
     ///
-    /// The files that changed last are kept open, up to a quarter of those that the process may have open. A file that is
-    /// gone from its path is read on until nothing was written to it for five seconds. A line is read when it has its end,
-    /// or when its file is left.
+    /// It follows rotation by renaming, and by copying and emptying. Names are those of [`run`](Self::run). A file that
+    /// does not exist yet is waited for.
     ///
-    /// Lines that were written to a file before it was emptied, or renamed while it was not open, are read from the file
-    /// next to it that goes on from what was read, such as `app.log.1`. A warning is logged where there is no such file.
+    /// The files that changed last are kept open, up to a quarter of those that the process may have open. A file that
+    /// is gone from its path is read on until nothing was written to it for five seconds. A line is read when it has
+    /// its end, or when its file is left.
+    ///
+    /// Some lines are written before a file is emptied, or before it is renamed while it is not open. They are read
+    /// from the file next to it that goes on from what was read, such as `app.log.1`. A warning is logged if there is
+    /// no such file.
     ///
     /// ```no_run
     /// use logstore::{DuckDbStore, Loader};
@@ -176,8 +186,8 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     ///
-    /// See [`run`](Self::run), and [`Error::InvalidInput`](crate::Error::InvalidInput) if one of the names is that of
-    /// standard input, `-`, which comes to its end.
+    /// See [`run`](Self::run). The error is [`Error::InvalidInput`](crate::Error::InvalidInput) if one of the names is
+    /// `-`. Standard input comes to its end, and cannot be followed.
     pub fn follow<P: AsRef<Path>>(self, names: &[P]) -> Result<LoadReport> {
         if names.iter().any(|name| name.as_ref() == Path::new("-")) {
             let reason = "standard input cannot be followed: load it with run, which reads it as it comes";

@@ -1,15 +1,16 @@
-//! How a load is to be done.
+//! The options of a load.
 
 use std::time::Duration;
 
 use crate::ingest::IngestOptions;
 use crate::storage::duckdb::LogRows;
 
-/// How many logs a batch holds unless the options say otherwise: two row groups, which the engine compresses in two
-/// threads.
+/// Sets how many logs a batch holds unless the options say otherwise.
+///
+/// These are two row groups, which the engine compresses in two threads.
 pub const DEFAULT_BATCH_SIZE: usize = 2 * LogRows::ROW_GROUP;
 
-/// How a [`Loader`](super::Loader) reads and stores.
+/// Says how a [`Loader`](super::Loader) reads and stores.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,11 +26,11 @@ pub const DEFAULT_BATCH_SIZE: usize = 2 * LogRows::ROW_GROUP;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// How lines are read.
+    /// Says how lines are read.
     pub ingest: IngestOptions,
-    /// How many logs are stored in one transaction; half as many in the first one of a load. 0 is taken as 1.
+    /// Says how many logs one transaction stores; 0 is taken as 1. The first transaction of a load stores half as many.
     pub batch_size: usize,
-    /// How long to wait between two looks at files that are followed.
+    /// Says how long to wait between two polls of followed files.
     pub interval: Duration,
 }
 
@@ -44,8 +45,8 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
-    /// Detects the format of each line, stores [`DEFAULT_BATCH_SIZE`] logs at a time, and looks at files that are followed
-    /// once a second.
+    /// Detects the format of each line, stores [`DEFAULT_BATCH_SIZE`] logs at a time, and polls followed files once a
+    /// second.
     pub fn new() -> Self {
         Self::default()
     }
@@ -62,7 +63,7 @@ impl LoadOptions {
         Self { batch_size, ..self }
     }
 
-    /// Waits this long between two looks at files that are followed.
+    /// Waits this long between two polls of followed files.
     #[must_use]
     pub fn with_interval(self, interval: Duration) -> Self {
         Self { interval, ..self }

@@ -7,12 +7,14 @@
 //!     └──────────── messages, in order ───────> writer ──> store
 //! ```
 //!
-//! The reader sends each block twice: the block itself to whichever parser is free, and where its rows will come from to
-//! the writer. So the writer stores the rows in the order of the sources, although they are parsed in any order.
+//! The reader sends each block twice: the block itself to a parser that is free, and the channel of its rows to the
+//! writer. So the writer stores the rows in the order of the sources, although they are parsed in any order.
 //!
-//! Two budgets bound the work. As many parsers work as there are processors, and the writer, while it stores, counts as one
-//! of them: parsers that are far ahead must not keep it from its processor. And the bytes that are read and not stored yet
-//! are at most those of a batch.
+//! Two budgets bound the work.
+//!
+//! - Processors: as many parsers work as there are processors. The writer counts as one of them while it stores.
+//!   Otherwise parsers that are far ahead would keep it from its processor.
+//! - Bytes: the bytes that are read and not stored yet are at most those of a batch.
 
 use std::iter;
 use std::num::NonZero;
@@ -33,7 +35,7 @@ use crate::storage::Result;
 use crate::storage::duckdb::{DuckDbStore, LogRowsBuilder};
 use crate::sync::lock;
 
-/// What a load reads with, and into which store.
+/// Holds what the threads of a load share: the store, the options and the request to stop.
 pub(super) struct Pipeline<'a> {
     pub(super) store: &'a DuckDbStore,
     pub(super) options: &'a LoadOptions,
@@ -42,7 +44,7 @@ pub(super) struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
-    /// Runs the threads until `read` has handed on all that there is to read, and all of it is stored.
+    /// Runs the threads until `read` has handed on all there is to read, and all of it is stored.
     pub(super) fn run(
         &self,
         checkpoints: Checkpoints,
@@ -53,7 +55,7 @@ impl Pipeline<'_> {
         let (sender, messages) = sync_channel(batch_size.div_ceil(CHUNK_ROWS));
         let count = processors();
         let (parsers, jobs) = sync_channel(count);
-        // Dropped with the last parser, should all of them panic: otherwise the reader would wait for them.
+        // The last parser drops it. Should all parsers panic, the reader would otherwise wait for them.
         let jobs = Arc::new(Mutex::new(jobs));
         let cores = Budget::new(count);
         let bytes_ahead = Budget::new(BATCH_BYTES);
@@ -78,7 +80,7 @@ impl Pipeline<'_> {
                 // The writer says why it has gone.
                 read(&mut reader).ok();
             });
-            // Drops the messages when it fails, so that the reader stops as well.
+            // When the writer fails, it drops the messages, so that the reader stops as well.
             Writer::new(self.store, batch_size, self.stop, self.retries, cores).store_all(messages)
         })
     }
@@ -95,7 +97,7 @@ fn parse_all(jobs: &Mutex<Receiver<Job>>, cores: &Budget) {
     }
 }
 
-/// Returns how many threads run at the same time; one, where the system does not say.
+/// Returns how many threads run at the same time; one, if the system does not say.
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -1,15 +1,16 @@
-//! How far a load has come, for the caller to show.
+//! The progress of a load, for the caller to show.
 
-/// How far a load has come.
+/// Says how far a load has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct LoadProgress {
-    /// How many bytes were read, before decompression.
+    /// Counts the bytes that were read, before decompression.
     pub bytes: u64,
-    /// How many bytes the sources have; `None` where one of them does not say, as a pipe does not, and for files that are
-    /// followed. Of files that were read before, only the rest is read.
+    /// Counts the bytes that the sources have; `None` if one of them does not say, or for followed files.
+    ///
+    /// A pipe does not say how many bytes it has. Of files that were read before, only the rest is read.
     pub total_bytes: Option<u64>,
 }
 
-/// A callback that the reader calls while it reads.
+/// Receives the progress while the reader reads.
 pub(super) type OnProgress<'a> = Box<dyn FnMut(LoadProgress) + Send + 'a>;

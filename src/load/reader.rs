@@ -1,4 +1,4 @@
-//! The thread that reads the sources, and hands their lines to the parsers and the writer.
+//! The thread that reads the sources. It hands their lines to the parsers and the writer.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -12,13 +12,15 @@ use crate::ingest::{
 };
 use crate::stop::StopHandle;
 
-/// A block that is to be parsed, and where its rows go.
+/// Holds a block that is to be parsed, and the channel for its rows.
 pub(super) struct Job {
     pub(super) block: LogBlock,
     pub(super) chunk: SyncSender<Chunk>,
 }
 
-/// The writer, or every parser, has ended, and its thread says why: nobody needs what is read.
+/// Means that the writer, or every parser, has ended.
+///
+/// Its thread says why. What is read after that is not used.
 pub(super) struct WriterGone;
 
 /// Reads sources one after another.
@@ -28,13 +30,13 @@ pub(super) struct SourceReader<'a> {
     pub(super) checkpoints: Checkpoints,
     pub(super) sender: SyncSender<Message<'a>>,
     pub(super) parsers: SyncSender<Job>,
-    /// The bytes that may be read and not stored yet.
+    /// Limits the bytes that are read and not stored yet.
     pub(super) bytes_ahead: &'a Budget,
     pub(super) chunk_size: usize,
     pub(super) on_progress: Option<OnProgress<'a>>,
-    /// The bytes of all sources so far.
+    /// Counts the bytes of all sources so far.
     pub(super) progress: LoadProgress,
-    /// How many files were not read to their end because the load was stopped.
+    /// Counts the files that were not read to their end because the load was stopped.
     pub(super) unfinished: u64,
 }
 
@@ -153,7 +155,7 @@ impl<'a> SourceReader<'a> {
         self.send(Message::Done(done))
     }
 
-    /// Hands on the blocks of a source. Where it `can_break_off`, it ends after any of them when the load is stopped.
+    /// Hands on the blocks of a source. If it `can_break_off`, it ends after any of them when the load is stopped.
     fn read_blocks(
         &mut self,
         mut reader: LogReader,

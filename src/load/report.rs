@@ -1,4 +1,4 @@
-//! What a load has done.
+//! The report of a load.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,49 +6,50 @@ use std::time::Duration;
 
 use crate::ingest::{CutFile, IngestError};
 
-/// What a [`Loader`](super::Loader) has read and stored.
+/// Describes what a [`Loader`](super::Loader) has read and stored.
 ///
-/// The counts are exact. Of the lists, each ends with its first [`LoadReport::MOST`] entries: files may be followed for
-/// months.
+/// The counts are exact. Each list keeps its first [`LoadReport::MOST`] entries, as files may be followed for months.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LoadReport {
-    /// How many sources were read, or were to be read and failed. A file that is followed counts each time that it grows.
+    /// Counts the sources that were read, or that failed. A file that is followed counts each time that it grows.
     pub sources: u64,
-    /// How many of them were read before, so that only what is new in them was read.
+    /// Counts the sources that were read before, so that only their new content was read.
     pub known_sources: u64,
-    /// How many sources were left out: they hold no text, or lead back to a folder that is read anyway.
+    /// Counts the sources that were left out. They hold no text, or lead back to a folder that is read anyway.
     pub skipped_sources: u64,
-    /// How many sources were not read, or not to their end, because of an error.
+    /// Counts the sources that were not read, or not to their end, because of an error.
     pub failed_sources: u64,
-    /// How many files were not read, or not to their end, when the load was stopped. The next load goes on there.
+    /// Counts the files that were not read, or not to their end, when the load was stopped. The next load goes on
+    /// there.
     pub unfinished_sources: u64,
-    /// How many bytes were read, before decompression.
+    /// Counts the bytes that were read, before decompression.
     pub bytes: u64,
-    /// How many logs were read.
+    /// Counts the logs that were read.
     pub logs: u64,
-    /// How many of them are new.
+    /// Counts the logs that are new.
     pub stored: u64,
-    /// How many of them were in the store already.
+    /// Counts the logs that were in the store already.
     pub duplicates: u64,
-    /// How many lines do not have the format that they seem to have; they are stored all the same.
+    /// Counts the lines that do not have the format that they seem to have. They are stored all the same.
     pub parse_errors: u64,
-    /// How many logs have no time of their own, but that of another line or of their file.
+    /// Counts the logs without a time of their own. They have the time of another line, of their file, or of the
+    /// reading.
     pub without_time: u64,
-    /// How long the load took.
+    /// Says how long the load took.
     pub elapsed: Duration,
-    /// Why sources were left out.
+    /// Says why sources were left out.
     pub skipped: Vec<IngestError>,
-    /// Why sources failed.
+    /// Says why sources failed.
     pub failed: Vec<IngestError>,
-    /// Files that became shorter than they were when they were last read.
+    /// Holds the files that became shorter since they were last read.
     pub cut: Vec<CutFile>,
-    /// How many logs have no time of their own, by the source that they are from.
+    /// Counts the logs without a time of their own, by their source.
     pub without_time_by_source: BTreeMap<PathBuf, u64>,
 }
 
 impl LoadReport {
-    /// How many entries each list of a report has at most.
+    /// Limits the entries of each list of a report.
     pub const MOST: usize = 1_000;
 
     pub(super) fn add_skipped(&mut self, error: IngestError) {

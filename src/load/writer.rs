@@ -1,4 +1,4 @@
-//! Stores what the parsers made of the sources, in the order of the sources.
+//! The writer: it stores the parsed rows, in the order of the sources.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use crate::stop::StopHandle;
 use crate::storage::duckdb::{DuckDbStore, OpenGuard};
 use crate::storage::{AppendResult, Error, Result};
 
-/// For how long the store stays open while the writer waits for logs.
+/// Says for how long the store stays open while the writer waits for logs.
 const SOON: Duration = Duration::from_millis(20);
 
-/// How long to wait before a retry of what failed without waiting.
+/// Says how long to wait before a retry of what failed without waiting.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether to try again what failed because of other processes or the network: see [`Error::is_retryable`].
+/// Says whether errors of other processes or the network are retried: see [`Error::is_retryable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retries {
-    /// The first error ends the load: a later load goes on from there.
+    /// Means that the first error ends the load. A later load goes on from there.
     None,
-    /// Retries go on until the load is stopped: what was taken from a pipe cannot be read again.
+    /// Means that retries go on until the load is stopped. What was taken from a pipe cannot be read again.
     UntilStopped,
 }
 
@@ -35,9 +35,9 @@ pub(super) struct Writer<'a> {
     /// Keeps the store open between batches, while no other process waits for it.
     kept: Option<OpenGuard>,
     batch: Batch,
-    /// The number of logs in the next transaction.
+    /// Says how many logs the next transaction stores.
     size: usize,
-    /// Logs without a time of their own, of the source that is being read.
+    /// Counts the logs without a time of their own, of the source that is being read.
     without_time: u64,
     report: LoadReport,
 }
@@ -58,7 +58,7 @@ impl<'a> Writer<'a> {
             cores,
             kept: None,
             batch: Batch::default(),
-            // The first batch is full sooner: until then the store has nothing to do.
+            // The first batch is full sooner: until then the store is idle.
             size: batch_size.div_ceil(2),
             without_time: 0,
             report: LoadReport::default(),
@@ -78,7 +78,8 @@ impl<'a> Writer<'a> {
                         self.without_time += chunk.without_time;
                         self.batch.push(chunk);
                     }
-                    // Its parser has panicked, as will the scope of all threads: nothing after it may be stored.
+                    // Its parser has panicked, and the scope of all threads will. Nothing after this chunk may be
+                    // stored.
                     Err(_) => break,
                 },
                 Message::Done(done) => self.count(done),
@@ -136,7 +137,7 @@ impl<'a> Writer<'a> {
             match self.append_once(batch) {
                 Err(error) if error.is_retryable() && self.goes_on() => {
                     log::warn!("{error}; trying again");
-                    // The engine may be unusable: the next try opens another one.
+                    // The engine may be unusable: the next retry opens another one.
                     self.kept = None;
                     // The other errors come after a wait of their own.
                     if matches!(error, Error::Disconnected { .. }) {
@@ -161,7 +162,7 @@ impl<'a> Writer<'a> {
         self.store.append_rows_from_files(&batch.rows, &batch.files)
     }
 
-    /// Counts a source. Errors are logged as well: the report may come months later.
+    /// Counts a source. Errors are logged as well, as the report may come months later.
     fn count(&mut self, done: SourceDone) {
         let without_time = std::mem::take(&mut self.without_time);
         self.report.add_without_time(done.name, without_time);
