@@ -10,10 +10,11 @@ use super::input::lines::Line;
 use super::parser::{Parser, RawLine, Take};
 use crate::models::{BorrowedLog, FileProgress, LogEntry};
 
-/// Logs that were read and are not parsed yet. Any thread can parse them: see
-/// [`LogReader::next_block`](crate::ingest::LogReader::next_block).
+/// Holds logs that were read and are not parsed yet.
+///
+/// Any thread can parse them: see [`LogReader::next_block`](crate::ingest::LogReader::next_block).
 pub struct LogBlock {
-    /// Logs that are parsed already. They come first.
+    /// Holds logs that are parsed already. They come first.
     pub(super) ready: Vec<LogEntry>,
     pub(super) pieces: Pieces,
     pub(super) parser: Parser,
@@ -23,13 +24,15 @@ pub struct LogBlock {
 }
 
 impl LogBlock {
-    /// How long the text is that is not parsed yet.
+    /// Returns the length of the text that is not parsed yet.
     pub fn bytes(&self) -> usize {
         self.pieces.text.len()
     }
 
-    /// Gives the logs to `take`, each while its line is at hand. Returns how far the source is read with them; `None` if
-    /// nothing was read since the block before, or if the source cannot be known again.
+    /// Gives the logs to `take`, each while its line is in memory.
+    ///
+    /// Returns how far the source is read with them. Returns `None` if nothing was read since the block before, or if
+    /// the source cannot be known again.
     ///
     /// Lines without a time wait for the blocks before this one, which give them theirs.
     pub fn parse(mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<FileProgress> {
@@ -52,16 +55,16 @@ impl fmt::Debug for LogBlock {
     }
 }
 
-/// A text, cut into lines, objects and broken parts.
+/// Holds a text, cut into lines, objects and broken parts.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pub(super) text: Vec<u8>,
     list: Vec<Piece>,
-    /// Those that are not lines of another one.
+    /// Counts the pieces that are not lines of another one.
     count: usize,
 }
 
-/// How far some [`Pieces`] go.
+/// Marks an end of some [`Pieces`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
     bytes: usize,
@@ -78,18 +81,19 @@ struct Piece {
 #[derive(Debug)]
 enum Kind {
     Line,
-    /// The first line of a JSON object over several lines: the next `others` lines belong to it. An object that does
-    /// not end is none.
+    /// Begins a JSON object over several lines: the next `others` lines belong to it.
+    ///
+    /// An object that does not end is no JSON.
     Object {
         others: usize,
         has_end: bool,
     },
-    /// A text that should be JSON, and why it is not.
+    /// Holds the reason why a text that should be JSON is none.
     Broken(Arc<str>),
 }
 
 impl Pieces {
-    /// Nothing yet, with memory for a text of this length.
+    /// Creates an empty text, with memory for this many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Self {
             text: Vec::with_capacity(bytes),
@@ -103,7 +107,7 @@ impl Pieces {
         self.count = 0;
     }
 
-    /// How many there are; an object over several lines is one.
+    /// Counts the pieces. An object over several lines is one piece.
     pub(super) fn count(&self) -> usize {
         self.count
     }

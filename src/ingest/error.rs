@@ -1,34 +1,34 @@
-//! Why a source could not be read.
+//! The errors of sources that could not be read.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why a source could not be read, or not to its end.
+/// Says why a source could not be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read logs from {name:?}: {reason}")]
 #[non_exhaustive]
 pub struct IngestError {
-    /// The source, as it was named.
+    /// Names the source as it was named or found.
     pub name: PathBuf,
-    /// Why it could not be read, and where it helps, the remedy.
+    /// Says why it could not be read, and names a remedy where there is one.
     pub reason: String,
-    /// The kind of the reason.
+    /// Says which kind of reason it is.
     pub kind: IngestErrorKind,
 }
 
-/// Tells apart the reasons of an [`IngestError`] that a caller may want to treat in a way of their own.
+/// Tells apart the reasons of an [`IngestError`] that a caller may want to treat differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IngestErrorKind {
-    /// Nothing has the name, or matches the pattern, yet.
+    /// Means that nothing has the name, or matches the pattern, yet.
     Missing,
-    /// The file holds no text.
+    /// Means that the file holds no text.
     NotText,
-    /// The symbolic link leads back to a folder that it is in, which is read anyway.
+    /// Means that a symbolic link leads back to a folder that it is in, which is read anyway.
     Loop,
-    /// The pattern is none.
+    /// Means that no file has the name, and that it is no valid pattern.
     Pattern,
-    /// The system or the decompression failed.
+    /// Means that the system or the decompression failed.
     Unreadable,
 }
 

@@ -5,26 +5,26 @@ use std::str::FromStr;
 
 use crate::models::InvalidValue;
 
-/// A format of log lines.
+/// Names a format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InputFormat {
-    /// JSON objects, one a line, one after another, or in an array.
+    /// Reads JSON objects, one a line, one after another, or in an array.
     Json,
-    /// Syslog as of RFC 5424.
+    /// Reads syslog as of RFC 5424.
     Rfc5424,
-    /// Syslog as of RFC 3164, and as it is written to files.
+    /// Reads syslog as of RFC 3164, and as daemons write it to files.
     Rfc3164,
-    /// The access logs of Apache and nginx: common and combined log format.
+    /// Reads the access logs of Apache and nginx: common and combined log format.
     AccessLog,
-    /// The error logs of Apache and nginx.
+    /// Reads the error logs of Apache and nginx.
     ErrorLog,
-    /// Any text.
+    /// Reads any text.
     Text,
 }
 
 impl InputFormat {
-    /// Every format.
+    /// Lists every format.
     pub const ALL: [Self; 6] = [
         Self::Json,
         Self::Rfc5424,
@@ -34,7 +34,7 @@ impl InputFormat {
         Self::Text,
     ];
 
-    /// The format's name.
+    /// Returns the format's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",

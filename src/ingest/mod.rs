@@ -1,8 +1,8 @@
-//! Text in, logs out. Nothing here knows of a store.
+//! Reads text and gives logs. Nothing here knows of a store.
 //!
-//! [`find_sources`] turns what a user names into [`Source`]s; a source opens as a [`LogReader`], an iterator
-//! of logs. Nothing is lost on the way: every line that is not empty becomes a log whose
-//! [`raw`](crate::LogEntry::raw) is that line.
+//! [`find_sources`] turns the names that a user gives into [`Source`]s. A source opens as a [`LogReader`], an iterator
+//! of logs. No line is lost: every line that is not empty becomes a log whose [`raw`](crate::LogEntry::raw) is that
+//! line.
 
 mod block;
 mod error;

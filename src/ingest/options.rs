@@ -1,4 +1,4 @@
-//! How lines are to be read.
+//! Says how lines are to be read.
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
@@ -7,7 +7,7 @@ use super::input_format::InputFormat;
 use crate::models::{DateOrder, Zone};
 use crate::stop::StopHandle;
 
-/// How lines are to be read.
+/// Says how lines are to be read.
 ///
 /// ```
 /// use std::io::Cursor;
@@ -24,20 +24,23 @@ use crate::stop::StopHandle;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct IngestOptions {
-    /// The format of every line; `None` to detect it line by line.
+    /// Names the format of every line; `None` detects it line by line.
     pub format: Option<InputFormat>,
-    /// The zone of times that name none; `None` for UTC.
+    /// Names the zone of times that have none; `None` means UTC.
     pub zone: Option<Zone>,
-    /// Whether day or month comes first in a date of numbers. Where it is [`DateOrder::Auto`], the first and the last
-    /// 64 KiB of a file decide, as they are when it is opened: a date that has only one order gives it to the others,
-    /// unless dates of both orders are there. Of a compressed file only the first are read, and of a pipe none.
+    /// Says whether day or month comes first in a date of numbers.
+    ///
+    /// With [`DateOrder::Auto`], the first and the last 64 KiB of a file decide, as they are when it is opened. A date
+    /// that has only one order gives it to the others, unless dates of both orders are there. Of a compressed file only
+    /// the first 64 KiB are read, and of a pipe none.
     pub date_order: DateOrder,
-    /// The time before which times without a year are; `None` for that of each file.
+    /// Holds the time before which times without a year are; `None` means the time of each file.
     pub reference: Option<DateTime<Utc>>,
-    /// The name of the source, instead of that of its format.
+    /// Holds the name of the source, which replaces the name of its format.
     pub source_type: Option<String>,
-    /// The networks whose hosts are proxies: the client is the one behind them. `None` for the private, loopback,
-    /// link-local and unique local networks.
+    /// Holds the networks whose hosts are proxies. The client is the host behind them.
+    ///
+    /// `None` means the private, loopback, link-local and unique local networks.
     pub trusted_proxies: Option<Vec<IpNet>>,
     /// Ends pipes once it is stopped.
     pub stop: Option<StopHandle>,
@@ -49,7 +52,7 @@ impl IngestOptions {
         Self::default()
     }
 
-    /// Reads every line in this format; one that does not have it is taken as plain text.
+    /// Reads every line in this format. A line that does not have it is taken as plain text.
     #[must_use]
     pub fn with_format(self, format: InputFormat) -> Self {
         Self {
@@ -100,8 +103,10 @@ impl IngestOptions {
         }
     }
 
-    /// Reads standard input and named pipes as if their writers closed them, once `stop` is stopped. The lines that were
-    /// written before are read, the last one even if it has no end. Without this, a reader waits for a silent writer.
+    /// Reads standard input and named pipes as if their writers closed them, once `stop` is stopped.
+    ///
+    /// The lines that were written before are read, the last one even if it has no end. Without this, a reader waits
+    /// for a silent writer.
     #[must_use]
     pub fn with_stop(self, stop: StopHandle) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A line as a log: its format found, its time completed, its fields filled.
+//! Makes a log of a line: finds its format, completes its time and fills its fields.
 
 use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,45 +14,47 @@ use crate::models::{
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 
-/// The key of [`LogEntry::metadata`](crate::LogEntry::metadata) that says why a line could not be parsed.
+/// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that says why a line could not be parsed.
 pub const PARSE_ERROR: &str = "parse_error";
 
-/// The key of [`LogEntry::metadata`](crate::LogEntry::metadata) that lists the fields which a line can be read to say
-/// different things for, because a client has made its text look like the daemon's. They stay empty.
+/// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that lists the ambiguous fields of a line.
+///
+/// The line can be read to say different things for such a field. A client has made its text look like the daemon's.
+/// Ambiguous fields stay empty.
 pub const AMBIGUOUS: &str = "ambiguous";
 
-/// Takes the logs, each while its line is at hand.
+/// Takes the logs, each while its line is in memory.
 pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
 
-/// A line, or a part of one that is too long.
+/// Holds a line, or a part of a line that is too long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawLine<'t> {
     pub(super) bytes: &'t [u8],
-    /// Which part of a long line it is, from 1; `None` for a whole line.
+    /// Says which part of a long line it is, from 1; `None` for a whole line.
     pub(super) part: Option<u64>,
 }
 
-/// Turns the lines of one source into logs. It remembers the last time, for lines that have none.
+/// Turns the lines of one source into logs. It remembers the last time, for lines without a time.
 pub(super) struct Parser {
     options: IngestOptions,
     file: Option<String>,
     modified: Option<DateTime<Utc>>,
-    /// When reading began.
+    /// Holds the time when reading began.
     opened: DateTime<Utc>,
     last_time: LastTime,
-    /// The order of dates of numbers that the start of the file has decided.
+    /// Holds the order of dates of numbers that both ends of the file have decided.
     decided_order: DateOrder,
     ids: Ids,
 }
 
-/// The time of the last line that has one.
+/// Holds the time of the last line that has one.
 enum LastTime {
     Known(Option<DateTime<Utc>>),
-    /// The parser of the block before sends it.
+    /// Means that the parser of the block before sends the time.
     Awaited(Receiver<Option<DateTime<Utc>>>),
 }
 
-/// Clocks and zones differ: a line may be this much later than the file it is in.
+/// Limits how much later than its file a line may be, as clocks and zones differ.
 const TOLERANCE: TimeDelta = TimeDelta::days(1);
 
 impl Parser {
@@ -73,15 +75,16 @@ impl Parser {
         }
     }
 
-    /// Lets the ends of a file decide whether day or month comes first in its dates, so that it does not depend on
-    /// which of its lines are parsed first.
+    /// Lets the ends of a file decide whether day or month comes first in its dates.
+    ///
+    /// The order then does not depend on which of its lines are parsed first.
     pub(super) fn decide_order(&mut self, ends: [&[u8]; 2]) {
         let decides = |line: &&[u8]| deciding_order(line).is_some();
         let mut orders = Vec::new();
         let mut probe = Self::new(&self.options, None, self.modified, self.opened);
         let lines = ends.into_iter().flat_map(|end| end.split(|byte| *byte == b'\n'));
         for bytes in lines.filter(decides) {
-            // Only the time of a line counts: what else is in it, anyone may have written.
+            // Only the time of a line counts: a client may have written the rest of it.
             probe.line(&RawLine { bytes, part: None }, &mut |log| {
                 let text = log.timestamp.as_deref().unwrap_or_default();
                 orders.extend(deciding_order(text.as_bytes()));
@@ -94,7 +97,9 @@ impl Parser {
         }
     }
 
-    /// Returns a parser for the next block. This one is for the block after that, and waits for the time that is sent.
+    /// Returns a parser for the next block.
+    ///
+    /// This parser is then for the block after that, and waits for the time that is sent.
     pub(super) fn for_next(&mut self) -> (Self, SyncSender<Option<DateTime<Utc>>>) {
         let (sender, receiver) = sync_channel(1);
         let next = Self {
@@ -107,22 +112,22 @@ impl Parser {
         (next, sender)
     }
 
-    /// Lets the ids of the logs that come say that they are read now.
+    /// Makes the ids of the logs that come say that they are read now.
     pub(super) fn start_now(&mut self) {
         self.ids.advance(crate::models::now());
     }
 
-    /// Goes on after lines of which the last one with a time had this one.
+    /// Goes on after lines whose last time was this one.
     pub(super) fn resume(&mut self, last_time: Option<DateTime<Utc>>) {
         self.last_time = LastTime::Known(last_time);
     }
 
-    /// The time of the last line that has one.
+    /// Returns the time of the last line that has one.
     pub(super) fn last_time(&mut self) -> Option<DateTime<Utc>> {
         match &self.last_time {
             LastTime::Known(time) => *time,
             LastTime::Awaited(before) => {
-                // A block that is never parsed has no time to go on from.
+                // A block that is never parsed sends no time to go on from.
                 let time = before.recv().unwrap_or_default();
                 self.last_time = LastTime::Known(time);
                 time
@@ -154,7 +159,7 @@ impl Parser {
         named.unwrap_or(&PRIVATE_NETWORKS)
     }
 
-    /// The logs of a line.
+    /// Parses a line, and gives its logs to `take`.
     pub(super) fn line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
         if !self.reads_json() || line.part.is_some() || !json::may_be_objects(line.bytes) {
             self.log_of_line(line, None, take);
@@ -163,7 +168,7 @@ impl Parser {
         }
     }
 
-    /// A line that should have been JSON.
+    /// Gives the log of a line that should have been JSON to `take`.
     pub(super) fn broken_json(&mut self, line: &RawLine<'_>, reason: &str, take: &mut Take<'_>) {
         self.log_of_line(line, Some(format!("not valid JSON: {reason}")), take);
     }
@@ -182,12 +187,12 @@ impl Parser {
         take(log);
     }
 
-    /// The logs of a JSON text; the error says why it is none.
+    /// Gives the logs of a JSON text to `take`. The error says why the text is not JSON.
     pub(super) fn json(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Result<(), serde_json::Error> {
         let line = RawText::of(bytes);
         let text = without_mark(&line.text);
         let objects = json::objects(text)?;
-        // One object is the whole line, with what surrounds it.
+        // One object has the whole line for its text, with what surrounds it.
         let whole =
             objects.len() == 1 && !text.trim_start().starts_with('[') && objects[0].0.len() == text.len();
         for (text, object) in objects {
@@ -207,7 +212,7 @@ impl Parser {
         } else {
             self.carry_time(&mut log);
         }
-        // Lends its parts to the fields.
+        // The fields borrow the message and the program.
         let (message, program) = (log.message.take(), log.appname.take());
         log.message = message.as_deref().map(Cow::Borrowed);
         log.appname = program.as_deref().map(Cow::Borrowed);
@@ -225,7 +230,7 @@ impl Parser {
         take(log);
     }
 
-    /// The fields of a line, and why it does not have the format that it should have.
+    /// Returns the fields of a line, and says why it does not have the format that it should have.
     fn recognise<'a>(&self, line: &'a str) -> (Fields<'a>, Option<String>) {
         let context = self.context();
         let formats: &[InputFormat] = match &self.options.format {
@@ -275,7 +280,7 @@ impl Parser {
             None => {}
         }
         let mut ambiguous = fields.ambiguous;
-        // The others have formats of their own, with a client's text anywhere in them.
+        // The other formats may have a client's text anywhere in them.
         let is_of_daemon = matches!(fields.source_type, "syslog" | "text");
         if let Some(message) = fields.message.filter(|_| is_of_daemon) {
             let found = extract::extract(fields.appname, message, self.proxies(), log.normalized_mut());
@@ -286,7 +291,7 @@ impl Parser {
         log
     }
 
-    /// Gives a log the time of the one before it, else of its file, else of now.
+    /// Gives a log the time of the one before it, else of its file, else of the reading.
     fn carry_time(&mut self, log: &mut BorrowedLog<'_>) {
         let (time, source) = match (self.last_time(), self.modified) {
             (Some(previous), _) => (previous, "previous_line"),
@@ -297,8 +302,9 @@ impl Parser {
         log.metadata_mut().insert(TIME_SOURCE, source);
     }
 
-    /// A time of day gets the day that puts it nearest to the line before; the first one in a file is not
-    /// later than the file.
+    /// Completes a time of day by the day that puts it nearest to the line before.
+    ///
+    /// The first one in a file is not later than the file.
     fn complete(&mut self, found: FoundTime) -> DateTime<Utc> {
         if found.has_date {
             return found.time;
@@ -351,17 +357,17 @@ fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
     }
 }
 
-/// Why bytes are no JSON that [`Parser::json`] takes.
+/// Fails if [`Parser::json`] does not take these bytes.
 pub(super) fn check_json(bytes: &[u8]) -> Result<(), serde_json::Error> {
     json::objects(without_mark(&RawText::of(bytes).text)).map(drop)
 }
 
-/// A text without byte order marks.
+/// Returns a text without byte order marks.
 fn without_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// A line without byte order mark and without the escape sequences that colour terminals.
+/// Returns a line without its byte order mark, and without escape sequences, which colour terminals.
 fn readable(line: &str) -> Cow<'_, str> {
     let line = line.strip_prefix('\u{feff}').unwrap_or(line);
     if !line.contains('\u{1b}') {

@@ -1,4 +1,4 @@
-//! A source as an iterator of logs.
+//! The reader of one source: an iterator of logs.
 
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -17,7 +17,7 @@ use super::options::IngestOptions;
 use super::parser::{Parser, check_json};
 use crate::models::{BorrowedLog, FilePosition, FileProgress, LogEntry, ResumePoint};
 
-/// The logs of one source, in its order.
+/// Iterates over the logs of one source, in its order.
 ///
 /// An error ends the iterator. The logs before the error come before it.
 pub struct LogReader {
@@ -25,50 +25,51 @@ pub struct LogReader {
     lines: Lines<Tracked<Box<dyn BufRead + Send>>>,
     parser: Parser,
     ready: VecDeque<LogEntry>,
-    /// Lines that were read and are not parsed yet.
+    /// Holds lines that were read and are not parsed yet.
     pieces: Pieces,
-    /// The opening of an array, until its first element has been read.
+    /// Holds the opening of an array, until its first element has been read.
     opening: Vec<u8>,
     place: Place,
     progress: Arc<AtomicU64>,
     plain: Option<Plain>,
-    /// The names of the file in a position; `None` for a source that has no position.
+    /// Holds the names of the file in a position; `None` for a source that has no position.
     file: Option<KnownFile>,
-    /// All of it was read before, as a part of another file.
+    /// Says whether all of it was read before, as a part of another file.
     is_contained: bool,
-    /// The file may grow: a line without its end is left to be read later.
+    /// Says whether the file may grow. Then a line without its end is left to be read later.
     is_growing: bool,
-    /// The last line broke off at the end of the input.
+    /// Says whether the last line broke off at the end of the input.
     is_cut: bool,
-    /// Where the line or object that is being read begins.
+    /// Marks the beginning of the line or object that is being read.
     begin: Option<Mark>,
-    /// The error that ended the source. It comes after the block before it.
+    /// Holds the error that ended the source. It comes after the block before it.
     error: Option<IngestError>,
-    /// The file was cut since it was last read.
+    /// Says how the file was cut since it was last read.
     cut: Option<CutFile>,
 }
 
-/// A file that has become shorter than it was when it was last read. Its rest was read before, so that reading goes on
-/// from its new end.
+/// Describes a file that has become shorter since it was last read.
+///
+/// Its rest was read before, so that reading goes on from its new end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CutFile {
-    /// The absolute path of the file.
+    /// Holds the absolute path of the file.
     pub path: PathBuf,
-    /// How many bytes it had, after decompression.
+    /// Counts the bytes that it had, after decompression.
     pub was: u64,
-    /// How many bytes it has now.
+    /// Counts the bytes that it has now, after decompression.
     pub is: u64,
 }
 
 struct KnownFile {
     id: String,
     path: String,
-    /// The position of the last progress that was taken, or that it was opened at.
+    /// Holds the position of the last progress that was taken, or the position that it was opened at.
     taken: Option<FilePosition>,
 }
 
-/// A place to go on from.
+/// Marks a place to go on from.
 #[derive(Debug, Clone)]
 struct Mark {
     sample: Sample,
@@ -81,7 +82,7 @@ enum Place {
     Lines,
     Array,
     End,
-    /// Before what was read last, as the file was emptied and written anew.
+    /// Means that the file was emptied and written anew. The source ends before the part that was read last.
     Replaced,
 }
 
@@ -98,7 +99,7 @@ impl LogReader {
         Self::build(opened, options, Path::new("-"), None)
     }
 
-    /// Reads from a source with this name; `-` is standard input, which is no file.
+    /// Reads from a source with this name. The name `-` is standard input, which is no file.
     pub(super) fn of_source(opened: Opened, options: &IngestOptions, name: &Path) -> Self {
         let file = (name != Path::new("-")).then(|| name.to_string_lossy().into_owned());
         Self::build(opened, options, name, file)
@@ -132,7 +133,7 @@ impl LogReader {
         }
     }
 
-    /// Lets the reader say how far it has come, after the position at which it was opened.
+    /// Makes the reader say how far it has come, after the position at which it was opened.
     pub(super) fn with_position(mut self, id: String, path: String, position: Option<FilePosition>) -> Self {
         if let Some(position) = &position {
             self.parser.resume(position.last_time);
@@ -145,7 +146,7 @@ impl LogReader {
                 self.lines.resume(parts);
             }
         }
-        // Known again, it is at this path.
+        // A file that is known again has this path now.
         let taken = position.map(|position| FilePosition {
             path: path.clone(),
             ..position
@@ -154,24 +155,24 @@ impl LogReader {
         self
     }
 
-    /// The id of the position.
+    /// Returns the id of the position.
     pub(super) fn position_id(&self) -> Option<String> {
         self.file.as_ref().map(|file| file.id.clone())
     }
 
-    /// Gives nothing more: all of the source was read before, as a part of another one.
+    /// Gives nothing more: all of the source was read before, as a part of another source.
     pub(super) fn at_known_end(mut self) -> Self {
         self.place = Place::End;
         self.is_contained = true;
         self
     }
 
-    /// Lets the reader say that its file was cut.
+    /// Makes the reader say that its file was cut.
     pub(super) fn with_cut(self, cut: Option<CutFile>) -> Self {
         Self { cut, ..self }
     }
 
-    /// Returns how the file was cut since it was last read; `None` if it was not, and when this was called before.
+    /// Returns how the file was cut since it was last read. Later calls return `None`.
     pub(crate) fn take_cut(&mut self) -> Option<CutFile> {
         self.cut.take()
     }
@@ -181,7 +182,7 @@ impl LogReader {
         &self.name
     }
 
-    /// Whether the source was read before, in part or to its end.
+    /// Returns whether the source was read before, in part or to its end.
     pub(crate) fn is_known(&self) -> bool {
         self.is_contained || self.file.as_ref().is_some_and(|file| file.taken.is_some())
     }
@@ -191,13 +192,15 @@ impl LogReader {
         self.ready.is_empty() && self.opening.is_empty()
     }
 
-    /// Whether the next log may have to be waited for, as from a pipe; never for a file that can be known.
+    /// Returns whether the next log may have to be waited for, as from a pipe; never for a file that can be known.
     pub(crate) fn is_waiting(&mut self) -> bool {
         self.file.is_none() && self.is_between_logs() && !self.lines.input().has_line()
     }
 
-    /// Returns how far the source has been read since this was last called, but for the time of the last line. `None` if
-    /// nothing was read, if the source cannot be known again, or if this is not [between logs](Self::is_between_logs).
+    /// Returns how far the source has been read since this was last called, without the time of the last line.
+    ///
+    /// Returns `None` if nothing was read, or if the source cannot be known again. It also does if the reader is not
+    /// [between logs](Self::is_between_logs).
     fn progress(&mut self) -> Option<FileProgress> {
         if !self.is_between_logs() {
             return None;
@@ -224,8 +227,9 @@ impl LogReader {
         Some(FileProgress { from, to })
     }
 
-    /// Returns the position after the last block, for a reader that is opened later; `None` for a source that cannot be known again.
-    /// Waits until all blocks are parsed.
+    /// Returns the position after the last block, for a reader that is opened later.
+    ///
+    /// Returns `None` for a source that cannot be known again. Waits until all blocks are parsed.
     pub(crate) fn position(&mut self) -> Option<FilePosition> {
         let last_time = self.parser.last_time();
         let position = self.file.as_ref()?.taken.clone()?;
@@ -247,26 +251,28 @@ impl LogReader {
         }
     }
 
-    /// How many bytes of the source have been read, before decompression.
+    /// Returns how many bytes of the source have been read, before decompression.
     pub fn bytes_read(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Leaves incomplete ends, such as a line without its line end, to be read later: the writer is not done.
+    /// Leaves incomplete ends to be read later, such as a line without its line end. The writer is not done.
     #[must_use]
     pub(crate) fn leaving_incomplete(mut self) -> Self {
         self.is_growing = true;
         self
     }
 
-    /// Reads on, and gives the logs that were read to `take`, each while its line is at hand; these may be none, or the
-    /// elements of an array on one line. `None` at the end, after which there are no more.
+    /// Reads on, and gives the logs that were read to `take`, each while its line is in memory.
+    ///
+    /// These may be none, or the elements of an array on one line. Returns `None` at the end, after which there are no
+    /// more.
     ///
     /// # Errors
     ///
-    /// As the iterator: an error ends it.
+    /// Fails as the iterator does: an error ends it.
     fn read_next(&mut self, mut take: impl FnMut(BorrowedLog<'_>)) -> Option<Result<(), IngestError>> {
-        /// Lines are rarely longer: the memory for one that is need not be kept.
+        /// Limits the memory that is kept: lines are rarely longer.
         const USUAL: usize = 1 << 16;
         while let Some(log) = self.ready.pop_front() {
             take(BorrowedLog::of_entry(&log));
@@ -285,17 +291,18 @@ impl LogReader {
         Some(read)
     }
 
-    /// Reads up to about `lines` lines or objects without parsing them. Returns fewer if they are long or not available
-    /// yet, and `None` at the end, after which there are no more.
+    /// Reads up to about `lines` lines or objects without parsing them.
     ///
-    /// Several threads can parse the blocks: see [`LogBlock::parse`]. A question to this reader that depends on the time of
-    /// the last line waits until the blocks are parsed.
+    /// Returns fewer if they are long or not available yet. Returns `None` at the end, after which there are no more.
+    ///
+    /// Several threads can parse the blocks: see [`LogBlock::parse`]. A call that needs the time of the last line waits
+    /// until the blocks are parsed.
     ///
     /// # Errors
     ///
-    /// As the iterator: an error ends it.
+    /// Fails as the iterator does: an error ends it.
     pub(crate) fn next_block(&mut self, lines: usize) -> Option<Result<LogBlock, IngestError>> {
-        /// A block has many more bytes only if it is a single line.
+        /// Limits the bytes of a block. Only a block of a single line has many more.
         const BYTES: usize = 2 << 20;
         if let Some(error) = self.error.take() {
             return Some(Err(error));
@@ -333,8 +340,9 @@ impl LogReader {
         }))
     }
 
-    /// Whether the file was emptied and written anew since its beginning was read, so that what was read last may be of
-    /// another file.
+    /// Returns whether the file was emptied and written anew since its beginning was read.
+    ///
+    /// What was read last may then be of another file.
     fn is_replaced(&self) -> bool {
         let read = self.lines.input_ref().read();
         self.plain.as_ref().is_some_and(|plain| plain.is_replaced(read))
@@ -365,7 +373,7 @@ impl LogReader {
         }
         let before = self.pieces.end();
         let read = match self.read_on() {
-            // Compression that is in progress.
+            // The file is still being compressed.
             Err(error) if self.is_growing && error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 log::debug!("{}: breaks off; its rest is waited for", self.name.display());
                 self.is_cut = true;
@@ -424,7 +432,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// The next line; `None` at the end, or where one begins that is not complete yet.
+    /// Returns the next line; `None` at the end, or where a line begins that is not complete yet.
     fn new_line(&mut self) -> std::io::Result<Option<Line>> {
         let line = self.lines.next(&mut self.pieces.text);
         self.is_cut = self.is_growing && (self.lines.is_open() || !matches!(line, Ok(Some(_))));
@@ -444,7 +452,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// An object over several lines, of which the first is read.
+    /// Reads the rest of an object over several lines, after its first line.
     fn read_object(&mut self, first: Line) -> std::io::Result<()> {
         let start = first.bytes.start;
         let mut depth = Depth::default();
@@ -457,7 +465,7 @@ impl LogReader {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
                 Err(error) if self.is_cut => return Err(error),
-                // After the lines before it.
+                // The error comes after the lines before it.
                 Err(error) => {
                     self.lines.fail_next(error);
                     break;
@@ -493,7 +501,7 @@ impl LogReader {
             }
             Piece::Broken(bytes) => (bytes, "the array breaks off".to_owned()),
         };
-        // Whole lines again, up to the end of this one.
+        // Reads whole lines again, up to the end of this one.
         self.place = Place::Lines;
         let mut broken = opening;
         broken.extend_from_slice(&bytes);

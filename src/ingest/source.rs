@@ -16,22 +16,22 @@ use super::input_format::InputFormat;
 use super::options::IngestOptions;
 use super::reader::{CutFile, LogReader};
 
-/// One file to read, a member of an archive, or standard input.
+/// Names one file to read, a member of an archive, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// `None` for standard input.
+    /// Holds the path; `None` for standard input.
     path: Option<PathBuf>,
     member: Option<Member>,
     is_named: bool,
 }
 
-/// The members of an archive, or why one of them cannot be read.
+/// Lists the members of an archive, or says why one of them cannot be read.
 type Members = Vec<Result<Source, IngestError>>;
 
 /// Finds the sources that names refer to, each name's in the order of its paths.
 ///
-/// A name is a file, a folder (with everything in it), a pattern such as `logs/*.gz`, or `-` for standard input. What
-/// cannot be found or looked into is an error in its place, and the others are found all the same.
+/// A name is a file, a folder, a pattern such as `logs/*.gz`, or `-` for standard input. Of a folder, everything in it
+/// is found. A path that cannot be found or looked into is an error at its position. The others are found all the same.
 pub fn find_sources<P: AsRef<Path>>(names: &[P]) -> Vec<Result<Source, IngestError>> {
     let mut sources = Vec::new();
     for name in names.iter().map(AsRef::as_ref) {
@@ -119,7 +119,7 @@ impl Source {
         }
     }
 
-    /// A file that was not named itself.
+    /// Names a file that the user did not name itself.
     pub(super) fn found(path: impl Into<PathBuf>) -> Self {
         Self {
             path: Some(path.into()),
@@ -136,7 +136,9 @@ impl Source {
         }
     }
 
-    /// The path, or `-` for standard input. A member of an archive has the path of the archive before its own.
+    /// Returns the path, or `-` for standard input.
+    ///
+    /// A member of an archive has the path of the archive before its own.
     pub fn name(&self) -> PathBuf {
         match (&self.path, &self.member) {
             (None, _) => "-".into(),
@@ -145,36 +147,37 @@ impl Source {
         }
     }
 
-    /// Whether it was named itself, rather than found in a folder, by a pattern, or in an archive.
+    /// Returns whether it was named itself, rather than found in a folder, by a pattern, or in an archive.
     pub fn is_named(&self) -> bool {
         self.is_named
     }
 
-    /// Whether it is standard input, a named pipe or another file that is read but once.
+    /// Returns whether it is standard input, a named pipe or another file that can be read only once.
     pub fn is_stream(&self) -> bool {
         // A path without a file is no pipe.
         let metadata = self.path.as_ref().map(|path| path.metadata());
         metadata.is_none_or(|metadata| metadata.is_ok_and(|metadata| !metadata.is_file()))
     }
 
-    /// Whether it is a file with one of these canonical paths.
+    /// Returns whether it is a file with one of these canonical paths.
     pub(crate) fn is_one_of(&self, paths: &[PathBuf]) -> bool {
         let path = self.path.as_ref().and_then(|path| path.canonicalize().ok());
         path.is_some_and(|path| paths.contains(&path))
     }
 
-    /// How many bytes there are to read; `None` where that is not known.
+    /// Returns how many bytes there are to read; `None` if that is not known.
     pub fn bytes(&self) -> Option<u64> {
         let metadata = self.path.as_ref()?.metadata().ok()?;
         metadata.is_file().then_some(metadata.len())
     }
 
-    /// The files in it, in their order, if it is a zip archive; `None` if it is not. A member that cannot be read is an
-    /// error in its place.
+    /// Returns the files of a zip archive, in their order; `None` if it is no such archive.
+    ///
+    /// A member that cannot be read is an error at its position.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn members(&self) -> Result<Option<Members>, IngestError> {
         let (Some(path), false) = (&self.path, self.is_stream()) else {
             return Ok(None);
@@ -183,7 +186,7 @@ impl Source {
         self.members_of(&file)
     }
 
-    /// The files in an open file of this source.
+    /// Returns the files in an open file of this source.
     pub(super) fn members_of(&self, file: &File) -> Result<Option<Members>, IngestError> {
         let path = &self.name();
         let members = archive::members(file).map_err(|error| IngestError::new(path, error))?;
@@ -200,13 +203,15 @@ impl Source {
         Ok(Some(sources.collect()))
     }
 
-    /// Starts reading at the beginning. Compression is recognised by the content: gzip, zstd, xz and bzip2. A zip archive
-    /// has [`members`](Self::members).
+    /// Starts reading at the beginning.
+    ///
+    /// The content tells which compression it has: gzip, zstd, xz or bzip2. A zip archive has
+    /// [`members`](Self::members).
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened. [`IngestErrorKind::NotText`] if it holds no text; standard input and pipes are not
-    /// asked, nor files that are read as [`InputFormat::Text`].
+    /// Fails if the file cannot be opened. Fails with [`IngestErrorKind::NotText`] if it holds no text. That is not
+    /// checked for standard input and pipes, nor for files that are read as [`InputFormat::Text`].
     pub fn open(&self, options: &IngestOptions) -> Result<LogReader, IngestError> {
         let failed = |error: io::Error| IngestError::new(self.name(), error);
         let Some(path) = self.path.as_ref().filter(|_| !self.is_stream()) else {
@@ -228,15 +233,16 @@ impl Source {
         Opened::stream(Interruptible::new(file, options.stop.clone()), modified)
     }
 
-    /// Goes on reading where it was stopped if the file is known, else starts at its beginning; then
-    /// [`LogReader::take_progress`] says how far it was read. Standard input and pipes are never known.
+    /// Goes on reading where it was stopped if the file is known, else starts at its beginning.
     ///
-    /// A file that was cut since, so that what is left of it was read before, is read on from its new end. A file that
-    /// another known one begins with is not read again.
+    /// [`LogReader::position`] says how far it was read. Standard input and pipes are never known.
+    ///
+    /// A file may have been cut, so that what is left of it was read before. It is read on from its new end. A file
+    /// that another known one begins with is not read again.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// Fails as [`open`](Self::open) does.
     pub(crate) fn open_known(
         &self,
         options: &IngestOptions,
@@ -252,7 +258,7 @@ impl Source {
         self.read_found(&file, found, options, checkpoints)
     }
 
-    /// The position of an open file of this source.
+    /// Returns whether an open file of this source is known, and its position.
     pub(super) fn find_known(&self, file: &File, checkpoints: &Checkpoints) -> io::Result<Found> {
         checkpoints.find(&self.absolute()?, self.content(file))
     }
