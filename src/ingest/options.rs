@@ -1,4 +1,4 @@
-//! Says how lines are to be read.
+//! The options of reading lines.
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;

@@ -8,45 +8,47 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::ingest::input::file_id::FileId;
 use crate::ingest::source::Source;
 
-/// How long a file that is gone from its path is read on after it was last written to.
+/// Says how long a file that is gone from its path is read on after it was last written to.
 pub(crate) const READ_ON: Duration = Duration::from_secs(5);
 
-/// A file that is read as it grows.
+/// Holds a file that is read as it grows.
 #[derive(Debug)]
 pub(crate) struct Followed {
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
     pub(crate) is_named: bool,
-    /// The file, if it is kept open.
+    /// Holds the file, if it is kept open.
     pub(crate) file: Option<File>,
-    /// The id of its position.
+    /// Holds the id of its position.
     pub(crate) position: Option<String>,
-    /// Size and time of modification at the last poll.
+    /// Holds the size and time of modification at the last poll.
     pub(crate) seen: Option<(u64, SystemTime)>,
-    /// How large it was before it became smaller.
+    /// Holds the size that it had before it became smaller.
     pub(crate) had: u64,
-    /// When it was written to last, if it was empty at the last look at it.
+    /// Says when it was last written to, if it was empty at the last poll.
     pub(crate) empty_since: Option<SystemTime>,
-    /// When it was last seen to have changed.
+    /// Says when it was last seen to have changed.
     pub(crate) changed: Instant,
-    /// When to leave a file that is gone from its path.
+    /// Says when to leave a file that is gone from its path.
     pub(crate) until: Option<Instant>,
     pub(crate) is_left: bool,
-    /// It holds no text.
+    /// Says whether the file is left out because it holds no text.
     pub(crate) is_left_out: bool,
     pub(crate) emptied: Emptied,
 }
 
-/// Whether a file was emptied since it was read, so that what is in it now is new, whatever it begins with.
+/// Says whether a file was emptied since it was read.
+///
+/// Its content is then new, even if it begins like the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Emptied {
     No,
     Seen,
-    /// Its old content is searched for.
+    /// Means that its old content is searched for.
     Noted,
 }
 
-/// A file that has changed.
+/// Describes a file that has changed.
 #[derive(Debug)]
 pub struct ChangedFile {
     source: Source,
@@ -55,7 +57,7 @@ pub struct ChangedFile {
 }
 
 impl ChangedFile {
-    /// The file as a source.
+    /// Returns the file as a source.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -80,7 +82,7 @@ impl Followed {
         }
     }
 
-    /// Whether it is still under its path.
+    /// Returns whether it is still under its path.
     pub(crate) fn is_there(&self) -> bool {
         self.until.is_none()
     }
@@ -129,7 +131,7 @@ impl Followed {
         }
     }
 
-    /// Returns the metadata of the file; `None` if another one has taken its path, or it cannot be asked.
+    /// Returns the metadata of the file; `None` if another one has taken its path, or if it cannot be read.
     fn metadata(&mut self) -> Option<Metadata> {
         match &self.file {
             Some(file) => file.metadata().ok(),
@@ -140,7 +142,7 @@ impl Followed {
         }
     }
 
-    /// The open file; `None` if another one, or none, has its path by now.
+    /// Returns the open file; `None` if another file, or none, has its path by now.
     pub(crate) fn open(&self) -> io::Result<Option<File>> {
         match &self.file {
             Some(file) => file.try_clone().map(Some),

@@ -16,40 +16,43 @@ use crate::ingest::options::IngestOptions;
 use crate::ingest::reader::LogReader;
 use crate::ingest::source::{Source, find_sources};
 
-/// Watches files and folders for what is written to them, through rotation by renaming and by copying and emptying.
+/// Watches files and folders for what is written to them.
 ///
-/// The files that changed last are kept open, up to a quarter of those that the process may have open. One that is gone
-/// from its path is read on until nothing was written to it for five seconds. A line is read when it has its end, or
-/// when its file is left.
+/// It follows rotation by renaming, and by copying and emptying.
 ///
-/// A file that was emptied, or that is gone and was not kept open, may have had lines that were not read. They are read
-/// from the file next to it that goes on from what was read, such as `app.log.1`. So are files next to it that were
-/// written to in between, when a file was rotated twice within two polls. A warning says so where there is no such file.
+/// The files that changed last are kept open, up to a quarter of those that the process may have open. A file that is
+/// gone from its path is read on until nothing was written to it for five seconds. A line is read when it has its end,
+/// or when its file is left.
+///
+/// A file may have had lines that were not read, if it was emptied, or is gone and was not kept open. They are read
+/// from the file next to it that goes on from what was read, such as `app.log.1`. A warning is logged if there is no
+/// such file. If a file was rotated twice within two polls, other files next to it were written to in between. These
+/// are read as well.
 #[derive(Debug)]
 pub struct Follower {
     names: Vec<Name>,
     skipped: Vec<PathBuf>,
     files: Vec<Followed>,
     rotations: Vec<Rotation>,
-    /// The paths that a warning was given about.
+    /// Holds the paths that a warning was given about.
     warned: HashSet<PathBuf>,
     has_polled: bool,
-    /// How many files are kept open.
+    /// Limits how many files are kept open.
     most_open: usize,
 }
 
 #[derive(Debug)]
 struct Name {
     path: PathBuf,
-    /// Whether something was found under it, or a warning was given that there is nothing.
+    /// Says whether a file was found under it, or a warning was given that there is none.
     is_known: bool,
 }
 
-/// How a file next to a rotated one relates to it.
+/// Says how a file next to a rotated one relates to it.
 enum Relation {
-    /// It goes on from what was read.
+    /// Means that it goes on from what was read.
     Rest,
-    /// It was not read before.
+    /// Means that it was not read before.
     New,
     None,
 }
@@ -78,12 +81,14 @@ impl Follower {
         Self { skipped, ..self }
     }
 
-    /// Finds the files that have changed since the last poll; at first, all of them. Each is to be [opened](Self::open) and
-    /// read, and its position [recorded](Checkpoints::record), before the next one. What does not exist yet is waited for.
+    /// Finds the files that have changed since the last poll. The first poll finds all of them.
+    ///
+    /// The caller is to [open](Self::open) and read each file, and to [record](Checkpoints::record) its position,
+    /// before the next one. A file that does not exist yet is waited for.
     ///
     /// # Errors
     ///
-    /// [`IngestErrorKind::Pattern`] if a name is no pattern.
+    /// Fails with [`IngestErrorKind::Pattern`] if a name is no valid pattern.
     pub fn poll(&mut self, checkpoints: &Checkpoints) -> Result<Vec<ChangedFile>, IngestError> {
         let now = Instant::now();
         let found = self.find()?;
@@ -101,16 +106,16 @@ impl Follower {
             .collect())
     }
 
-    /// Whether the next poll will have something that was found while the files of the last one were opened.
+    /// Returns whether the next poll has a rotation to search that was found while files were opened.
     pub fn is_due(&self) -> bool {
         self.rotations.iter().any(|rotation| !rotation.is_searched)
     }
 
-    /// The files in it, if it is a zip archive: see [`Source::members`].
+    /// Returns the files in it, if it is a zip archive: see [`Source::members`].
     ///
     /// # Errors
     ///
-    /// If the file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn members(
         &self,
         changed: &ChangedFile,
@@ -127,12 +132,14 @@ impl Follower {
         }
     }
 
-    /// Goes on reading where it was stopped: see [`Source::open_known`]. `None` if the file is gone from its path by now, or
-    /// breaks off in the middle of its compression: a later poll gives it again.
+    /// Goes on reading where it was stopped: see [`Source::open_known`].
+    ///
+    /// Returns `None` if the file is gone from its path, or breaks off in the middle of its compression. A later poll
+    /// gives it again.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read. If it holds no text, it is left out from then on.
+    /// Fails if the file cannot be read. If it holds no text, it is left out from then on.
     pub fn open(
         &mut self,
         changed: &ChangedFile,
@@ -188,16 +195,16 @@ impl Follower {
             if std::mem::replace(&mut followed.emptied, after) == Emptied::Seen {
                 self.note_rotation(at, checkpoints);
             }
-            // Lines that are written from now on are read after the next look, so that they are read as new only once.
+            // Lines that are written from now on are read after the next poll. So they are read as new only once.
             return Ok(has_content.then_some((file, Found::New)));
         }
         if !has_content && followed.position.is_none() {
-            // A copy begins like this: before its first bytes are there, they cannot be told apart.
+            // A copy begins like this. Before its first bytes are there, the two cannot be told apart.
             followed.seen = None;
             return Ok(None);
         }
         let found = match source.find_known(&file, checkpoints) {
-            // Compression that is in progress.
+            // The file is still being compressed.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !is_left => return Ok(None),
             found => found?,
         };
@@ -207,7 +214,7 @@ impl Follower {
         Ok(Some((file, found)))
     }
 
-    /// The files that are there, each once, however many names it has.
+    /// Finds the files that are there, each once, even if it has several names.
     fn find(&mut self) -> Result<HashMap<FileId, (PathBuf, bool)>, IngestError> {
         let mut found = HashMap::new();
         let mut names = std::mem::take(&mut self.names);
@@ -293,7 +300,7 @@ impl Follower {
         }
     }
 
-    /// Closes the files that changed the longest time ago, those last that could not be opened again.
+    /// Closes the files that changed the longest time ago. Those that could not be opened again are closed last.
     fn close_files(&mut self) {
         let open = self.files.iter().filter(|file| file.file.is_some()).count();
         for _ in self.most_open..open {
@@ -317,7 +324,7 @@ impl Follower {
         self.rotations.extend(rotations);
     }
 
-    /// Looks for the rest of what a file held before, or the one before it at its path, as what it holds is new.
+    /// Looks for the rest of what a file held before its new content, or of the file before it at its path.
     fn note_rotation(&mut self, at: usize, checkpoints: &Checkpoints) {
         let Some(file) = self.files.get(at) else {
             return;
@@ -325,7 +332,7 @@ impl Follower {
         let path = file.path.clone();
         let was_there = |other: &&Followed| other.path == path && other.id != file.id;
         let mut others = self.files.iter().filter(was_there).peekable();
-        // Of one that was empty, or was gone before it was opened, nothing was read.
+        // Nothing was read of a file that was empty, or that was gone before it was opened.
         let read = |file: &Followed| checkpoints.bytes_of(file.position.as_deref()?);
         if file.position.is_none() && others.peek().is_none() {
             if has_position(&path, checkpoints) {
@@ -370,7 +377,7 @@ impl Follower {
 
     fn add_rotation(&mut self, rotation: Rotation) {
         let path = &rotation.path;
-        // Of files that are found rather than named, those that are rotated already are not rotated.
+        // Files that are found, rather than named, are not rotated if they have the name of a rotated file.
         if has_number(path) && !self.files.iter().any(|file| file.is_named && file.path == *path) {
             return;
         }
@@ -382,7 +389,7 @@ impl Follower {
         }
     }
 
-    /// Searches while a rotation may take place: its files are renamed one after another, and one look may miss them.
+    /// Searches while a rotation may take place. Its files are renamed one after another, and one search may miss them.
     fn search_rotations(&mut self, checkpoints: &Checkpoints, now: Instant) {
         for mut rotation in std::mem::take(&mut self.rotations) {
             let is_late = rotation.is_searched && rotation.until <= now;
@@ -396,7 +403,8 @@ impl Follower {
         }
     }
 
-    /// Has the rest of a rotated file read, and what was rotated after it; `false` if these files are followed anyway.
+    /// Has the rest of a rotated file read, and what was rotated after it. Returns `false` if these files are followed
+    /// anyway.
     fn search(&mut self, rotation: &mut Rotation, checkpoints: &Checkpoints, now: Instant) -> bool {
         let siblings = siblings(&rotation.path);
         let is_followed = |sibling: &Sibling| {
@@ -446,10 +454,10 @@ impl Follower {
             .and_then(|file| file.map(|file| source.find_known(&file, checkpoints)).transpose());
         match found {
             Ok(Some(Found::Known(position, _))) if rotation.is_of(&position) => Relation::Rest,
-            // A copy of little that is not emptied yet.
+            // A short copy, whose original is not emptied yet.
             Ok(Some(Found::New)) if begins_with_file(path, &sibling.path) => Relation::None,
             Ok(Some(Found::New)) => Relation::New,
-            // One that cannot be read, or not yet, may be read at the next poll.
+            // A file that cannot be read, or not yet, may be read at the next poll.
             Ok(_) | Err(_) => Relation::None,
         }
     }
@@ -459,7 +467,7 @@ impl Follower {
         if self.files.iter().any(|file| file.id == sibling.id) {
             return;
         }
-        // One that is gone again is found under its new name, as long as it is looked for.
+        // A file that is gone again is found under its new name, while it is looked for.
         if let Ok(Some(file)) = open_as(&sibling.path, &sibling.id) {
             log::info!("{:?}: holds the rest of a rotated file", sibling.path);
             let mut followed = Followed::new(sibling.path, sibling.id, false, now);
@@ -474,7 +482,8 @@ fn has_position(path: &Path, checkpoints: &Checkpoints) -> bool {
     std::path::absolute(path).is_ok_and(|path| checkpoints.at_path(&path.to_string_lossy()).next().is_some())
 }
 
-/// A quarter of the files that the process may have open: the rest is for the store, and for the one that is read.
+/// Returns a quarter of the files that the process may have open. The rest is for the store, and for the file that is
+/// read.
 #[cfg(unix)]
 fn most_open() -> usize {
     const MOST: usize = 4_096;

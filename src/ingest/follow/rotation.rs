@@ -8,37 +8,37 @@ use crate::ingest::input::file_id::FileId;
 use crate::ingest::input::rotated::Sibling;
 use crate::models::FilePosition;
 
-/// A file that was replaced or emptied, and may have had more than was read of it.
+/// Describes a file that was replaced or emptied, and may have had more than was read of it.
 #[derive(Debug)]
 pub(super) struct Rotation {
     pub(super) path: PathBuf,
-    /// Its id, if nothing was read of it.
+    /// Holds its id, if nothing was read of it.
     pub(super) file: Option<FileId>,
-    /// The id of its position; `None` for any that has its path.
+    /// Holds the id of its position; `None` matches any position that has its path.
     pub(super) position: Option<String>,
-    /// When to give up the search for its rest.
+    /// Says when to give up the search for its rest.
     pub(super) until: Instant,
     pub(super) is_searched: bool,
-    /// Since when no look has seen the file, if it was empty then.
+    /// Holds the time of modification with which the last poll found the file empty, if it did.
     pub(super) since: Option<SystemTime>,
-    /// When the file was written to that has its rest, once that is found.
+    /// Says when the file that has its rest was written to, once that file is found.
     pub(super) rest: Option<SystemTime>,
     pub(super) loss: Loss,
 }
 
-/// The loss if no file goes on from a rotated one.
+/// Says what is lost if no file goes on from a rotated one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// Nothing: it is kept open, or not known to be rotated.
+    /// Means that nothing is lost: it is kept open, or not known to be rotated.
     None,
-    /// The lines that were written to it last, unless it was deleted.
+    /// Means that the lines that were written to it last are lost, unless it was deleted.
     Gone,
-    /// The bytes after the first `read`, of the `had` bytes that it had.
+    /// Means that the bytes after the first `read` are lost, of the `had` bytes that it had.
     Rest { read: u64, had: u64 },
 }
 
 impl Rotation {
-    /// The rotation of any file that was at this path.
+    /// Describes the rotation of any file that was at this path.
     pub(super) fn new(path: PathBuf, loss: Loss) -> Self {
         Self {
             path,
@@ -52,13 +52,13 @@ impl Rotation {
         }
     }
 
-    /// Whether it is a rotation of the same file, and not one that came later.
+    /// Returns whether it is a rotation of the same file, and not one that came later.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let key = |rotation: &Self| (rotation.file.clone(), rotation.position.clone(), rotation.since);
         self.path == other.path && key(self) == key(other)
     }
 
-    /// Whether a position is that of the rotated file.
+    /// Returns whether a position is that of the rotated file.
     pub(super) fn is_of(&self, position: &FilePosition) -> bool {
         match &self.position {
             Some(id) => *id == position.id,
@@ -66,7 +66,7 @@ impl Rotation {
         }
     }
 
-    /// Whether a file was rotated before this one.
+    /// Returns whether a file was rotated before this one.
     pub(super) fn is_older(&self, sibling: &Sibling) -> bool {
         match self.since {
             Some(since) => sibling.modified <= since,

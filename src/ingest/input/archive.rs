@@ -9,26 +9,28 @@ use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveE
 
 use super::compression::{BUFFER, buffered, xz};
 
-/// A file in an archive, and where its bytes are.
+/// Describes a file in an archive, and the place of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) name: String,
-    /// From where to where the member is in the archive, compressed.
+    /// Holds where the compressed member begins and ends in the archive.
     range: (u64, u64),
     method: CompressionMethod,
     checksum: u32,
     bytes: u64,
 }
 
-/// The name of a member, and the member or why it cannot be read.
+/// Names a member, and holds it or the reason why it cannot be read.
 type NamedMember = (String, io::Result<Member>);
 
-/// Says whether a file that begins with these bytes is a zip archive. An empty one has no member to begin with.
+/// Returns whether a file that begins with these bytes is a zip archive. An empty archive has no member to begin with.
 pub(crate) fn is_zip(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06")
 }
 
-/// The members of a zip archive that are files, or why one of them cannot be read; `None` for another file.
+/// Returns the members of a zip archive that are files; `None` for another file.
+///
+/// A member that cannot be read is an error at its position.
 pub(crate) fn members(file: &File) -> io::Result<Option<Vec<NamedMember>>> {
     let mut start = Vec::new();
     let mut file = file.try_clone()?;
@@ -76,7 +78,7 @@ fn invalid(error: rawzip::Error) -> io::Error {
     )
 }
 
-/// Opens the file at a path, or the member of an archive whose path goes on after that of the archive.
+/// Opens the file at a path, or a member of an archive. The path of a member goes on after that of the archive.
 pub(crate) fn open_path(path: &Path) -> io::Result<(File, Option<Member>)> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => open_member(path),
@@ -96,7 +98,7 @@ fn open_member(path: &Path) -> io::Result<(File, Option<Member>)> {
 }
 
 impl Member {
-    /// The path of a member of the archive at a path.
+    /// Returns the path of this member of the archive at a path.
     pub(crate) fn path_in(&self, archive: &Path) -> PathBuf {
         member_path(archive, &self.name)
     }
@@ -130,7 +132,7 @@ impl Member {
     }
 }
 
-/// The path of the member with this name. A name cannot lead out of its archive.
+/// Returns the path of the member with this name. A name cannot lead out of its archive.
 pub(crate) fn member_path(archive: &Path, name: &str) -> PathBuf {
     archive.join(name.trim_start_matches(['/', '\\']))
 }
@@ -140,7 +142,7 @@ struct Verified {
     input: Box<dyn BufRead + Send>,
     crc: Crc,
     bytes: u64,
-    /// The checksum and the length.
+    /// Holds the checksum and the length that the archive says.
     expected: (u32, u64),
 }
 

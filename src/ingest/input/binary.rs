@@ -1,15 +1,16 @@
 //! Files that are no text, told by their first bytes.
 //!
-//! A text that is taken for something else is lost, so that in doubt a file is a text: text may be of any encoding,
-//! hold some control characters, and begin with a run of NULs, as a log does whose file was emptied under its writer.
+//! A text that is taken for something else is lost, so that in doubt a file is a text. Text may be of any encoding and
+//! hold some control characters. It may begin with a run of NULs, as a log does whose file was emptied under its
+//! writer.
 
-/// How many bytes of a file are looked at.
+/// Limits how many bytes of a file are examined.
 const SAMPLE: usize = 1 << 13;
 
-/// How many of them a header is taken to have.
+/// Says how many of them a header is taken to have.
 const HEADER: usize = 64;
 
-/// Formats whose first bytes no text begins with, the most common ones among logs first.
+/// Lists formats whose first bytes no text begins with, the most common ones among logs first.
 const FORMATS: [(&[u8], &str); 36] = [
     (
         b"LPKSHHRH",
@@ -52,7 +53,7 @@ const FORMATS: [(&[u8], &str); 36] = [
     (b"\x1a\x45\xdf\xa3", "a Matroska file"),
 ];
 
-/// Formats that begin as a text may: one of their next bytes must be none of a text.
+/// Lists formats that begin as a text may. One of their next bytes must be none of a text.
 const READABLE_FORMATS: [(&[u8], &str); 7] = [
     (b"PAR1", "a Parquet file"),
     (b"ORC", "an ORC file"),
@@ -84,8 +85,9 @@ pub(crate) fn binary_format(start: &[u8]) -> Option<&'static str> {
     is_noise(sample.get(nuls..).unwrap_or_default()).then_some("binary data")
 }
 
-/// Says whether more than a twentieth of some bytes are control characters that no text has, as of random bytes a
-/// tenth are. Too few bytes say nothing.
+/// Returns whether more than a twentieth of some bytes are control characters that no text has.
+///
+/// Of random bytes, a tenth are. Too few bytes say nothing.
 fn is_noise(bytes: &[u8]) -> bool {
     const FEW: usize = 16;
     let controls = controls(bytes);
@@ -98,7 +100,7 @@ fn controls(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| is_control(**byte)).count()
 }
 
-/// Says whether these are mostly characters of two bytes of which one is NUL.
+/// Returns whether these are mostly characters of two bytes of which one is NUL.
 fn is_utf16(bytes: &[u8]) -> bool {
     let pairs = bytes.chunks_exact(2);
     let count = pairs.len();

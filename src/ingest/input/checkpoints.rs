@@ -1,4 +1,4 @@
-//! How far files were read. A file is known again by its content.
+//! The positions of files that were read. A file is known again by its content.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, BufRead, Read as _};
@@ -13,33 +13,34 @@ use super::rotated::siblings;
 use super::tracked::{SAMPLE, Sample};
 use crate::models::FilePosition;
 
-/// The positions of the files that were read before.
+/// Holds the positions of the files that were read before.
 ///
-/// A file that begins with what was read of a known one is that file, whatever its name and compression:
-/// rotated, renamed, copied, or grown. Less than 1,024 bytes are no evidence of that, so such a file is known
-/// only by its path, or once the known one is no longer to be found under its own.
+/// A file that begins with what was read of a known one is that file, whatever its name and compression. It may be
+/// rotated, renamed, copied, or grown. Less than 1,024 bytes are no evidence of that. Such a file is known by its path
+/// only, or once the known one has left its own path.
 #[derive(Debug, Clone, Default)]
 pub struct Checkpoints {
     positions: HashMap<String, FilePosition>,
-    /// The ids of the files with a head of this length and digest.
+    /// Holds the ids of the files with a head of this length and digest.
     by_head: BTreeMap<usize, HashMap<String, Vec<String>>>,
-    /// The ids of the files that were last read under this path.
+    /// Holds the ids of the files that were last read under this path.
     by_path: HashMap<String, HashSet<String>>,
 }
 
-/// Whether a file was read before, and how it is read now.
+/// Says whether a file was read before, and how it is read now.
 pub(crate) enum Found {
     New,
-    /// It goes on from this position.
+    /// Means that it goes on from this position.
     Known(FilePosition, Opened),
-    /// It was cut to a length before this position, and is opened at its end.
+    /// Means that it was cut to a length before this position. It is opened at its end.
     Cut(FilePosition, Opened),
-    /// Another known file begins with all of it, as while that one is copied; it is opened at its end.
+    /// Means that another known file begins with all of it, as while that one is copied. It is opened at its end.
     Contained(Opened),
 }
 
 impl Checkpoints {
-    /// The files with these positions; how far a copy has read another store is no position of a file.
+    /// Creates checkpoints of files with these positions. The position of a copy in another store is no position of a
+    /// file.
     pub fn new(positions: impl IntoIterator<Item = FilePosition>) -> Self {
         let mut checkpoints = Self::default();
         for position in positions.into_iter().filter(|position| !position.is_of_copy()) {
@@ -75,25 +76,27 @@ impl Checkpoints {
         }
     }
 
-    /// The id of a file that is not known. Two processes that meet the same file at the same time give it the same id,
-    /// so that a store lets only one of them have it.
+    /// Returns the id of a file that is not known.
+    ///
+    /// Two processes that meet the same file at the same time give it the same id. So a store lets only one of them
+    /// have it.
     pub(crate) fn new_id(&self, path: &str) -> String {
         let name = format!("{}\n{path}", self.positions.len());
         Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
     }
 
-    /// The positions of the files that were last read under a path: those that were there before have gone on.
+    /// Returns the positions of the files that were last read under a path. Files that were there before have moved on.
     pub(crate) fn at_path(&self, path: &str) -> impl Iterator<Item = &FilePosition> {
         let ids = self.by_path.get(path).into_iter().flatten();
         ids.filter_map(|id| self.positions.get(id))
     }
 
-    /// How far the file with this id was read.
+    /// Returns how far the file with this id was read.
     pub(crate) fn bytes_of(&self, id: &str) -> Option<u64> {
         self.positions.get(id).map(|position| position.bytes)
     }
 
-    /// Whether the content of a file at `path` is known.
+    /// Returns whether the content of a file at `path` is known.
     pub(crate) fn find(&self, path: &str, content: Content<'_>) -> io::Result<Found> {
         let head = content.head()?;
         let alike = self.that_begin_alike(&head);
@@ -113,7 +116,7 @@ impl Checkpoints {
         }
     }
 
-    /// The positions whose heads a head begins with, the furthest first.
+    /// Returns the positions whose heads a head begins with, the furthest first.
     fn that_begin_alike(&self, head: &[u8]) -> Vec<&FilePosition> {
         let mut positions: Vec<&FilePosition> = self
             .by_head
@@ -126,8 +129,9 @@ impl Checkpoints {
         positions
     }
 
-    /// The file at the path, if it is shorter than what was read of it and begins alike. Where a file next to it holds
-    /// what was read, it was not cut but emptied and begun again.
+    /// Returns the file at the path, if it is shorter than what was read of it and begins alike.
+    ///
+    /// If a file next to it holds what was read, it was not cut but emptied and begun again.
     fn cut(
         &self,
         path: &str,
@@ -148,7 +152,7 @@ impl Checkpoints {
     }
 }
 
-/// The file that the content goes on from, of those that begin alike.
+/// Returns the position that the content goes on from, of those that begin alike.
 fn read_before(
     alike: &[&FilePosition],
     path: &str,
@@ -169,11 +173,11 @@ fn read_before(
     Ok(None)
 }
 
-/// Whether another file that begins alike and is still in its place begins with the whole content.
+/// Returns whether another file that begins alike, and is still at its path, begins with the whole content.
 fn is_contained(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io::Result<bool> {
     for position in alike.iter().filter(|position| position.path != path) {
         let original = Path::new(&position.path);
-        // A file that cannot be opened is not in its place.
+        // A file that cannot be opened is not at its path.
         let Ok(opened) = open_beginning(original) else {
             continue;
         };
@@ -186,7 +190,8 @@ fn is_contained(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io
     Ok(false)
 }
 
-/// Whether the file at a path begins with what was read up to a position. One that cannot be opened does not.
+/// Returns whether the file at a path begins with what was read up to a position. A file that cannot be opened does
+/// not.
 pub(crate) fn holds(path: &Path, position: &FilePosition) -> bool {
     open_path(path)
         .and_then(|(file, member)| {
@@ -203,15 +208,16 @@ fn open_beginning(path: &Path) -> io::Result<Opened> {
     Content { file, member }.open()
 }
 
-/// Whether the file at a path begins with all of another one. One that cannot be read does not.
+/// Returns whether the file at a path begins with all of another one. A file that cannot be read does not.
 pub(crate) fn begins_with_file(path: &Path, start: &Path) -> bool {
     open_beginning(path)
         .and_then(|opened| Ok(begins_with(opened.input, open_beginning(start)?.input)))
         .unwrap_or(false)
 }
 
-/// Whether an input begins with all of another one. One that breaks off, as compression in progress does, ends there;
-/// damage is like nothing.
+/// Returns whether an input begins with all of another one.
+///
+/// The other one ends where it breaks off, as compression in progress does. If either is damaged, it does not.
 fn begins_with(mut input: impl BufRead, mut start: impl BufRead) -> bool {
     loop {
         let expected = match start.fill_buf() {
@@ -237,16 +243,16 @@ fn head_length(bytes: u64) -> usize {
     usize::try_from(bytes).map_or(SAMPLE, |bytes| bytes.min(SAMPLE))
 }
 
-/// How long the digest of a head is, in hexadecimal.
+/// Says how long the digest of a head is, in hexadecimal.
 const DIGEST: usize = 64;
 
-/// The step, in bytes, in which a head is compared with a file that has become shorter than it.
+/// Sets the step, in bytes, in which a head is compared with a file that has become shorter than it.
 const STEP: usize = 64;
 
-/// How long the digest of each step is, in hexadecimal.
+/// Says how long the digest of each step is, in hexadecimal.
 const STEP_DIGEST: usize = 8;
 
-/// The digest of the whole head.
+/// Returns the digest of the whole head.
 fn head_digest(position: &FilePosition) -> &str {
     position
         .head_fingerprint
@@ -254,8 +260,9 @@ fn head_digest(position: &FilePosition) -> &str {
         .unwrap_or(&position.head_fingerprint)
 }
 
-/// Whether a head is that of a position, or as much of it as there is, in whole steps. Positions of an earlier version
-/// have no steps.
+/// Returns whether a head is that of a position, or as much of it as there is, in whole steps.
+///
+/// Positions of an earlier version have no steps.
 fn begins_alike(head: &[u8], position: &FilePosition) -> bool {
     if let Some(head) = head.get(..head_length(position.bytes)) {
         return digest(head) == head_digest(position);
@@ -269,7 +276,7 @@ fn begins_alike(head: &[u8], position: &FilePosition) -> bool {
     expected.is_some() && found.as_ref().and_then(|found| found.get(..STEP_DIGEST)) == expected
 }
 
-/// The digest of a head, and behind it the beginnings of the digests of its first one, two, three and more steps.
+/// Returns the digest of a head, then the beginnings of the digests of its first step, first two steps, and more.
 pub(crate) fn head_digests(head: &[u8]) -> String {
     let mut digests = digest(head);
     let mut hasher = Sha256::new();

@@ -4,13 +4,13 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use liblzma::stream::{CONCATENATED, Stream};
 
-/// How many bytes an input is read at a time.
+/// Says how many bytes of an input are read at a time.
 pub(crate) const BUFFER: usize = 1 << 18;
 
 /// Bounds the memory of one xz decoder. The largest preset of xz, -9, needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
 
-/// A format that compresses a single stream.
+/// Names a format that compresses a single stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compression {
     Gzip,
@@ -43,7 +43,7 @@ fn is_bzip2(start: &[u8]) -> bool {
     matches!(head, [b'B', b'Z', b'h', b'1'..=b'9']) && (rest.starts_with(BLOCK) || rest.starts_with(END))
 }
 
-/// Says whether an input that begins with these bytes is compressed.
+/// Returns whether an input that begins with these bytes is compressed.
 pub(crate) fn is_compressed(start: &[u8]) -> bool {
     Compression::of(start).is_some()
 }

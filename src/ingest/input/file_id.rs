@@ -10,7 +10,7 @@ pub(crate) struct FileId(Inner);
 #[cfg(unix)]
 type Inner = (u64, u64);
 
-/// Where the standard library does not give numbers of files, a renamed file is another one, known by its content.
+/// Without numbers of files in the standard library, a renamed file is another one, known by its content.
 #[cfg(not(unix))]
 type Inner = std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Pipes that need not say anything: a reader that waits for one can be told to stop.
+//! Pipes that may be silent: a reader that waits for one can be told to stop.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,15 +6,15 @@ use std::path::Path;
 
 use crate::stop::StopHandle;
 
-/// A pipe, which ends when its writers close it, or when it is told to stop.
+/// Reads a pipe, which ends when its writers close it, or when it is told to stop.
 pub(crate) struct Interruptible<R> {
     input: R,
     stop: Option<StopHandle>,
-    /// How many bytes are read after it was told to stop: those that were on their way.
+    /// Limits the bytes that are read after it was told to stop: those that were on their way.
     left: usize,
 }
 
-/// The largest buffer of a pipe, unless a privileged process has enlarged it.
+/// Says how large the buffer of a pipe is at most, unless a privileged process has enlarged it.
 const LARGEST_PIPE: usize = 1 << 20;
 
 impl<R> Interruptible<R> {
@@ -40,7 +40,7 @@ pub(crate) fn stdin() -> io::Result<io::Stdin> {
     Ok(io::stdin())
 }
 
-/// Opens a pipe or a device without waiting for the other end of a named pipe: a reader waits for that.
+/// Opens a pipe or a device without waiting for the other end of a named pipe. A reader waits for that.
 #[cfg(target_os = "linux")]
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -80,11 +80,11 @@ impl<R: Read + std::os::fd::AsFd> Read for Interruptible<R> {
     }
 }
 
-/// Waits for input for a while, or not at all; its end is input too.
+/// Waits for input for a while, or not at all. The end of the input counts as input.
 #[cfg(unix)]
 fn has_input(input: &impl std::os::fd::AsFd, is_stopped: bool) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    /// Between two looks at whether it is told to stop.
+    /// Sets the time between two checks whether it is told to stop.
     const WHILE: Timespec = Timespec {
         tv_sec: 0,
         tv_nsec: 100_000_000,

@@ -3,16 +3,17 @@
 use std::io::{self, BufRead};
 use std::ops::Range;
 
-/// A longer line is cut into parts of this length. What is stored of a part has to fit into the store's memory several
-/// times.
+/// Limits the bytes of a line. A longer line is cut into parts of this length.
+///
+/// The stored part has to fit into the store's memory several times.
 pub(crate) const LONGEST_LINE: usize = 8 << 20;
 
-/// A line, or a part of one that is too long, in the text that it was added to.
+/// Marks a line, or a part of one that is too long, in the text that it was added to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Without the line end.
+    /// Marks the bytes without the line end.
     pub(crate) bytes: Range<usize>,
-    /// Which part of a long line it is, from 1; `None` for a whole line.
+    /// Says which part of a long line it is, from 1; `None` for a whole line.
     pub(crate) part: Option<u64>,
 }
 
@@ -20,11 +21,11 @@ pub(crate) struct Line {
 pub(crate) struct Lines<R> {
     input: R,
     longest: usize,
-    /// How many parts of the current line were given.
+    /// Counts the parts of the current line that were given.
     parts: u64,
-    /// Whether the last line was given without its end, because the input ends there.
+    /// Says whether the last line was given without its end, because the input ends there.
     is_open: bool,
-    /// The error that ended the input. It comes after the bytes before it.
+    /// Holds the error that ended the input. It comes after the bytes before it.
     error: Option<io::Error>,
 }
 
@@ -100,8 +101,9 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Reads up to a line end, but at most this many bytes. As `read_until`, whose search for the end is several times
-/// slower.
+/// Reads up to a line end, but at most this many bytes.
+///
+/// It works as `read_until`, whose search for the end is several times slower.
 fn read_line(input: &mut impl BufRead, longest: usize, text: &mut Vec<u8>) -> io::Result<()> {
     let longest_text = text.len() + longest;
     loop {

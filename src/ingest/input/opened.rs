@@ -1,4 +1,4 @@
-//! An input, opened after some of its bytes.
+//! Inputs that are opened after some of their bytes.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -11,24 +11,25 @@ use super::archive::Member;
 use super::compression::{BUFFER, decompressed, is_compressed};
 use super::tracked::{SAMPLE, Sample, Tracked};
 
-/// An input, opened after some of its bytes.
+/// Holds an input that is opened after some of its bytes.
 pub(crate) struct Opened {
     pub(crate) input: Box<dyn BufRead + Send>,
     pub(crate) modified: Option<DateTime<Utc>>,
     pub(crate) progress: Arc<AtomicU64>,
-    /// The bytes before the place where it was opened.
+    /// Samples the bytes before the place where it was opened.
     pub(crate) read: Sample,
-    /// The file, if its bytes are read as they are.
+    /// Holds the file, if its bytes are read as they are.
     pub(crate) plain: Option<Plain>,
 }
 
-/// A file that is read as it is stored. It may be emptied and written anew meanwhile.
+/// Holds a file that is read as it is stored. It may be emptied and written anew meanwhile.
 #[derive(Debug)]
 pub(crate) struct Plain(File);
 
 impl Plain {
-    /// Whether the file begins otherwise than what was read of it. One that is too short for that was emptied after it
-    /// was read.
+    /// Returns whether the file begins differently from what was read of it.
+    ///
+    /// A file that is too short for that was emptied after it was read.
     pub(crate) fn is_replaced(&self, read: &Sample) -> bool {
         let mut head = [0; SAMPLE];
         let head = &mut head[..read.head().len()];
@@ -41,27 +42,29 @@ fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, 0)
 }
 
-/// Where a file cannot be read without moving its reader, it is not asked.
+/// Fails, so that the file is not compared: it cannot be read here without moving its reader.
 #[cfg(not(unix))]
 fn read_at_start(_: &File, _: &mut [u8]) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Both ends of an input, which say how to read what is between them. A stream can be read only once, and has none.
+/// Holds both ends of an input, which say how to read what is between them.
+///
+/// A stream can be read only once, and has none.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
-    /// After decompression.
+    /// Holds the first bytes, after decompression.
     pub(crate) head: Vec<u8>,
-    /// Whole lines after the head; nothing of a compressed input.
+    /// Holds whole lines after the head; nothing of a compressed input.
     pub(crate) tail: Vec<u8>,
 }
 
 impl Ends {
-    /// So much of either end is read.
+    /// Limits the bytes that are read of either end.
     const LENGTH: u64 = 1 << 16;
 }
 
-/// An open file, or a member of an archive.
+/// Refers to an open file, or to a member of an archive.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Content<'a> {
     pub(crate) file: &'a File,
@@ -92,7 +95,7 @@ impl Content<'_> {
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Opens it after this many bytes, counted after decompression; `None` if it has fewer.
+    /// Opens it after this many bytes, counted after decompression. Returns `None` if it has fewer.
     pub(crate) fn open_after(self, bytes: u64) -> io::Result<Option<Opened>> {
         let opened = self.skip(bytes)?;
         Ok((opened.read.bytes == bytes).then_some(opened))
@@ -106,7 +109,7 @@ impl Content<'_> {
         }
     }
 
-    /// The first bytes; of a compressed content that is damaged, those before the damage.
+    /// Returns the first bytes. Of a compressed content that is damaged, these are the bytes before the damage.
     pub(crate) fn head(self) -> io::Result<Vec<u8>> {
         self.first(SAMPLE as u64)
     }
@@ -118,7 +121,7 @@ impl Content<'_> {
         Ok(head)
     }
 
-    /// Both ends of it. A reader of the same file goes on where it is.
+    /// Returns both ends of it. A reader of the same file goes on where it is.
     pub(crate) fn ends(self) -> io::Result<Ends> {
         let mut file = self.file;
         let at = file.stream_position()?;
@@ -137,14 +140,14 @@ impl Content<'_> {
         Ok(Ends { head, tail })
     }
 
-    /// The last lines of a file of this length.
+    /// Returns the last lines of a file of this length.
     fn last_lines(self, length: u64) -> io::Result<Vec<u8>> {
         let start = length.saturating_sub(Ends::LENGTH).max(Ends::LENGTH);
         let mut raw = self.raw()?;
         raw.seek(SeekFrom::Start(start))?;
         let mut tail = Vec::new();
         raw.take(Ends::LENGTH).read_to_end(&mut tail)?;
-        // The first one may be a part of a line only.
+        // The first line may be only a part of a line.
         let end = tail.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
         tail.drain(..end.unwrap_or(tail.len()));
         Ok(tail)
@@ -154,15 +157,16 @@ impl Content<'_> {
         Ok(self.member.is_none() && !is_compressed(self.raw()?.fill_buf()?))
     }
 
-    /// The bytes of the file. A handle that was read before is at another place.
+    /// Returns a reader of the file's bytes, from its beginning. A handle that was read before is at another place.
     fn raw(self) -> io::Result<BufReader<Counted<File>>> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(0))?;
         Ok(BufReader::with_capacity(BUFFER, Counted::new(file)))
     }
 
-    /// Opens it after this many bytes, or at its end if it has fewer; a file that is not compressed is not read
-    /// for that.
+    /// Opens it after this many bytes, or at its end if it has fewer.
+    ///
+    /// A file that is not compressed is not read for that.
     fn skip(self, bytes: u64) -> io::Result<Opened> {
         let modified = self.file.metadata()?.modified().ok().map(DateTime::<Utc>::from);
         let mut raw = self.raw()?;

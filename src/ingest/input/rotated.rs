@@ -5,17 +5,17 @@ use std::time::SystemTime;
 
 use super::file_id::FileId;
 
-/// A file next to another one that may hold its former content.
+/// Describes a file next to another one that may hold its former content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sibling {
     pub(crate) path: PathBuf,
     pub(crate) id: FileId,
     pub(crate) modified: SystemTime,
-    /// Whether it is named as rotations name files: with a number or a time.
+    /// Says whether it is named as rotations name files: with a number or a time.
     pub(crate) is_numbered: bool,
 }
 
-/// The files next to this one whose names contain its own up to the first dot, those modified last first.
+/// Returns the files next to this one whose names contain its own up to the first dot. Those modified last come first.
 pub(crate) fn siblings(path: &Path) -> Vec<Sibling> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -47,13 +47,13 @@ fn sibling(path: &Path, name: &str) -> Option<Sibling> {
     })
 }
 
-/// A name up to its first dot, but for one that it begins with.
+/// Returns a name up to its first dot, except a dot that it begins with.
 fn stem(name: &str) -> &str {
     let dot = name.char_indices().skip(1).find(|(_, c)| *c == '.');
     dot.and_then(|(at, _)| name.get(..at)).unwrap_or(name)
 }
 
-/// Says whether a rotation gives this name to a file of that name: `app.log.1`, `app.log-20260101.gz`,
+/// Returns whether a rotation gives this name to a file of that name: `app.log.1`, `app.log-20260101.gz`,
 /// `app-2026-01-01T10.log`.
 fn is_numbered(other: &str, name: &str) -> bool {
     let other = uncompressed(other);
@@ -68,7 +68,7 @@ fn is_numbered(other: &str, name: &str) -> bool {
     })
 }
 
-/// Says whether a name ends with a number, as of files that were rotated.
+/// Returns whether a name ends with a number, as of files that were rotated.
 pub(crate) fn has_number(path: &Path) -> bool {
     let name = path
         .file_name()

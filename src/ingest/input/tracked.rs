@@ -2,28 +2,28 @@
 
 use std::io::{self, BufRead, Read};
 
-/// How many of the first and the last bytes that were read tell a file from others.
+/// Says how many of the first and the last bytes that were read tell a file from others.
 pub(crate) const SAMPLE: usize = 1024;
 
 /// Counts and samples the bytes that are read.
 pub(crate) struct Tracked<R> {
     inner: R,
     read: Sample,
-    /// Bytes that are buffered.
+    /// Counts the bytes that are buffered.
     unread: usize,
 }
 
-/// How much was read, with its first and its last bytes.
+/// Says how much was read, with its first and its last bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
     pub(crate) bytes: u64,
     head: Vec<u8>,
-    /// Ends with the last bytes.
+    /// Holds bytes that end with the last ones read.
     tail: Vec<u8>,
 }
 
 impl Sample {
-    /// The sample of a reader that goes on after `bytes` bytes, with the first and the last of these.
+    /// Describes a reader that goes on after `bytes` bytes, with the first and the last of these.
     pub(crate) fn resumed(bytes: u64, head: Vec<u8>, tail: Vec<u8>) -> Self {
         Self { bytes, head, tail }
     }
@@ -42,7 +42,7 @@ impl Sample {
         let missing = SAMPLE - self.head.len();
         self.head.extend(bytes.iter().take(missing));
         let last = &bytes[bytes.len().saturating_sub(SAMPLE)..];
-        // Moved seldom, not with every line.
+        // The bytes are moved seldom, not with every line.
         if self.tail.len() + last.len() > 8 * SAMPLE {
             let start = self.tail.len().saturating_sub(SAMPLE);
             self.tail.drain(..start);
@@ -64,9 +64,9 @@ impl<R: BufRead> Tracked<R> {
         (self.inner, self.read)
     }
 
-    /// Whether there is a whole line to be read without waiting for it.
+    /// Returns whether there is a whole line to be read without waiting for it.
     pub(crate) fn has_line(&mut self) -> bool {
-        // Buffered bytes are had without reading, which cannot fail.
+        // Buffered bytes come without reading, which cannot fail.
         self.unread > 0 && self.inner.fill_buf().is_ok_and(|buffer| buffer.contains(&b'\n'))
     }
 
