@@ -13,7 +13,7 @@ use crate::flags::{Color, Global, TimeLimit};
 use crate::output::Output;
 use crate::{Failure, Result, logging};
 
-/// Settings, the options of the store, and the output of one command.
+/// Holds the settings, the options of the store, and the output of one command.
 pub(crate) struct Context {
     pub(crate) loaded: LoadedSettings,
     pub(crate) output: Output,
@@ -44,7 +44,7 @@ impl Context {
         &self.loaded.settings
     }
 
-    /// Returns how to open a store. Only the commands that query logs limit the time of a query.
+    /// Returns the options to open a store with. Only the commands that query logs limit the time of a query.
     pub(crate) fn options(&self) -> OpenOptions {
         OpenOptions::from(&self.settings().store)
             .query_timeout(None)
@@ -74,8 +74,9 @@ impl Context {
         Ok(options.open(&self.settings().database)?)
     }
 
-    /// Opens the store for an ingest, and creates it if it does not exist. The engine leaves a processor to reading and
-    /// parsing, unless the settings say how many threads it has.
+    /// Opens the store for an ingest, and creates it if it does not exist.
+    ///
+    /// The engine leaves a processor to reading and parsing, unless the settings say how many threads it has.
     pub(crate) fn store_to_load(&self) -> Result<DuckDbStore> {
         let mut options = self.options();
         if self.settings().store.threads.is_none() {
@@ -117,7 +118,7 @@ fn load_settings(global: &Global) -> Result<LoadedSettings> {
     Ok(layers.load()?)
 }
 
-/// Returns how many threads run at the same time; one, where the system does not say.
+/// Returns how many threads run at the same time; one, if the system does not say.
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -10,20 +10,20 @@ use logstore::{Error, InvalidValue};
 use crate::logging;
 use crate::printable::printable;
 
-/// The ends of a command other than success.
+/// Says how a command ended other than in success.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Nothing matched.
+    /// Means that nothing matched.
     Nothing(Option<String>),
-    /// The caller asked for something that makes no sense.
+    /// Means that the caller asked for something that makes no sense.
     Usage(String),
-    /// Settings, store or files are not as they should be.
+    /// Means that settings, store or files are not as they should be.
     Failed(String),
-    /// Another process holds the store.
+    /// Means that another process holds the lock of the store.
     Locked(String),
-    /// A signal with this number stopped it.
+    /// Means that a signal with this number stopped it.
     Signal(i32),
-    /// The reader of the output has gone.
+    /// Means that the reader of the output has gone.
     ClosedPipe,
 }
 
@@ -35,7 +35,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Failed(_) => 3,
             Self::Locked(_) => 4,
-            // As shells say it.
+            // Shells use the same code.
             Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         }
     }
@@ -46,8 +46,8 @@ impl Failure {
         if logging::is_json_asked_for() {
             return logging::print_json_error(text);
         }
-        // The engine shows the place in SQL below its message. Lines that are not the first one are indented, so that
-        // none looks like another message.
+        // The engine shows the place in SQL below its message. All lines but the first are indented, so that none looks
+        // like another message.
         let lines = text.lines().enumerate().map(|(index, line)| {
             let start = if index == 0 { "logstore:" } else { "  " };
             format!("{start} {}", printable(line)).trim_end().to_owned() + "\n"

@@ -1,4 +1,4 @@
-//! Which logs a command is about.
+//! The flags that choose the logs of a command.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::time::Zone;
@@ -64,7 +64,7 @@ pub(crate) struct Filters {
 }
 
 impl Filters {
-    /// The query that the flags describe.
+    /// Returns the query that the flags describe.
     pub(crate) fn query(&self, zone: Zone) -> Result<LogQuery, InvalidValue> {
         let mut query = LogQuery::new();
         if let Some(since) = &self.since {
@@ -155,8 +155,9 @@ pub(crate) fn note_unknown_fields<'a>(fields: impl IntoIterator<Item = &'a Field
     }
 }
 
-/// Says which fields the newest logs do not have, and which ones are called like them. Sources name their fields as they
-/// like: this is no error.
+/// Says which fields the newest logs do not have, and which ones are called like them.
+///
+/// Sources name their fields as they like, so this is no error.
 fn unknown_fields<'a>(fields: impl IntoIterator<Item = &'a Field>, store: &DuckDbStore) -> Option<String> {
     let mut fields: Vec<&Field> = fields.into_iter().filter(|field| field.is_path()).collect();
     fields.sort_by_key(ToString::to_string);

@@ -50,7 +50,7 @@ pub(crate) struct Global {
     pub(crate) log_format: Option<String>,
 }
 
-/// How results are printed.
+/// Says how results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Aligned columns, cut to the terminal

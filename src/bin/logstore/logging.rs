@@ -59,7 +59,7 @@ pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), Inv
     Ok(())
 }
 
-/// The progress bar that is drawn on standard error, if one is.
+/// Holds the progress bar that is drawn on standard error, if one is.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
@@ -89,8 +89,9 @@ impl Drop for Drawn {
     }
 }
 
-/// A logger that takes the bar away while a record is written. Otherwise the terminal would keep a copy of the bar above
-/// each record.
+/// Takes the bar away while a record is written.
+///
+/// Otherwise the terminal would keep a copy of the bar above each record.
 struct AroundBar(Logger);
 
 impl log::Log for AroundBar {
@@ -113,13 +114,14 @@ impl log::Log for AroundBar {
     }
 }
 
-/// Returns whether the text is a level or a filter. `env_filter` takes any other word for a module to be logged in full,
-/// which is never meant.
+/// Returns whether the text is a level or a filter.
+///
+/// `env_filter` takes any other word for a module to be logged in full, which is never meant.
 fn is_level_or_filter(level: &str) -> bool {
     level.contains(['=', ',']) || level.parse::<log::LevelFilter>().is_ok()
 }
 
-/// Whether standard error is to hold JSON: settings say so, or before they are read, the flag or the variable.
+/// Says whether standard error is to hold JSON. Settings say so, or before they are read, the flag or the variable.
 static IS_JSON: OnceLock<bool> = OnceLock::new();
 
 pub(crate) fn is_json_asked_for() -> bool {
@@ -144,7 +146,7 @@ pub(crate) fn is_json_asked_for() -> bool {
 
 /// Prints the error that ends the program as the last line of its diagnostics.
 pub(crate) fn print_json_error(text: &str) {
-    // Also of a clock that is before 1970.
+    // This holds also for a clock that is before 1970.
     let time = DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true);
     let line = serde_json::json!({ "time": time, "level": "error", "target": "logstore", "message": text });
     // The reader may have gone.

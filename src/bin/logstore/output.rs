@@ -14,15 +14,15 @@ use crate::flags::{Color, Format, Global};
 use crate::printable::{is_unsafe, printable};
 use crate::table::{Column, Layout, Style};
 
-/// A result that is printed as a row.
+/// Describes a result that is printed as a row.
 pub(crate) trait Row: Serialize {
-    /// The keys of the JSON object whose values are times.
+    /// Lists the keys of the JSON object whose values are times.
     const TIMES: &'static [&'static str] = &[];
 
-    /// The cells of the table, one for each of its columns, with times in this zone.
+    /// Returns the cells of the table, one for each of its columns, with times in this zone.
     fn cells(&self, zone: Zone) -> Vec<String>;
 
-    /// How much attention the row asks for.
+    /// Returns how much attention the row asks for.
     fn emphasis(&self) -> Emphasis {
         Emphasis::None
     }
@@ -35,10 +35,10 @@ pub(crate) enum Emphasis {
     Urgent,
 }
 
-/// The columns of a result.
+/// Describes the columns of a result.
 pub(crate) struct Columns<'a> {
     pub(crate) table: Cow<'a, [Column<'a>]>,
-    /// Of CSV: keys of the JSON object.
+    /// Lists the columns of CSV: keys of the JSON object.
     pub(crate) csv: &'a [&'a str],
 }
 
@@ -53,7 +53,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Values under the names of columns that are only known now.
+/// Holds values under the names of columns that are only known now.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(crate) struct NamedRow {
@@ -87,19 +87,21 @@ impl Row for NamedRow {
     }
 }
 
-/// Where results go, and how.
+/// Prints results in one format to standard output.
 pub(crate) struct Output {
     format: Format,
-    /// The zone of the times that are shown.
+    /// Holds the zone of the times that are shown.
     zone: Zone,
     is_terminal: bool,
     has_color: bool,
     out: io::BufWriter<Box<dyn Write>>,
-    /// Of the table that is being printed.
+    /// Holds the layout of the table that is being printed.
     layout: Option<Layout>,
 }
 
-/// Rows that are laid out together; a longer result is printed in several parts, so that the first rows come soon.
+/// Counts the rows that are laid out together.
+///
+/// A longer result is printed in several parts, so that the first rows come soon.
 const TABLE_ROWS: usize = 1_000;
 
 impl Output {
@@ -111,7 +113,7 @@ impl Output {
             Color::Never => false,
             Color::Auto => is_terminal && !no_color,
         };
-        // Understands escape sequences where the terminal does not.
+        // It understands escape sequences where the terminal does not.
         let choice = match has_color {
             true => anstream::ColorChoice::Always,
             false => anstream::ColorChoice::Never,
@@ -132,7 +134,7 @@ impl Output {
         }
     }
 
-    /// A limit as it was given: 0 for none, and if nothing was given, as many as a person can read.
+    /// Returns the limit that was given; 0 means none. The default is as many as a person can read.
     pub(crate) fn limit(&self, given: Option<u64>) -> Option<u64> {
         match given {
             Some(0) => None,
@@ -149,7 +151,7 @@ impl Output {
         self.format == Format::Table
     }
 
-    /// The zone of the times that are shown.
+    /// Returns the zone of the times that are shown.
     pub(crate) fn zone(&self) -> Zone {
         self.zone
     }
@@ -303,7 +305,7 @@ impl Output {
         Ok(printed + waiting.len() as u64)
     }
 
-    /// Prints rows as those before them, or after a new header where that would leave out values.
+    /// Prints rows below those before them. Prints a new header first if the old one would leave out values.
     fn table<R: Row>(&mut self, columns: &Columns<'_>, rows: &[R]) -> Result {
         if rows.is_empty() {
             return Ok(());
@@ -330,7 +332,7 @@ impl Output {
         Ok(())
     }
 
-    /// The terminal's width; one that does not tell has the usual one.
+    /// Returns the terminal's width. A terminal that does not tell has the usual one.
     pub(crate) fn width(&self) -> Option<usize> {
         const USUAL: usize = 80;
         let told = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
@@ -343,7 +345,7 @@ impl Output {
     }
 }
 
-/// The members of an object, one a line, with their values below one another.
+/// Returns the members of an object, one a line, with their values below one another.
 fn lines_of(object: &Map<String, Value>) -> String {
     let width = object
         .keys()
@@ -367,7 +369,7 @@ fn style(emphasis: Emphasis) -> Option<&'static str> {
     }
 }
 
-/// A row as a JSON object with its times in a zone.
+/// Returns a row as a JSON object with its times in a zone.
 fn shown<R: Row>(row: &R, zone: Zone) -> Result<Value> {
     let mut object = serde_json::to_value(row).map_err(io::Error::from)?;
     for name in R::TIMES {

@@ -22,7 +22,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Says whether a character must not reach a terminal: controls, format characters, and characters without a glyph.
+/// Returns whether a character must not reach a terminal: controls, format characters, and characters without a glyph.
 pub(crate) fn is_unsafe(character: char) -> bool {
     let is_in = |ranges: &[(char, char)]| {
         ranges
@@ -35,8 +35,8 @@ pub(crate) fn is_unsafe(character: char) -> bool {
     }
 }
 
-/// The property Default_Ignorable_Code_Point (Unicode 16.0, DerivedCoreProperties.txt): terminals show nothing for
-/// these, or a blank.
+/// Lists the property Default_Ignorable_Code_Point (Unicode 16.0, DerivedCoreProperties.txt). Terminals show nothing
+/// for these, or a blank.
 const IGNORABLE: [(char, char); 17] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -57,7 +57,7 @@ const IGNORABLE: [(char, char); 17] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Line and paragraph separators, a blank that is no space, interlinear annotations.
+/// Lists line and paragraph separators, a blank that is no space, and interlinear annotations.
 const OTHERS: [(char, char); 3] = [
     ('\u{2028}', '\u{2029}'),
     ('\u{2800}', '\u{2800}'),

@@ -4,8 +4,8 @@
 //! signal: 130, 143 or 129. Following ends no other way than by SIGINT or SIGTERM, so that these are its success. SIGHUP
 //! is not: a supervisor is to start it again. A second signal ends the process immediately.
 //!
-//! A SIGHUP that is ignored when the program starts, as under nohup, stays ignored. Where the system does not say whether
-//! it is (all but Linux), the program leaves SIGHUP alone: the system ends the process, or ignores the signal.
+//! A SIGHUP that is ignored when the program starts, as under nohup, stays ignored. Only Linux says whether it is. On
+//! other systems, the program leaves SIGHUP alone: the system ends the process, or ignores the signal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -16,15 +16,16 @@ use crate::{Failure, Result};
 
 const HANGUP: i32 = 1;
 
-/// The signal that has come, if one has.
+/// Holds the signal that has come, if one has.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signals {
     first: Arc<AtomicI32>,
 }
 
 impl Signals {
-    /// Stops when the user or the system asks for it. Before a second signal ends the process, `clear` leaves the
-    /// terminal as it should be.
+    /// Stops when the user or the system asks for it.
+    ///
+    /// Before a second signal ends the process, `clear` leaves the terminal as it should be.
     pub(crate) fn stopping(stop: &StopHandle, clear: impl Fn() + Send + 'static) -> Result<Self> {
         let signals = Self::default();
         let (noted, stop) = (signals.clone(), stop.clone());
@@ -70,7 +71,7 @@ fn listen(note: impl Fn(i32) + Send + 'static) -> std::io::Result<()> {
     thread.spawn(move || signals.forever().for_each(note)).map(drop)
 }
 
-/// Whether the program is known to be started without ignoring a signal.
+/// Returns whether the program is known to be started without ignoring a signal.
 #[cfg(unix)]
 fn is_heard(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The layout of a table: as wide as the terminal, or one record under another where no table fits.
+//! The layout of a table as wide as the terminal. If no table fits, records are printed one under another.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use crate::printable::printable;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// A column of a table, and how it shrinks in a terminal that is too narrow.
+/// Describes a column of a table, and how it shrinks in a terminal that is too narrow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column<'a> {
     pub(crate) name: &'a str,
-    /// Its cells are cut, but not below this width.
+    /// Sets the width below which its cells are not cut.
     least: usize,
-    /// Where several rows do not fit with it, it is left out.
+    /// Says whether the column is left out if several rows do not fit with it.
     is_spare: bool,
 }
 
@@ -39,35 +39,35 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// The least width of the column, if its cells are `natural` wide.
+    /// Returns the least width of the column, if its cells are `natural` wide.
     fn least(&self, natural: usize) -> usize {
         self.least.max(self.name.width()).min(natural)
     }
 }
 
-/// Spaces between two columns.
+/// Counts the spaces between two columns.
 const GAP: usize = 2;
 
-/// How the rows of one result are laid out.
+/// Says how the rows of one result are laid out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     shape: Shape,
-    /// The terminal's width.
+    /// Holds the terminal's width.
     width: Option<usize>,
-    /// The columns that had no value in any row.
+    /// Says of each column whether it had no value in any row.
     empty: Vec<bool>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Shape {
-    /// The columns that are shown, each with its place among the cells and its width.
+    /// Lists the columns that are shown, each with its index among the cells and its width.
     Table(Vec<(usize, usize)>),
-    /// One record under another.
+    /// Prints one record under another.
     Records,
 }
 
 impl Layout {
-    /// Lays out rows for a terminal of this width; without one, every column gets the width that it needs.
+    /// Lays out rows for a terminal of this width. Without a width, every column gets the width that it needs.
     pub(crate) fn new(columns: &[Column<'_>], rows: &[Vec<String>], width: Option<usize>) -> Self {
         let is_empty = |place: usize| rows.iter().all(|cells| cell(cells, place).is_empty());
         let empty: Vec<bool> = (0..columns.len()).map(is_empty).collect();
@@ -78,7 +78,7 @@ impl Layout {
             .map(|(place, column)| (place, natural_width(column, rows, place)))
             .collect();
         let mut shape = fit(columns, &shown, width);
-        // A single row has room below one another for all of it.
+        // A single row loses no column: its values have room one below another.
         while shape.is_none() && rows.len() > 1 {
             let is_spare = |(place, _): &(usize, usize)| columns[*place].is_spare;
             let Some(last) = shown.iter().rposition(is_spare) else {
@@ -97,7 +97,7 @@ impl Layout {
         }
     }
 
-    /// Says whether rows have a value in a column that this layout leaves out because it had none.
+    /// Returns whether rows have a value in a column that this layout leaves out because it had none.
     pub(crate) fn misses_values(&self, rows: &[Vec<String>]) -> bool {
         let is_missed = |place: usize| rows.iter().any(|cells| !cell(cells, place).is_empty());
         let empty = self.empty.iter().enumerate();
@@ -108,7 +108,7 @@ impl Layout {
                 .any(|(place, _)| is_missed(place))
     }
 
-    /// The names of columns with values that the terminal has no room for.
+    /// Returns the names of columns with values that the terminal has no room for.
     pub(crate) fn left_out<'a>(&self, columns: &'a [Column<'_>]) -> Vec<&'a str> {
         let Shape::Table(shown) = &self.shape else {
             return Vec::new();
@@ -121,7 +121,7 @@ impl Layout {
             .collect()
     }
 
-    /// Writes the line with the names of the columns; records carry theirs with them.
+    /// Writes the line with the names of the columns. Records carry theirs with them.
     pub(crate) fn write_header(
         &self,
         out: &mut impl Write,
@@ -155,7 +155,7 @@ impl Layout {
     }
 }
 
-/// A colour, or none.
+/// Holds a colour, or none.
 pub(crate) struct Style(pub(crate) Option<&'static str>);
 
 impl Style {
@@ -176,13 +176,13 @@ fn natural_width(column: &Column<'_>, rows: &[Vec<String>], place: usize) -> usi
     cells.max().unwrap_or_default().max(column.name.width())
 }
 
-/// Gives each column its width: wide ones are cut until all fit, the last one last. `None` where they cannot.
+/// Gives each column its width. Wide ones are cut until all fit, the last one last. Returns `None` if they cannot fit.
 fn fit(
     columns: &[Column<'_>],
     natural: &[(usize, usize)],
     width: Option<usize>,
 ) -> Option<Vec<(usize, usize)>> {
-    /// The largest width of a column, unless there is room for all of each.
+    /// Limits the width of a column, unless there is room for all of each.
     const MOST: usize = 24;
     let Some(width) = width else {
         return Some(natural.to_vec());
@@ -212,7 +212,7 @@ fn fit(
     None
 }
 
-/// Lets the last column take the room that is left: rows that come later may be wider.
+/// Lets the last column take the room that is left, as rows that come later may be wider.
 fn give_rest_to_last(shown: &mut [(usize, usize)], width: usize) {
     let gaps = GAP * shown.len().saturating_sub(1);
     if let Some(((_, last), others)) = shown.split_last_mut() {
@@ -221,7 +221,7 @@ fn give_rest_to_last(shown: &mut [(usize, usize)], width: usize) {
     }
 }
 
-/// A line of a table, without spaces at its end.
+/// Returns a line of a table, without spaces at its end.
 fn line(shown: &[(usize, usize)], cells: &[String], is_cut: bool) -> String {
     let mut line = String::new();
     for (index, (place, width)) in shown.iter().enumerate() {
@@ -251,7 +251,7 @@ fn cut(text: &str, width: usize) -> Cow<'_, str> {
     }
 }
 
-/// How many bytes of a text fit into a width.
+/// Returns how many bytes of a text fit into a width.
 fn prefix(text: &str, width: usize) -> usize {
     let mut taken = 0;
     for (at, character) in text.char_indices() {
@@ -271,7 +271,7 @@ fn write_record(
     width: Option<usize>,
     style: &Style,
 ) -> io::Result<()> {
-    /// Values are legible in no less.
+    /// Limits the width of values, which are not legible in less.
     const LEAST: usize = 12;
     let names = columns.iter().map(|column| column.name.width());
     let most = width.map_or(usize::MAX, |width| (width / 2).saturating_sub(GAP));

@@ -39,14 +39,14 @@ fn length_before(text: &str) -> Option<TimeDelta> {
         .find_map(|article| text.strip_prefix(article));
     let length = match one {
         Some(unit) => humantime::parse_duration(&format!("1{unit}")),
-        // A bare number is refused: nobody can tell seconds from days.
+        // A bare number is refused: it may mean seconds or days.
         None if text == "0" => return None,
         None => humantime::parse_duration(text),
     };
     TimeDelta::from_std(length.ok()?).ok()
 }
 
-/// Reads `today`, `yesterday 10:00`, `10:00`: a time of day alone is that of today, as systemd.time(7) has it.
+/// Reads `today`, `yesterday 10:00`, `10:00`. A time of day alone is that of today, as systemd.time(7) has it.
 fn time_of_day(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let today = zone.date(now);
     let (word, rest) = text.split_once(' ').unwrap_or((text, "00:00"));

@@ -24,7 +24,7 @@ use crate::ingest::source::{Source, find_sources};
 /// gone from its path is read on until nothing was written to it for five seconds. A line is read when it has its end,
 /// or when its file is left.
 ///
-/// A file may have had lines that were not read, if it was emptied, or is gone and was not kept open. They are read
+/// A file may have had lines that were not read. It was emptied, or it is gone and was not kept open. They are read
 /// from the file next to it that goes on from what was read, such as `app.log.1`. A warning is logged if there is no
 /// such file. If a file was rotated twice within two polls, other files next to it were written to in between. These
 /// are read as well.
@@ -324,7 +324,7 @@ impl Follower {
         self.rotations.extend(rotations);
     }
 
-    /// Looks for the rest of what a file held before its new content, or of the file before it at its path.
+    /// Looks for the rest of the former content of a file, or of the file before it at its path.
     fn note_rotation(&mut self, at: usize, checkpoints: &Checkpoints) {
         let Some(file) = self.files.get(at) else {
             return;

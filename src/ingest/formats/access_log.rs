@@ -27,24 +27,24 @@ pub(crate) fn access_log<'a>(line: &'a str, context: &TimeContext, proxies: &[Ip
     fields.with_time(time, &located).into()
 }
 
-/// `before [time] "request`: servers escape the quotes of a user's name, but not its brackets.
+/// Splits `before [time] "request` around the time. Servers escape the quotes of a user's name, but not its brackets.
 fn around_time(line: &str) -> Option<(&str, &str, &str)> {
     let (before, request) = line.split_once("] \"")?;
     let (before, time) = before.rsplit_once(" [")?;
     Some((before, time, request))
 }
 
-/// The fields of an access log line inside another format, without its time.
+/// Returns the fields of an access log line inside another format, without its time.
 pub(crate) fn inside<'a>(message: &'a str, proxies: &[IpNet]) -> Option<Fields<'a>> {
     let (before, request) = match around_time(message) {
         Some((before, _, request)) => (before, request),
-        // Some write no time where syslog has one.
+        // Some programs write no time where syslog has one.
         None => message.split_once(" \"")?,
     };
     request_fields(before, request, proxies)
 }
 
-/// `before` is what precedes the time, `request` what follows the quote after it.
+/// Returns the fields of a line: `before` precedes the time, `request` follows the quote after it.
 fn request_fields<'a>(before: &'a str, request: &'a str, proxies: &[IpNet]) -> Option<Fields<'a>> {
     let peer = Peer::of(before)?;
     let (request, rest) = split_quoted(request)?;
@@ -66,8 +66,9 @@ fn request_fields<'a>(before: &'a str, request: &'a str, proxies: &[IpNet]) -> O
     Some(fields)
 }
 
-/// Whether a request line ends after the one that was read, with a quote and a status as they do. Then the server does not
-/// escape quotes, and the client has put them into its request, or the referrer.
+/// Returns whether another request line ends after the one that was read, with a quote and a status.
+///
+/// Then the server does not escape quotes, and the client has put them into its request, or the referrer.
 fn has_another_status(rest: &str) -> bool {
     rest.match_indices("HTTP/").any(|(at, mark)| {
         let version = &rest[at + mark.len()..];
@@ -111,14 +112,15 @@ fn insert_exchange<'a>(
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Peer<'a> {
     host: Option<&'a str>,
-    /// An address, a name, or a list of addresses as proxies write it.
+    /// Holds an address, a name, or a list of addresses as proxies write it.
     client: &'a str,
     user: &'a str,
 }
 
 impl<'a> Peer<'a> {
-    /// `client identity user`, with the virtual host before them where there is one. The client has chosen the user's
-    /// name, which may hold blanks.
+    /// Reads `client identity user`, with or without the virtual host before them.
+    ///
+    /// The client has chosen the user's name, which may hold blanks.
     fn of(before: &'a str) -> Option<Self> {
         let before = before.trim();
         let (first, rest) = client_and_rest(before)?;
@@ -155,7 +157,7 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// Whether the user's name may be the end of a list of proxies.
+    /// Returns whether the user's name may be the end of a list of proxies.
     fn is_ambiguous(&self) -> bool {
         let hops = self.user.split(", ").skip(1);
         let mut first_words = hops.filter_map(|hop| hop.split(' ').next());
@@ -191,7 +193,8 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// The client of a list of proxies, or the one that a proxy was connected from; `None` if the client is no proxy.
+/// Returns the client of a list of proxies, or the one that a proxy was connected from. Returns `None` if the client is
+/// no proxy.
 fn client_behind<'a>(
     client: &'a str,
     forwarded: Option<&Cow<'a, str>>,
@@ -205,7 +208,7 @@ fn client_behind<'a>(
     address::client(forwarded, proxies).map(|address| address.into_owned().into())
 }
 
-/// A client and what follows it. A list of proxies goes on where a word ends with a comma.
+/// Splits a client from what follows it. A list of proxies goes on where a word ends with a comma.
 fn client_and_rest(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(' ');
     let mut blanks = text.match_indices(' ').map(|(at, _)| at);
@@ -218,7 +221,7 @@ fn is_client(text: &str) -> bool {
     endpoint(first).is_some()
 }
 
-/// `GET /path HTTP/1.1`; anything else that a client sent stays whole.
+/// Reads `GET /path HTTP/1.1`. Any other text that a client sent stays whole.
 fn insert_request<'a>(
     request: Cow<'a, str>,
     described: &mut Members<'a>,
@@ -239,7 +242,7 @@ fn insert_request<'a>(
     }
 }
 
-/// Method, target and version of HTTP.
+/// Returns method, target and version of HTTP.
 fn request_line(text: &str) -> Option<[&str; 3]> {
     let mut words = text.split(' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next_back()?);
@@ -247,7 +250,7 @@ fn request_line(text: &str) -> Option<[&str; 3]> {
     words.next().is_none().then_some([method, target, version])
 }
 
-/// `"referrer" "agent" ...`, as the combined format has them.
+/// Reads `"referrer" "agent" ...`, as the combined format has them.
 fn all_quoted(rest: &str) -> Vec<Cow<'_, str>> {
     let mut quoted = Vec::new();
     let mut rest = rest;
@@ -269,7 +272,7 @@ fn insert_agent<'a>(quoted: Vec<Cow<'a, str>>, described: &mut Members<'a>, fiel
     }
 }
 
-/// The text up to the closing quote, and what follows it. A quote inside is written `\"`.
+/// Splits a text at the closing quote. A quote inside is written `\"`.
 fn split_quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate() {

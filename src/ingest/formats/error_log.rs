@@ -13,7 +13,7 @@ pub(crate) fn error_log<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a>
     }
 }
 
-/// `[time] [module:level] [pid 7:tid 8] [client 203.0.113.9:80] message`, each part but the first two
+/// Reads `[time] [module:level] [pid 7:tid 8] [client 203.0.113.9:80] message`. Each part but the first two is
 /// optional.
 fn apache<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
     let located = find_time_at_start(line, context).filter(|located| located.start == 1)?;
@@ -55,7 +55,7 @@ fn bracketed(text: &str) -> Option<(&str, &str)> {
     Some((inside, rest.trim_start()))
 }
 
-/// `203.0.113.9:80`; since Apache 2.4 the port is always there, and IPv6 addresses have no brackets.
+/// Reads `203.0.113.9:80`. Since Apache 2.4 the port is always there, and IPv6 addresses have no brackets.
 fn insert_client<'a>(client: &'a str, has_port: bool, fields: &mut Fields<'a>) {
     let split = client.rsplit_once(':').filter(|_| has_port);
     let (client, port) = match split {
@@ -68,9 +68,9 @@ fn insert_client<'a>(client: &'a str, has_port: bool, fields: &mut Fields<'a>) {
     }
 }
 
-/// `2024/01/02 03:04:05 [error] 7#8: *9 message, client: 203.0.113.9, server: x`.
+/// Reads `2024/01/02 03:04:05 [error] 7#8: *9 message, client: 203.0.113.9, server: x`.
 fn nginx<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
-    // To look for the mark between process and thread takes less than to read a time, which most lines have.
+    // To search for the mark between process and thread takes less than to read a time, which most lines have.
     memchr::memchr(b'#', line.as_bytes())?;
     let located = find_time_at_start(line, context).filter(|located| located.start == 0)?;
     let (level, rest) = bracketed(line[located.end..].trim_start())?;
@@ -87,8 +87,10 @@ fn nginx<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
     Some(fields)
 }
 
-/// Who was connected to whom, as nginx adds to a message: `, client: A, server: S, request: "R", host: "H"`. The message
-/// before it may hold a user's name, and a request or a referrer after it whatever a client sent, quotes as well.
+/// Reads which client was connected to which server, as nginx adds to a message.
+///
+/// It writes `, client: A, server: S, request: "R", host: "H"`. The message before it may hold a user's name. A request
+/// or a referrer after it may hold any text of a client, quotes as well.
 fn peers(message: &str) -> Readings<'_> {
     const CLIENT: &str = ", client: ";
     let places = message.match_indices(CLIENT).take(MOST + 1);
@@ -108,17 +110,17 @@ fn peers(message: &str) -> Readings<'_> {
     Readings::any(readings).unwrap_or_default()
 }
 
-/// Whether a text that a FastCGI program wrote has ended: after its quote, nginx says what it was doing.
+/// Returns whether a text that a FastCGI program wrote has ended. After its quote, nginx says what it was doing.
 fn is_after_stderr(before: &str) -> bool {
     before
         .split_once("sent in stderr: \"")
         .is_none_or(|(_, text)| text.contains("\" while "))
 }
 
-/// So many readings of a message are tried; real ones have two at most.
+/// Limits the readings of a message that are tried; real ones have two at most.
 const MOST: usize = 16;
 
-/// `, server: x.example`, which may be missing, and what follows it.
+/// Splits `, server: x.example`, which may be missing, from what follows it.
 fn server_and_rest(rest: &str) -> Option<(Option<&str>, &str)> {
     let Some(text) = rest.strip_prefix(", server: ") else {
         return Some((None, rest));
@@ -127,7 +129,7 @@ fn server_and_rest(rest: &str) -> Option<(Option<&str>, &str)> {
     (!server.contains([' ', '"'])).then_some((Some(server), rest))
 }
 
-/// Whether a message may end like this: nothing, or a request and what is known of it.
+/// Returns whether a message may end like this: nothing, or a request and what is known of it.
 fn is_request_end(rest: &str, is_refused: bool) -> bool {
     let Some(text) = rest.strip_prefix(", request: \"") else {
         return is_end(rest);
@@ -139,7 +141,7 @@ fn is_request_end(rest: &str, is_refused: bool) -> bool {
         .any(|(request, rest)| (is_refused || is_request(request)) && is_end(rest))
 }
 
-/// Whether nginx takes a text for a request: it would have refused one that goes on after the version.
+/// Returns whether nginx takes a text for a request. It would have refused one that goes on after the version.
 fn is_request(text: &str) -> bool {
     match text.split_once(" HTTP/") {
         Some((_, version)) => version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
@@ -147,8 +149,9 @@ fn is_request(text: &str) -> bool {
     }
 }
 
-/// `, upstream: "U", host: "H", referrer: "R"`, of which any may be missing: only a referrer, and the name of a
-/// user of mail, may hold quotes.
+/// Returns whether a text is `, upstream: "U", host: "H", referrer: "R"`, of which any may be missing.
+///
+/// Only a referrer, and the name of a user of mail, may hold quotes.
 fn is_end(mut rest: &str) -> bool {
     const NAMED: [&str; 3] = [", subrequest: \"", ", upstream: \"", ", host: \""];
     while let Some(value) = NAMED.iter().find_map(|name| rest.strip_prefix(name)) {
@@ -169,7 +172,7 @@ fn is_end(mut rest: &str) -> bool {
     }
 }
 
-/// `12/34, bytes from/to upstream:56/78`, at the end of a message.
+/// Returns whether a text is `12/34, bytes from/to upstream:56/78`, at the end of a message.
 fn is_traffic(text: &str) -> bool {
     let counts = text.replacen(", bytes from/to upstream:", "/", 1);
     counts.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/')

@@ -1,10 +1,10 @@
-//! Address, user, action and outcome from messages that everyone knows.
+//! Finds address, user, action and outcome in messages of well-known daemons.
 //!
-//! A client chooses the name of the user, and a client chooses most of what a daemon quotes. So a mark counts
-//! at the start of a message only, and a message is taken apart from its fixed ends inwards: see
-//! [`Readings`](super::readings::Readings) for what can be read in two ways.
+//! A client chooses the name of the user, and most of the text that a daemon quotes. So a mark counts at the start of a
+//! message only. A message is taken apart from its fixed ends inwards. See [`Readings`](super::readings::Readings) for
+//! messages that can be read in two ways.
 //!
-//! Messages are taken apart by hand, as lines are: regular expressions take most of their time to locate their groups.
+//! Messages are taken apart by hand, as lines are. Regular expressions take most of their time to locate their groups.
 
 use std::sync::LazyLock;
 
@@ -19,10 +19,10 @@ use super::readings::Readings;
 use super::{access_log, pam, sshd, su, syslog};
 use crate::models::{Members, TimeContext};
 
-/// A message that is known by a mark in it.
+/// Describes a message that is known by a mark in it.
 struct Extractor {
     mark: &'static str,
-    /// Who writes such messages.
+    /// Names the programs that write such messages.
     writer: Writer,
     /// Takes apart what is before and after the mark.
     read: for<'a> fn(&Marked<'a>) -> Option<Readings<'a>>,
@@ -30,7 +30,7 @@ struct Extractor {
     outcome: Option<&'static str>,
 }
 
-/// The programs that write a message. Another program with a client's text for a message must not pass for them.
+/// Names the programs that write a message. Another program with a client's text for a message must not pass for them.
 #[derive(Debug, Clone, Copy)]
 enum Writer {
     OpenSsh,
@@ -41,7 +41,7 @@ enum Writer {
 }
 
 impl Writer {
-    /// Says whether a program is one of these; one that is not known may be.
+    /// Returns whether a program is one of these. A program that is not known may be.
     fn may_be(self, program: Option<&str>) -> bool {
         let Some(program) = program else { return true };
         match self {
@@ -74,8 +74,9 @@ const fn extractor(
     }
 }
 
-/// One attempt has one outcome. OpenSSH writes several lines for each, of which these alone say how it ended: `Accepted`
-/// and `Failed`.
+/// Lists the messages that are known by a mark.
+///
+/// One attempt has one outcome: of the lines of OpenSSH, only `Accepted` and `Failed` say how it ended.
 const EXTRACTORS: &[Extractor] = &[
     // OpenSSH
     extractor(Writer::OpenSsh, "Failed ", sshd::login, "ssh_login", FAILURE),
@@ -218,7 +219,7 @@ const EXTRACTORS: &[Extractor] = &[
     extractor(Writer::Su, "'su ", su::failed_for, "su", FAILURE),
 ];
 
-/// One look at a message tells where marks are in it, and in most messages that there are none.
+/// Finds the marks in a message with one scan. Most messages have none.
 static MARKS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let marks = EXTRACTORS.iter().map(|extractor| extractor.mark);
     let built = AhoCorasick::builder()
@@ -227,11 +228,12 @@ static MARKS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     built.expect("a few short texts")
 });
 
-/// So many marks of a message are looked at: daemons write few, and each may take a look at the whole message.
+/// Limits the marks of a message that are examined: daemons write few, and each may search the whole message.
 const MOST_MARKS: usize = 8;
 
-/// Adds what a message of a program says to the fields of its log; fields that it has already stay. Returns the names of the
-/// fields that the message can be read to say different things for, which stay empty.
+/// Adds what a message of a program says to the fields of its log. Fields that the log has already stay.
+///
+/// Returns the names of the fields that the message can be read to say different things for. These stay empty.
 pub(crate) fn extract<'a>(
     program: Option<&'a str>,
     message: &'a str,
@@ -265,7 +267,7 @@ pub(crate) fn extract<'a>(
 struct Inner<'a> {
     program: Option<&'a str>,
     message: &'a str,
-    /// How many times the program said it.
+    /// Says how many times the program said it.
     repeated: Option<u64>,
 }
 
@@ -329,7 +331,7 @@ fn without_header<'a>(program: Option<&'a str>, message: &'a str) -> (Option<&'a
         Some((level, rest)) if level.contains('.') && !level.contains(' ') => rest,
         _ => message,
     };
-    // Whatever the time is, it is not asked for.
+    // The time itself is not used.
     let context = TimeContext::new(DateTime::<Utc>::UNIX_EPOCH);
     let may_have_time =
         message.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase() || c == '<');

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::models::{Json, Members, TimeMatch};
 use chrono::{DateTime, Utc};
 
-/// The fields that a format found in a line.
+/// Holds the fields that a format found in a line.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Fields<'a> {
     pub(crate) source_type: &'static str,
@@ -16,15 +16,15 @@ pub(crate) struct Fields<'a> {
     pub(crate) procid: Option<&'a str>,
     pub(crate) message: Option<&'a str>,
     pub(crate) normalized: Members<'a>,
-    /// The names of fields that the line can be read to say different things for.
+    /// Names the fields that the line can be read to say different things for.
     pub(crate) ambiguous: Vec<&'static str>,
 }
 
-/// A time that a line gives.
+/// Holds a time that a line gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FoundTime {
     pub(crate) time: DateTime<Utc>,
-    /// Without one it is only a time of day.
+    /// Says whether it has a date. Without one it is only a time of day.
     pub(crate) has_date: bool,
 }
 
@@ -53,13 +53,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The outcome of reading a line in a format.
+/// Says how the reading of a line in a format ended.
 pub(crate) enum Outcome<'a> {
-    /// The line has this format.
+    /// Means that the line has this format.
     Fields(Box<Fields<'a>>),
-    /// The line starts as in this format, but breaks its rules.
+    /// Means that the line starts as in this format, but breaks its rules.
     Malformed(String),
-    /// The line has another format.
+    /// Means that the line has another format.
     Other,
 }
 

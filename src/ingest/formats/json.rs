@@ -10,11 +10,13 @@ use crate::models::{Members, check_depth};
 /// An object and its text.
 type Element<'a> = (&'a str, Members<'a>);
 
-/// The objects that a text stands for, each with the text of its own: itself, or the elements of an array,
-/// or the records of a delivery of AWS `CloudTrail`, which is an object with nothing but a list `Records`.
+/// Returns the objects that a text holds, each with the text of its own.
+///
+/// The text is an object, an array of objects, or a delivery of AWS `CloudTrail`. That is an object with nothing but a
+/// list `Records`.
 pub(crate) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error> {
     if let Some(array) = text.trim_start().strip_prefix('[') {
-        // For an error's place in the whole text.
+        // Gives an error its position in the whole text.
         serde_json::from_str::<IgnoredAny>(text)?;
         return elements(array).map(|(elements, _)| elements);
     }
@@ -29,7 +31,7 @@ fn storable(object: Members<'_>) -> Result<Members<'_>, serde_json::Error> {
     Ok(object)
 }
 
-/// The elements of an array whose opening bracket has been read, and what follows it.
+/// Returns the elements of an array whose opening bracket has been read, and what follows it.
 fn elements(array: &str) -> Result<(Vec<Element<'_>>, &str), serde_json::Error> {
     let mut elements = Vec::new();
     let mut rest = array.trim_start();
@@ -61,29 +63,29 @@ fn records(text: &str) -> Option<Vec<Element<'_>>> {
     (after.trim() == "}" && !records.is_empty()).then_some(records)
 }
 
-/// Whether a line starts as an object, or as an array of objects.
+/// Returns whether a line starts as an object, or as an array of objects.
 pub(crate) fn may_be_objects(line: &[u8]) -> bool {
     let inside_array = start(line).strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
     inside_array.unwrap_or(start(line)).starts_with(b"{")
 }
 
-/// Whether a line starts as an object.
+/// Returns whether a line starts as an object.
 pub(crate) fn may_be_object(line: &[u8]) -> bool {
     start(line).starts_with(b"{")
 }
 
-/// A line after the spaces and the byte order mark that it starts with.
+/// Returns a line after the spaces and the byte order mark that it starts with.
 fn start(line: &[u8]) -> &[u8] {
     let line = line.trim_ascii_start();
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
 }
 
-/// Whether an object that does not end on this line may go on below: it breaks off where a printer would.
+/// Returns whether an object that does not end on this line may go on below. It then breaks off where a printer would.
 pub(crate) fn may_go_on(line: &[u8]) -> bool {
     matches!(line.trim_ascii_end().last(), Some(b'{' | b'[' | b','))
 }
 
-/// How deep in brackets a text is, character by character.
+/// Counts how deep in brackets a text is, character by character.
 #[derive(Debug, Default)]
 pub(crate) struct Depth {
     open_brackets: usize,
@@ -92,7 +94,7 @@ pub(crate) struct Depth {
 }
 
 impl Depth {
-    /// Reads on; says how many bytes it took to come back to the outside.
+    /// Reads on. Returns how many bytes it took to close the outermost bracket.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
@@ -113,19 +115,20 @@ impl Depth {
     }
 }
 
-/// A piece of an array that is read element by element.
+/// Holds a piece of an array that is read element by element.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Element(Vec<u8>),
     End,
-    /// The bytes up to the place where they stop being an array of objects.
+    /// Holds the bytes up to the place where they stop being an array of objects.
     Broken(Vec<u8>),
 }
 
-/// Reads the opening of an array of objects over several lines, or too long to be read as one; `None`, and
-/// nothing is read, if the input starts in another way.
+/// Reads the opening of an array of objects over several lines, or too long to be read as one.
+///
+/// Returns `None`, and reads nothing, if the input starts in another way.
 pub(crate) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
-    /// A line that is longer than this is not read as a whole only to see whether it is JSON.
+    /// Limits the length of a line that is read as a whole only to see whether it is JSON.
     const LONG: usize = 1 << 16;
     let start = input.fill_buf()?;
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
@@ -149,7 +152,7 @@ pub(crate) fn open_array(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>
     Ok(Some(opening))
 }
 
-/// The next element of an array whose opening bracket has been read.
+/// Returns the next element of an array whose opening bracket has been read.
 pub(crate) fn next_piece(input: &mut impl BufRead, longest: usize) -> io::Result<Piece> {
     loop {
         let Some(byte) = input.fill_buf()?.first().copied() else {

@@ -1,9 +1,9 @@
 //! Messages of daemons that are known by a mark, such as `Failed password for `.
 
-/// A message that has a mark, without the mark.
+/// Holds a message that has a mark, without the mark.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marked<'a> {
-    /// The program that logged the message, where it is known.
+    /// Names the program that logged the message, where it is known.
     pub(crate) program: Option<&'a str>,
     pub(crate) before: &'a str,
     pub(crate) after: &'a str,

@@ -3,16 +3,16 @@
 use super::marked::Marked;
 use super::readings::{Readings, Values};
 
-/// The service that a module worked for.
+/// Names the service that a module worked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Service<'a> {
     name: Option<&'a str>,
-    /// The module is named with the program, as before Linux-PAM 0.99: `su(pam_unix)[42]: `.
+    /// Says whether the module is named with the program, as before Linux-PAM 0.99: `su(pam_unix)[42]: `.
     is_old: bool,
 }
 
 impl<'a> Service<'a> {
-    /// The service, if what precedes a mark is a module's: `pam_unix(sshd:auth): `, `PAM 2 more `, or nothing.
+    /// Returns the service, if a module's text precedes a mark: `pam_unix(sshd:auth): `, `PAM 2 more `, or nothing.
     fn of(marked: &Marked<'a>) -> Option<Self> {
         let (module, rest) = match marked.before.split_once("): ") {
             Some((module, rest)) => (Some(module), rest),
@@ -40,7 +40,7 @@ impl<'a> Service<'a> {
         })
     }
 
-    /// Whether the service says itself how an attempt ended, in a line that is known.
+    /// Returns whether the service says itself how an attempt ended, in a line that is known.
     fn has_own_line(&self) -> bool {
         match self.name {
             Some("sshd" | "sshd-session" | "sudo" | "sudo-i") => true,
@@ -49,7 +49,7 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// One attempt has one outcome: that of the service where it has a line of its own.
+    /// Decides the outcome, as one attempt has one: that of the service where it has a line of its own.
     fn judge<'r>(&self, readings: Readings<'r>) -> Readings<'r> {
         match self.has_own_line() {
             true => readings.without_outcome(),
@@ -58,7 +58,7 @@ impl<'a> Service<'a> {
     }
 }
 
-/// `logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9  user=root`
+/// Reads `logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.9  user=root`.
 pub(crate) fn authentication_failure<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let mut service = Service::of(marked)?;
     let is_ssh = marked.after.contains(" tty=ssh ") || marked.after.contains(" tty=NODEVssh ");
@@ -73,7 +73,7 @@ pub(crate) fn authentication_failure<'a>(marked: &Marked<'a>) -> Option<Readings
     Some(service.judge(readings))
 }
 
-/// `... ruser=R rhost=H  user=U`: a client may have chosen the texts R and U, but H is a word. U may be missing.
+/// Reads `... ruser=R rhost=H  user=U`. A client may have chosen the texts R and U, but H is a word. U may be missing.
 fn hosts_and_users(text: &str) -> impl Iterator<Item = Values<'_>> {
     const HOST: &str = " rhost=";
     text.match_indices(HOST).filter_map(|(at, _)| {
@@ -92,7 +92,7 @@ fn hosts_and_users(text: &str) -> impl Iterator<Item = Values<'_>> {
     })
 }
 
-/// `[::ffff:203.0.113.9]:4242 user=root@pam msg=any text`, as Proxmox writes: a name there has no blanks.
+/// Reads `[::ffff:203.0.113.9]:4242 user=root@pam msg=any text`, as Proxmox writes. A name there has no blanks.
 fn host_first(text: &str) -> Option<Readings<'_>> {
     let (host, rest) = text.split_once(' ').unwrap_or((text, ""));
     let user = rest.strip_prefix("user=")?.split(' ').next();
@@ -103,12 +103,12 @@ fn host_first(text: &str) -> Option<Readings<'_>> {
     }))
 }
 
-/// `check pass; user unknown`, which `authentication failure` follows.
+/// Reads `check pass; user unknown`, which `authentication failure` follows.
 pub(crate) fn unknown_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Service::of(marked).map(|_| Readings::one(Values::default()))
 }
 
-/// `alice(uid=1000) by root(uid=0)`
+/// Reads `alice(uid=1000) by root(uid=0)`.
 pub(crate) fn session<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let service = Service::of(marked)?;
     let user = marked.after.split([' ', '\t', '(']).next()?;

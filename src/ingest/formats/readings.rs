@@ -6,7 +6,7 @@ use crate::models::{Members, endpoint};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Values<'a> {
     pub(crate) user: Option<&'a str>,
-    /// An address, or the text that a daemon writes for one.
+    /// Holds an address, or the text that a daemon writes for one.
     pub(crate) source: Option<&'a str>,
     pub(crate) source_port: Option<&'a str>,
     pub(crate) source_domain: Option<&'a str>,
@@ -15,7 +15,7 @@ pub(crate) struct Values<'a> {
     pub(crate) server: Option<&'a str>,
 }
 
-/// The fields of a [`Values`], each under its name in a log.
+/// Lists the fields of a [`Values`], each under its name in a log.
 type Slots<'v, 'a> = [(&'static str, &'v mut Option<&'a str>); 7];
 
 impl<'a> Values<'a> {
@@ -34,8 +34,8 @@ impl<'a> Values<'a> {
 
 /// Collects the ways in which the format of a message lets it be read.
 ///
-/// A client may have written parts of the message so that they look like the rest of it. Where that leaves several ways
-/// to read a field, the field stays empty, and its name is told.
+/// A client may have written parts of the message so that they look like the rest of it. If that leaves several ways to
+/// read a field, the field stays empty, and its name is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Readings<'a> {
     values: Option<Values<'a>>,
@@ -46,7 +46,7 @@ pub(crate) struct Readings<'a> {
 /// Tells the outcome that a message gives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Verdict {
-    /// That of all messages with its mark.
+    /// Means the outcome of all messages with its mark.
     #[default]
     Usual,
     Nothing,
@@ -54,7 +54,7 @@ enum Verdict {
 }
 
 impl<'a> Readings<'a> {
-    /// The reading of a message that can be read in one way only.
+    /// Describes a message that can be read in one way only.
     pub(crate) fn one(values: Values<'a>) -> Self {
         Self {
             values: Some(values),
@@ -62,7 +62,7 @@ impl<'a> Readings<'a> {
         }
     }
 
-    /// The readings, if there is any.
+    /// Returns the readings, if there is any.
     pub(crate) fn any(readings: impl IntoIterator<Item = Values<'a>>) -> Option<Self> {
         let mut all = Self::default();
         for values in readings {
@@ -110,8 +110,9 @@ impl<'a> Readings<'a> {
         }
     }
 
-    /// Adds the fields to those of a log; fields that it has already stay. Returns the names of those that are missing
-    /// because there are several readings.
+    /// Adds the fields to those of a log. Fields that the log has already stay.
+    ///
+    /// Returns the names of the fields that are missing because there are several readings.
     pub(crate) fn insert_into(self, normalized: &mut Members<'a>) -> Vec<&'static str> {
         let mut ambiguous = self.ambiguous;
         ambiguous.retain(|name| normalized.get(name).is_none());
@@ -142,7 +143,7 @@ impl<'a> Readings<'a> {
     }
 }
 
-/// Adds a source: its address, or where it is none, what it is called. Returns the port that is written with it.
+/// Adds a source: its address, or its name if it is no address. Returns the port that is written with it.
 pub(crate) fn insert_source<'a>(source: &'a str, normalized: &mut Members<'a>) -> Option<&'a str> {
     match endpoint(source) {
         Some(endpoint) => {

@@ -1,12 +1,12 @@
 //! The messages of OpenSSH.
 //!
-//! The client chooses the user's name, the text of its disconnect, and its identification; they may hold blanks,
+//! The client chooses the user's name, the text of its disconnect, and its identification. They may hold blanks,
 //! addresses and whole messages. The daemon writes the address after the name, and the name after the address nowhere.
 
 use super::marked::Marked;
 use super::readings::{Readings, Values};
 
-/// `password for invalid user alice from 203.0.113.9 port 4242 ssh2`
+/// Reads `password for invalid user alice from 203.0.113.9 port 4242 ssh2`.
 pub(crate) fn login<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (method, rest) = marked.after.split_once(' ')?;
     let text = rest.strip_prefix("for ").filter(|_| marked.is_first())?;
@@ -22,9 +22,9 @@ pub(crate) fn login<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Information {
     Nothing,
-    /// `RSA SHA256:...`, and of a certificate its names, which its owner may have chosen.
+    /// Means `RSA SHA256:...`, and of a certificate its names, which its owner may have chosen.
     Key,
-    /// The name of a principal.
+    /// Means the name of a principal.
     Any,
 }
 
@@ -37,7 +37,7 @@ fn information(method: &str) -> Information {
 }
 
 impl Information {
-    /// Whether this follows the port, from the protocol on.
+    /// Returns whether this text follows the port, from the protocol on.
     fn is_end(self, text: &str) -> bool {
         let text = text.strip_prefix(" ssh2").unwrap_or(text);
         let Some(text) = text.strip_prefix(": ") else {
@@ -51,7 +51,8 @@ impl Information {
     }
 }
 
-/// `ED25519 SHA256:...`, ` ID name (serial 1) CA ...` after it, or `, client user "alice"...`.
+/// Returns whether a text is `ED25519 SHA256:...`. It may go on with ` ID name (serial 1) CA ...` or `, client user
+/// "alice"...`.
 fn is_key(text: &str) -> bool {
     let Some((kind, rest)) = text.split_once(' ') else {
         return false;
@@ -63,19 +64,20 @@ fn is_key(text: &str) -> bool {
         && (names.is_empty() || names.starts_with(" ID ") || names.starts_with(", client user \""))
 }
 
-/// `error: maximum authentication attempts exceeded for invalid user alice from 203.0.113.9 port 4242 ssh2 [preauth]`
+/// Reads `error: maximum authentication attempts exceeded for invalid user alice from 203.0.113.9 port 4242 ssh2
+/// [preauth]`.
 pub(crate) fn too_many_attempts<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     marked
         .is_first()
         .then(|| user_from(marked.after, Information::Nothing))?
 }
 
-/// `invalid user alice from 203.0.113.9 port 4242 ssh2`
+/// Reads `invalid user alice from 203.0.113.9 port 4242 ssh2`.
 fn user_from(text: &str, information: Information) -> Option<Readings<'_>> {
     let text = without_preauth(text);
     let text = text.strip_prefix("invalid user ").unwrap_or(text);
     let readings = text.match_indices(" from ").filter_map(|(at, from)| {
-        // Up to the next blank only: there may be as many of these as a line has room for.
+        // Splits at the next blank only: a line may have room for many of these.
         let (address, rest) = text[at + from.len()..].split_once(' ')?;
         let (port, rest) = digits(rest.strip_prefix("port ")?)?;
         let is_source = !address.is_empty() && information.is_end(rest);
@@ -89,7 +91,7 @@ fn user_from(text: &str, information: Information) -> Option<Readings<'_>> {
     Readings::any(readings)
 }
 
-/// `alice from 203.0.113.9 port 4242`, of which only the name must be there.
+/// Reads `alice from 203.0.113.9 port 4242`, of which only the name must be there.
 pub(crate) fn invalid_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let text = without_preauth(marked.after);
     let user_alone = Values {
@@ -105,7 +107,7 @@ pub(crate) fn invalid_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Some(Readings::one(values))
 }
 
-/// `Authentication failure for illegal user alice from 203.0.113.9`
+/// Reads `Authentication failure for illegal user alice from 203.0.113.9`.
 pub(crate) fn refused_by_pam<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (_reason, text) = marked.after.split_once(" for ")?;
     let is_error = marked.before == "error: ";
@@ -117,7 +119,7 @@ pub(crate) fn refused_by_pam<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Some(Readings::one(values))
 }
 
-/// `alice from 203.0.113.9 port 4242` with nothing after it: the daemon wrote the end.
+/// Reads `alice from 203.0.113.9 port 4242` with nothing after it: the daemon wrote the end.
 fn user_before_source(text: &str) -> Option<Values<'_>> {
     let (user, source) = text.rsplit_once(" from ")?;
     let (source, port) = match source.split_once(" port ") {
@@ -132,7 +134,7 @@ fn user_before_source(text: &str) -> Option<Values<'_>> {
     })
 }
 
-/// `getaddrinfo for host.example [203.0.113.9] failed - POSSIBLE BREAK-IN ATTEMPT!`
+/// Reads `getaddrinfo for host.example [203.0.113.9] failed - POSSIBLE BREAK-IN ATTEMPT!`.
 pub(crate) fn reverse_mapping<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (_, text) = marked.after.split_once("for ").filter(|_| marked.is_first())?;
     let (text, _) = text.rsplit_once("] failed")?;
@@ -146,11 +148,11 @@ pub(crate) fn reverse_mapping<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     })
 }
 
-/// `203.0.113.9 [preauth]`, `invalid user alice 203.0.113.9 port 4242`: nothing follows the address but its port.
+/// Reads `203.0.113.9 [preauth]`, `invalid user alice 203.0.113.9 port 4242`. Only its port follows the address.
 pub(crate) fn ended<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let text = without_preauth(marked.after);
     let values = match named_user(text).filter(|_| marked.is_first()) {
-        // Without a user where the client gave none.
+        // A message has no user if the client gave none.
         Some(rest) => user_and_address(rest).or_else(|| source(rest))?,
         None if marked.is_first() => source(text)?,
         None => return None,
@@ -158,13 +160,13 @@ pub(crate) fn ended<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Some(Readings::one(values))
 }
 
-/// `203.0.113.9 port 4242:11: any text of the client`: nothing of the client is before the address.
+/// Reads `203.0.113.9 port 4242:11: any text of the client`. Nothing of the client is before the address.
 pub(crate) fn source_first<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let values = source(marked.after).filter(|_| marked.is_first())?;
     Some(Readings::one(values))
 }
 
-/// `banner exchange: Connection from 203.0.113.9 port 4242: invalid format`
+/// Reads `banner exchange: Connection from 203.0.113.9 port 4242: invalid format`.
 pub(crate) fn connection<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let is_known = matches!(marked.before, "banner exchange: " | "ssh_dispatch_run_fatal: ");
     let is_sshd = marked.program.is_some_and(|program| program.starts_with("sshd"));
@@ -177,7 +179,7 @@ pub(crate) fn connection<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     (is_own && has_port).then(|| ended_by_us(&ended))?
 }
 
-/// `invalid user alice 203.0.113.9 port 4242: Too many authentication failures [preauth]`
+/// Reads `invalid user alice 203.0.113.9 port 4242: Too many authentication failures [preauth]`.
 pub(crate) fn ended_by_us<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     if !marked.is_first() {
         return None;
@@ -193,14 +195,14 @@ pub(crate) fn ended_by_us<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Readings::any(readings)
 }
 
-/// Of the daemon's reasons, only one holds a text of the client.
+/// Returns whether a text is a reason of the daemon. Only one reason holds a text of the client.
 fn is_reason(text: &str) -> bool {
     text.starts_with("Change of username or service not allowed: (")
         || text.starts_with("no matching ")
         || !text.contains(" port ")
 }
 
-/// `any text of the client' from 203.0.113.9 port 4242`
+/// Reads `any text of the client' from 203.0.113.9 port 4242`.
 pub(crate) fn bad_identification<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (_, text) = marked
         .after
@@ -216,7 +218,7 @@ fn named_user(text: &str) -> Option<&str> {
         .find_map(|prefix| text.strip_prefix(prefix))
 }
 
-/// `alice 203.0.113.9 port 4242` with nothing after it.
+/// Reads `alice 203.0.113.9 port 4242` with nothing after it.
 fn user_and_address(text: &str) -> Option<Values<'_>> {
     let (before_port, port) = text.rsplit_once(" port ")?;
     let (user, address) = before_port.rsplit_once(' ')?;
@@ -229,7 +231,7 @@ fn user_and_address(text: &str) -> Option<Values<'_>> {
     })
 }
 
-/// An address, and where it follows a port: `203.0.113.9 port 4242`.
+/// Reads an address, and the port if it follows: `203.0.113.9 port 4242`.
 fn source(text: &str) -> Option<Values<'_>> {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let address = word.strip_suffix(':').unwrap_or(word);
@@ -258,7 +260,7 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && !text.contains(char::is_whitespace)
 }
 
-/// Whether a text may be an address: digits and what separates them.
+/// Returns whether a text may be an address: digits and what separates them.
 fn is_address(text: &str) -> bool {
     let is_of_address = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
     !text.is_empty() && text.bytes().all(is_of_address)

@@ -1,12 +1,13 @@
 //! The messages of su and sudo.
 //!
-//! Whom a user wants to become, which command is run and in which folder, the user chooses; the own name is an account's.
+//! The user chooses the account to become, the command and its folder. The user's own name is an account's.
 
 use super::marked::Marked;
 use super::readings::{Readings, Values};
 
-/// `alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh`, around `PWD=`. Why sudo refused comes first:
-/// `alice : 3 incorrect password attempts ; TTY=pts/0 ; ...`
+/// Reads `alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh`, around `PWD=`.
+///
+/// The reason of a refusal comes first: `alice : 3 incorrect password attempts ; TTY=pts/0 ; ...`
 pub(crate) fn sudo<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (user, rest) = marked.before.trim_start().split_once(" : ")?;
     let mut parts = rest.split(" ; ").filter(|part| !part.is_empty()).peekable();
@@ -37,11 +38,12 @@ fn is_refusal(part: &str) -> bool {
         || attempts.is_some_and(|(count, _)| is_count(count))
 }
 
-/// So many readings of a message are tried; real ones have two at most.
+/// Limits the readings of a message that are tried; real ones have two at most.
 const MOST: usize = 16;
 
-/// `/any folder ; USER=root ; GROUP=wheel ; ENV=any text ; COMMAND=any text`. A folder may be named like the rest of a
-/// message, and so may the arguments of a command.
+/// Reads `/any folder ; USER=root ; GROUP=wheel ; ENV=any text ; COMMAND=any text`.
+///
+/// A folder may be named like the rest of a message, and so may the arguments of a command.
 fn sudo_commands<'a>(user: &'a str, text: &'a str) -> impl Iterator<Item = Values<'a>> {
     const USER: &str = " ; USER=";
     text.match_indices(USER).take(MOST).flat_map(move |(at, _)| {
@@ -56,7 +58,7 @@ fn sudo_commands<'a>(user: &'a str, text: &'a str) -> impl Iterator<Item = Value
     })
 }
 
-/// ` COMMAND=...` after what may come before it; with variables before it there may be two of them.
+/// Finds ` COMMAND=...` after what may come before it. With variables before it there may be two of them.
 fn commands(rest: &str) -> impl Iterator<Item = &str> {
     const COMMAND: &str = " ; COMMAND=";
     let mut rest = rest;
@@ -79,19 +81,19 @@ fn word_before_mark(text: &str) -> Option<(&str, &str)> {
     Some((word, rest))
 }
 
-/// `root by alice`
+/// Reads `root by alice`.
 pub(crate) fn by<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (effective_user, user) = marked.after.trim_end().rsplit_once(" by ")?;
     su(marked, user, effective_user)
 }
 
-/// `root) alice on /dev/pts/8`
+/// Reads `root) alice on /dev/pts/8`.
 pub(crate) fn on<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (effective_user, user) = before_terminal(marked.after)?.rsplit_once(") ")?;
     su(marked, user, effective_user)
 }
 
-/// `root' failed for alice on /dev/pts/8`
+/// Reads `root' failed for alice on /dev/pts/8`.
 pub(crate) fn failed_for<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let (effective_user, user) = before_terminal(marked.after)?.rsplit_once("' failed for ")?;
     su(marked, user, effective_user)

@@ -6,15 +6,15 @@ use super::fields::{Fields, Outcome, present};
 use super::text;
 use crate::models::{Json, Members, TimeContext, find_time_at_start};
 
-/// RFC 5424, section 6: the priority is at most 191.
+/// Limits the priority (RFC 5424, section 6).
 const HIGHEST_PRIORITY: u16 = 191;
 
-/// The severities of RFC 5424, table 2, under their usual keywords.
+/// Lists the severities of RFC 5424, table 2, under their usual keywords.
 const LEVELS: [&str; 8] = [
     "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
 ];
 
-/// The priority of a line: `<34>` at its start.
+/// Holds the priority of a line: `<34>` at its start.
 #[derive(Debug, Clone, Copy)]
 enum Priority {
     Missing,
@@ -31,7 +31,7 @@ impl Priority {
     }
 }
 
-/// Splits the priority off a line; `Err` says why it is not valid.
+/// Splits the priority off a line. The error says why the priority is not valid.
 fn priority(line: &str) -> Result<(Priority, &str), String> {
     let digits_and_rest = line.strip_prefix('<').and_then(|rest| rest.split_once('>'));
     let Some((digits, rest)) = digits_and_rest else {
@@ -59,14 +59,14 @@ pub(crate) fn rfc5424<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
             Err(reason) => Outcome::Malformed(reason),
         },
         (Priority::Is(_), None) => Outcome::Other,
-        // As some daemons write it to files.
+        // Some daemons write it so to files.
         (Priority::Missing, rest_of_version) => {
             without_priority(rest_of_version.unwrap_or(rest), context).into()
         }
     }
 }
 
-/// Without a priority, only a whole header tells that this is syslog.
+/// Reads a line without a priority. Only a whole header then tells that this is syslog.
 fn without_priority<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
     if !has_iso_time(line) {
         return None;
@@ -90,7 +90,7 @@ fn with_priority(mut fields: Fields<'_>, priority: Priority) -> Outcome<'_> {
     fields.into()
 }
 
-/// `1 ` before a time or `-`: what follows, or `None` if there is no version.
+/// Returns what follows `1 ` before a time or `-`; `None` if there is no version.
 fn version(rest: &str) -> Option<&str> {
     let (version, rest) = rest.split_once(' ')?;
     let is_version = (1..=3).contains(&version.len())
@@ -99,12 +99,12 @@ fn version(rest: &str) -> Option<&str> {
     (is_version && (rest.starts_with("- ") || rest.starts_with(|c: char| c.is_ascii_digit()))).then_some(rest)
 }
 
-/// `2003-10-11T22:14:15`, whatever follows.
+/// Returns whether a text starts with a time such as `2003-10-11T22:14:15`.
 fn has_iso_time(rest: &str) -> bool {
     rest.as_bytes().get(10) == Some(&b'T') && rest.as_bytes().get(4) == Some(&b'-')
 }
 
-/// Everything after the version.
+/// Reads everything after the version.
 fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String> {
     let mut tokens = rest.splitn(6, ' ');
     let mut token = |name: &str| {
@@ -149,8 +149,9 @@ fn fraction_digits(timestamp: &str) -> usize {
     fraction.bytes().take_while(u8::is_ascii_digit).count()
 }
 
-/// `[id name="value" ...][id ...]` at the start of a text, and what follows. Values may hold `\"`, `\\` and
-/// `\]` (RFC 5424, section 6.3.3).
+/// Reads `[id name="value" ...][id ...]` at the start of a text, and returns what follows.
+///
+/// Values may hold `\"`, `\\` and `\]` (RFC 5424, section 6.3.3).
 fn structured_data(text: &str) -> Option<(Members<'_>, &str)> {
     let mut data = Members::default();
     let mut rest = text;
@@ -216,7 +217,7 @@ pub(crate) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
         if !has_priority {
             return Outcome::Other;
         }
-        // A priority and no time: the rest is the message (RFC 3164, section 4.3.3).
+        // There is a priority and no time: the rest is the message (RFC 3164, section 4.3.3).
         let mut fields = Fields::new("syslog");
         fields.message = Some(rest);
         return with_priority(fields, priority);
@@ -242,12 +243,12 @@ pub(crate) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
 struct Evidence {
     has_priority: bool,
     has_bsd_time: bool,
-    /// As rsyslog writes by default since Debian 12 and Ubuntu 24.04.
+    /// Says whether it has a time as rsyslog writes by default since Debian 12 and Ubuntu 24.04.
     has_rfc3339_time: bool,
 }
 
 impl Evidence {
-    /// Whether a tag after the host tells that a line is syslog.
+    /// Returns whether a tag after the host tells that a line is syslog.
     fn fits(self, tag: &Tag<'_>, host: &str) -> bool {
         self.has_priority
             || self.has_bsd_time
@@ -268,13 +269,13 @@ fn is_program_name(text: &str) -> bool {
         && text::level_word(text).is_none()
 }
 
-/// Whether a time ends with `Z` or an offset.
+/// Returns whether a time ends with `Z` or an offset.
 fn has_zone(time: &str) -> bool {
     let clock = time.get(11..).unwrap_or_default();
     clock.ends_with('Z') || clock.contains(['+', '-'])
 }
 
-/// Fills host, program, process and message from what follows the time; `false` if that is no syslog.
+/// Fills host, program, process and message from the text after the time. Returns `false` if that is no syslog.
 fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) -> bool {
     let Evidence {
         has_priority,
@@ -284,7 +285,7 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
     let text = text.trim_start_matches(' ');
     let (host, after_host) = text.split_once(' ').unwrap_or((text, ""));
     if host.ends_with(':') {
-        // A local daemon that names no host: `haproxy[73411]: ...`.
+        // A local daemon names no host: `haproxy[73411]: ...`.
         return match tag(text) {
             Some(found) => {
                 found.fill(fields);
@@ -321,7 +322,7 @@ fn is_host(text: &str) -> bool {
         && text::level_word(text).is_none()
 }
 
-/// The tag of RFC 3164: program, process, and the message after them.
+/// Holds the tag of RFC 3164: program, process, and the message after them.
 struct Tag<'a> {
     program: &'a str,
     process: Option<&'a str>,
@@ -348,7 +349,7 @@ fn has_parameters(element: &Json<'_>) -> bool {
     matches!(element, Json::Object(parameters) if !parameters.is_empty())
 }
 
-/// `sshd[42]: message`, `kernel: message`, `syslogd 1.4.1: restart.`, ` -- root[42]: message`.
+/// Reads `sshd[42]: message`, `kernel: message`, `syslogd 1.4.1: restart.`, ` -- root[42]: message`.
 fn tag(text: &str) -> Option<Tag<'_>> {
     let end = text.find([' ', '[', ':'])?;
     if text[end..].starts_with(' ') {

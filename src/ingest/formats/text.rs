@@ -1,12 +1,12 @@
-//! Lines of no known format: a time where there is one, a level and a program where they are plain to see.
+//! Reads lines of no known format: their time, if any, and a level and a program if they are plain to see.
 
 use super::fields::{Fields, present};
 use crate::models::{TimeContext, TimeMatch, find_time, find_time_at_start};
 
-/// A line may name its thread and level before its time, but not a whole sentence.
+/// Limits the bytes before a time: a line may name its thread and level there, but no whole sentence.
 const LATEST_TIME: usize = 64;
 
-/// Any text at all.
+/// Reads any text at all.
 pub(crate) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
     let Some(located) = own_time(line, context) else {
         let mut fields = Fields::new("text");
@@ -22,7 +22,7 @@ pub(crate) fn text<'a>(line: &'a str, context: &TimeContext) -> Fields<'a> {
     fields
 }
 
-/// The time of a line: at its start, or after what may precede one.
+/// Returns the time of a line: at its start, or after a text that may precede one.
 fn own_time(line: &str, context: &TimeContext) -> Option<TimeMatch> {
     if let Some(located) = find_time_at_start(line, context) {
         return Some(located);
@@ -42,9 +42,10 @@ fn own_time(line: &str, context: &TimeContext) -> Option<TimeMatch> {
     (is_header(before, is_marked) && is_end(after)).then_some(located)
 }
 
-/// Whether what precedes a time may be the header of a line, and not a sentence that mentions a time: it has no words
-/// of a language, other than levels, names for a time and protocols, or one before a time that is marked as one. A line
-/// that starts with `=====` is a header as a whole.
+/// Returns whether a text before a time may be the header of a line, not a sentence that mentions a time.
+///
+/// A header has no words of a language, other than levels, names for a time and protocols. One more word may precede a
+/// time that is marked as one. A line that starts with `=====` is a header as a whole.
 fn is_header(before: &str, is_marked: bool) -> bool {
     let kept = without_groups(before);
     let words = kept.split(' ').filter(|word| !is_of_header(word));
@@ -60,7 +61,7 @@ fn is_of_header(word: &str) -> bool {
         "ts",
         "t",
         "logtime",
-        // As AWS's load balancers write.
+        // AWS's load balancers write these.
         "http",
         "https",
         "ws",
@@ -110,7 +111,7 @@ fn after_time<'a>(line: &'a str, located: &TimeMatch) -> &'a str {
     }
 }
 
-/// Program, process and message, where a format that is in wide use says which is which.
+/// Fills program, process and message, if a format in wide use says which is which.
 fn fill<'a>(rest: &'a str, fields: &mut Fields<'a>) {
     let known = [
         proxifier,
@@ -137,7 +138,7 @@ struct Found<'a> {
     message: &'a str,
 }
 
-/// `chrome.exe - proxy.example:5070 open through proxy ...`, a program's name and its width in bits.
+/// Reads `chrome.exe - proxy.example:5070 open through proxy ...`, with a program's name and its width in bits.
 fn proxifier(rest: &str) -> Option<Found<'_>> {
     let (program, message) = rest.split_once(" - ")?;
     let name = program.split_once(" *").map_or(program, |(name, _)| name);
@@ -149,7 +150,7 @@ fn proxifier(rest: &str) -> Option<Found<'_>> {
     })
 }
 
-/// `148 INFO dfs.DataNode$PacketResponder: message`, as Hadoop writes.
+/// Reads `148 INFO dfs.DataNode$PacketResponder: message`, as Hadoop writes.
 fn hadoop(rest: &str) -> Option<Found<'_>> {
     let (process, rest) = rest.split_once(' ')?;
     process.parse::<u32>().ok()?;
@@ -165,7 +166,7 @@ fn hadoop(rest: &str) -> Option<Found<'_>> {
     })
 }
 
-/// `Info                  CBS    message`, as Windows servicing writes.
+/// Reads `Info                  CBS    message`, as Windows servicing writes.
 fn component_based_servicing(rest: &str) -> Option<Found<'_>> {
     let (level, rest) = rest.split_once("  ")?;
     level_word(level)?;
@@ -182,7 +183,7 @@ fn component_based_servicing(rest: &str) -> Option<Found<'_>> {
     })
 }
 
-/// `[1329108] ERROR:  message`.
+/// Reads `[1329108] ERROR:  message`.
 fn postgres(rest: &str) -> Option<Found<'_>> {
     let (process, rest) = rest.strip_prefix('[')?.split_once("] ")?;
     process.parse::<u32>().ok()?;
@@ -197,7 +198,7 @@ fn postgres(rest: &str) -> Option<Found<'_>> {
     })
 }
 
-/// `- INFO  [thread:Class@493] - message`.
+/// Reads `- INFO  [thread:Class@493] - message`.
 fn log4j(rest: &str) -> Option<Found<'_>> {
     let (level, rest) = rest.strip_prefix("- ")?.split_once(' ')?;
     level_word(level)?;
@@ -212,7 +213,7 @@ fn log4j(rest: &str) -> Option<Found<'_>> {
     })
 }
 
-/// `info vpxd[45715] [Originator@6876 sub=vpxLro] message`.
+/// Reads `info vpxd[45715] [Originator@6876 sub=vpxLro] message`.
 fn vmware(rest: &str) -> Option<Found<'_>> {
     let (level, rest) = rest.split_once(' ')?;
     level_word(level)?;
@@ -227,7 +228,7 @@ fn vmware(rest: &str) -> Option<Found<'_>> {
     })
 }
 
-/// The level among the first words of a message.
+/// Returns the level among the first words of a message.
 fn level_of(message: &str) -> Option<&str> {
     const WORDS: usize = 4;
     let words = message.split([' ', '\t', ':', '|', '[', ']', '<', '>', '(', ')', ',', '-']);
@@ -237,7 +238,7 @@ fn level_of(message: &str) -> Option<&str> {
         .find_map(level_word)
 }
 
-/// The word itself, if loggers use it as a level.
+/// Returns the word itself, if loggers use it as a level.
 pub(crate) fn level_word(word: &str) -> Option<&str> {
     const LEVELS: [&str; 20] = [
         "trace",

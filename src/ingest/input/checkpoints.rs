@@ -276,7 +276,7 @@ fn begins_alike(head: &[u8], position: &FilePosition) -> bool {
     expected.is_some() && found.as_ref().and_then(|found| found.get(..STEP_DIGEST)) == expected
 }
 
-/// Returns the digest of a head, then the beginnings of the digests of its first step, first two steps, and more.
+/// Returns the digest of a head, then the beginnings of the digests of its first one, two, and more steps.
 pub(crate) fn head_digests(head: &[u8]) -> String {
     let mut digests = digest(head);
     let mut hasher = Sha256::new();

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     }
 }
 
-/// A name that is the same however the location is written.
+/// Returns a name that is the same for every spelling of the location.
 fn name(store: &DuckDbStore) -> String {
     let file = store.files().into_iter().next();
     file.map_or_else(|| store.location().to_owned(), |path| path.display().to_string())

@@ -86,9 +86,9 @@ fn values(group: GroupCount) -> Vec<Value> {
     values
 }
 
-/// A stretch without logs counts 0, so that silence shows.
+/// Adds stretches without logs. They count 0, so that silence shows.
 fn fill_gaps(buckets: &[TimeBucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
-    /// More empty stretches than this say nothing more.
+    /// Limits the stretches that fill a gap. A longer gap is not filled, as more of them say nothing more.
     const LONGEST_GAP: usize = 1_000;
     let mut filled: Vec<(DateTime<Utc>, u64)> = Vec::new();
     for bucket in buckets {
@@ -109,7 +109,7 @@ fn fill_gaps(buckets: &[TimeBucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u6
     filled
 }
 
-/// Returns how many blocks the greatest count has; a terminal has room for a time and a count next to them.
+/// Returns how many blocks the greatest count has. A terminal has room for a time and a count next to them.
 fn longest_bar(width: Option<usize>) -> u64 {
     const TIME_AND_COUNT: usize = 38;
     const LONGEST: u64 = 50;

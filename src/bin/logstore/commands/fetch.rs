@@ -79,7 +79,7 @@ pub(crate) const COLUMNS: Columns<'static> = Columns {
     ],
 };
 
-/// A log as it is printed: its stored fields and its core fields.
+/// Holds a log as it is printed: its stored fields and its core fields.
 pub(crate) struct LogRow(pub(crate) LogEntry);
 
 impl Serialize for LogRow {

@@ -64,7 +64,7 @@ pub(crate) struct Args {
     interval: Option<Duration>,
 }
 
-/// A [`LoadReport`] as it is printed.
+/// Holds a [`LoadReport`] as it is printed.
 #[derive(Debug, Serialize)]
 struct Summary {
     sources: u64,
@@ -246,7 +246,7 @@ fn check_found(sources: &[Result<Source, IngestError>]) -> Result {
     }
 }
 
-/// Returns a bar that is drawn where standard error is a terminal. It spins until it knows how much there is to read.
+/// Returns a bar that is drawn if standard error is a terminal. It spins until it knows how much there is to read.
 fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if !std::io::stderr().is_terminal() {

@@ -168,7 +168,7 @@ impl About {
     }
 }
 
-/// A time as with `--since`, but a length of time means from now on.
+/// Reads a time as with `--since`, but a length of time means from now on.
 fn expiry(text: &str, context: &Context) -> Result<DateTime<Utc>> {
     let ahead = humantime::parse_duration(text)
         .ok()
@@ -242,7 +242,7 @@ enum Entry<'a> {
     Intel(Box<Result<ThreatIntel>>),
 }
 
-/// A list of MISP's warning lists.
+/// Holds a list of MISP's warning lists.
 #[derive(Deserialize)]
 struct WarningList<'a> {
     #[serde(borrow)]

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     keys: Vec<String>,
 }
 
-/// A log or an alert that a key names.
+/// Holds a log or an alert that a key names.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Record {

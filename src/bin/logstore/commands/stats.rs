@@ -22,7 +22,7 @@ pub(crate) struct Args {}
 #[serde(transparent)]
 struct StatsRow(Stats);
 
-/// Only for programs; people get a list.
+/// This row is for programs only: people get a list.
 impl Row for StatsRow {
     const TIMES: &'static [&'static str] = &["oldest_log", "newest_log"];
 
@@ -98,7 +98,7 @@ pub(crate) fn run(_: &Args, context: &mut Context) -> Result {
     context.output.text(&text)
 }
 
-/// `1,234 (app.log: 1,000, -: 234)`; `-` is for those that were not read from a file.
+/// Returns a text such as `1,234 (app.log: 1,000, -: 234)`. The name `-` means logs that were not read from a file.
 fn without_time(logs_without_time: u64, files: &[FileLogs]) -> String {
     let logs = HumanCount(logs_without_time);
     let counted = files

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use logstore::load::LoadReport;
 
-/// How many sources are named.
+/// Limits how many sources are named.
 const NAMED: usize = 5;
 
 /// Warns of logs without a time of their own.
