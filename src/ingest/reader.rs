@@ -342,7 +342,7 @@ impl LogReader {
 
     /// Returns whether the file was emptied and written anew since its beginning was read.
     ///
-    /// What was read last may then be of another file.
+    /// The bytes that were read last may then be of another file.
     fn is_replaced(&self) -> bool {
         let read = self.lines.input_ref().read();
         self.plain.as_ref().is_some_and(|plain| plain.is_replaced(read))

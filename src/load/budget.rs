@@ -28,7 +28,7 @@ impl Budget {
 
     /// Waits until this much is left, and takes it.
     ///
-    /// An amount above the total is granted when nothing else is used: a single line may be longer than the budget.
+    /// An amount above the total is granted when nothing else is used. A single line may be longer than the budget.
     pub(super) fn take(&self, amount: usize) -> Permit<'_> {
         let is_too_much = |used: &mut usize| *used > 0 && *used + amount > self.total;
         let used = self.given_back.wait_while(lock(&self.used), is_too_much);

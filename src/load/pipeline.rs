@@ -7,8 +7,8 @@
 //!     └──────────── messages, in order ───────> writer ──> store
 //! ```
 //!
-//! The reader sends each block twice: the block itself to a parser that is free, and the channel of its rows to the
-//! writer. So the writer stores the rows in the order of the sources, although they are parsed in any order.
+//! The reader sends each block to a parser that is free. It sends the channel of its rows to the writer. So the writer
+//! stores the rows in the order of the sources, although they are parsed in any order.
 //!
 //! Two budgets bound the work.
 //!
@@ -80,7 +80,7 @@ impl Pipeline<'_> {
                 // The writer says why it has gone.
                 read(&mut reader).ok();
             });
-            // When the writer fails, it drops the messages, so that the reader stops as well.
+            // A writer that fails drops the messages, so that the reader stops as well.
             Writer::new(self.store, batch_size, self.stop, self.retries, cores).store_all(messages)
         })
     }

@@ -19,7 +19,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// Means that settings, store or files are not as they should be.
     Failed(String),
-    /// Means that another process holds the lock of the store.
+    /// Means that another process holds the lock of the store, or that a transaction met a conflict.
     Locked(String),
     /// Means that a signal with this number stopped it.
     Signal(i32),

@@ -129,7 +129,9 @@ fn comparison(text: &str) -> Result<Filter, InvalidValue> {
     Ok(Condition::new(field, Operator::equals(value))?.into())
 }
 
-/// Says that logs were printed, or fails as [`matched`] does, with a note about fields that no log seems to have.
+/// Says that logs were printed, or fails as [`matched`] does.
+///
+/// The error notes fields that no log seems to have.
 pub(crate) fn matched_logs(
     printed: u64,
     query: &LogQuery,

@@ -113,7 +113,7 @@ impl Output {
             Color::Never => false,
             Color::Auto => is_terminal && !no_color,
         };
-        // It understands escape sequences where the terminal does not.
+        // The stream understands escape sequences where the terminal does not.
         let choice = match has_color {
             true => anstream::ColorChoice::Always,
             false => anstream::ColorChoice::Never,
@@ -134,7 +134,7 @@ impl Output {
         }
     }
 
-    /// Returns the limit that was given; 0 means none. The default is as many as a person can read.
+    /// Returns the limit that was given, where 0 means none. Without one, a terminal gets as many as a person can read.
     pub(crate) fn limit(&self, given: Option<u64>) -> Option<u64> {
         match given {
             Some(0) => None,

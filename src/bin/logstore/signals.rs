@@ -1,8 +1,8 @@
 //! The signals that end a command, and the exit codes that they give it.
 //!
-//! SIGINT, SIGTERM and SIGHUP stop a command after the work that it has begun. It then ends with 128 plus the number of the
-//! signal: 130, 143 or 129. Following ends no other way than by SIGINT or SIGTERM, so that these are its success. SIGHUP
-//! is not: a supervisor is to start it again. A second signal ends the process immediately.
+//! SIGINT, SIGTERM and SIGHUP stop a command after the work that it has begun. It then ends with 128 plus the number of
+//! the signal: 130, 143 or 129. Following ends only by SIGINT or SIGTERM, so that these are its success. SIGHUP is not:
+//! a supervisor is to start it again. A second signal ends the process immediately.
 //!
 //! A SIGHUP that is ignored when the program starts, as under nohup, stays ignored. Only Linux says whether it is. On
 //! other systems, the program leaves SIGHUP alone: the system ends the process, or ignores the signal.

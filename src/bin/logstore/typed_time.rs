@@ -4,7 +4,9 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use logstore::InvalidValue;
 use logstore::time::{TimeContext, Zone, parse_time};
 
-/// Reads a time: how long ago it was, a day or a time of day by the clocks of a zone, or an absolute time.
+/// Reads a time: how long ago it was, a day, a time of day, or an absolute time.
+///
+/// A day and a time of day are those of the clocks of a zone.
 pub(crate) fn typed_time(text: &str, zone: Zone) -> Result<DateTime<Utc>, InvalidValue> {
     time_at(text.trim(), zone, Utc::now()).ok_or_else(|| {
         let reason = "use how long ago it was (90s, -1h, \"2 hours ago\"), today, yesterday, a time of day (10:00) or a \

@@ -1,8 +1,8 @@
 //! Finds address, user, action and outcome in messages of well-known daemons.
 //!
 //! A client chooses the name of the user, and most of the text that a daemon quotes. So a mark counts at the start of a
-//! message only. A message is taken apart from its fixed ends inwards. See [`Readings`](super::readings::Readings) for
-//! messages that can be read in two ways.
+//! message only. A message is taken apart from its fixed ends inwards. See [`Readings`] for messages that can be read
+//! in two ways.
 //!
 //! Messages are taken apart by hand, as lines are. Regular expressions take most of their time to locate their groups.
 
@@ -324,7 +324,7 @@ impl<'a> Inner<'a> {
     }
 }
 
-/// Takes off the header of a message that is a whole line of syslog, as relays pass them on, or only its tag.
+/// Takes the header of a message off, or only its tag. Relays pass on whole lines of syslog as messages.
 fn without_header<'a>(program: Option<&'a str>, message: &'a str) -> (Option<&'a str>, &'a str) {
     let message = match message.strip_prefix('<').and_then(|rest| rest.split_once("> ")) {
         // `<auth.info> `, as syslogd of the BSDs writes with -v.

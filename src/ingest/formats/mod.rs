@@ -1,7 +1,7 @@
 //! The formats of lines: each takes one line apart, and knows nothing of files.
 //!
-//! A format gives [`Fields`](fields::Fields), or says that a line is of another one. The modules `sshd`, `pam` and `su` read
-//! the messages of daemons, which [`extract`] finds by their marks.
+//! A format gives [`Fields`](fields::Fields), or says that a line is of another one. The modules `sshd`, `pam` and `su`
+//! read the messages of daemons, which [`extract`] finds by their marks.
 
 pub(super) mod access_log;
 pub(super) mod error_log;

@@ -1,4 +1,4 @@
-//! Reads lines of no known format: their time, if any, and a level and a program if they are plain to see.
+//! Reads lines of no known format: a time, a level and a program, if they are plain to see.
 
 use super::fields::{Fields, present};
 use crate::models::{TimeContext, TimeMatch, find_time, find_time_at_start};
@@ -37,12 +37,12 @@ fn own_time(line: &str, context: &TimeContext) -> Option<TimeMatch> {
         !rest.starts_with('.') || !rest[1..].starts_with(|c: char| c.is_alphanumeric())
     };
     let (before, after) = (&line[..located.start], &line[located.end..]);
-    // Brackets around it, or the mark that a Cisco device writes after it, say that it is the time of the line.
+    // Brackets around it say that it is the time of the line. So does the mark of a Cisco device after it.
     let is_marked = before.ends_with('[') && after.starts_with(']') || after.starts_with(": %");
     (is_header(before, is_marked) && is_end(after)).then_some(located)
 }
 
-/// Returns whether a text before a time may be the header of a line, not a sentence that mentions a time.
+/// Returns whether a text before a time may be the header of a line, not a sentence with a time.
 ///
 /// A header has no words of a language, other than levels, names for a time and protocols. One more word may precede a
 /// time that is marked as one. A line that starts with `=====` is a header as a whole.

@@ -15,7 +15,7 @@ use crate::models::FilePosition;
 
 /// Holds the positions of the files that were read before.
 ///
-/// A file that begins with what was read of a known one is that file, whatever its name and compression. It may be
+/// A file that begins with what was read of a known one is that file, under any name and compression. It may be
 /// rotated, renamed, copied, or grown. Less than 1,024 bytes are no evidence of that. Such a file is known by its path
 /// only, or once the known one has left its own path.
 #[derive(Debug, Clone, Default)]

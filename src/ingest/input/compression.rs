@@ -33,7 +33,8 @@ impl Compression {
     }
 }
 
-/// Tells bzip2 from a text that begins with "BZh": a first block, or the end of an empty stream, follows its level.
+/// Returns whether these bytes begin bzip2, not a text with "BZh". A first block, or the end of an empty stream,
+/// follows its level.
 fn is_bzip2(start: &[u8]) -> bool {
     const BLOCK: &[u8] = &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
     const END: &[u8] = &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90];

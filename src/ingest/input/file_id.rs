@@ -1,9 +1,9 @@
-//! The identity of a file, whatever its name.
+//! The identity of a file, independent of its name.
 
 use std::fs::Metadata;
 use std::path::Path;
 
-/// Tells a file from others while it exists, whatever its name.
+/// Tells a file from others while it exists, independent of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(Inner);
 
