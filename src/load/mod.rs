@@ -37,9 +37,9 @@ pub use report::LoadReport;
 ///   another name.
 /// - **Fair.** Processes that wait for the store get it between two batches.
 /// - **Goes on.** A source that cannot be read is logged and [reported](LoadReport::failed), and the others are read.
-///   An error of the store ends the load, unless the load follows files or reads a stream. A stream cannot be read
-///   again. Then [retryable](crate::Error::is_retryable) errors are logged and retried until the load is
-///   [stopped](Self::stop_handle).
+///   An error of the store ends the load. A load that follows files or reads a stream logs and retries
+///   [retryable](crate::Error::is_retryable) errors until it is [stopped](Self::stop_handle). A stream cannot be read
+///   again.
 ///
 /// The threads of a load use all processors. The load is faster if the engine leaves one of them to reading and
 /// parsing: see [`OpenOptions::threads`](crate::OpenOptions::threads).
@@ -169,9 +169,9 @@ impl<'a> Loader<'a> {
     /// is gone from its path is read on until nothing was written to it for five seconds. A line is read when it has
     /// its end, or when its file is left.
     ///
-    /// Some lines are written before a file is emptied, or before it is renamed while it is not open. They are read
-    /// from the file next to it that goes on from what was read, such as `app.log.1`. A warning is logged if there is
-    /// no such file.
+    /// Lines may be written before a file is emptied, or before it is renamed while it is not open. They are read from
+    /// the file next to it that goes on from what was read, such as `app.log.1`. A warning is logged if there is no
+    /// such file.
     ///
     /// ```no_run
     /// use logstore::{DuckDbStore, Loader};
