@@ -17,7 +17,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// How to print results [default: table on a terminal, jsonl in a pipe]
+    /// Output format [default: table on a terminal, jsonl in a pipe]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
@@ -37,7 +37,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "ACCESS")]
     pub(crate) access: Option<String>,
 
-    /// How long to wait for other processes, such as 10s
+    /// Time to wait for other processes, such as 10s
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) lock_timeout: Option<String>,
 
@@ -74,12 +74,12 @@ pub(crate) enum Color {
 /// A number of results, 0 for all.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Limit {
-    /// Print at most so many, 0 for all [default: 100 on a terminal, all in a pipe]
+    /// Limit of rows, 0 for all [default: 100 on a terminal, all in a pipe]
     #[arg(short = 'n', long, value_name = "N", action = ArgAction::Set)]
     pub(crate) limit: Option<u64>,
 }
 
-/// How long a query may run.
+/// Limits the time of a query.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct TimeLimit {
     /// End with an error when the query has run for so long, such as 30s [default: the setting store.query_timeout]

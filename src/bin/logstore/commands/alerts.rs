@@ -85,7 +85,7 @@ struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 struct AddArgs {
-    /// What it is about, such as brute_force
+    /// Kind of finding, such as brute_force
     #[arg(
         long = "type",
         value_name = "TYPE",
@@ -94,11 +94,11 @@ struct AddArgs {
     )]
     alert_type: Option<String>,
 
-    /// How it was found, such as heuristic
+    /// Method of detection, such as heuristic
     #[arg(long, requires = "alert_type")]
     method: Option<String>,
 
-    /// How serious it is: informational, low, medium, high or critical
+    /// Severity: informational, low, medium, high or critical
     #[arg(long, requires = "alert_type")]
     severity: Option<Severity>,
 
@@ -106,11 +106,11 @@ struct AddArgs {
     #[arg(long, requires = "alert_type", value_name = "TEXT")]
     description: Option<String>,
 
-    /// How sure the detector is, from 0 to 1
+    /// Confidence of the detector, from 0 to 1
     #[arg(long, requires = "alert_type", value_name = "NUMBER")]
     confidence: Option<f64>,
 
-    /// What makes it more urgent; repeatable
+    /// Circumstance that makes it more urgent; repeatable
     #[arg(long, requires = "alert_type", value_name = "FACTOR")]
     risk_factor: Vec<RiskFactorArg>,
 

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     time: TimeLimit,
 
-    /// How long to wait between polls, with --follow [default: the setting fetch.interval]
+    /// Time between polls, with --follow [default: the setting fetch.interval]
     #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
     interval: Option<Duration>,
 }

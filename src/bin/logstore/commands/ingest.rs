@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT")]
     input_format: Option<InputFormat>,
 
-    /// What to call the source in the field source_type [default: the format]
+    /// Value of the field source_type [default: the format]
     #[arg(long, value_name = "NAME")]
     source_type: Option<String>,
 
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ZONE")]
     zone: Option<Zone>,
 
-    /// Whether 11/06/2013 starts with its day or its month: day_first, month_first or auto [default: the setting
+    /// Order of dates such as 11/06/2013: day_first, month_first or auto [default: the setting
     /// ingest.date_order]
     #[arg(long, value_name = "ORDER")]
     date_order: Option<DateOrder>,
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     follow: bool,
 
-    /// How long to wait between looks at the files, with --follow [default: the setting fetch.interval]
+    /// Time between looks at the files, with --follow [default: the setting fetch.interval]
     #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
     interval: Option<Duration>,
 }

@@ -47,15 +47,15 @@ struct AddArgs {
 /// The flags that describe an indicator.
 #[derive(Debug, clap::Args)]
 struct About {
-    /// What it is a sign of, such as scanner
+    /// Kind of threat, such as scanner
     #[arg(long, value_name = "TYPE", default_value = "unknown")]
     threat_type: String,
 
-    /// Who says so [default: user, of an import the file's name]
+    /// Source of the indicator [default: user, of an import the file's name]
     #[arg(long)]
     source: Option<String>,
 
-    /// How sure the source is, from 0 to 1
+    /// Confidence of the source, from 0 to 1
     #[arg(long, value_name = "NUMBER", default_value_t = 0.5)]
     confidence: f64,
 
@@ -74,11 +74,11 @@ struct ListArgs {
     #[arg(long)]
     indicator: Option<Indicator>,
 
-    /// What this source says
+    /// Only indicators of this source
     #[arg(long)]
     source: Option<String>,
 
-    /// What its source is at least so sure of
+    /// Only indicators with at least this confidence
     #[arg(long, value_name = "NUMBER")]
     min_confidence: Option<f64>,
 

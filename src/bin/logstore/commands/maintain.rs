@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "1d")]
     keep_snapshots: Duration,
 
-    /// Delete files of a lake that nothing needs any more for as long as this
+    /// Delete files of a lake that no snapshot has needed for this long
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "1d")]
     keep_unused_files: Duration,
 

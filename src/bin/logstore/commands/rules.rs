@@ -57,7 +57,7 @@ struct AddArgs {
     #[arg(long = "type", value_name = "TYPE", requires = "name")]
     rule_type: Option<String>,
 
-    /// What the rule looks for, as JSON, or @FILE with the JSON in it
+    /// Definition of the rule, as JSON, or @FILE with the JSON in it
     #[arg(long, value_name = "JSON", requires = "name")]
     definition: Option<String>,
 
