@@ -1,4 +1,4 @@
-//! One store copied into another, written against the traits alone.
+//! Copying one store into another, written against the traits alone.
 
 use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
@@ -11,34 +11,34 @@ use crate::models::{
     Alert, AlertQuery, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery, Order, RuleQuery,
 };
 
-/// Logs that are read and stored at a time.
+/// Counts the logs that are read and stored at a time.
 const LOGS_AT_ONCE: usize = 50_000;
 
-/// The outcome of [`copy_store`], and of the comparison after it.
+/// Describes the outcome of [`copy_store`], and of the comparison after it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct CopyReport {
-    /// How many logs this run has stored.
+    /// Counts the logs that this run has stored.
     pub logs: u64,
-    /// How many alerts.
+    /// Counts the alerts that this run has stored.
     pub alerts: u64,
-    /// How many pieces of threat intelligence.
+    /// Counts the pieces of threat intelligence that this run has stored.
     pub threat_intel: u64,
-    /// How many detection rules.
+    /// Counts the detection rules that this run has stored.
     pub detection_rules: u64,
-    /// How many named consumers go on in the target from where they stood.
+    /// Counts the named consumers that go on in the target from their position in the source.
     pub consumers: u64,
-    /// How many files are read on into the target from where they stood.
+    /// Counts the files whose reading positions this run has copied.
     pub files: u64,
-    /// How many logs of the source were found in the target, the same in every field.
+    /// Counts the logs of the source that the target holds, the same in every field.
     pub verified: u64,
-    /// How many logs of the source are missing in the target, or differ there.
+    /// Counts the logs of the source that are missing in the target or differ there.
     pub missing: u64,
-    /// How many logs of the target are not the source's.
+    /// Counts the logs of the target that are not the source's.
     pub others: u64,
-    /// The sum of the SHA-256 of the source's logs, in whatever order, in hexadecimal.
+    /// Holds the sum of the SHA-256 of the source's logs, in hexadecimal. Their order does not matter.
     pub source_checksum: String,
-    /// The same of those logs as the target holds them.
+    /// Holds the same sum of those logs as the target holds them.
     pub target_checksum: String,
 }
 
@@ -46,7 +46,7 @@ pub struct CopyReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// Names the source, so that the target remembers how far it was read.
+    /// Names the source, under which the target records how far the source was read.
     pub source_name: String,
 }
 
@@ -58,16 +58,19 @@ impl CopyOptions {
     }
 }
 
-/// Copies everything that a store holds into another one, which keeps what it has, and compares every log after that.
-/// Each store may be a file, a lake or in memory.
+/// Copies everything that a store holds into another one, then compares every log.
 ///
-/// A copy that is broken off goes on where it was; one that is done again copies what is new. The target remembers how
-/// far the source was read, under its [name](CopyOptions::source_name): among its [`file_positions`], in the transactions that
-/// store the logs.
+/// Each store may be a file, a lake or in memory. The target keeps what it already holds.
 ///
-/// Consumers that the target does not know go on there where they stood when the copy began, unless the target held
-/// logs before: it is not known which of those they have read. Alerts, intelligence and rules that are there already
-/// stay as they are, but for alerts that were taken note of.
+/// A copy that was interrupted resumes, and a repeated copy adds only what is new. The target records how far the
+/// source was read among its [`file_positions`], under the source's [name](CopyOptions::source_name). It does so in the
+/// transactions that store the logs.
+///
+/// Consumers that the target does not know go on there from their position when the copy began. They do not if the
+/// target held other logs before: it is not known which of those they have read.
+///
+/// Alerts, intelligence and rules that the target already holds stay as they are. Only alerts that are acknowledged in
+/// the source become so in the target.
 ///
 /// ```
 /// use logstore::{DuckDbStore, LogEntry, LogStore, MemoryStore};
@@ -90,7 +93,7 @@ pub fn copy_store(from: &dyn Store, to: &dyn Store, options: &CopyOptions) -> Re
     let mut copied = CopyReport::default();
     let mut progress = CopyProgress::start(from, &options.source_name, to)?;
     progress.copy_logs(&mut copied)?;
-    // From here on the source's logs are those that it holds now, however many come meanwhile.
+    // From here on the source's logs are those that it holds now. Logs that come meanwhile are not compared.
     let logs = from.scan_logs(&oldest_first())?;
     progress.copy_logs(&mut copied)?;
     copied.alerts = copy_alerts(from, to)?;
@@ -111,15 +114,15 @@ fn oldest_first() -> LogQuery {
     LogQuery::new().order(Order::OldestFirst)
 }
 
-/// How far a store is copied.
+/// Says how far a store is copied.
 struct CopyProgress<'a> {
     from: &'a dyn Store,
     to: &'a dyn Store,
-    /// As the target remembers it.
+    /// Holds the position as the target records it.
     position: FilePosition,
     is_known: bool,
-    /// The consumers that are to go on in the target, each before the first log that it has not read: `None` if it has
-    /// read all.
+    /// Names the consumers that are to go on in the target, each with the position of its first unread log: `None` if
+    /// it has read all.
     consumers: Vec<(String, Option<Cursor>)>,
 }
 
@@ -181,7 +184,7 @@ impl<'a> CopyProgress<'a> {
         }
     }
 
-    /// Stores logs and how far the source is read by that, both or neither.
+    /// Stores logs and how far the source is then read, both or neither.
     fn store(&mut self, logs: &[LogEntry], next: Cursor) -> Result<u64> {
         let to = FilePosition {
             bytes: next.seq().unsigned_abs(),
@@ -216,7 +219,7 @@ fn next_log(store: &dyn Store, cursor: Cursor) -> Result<Option<Cursor>> {
     Ok((!page.logs.is_empty()).then_some(page.next))
 }
 
-/// Alerts that are read and stored at a time, the newest first.
+/// Counts the alerts that are read and stored at a time, the newest first.
 const ALERTS_AT_ONCE: u64 = 10_000;
 
 fn copy_alerts(from: &dyn Store, to: &dyn Store) -> Result<u64> {
@@ -233,7 +236,7 @@ fn copy_alerts(from: &dyn Store, to: &dyn Store) -> Result<u64> {
         let Some(oldest) = alerts.last().filter(|_| alerts.len() as u64 == limit) else {
             return Ok(copied);
         };
-        // Those of the same time may not all have been among them.
+        // The page may not have held all alerts of the oldest one's time.
         let next = oldest.created_at.checked_add_signed(TimeDelta::microseconds(1));
         match next == until {
             true => limit = limit.saturating_mul(2),
@@ -276,7 +279,7 @@ fn copy_file_positions(from: &dyn Store, to: &dyn Store) -> Result<u64> {
     let new = without(from.file_positions()?, &to.file_positions()?, |position| {
         &position.id
     });
-    // How far the source was itself copied from another store is nothing that its copy has read.
+    // The source may itself be a copy of another store. Its position there does not apply to the target.
     let new: Vec<FileProgress> = new
         .into_iter()
         .filter(|position| !position.is_of_copy())
@@ -286,14 +289,14 @@ fn copy_file_positions(from: &dyn Store, to: &dyn Store) -> Result<u64> {
     Ok(new.len() as u64)
 }
 
-/// Those whose ids are not among those that are held.
+/// Returns the items whose ids are not among the held ones.
 fn without<T>(mut all: Vec<T>, held: &[T], id: impl Fn(&T) -> &String) -> Vec<T> {
     let held: HashSet<&String> = held.iter().map(&id).collect();
     all.retain(|item| !held.contains(id(item)));
     all
 }
 
-/// Looks for each log of one stream in the other; both are in the order of time.
+/// Looks for each log of the source in the target. Both streams are in the order of time.
 fn compare(source: LogStream, target: LogStream, copied: &mut CopyReport) -> Result<()> {
     let mut source = source.map(|log| log.map(|log| Fingerprint::new(&log))).peekable();
     let mut target = target.map(|log| log.map(|log| Fingerprint::new(&log))).peekable();
@@ -332,11 +335,11 @@ fn compare(source: LogStream, target: LogStream, copied: &mut CopyReport) -> Res
 
 type Digest = [u8; 32];
 
-/// The part of a log that is kept for the comparison: many logs may be of one time, and each may be long.
+/// Holds the part of a log that the comparison keeps: many logs may be of one time, and each may be long.
 struct Fingerprint {
     time: DateTime<Utc>,
     id: String,
-    /// The SHA-256 of the log as JSON.
+    /// Holds the SHA-256 of the log as JSON.
     digest: Digest,
 }
 
@@ -361,7 +364,7 @@ where
     }
 }
 
-/// Returns the next logs, as far as they are of a time.
+/// Returns the next logs while they are of a given time.
 fn logs_at<I>(time: DateTime<Utc>, logs: &mut Peekable<I>) -> impl Iterator<Item = Result<Fingerprint>>
 where
     I: Iterator<Item = Result<Fingerprint>>,
@@ -370,7 +373,7 @@ where
     std::iter::from_fn(move || logs.next_if(is_of_time))
 }
 
-/// A sum of digests: the same in whatever order the logs come.
+/// Sums digests; the order of the logs does not matter.
 #[derive(Default)]
 struct Checksum(u128);
 

@@ -1,13 +1,13 @@
-//! A place in the order in which logs were committed.
+//! Cursors: places in the order in which logs were committed.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::models::InvalidValue;
 
-/// A place between two logs, in the order in which they were committed.
+/// Marks a place between two logs, in the order in which they were committed.
 ///
-/// A cursor is opaque: it comes from a store, is kept as text if need be, and goes back to that store.
+/// A cursor is opaque: it comes from a store, can be kept as text, and goes back to that store.
 ///
 /// ```
 /// use logstore::Cursor;
@@ -20,10 +20,10 @@ use crate::models::InvalidValue;
 pub struct Cursor(i64);
 
 impl Cursor {
-    /// Before the first log.
+    /// Marks the place before the first log.
     pub const BEGINNING: Self = Self(0);
 
-    /// After the log with this sequence number.
+    /// Returns the cursor after the log with this sequence number.
     pub(crate) const fn after(seq: i64) -> Self {
         Self(seq)
     }

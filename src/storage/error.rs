@@ -5,153 +5,155 @@ use std::time::Duration;
 
 use crate::models::InvalidValue;
 
-/// The result of a store's methods.
+/// Holds the result of a store's method.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a store could not do what it was asked.
+/// Says why a store could not do what the caller asked.
 ///
-/// A message says what was tried, on what, and where it is known, what to do; the cause is the
+/// A message says what was tried and on what. Where the remedy is known, it says what to do. The cause is the
 /// [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The caller's input is wrong: correct it.
+    /// Means that the caller's input is wrong: correct it.
     #[error(transparent)]
     InvalidInput(#[from] InvalidValue),
 
-    /// Something that was named does not exist.
+    /// Means that something that the caller named does not exist.
     #[error("no {what} {name:?}")]
     NotFound {
-        /// What was looked for, such as `alert`.
+        /// Names the kind of thing, such as `alert`.
         what: &'static str,
-        /// The name it was looked for under.
+        /// Holds the name that the caller gave.
         name: String,
     },
 
-    /// There is no store here, or there cannot be one.
+    /// Means that there is no store here, or cannot be one.
     #[error("cannot open store {path:?}: {reason}")]
     Unavailable {
-        /// Where the store should be.
+        /// Names the place of the store.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// Says what is wrong, and what to do.
         reason: String,
     },
 
-    /// A file cannot be written.
+    /// Means that a file cannot be written.
     #[error("cannot write {path:?}: {reason}")]
     WriteFailed {
-        /// The file.
+        /// Names the file.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// Says what is wrong, and what to do.
         reason: String,
     },
 
-    /// Another process holds the store: try again, or wait longer.
+    /// Means that another process holds the store: retry, or wait longer.
     #[error(
         "store {path:?} is locked by {holder}: waited {waited:.1?}, set a longer lock timeout or stop it"
     )]
     Locked {
-        /// The store.
+        /// Names the store.
         path: PathBuf,
-        /// The program and process that holds it, as far as the system tells.
+        /// Names the program and process that hold it, as far as the system tells.
         holder: String,
-        /// For how long it was tried.
+        /// Holds the time that the operation waited.
         waited: Duration,
     },
 
-    /// A query took longer than it may: ask for less, or allow it more time.
+    /// Means that a query took longer than it may: ask for less, or allow it more time.
     #[error(
         "the query was ended after {limit:?}, the time that it may take: ask for less, or allow it more time"
     )]
     TimedOut {
-        /// How long a query may take.
+        /// Holds the time that a query may take.
         limit: Duration,
     },
 
-    /// The store was opened for reading only.
+    /// Means that the store was opened for reading only.
     #[error("cannot {action}: the store is open for reading only")]
     ReadOnly {
-        /// What was tried.
+        /// Names the operation that was tried.
         action: &'static str,
     },
 
-    /// The store was written by a later version of this crate: use that version.
+    /// Means that a later version of this crate wrote the store: use that version.
     #[error(
         "store {path:?} has schema version {found}, this program knows versions up to {known}: use a newer logstore"
     )]
     NewerSchema {
-        /// The store.
+        /// Names the store.
         path: PathBuf,
-        /// The version of its schema.
+        /// Holds the version of its schema.
         found: i64,
-        /// The latest version known here.
+        /// Holds the latest version known here.
         known: i64,
     },
 
-    /// The stored data is damaged: restore the store from a backup.
+    /// Means that the stored data is damaged: restore the store from a backup.
     #[error("store is damaged, restore it from a backup: {reason}")]
     Corrupt {
-        /// What was found.
+        /// Says what was found.
         reason: String,
     },
 
-    /// Another process moved a position since it was read: read it again.
+    /// Means that another process moved a position after the caller read it: read it again.
     #[error(
         "the position of {what} {name:?} is not {expected} any more: another process moved it to {actual}"
     )]
     Conflict {
-        /// Whose position it is: `consumer` or `file`.
+        /// Names the owner of the position: `consumer` or `file`.
         what: &'static str,
-        /// The name of the consumer, or the path of the file.
+        /// Holds the name of the consumer, or the path of the file.
         name: String,
-        /// Where the caller took it to be.
+        /// Holds the position that the caller expected.
         expected: String,
-        /// Where it is.
+        /// Holds the actual position.
         actual: String,
     },
 
-    /// Concurrent writers kept conflicting with this operation on a lake. Nothing was stored: try again.
+    /// Means that concurrent writers kept conflicting with this operation on a lake. Nothing was stored: retry.
     #[error("cannot {action}: other processes changed the same rows each time, try again")]
     TransactionConflict {
-        /// What was tried.
+        /// Names the operation that was tried.
         action: &'static str,
-        /// What the engine said.
+        /// Holds the engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// There is no connection to the database that is the catalog of a lake: try again when there is. The operation
-    /// may have been kept, if the connection broke at its very end; to repeat it does no harm.
+    /// Means that the database that is a lake's catalog does not answer: retry when it does.
+    ///
+    /// The operation may have been kept if the connection broke at its very end. A repetition does no harm.
     #[error("cannot {action}: no connection to the catalog")]
     Disconnected {
-        /// What was tried.
+        /// Names the operation that was tried.
         action: &'static str,
-        /// What the engine said.
+        /// Holds the engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// The disk is full: free some space. Nothing of the operation was kept.
+    /// Means that the disk is full: free some space. Nothing of the operation was kept.
     #[error("cannot {action}: no space left on the disk, free some and try again")]
     DiskFull {
-        /// What was tried.
+        /// Names the operation that was tried.
         action: &'static str,
-        /// What the engine said.
+        /// Holds the engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// The engine failed for a reason of its own.
+    /// Means that the engine failed for a reason of its own.
     #[error("cannot {action}")]
     Backend {
-        /// What was tried.
+        /// Names the operation that was tried.
         action: &'static str,
-        /// What the engine said.
+        /// Holds the engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl Error {
-    /// Returns whether the same operation may succeed later although nobody corrects anything: another process held the
-    /// store, won a race for the same rows, or the connection to the catalog broke. To repeat the operation does no harm,
-    /// even if it was kept.
+    /// Returns whether the same operation may succeed later without any correction.
+    ///
+    /// Such an operation failed because of a lock, a conflict or a broken connection to the catalog. A repetition does
+    /// no harm, even if the operation was kept.
     ///
     /// ```
     /// use std::time::Duration;

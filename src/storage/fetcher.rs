@@ -9,23 +9,22 @@ use crate::models::{Alert, LogEntry, LogQuery};
 use crate::stop::StopHandle;
 use crate::sync::lock;
 
-/// Where a [`Fetcher`] begins.
+/// Says where a [`Fetcher`] begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartPosition {
-    /// At the first log that the store holds.
+    /// Begins at the first log that the store holds.
     #[default]
     Earliest,
-    /// After the last log that was committed before the first poll.
+    /// Begins after the last log that was committed before the first poll.
     Latest,
-    /// After a cursor.
+    /// Begins after a cursor.
     After(Cursor),
 }
 
-/// An endless iterator over the new logs of a store, in the order of their commits, none lost and none
-/// twice.
+/// Yields the new logs of a store without end, in the order of their commits, none lost and none twice.
 ///
-/// It reads what is there, then polls at an interval: see [`every`](Self::every). An error is yielded and
-/// the poll is tried again, later and later while it keeps failing; the iterator ends only when it is
+/// It reads the logs that are there, then polls at an interval: see [`every`](Self::every). It yields an error and
+/// retries the poll, with growing delays while the poll keeps failing. The iterator ends only when it is
 /// [stopped](Self::stop_handle).
 ///
 /// ```
@@ -57,10 +56,10 @@ pub struct Fetcher<S> {
     query: Option<LogQuery>,
     consumer: Option<String>,
     stop: StopHandle,
-    /// After the last log that was read; `None` before the first poll.
+    /// Holds the cursor after the last log that was read; `None` before the first poll.
     read: Option<Cursor>,
     position: Arc<Mutex<Position>>,
-    /// How long to wait before the next poll.
+    /// Holds the time to wait before the next poll.
     wait: Duration,
     failures: u32,
     on_batch: Vec<BatchCallback<S>>,
@@ -70,11 +69,11 @@ pub struct Fetcher<S> {
 type BatchCallback<S> = Box<dyn FnMut(&LogBatch<S>) -> Result<()> + Send>;
 type ErrorCallback = Box<dyn FnMut(&Error) + Send>;
 
-/// The position of a named consumer, as far as this process knows.
+/// Holds the position of a named consumer, as far as this process knows.
 #[derive(Debug, Default)]
 struct Position {
     committed: Option<Cursor>,
-    /// Another process has moved the consumer since.
+    /// Says whether another process has moved the consumer since.
     is_stale: bool,
 }
 
@@ -83,10 +82,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
-    /// Every log of a store from the beginning on, 10,000 at a time, polled every 60 seconds.
+    /// Reads every log of a store from the beginning on, 10,000 at a time, polled every 60 seconds.
     ///
-    /// The store is something cheap to clone: a reference, an `Arc`, a
-    /// [`DuckDbStore`](crate::DuckDbStore).
+    /// The store must be cheap to clone: a reference, an `Arc`, a [`DuckDbStore`](crate::DuckDbStore).
     pub fn new(store: S) -> Self {
         Self {
             store,
@@ -105,13 +103,13 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         }
     }
 
-    /// Sets where to begin; a named consumer begins here only if it never committed.
+    /// Sets the start position. A named consumer begins here only if it never committed.
     #[must_use]
     pub fn start(self, start: StartPosition) -> Self {
         Self { start, ..self }
     }
 
-    /// Goes on where this consumer stopped, and lets [`LogBatch::commit`] keep its position in the store.
+    /// Goes on from this consumer's position, and lets [`LogBatch::commit`] keep the position in the store.
     #[must_use]
     pub fn consumer(self, name: impl Into<String>) -> Self {
         Self {
@@ -126,7 +124,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         Self { interval, ..self }
     }
 
-    /// Sets how many logs a batch holds at most; 0 is taken as 1.
+    /// Limits the number of logs in a batch; 0 is taken as 1.
     #[must_use]
     pub fn batch_size(self, logs: usize) -> Self {
         Self {
@@ -135,7 +133,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         }
     }
 
-    /// Yields only what this query wants; its order and limit are ignored.
+    /// Yields only the logs that this query wants; its order and limit are ignored.
     #[must_use]
     pub fn matching(self, query: LogQuery) -> Self {
         Self {
@@ -163,8 +161,9 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         self.stop.clone()
     }
 
-    /// Calls the registered callbacks for each batch and each error until it is stopped. Errors that no
-    /// callback is registered for are logged.
+    /// Calls the registered callbacks for each batch and each error until it is stopped.
+    ///
+    /// Errors go to the program's diagnostics if no callback is registered for them.
     pub fn run(mut self) {
         while let Some(item) = self.next() {
             let outcome =
@@ -179,7 +178,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         }
     }
 
-    /// The next batch that has a log in it; `None` if there is none for now.
+    /// Returns the logs of the next page as a batch; `None` if the query wants none of them.
     fn poll(&mut self) -> Result<Option<LogBatch<S>>> {
         let from = self.next_position()?;
         let page = self.store.read_after(from, self.batch_size)?;
@@ -199,7 +198,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         }))
     }
 
-    /// After the last log that was read, or where to begin.
+    /// Returns the cursor after the last log that was read, or the start position.
     fn next_position(&mut self) -> Result<Cursor> {
         let is_stale = lock(&self.position).is_stale;
         if let (Some(read), false) = (self.read, is_stale) {
@@ -270,7 +269,7 @@ impl<S> std::fmt::Debug for Fetcher<S> {
     }
 }
 
-/// Logs that a [`Fetcher`] found, in the order of their commits.
+/// Holds logs that a [`Fetcher`] found, in the order of their commits.
 pub struct LogBatch<S> {
     store: S,
     logs: Vec<LogEntry>,
@@ -280,28 +279,29 @@ pub struct LogBatch<S> {
 }
 
 impl<S: ConsumerStore + AlertStore> LogBatch<S> {
-    /// The logs; at least one.
+    /// Returns the logs, of which there is at least one.
     pub fn logs(&self) -> &[LogEntry] {
         &self.logs
     }
 
-    /// The logs, to keep.
+    /// Returns the logs by value.
     pub fn into_logs(self) -> Vec<LogEntry> {
         self.logs
     }
 
-    /// The cursor after the logs.
+    /// Returns the cursor after the logs.
     pub fn next_cursor(&self) -> Cursor {
         self.next
     }
 
-    /// Stores alerts, and for a named consumer also that it is done with this batch and those before:
-    /// both or neither.
+    /// Stores alerts and moves a named consumer's position past this batch, both or neither.
+    ///
+    /// Without a named consumer it stores the alerts only.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] if another process with the same consumer's name was faster; the fetcher then
-    /// goes on from the position of that one. Nothing of this batch was stored.
+    /// [`Error::Conflict`] if another process moved the consumer of the same name first. Nothing of this batch was
+    /// stored. The fetcher then goes on from the other process's position.
     pub fn commit(&self, alerts: &[Alert]) -> Result<CommitResult> {
         let Some(consumer) = &self.consumer else {
             let stored = self.store.store_alerts(alerts)?;

@@ -1,4 +1,4 @@
-//! A store in plain Rust: what every other store must agree with, and a test double.
+//! A store in plain Rust: the specification for every other store, and a test double.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
@@ -16,7 +16,7 @@ use crate::models::{
 };
 use crate::sync::lock;
 
-/// A store that lives and dies with the process.
+/// Holds a store in memory, which ends when it is dropped.
 ///
 /// ```
 /// use logstore::{LogEntry, LogQuery, LogStore, MemoryStore};
@@ -34,7 +34,7 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default, Clone)]
 struct State {
-    /// In the order of their commits.
+    /// Holds the logs in the order of their commits.
     logs: Vec<(i64, LogEntry)>,
     keys: HashSet<(DateTime<Utc>, String)>,
     last_seq: i64,
@@ -52,12 +52,12 @@ struct Consumer {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Every method leaves the state whole before anything can panic.
+    /// Returns the state, which every method leaves consistent before anything can panic.
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -238,7 +238,7 @@ impl LogStore for MemoryStore {
     }
 }
 
-/// Where the logs after a key begin. Those of its time are passed over if its log is not there any more.
+/// Returns the index of the first log after a key. If the key's log is gone, all logs of its time are skipped.
 fn first_after(logs: &[&(i64, LogEntry)], key: &LogKey, order: Order) -> usize {
     let found = logs.iter().position(|(_, log)| log.key() == *key);
     let next = found.map(|index| index + 1);
@@ -250,7 +250,7 @@ fn first_after(logs: &[&(i64, LogEntry)], key: &LogKey, order: Order) -> usize {
     })
 }
 
-/// The files that most logs are from.
+/// Returns the files that most logs are from.
 fn files_with_most(files: BTreeMap<Option<String>, u64>) -> Vec<FileLogs> {
     let mut files: Vec<_> = files
         .into_iter()

@@ -25,10 +25,12 @@ pub use error::{Error, Result};
 pub use fetcher::{Fetcher, LogBatch, StartPosition};
 pub use memory::MemoryStore;
 
-/// Logs, in two orders: by time for queries, by commit for [`read_after`](Self::read_after).
+/// Holds logs, in two orders: by time for queries, by commit for [`read_after`](Self::read_after).
 pub trait LogStore: Send + Sync {
-    /// Stores logs, all or none of them. A log that is already there, by event time and id, is left as it
-    /// is and counted; so is one that comes twice.
+    /// Stores logs, all or none of them.
+    ///
+    /// A log that the store already holds, by event time and id, stays as it is and counts as a duplicate. So does a
+    /// log that comes twice.
     ///
     /// When this returns, the logs are on disk and every later read sees them.
     ///
@@ -37,50 +39,60 @@ pub trait LogStore: Send + Sync {
     /// [`Error::InvalidInput`] if a log's fields are nested too deeply: see [`LogEntry::validate`].
     fn append_logs(&self, logs: &[LogEntry]) -> Result<AppendResult>;
 
-    /// The logs that a query wants, in its order, read as they are asked for. The logs are those that were
-    /// there when this was called. The stream borrows nothing: it may outlive the handle, and go to another thread.
+    /// Returns a stream of the logs that a query wants, in its order.
+    ///
+    /// The stream reads on demand. It yields the logs that were there when this was called. It borrows nothing: it may
+    /// outlive the handle, and go to another thread.
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream>;
 
     /// Finds one log by its key.
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>>;
 
-    /// Counts the logs that a query wants. Its order, limit and page are ignored.
+    /// Counts the logs that a query wants. The query's order, limit and page are ignored.
     fn count_logs(&self, query: &LogQuery) -> Result<u64>;
 
-    /// How many logs a query wants of each combination of values of some fields, the most frequent first,
-    /// then by the values. Its order, limit and page are ignored.
+    /// Counts the logs that a query wants for each combination of values of some fields.
+    ///
+    /// The most frequent combination comes first; equally frequent ones are in the order of their values. The query's
+    /// order, limit and page are ignored.
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>>;
 
-    /// How many logs a query wants in each stretch of `width`, oldest first, without empty stretches.
-    /// Stretches start at multiples of the width since 1970 in UTC.
+    /// Counts the logs that a query wants in each stretch of `width`, oldest first.
+    ///
+    /// Empty stretches are left out. Stretches start at multiples of the width since 1970 in UTC.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] if the width is less than a microsecond.
     fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>>;
 
-    /// The first logs after a cursor, in the order of their commits: as many as `limit`, or fewer if they are long.
-    /// There are none only if no log comes after the cursor.
+    /// Returns the first logs after a cursor, in the order of their commits.
+    ///
+    /// Returns up to `limit` logs, and fewer if they are long. Returns none only if no log comes after the cursor.
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<LogPage>;
 
-    /// The cursor after the last log that was committed.
+    /// Returns the cursor after the last log that was committed.
     fn end_cursor(&self) -> Result<Cursor>;
 
-    /// Deletes the logs from before a time, and says how many. Cursors stay valid; a consumer that has not read
-    /// some of the logs is told with its next [`commit`](ConsumerStore::commit).
+    /// Deletes the logs from before a time, and returns their number.
+    ///
+    /// Cursors stay valid. The next [`commit`](ConsumerStore::commit) of a consumer counts the deleted logs that it had
+    /// not read.
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64>;
 
-    /// Deletes the logs from before a time that pass a filter, as [`delete_logs_before`](Self::delete_logs_before) does.
+    /// Deletes the logs from before a time that pass a filter, as [`delete_logs_before`](Self::delete_logs_before)
+    /// does.
     fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64>;
 
     /// Counts what the store holds.
     fn stats(&self) -> Result<Stats>;
 }
 
-/// Alerts, by their ids.
+/// Holds alerts, by their ids.
 pub trait AlertStore: Send + Sync {
-    /// Stores alerts, all or none of them, and says how many are new. An alert whose id is already there is
-    /// left as it is.
+    /// Stores alerts, all or none of them, and returns how many are new.
+    ///
+    /// An alert whose id is already there stays as it is.
     ///
     /// # Errors
     ///
@@ -90,10 +102,10 @@ pub trait AlertStore: Send + Sync {
     /// Finds one alert by its id.
     fn alert(&self, id: &str) -> Result<Option<Alert>>;
 
-    /// The alerts that a query wants, the newest first, then by id.
+    /// Returns the alerts that a query wants, the newest first, then by id.
     fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>>;
 
-    /// Marks alerts as taken note of, all or none of them. Doing so again changes nothing.
+    /// Marks alerts as acknowledged, all or none of them. A repeated call changes nothing.
     ///
     /// # Errors
     ///
@@ -101,16 +113,17 @@ pub trait AlertStore: Send + Sync {
     fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()>;
 }
 
-/// Reading positions of named consumers, committed together with their alerts.
+/// Holds reading positions of named consumers, committed together with their alerts.
 pub trait ConsumerStore: Send + Sync {
-    /// Where a consumer stopped; `None` if it never committed.
+    /// Returns the position of a consumer; `None` if it never committed.
     fn position(&self, consumer: &str) -> Result<Option<Cursor>>;
 
-    /// Where every consumer stopped that has ever committed, in the order of their names.
+    /// Returns the position of every consumer that has ever committed, in the order of their names.
     fn positions(&self) -> Result<Vec<(String, Cursor)>>;
 
-    /// Stores alerts, as [`AlertStore::store_alerts`] does, and moves a consumer from one position to
-    /// another, both or neither.
+    /// Stores alerts and moves a consumer from one position to another, both or neither.
+    ///
+    /// The alerts are stored as [`AlertStore::store_alerts`] does.
     ///
     /// # Errors
     ///
@@ -124,13 +137,14 @@ pub trait ConsumerStore: Send + Sync {
     ) -> Result<CommitResult>;
 }
 
-/// Reading positions of files, committed together with the logs read from them.
+/// Holds reading positions of files, committed together with the logs read from them.
 pub trait IngestStore: Send + Sync {
-    /// The positions of all files that were ever read, in the order of their ids.
+    /// Returns the positions of all files that were ever read, in the order of their ids.
     fn file_positions(&self) -> Result<Vec<FilePosition>>;
 
-    /// Stores logs, as [`LogStore::append_logs`] does, and moves on the positions of the files that they were
-    /// read from, both or neither.
+    /// Stores logs and moves on the positions of the files that they were read from, both or neither.
+    ///
+    /// The logs are stored as [`LogStore::append_logs`] does.
     ///
     /// # Errors
     ///
@@ -139,40 +153,42 @@ pub trait IngestStore: Send + Sync {
     fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult>;
 }
 
-/// Threat intelligence, by its ids.
+/// Holds threat intelligence, by its ids.
 pub trait IntelStore: Send + Sync {
-    /// Stores threat intelligence, all or none of it, replacing what has the same id. Of several pieces
-    /// with one id the last counts.
+    /// Stores threat intelligence, all or none of it, and replaces pieces with the same id.
+    ///
+    /// Of several pieces with one id the last counts.
     fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()>;
 
-    /// The threat intelligence that a query wants, in the order of its ids.
+    /// Returns the threat intelligence that a query wants, in the order of its ids.
     fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>>;
 
-    /// Deletes what is no longer believed at a time, and says how much.
+    /// Deletes the threat intelligence that has expired at a time, and returns the number of pieces.
     fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64>;
 }
 
-/// Detection rules, by their ids.
+/// Holds detection rules, by their ids.
 pub trait RuleStore: Send + Sync {
-    /// Stores rules, all or none of them, replacing those with the same id but for their creation time. Of
-    /// several rules with one id the last counts.
+    /// Stores rules, all or none of them, and replaces those with the same id.
+    ///
+    /// A replaced rule keeps its creation time. Of several rules with one id the last counts.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] if a rule lacks a required field.
     fn upsert_rules(&self, rules: &[DetectionRule]) -> Result<()>;
 
-    /// The rules that a query wants, in the order of their ids.
+    /// Returns the rules that a query wants, in the order of their ids.
     fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>>;
 
-    /// Lets detectors apply rules: all of them, or none where one is unknown.
+    /// Lets detectors apply rules: all of them, or none if one is unknown.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] if there is no such rule.
     fn enable_rules(&self, ids: &[&str]) -> Result<()>;
 
-    /// Keeps detectors from applying rules: all of them, or none where one is unknown.
+    /// Keeps detectors from applying rules: all of them, or none if one is unknown.
     ///
     /// # Errors
     ///
@@ -180,12 +196,12 @@ pub trait RuleStore: Send + Sync {
     fn disable_rules(&self, ids: &[&str]) -> Result<()>;
 }
 
-/// Everything that a store does.
+/// Combines everything that a store does.
 pub trait Store: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleStore {}
 
 impl<S: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleStore + ?Sized> Store for S {}
 
-/// Convenience methods, implemented for every [`Store`].
+/// Adds convenience methods to every [`Store`].
 ///
 /// ```
 /// use logstore::{LogEntry, LogStore, MemoryStore, StoreExt};
@@ -201,13 +217,14 @@ pub trait StoreExt: Store {
         self.scan_logs(query)?.collect()
     }
 
-    /// The logs of the last while, newest first.
+    /// Returns the logs of the last `within`, newest first.
     fn fetch_recent_logs(&self, within: TimeDelta) -> Result<Vec<LogEntry>> {
         self.fetch_logs(&LogQuery::new().since(within))
     }
 
-    /// Finds logs by what was typed for one: a [`LogKey`], or an id alone, for which all logs are searched. Logs of
-    /// several times may have one id; the newest comes first.
+    /// Finds logs by the text of a [`LogKey`], or by an id alone.
+    ///
+    /// For an id, all logs are searched. Logs of several times may have one id; the newest comes first.
     fn find_logs(&self, typed: &str) -> Result<Vec<LogEntry>> {
         let by_key = match typed.parse::<LogKey>() {
             Ok(key) => self.log(&key)?,
@@ -219,7 +236,7 @@ pub trait StoreExt: Store {
         }
     }
 
-    /// Stores one alert. One whose id is already there is left as it is.
+    /// Stores one alert. An alert whose id is already there stays as it is.
     ///
     /// # Errors
     ///
@@ -231,25 +248,25 @@ pub trait StoreExt: Store {
 
 impl<S: Store + ?Sized> StoreExt for S {}
 
-/// The outcome of an [`append_logs`](LogStore::append_logs).
+/// Describes the outcome of an [`append_logs`](LogStore::append_logs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AppendResult {
-    /// How many were new.
+    /// Counts the logs that were new.
     pub stored: u64,
-    /// How many were already there.
+    /// Counts the logs that were already there.
     pub duplicates: u64,
 }
 
-/// The outcome of a [`commit`](ConsumerStore::commit).
+/// Describes the outcome of a [`commit`](ConsumerStore::commit).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommitResult {
-    /// How many of the alerts were new.
+    /// Counts the alerts that were new.
     pub stored: u64,
-    /// How many logs were deleted since the consumer's last commit that it had not read by then.
+    /// Counts the logs deleted since the consumer's last commit that it had not read by then.
     pub missed: u64,
 }
 
-/// Logs, read as they are asked for.
+/// Yields logs, read on demand.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -267,7 +284,7 @@ pub struct CommitResult {
 pub struct LogStream(Box<dyn Iterator<Item = Result<LogEntry>> + Send>);
 
 impl LogStream {
-    /// A stream of what an iterator gives.
+    /// Returns a stream of the items of an iterator.
     pub fn new(logs: impl Iterator<Item = Result<LogEntry>> + Send + 'static) -> Self {
         Self(Box::new(logs))
     }
@@ -287,92 +304,92 @@ impl std::fmt::Debug for LogStream {
     }
 }
 
-/// How many logs have these values.
+/// Says how many logs have a combination of values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupCount {
-    /// The values, in the order of the fields that were asked for; `None` where a log has none.
+    /// Holds the values, in the order of the requested fields; `None` means that the logs have no value.
     pub values: Vec<Option<String>>,
-    /// How many logs.
+    /// Counts the logs with these values.
     pub count: u64,
 }
 
-/// How many logs fall into a stretch of time.
+    /// Says how many logs fall into a stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TimeBucket {
-    /// When the stretch starts.
+    /// Holds the start of the stretch.
     pub start: DateTime<Utc>,
-    /// How many logs.
+    /// Counts the logs of the stretch.
     pub count: u64,
 }
 
-/// Logs in the order of their commits, and where to go on.
+/// Holds logs in the order of their commits, and the cursor to go on from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogPage {
-    /// The logs.
+    /// Holds the logs.
     pub logs: Vec<LogEntry>,
-    /// The cursor after them.
+    /// Holds the cursor after them.
     pub next: Cursor,
 }
 
-/// Statistics of a store.
+/// Holds the statistics of a store.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Where the store is.
+    /// Names the location of the store.
     pub location: String,
-    /// The engine of the store, with its version.
+    /// Names the engine of the store, with its version.
     pub engine: String,
-    /// The version of its schema.
+    /// Holds the version of its schema.
     pub schema_version: i64,
-    /// Where a lake's data files are; `None` for any other store.
+    /// Names the folder or bucket of a lake's data files; `None` for any other store.
     pub data_path: Option<String>,
-    /// How many bytes it takes on disk, of a lake those of its data files; `None` for a store in memory.
+    /// Counts the bytes on disk; `None` for a store in memory. Of a lake, only its data files count.
     pub bytes_on_disk: Option<u64>,
-    /// How many logs it holds.
+    /// Counts the logs that the store holds.
     pub logs: u64,
-    /// The time of the oldest log.
+    /// Holds the time of the oldest log.
     pub oldest_log: Option<DateTime<Utc>>,
-    /// The time of the newest log.
+    /// Holds the time of the newest log.
     pub newest_log: Option<DateTime<Utc>>,
-    /// How many logs have no time of their own, but that of another line or of their file.
+    /// Counts the logs without a time of their own, which have that of another line or of their file.
     pub logs_without_time: u64,
-    /// The files that most of those logs are from, with the most first: [`FileLogs::MOST`] of them at most.
+    /// Names the files that most of those logs are from, the most first, up to [`FileLogs::MOST`] files.
     pub files_without_time: Vec<FileLogs>,
-    /// How many alerts it holds.
+    /// Counts the alerts that the store holds.
     pub alerts: u64,
-    /// How many of them are not acknowledged.
+    /// Counts the alerts that are not acknowledged.
     pub unacknowledged_alerts: u64,
-    /// How many pieces of threat intelligence it holds.
+    /// Counts the pieces of threat intelligence that the store holds.
     pub threat_intel: u64,
-    /// How many detection rules it holds.
+    /// Counts the detection rules that the store holds.
     pub detection_rules: u64,
-    /// How many named consumers read from it.
+    /// Counts the named consumers that read from the store.
     pub consumers: u64,
 }
 
-/// How many logs are from a file.
+/// Says how many logs are from a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FileLogs {
-    /// The file; `None` for logs that were not read from one.
+    /// Names the file; `None` for logs that were not read from one.
     pub file: Option<String>,
-    /// How many logs are from it.
+    /// Counts the logs from it.
     pub logs: u64,
 }
 
 impl FileLogs {
-    /// How many files [`Stats`] names at most.
+    /// Limits the number of files that [`Stats`] names.
     pub const MOST: usize = 5;
 }
 
-/// The start of the stretch of `width` microseconds that holds a time.
+/// Returns the start of the stretch of `width` microseconds that holds a time.
 pub(crate) fn bucket_start(time: DateTime<Utc>, width: i64) -> DateTime<Utc> {
     let micros = time.timestamp_micros();
     let start = micros.saturating_sub(micros.rem_euclid(width));
     DateTime::from_timestamp_micros(start).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
-/// The width of a histogram's stretches in microseconds.
+/// Returns the width of a histogram's stretches in microseconds.
 pub(crate) fn width_micros(width: TimeDelta) -> Result<i64> {
     width
         .num_microseconds()
@@ -383,12 +400,12 @@ pub(crate) fn width_micros(width: TimeDelta) -> Result<i64> {
         })
 }
 
-/// The error of a commit from a position that is not the consumer's.
+/// Returns the error of a commit from a position that is not the consumer's.
 pub(crate) fn consumer_conflict(consumer: &str, expected: Option<Cursor>, actual: Option<Cursor>) -> Error {
     conflict("consumer", consumer, expected, actual)
 }
 
-/// The error of progress from a position that is not the file's.
+/// Returns the error of progress from a position that is not the file's.
 pub(crate) fn file_conflict(progress: &FileProgress, actual: Option<u64>) -> Error {
     conflict("file", &progress.to.path, progress.from, actual)
 }
