@@ -57,7 +57,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Returns the state, which every method leaves consistent before anything can panic.
+    /// Returns the state. Every method leaves it whole before anything can panic.
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }

@@ -1,4 +1,4 @@
-//! The tables of another program, taken over.
+//! Takes over the tables of another program.
 //!
 //! Another program may have made a table `logs` with the well-known columns. Its rows are moved in one transaction.
 
@@ -16,10 +16,10 @@ use crate::storage::Result;
 
 const ACTION: &str = "take over the tables of another program";
 
-/// The name of the other program's table of logs while its rows are moved.
+/// Names the other program's table of logs while its rows are moved.
 const FOREIGN_LOGS: &str = "logs_of_another_program";
 
-/// Takes over tables in their own file. To be called in a transaction.
+/// Takes over tables in their own file. The caller has opened a transaction.
 pub(super) fn in_place(connection: &Connection) -> Result<()> {
     let tables = ForeignTables::read(connection)?;
     tables.make_room(connection)?;
@@ -27,7 +27,7 @@ pub(super) fn in_place(connection: &Connection) -> Result<()> {
     run(connection, &format!("DROP TABLE {FOREIGN_LOGS}"))
 }
 
-/// Takes over a copy of tables into a database that is empty. To be called in a transaction.
+/// Takes over a copy of tables into an empty database. The caller has opened a transaction.
 pub(super) fn copy(source: &Connection, target: &Connection) -> Result<()> {
     let tables = ForeignTables::read(source)?;
     tables.move_rows((source, "logs"), target)
@@ -38,11 +38,11 @@ fn run(connection: &Connection, sql: &str) -> Result<()> {
     ran.map_err(|error| error::engine(ACTION, error))
 }
 
-/// The tables of another program.
+/// Describes the tables of another program.
 struct ForeignTables {
-    /// Names and types of the columns of its logs.
+    /// Holds the types of the columns of its logs, by name.
     log_columns: BTreeMap<String, String>,
-    /// The rows of each small table, as JSON.
+    /// Holds the rows of each small table, as JSON.
     small: Vec<(&'static SmallTable, Vec<String>)>,
 }
 
@@ -67,11 +67,11 @@ impl ForeignTables {
         for (table, _) in &self.small {
             run(connection, &format!("DROP TABLE IF EXISTS {}", table.name))?;
         }
-        // When rows of a table are first looked for, the engine (1.5.5) binds its indexes by the name of the table.
-        // That must not be the new name, even of those that are dropped here: the test `are_taken_over_in_place`
-        // tells.
+        // DuckDB 1.5.5 binds the indexes of a table by its name when rows are first looked for. That must happen
+        // before the table is renamed, even for indexes that are dropped here. The test `are_taken_over_in_place` fails
+        // otherwise.
         run(connection, "SELECT count(*) FROM logs WHERE rowid < 0")?;
-        // The engine renames no table that has indexes.
+        // The engine cannot rename a table that has indexes.
         for index in schema::indexes_of(connection, "logs")? {
             run(connection, &format!("DROP INDEX {}", identifier(&index)))?;
         }
@@ -111,10 +111,10 @@ fn known_log_columns() -> Vec<&'static str> {
     columns
 }
 
-/// Rows that are read, turned into logs and written at a time.
+/// Counts the rows that are read, turned into logs and written at a time.
 const COPIED_AT_ONCE: i64 = 50_000;
 
-/// Copies logs in the order in which they were stored, and says how many.
+/// Copies logs in the order in which they were stored, and returns their number.
 fn copy_logs(
     (source, table): (&Connection, &str),
     target: &Connection,
@@ -157,7 +157,7 @@ fn copy_logs(
     Ok(last_seq)
 }
 
-/// Returns SQL for a column as TIMESTAMP in UTC. A TIMESTAMPTZ is never cast: with ICU that gives local time.
+/// Returns SQL for a column as TIMESTAMP in UTC. A TIMESTAMPTZ is never cast: with ICU, a cast gives local time.
 fn time_expression(columns: &BTreeMap<String, String>, name: &str) -> String {
     match columns.get(name) {
         None => "CAST(NULL AS TIMESTAMP)".to_owned(),
@@ -168,7 +168,7 @@ fn time_expression(columns: &BTreeMap<String, String>, name: &str) -> String {
     }
 }
 
-/// A row of another program's table `logs`.
+/// Holds a row of another program's table `logs`.
 struct ForeignLog {
     texts: [Option<String>; TEXT_COLUMNS.len()],
     procid: Option<i64>,
@@ -238,10 +238,10 @@ fn object(text: Option<&str>) -> Map<String, Value> {
     }
 }
 
-/// A table with a key, and what its columns are where another program leaves them empty.
+/// Describes a table with a key, and the values of columns that another program leaves empty.
 struct SmallTable {
     name: &'static str,
-    /// Name, SQL type, and the SQL of the value for NULL.
+    /// Holds the name, the SQL type, and the SQL of the value that replaces NULL.
     columns: &'static [(&'static str, &'static str, &'static str)],
 }
 

@@ -17,12 +17,14 @@ use super::transaction::read_transaction;
 use super::{error, schema};
 use crate::storage::Result;
 
-/// Logs that are copied before others may write again.
+/// Counts the logs that are copied before others may write again.
 const LOGS_AT_ONCE: i64 = 200_000;
 
 impl DuckDbStore {
-    /// Copies the store, as it is at one moment, to a new file, and says how many logs that holds. Others may read
-    /// and write meanwhile: none waits longer than it takes to copy 200,000 logs. Nothing is overwritten.
+    /// Copies the store, as it is at one moment, to a new file, and returns its number of logs.
+    ///
+    /// Others may read and write meanwhile. None waits longer than it takes to copy 200,000 logs. Nothing is
+    /// overwritten.
     ///
     /// ```
     /// use logstore::{DuckDbStore, LogEntry, LogStore};
@@ -37,7 +39,7 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::WriteFailed`](crate::Error::WriteFailed) if the file exists already or cannot be made.
+    /// [`Error::WriteFailed`](crate::Error::WriteFailed) if the file exists already or cannot be created.
     pub fn backup(&self, file: impl AsRef<Path>) -> Result<u64> {
         if self.is_lake() {
             let reason =
@@ -69,7 +71,7 @@ impl DuckDbStore {
         }
     }
 
-    /// Says how many logs were copied; `None` if some of them were deleted meanwhile.
+    /// Returns the number of copied logs; `None` if some of them were deleted meanwhile.
     fn copy_to(&self, file: &NewFile) -> Result<Option<u64>> {
         let gate = gates::of_new_file(&file.path(), self.gate.settings());
         let target = gate.lease(Mode::Write, Duration::ZERO)?;
@@ -96,8 +98,9 @@ impl DuckDbStore {
     }
 }
 
-/// Returns the last of the logs after a sequence number that are copied at a time where texts are long; `None` if
-/// they are not, or the rest is short.
+/// Returns the last of the logs after a sequence number that are copied together if texts are long.
+///
+/// Returns `None` if texts are not long, or if the rest fits together.
 fn end_of_long_texts(source: &Connection, seq: i64) -> Result<Option<i64>> {
     let last = commit_order::last_seq(source)?;
     if last <= seq || !long_texts::need_measuring(CommitOrder::Counter, source, schema::LOG_TEXTS) {
@@ -129,11 +132,11 @@ fn copy_rest(source: &Connection, target: &Connection, seq: i64, copied: u64) ->
     Ok(Some(copied))
 }
 
-/// Copies rows of a table, and says how many.
+/// Copies rows of a table, and returns their number.
 fn copy_rows(source: &Connection, target: &Connection, table: &str, condition: &str) -> Result<u64> {
     let failed = |error| error::engine("copy the store", error);
     let columns = schema::column_list(target, table)?;
-    // Rows are stored in the order in which they were.
+    // The copy keeps the order of the rows.
     let sql = format!("SELECT {columns} FROM {table} WHERE {condition} ORDER BY rowid");
     let mut statement = source.prepare(&sql).map_err(failed)?;
     drop(statement.stream_arrow([]).map_err(failed)?);

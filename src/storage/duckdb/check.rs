@@ -11,20 +11,21 @@ use super::{error, schema};
 use crate::models::{AlertQuery, IntelQuery, RuleQuery};
 use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore as _};
 
-/// The findings of [`DuckDbStore::check`] on one table.
+/// Holds the findings of [`DuckDbStore::check`] on one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TableCheck {
-    /// The table.
+    /// Names the table.
     pub table: &'static str,
-    /// How many rows it has; `None` if they cannot be counted.
+    /// Counts its rows; `None` if they cannot be counted.
     pub rows: Option<u64>,
-    /// The problems of the table.
+    /// Describes the problems of the table.
     pub problems: Vec<String>,
 }
 
-/// A question that counts rows which should not be there, and what to say of them; `{last_seq}` stands for SQL of
-/// the last sequence number that was given.
+/// Holds the description of rows that should not be there, and SQL that counts them.
+///
+/// In the SQL, `{last_seq}` is replaced by SQL for the last sequence number that was given.
 type Question = (&'static str, &'static str);
 
 const OF_LOGS: [Question; 5] = [
@@ -46,7 +47,7 @@ const OF_LOGS: [Question; 5] = [
         "SELECT count(*) FROM logs
             WHERE coalesce(json_type(normalized), 'OBJECT') <> 'OBJECT' OR coalesce(json_type(metadata), 'OBJECT') <> 'OBJECT'",
     ),
-    // Times and sequence numbers as the engine remembers them of each part, and as they are.
+    // Compares the engine's statistics of times and sequence numbers with the values themselves.
     (
         "times or sequence numbers are beyond the statistics",
         "SELECT count(*)
@@ -62,7 +63,7 @@ const OF_CONSUMERS: [Question; 1] = [(
     "SELECT count(*) FROM consumers WHERE position < 0 OR position > {last_seq}",
 )];
 
-// A copy remembers its place among the positions, with neither head nor tail: see `FilePosition::is_of_copy`.
+// A copy of a store records its position here, with neither head nor tail: see `FilePosition::is_of_copy`.
 const OF_FILES: [Question; 1] = [(
     "cannot be positions of files",
     "SELECT count(*) FROM file_positions
@@ -76,8 +77,10 @@ const OF_LOGSTORE: [Question; 1] = [(
 )];
 
 impl DuckDbStore {
-    /// Reads the whole store and says what is wrong with each table: damage, rows that cannot be, logs stored
-    /// twice, positions of nothing. Others may read and write meanwhile.
+    /// Reads the whole store and returns the problems of each table.
+    ///
+    /// Problems are damage, impossible rows, logs stored twice and positions past the last log. Others may read and
+    /// write meanwhile.
     ///
     /// ```
     /// use logstore::DuckDbStore;
@@ -137,7 +140,7 @@ impl DuckDbStore {
         })
     }
 
-    /// Returns the number that a query gives; a query that fails is a problem.
+    /// Returns the result of a counting query; a query that fails is a problem.
     fn count(&self, sql: &str, problems: &mut Vec<String>) -> Option<u64> {
         let counted = self.read(|connection| {
             let counted = connection.query_row(sql, [], |row| row.get(0));
@@ -152,7 +155,7 @@ fn text(error: &Error) -> String {
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
-/// Reads every value: damage shows by the checksum of its block.
+/// Reads every value, so that the checksums of all blocks are verified.
 fn read_all(connection: &Connection, table: &str) -> Result<()> {
     let columns = schema::column_list(connection, table)?;
     let sql = format!("SELECT CAST(bit_xor(hash({columns})) AS VARCHAR) FROM {table}");
@@ -161,7 +164,7 @@ fn read_all(connection: &Connection, table: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Compares a table's columns with those of a new store, and tells a difference.
+/// Compares a table's columns with those of a new store, and describes a difference.
 fn wrong_columns(connection: &Connection, table: &str) -> Result<Option<String>> {
     let model = gates::in_memory(&EngineSettings::default());
     let model = model.lease(Mode::Write, std::time::Duration::ZERO)?;

@@ -8,13 +8,15 @@ use super::{error, seq};
 use crate::models::InvalidValue;
 use crate::storage::Result;
 
-/// The source of sequence numbers.
+/// Names the source of sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommitOrder {
-    /// A counter in the table `logstore`, as in a file or in memory, where one operation at a time writes.
+    /// Counts in the table `logstore`, as in a file or in memory, where one operation at a time writes.
     Counter,
-    /// The snapshots of a lake, one for each commit. A commit learns its own only when it is done, so that a log is
-    /// stored with its place in the commit, and the view `log_texts` makes the sequence number of both.
+    /// Uses the snapshots of a lake, one for each commit.
+    ///
+    /// A commit learns its snapshot only when it is done. So a log is stored with its place in the commit, and the
+    /// view `log_texts` makes the sequence number from both.
     Snapshots,
 }
 
@@ -34,7 +36,7 @@ impl CommitOrder {
         }
     }
 
-    /// Returns SQL for the same.
+    /// Returns SQL for the number that [`end`](Self::end) returns.
     pub(super) fn end_sql(self) -> String {
         match self {
             Self::Counter => "(SELECT max(last_seq) FROM logstore)".to_owned(),
@@ -42,7 +44,7 @@ impl CommitOrder {
         }
     }
 
-    /// Returns SQL that holds of all logs after a position, and of as few others as the engine can tell by its files.
+    /// Returns SQL that is true of all logs after a position, and of as few others as the engine's files allow.
     pub(super) fn is_after_sql(self, seq: i64) -> String {
         match self {
             Self::Counter => format!("seq > {seq}"),
@@ -50,7 +52,7 @@ impl CommitOrder {
         }
     }
 
-    /// Returns the number that the first of some new logs is stored with. The others count on from it.
+    /// Returns the number to store the first of some new logs with. The others count on from it.
     ///
     /// # Errors
     ///

@@ -1,14 +1,14 @@
-//! The engine's errors told apart. The driver gives no codes, so this reads its messages; nothing else does.
+//! Tells the engine's errors apart. The driver gives no codes, so this module reads its messages; no other module does.
 
 use std::path::{Path, PathBuf};
 
 use crate::storage::Error;
 
-/// Why the engine did not open a file.
+/// Says why the engine did not open a file.
 pub(super) enum OpenFailure {
-    /// Another process has it; the text says which.
+    /// Means that another process has the file; the text names it.
     Locked(String),
-    /// The database is there, but has no lake in it.
+    /// Means that the database is there but has no lake in it.
     NoLake(Error),
     Other(Error),
 }
@@ -28,7 +28,7 @@ impl OpenFailure {
     }
 }
 
-/// `location` is what the engine opened, as it may be shown.
+/// Returns the failure to open `location`, which is shown as given.
 pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailure {
     let text = error.to_string();
     if text.contains("Could not set lock on file") {
@@ -77,14 +77,13 @@ pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailur
     OpenFailure::Other(unavailable(known.into()))
 }
 
-/// Returns whether a store file was replaced, and the write-ahead log of the one before is still there.
+/// Returns whether a store file was replaced while the WAL of the previous file is still there.
 fn has_wal_of_another_file(text: &str) -> bool {
     text.contains("WAL does not match database file")
         || text.contains("the WAL checkpoint iteration does not match")
 }
 
-/// Returns what the database said, without how the engine called it: `... Unable to connect to Postgres at "...":
-/// reason`.
+/// Returns the reason from `... Unable to connect to Postgres at "...": reason`, as the database gave it.
 fn reason_of_catalog(text: &str) -> &str {
     let text = first_line(text);
     let said = text
@@ -104,7 +103,7 @@ fn holder(text: &str) -> String {
     holder.unwrap_or_else(|| "another process".to_owned())
 }
 
-/// Returns an error of an operation on an open store.
+/// Returns the error of an operation on an open store.
 pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     let text = error.to_string();
     if is_conflict(&text) {
@@ -136,7 +135,7 @@ pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     }
 }
 
-/// Returns an error of writing a file of another format.
+/// Returns the error of an export to a file.
 pub(super) fn export_failure(file: &Path, error: ::duckdb::Error) -> Error {
     let text = error.to_string();
     match text.contains("Cannot open file") {
@@ -145,7 +144,7 @@ pub(super) fn export_failure(file: &Path, error: ::duckdb::Error) -> Error {
     }
 }
 
-/// Returns where in the file the block is whose checksum does not fit, if that is what is wrong.
+/// Returns the place in the file of the block whose checksum does not fit, if the error is about one.
 pub(super) fn damaged_place(error: &::duckdb::Error) -> Option<u64> {
     let text = error.to_string();
     let (_, place) = text
@@ -155,7 +154,7 @@ pub(super) fn damaged_place(error: &::duckdb::Error) -> Option<u64> {
     place.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Says whether a statement waited in vain for a lock of the catalog.
+/// Returns whether a statement waited in vain for a lock of the catalog.
 pub(super) fn is_lock_timeout(error: &::duckdb::Error) -> bool {
     error.to_string().contains("due to lock timeout")
 }
@@ -165,7 +164,7 @@ pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
     text.contains("Table with name") && text.contains("does not exist")
 }
 
-/// Returns whether the data of a lake is where only the extension httpfs gets to.
+/// Returns whether only the extension httpfs can reach the data of a lake.
 pub(super) fn needs_httpfs(error: &::duckdb::Error) -> bool {
     error.to_string().contains("requires the extension httpfs")
 }
@@ -178,14 +177,14 @@ pub(super) fn says_that_settings_are_locked(error: &::duckdb::Error) -> bool {
     error.to_string().contains("the configuration has been locked")
 }
 
-/// Returns whether an error is that of a query, and not of the store or the machine.
+/// Returns whether an error is the query's, and not the store's or the machine's.
 pub(super) fn is_of_the_query(error: &::duckdb::Error) -> bool {
     let text = error.to_string();
     let is_of_the_machine = says_any(&text, &["Out of Memory Error", "Interrupted!"]);
     !(is_of_the_machine || is_disconnection(&text) || is_disk_full(&text) || is_damage(&text))
 }
 
-/// Returns whether others changed the same rows of a lake meanwhile.
+/// Returns whether an error is a conflict: other processes changed the same rows of a lake meanwhile.
 fn is_conflict(text: &str) -> bool {
     says_any(
         text,
@@ -198,7 +197,7 @@ fn is_conflict(text: &str) -> bool {
     )
 }
 
-/// The answer of an engine to every statement after a fatal error.
+/// Holds the answer of an engine to every statement after a fatal error.
 const INVALIDATED: &str = "database has been invalidated because of a previous fatal error";
 
 pub(super) fn is_fatal(error: &::duckdb::Error) -> bool {
@@ -207,7 +206,7 @@ pub(super) fn is_fatal(error: &::duckdb::Error) -> bool {
 
 /// Returns whether the database that is a lake's catalog does not answer.
 fn is_disconnection(text: &str) -> bool {
-    // The extensions (of 1.5.5) look at the first row of an answer that broke off.
+    // The extensions of DuckDB 1.5.5 read the first row of an answer that broke off.
     let is_answer_missing = text.contains("Attempted to access index 0 within vector of size 0")
         && says_any(text, &["ducklake", "postgres_scanner"]);
     is_answer_missing
@@ -215,7 +214,7 @@ fn is_disconnection(text: &str) -> bool {
             text,
             &[
                 INVALIDATED,
-                // By an error before it, which was not told.
+                // An earlier error caused this one, but was not reported.
                 "Current transaction is aborted",
                 "Unable to connect to Postgres",
                 "server closed the connection",
@@ -227,7 +226,7 @@ fn is_disconnection(text: &str) -> bool {
                 "could not send data to server",
                 "SSL connection has been closed",
                 "connection has been closed",
-                // It says nothing more, and only a connection that is gone refuses this.
+                // The message gives no reason, but only a lost connection refuses a ROLLBACK.
                 "Failed to execute query \"ROLLBACK\"",
             ],
         )
@@ -266,7 +265,7 @@ fn last_line(text: &str) -> &str {
     text.lines().last().unwrap_or_default()
 }
 
-/// Something in a store that a store cannot hold.
+/// Returns the error of stored data that is damaged.
 pub(super) fn corrupt(reason: impl Into<String>) -> Error {
     Error::Corrupt {
         reason: reason.into(),

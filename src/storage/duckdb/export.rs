@@ -1,4 +1,4 @@
-//! Logs as files for other programs.
+//! Exports logs to files for other programs.
 
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -23,22 +23,24 @@ use super::transaction::read_transaction;
 use crate::models::LogQuery;
 use crate::storage::Result;
 
-/// A format of files that [`DuckDbStore::export_logs`] writes.
+/// Names a file format that [`DuckDbStore::export_logs`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// Apache Parquet, compressed with zstd.
+    /// Writes Apache Parquet, compressed with zstd.
     Parquet,
-    /// CSV with a header. Text that a spreadsheet would take for a formula has a quote in front, as OWASP
-    /// advises against [CSV injection]; the other formats hold it as it is.
+    /// Writes CSV with a header.
+    ///
+    /// Text that a spreadsheet would take for a formula is prefixed with `'`, as OWASP advises against
+    /// [CSV injection]. The other formats hold such text as it is.
     ///
     /// [CSV injection]: https://owasp.org/www-community/attacks/CSV_Injection
     Csv,
-    /// A JSON object a line.
+    /// Writes a JSON object on each line.
     JsonLines,
 }
 
 impl ExportFormat {
-    /// The first characters of what a spreadsheet takes for a formula.
+    /// Lists the first characters of text that a spreadsheet takes for a formula.
     pub const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
     /// Returns the options of COPY.
@@ -51,12 +53,12 @@ impl ExportFormat {
         }
     }
 
-    /// Returns SQL for a text column as this format holds it.
+    /// Returns SQL for the value of a text column in this format.
     fn text(self, column: &str) -> String {
         if self != Self::Csv {
             return column.to_owned();
         }
-        // Of IN, the engine (1.5.5) makes a join for each column, and each join collects rows, however long they are.
+        // DuckDB 1.5.5 turns IN into a join for each column, and each join collects rows, however long they are.
         let starts = statement::literal(&String::from_iter(Self::FORMULA_STARTS));
         let first = format!("left({column}, 1)");
         let is_formula = format!("{first} <> '' AND contains({starts}, {first})");
@@ -65,8 +67,9 @@ impl ExportFormat {
 }
 
 impl DuckDbStore {
-    /// Writes the logs that a query wants to a file, in its order, and says how many. The file is for its owner alone,
-    /// and there only when it is complete. Needs a store opened with
+    /// Writes the logs that a query wants to a file, in its order, and returns their number.
+    ///
+    /// Only its owner can read the file, which appears only when it is complete. The store must be opened with
     /// [`external_access`](crate::OpenOptions::external_access).
     ///
     /// # Errors
@@ -114,7 +117,7 @@ impl DuckDbStore {
         })
     }
 
-    /// Exports logs whose texts are too long to be sorted together: another connection reads them in their order.
+    /// Exports logs whose texts are too long to be sorted together. Another connection reads them in their order.
     fn export_in_parts(&self, query: &LogQuery, columns: &str, file: &Path, to: &str) -> Result<u64> {
         let reading = self.lease(Mode::Read)?.for_one_use();
         let (sender, chunks) = bounded(1);
@@ -132,7 +135,7 @@ impl DuckDbStore {
             });
             let written = self.export_from(chunks, columns, file, to);
             let read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
-            // The first error is the one that says why.
+            // The first error is the cause.
             read.and(written)
         })
     }
@@ -156,7 +159,7 @@ impl DuckDbStore {
     }
 }
 
-/// Hands on what a query finds, in its order, until the taker is gone.
+/// Sends the logs that a query finds, in its order, until the receiver is gone.
 fn read_in_parts(
     reading: &Lease,
     query: &LogQuery,

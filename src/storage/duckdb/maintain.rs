@@ -1,6 +1,6 @@
-//! MaintenanceOptions: keeps a store small and fast, in steps that can run while other processes use it.
+//! Maintenance: keeps a store small and fast, in steps that can run while other processes use it.
 //!
-//! A step is one commit, or several. A process that is killed leaves the store as it is before a commit or after it.
+//! A step is one commit or several. A process that is killed leaves the store as it was before or after a commit.
 //! Files that are no longer needed are deleted in a later step, or by the next maintenance.
 
 use ::duckdb::Connection;
@@ -16,7 +16,7 @@ use super::tables::file_positions::DELETE_SUPERSEDED;
 use crate::models::InvalidValue;
 use crate::storage::{LogStore as _, Result};
 
-/// How long [`DuckDbStore::maintain`] keeps things.
+/// Says how long [`DuckDbStore::maintain`] keeps things.
 ///
 /// ```
 /// use chrono::TimeDelta;
@@ -33,16 +33,20 @@ use crate::storage::{LogStore as _, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaintenanceOptions {
-    /// For how long logs are kept after their event time, rounded up to whole days in UTC, which are files of their
-    /// own in a lake. `None`, the default, keeps them all.
+    /// Limits how long logs are kept after their event time; `None`, the default, keeps them all.
+    ///
+    /// The time is rounded up to whole days in UTC, because a lake has files of their own for each day.
     pub retention: Option<TimeDelta>,
-    /// For how long a lake keeps its snapshots. No reading position depends on them. Default: a day.
+    /// Limits how long a lake keeps its snapshots. No reading position depends on them. Default: a day.
     pub snapshot_retention: TimeDelta,
-    /// For how long a lake keeps files that no snapshot needs any more: longer than any query takes that may be reading
-    /// them. Default: a day.
+    /// Limits how long a lake keeps files that no snapshot needs any more. Default: a day.
+    ///
+    /// The time must be longer than any query that may be reading them.
     pub unused_file_retention: TimeDelta,
-    /// Whether files under the data path that are not the lake's are deleted too, after the same time. Writers that
-    /// were killed leave such files. Default: no, for the data of another lake there would be lost.
+    /// Says whether files under the data path that are not the lake's are also deleted. Default: no.
+    ///
+    /// They are deleted after the same time. Killed writers leave such files. The data of another lake under the same
+    /// path would be lost.
     pub delete_orphaned_files: bool,
 }
 
@@ -57,29 +61,30 @@ impl Default for MaintenanceOptions {
     }
 }
 
-/// The outcome of a step of [`DuckDbStore::maintain`].
+/// Describes the outcome of a step of [`DuckDbStore::maintain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct MaintenanceStep {
-    /// Which step, such as `flush rows`.
+    /// Names the step, such as `flush rows`.
     pub name: &'static str,
-    /// How much it has done.
+    /// Counts the units that the step has handled.
     pub count: u64,
-    /// Of what, such as `rows`.
+    /// Names the unit, such as `rows`.
     pub unit: &'static str,
 }
 
-/// The tables of a lake that grow, whose rows are moved from the catalog to files.
+/// Names the tables of a lake that grow, whose rows are moved from the catalog to files.
 const GROWING: [&str; 4] = ["log_rows", "alerts", "threat_intel", "detection_rules"];
 
-/// Tables of few rows that change all the time. The catalog keeps every version of a row until it is flushed.
-/// With each its key, and what deletes rows that do not count any more.
+/// Names the tables of few rows that change all the time. The catalog keeps every version of a row until it is flushed.
+///
+/// Each comes with its key, and with SQL that deletes superseded rows.
 const CHANGING: [(&str, &str, &str); 2] = [
     ("consumers", "name", ""),
     ("file_positions", "id", DELETE_SUPERSEDED),
 ];
 
-/// A step that is still to be done.
+/// Holds a step that is still to be done.
 struct Step<'a> {
     name: &'static str,
     unit: &'static str,
@@ -107,15 +112,14 @@ impl<'a> Step<'a> {
 }
 
 impl DuckDbStore {
-    /// Does the upkeep of the store, a step each time that the iterator is asked for one. Others may read and write
-    /// meanwhile.
+    /// Maintains the store, one step for each item of the iterator. Others may read and write meanwhile.
     ///
-    /// A store in a file needs none but to delete old logs. In a lake, rows that the catalog holds are moved to files,
-    /// small files merged, old snapshots forgotten and files that are no longer needed deleted.
+    /// In a store in a file, maintenance only deletes old logs. In a lake, it also moves rows from the catalog to
+    /// files, merges small files, drops old snapshots and deletes files that are no longer needed.
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`](crate::Error::Locked) if another process does the upkeep of the lake.
+    /// [`Error::Locked`](crate::Error::Locked) if another process maintains the lake.
     pub fn maintain(
         &self,
         plan: &MaintenanceOptions,
@@ -124,7 +128,7 @@ impl DuckDbStore {
         let steps = self.steps(plan)?;
         let lock = CommitLock::take_for_maintenance(&self.gate, self.lock_timeout)?;
         Ok(steps.into_iter().map(move |step| {
-            // The iterator owns the lock, and gives it back when it is dropped.
+            // The iterator owns the lock, and releases it when it is dropped.
             let _owned = &lock;
             step.run()
         }))
@@ -164,7 +168,7 @@ impl DuckDbStore {
         Ok(steps)
     }
 
-    /// Moves rows from the catalog to files, table by table: writers wait for no longer than one takes.
+    /// Moves rows from the catalog to files, table by table. A writer waits for one table at most.
     fn flush(&self) -> Result<u64> {
         const ACTION: &str = "move rows to files";
         let mut flushed = 0;
@@ -173,7 +177,7 @@ impl DuckDbStore {
         }
         for (table, key, prune) in CHANGING {
             flushed += self.write(ACTION, |connection| upkeep::flush(connection, table))?;
-            // Back to the catalog, from which they are read faster: without their history.
+            // The rows go back to the catalog without their history: they are read faster from there.
             self.write(ACTION, |connection| {
                 let updated = connection.execute_batch(&format!("{prune}; UPDATE {table} SET {key} = {key}"));
                 updated.map_err(|error| error::engine(ACTION, error))
@@ -182,7 +186,7 @@ impl DuckDbStore {
         Ok(flushed)
     }
 
-    /// Deletes logs day by day, each in a commit of its own: writers wait for no longer than a day takes.
+    /// Deletes logs day by day, each in a commit of its own. A writer waits for one day's logs at most.
     fn delete_days_before(&self, day: DateTime<Utc>) -> Result<u64> {
         const OLDEST: &str = "SELECT epoch_us(min(event_time)) FROM log_rows";
         let mut deleted = 0;
@@ -203,8 +207,8 @@ impl DuckDbStore {
         }
     }
 
-    /// Writes files without the rows that were deleted from them. Those of logs are left: logs would seem to be new,
-    /// for they would be of the snapshot that writes them.
+    /// Writes files without the rows that were deleted from them. Files of logs are left: their logs would seem to be
+    /// new, because they would belong to the snapshot that writes them.
     fn rewrite(&self) -> Result<u64> {
         let tables = GROWING.into_iter().filter(|table| *table != "log_rows");
         tables
@@ -223,7 +227,8 @@ impl DuckDbStore {
         self.upkeep(|connection| upkeep::drop_old(connection, function, before))
     }
 
-    /// Runs a statement of maintenance. In a lake with many writers it takes no commit lock: no reader sees its change.
+    /// Runs a statement of maintenance. In a lake with many writers it takes no commit lock, as no reader sees its
+    /// change.
     fn upkeep(&self, statement: impl Fn(&Connection) -> Result<u64>) -> Result<u64> {
         const ACTION: &str = "maintain the lake";
         if !self.gate.location().has_many_writers() {

@@ -1,6 +1,6 @@
-//! The store on `DuckDB`: the only place that knows the engine.
+//! The store on `DuckDB`: the only module that knows the engine.
 //!
-//! A room imports only from those above it here.
+//! A module imports only from those above it here.
 
 mod error;
 mod seq;

@@ -1,7 +1,7 @@
 //! Sequence numbers of a lake: each is made of the snapshot that committed a log, and the log's place in that commit.
 
-/// How many logs a snapshot can add: a log's sequence number is that of its snapshot times this, and its place among
-/// the logs of its commit.
+/// Limits the logs that a snapshot can add. A log's sequence number is the number of its snapshot times this, plus the
+/// log's place in its commit.
 pub(super) const LOGS_OF_SNAPSHOT: i64 = 1 << 26;
 
 /// Returns the sequence number that no log up to a snapshot exceeds.

@@ -1,4 +1,4 @@
-//! Transactions: an operation as a whole, or not at all.
+//! Transactions: an operation is kept as a whole, or not at all.
 
 use ::duckdb::Connection;
 
@@ -20,13 +20,13 @@ pub(super) fn transaction<T>(
     if outcome.is_err()
         && let Err(error) = connection.execute_batch("ROLLBACK")
     {
-        // A failed COMMIT has rolled back already; the first error is the one that says why.
+        // A failed COMMIT has rolled back already. The first error is the cause.
         log::debug!("rolling back after a failure to {action}: {error}");
     }
     outcome
 }
 
-/// Runs an operation that only reads, in a transaction: all of it sees the same.
+/// Runs an operation that only reads, in a transaction: all of its statements see the same snapshot.
 pub(super) fn read_transaction<T>(
     connection: &Connection,
     action: &'static str,
@@ -38,6 +38,6 @@ pub(super) fn read_transaction<T>(
         .map_err(failed)?;
     let outcome = operation(connection);
     let ended = connection.execute_batch("ROLLBACK").map_err(failed);
-    // The first error is the one that says why.
+    // The first error is the cause.
     outcome.and_then(|outcome| ended.map(|()| outcome))
 }

@@ -10,17 +10,17 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement::literal;
 use crate::storage::{Error, Result};
 
-/// An extension of the engine that lakes need.
+/// Describes an extension of the engine that lakes need.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Extension {
-    /// Its name in the engine.
+    /// Holds its name in the engine.
     pub name: &'static str,
-    /// Which lakes need it.
+    /// Says which lakes need it.
     pub needed_for: &'static str,
-    /// The file that it is looked for in.
+    /// Names the file that the engine loads it from.
     pub file: PathBuf,
-    /// Whether that file is there.
+    /// Says whether that file exists.
     pub installed: bool,
 }
 
@@ -30,7 +30,7 @@ const ALL: [(&str, &str); 3] = [
     ("httpfs", "data in S3"),
 ];
 
-/// Returns the extensions, and where this engine looks for them.
+/// Returns the extensions, with the files that this engine loads them from.
 pub(crate) fn list(settings: &ExtensionSettings) -> Result<Vec<Extension>> {
     let folder = folder_of_engine(&engine(settings)?, &settings.folder()?)?;
     Ok(ALL
@@ -47,8 +47,7 @@ pub(crate) fn list(settings: &ExtensionSettings) -> Result<Vec<Extension>> {
         .collect())
 }
 
-/// Puts extensions where the engine looks for them: all that some files and folders hold; all that are missing, from
-/// the network, if none are named.
+/// Installs all extensions that some files and folders hold, or all missing ones from the network if no path is given.
 pub(crate) fn install(from: &[PathBuf], settings: &ExtensionSettings) -> Result<Vec<Extension>> {
     let extensions = list(settings)?;
     if from.is_empty() {
@@ -64,7 +63,7 @@ pub(crate) fn install(from: &[PathBuf], settings: &ExtensionSettings) -> Result<
             .flat_map(|path| files_of(extension.name, path))
             .collect();
         found_any |= !files.is_empty();
-        // A folder may hold those of other versions and platforms.
+        // A folder may hold extensions for other versions and platforms.
         let put = files.iter().map(|file| put(file, extension, settings));
         if let Some(outcome) = put.reduce(Result::or) {
             outcome?;
@@ -88,7 +87,7 @@ fn file_name(name: &str) -> String {
 
 const PACKED: &str = ".gz";
 
-/// Returns the files that a path holds of an extension.
+/// Returns the files of an extension that a path holds.
 fn files_of(name: &str, path: &Path) -> Vec<PathBuf> {
     let wanted = [file_name(name), file_name(name) + PACKED];
     walkdir::WalkDir::new(path)
@@ -100,13 +99,13 @@ fn files_of(name: &str, path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Copies a file to where the engine looks for an extension, once the engine has taken the copy.
+/// Copies a file to the place of an extension, after the engine has loaded the copy.
 fn put(from: &Path, extension: &Extension, settings: &ExtensionSettings) -> Result<()> {
     let folder = files::folder_of(&extension.file);
     let failed = |io: std::io::Error| error::not_written(&extension.file, io.to_string());
     std::fs::create_dir_all(folder).map_err(failed)?;
     let work = tempfile::tempdir_in(folder).map_err(failed)?;
-    // The engine goes by the name of the file.
+    // The engine takes the extension's name from the name of the file.
     let copy = work.path().join(file_name(extension.name));
     copy_unpacked(from, &copy).map_err(|io| error::unavailable(from, format!("cannot copy it: {io}")))?;
     let taken = engine(settings)?.execute_batch(&format!("LOAD {}", literal(&copy.display().to_string())));
@@ -130,7 +129,7 @@ fn copy_unpacked(from: &Path, to: &Path) -> std::io::Result<()> {
     written.sync_all()
 }
 
-/// Starts an engine that does nothing but to look after its extensions.
+/// Starts an engine that only manages its extensions.
 fn engine(settings: &ExtensionSettings) -> Result<Connection> {
     let folder = settings.folder()?.display().to_string();
     Config::default()
@@ -139,7 +138,7 @@ fn engine(settings: &ExtensionSettings) -> Result<Connection> {
         .map_err(|error| error::engine("start the engine", error))
 }
 
-/// Returns where this engine's own extensions are in a folder.
+/// Returns the folder of this engine's own extensions within a folder.
 fn folder_of_engine(engine: &Connection, folder: &Path) -> Result<PathBuf> {
     const SQL: &str =
         "SELECT library_version, (SELECT platform FROM pragma_platform()) FROM pragma_version()";
@@ -156,7 +155,7 @@ fn fetch(engine: &Connection, name: &str) -> Result<()> {
     installed.map_err(|error| error::engine("install an extension from the network", error))
 }
 
-/// Lets an engine use an extension; one that is missing is fetched only if the settings allow it.
+/// Loads an extension into an engine. A missing extension is fetched only if the settings allow it.
 pub(crate) fn load(connection: &Connection, name: &'static str, settings: &ExtensionSettings) -> Result<()> {
     let file = folder_of_engine(connection, &settings.folder()?)?.join(file_name(name));
     if !file.is_file() && settings.may_install {

@@ -1,11 +1,13 @@
-//! Data in S3, or in what speaks as it does.
+//! Options for data in S3, or in a service with the same interface.
 
 use serde::{Deserialize, Serialize};
 
 use crate::models::Secret;
 use crate::storage::duckdb::sql::statement::literal;
 
-/// How to reach data in S3, or in what speaks as it does. What is not set is as the engine has it.
+/// Says how to reach data in S3, or in a service with the same interface.
+///
+/// An option that is not set has the engine's default.
 ///
 /// ```
 /// use logstore::DuckDbStore;
@@ -23,21 +25,23 @@ use crate::storage::duckdb::sql::statement::literal;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3Options {
-    /// The address of the service, such as `https://s3.example.org:9000`; Amazon's if there is none.
+    /// Holds the address of the service, such as `https://s3.example.org:9000`; Amazon's if there is none.
     pub endpoint: Option<String>,
-    /// The region, such as `eu-central-1`.
+    /// Names the region, such as `eu-central-1`.
     pub region: Option<String>,
-    /// The name of the key.
+    /// Holds the name of the key.
     pub access_key_id: Option<String>,
-    /// The key.
+    /// Holds the key.
     pub secret_access_key: Option<Secret>,
-    /// The token of a key that is valid for a while.
+    /// Holds the token of a temporary key.
     pub session_token: Option<Secret>,
 }
 
 impl S3Options {
-    /// From the variables that the tools of AWS read: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, `AWS_REGION` or
-    /// `AWS_DEFAULT_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+    /// Returns the options that the environment variables of the AWS tools hold.
+    ///
+    /// These are `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, `AWS_REGION` or `AWS_DEFAULT_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
     pub fn from_environment() -> Self {
         let first = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok());
         Self {
@@ -49,7 +53,7 @@ impl S3Options {
         }
     }
 
-    /// These, and where one is not set, the other's.
+    /// Returns these options; the other's fill in those that are not set.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -69,7 +73,7 @@ impl S3Options {
             let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
             set("ENDPOINT", host.trim_end_matches('/'));
             set("USE_SSL", if scheme == "http" { "false" } else { "true" });
-            // Services other than Amazon's have no name for each bucket.
+            // Services other than Amazon's have no host name for each bucket.
             set("URL_STYLE", "path");
         }
         let plain = [("REGION", &self.region), ("KEY_ID", &self.access_key_id)];

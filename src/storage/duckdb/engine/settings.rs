@@ -1,4 +1,4 @@
-//! How the engine runs, and what a lake needs to be told.
+//! Settings of the engine and of lakes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use crate::models::Secret;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// How much memory the engine may use by default. The engine spills the rest to disk.
+/// Limits the memory that the engine uses by default. The engine spills the rest to disk.
 pub const DEFAULT_MEMORY_LIMIT: &str = "1GiB";
 
-/// Settings of the engine.
+/// Holds the settings of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineSettings {
     pub(crate) memory_limit: String,
@@ -21,7 +21,7 @@ pub(crate) struct EngineSettings {
     pub(crate) lake: LakeSettings,
 }
 
-/// The setting that lets the strings of one chunk be longer than 2 GiB together.
+/// Names the setting that lets the strings of one chunk be longer than 2 GiB together.
 pub(crate) const LARGE_BUFFERS: &str = "arrow_large_buffer_size";
 
 impl Default for EngineSettings {
@@ -38,7 +38,7 @@ impl Default for EngineSettings {
 impl EngineSettings {
     /// Returns the configuration of the engine of a store in a file or in memory.
     pub(crate) fn config(&self, mode: AccessMode, spill: Option<&Path>) -> ::duckdb::Result<Config> {
-        // Said when the engine starts, the last one takes less than as a statement.
+        // The last one takes less time here than as a statement after the start.
         self.common_config(Config::default().access_mode(mode)?, spill)?
             .enable_external_access(self.external_access)?
             .with(LARGE_BUFFERS, "true")
@@ -47,7 +47,7 @@ impl EngineSettings {
     /// Returns the configuration that all engines share.
     pub(crate) fn common_config(&self, config: Config, spill: Option<&Path>) -> ::duckdb::Result<Config> {
         let mut config = config
-            // Without a folder, nothing can be put aside.
+            // Without a folder, the engine cannot spill.
             .with(
                 "temp_directory",
                 spill.map_or_else(String::new, |path| path.display().to_string()),
@@ -55,9 +55,9 @@ impl EngineSettings {
             .enable_autoload_extension(false)?
             .max_memory(&self.memory_limit)?
             .with("autoinstall_known_extensions", "false")?
-            // What is read has an order of its own, and inserts keep to one thread otherwise.
+            // Queries name their own order. To preserve the insertion order would keep inserts to one thread.
             .with("preserve_insertion_order", "false")?
-            // The first with all of the compression that the tables ask for; it holds for new files.
+            // The first version with all of the compression that the tables use. It applies to new files.
             .with("storage_compatibility_version", "v1.5.0")?;
         if let Some(threads) = self.threads {
             config = config.threads(threads.into())?;
@@ -66,7 +66,7 @@ impl EngineSettings {
     }
 }
 
-/// What opening a lake takes besides its location.
+/// Holds the settings that opening a lake needs besides its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LakeSettings {
     pub(crate) extensions: ExtensionSettings,
@@ -84,16 +84,16 @@ impl Default for LakeSettings {
     }
 }
 
-/// Where extensions are, and whether missing ones are fetched.
+/// Says where extensions are, and whether missing ones are fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ExtensionSettings {
     pub(crate) folder: Option<PathBuf>,
-    /// Whether the engine may fetch one that is missing from the network.
+    /// Says whether the engine may fetch a missing extension from the network.
     pub(crate) may_install: bool,
 }
 
 impl ExtensionSettings {
-    /// Returns the folder under which extensions are, by version and platform.
+    /// Returns the folder that holds extensions by version and platform.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
         if let Some(folder) = &self.folder {
             return Ok(folder.clone());

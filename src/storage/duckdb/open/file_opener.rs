@@ -1,4 +1,4 @@
-//! How the engine is opened on a file, or in memory.
+//! Opens the engine on a file, or in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -20,12 +20,12 @@ pub(crate) struct FileOpener {
     path: PathBuf,
     settings: EngineSettings,
     spill: SpillSpace,
-    /// Whether opening the file makes it.
+    /// Says whether opening the file creates it.
     is_new: bool,
 }
 
 impl FileOpener {
-    /// Opens a file that is there.
+    /// Opens a file that exists.
     pub(crate) fn new(path: &Path, settings: &EngineSettings) -> Self {
         Self {
             path: path.to_owned(),
@@ -35,7 +35,7 @@ impl FileOpener {
         }
     }
 
-    /// Opens a file that is not there yet, which makes it.
+    /// Opens a file that does not exist yet, which creates it.
     pub(crate) fn of_new_file(path: &Path, settings: &EngineSettings) -> Self {
         Self {
             is_new: true,

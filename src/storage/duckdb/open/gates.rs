@@ -10,7 +10,7 @@ use crate::storage::duckdb::engine::location::Location;
 use crate::storage::duckdb::engine::settings::EngineSettings;
 use crate::storage::duckdb::lake::attach::LakeOpener;
 
-/// Returns the gate of a store, the same for every handle of this process; one of its own for each store in memory.
+/// Returns the gate of a store, the same for every handle of this process. Each store in memory has its own gate.
 pub(crate) fn of(location: Location, settings: &EngineSettings) -> Result<Arc<Gate>> {
     match location.canonical()? {
         Location::Memory => Ok(in_memory(settings)),
@@ -25,7 +25,7 @@ pub(crate) fn of(location: Location, settings: &EngineSettings) -> Result<Arc<Ga
     }
 }
 
-/// Returns the gate of a file that is to be made, which no other handle finds.
+/// Returns the gate of a file that is to be created, which no other handle finds.
 pub(crate) fn of_new_file(path: &Path, settings: &EngineSettings) -> Arc<Gate> {
     let opener = FileOpener::of_new_file(path, settings);
     Gate::new(Location::File(path.to_owned()), settings, opener)

@@ -1,4 +1,4 @@
-//! How a store is opened: in a file, in memory or as a lake.
+//! Opens a store in a file, in memory or as a lake.
 
 pub(super) mod file_opener;
 pub(super) mod gates;
@@ -23,8 +23,9 @@ use crate::storage::duckdb::store::first_look::{self, FirstLook};
 use crate::storage::duckdb::transaction::{read_transaction, transaction};
 
 impl DuckDbStore {
-    /// Opens the store at a location, a path, `:memory:` or `ducklake:CATALOG?data_path=PATH`, with the default
-    /// [`OpenOptions`].
+    /// Opens the store at a location with the default [`OpenOptions`].
+    ///
+    /// A location is a path, `:memory:` or `ducklake:CATALOG?data_path=PATH`.
     ///
     /// # Errors
     ///
@@ -33,12 +34,12 @@ impl DuckDbStore {
         OpenOptions::default().open(location)
     }
 
-    /// Returns options for opening a store in another way than [`open`](Self::open) does.
+    /// Returns the default options, to change them before opening a store.
     pub fn options() -> OpenOptions {
         OpenOptions::default()
     }
 
-    /// Replaces the file by a copy in memory with the tables of this version.
+    /// Replaces the handle's file with a copy in memory that has the tables of this version.
     fn read_foreign_copy(&mut self, settings: &EngineSettings) -> Result<()> {
         let copy = gates::in_memory(settings);
         let target = copy.lease(Mode::Write, self.lock_timeout)?;
@@ -57,13 +58,12 @@ impl DuckDbStore {
 impl OpenOptions {
     /// Opens the store at a location: a path, `:memory:`, or `ducklake:CATALOG?data_path=PATH`.
     ///
-    /// The tables of another program with the well-known columns are taken over, unless the store is only
-    /// to be read.
+    /// The tables of another program with the well-known columns are taken over, unless the store is read only.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`](crate::Error::Unavailable) if there is no store and none can be made,
-    /// [`Error::Locked`](crate::Error::Locked) if another process does not let go of it,
+    /// [`Error::Unavailable`](crate::Error::Unavailable) if there is no store and none can be created,
+    /// [`Error::Locked`](crate::Error::Locked) if another process does not release it,
     /// [`Error::NewerSchema`](crate::Error::NewerSchema) if a later version has written it.
     pub fn open(&self, location: impl AsRef<Path>) -> Result<DuckDbStore> {
         let store = match Location::parse(location.as_ref())? {
@@ -127,7 +127,7 @@ impl OpenOptions {
         if is_missing {
             create::create(&lake, &self.engine, self.lock_timeout)?;
         }
-        // In one snapshot: others may be making the tables.
+        // All of this reads one snapshot, as others may be creating the tables.
         let (found, data_path) = store.read(|connection| {
             read_transaction(connection, "open the store", |connection| {
                 Ok((schema::find(connection)?, data::data_path(connection)?))
@@ -183,7 +183,7 @@ impl OpenOptions {
     }
 }
 
-/// Makes an empty store, unless another process is faster.
+/// Creates an empty store, unless another process is faster.
 fn create_file(path: &Path, settings: &EngineSettings) -> Result<()> {
     let new = NewFile::beside(&files::canonical(path)?)?;
     let gate = gates::of_new_file(&new.path(), settings);

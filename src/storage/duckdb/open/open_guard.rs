@@ -1,4 +1,4 @@
-//! How a process keeps a file open between operations, and lets others have it.
+//! Keeps a file open between operations of a process, and lets others have it.
 
 use crate::storage::Result;
 use crate::storage::duckdb::engine::gate::Lease;
@@ -10,21 +10,23 @@ use crate::storage::duckdb::store::DuckDbStore;
 pub struct OpenGuard(Option<Lease>);
 
 impl OpenGuard {
-    /// Returns whether another process waits for the store. Then the caller is to drop this.
+    /// Returns whether another process waits for the store. The caller then drops this guard.
     pub fn has_waiters(&self) -> bool {
         self.0.as_ref().is_some_and(Lease::has_waiters)
     }
 }
 
 impl DuckDbStore {
-    /// Keeps a store in a file open between operations, for a caller that appends one batch after another: to open and
-    /// close the file takes a tenth of the time of a batch. Processes that wait for the file get it first.
+    /// Keeps a store in a file open between operations, until the guard is dropped.
     ///
-    /// Changes nothing where the store stays open anyway, or where processes cannot show that they wait: on other
-    /// systems than Linux, and where the store's folder may not be read.
+    /// This serves a caller that appends one batch after another: to open and close the file takes a tenth of the time
+    /// of a batch. Processes that wait for the file get it first.
     ///
-    /// Ask between operations [whether it is awaited](OpenGuard::has_waiters), and drop it then, and as soon as there is
-    /// nothing to do: until it is dropped, others wait.
+    /// The guard changes nothing if the store stays open anyway, or if processes cannot show that they wait. They
+    /// cannot on other systems than Linux, or if the store's folder may not be read.
+    ///
+    /// Other processes wait until the guard is dropped. Ask between operations whether it
+    /// [has waiters](OpenGuard::has_waiters), and drop it then. Also drop it as soon as there is nothing to do.
     ///
     /// ```
     /// use logstore::{DuckDbStore, LogEntry, LogStore};
@@ -45,8 +47,8 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`](crate::Error::Locked) if another process does not let go of the file,
-    /// [`Error::ReadOnly`](crate::Error::ReadOnly) if nothing may be written.
+    /// [`Error::Locked`](crate::Error::Locked) if another process does not release the file,
+    /// [`Error::ReadOnly`](crate::Error::ReadOnly) if the store is read only.
     pub fn hold_open(&self) -> Result<OpenGuard> {
         self.refuse_if_read_only("keep the store open")?;
         if self.gate.locked_file().is_none() || self.held.is_some() {

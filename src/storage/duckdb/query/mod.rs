@@ -1,4 +1,4 @@
-//! SQL of the caller's own.
+//! Runs the caller's own SQL.
 
 pub(super) mod allowed;
 mod typed_rows;
@@ -20,23 +20,24 @@ use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::transaction::read_transaction;
 use crate::storage::{Error, Result};
 
-/// The rows that [`DuckDbStore::execute_query`] gives.
+/// Holds the rows that [`DuckDbStore::execute_query`] returns.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct QueryRows {
-    /// The names of the columns.
+    /// Names the columns.
     pub columns: Vec<String>,
-    /// The values of each row, in the order of the columns. A time is text as in RFC 3339, in UTC: `2024-05-01T12:00:00Z`.
-    /// Numbers that JSON cannot hold are text, as are values of other types without a JSON form. In lists and structs,
-    /// times are text as the engine writes them.
+    /// Holds the values of each row, in the order of the columns.
+    ///
+    /// A time is text as in RFC 3339, in UTC: `2024-05-01T12:00:00Z`. Numbers that JSON cannot hold are text, as are
+    /// values of other types without a JSON form. In lists and structs, times are text as the engine writes them.
     pub rows: Vec<Vec<Value>>,
 }
 
-/// The rows that [`DuckDbStore::stream_query`] gives, each as the values of its columns: see [`QueryRows::rows`].
+/// Yields the rows that [`DuckDbStore::stream_query`] finds, each as the values of its columns.
 ///
-/// An error ends it; what could be read before the error has been given by then.
+/// See [`QueryRows::rows`] for the values. An error ends the stream; it comes after all rows that could be read.
 pub struct QueryStream {
-    /// The names of the columns.
+    /// Names the columns.
     pub columns: Vec<String>,
     rows: Scan<RowText>,
     sql: String,
@@ -66,7 +67,7 @@ impl std::fmt::Debug for QueryStream {
     }
 }
 
-/// A row as a JSON array.
+/// Holds a row as a JSON array.
 #[derive(Serialize, Deserialize)]
 struct RowText(String);
 
@@ -80,13 +81,13 @@ impl FromRows for RowText {
 }
 
 impl DuckDbStore {
-    /// Runs one SELECT of the caller's own and gives its rows, all of which are held in memory: see
-    /// [`stream_query`](Self::stream_query) for more of them than that. The SQL names parameters by `?`.
+    /// Runs one SELECT of the caller's own and returns its rows, all of them in memory.
     ///
-    /// The SQL is text of the caller's: it cannot write, and reads other files only if the store was opened with
-    /// [`external_access`](crate::OpenOptions::external_access). Of table functions, it may use those that generate
-    /// rows (`range`, `unnest`, ...), take JSON apart, or say which tables and columns there are. The tables are
-    /// described in the README.
+    /// Use [`stream_query`](Self::stream_query) for more rows than fit into memory. The SQL marks parameters with `?`.
+    ///
+    /// The SQL cannot write. It reads other files only if the store was opened with
+    /// [`external_access`](crate::OpenOptions::external_access). It may use table functions that generate rows
+    /// (`range`, `unnest`, ...), take JSON apart, or list tables and columns. The README describes the tables.
     ///
     /// ```
     /// use logstore::DuckDbStore;
@@ -100,8 +101,8 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if it is not one SELECT, the engine does not understand it, or it may not be used;
-    /// [`Error::TimedOut`] if it takes longer than it may.
+    /// [`Error::InvalidInput`] if the SQL is not one SELECT, if the engine does not understand it, or if it uses
+    /// something that is not allowed. [`Error::TimedOut`] if the query takes longer than it may.
     pub fn execute_query(&self, sql: &str, parameters: &[Value]) -> Result<QueryRows> {
         let mut stream = self.stream_query(sql, parameters)?;
         let rows = stream.by_ref().collect::<Result<_>>()?;
@@ -109,8 +110,10 @@ impl DuckDbStore {
         Ok(QueryRows { columns, rows })
     }
 
-    /// Runs one SELECT of the caller's own, as [`execute_query`](Self::execute_query) does, and gives its rows as they
-    /// are asked for. The engine keeps other processes out while it works; the reader does not.
+    /// Runs one SELECT of the caller's own and returns its rows as a stream.
+    ///
+    /// The SQL is checked as by [`execute_query`](Self::execute_query). The engine keeps other processes out while it
+    /// works; the reader does not.
     ///
     /// ```
     /// use logstore::DuckDbStore;
@@ -125,7 +128,7 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// See [`execute_query`](Self::execute_query). What goes wrong later is the last thing that the stream gives.
+    /// See [`execute_query`](Self::execute_query). A later error is the last item of the stream.
     pub fn stream_query(&self, sql: &str, parameters: &[Value]) -> Result<QueryStream> {
         let lease = self.lease(Mode::Read)?.for_one_use();
         let connection = lease.connection();
@@ -157,12 +160,12 @@ impl DuckDbStore {
     }
 }
 
-/// Says what the text is, which must be exactly one SELECT.
+/// Returns the parsed text, and refuses all but exactly one SELECT.
 fn refuse_all_but_select(connection: &Connection, sql: &str) -> Result<Value> {
     let parsed = allowed::parse(connection, sql).map_err(|error| rejected(sql, error))?;
     if parsed["error"] != Value::Bool(false) {
         let message = match parsed["error_type"].as_str() {
-            // Of SQL that does something else.
+            // The parser answers so to any statement but a SELECT.
             Some("not implemented") => "give one SELECT",
             _ => parsed["error_message"].as_str().unwrap_or("it is not SQL"),
         };
@@ -191,13 +194,13 @@ fn caret(sql: &str, place: usize) -> String {
 
 const AS_JSON: &str = "SELECT CAST(json_array(";
 
-/// Returns SQL that gives each row of a SELECT as a JSON array, with the names of its columns.
+/// Returns SQL that yields each row of a SELECT as a JSON array, and the names of the SELECT's columns.
 fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Result<(Vec<String>, Sql)> {
     let failed = |error| rejected(sql, error);
     let statement = sql.trim().trim_end_matches(';');
-    // An error shows the caller's own text.
+    // Preparing the caller's own text makes errors show that text.
     connection.prepare(statement).map_err(failed)?;
-    // A comment at its end must not swallow the bracket.
+    // The line end keeps a comment at the end of the SQL from swallowing the bracket.
     let describe = format!("DESCRIBE FROM ({statement}\n)");
     let described = statement::query_all(connection, &describe, params_from_iter(parameters), |row| {
         Ok((row.get(0)?, row.get(1)?))
@@ -219,8 +222,8 @@ fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Resul
     Ok((columns, Sql { text, values }))
 }
 
-/// Returns SQL for the JSON of a column. A number that JSON cannot hold is text, and so is a time that RFC 3339 cannot
-/// hold.
+/// Returns SQL for the JSON of a column. A number that JSON cannot hold becomes text, as does a time that RFC 3339
+/// cannot hold.
 fn json_value(name: &str, data_type: &str) -> String {
     let (is_held, held) = match data_type {
         "FLOAT" | "DOUBLE" => (format!("isfinite({name})"), name.to_owned()),
@@ -236,7 +239,7 @@ fn json_value(name: &str, data_type: &str) -> String {
     format!("CASE WHEN {is_held} THEN to_json({held}) ELSE to_json(CAST({name} AS VARCHAR)) END")
 }
 
-/// Returns SQL for whether a time in UTC can be written as RFC 3339 has it, and for its text.
+/// Returns SQL that tests whether RFC 3339 can hold a time in UTC, and SQL for its text.
 fn rfc3339(time: &str) -> (String, String) {
     let is_held = format!("isfinite({time}) AND year({time}) BETWEEN 1 AND 9999");
     (
@@ -258,12 +261,12 @@ fn sql_value(value: &Value) -> SqlValue {
     }
 }
 
-/// Returns the error of a query of the caller's own. The caller is to blame, unless the store or the machine is.
+/// Returns the error of a query of the caller's own: invalid input, unless the store or the machine failed.
 fn rejected(sql: &str, error: ::duckdb::Error) -> Error {
     match error::is_of_the_query(&error) {
         true => {
             let text = error.to_string();
-            // Where it shows our own SQL, the place says nothing to the caller.
+            // If the message shows our own SQL, its place means nothing to the caller.
             let said = text
                 .split_once("\n\nLINE ")
                 .filter(|(_, shown)| shown.contains(AS_JSON));
@@ -274,7 +277,7 @@ fn rejected(sql: &str, error: ::duckdb::Error) -> Error {
     }
 }
 
-/// Lets no SQL change a setting from here on. To be called before SQL of the caller's own runs.
+/// Locks the settings, so that the SQL that runs next cannot change one.
 fn lock_settings(connection: &Connection) -> ::duckdb::Result<()> {
     match connection.execute_batch("SET lock_configuration = true") {
         Err(error) if error::says_that_settings_are_locked(&error) => Ok(()),

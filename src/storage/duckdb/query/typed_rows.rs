@@ -1,4 +1,4 @@
-//! Rows of a query as values of the caller's own types.
+//! Turns rows of a query into values of the caller's own types.
 
 use std::vec::IntoIter;
 
@@ -12,7 +12,7 @@ use crate::models::InvalidValue;
 use crate::storage::Result;
 
 impl QueryRows {
-    /// Makes a value of each row: see [`QueryStream::deserialize`].
+    /// Deserializes each row into a value: see [`QueryStream::deserialize`].
     ///
     /// # Errors
     ///
@@ -24,9 +24,11 @@ impl QueryRows {
 }
 
 impl QueryStream {
-    /// Makes a value of each row. A struct takes each field from the column of its name, a tuple or a list takes the columns
-    /// in their order, and any other type takes the only column. Columns that a struct has no field for are ignored. A time
-    /// can be a [`chrono::DateTime`].
+    /// Deserializes each row into a value.
+    ///
+    /// A struct takes each field from the column of its name. A tuple or a list takes the columns in their order, and
+    /// any other type takes the only column. Columns that a struct has no field for are ignored. A time can be a
+    /// [`chrono::DateTime`].
     ///
     /// ```
     /// use chrono::{DateTime, Utc};
@@ -54,7 +56,7 @@ impl QueryStream {
     ///
     /// # Errors
     ///
-    /// The iterator gives [`Error::InvalidInput`](crate::Error::InvalidInput) for a row that does not fit the type.
+    /// The iterator yields [`Error::InvalidInput`](crate::Error::InvalidInput) for a row that does not fit the type.
     pub fn deserialize<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
         let columns = self.columns.clone();
         self.map(move |row| deserialize(&columns, row?))
@@ -73,7 +75,7 @@ fn deserialize<T: DeserializeOwned>(columns: &[String], values: Vec<Value>) -> R
     })
 }
 
-/// Reads what is no struct and no tuple from the only column of a row.
+/// Reads a value that is neither a struct nor a tuple from the only column of a row.
 macro_rules! of_one_column {
     ($($method:ident)*) => { $(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, JsonError> {
@@ -82,7 +84,7 @@ macro_rules! of_one_column {
     )* };
 }
 
-/// A row as serde reads it.
+/// Presents a row to serde.
 struct Row<'a> {
     columns: &'a [String],
     values: Vec<Value>,

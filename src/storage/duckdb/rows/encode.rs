@@ -1,4 +1,4 @@
-//! Logs as the engine takes them: Arrow columns.
+//! Writes logs as the engine takes them: Arrow columns.
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -23,25 +23,28 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows};
 use crate::storage::{Error, Result};
 
-/// Logs as rows of a [`DuckDbStore`](crate::DuckDbStore). Most of the work of appending logs is to make them; any thread
-/// can do it, without keeping other processes from the store.
+/// Holds logs as rows of a [`DuckDbStore`](crate::DuckDbStore).
+///
+/// To make the rows is most of the work of appending logs. Any thread can do it without keeping other processes from
+/// the store.
 #[derive(Debug, Clone, Default)]
 pub struct LogRows {
-    /// The columns of `log_rows` but for the first, the sequence number.
+    /// Holds the columns of `log_rows` but for the first, the sequence number.
     chunks: Vec<RecordBatch>,
 }
 
 impl LogRows {
-    /// Rows that a store in a file compresses and writes as one. Appended by multiples of it, or by little less than
-    /// that, they stay as they are; little more, and the engine (1.5.5) writes the rest over and over again, together
-    /// with what comes next.
+    /// Counts the rows that a store in a file compresses and writes as one.
+    ///
+    /// Append multiples of it, or slightly fewer rows: they are written only once. Of slightly more rows, DuckDB 1.5.5
+    /// rewrites the rest with each append that follows.
     pub const ROW_GROUP: usize = ROW_GROUP;
 
-    /// How long the texts of 2,048 rows may be before they are to be stored: see
+    /// Limits the bytes of text in 2,048 rows, after which the caller stores them: see
     /// [`length_at_end`](Self::length_at_end).
     pub const ENOUGH_TEXT: usize = 32 << 20;
 
-    /// Makes the rows of logs, on all cores if they are many.
+    /// Makes rows from logs, on all cores if there are many.
     ///
     /// # Errors
     ///
@@ -81,18 +84,20 @@ impl LogRows {
         self.chunks.extend(rows.chunks);
     }
 
-    /// Returns how many rows there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.chunks.iter().map(RecordBatch::num_rows).sum()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// Returns how long the texts of the last 2,048 rows are, or of few more. Where many are long, they are to be
-    /// stored before they are more than 32 MiB: the engine needs memory for all of them together, several times.
+    /// Returns the bytes of text in the last 2,048 rows, or in slightly more rows.
+    ///
+    /// The caller stores the rows before this exceeds 32 MiB. The engine needs memory for these texts together,
+    /// several times.
     pub fn length_at_end(&self) -> usize {
         length_at_end(&self.chunks)
     }
@@ -116,14 +121,14 @@ impl LogRows {
         }
     }
 
-    /// Returns how long the longest text is.
+    /// Returns the length of the longest text.
     pub(crate) fn longest_text(&self) -> usize {
         let columns = self.chunks.iter().flat_map(RecordBatch::columns);
         let texts = columns.filter_map(|column| column.as_string_opt::<i32>());
         texts.map(longest_of).max().unwrap_or_default()
     }
 
-    /// Event time in microseconds, and id, of each row.
+    /// Returns the event time in microseconds and the id of each row.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (i64, &str)> {
         self.chunks.iter().flat_map(|chunk| {
             let ids = chunk.column(ID).as_string::<i32>();
@@ -147,7 +152,7 @@ impl LogRows {
         Some(*first.min()?..=*last.max()?)
     }
 
-    /// Returns the ids of the rows with these times, for the engine to look for; `None` if there are none.
+    /// Returns the ids of the rows with these times, staged for the engine to search; `None` if there are none.
     pub(crate) fn ids(&self, times: RangeInclusive<i64>) -> Result<Option<StagedRows>> {
         let keeps: Vec<bool> = self.keys().map(|(time, _)| times.contains(&time)).collect();
         let ids = self
@@ -251,7 +256,7 @@ fn failed(error: ArrowError) -> Error {
     }
 }
 
-/// Makes the rows of logs that are at hand one after another.
+/// Makes rows from logs that come one after another.
 #[derive(Debug, Default)]
 pub struct LogRowsBuilder {
     rows: LogRows,
@@ -276,20 +281,20 @@ impl LogRowsBuilder {
     }
 }
 
-/// Bytes of text in a chunk: well below the 2 GiB that the offsets of a column can count.
+/// Limits the bytes of text in a chunk, well below the 2 GiB that the offsets of a column can count.
 const CHUNK_BYTES: usize = 64 << 20;
 
 #[derive(Debug, Default)]
 struct ChunkBuilder {
     bytes: usize,
-    /// Each at its [`place`](LogColumn::place).
+    /// Holds each column at its [`place`](LogColumn::place).
     texts: [StringBuilder; TEXTS],
     times: [TimestampMicrosecondBuilder; TIMES],
     procid: Int64Builder,
     memory: Memory,
 }
 
-/// Memory for the texts of a row.
+/// Holds memory for the texts of a row.
 #[derive(Debug, Default)]
 struct Memory {
     normalized: String,
@@ -362,7 +367,7 @@ impl ChunkBuilder {
         });
         let columns = columns.collect();
         if self.bytes >= CHUNK_BYTES {
-            // Of very long lines, which are rare.
+            // The memory of very long lines, which are rare, is freed.
             self.memory = Memory::default();
         }
         self.bytes = 0;
@@ -376,7 +381,7 @@ fn object_text<'t>(members: &Members<'_>, text: &'t mut String) -> Option<&'t st
     members.write_to(text).then_some(&**text)
 }
 
-/// Returns the layout, which is stored instead of `raw` and `normalized` if it can give them back.
+/// Returns the row layout, which is stored instead of `raw` and `normalized` if it can restore them.
 fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mut String) -> Option<&'t str> {
     let columns = Columns {
         timestamp: log.timestamp.as_deref(),
@@ -395,17 +400,17 @@ fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mu
         .then_some(&**layout)
 }
 
-/// The columns of a chunk of [`LogRows`].
+/// Holds the columns of a chunk of [`LogRows`].
 static ROW_SCHEMA: LazyLock<Arc<Schema>> =
     LazyLock::new(|| Arc::new(Schema::new(STORED_SCHEMA.fields()[1..].to_vec())));
 
-/// The columns of `log_rows`, in their order.
+/// Holds the columns of `log_rows`, in their order.
 static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     let fields = LogColumn::all().map(LogColumn::field);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 });
 
-/// Returns the texts so far; the builder is left with room for as many more.
+/// Returns the texts so far, and leaves the builder with room for as many more.
 fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
     let bytes = builder.values_slice().len();
     let next = StringBuilder::with_capacity(builder.len(), bytes + bytes / 8);

@@ -1,5 +1,5 @@
-//! Whether a file has the tables of this version, and what makes them. `open` looks, or the first operation after it,
-//! which spares opening the file once.
+//! Looks whether a file has the tables of this version, and makes them. Either `open` looks, or the first operation
+//! after it, which opens the file once less.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::schema::{self, SchemaState};
 use crate::storage::duckdb::{adopt, error};
 
-/// The look at its tables that a store's first operation has to take.
+/// Holds the look at the tables that a store's first operation has to take.
 pub(crate) struct FirstLook {
     is_taken: AtomicBool,
     may_create: bool,
@@ -28,7 +28,7 @@ impl FirstLook {
     }
 }
 
-/// A change of the tables, which does nothing where another process has made it since.
+/// Holds a change of the tables, which does nothing if another process has made it since.
 #[derive(Clone, Copy)]
 struct Change {
     action: &'static str,
@@ -36,7 +36,7 @@ struct Change {
 }
 
 impl DuckDbStore {
-    /// Returns a connection for one operation. The first one sees to it that the file has the tables of this version.
+    /// Returns a connection for one operation. The first call makes sure that the file has the tables of this version.
     pub(crate) fn lease(&self, mode: Mode) -> Result<Lease> {
         let lease = self.gate.lease(mode, self.lock_timeout)?;
         let is_new = |look: &&FirstLook| !look.is_taken.load(Ordering::Acquire);
@@ -67,7 +67,7 @@ impl DuckDbStore {
         looked.lease(mode)
     }
 
-    /// Brings the tables of a file up to date, takes them over or makes them.
+    /// Brings the tables of a file up to date, takes them over or creates them.
     pub(crate) fn make_tables(&self, found: SchemaState, may_create: bool) -> Result<()> {
         if let Some(change) = self.change(found, may_create)? {
             self.write(change.action, change.run)?;
@@ -93,7 +93,7 @@ impl DuckDbStore {
         Ok(Some(Change { action, run }))
     }
 
-    /// Changes the tables in the operation of a writer.
+    /// Changes the tables within the operation of a writer.
     fn change_on(&self, connection: &Connection, change: Change) -> Result<()> {
         self.refuse_if_read_only(change.action)?;
         if let Some(path) = self.gate.locked_file() {
@@ -113,7 +113,7 @@ impl DuckDbStore {
     }
 }
 
-/// Says what a store holds, which is known where it had the tables of this version when it was opened.
+/// Returns what a store holds. This is known already if it had the tables of this version when it was opened.
 pub(crate) fn found(lease: &Lease) -> Result<SchemaState> {
     match lease.is_current() {
         true => Ok(SchemaState::Current),

@@ -19,14 +19,14 @@ use crate::storage::duckdb::lake::{data, snapshot};
 use crate::storage::duckdb::transaction::transaction;
 use crate::storage::{Error, Result};
 
-/// A store in a `DuckDB` file, in memory, or in a lake that many machines share.
+/// Represents a store in a `DuckDB` file, in memory, or in a lake that many machines share.
 ///
 /// A lake has a catalog and a place for its data: `ducklake:postgres:host=db dbname=soc?data_path=s3://soc/logs`. The
-/// catalog is a PostgreSQL database, for many machines, or a file, for one; it remembers where the data is, so that
-/// `?data_path=` is needed only when the lake is made.
+/// catalog is a PostgreSQL database for many machines, or a file for one. It records the place of the data, so that
+/// `?data_path=` is needed only when the lake is created.
 ///
-/// The handle can be shared between threads, and a file can be opened as often as one likes, in one process
-/// or in many: see [`Access`](crate::duckdb::Access).
+/// Threads can share the handle. A file can be opened any number of times, in one process or in many: see
+/// [`Access`](crate::duckdb::Access).
 ///
 /// ```
 /// use logstore::{DuckDbStore, LogEntry, LogQuery, LogStore, StoreExt};
@@ -45,26 +45,26 @@ pub struct DuckDbStore {
     pub(super) query_timeout: Option<Duration>,
     pub(super) read_only: bool,
     pub(super) location: String,
-    /// SQL that logs are read from: a view, or a query that makes up for one.
+    /// Holds SQL that logs are read from: a view, or a query that replaces one.
     pub(super) log_texts: &'static str,
-    /// Where a lake's data files are.
+    /// Names the place of a lake's data files.
     pub(super) data_path: Option<String>,
     /// Keeps the engine open until the handle is dropped. The mutex lets threads share it.
     pub(super) held: Option<Arc<Mutex<Lease>>>,
-    /// The look at the tables that the first operation takes.
+    /// Holds the look at the tables that the first operation takes.
     pub(super) first_look: Option<Arc<FirstLook>>,
 }
 
 impl DuckDbStore {
-    /// Returns where the store is, without a password.
+    /// Returns the location of the store, without a password.
     pub fn location(&self) -> &str {
         &self.location
     }
 
-    /// Returns the canonical paths of the store's files, of which some come and go; none for a store in memory.
+    /// Returns the canonical paths of the store's files; none for a store in memory.
     ///
-    /// A process that has the store open must not open and close these files itself: that would free the
-    /// engine's lock.
+    /// Some of the files come and go. A process that has the store open must not open and close them itself: that
+    /// would release the engine's lock.
     pub fn files(&self) -> Vec<PathBuf> {
         let Some(path) = self.gate.locked_file() else {
             return Vec::new();
@@ -76,7 +76,7 @@ impl DuckDbStore {
         self.gate.location().lake().is_some()
     }
 
-    /// Says whether tables refuse a second row with the same key. Those of a lake have no keys.
+    /// Returns whether tables refuse a second row with the same key. Those of a lake have no keys.
     pub(super) fn has_keys(&self) -> bool {
         !self.is_lake()
     }
@@ -85,7 +85,7 @@ impl DuckDbStore {
         CommitOrder::of(self.gate.location())
     }
 
-    /// Returns how long a query may wait for its reader; `None` where it keeps no other process out meanwhile.
+    /// Returns how long a query may wait for its reader; `None` if it keeps no other process out meanwhile.
     pub(super) fn patience_with_readers(&self) -> Option<Duration> {
         const PATIENCE: Duration = Duration::from_secs(1);
         (self.gate.locked_file().is_some() && self.held.is_none()).then_some(PATIENCE)
@@ -97,7 +97,7 @@ impl DuckDbStore {
         self.mark_disconnected(outcome)
     }
 
-    /// Runs an operation that only reads, and that ends when its time is over.
+    /// Runs an operation that only reads, and interrupts it when its time is over.
     pub(super) fn read_in_time<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.read(|connection| {
             let running = connection.interrupt_handle();
@@ -125,13 +125,13 @@ impl DuckDbStore {
     /// The order of events is what makes this safe:
     ///
     /// 1. A transaction begins and notes its snapshot.
-    /// 2. The operation looks for what is stored already, and writes its files. Other writers may commit meanwhile.
+    /// 2. The operation looks for logs that are stored already, and writes its files. Other writers may commit meanwhile.
     /// 3. The writer takes the commit lock. From here on no other writer commits.
-    /// 4. `is_overtaken` looks, on another connection that sees all commits, for one since the snapshot that makes the
-    ///    work void. The transaction is rolled back and begun again in that case.
-    /// 5. The transaction commits. Only then the lock is given back.
+    /// 4. `is_overtaken` looks for a commit since the snapshot that makes the work void. It uses another connection, which
+    ///    sees all commits. If there is one, the transaction is rolled back and retried.
+    /// 5. The transaction commits. Only then the lock is released.
     ///
-    /// A store that one process at a time writes to has no such lock: there this is [`write`](Self::write).
+    /// A store that one process at a time writes to has no commit lock: there this is [`write`](Self::write).
     pub(super) fn write_ahead<T>(
         &self,
         action: &'static str,
@@ -154,7 +154,7 @@ impl DuckDbStore {
                         action,
                         source: "another process committed the same logs or positions".into(),
                     }),
-                    // Returned out of the transaction, which commits first.
+                    // The lock is returned, so that the transaction commits before the lock is dropped.
                     false => Ok((outcome, commit_lock)),
                 }
             })?;
@@ -176,13 +176,13 @@ impl DuckDbStore {
             files::prepare_write_ahead_log(path)?;
         }
         let outcome = statement(lease.connection());
-        // The file is closed, or the connection given back, before the next writer begins.
+        // The file is closed, or the connection returned, before the next writer begins.
         drop(lease);
         drop(right);
         outcome
     }
 
-    /// Waits until no other operation writes: of this process first, then of the others of a lake.
+    /// Waits until no other operation writes: first of this process, then of the lake's other processes.
     fn wait_to_write(&self) -> Result<RightToWrite<'_>> {
         let of_process = self.gate.wait_to_write(self.lock_timeout)?;
         let of_lake = CommitLock::take(&self.gate, self.lock_timeout)?;
@@ -192,7 +192,7 @@ impl DuckDbStore {
         })
     }
 
-    /// Runs an operation in a transaction, and has the files that it writes on the disk before they count.
+    /// Runs an operation in a transaction, and syncs the files that it writes to disk before the commit.
     pub(super) fn transaction_on_disk<T>(
         &self,
         connection: &Connection,
@@ -206,7 +206,7 @@ impl DuckDbStore {
         })
     }
 
-    /// To be called before a commit says that files belong to a lake.
+    /// Syncs data files to disk. The caller calls this before a commit that adds files to a lake.
     pub(super) fn sync_data(&self) -> Result<()> {
         self.data_path.as_deref().map_or(Ok(()), data::sync)
     }
@@ -218,7 +218,7 @@ impl DuckDbStore {
         }
     }
 
-    /// Runs an operation, and again while other processes are faster, until the lock timeout is over.
+    /// Runs an operation, and retries it on a conflict with other processes until the lock timeout is over.
     pub(super) fn retry_conflicts<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
         let started = Instant::now();
         loop {
@@ -243,7 +243,7 @@ impl DuckDbStore {
     }
 }
 
-/// The right to write, given back from the inside out: fields are dropped in their order.
+/// Holds the right to write. Fields are dropped in their order, so that the lake's lock is released first.
 struct RightToWrite<'a> {
     _of_lake: CommitLock,
     _of_process: Option<Writing<'a>>,
