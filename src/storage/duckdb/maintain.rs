@@ -207,8 +207,9 @@ impl DuckDbStore {
         }
     }
 
-    /// Writes files without the rows that were deleted from them. Files of logs are left: their logs would seem to be
-    /// new, because they would belong to the snapshot that writes them.
+    /// Writes files without the rows that were deleted from them. Files of logs are left.
+    ///
+    /// Rewritten logs would belong to the snapshot that writes them, and so seem to be new.
     fn rewrite(&self) -> Result<u64> {
         let tables = GROWING.into_iter().filter(|table| *table != "log_rows");
         tables

@@ -1,9 +1,10 @@
-//! How libpq is told to connect: URIs, parameters, passwords and timeouts.
+//! Connection strings of libpq: URIs, parameters, passwords and timeouts.
 
 use crate::models::Secret;
 
-/// How soon both sides notice that the other one is gone. A writer that is cut off while it holds the commit lock keeps
-/// all others from committing until the database notices.
+/// Limits the time until each side notices that the other one is gone.
+///
+/// A writer that is cut off while it holds the commit lock keeps all others from committing until the database notices.
 const TIMEOUTS: [(&str, &str); 7] = [
     ("application_name", "logstore"),
     ("connect_timeout", "10"),
@@ -17,7 +18,7 @@ const TIMEOUTS: [(&str, &str); 7] = [
     ),
 ];
 
-/// Returns how libpq connects, with timeouts where the caller sets none.
+/// Returns the connection parameters for libpq, with timeouts that the caller has not set.
 pub(crate) fn with_timeouts(connection: &str) -> String {
     let connection = parameters(connection);
     let missing = TIMEOUTS
@@ -29,7 +30,7 @@ pub(crate) fn with_timeouts(connection: &str) -> String {
     timeouts + &connection
 }
 
-/// Returns how libpq connects, as parameters: the engine adds a password to those, but cannot put one into a URI.
+/// Returns the connection as parameters for libpq: the engine can add a password to those, but not to a URI.
 fn parameters(connection: &str) -> String {
     let Some((_, rest)) = connection.split_once("://") else {
         return connection.to_owned();
@@ -62,7 +63,7 @@ fn host_and_port(text: &str) -> (&str, &str) {
     }
 }
 
-/// Returns a value as libpq reads it.
+/// Returns a value quoted for libpq.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
@@ -96,7 +97,7 @@ pub(crate) fn without_password_of_uri(uri: &str) -> (String, Option<Secret>) {
     (format!("{scheme}://{address}{query}"), password.map(Secret::from))
 }
 
-/// Takes the password out of `host=... password='...' dbname=...`, which is written as libpq reads it.
+/// Takes the password out of `host=... password='...' dbname=...`, which has libpq's syntax.
 pub(crate) fn without_password_of_parameters(text: &str) -> (String, Option<Secret>) {
     let mut password = None;
     let mut kept = Vec::new();
@@ -112,7 +113,7 @@ pub(crate) fn without_password_of_parameters(text: &str) -> (String, Option<Secr
     (kept.join(" "), password.map(Secret::from))
 }
 
-/// Returns where the first `name = value` ends.
+/// Returns the end of the first `name = value`.
 fn end_of_parameter(text: &str) -> usize {
     let Some(equals) = text.find('=') else {
         return text.len();

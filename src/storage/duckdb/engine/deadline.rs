@@ -13,13 +13,13 @@ use crate::storage::{Error, Result};
 pub(crate) struct Deadline {
     limit: Duration,
     is_over: Arc<AtomicBool>,
-    /// Dropped to end the thread.
+    /// Ends the thread when it is dropped.
     running: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Deadline {
-    /// Begins to count; `None` where there is no limit.
+    /// Starts the deadline; `None` if there is no limit.
     pub(crate) fn start(
         limit: Option<Duration>,
         interrupt: impl Fn() + Send + 'static,
@@ -57,7 +57,7 @@ impl Deadline {
 }
 
 fn watch(limit: Duration, ended: &Receiver<()>, is_over: &AtomicBool, interrupt: impl Fn()) {
-    /// An interrupt between two statements is lost.
+    /// Repeats the interrupt, as one between two statements is lost.
     const AGAIN: Duration = Duration::from_millis(50);
     let mut left = limit;
     while ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {

@@ -1,4 +1,4 @@
-//! The files of a store: made whole or not at all, and private.
+//! The files of a store: created whole or not at all, and private.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use super::private_folder::PrivateFolder;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// A file that is made next to its place, for its owner alone, and moved there when it is complete.
+/// Holds a file that is created next to its place, for its owner alone, and moved there when it is complete.
 pub(crate) struct NewFile {
     place: PathBuf,
     folder: PrivateFolder,
@@ -31,12 +31,12 @@ impl NewFile {
         })
     }
 
-    /// Returns the path to make it at.
+    /// Returns the path to create the file at.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("new")
     }
 
-    /// Puts it in its place; says whether it did, or a file was there already.
+    /// Moves the file to its place; returns false if another file is there already.
     pub(crate) fn persist(self) -> Result<bool> {
         let failed = |io: io::Error| error::not_written(&self.place, format!("cannot put it in place: {io}"));
         let path = self.path();
@@ -66,9 +66,9 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Refuses what cannot be a store: a pipe, which the engine would wait for, and a file with several names.
+/// Refuses files that cannot be a store: a pipe, which the engine would wait for, and a file with several names.
 ///
-/// The engine finds the write-ahead log by the name of the store: under another name, what it holds is out of sight.
+/// The engine finds the WAL by the name of the store. Under another name, it would miss what the WAL holds.
 pub(crate) fn check_store_file(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     if metadata.is_dir() {
         return Err(error::unavailable(path, "it is a folder: name a file"));
@@ -88,7 +88,7 @@ pub(crate) fn check_store_file(path: &Path, metadata: &fs::Metadata) -> Result<(
     }
 }
 
-/// Refuses a write-ahead log that is a link, or of another user than the store: the engine would follow it.
+/// Refuses a WAL that is a link, or of another user than the store: the engine would follow it.
 #[cfg(unix)]
 pub(crate) fn check_write_ahead_log(store: &Path, metadata: &fs::Metadata) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
@@ -140,7 +140,7 @@ fn make_private(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the name of a file on the disk: without it, the file is gone after a power failure.
+/// Syncs the name of a file to disk: without it, the file is gone after a power failure.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     fs::File::open(folder_of(path))?.sync_all()
@@ -151,20 +151,21 @@ fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns where the engine keeps the write-ahead log of a store.
+/// Returns the path of a store's WAL.
 pub(crate) fn write_ahead_log(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".wal");
     name.into()
 }
 
-/// Returns whether there is a write-ahead log with anything in it.
+/// Returns whether there is a WAL that is not empty.
 pub(crate) fn has_write_ahead_log(store: &Path) -> bool {
     fs::metadata(write_ahead_log(store)).is_ok_and(|log| log.len() > 0)
 }
 
-/// Makes the write-ahead log of a store, with the permissions of the store: the engine would make it readable
-/// for every user. A process that may write calls this before each commit.
+/// Creates the WAL of a store, with the permissions of the store: the engine would make it readable for every user.
+///
+/// A process that may write calls this before each commit.
 #[cfg(unix)]
 pub(crate) fn prepare_write_ahead_log(store: &Path) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -189,7 +190,7 @@ pub(crate) fn prepare_write_ahead_log(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns a path that is the same however it is written, for a file that may not be there yet.
+/// Returns the canonical path of a file that may not exist yet.
 pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
     let canonical = canonical_as_far_as_it_exists(path)?;
     if canonical.as_os_str().as_encoded_bytes().contains(&b'?') {
@@ -217,7 +218,7 @@ fn canonical_as_far_as_it_exists(path: &Path) -> Result<PathBuf> {
     Ok(parent.join(name))
 }
 
-/// Refuses what the engine would make anew, wait for, or read without its write-ahead log.
+/// Refuses a file that the engine would create anew, wait for, or read without its WAL.
 pub(crate) fn check_file(path: &Path) -> Result<()> {
     let metadata = path.metadata().map_err(|io| {
         let reason = match io.kind() {

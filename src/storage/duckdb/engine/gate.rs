@@ -1,10 +1,11 @@
-//! Who may use a store when: between processes by the engine's lock on its file and a queue for it (see `queue`),
-//! within a process by one [`Gate`] for each store. A lake with its catalog in a database has no file to lock: see
-//! `lake`.
+//! Gates decide which operation may use a store when.
 //!
-//! The engine locks a file while it is open, once for a process: two engines on one file in one process would not see
-//! each other's lock, and damage the file. So every handle of a process goes through
-//! the file's gate, which keeps at most one engine open.
+//! Between processes, the engine's lock on the file and a queue for it decide: see `queue`. Within a process, one
+//! [`Gate`] for each store does. A lake with its catalog in a database has no file to lock: see `lake`.
+//!
+//! The engine locks a file while it is open, once for a process. Two engines on one file in one process would not see
+//! each other's lock, and damage the file. So every handle of a process goes through the file's gate, which keeps at
+//! most one engine open.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -22,7 +23,7 @@ use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::{Error, Result};
 use crate::sync::lock;
 
-/// Names and definitions of the views or macros that other programs have put into a store.
+/// Holds names and definitions of the views or macros that other programs have put into a store.
 pub(crate) type Definitions = Vec<(String, String)>;
 
 /// Opens the engine for a [`Gate`], which knows neither files nor lakes.
@@ -34,14 +35,14 @@ pub(crate) trait Opener: Send + Sync {
     fn enter(&self, connection: &Connection) -> ::duckdb::Result<()>;
 }
 
-/// An engine that was opened just now.
+/// Holds an engine that was opened just now.
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
-    /// Whether the store has the tables of this version.
+    /// Says whether the store has the tables of this version.
     pub(crate) is_current: bool,
 }
 
-/// The one way to a store's engine in this process.
+/// Guards a store's engine, as the one way to it in this process.
 pub(crate) struct Gate {
     location: Location,
     settings: EngineSettings,
@@ -49,33 +50,36 @@ pub(crate) struct Gate {
     changed: Condvar,
     writers: Mutex<Writers>,
     writers_changed: Condvar,
-    /// The macros that other programs had put into the store when this process first ran SQL of a caller's own.
+    /// Holds the macros that other programs had put into the store when this process first ran a caller's own SQL.
     macros: OnceLock<Definitions>,
-    /// Dropped last: the engine writes to its folder until it is closed.
+    /// Owns the engine's folder. It is dropped last, as the engine writes to its folder until it is closed.
     opener: Box<dyn Opener>,
 }
 
 #[derive(Default)]
 struct State {
     engine: Option<Engine>,
-    /// Connections that are not leased. A statement with a plan that depends on what a table holds must not be kept
-    /// on them: the engine (1.5.5) packs what it sorts by the statistics of the time when it made the plan, and gives
-    /// garbage for rows that came later.
+    /// Holds connections that are not leased.
+    ///
+    /// They must not keep a prepared statement whose plan depends on the content of a table. DuckDB 1.5.5 packs sort
+    /// keys by the statistics of the time when it made the plan, and returns garbage for rows that came later.
     idle: Vec<Connection>,
-    /// Leases that are out.
+    /// Counts the leases in use.
     users: usize,
-    /// Those of them that keep the engine open between operations.
+    /// Counts the leases that keep the engine open between operations.
     keepers: usize,
-    /// Those of them that did not let waiting operations go first.
+    /// Counts the leases that did not let waiting operations go first.
     overtakers: usize,
-    /// Writers that wait for the readers of this process. Readers that come later let them go first:
-    /// without that, one that polls without a pause would keep them out for ever.
+    /// Counts the writers that wait for the readers of this process.
+    ///
+    /// Readers that come later let them go first. Otherwise a reader that polls without a pause would keep them out for
+    /// ever.
     waiting_writers: usize,
-    /// A place in the file's queue whose process does not use it.
+    /// Holds a place in the file's queue whose process does not use it.
     passed: Option<Passed>,
 }
 
-/// The operations of this process that write or wait to write, in the order in which they came.
+/// Holds the operations of this process that write or wait to write, in the order in which they came.
 #[derive(Default)]
 struct Writers {
     tickets: VecDeque<u64>,
@@ -90,7 +94,7 @@ impl Writers {
     }
 }
 
-/// The right to write, of one operation of this process at a time, until it is dropped.
+/// Grants one operation of this process at a time the right to write, until it is dropped.
 pub(crate) struct Writing<'a> {
     gate: &'a Gate,
     ticket: u64,
@@ -110,13 +114,13 @@ enum Entry {
     HeldBy(Holder),
 }
 
-/// The holder of the engine, for which an operation waits.
+/// Names the holder of the engine, for which an operation waits.
 enum Holder {
     Readers,
     Writers,
-    /// Operations of other processes that wait for this one to close the file.
+    /// Means operations of other processes that wait for this one to close the file.
     Waiters,
-    /// Operations of other processes that came first.
+    /// Means operations of other processes that came first.
     Queue,
     Process(String),
 }
@@ -135,15 +139,15 @@ impl std::fmt::Display for Holder {
 
 struct Engine {
     connection: Connection,
-    /// Whether it can write, or only read.
+    /// Says whether the engine can write, or only read.
     mode: Mode,
-    /// Whether the tables were those of this version when it was opened.
+    /// Says whether the tables were those of this version when it was opened.
     is_current: bool,
-    /// Whether the database that knows the lake's tables has gone away: a new engine connects to it again.
+    /// Says whether the connection to the lake's catalog was lost. A new engine connects to it again.
     is_disconnected: bool,
-    /// Whether a fatal error has ended it: the engine calls that invalidated.
+    /// Says whether a fatal error has ended the engine, which DuckDB calls invalidated.
     is_invalidated: bool,
-    /// Where others see that the file is in use: given up after the file is closed.
+    /// Shows other processes that the file is in use. It is given up after the file is closed.
     place: Option<Place>,
 }
 
@@ -153,29 +157,28 @@ impl Engine {
     }
 }
 
-/// A connection to use for one operation. The last one to go closes the engine.
+/// Lends a connection to one operation. The last lease to go closes the engine.
 pub(crate) struct Lease {
     connection: Option<Connection>,
     is_current: bool,
-    /// Whether another operation may use the connection next.
+    /// Says whether another operation may use the connection next.
     is_clean: bool,
     manner: Manner,
     gate: Arc<Gate>,
 }
 
-/// How a lease behaves towards operations that wait.
+/// Says how a lease behaves towards operations that wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// It came when no other operation waited.
+    /// Came when no other operation waited.
     Polite,
-    /// It did not let operations that waited go first.
+    /// Went before operations that waited.
     Overtaking,
-    /// It keeps the engine open between operations.
+    /// Keeps the engine open between operations.
     Keeping,
 }
 
-/// How long operations let writers, or other processes, go first: a reader that takes long must not keep all others out
-/// as well.
+/// Limits how long operations let writers or other processes go first. A slow reader must not keep all others out too.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static GATES: LazyLock<Mutex<HashMap<Location, Weak<Gate>>>> = LazyLock::new(Mutex::default);
@@ -201,7 +204,7 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Makes a gate that no other handle finds: of a store in memory, or of a file that is being made.
+    /// Makes a gate that no other handle finds, for a store in memory or for a file that is being created.
     pub(crate) fn new(
         location: Location,
         settings: &EngineSettings,
@@ -249,7 +252,7 @@ impl Gate {
         let started = Instant::now();
         let mut writers = lock(&self.writers);
         let ticket = writers.take_ticket();
-        // Dropped where it did not become this operation's turn, so that no other waits for it.
+        // It is dropped if this operation's turn does not come, so that no other operation waits for it.
         let writing = Writing { gate: self, ticket };
         let is_later = |writers: &mut Writers| writers.tickets.front() != Some(&ticket);
         let (mut writers, _) = self
@@ -261,7 +264,7 @@ impl Gate {
         if !has_to_wait {
             return Ok(Some(writing));
         }
-        // The other operation may wait for a process, which a last try finds out.
+        // The other operation may wait for a process. A last try finds that out.
         let holder = match self.lease(Mode::Write, Duration::ZERO) {
             Err(Error::Locked { holder, .. }) => holder,
             Err(error) => return Err(error),
@@ -274,12 +277,12 @@ impl Gate {
         })
     }
 
-    /// Returns a connection for one operation, once other processes and other uses in this one allow it.
+    /// Returns a connection for one operation, after other processes and the other operations of this one allow it.
     pub(crate) fn lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease> {
         self.try_lease(mode, timeout).map_err(OpenFailure::into_error)
     }
 
-    /// As [`lease`](Self::lease), for callers that go on where there is no store yet.
+    /// Does the same as [`lease`](Self::lease), for callers that go on if there is no store yet.
     pub(crate) fn try_lease(self: &Arc<Self>, mode: Mode, timeout: Duration) -> Result<Lease, OpenFailure> {
         let mut waiter = Waiter::new(timeout);
         let mut state = lock(&self.state);
@@ -310,7 +313,7 @@ impl Gate {
         }
     }
 
-    /// Opens the engine where that is needed and possible.
+    /// Admits an operation, or names the holder of the engine. Opens the engine if that is needed and possible.
     fn enter(
         self: &Arc<Self>,
         state: &mut State,
@@ -361,8 +364,9 @@ impl Gate {
         cloned.map_err(|error| error::engine("connect to the store", error))
     }
 
-    /// Closes a file that no operation uses, for other processes that wait for it. A store in memory would be gone,
-    /// and a lake may stay open.
+    /// Closes a file that no operation uses, so that other processes can open it.
+    ///
+    /// A store in memory would be gone, and a lake may stay open.
     fn close_unused(&self, state: &mut State) {
         if state.users == 0 && self.locked_file().is_some() {
             state.close();
@@ -400,8 +404,9 @@ impl Gate {
         }
     }
 
-    /// Returns whether a fatal error has invalidated an engine, which then takes no statement. With the catalog of a
-    /// lake that happens when a connection breaks.
+    /// Returns whether a fatal error has invalidated an engine, which then takes no statement.
+    ///
+    /// In a lake that happens when the connection to the catalog breaks.
     fn is_invalidated(&self, connection: &Connection) -> bool {
         self.location.has_many_writers()
             && connection
@@ -418,8 +423,9 @@ impl Gate {
 }
 
 impl State {
-    /// Who keeps an operation from the engine that this process may have open, or is to have the file before it.
-    /// Operations that follow one another without a gap would keep other processes out for ever.
+    /// Returns the holder that an operation has to wait for, in this process or in others.
+    ///
+    /// Operations that follow one another without a gap would otherwise keep other processes out for ever.
     fn goes_first(&self, mode: Mode) -> Option<Holder> {
         match &self.engine {
             Some(engine) if mode == Mode::Write && engine.mode == Mode::Read => Some(Holder::Readers),
@@ -429,9 +435,10 @@ impl State {
         }
     }
 
-    /// Returns whether an operation may use the engine before those that are to go first: when it has been patient,
-    /// and something that does not overtake them keeps them waiting. Those who overtake would else take turns
-    /// for ever.
+    /// Returns whether an operation may use the engine before those that should go first.
+    ///
+    /// It may if it has been patient, and a lease that does not overtake them keeps them waiting anyway. Otherwise
+    /// overtaking operations would take turns for ever.
     fn may_overtake(&self, first: &Holder, waiter: &Waiter) -> bool {
         let is_patient = waiter.waited() < PATIENCE;
         match first {
@@ -443,7 +450,7 @@ impl State {
         }
     }
 
-    /// One lease more or less.
+    /// Counts one lease more or less.
     fn count(&mut self, manner: Manner, change: isize) {
         let count = match manner {
             Manner::Polite => return,
@@ -464,7 +471,7 @@ impl State {
             connection, place, ..
         }) = engine
         {
-            // With its last connection the engine closes the file, and only then others may come.
+            // The engine closes the file with its last connection. Only then may the place be given up.
             drop(connection);
             drop(place);
         }
@@ -477,7 +484,7 @@ impl Drop for State {
     }
 }
 
-/// Leaves what an invalidated engine (1.5.5) holds: closed in the middle of a transaction, it would end the process.
+/// Leaks what an invalidated engine holds: to close it in the middle of a transaction would end the process (1.5.5).
 fn leak<T>(held: T) {
     std::mem::forget(held);
 }
@@ -494,7 +501,7 @@ impl Lease {
         self.is_current
     }
 
-    /// Keeps the connection from later operations: what runs on it may be interrupted.
+    /// Keeps the connection from later operations, as its statements may be interrupted.
     pub(crate) fn for_one_use(self) -> Self {
         let mut lease = self;
         lease.is_clean = false;
@@ -520,7 +527,7 @@ impl Lease {
             .is_some_and(Engine::has_waiters)
     }
 
-    /// Returns whether other processes can say that they wait.
+    /// Returns whether other processes can show that they wait.
     pub(crate) fn can_see_waiters(&self) -> bool {
         lock(&self.gate.state)
             .engine
@@ -538,7 +545,7 @@ impl Drop for Lease {
         let mut state = lock(&self.gate.state);
         if is_invalidated {
             leak(connection);
-            // It may be another one by now.
+            // The gate may have opened another engine meanwhile.
             if let Some(engine) = &mut state.engine {
                 engine.is_invalidated = self.gate.is_invalidated(&engine.connection);
             }

@@ -1,4 +1,4 @@
-//! Locations: the one text that says where a store is, taken apart.
+//! Locations: parses the text that names the place of a store.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::models::Secret;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// The place of a store.
+/// Describes the place of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Location {
     Memory,
@@ -17,21 +17,21 @@ pub(crate) enum Location {
     Lake(Lake),
 }
 
-/// A catalog, and where the data is.
+/// Describes the catalog of a lake, and the place of its data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Lake {
     pub(crate) catalog: Catalog,
-    /// Where data files go: a folder, or a place such as `s3://bucket/prefix`. The catalog remembers it.
+    /// Names the place of data files: a folder, or a place such as `s3://bucket/prefix`. The catalog records it.
     pub(crate) data_path: Option<String>,
 }
 
-/// The database that knows the tables and files of a lake.
+/// Describes the database that knows the tables and files of a lake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Catalog {
-    /// A file of the engine's, which one process at a time can use.
+    /// Uses a file of the engine's, which one process at a time can open.
     File(PathBuf),
     Postgres {
-        /// How libpq connects, without the password.
+        /// Holds the connection for libpq, without the password.
         connection: String,
         password: Option<Secret>,
     },
@@ -49,7 +49,7 @@ impl Location {
             Some(MEMORY) => Ok(Self::Memory),
             Some(text) => match (text.strip_prefix(LAKE), server_scheme(text)) {
                 (Some(lake), _) => Lake::parse(lake).map(Self::Lake),
-                // What follows may hold a password.
+                // The rest may hold a password.
                 (None, Some(scheme)) => Err(error::unavailable(
                     format!("{scheme}..."),
                     "it is not a file: a lake is ducklake:postgres://USER@HOST/DATABASE?data_path=PLACE, where the \
@@ -64,7 +64,7 @@ impl Location {
         }
     }
 
-    /// Returns the same place, however its paths are written.
+    /// Returns the same place with canonical paths.
     pub(crate) fn canonical(self) -> Result<Self> {
         Ok(match self {
             Self::Memory => Self::Memory,
@@ -73,7 +73,7 @@ impl Location {
         })
     }
 
-    /// Returns whether processes write to it at the same time.
+    /// Returns whether several processes may write at the same time.
     pub(crate) fn has_many_writers(&self) -> bool {
         self.lake().is_some_and(|lake| lake.catalog_file().is_none())
     }
@@ -95,7 +95,7 @@ impl Location {
     }
 }
 
-/// As it was written, but for a password.
+/// Writes the location as the caller gave it, but without a password.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -126,14 +126,14 @@ impl Lake {
         Ok(Self { catalog, data_path })
     }
 
-    /// Returns the same lake, however its paths are written.
+    /// Returns the same lake with canonical paths.
     pub(crate) fn canonical(self) -> Result<Self> {
         let catalog = match self.catalog {
             Catalog::File(path) => Catalog::File(canonical(&path)?),
             postgres @ Catalog::Postgres { .. } => postgres,
         };
         let data_path = match self.data_path {
-            // The catalog remembers it for processes in other folders.
+            // The catalog records it for processes in other folders.
             Some(folder) if !folder.contains("://") => {
                 Some(canonical(Path::new(&folder))?.display().to_string())
             }
@@ -192,7 +192,7 @@ impl fmt::Display for Catalog {
     }
 }
 
-/// Refuses the name of a file that says how to connect to a server: it would be made, with a password in its name.
+/// Refuses a file name that holds connection secrets: the file would be created, with a password in its name.
 fn refuse_secrets(text: &str) -> Result<()> {
     let shown = without_secrets(text);
     if shown == text {
@@ -203,7 +203,7 @@ fn refuse_secrets(text: &str) -> Result<()> {
     Err(error::unavailable(shown, reason))
 }
 
-/// Hides the values of parameters that are named like secrets, in whatever form a location has them.
+/// Hides the values of parameters that are named like secrets, in every form of a location.
 fn without_secrets(text: &str) -> String {
     const SECRETS: [&str; 5] = ["password", "passwd", "pwd", "secret", "token"];
     let mut shown = String::with_capacity(text.len());
@@ -221,7 +221,7 @@ fn without_secrets(text: &str) -> String {
     shown + rest
 }
 
-/// Returns where a value ends: at its quote, or before a space, `&` or `?`.
+/// Returns the end of a value: at its quote, or before a space, `&` or `?`.
 fn end_of_value(text: &str) -> usize {
     let start = text.len() - text.trim_start().len();
     let value = &text[start..];
@@ -234,7 +234,7 @@ fn end_of_value(text: &str) -> usize {
     start + length
 }
 
-/// Returns a location as it may be shown: without a password.
+/// Returns a location without a password, so that it may be shown.
 pub(crate) fn without_password(location: &str) -> String {
     match location.strip_prefix(LAKE).map(Lake::parse) {
         Some(Ok(lake)) => Location::Lake(lake).to_string(),
@@ -255,7 +255,7 @@ fn server_scheme(location: &str) -> Option<&str> {
     let end = location.find("://")?;
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | ':');
     let scheme = &location[..end];
-    // A drive of Windows is a single letter.
+    // A single letter is a drive of Windows.
     (scheme.len() > 1 && scheme.chars().all(is_scheme)).then(|| &location[..end + 3])
 }
 

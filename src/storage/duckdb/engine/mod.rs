@@ -1,4 +1,4 @@
-//! The engine as a program on this machine: its files, who may use them when, and how it is started.
+//! The engine as a program on this machine: its files, its locks and its start.
 
 pub(super) mod conninfo;
 pub(super) mod deadline;

@@ -1,6 +1,6 @@
 //! Reading and writing.
 
-/// Whether an operation reads or writes.
+/// Says whether an operation reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Read,

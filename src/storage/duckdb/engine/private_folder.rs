@@ -1,5 +1,6 @@
-//! Folders for files that are not yet a part of the store, or not for long. Only their owner may enter them, from the
-//! first byte on. If their process is killed, the next one removes them.
+//! Folders for temporary files, and for files that are not yet a part of the store.
+//!
+//! Only their owner may enter them, from the first byte on. If their process is killed, the next one removes them.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,19 +8,19 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A folder that only its owner can enter. It goes away with its handle.
+/// Holds a folder that only its owner can enter. The folder is removed with its handle.
 ///
-/// Its process holds a lock on it. One that is not locked was left by a process that was killed.
+/// Its process holds a lock on it. A folder that is not locked was left by a killed process.
 pub(crate) struct PrivateFolder {
     folder: TempDir,
-    /// Held while the folder is in use.
+    /// Holds the lock while the folder is in use.
     _lock: Option<File>,
 }
 
 const PREFIX: &str = ".logstore-";
 
 impl PrivateFolder {
-    /// Makes a folder in another one, and removes those that killed processes left there.
+    /// Creates a folder in another one, and removes those that killed processes left there.
     pub(crate) fn make_in(parent: &Path) -> io::Result<Self> {
         remove_leftovers(parent);
         loop {
@@ -42,7 +43,7 @@ impl PrivateFolder {
 }
 
 enum Lock {
-    /// `None` where folders cannot be locked: then none is ever taken for a leftover.
+    /// Holds the lock; `None` if folders cannot be locked, in which case none is ever taken for a leftover.
     Held(Option<File>),
     Lost,
 }
@@ -86,7 +87,7 @@ fn remove_leftovers(parent: &Path) {
     }
 }
 
-/// Says whether it is a folder, not a link to one, of the user of this process.
+/// Returns whether the path is a folder, not a link to one, and belongs to the user of this process.
 #[cfg(unix)]
 pub(crate) fn is_own_folder(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;

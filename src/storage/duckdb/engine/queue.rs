@@ -22,16 +22,16 @@ use sha2::{Digest as _, Sha256};
 use super::files;
 use super::mode::Mode;
 
-/// The number of a place: smaller than those of all places that were taken later.
+/// Numbers a place: the number is smaller than those of all places that were taken later.
 pub(crate) type Number = i64;
 
-/// Bits of the number of a byte. There are 63: a byte has no negative number.
+/// Counts the low bits of a byte's number, which hold the place. There are 63 bits: a byte has no negative number.
 const NUMBER_BITS: u32 = 40;
 const STORE_BITS: u32 = 22;
 const NUMBERS: Number = 1 << NUMBER_BITS;
 const MOST_PLACES: usize = 4_096;
 
-/// A place that another operation of this process went before, because its process did not use it.
+/// Remembers a place that an operation of this process overtook, because the place's process did not use it.
 #[derive(Clone, Copy)]
 pub(crate) struct Passed {
     number: Number,
@@ -44,20 +44,20 @@ impl Passed {
         Self { number, since }
     }
 
-    /// Returns whether to wait for the place again: its process may have been slow, or go on.
+    /// Returns whether to wait for the place again, as its process may have been slow or may go on.
     fn is_old(&self) -> bool {
         const MEMORY: Duration = Duration::from_secs(10);
         self.since.elapsed() > MEMORY
     }
 }
 
-/// A place in the queue of a store, until it is dropped.
+/// Holds a place in the queue of a store, until it is dropped.
 pub(crate) struct Place {
     folder: File,
     queue: Queue,
     mode: Mode,
     number: Number,
-    /// Places with smaller numbers do not count.
+    /// Holds the first number that counts: places with smaller numbers are ignored.
     start: Number,
 }
 
@@ -89,13 +89,14 @@ impl Place {
         self.number
     }
 
-    /// Returns the place before this one that has been there for the longest time and cannot use the file together
-    /// with it: those who read do not wait for each other.
+    /// Returns the oldest place before this one that cannot use the file together with it.
+    ///
+    /// Readers do not wait for each other.
     pub(crate) fn predecessor(&self) -> Option<Number> {
         self.first(self.start..self.number)
     }
 
-    /// Returns whether a process waits for the holder of this place, which has the file open.
+    /// Returns whether another process waits for the holder of this place, which has the file open.
     pub(crate) fn has_waiters(&self) -> bool {
         self.first(self.start..NUMBERS).is_some()
     }
@@ -111,12 +112,13 @@ impl Place {
 
 const BOTH: [Mode; 2] = [Mode::Read, Mode::Write];
 
-/// Which bytes of a folder belong to a store.
+/// Says which bytes of a folder belong to a store.
 #[derive(Clone, Copy)]
 struct Queue(i64);
 
 impl Queue {
-    /// Stores whose names have the same hash have one queue: they wait for each other without need.
+    /// Returns the queue of a store. Stores whose names have the same hash share a queue, and wait for each other
+    /// needlessly.
     fn for_store(store: &Path) -> Option<Self> {
         let hash = Sha256::digest(store.file_name()?.as_encoded_bytes());
         let (first, _) = hash.split_first_chunk::<4>()?;
@@ -127,8 +129,9 @@ impl Queue {
         ((self.0 << 1 | i64::from(mode == Mode::Write)) << NUMBER_BITS) + number
     }
 
-    /// Returns the place with one of the numbers that others have had for the longest time; the smaller number, if
-    /// both some that read and some that write have one.
+    /// Returns the oldest place among these numbers that others hold.
+    ///
+    /// If both readers and writers hold one, returns the smaller number.
     fn first(self, folder: &File, modes: &[Mode], numbers: Range<Number>) -> Option<Number> {
         let first = |mode: &Mode| {
             let start = self.byte(*mode, 0);
@@ -138,10 +141,10 @@ impl Queue {
         modes.iter().filter_map(first).min()
     }
 
-    /// Returns the greatest number that others have.
+    /// Returns the greatest number that others hold.
     fn last(self, folder: &File) -> Option<Number> {
         let mut last = None;
-        // Anybody who may read the folder can lock bytes of it: more places than ever wait are not looked at.
+        // Every process that may read the folder can lock bytes of it. This limits how many places are looked at.
         for _ in 0..MOST_PLACES {
             let after = last.map_or(0, |last| last + 1);
             match self.first(folder, &BOTH, after..NUMBERS) {
@@ -153,7 +156,7 @@ impl Queue {
     }
 }
 
-/// Locks on bytes of a folder, where the layout of their description is known.
+/// Locks bytes of a folder, on systems where the layout of a lock's description is known.
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
@@ -165,7 +168,7 @@ mod locks {
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc::{self, c_int, c_short};
 
-    /// Locks a byte, together with others; says whether the system and the file system can do that.
+    /// Takes a shared lock on a byte; returns whether the system and the file system can do that.
     pub(crate) fn lock(folder: &File, byte: i64) -> bool {
         lock_range(folder, byte..byte + 1)
     }
@@ -175,15 +178,15 @@ mod locks {
         fcntl(folder, FcntlArg::F_OFD_SETLK(&lock)).is_ok()
     }
 
-    /// Returns the first byte of the lock, of those that others have on some of the bytes, which was there first.
+    /// Returns the first byte of the oldest lock that others hold on some of the bytes.
     pub(crate) fn find(folder: &File, bytes: Range<i64>) -> Option<i64> {
         if bytes.is_empty() {
             return None;
         }
-        // Only a lock for one alone meets with all the others. It is asked about, not taken.
+        // Only an exclusive lock conflicts with all the others. The call tests for it without taking it.
         let mut lock = describe(libc::F_WRLCK, &bytes);
         fcntl(folder, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
-        // A place is one byte. A lock on more is of another program, and says nothing.
+        // A place is one byte. A lock on more bytes is another program's, and is ignored.
         (c_int::from(lock.l_type) != libc::F_UNLCK && lock.l_len == 1).then_some(lock.l_start)
     }
 
@@ -199,7 +202,7 @@ mod locks {
     }
 }
 
-/// Other systems have no locks on bytes that belong to an open file rather than to the whole process.
+/// Locks nothing: other systems have no byte locks that belong to an open file rather than to the whole process.
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")

@@ -1,9 +1,9 @@
-//! Repairs a file whose writer was killed while the engine wrote its write-ahead log back into the file.
+//! Repairs a file whose writer was killed during a checkpoint, while the engine wrote its WAL back into the file.
 //!
-//! The engine (1.5.5) writes the blocks that hold its metadata in place. Of such a block, only parts are written
-//! that the last complete state of the file does not use, so that one cut off halfway still holds all of that
-//! state; but its checksum no longer fits, and the engine refuses the file. Then the checksum is what has to be
-//! put right, and the write-ahead log, which is still there, is read as after any other end.
+//! DuckDB 1.5.5 overwrites the blocks that hold its metadata. It changes only parts of such a block that the last
+//! complete state of the file does not use. So a block that was cut off halfway still holds all of that state, but its
+//! checksum no longer fits, and the engine refuses the file. The repair corrects the checksum. The engine then replays
+//! the WAL, which is still there, as after any other end.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -17,8 +17,8 @@ use super::settings::EngineSettings;
 use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::sql::statement;
 
-/// Repairs a file that has a write-ahead log: its last writer is at work, or was killed. One who closes a store leaves
-/// no such log.
+/// Repairs a file that has a WAL, whose last writer is at work or was killed. A writer that closes a store leaves no
+/// WAL.
 pub(crate) fn repair_if_killed(
     path: &Path,
     settings: &EngineSettings,
@@ -32,7 +32,7 @@ pub(crate) fn repair_if_killed(
     })
 }
 
-/// Puts right every block that was cut off. To be called when nothing in this process has the file open.
+/// Repairs every block that was cut off. The caller makes sure that nothing in this process has the file open.
 ///
 /// `open` opens the engine for reading.
 fn repair_blocks(path: &Path, open: impl Fn() -> ::duckdb::Result<Connection>) -> Result<(), OpenFailure> {
@@ -42,7 +42,7 @@ fn repair_blocks(path: &Path, open: impl Fn() -> ::duckdb::Result<Connection>) -
             Ok(blocks) => break blocks,
             Err(error) => match error::damaged_place(&error) {
                 Some(place) if tried.insert(place) => repair_block(path, |_| place)?,
-                // It is not for this to say what else is wrong.
+                // Other errors are reported when the engine opens the file.
                 _ => return Ok(()),
             },
         }
@@ -59,7 +59,7 @@ fn metadata_blocks(engine: &Connection) -> ::duckdb::Result<Vec<u64>> {
     statement::query_all(engine, sql, [], |row| row.get(0))
 }
 
-/// Puts right the block at a place that depends on the size of blocks.
+/// Repairs the block at a place that depends on the size of blocks.
 fn repair_block(path: &Path, place: impl FnOnce(u64) -> u64) -> Result<(), OpenFailure> {
     let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else {
         return Ok(());
@@ -81,13 +81,13 @@ fn repair_block(path: &Path, place: impl FnOnce(u64) -> u64) -> Result<(), OpenF
     Ok(())
 }
 
-/// Where the first block is: after three headers.
+/// Gives the place of the first block, after three headers.
 const FIRST_BLOCK: u64 = 3 * 4096;
 
-/// Where the first of the two headers with the size of blocks has it.
+/// Gives the place of the block size in the first of the two headers that hold it.
 const BLOCK_SIZE: u64 = 4096 + 8 + 32;
 
-/// Says whether the checksum of the block did not fit.
+/// Corrects the checksum of a block, and returns whether it did not fit.
 fn fix_checksum(file: &mut File, place: impl FnOnce(u64) -> u64) -> io::Result<bool> {
     const SIZES: std::ops::RangeInclusive<u64> = (1 << 14)..=(1 << 18);
     let mut size = [0; 8];
@@ -99,7 +99,7 @@ fn fix_checksum(file: &mut File, place: impl FnOnce(u64) -> u64) -> io::Result<b
     }
     let place = place(size);
     if place.checked_sub(FIRST_BLOCK).is_none_or(|from| from % size != 0) || place >= file.metadata()?.len() {
-        // A header, or a block that was never written.
+        // This is a header, or a block that was never written.
         return Ok(false);
     }
     let mut block = Vec::new();
@@ -126,14 +126,14 @@ fn checksum(content: &[u8]) -> u64 {
     })
 }
 
-/// Takes the lock that the engine takes; says whether it is free. Closing the file gives it back.
+/// Takes the lock that the engine takes, and returns whether it was free. Closing the file releases it.
 #[cfg(unix)]
 fn lock(file: &File) -> bool {
     use rustix::fs::{FlockOperation, fcntl_lock};
     fcntl_lock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
-/// On such a system, the engine lets no other process open the file.
+/// Takes no lock: on such a system, the engine lets no other process open the file.
 #[cfg(not(unix))]
 fn lock(_: &File) -> bool {
     true

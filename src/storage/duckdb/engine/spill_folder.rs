@@ -1,4 +1,4 @@
-//! Where the engine spills what does not fit into its memory.
+//! Folders for data that the engine spills because it does not fit into memory.
 
 use std::fs;
 use std::io;
@@ -7,15 +7,15 @@ use std::sync::OnceLock;
 
 use super::private_folder::{PrivateFolder, is_own_folder};
 
-/// The folder that one gate's engines spill to, made when the first of them is opened.
+/// Holds the folder that one gate's engines spill to. It is created when the first of them is opened.
 pub(crate) struct SpillSpace {
-    /// The file that it is made next to; `None` for another place.
+    /// Names the store to create the folder next to; `None` for another place.
     store: Option<PathBuf>,
     made: OnceLock<Option<SpillFolder>>,
 }
 
 impl SpillSpace {
-    /// Spills to a folder next to a store, or elsewhere if that cannot be made.
+    /// Spills to a folder next to a store, or elsewhere if that cannot be created.
     pub(crate) fn beside(store: &Path) -> Self {
         Self {
             store: Some(store.to_owned()),
@@ -31,7 +31,7 @@ impl SpillSpace {
         }
     }
 
-    /// Returns the folder; `None` if none can be made.
+    /// Returns the folder; `None` if none can be created.
     pub(crate) fn path(&self) -> Option<&Path> {
         let made = self.made.get_or_init(|| self.make());
         made.as_ref().and_then(SpillFolder::path)
@@ -50,16 +50,16 @@ impl SpillSpace {
     }
 }
 
-/// A folder in `STORE.tmp`, which is there while a process uses it.
+/// Holds a folder in `STORE.tmp`, which exists while a process uses it.
 struct SpillFolder {
-    /// `STORE.tmp`; `None` where there is no file.
+    /// Names `STORE.tmp`; `None` if the store has no file.
     parent: Option<PathBuf>,
-    /// `None` only while this is dropped.
+    /// Holds the folder; `None` only while this is dropped.
     folder: Option<PrivateFolder>,
 }
 
 impl SpillFolder {
-    /// Makes one for a store in a file.
+    /// Creates a folder for a store in a file.
     fn make_for(store: &Path) -> io::Result<Self> {
         let mut name = store.as_os_str().to_owned();
         name.push(".tmp");
@@ -73,14 +73,14 @@ impl SpillFolder {
                         folder: Some(folder),
                     });
                 }
-                // Another process that left it removed it.
+                // Another process removed the parent when it was done.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Makes one for an engine that has no file.
+    /// Creates a folder for an engine that has no file.
     fn make_in_memory() -> io::Result<Self> {
         Ok(Self {
             parent: None,
@@ -113,12 +113,12 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Refuses a folder that is a link, or another user's: who can change it can look into what is put there.
+/// Refuses a folder that is a link or another user's: a user who can change it can read what the engine spills.
 #[cfg(unix)]
 fn check_own(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let checked = fs::symlink_metadata(path).and_then(|metadata| match is_own_folder(&metadata) {
-        // The engine makes such folders for all to read.
+        // The engine creates such folders readable for all users.
         true => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
         false => Err(io::Error::other(format!(
             "{} is not a folder of this user",
@@ -126,7 +126,7 @@ fn check_own(path: &Path) -> io::Result<()> {
         ))),
     });
     match checked {
-        // Another process that left it has removed it, which the next step notices.
+        // Another process removed it when it was done, which the next step notices.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         checked => checked,
     }

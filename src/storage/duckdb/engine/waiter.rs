@@ -1,4 +1,4 @@
-//! How an operation waits for a store's file.
+//! Waiters: operations that wait for a store's file.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,19 +7,20 @@ use super::mode::Mode;
 use super::queue::{Number, Passed, Place};
 use crate::backoff::Proportional;
 
-/// How long a predecessor in the queue may take until others try to go before it. It may have been stopped, or use the
-/// file; `DuckDB`'s lock tells.
+/// Limits how long a predecessor in the queue may take until others try to overtake it.
+///
+/// Its process may have been stopped, or may use the file. `DuckDB`'s lock tells which.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// An operation that waits for the engine.
+/// Represents an operation that waits for the engine.
 pub(crate) struct Waiter {
     started: Instant,
     timeout: Duration,
     place: Option<Place>,
     predecessor: Option<Number>,
-    /// When the present predecessor became the next one to wait for, or the last one went.
+    /// Holds the time since when this waits for its present predecessor, or when the last predecessor left.
     since: Instant,
-    /// When to try to open the file, unless the predecessor goes before.
+    /// Holds the time to try to open the file, unless the predecessor leaves before.
     next_try: Instant,
 }
 
@@ -44,17 +45,17 @@ impl Waiter {
         self.waited() >= self.timeout
     }
 
-    /// Takes a place in a store's queue, unless there is one already, there can be none, or the operation does not
-    /// wait.
+    /// Takes a place in a store's queue, unless it has one, there can be none, or the operation does not wait.
     pub(crate) fn queue_up(&mut self, store: &Path, mode: Mode, passed: &mut Option<Passed>) {
-        // An operation that does not wait must not be seen: a process that holds the file open would close it in vain.
+        // An operation that does not wait must not be seen. A process that holds the file open would close it in vain.
         if self.place.is_none() && !self.timeout.is_zero() {
             self.place = Place::take(store, mode, passed);
         }
     }
 
-    /// Returns whether to try to open the file now: when no operation is before this one, when its predecessor takes
-    /// long, and for a last time.
+    /// Returns whether to try to open the file now.
+    ///
+    /// That is so if no operation is before this one, if its predecessor takes long, and for a last time.
     pub(crate) fn is_its_turn(&mut self) -> bool {
         let predecessor = self.place.as_ref().and_then(Place::predecessor);
         let now = Instant::now();
@@ -71,7 +72,7 @@ impl Waiter {
         self.next_try = Instant::now() + retry_after(self.since.elapsed());
     }
 
-    /// Returns how long to wait for an engine that others of this process use.
+    /// Returns how long to wait for an engine that other operations of this process use.
     pub(crate) fn pause_for_this_process(&self) -> Duration {
         retry_after(self.waited()).min(self.time_left())
     }
@@ -93,8 +94,9 @@ impl Waiter {
         self.timeout.saturating_sub(self.waited())
     }
 
-    /// Gives up the place to the engine that this operation has opened. If it went before a process that does not use
-    /// its place, the operations that follow need not wait for that one either.
+    /// Hands the place to the engine that this operation has opened.
+    ///
+    /// If the operation overtook a process that does not use its place, later operations need not wait for that one.
     pub(crate) fn give_place(
         &mut self,
         store: &Path,
@@ -108,7 +110,7 @@ impl Waiter {
     }
 }
 
-/// To look at the queue costs little: those who are near its head look at it often, the others more seldom.
+/// Returns how long to wait before the next look at the queue. A waiter near its head looks often, others more seldom.
 fn look_after(distance: u64, waited: Duration) -> Duration {
     const LONGEST: Duration = Duration::from_millis(10);
     Duration::from_millis(distance)
@@ -116,7 +118,7 @@ fn look_after(distance: u64, waited: Duration) -> Duration {
         .clamp(Duration::from_millis(1), LONGEST)
 }
 
-/// Retries come quickly at first, then about ten times a second.
+/// Retries quickly at first, then about ten times a second.
 const BACKOFF: Proportional = Proportional {
     first: Duration::from_millis(2),
     longest: Duration::from_millis(100),
