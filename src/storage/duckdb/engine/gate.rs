@@ -170,11 +170,11 @@ pub(crate) struct Lease {
 /// Says how a lease behaves towards operations that wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// Came when no other operation waited.
+    /// Means that the operation came when no other one waited.
     Polite,
-    /// Went before operations that waited.
+    /// Means that the operation did not let those that waited go first.
     Overtaking,
-    /// Keeps the engine open between operations.
+    /// Means that the lease keeps the engine open between operations.
     Keeping,
 }
 

@@ -1,4 +1,4 @@
-//! How the engine is opened on a lake, and what it may use then.
+//! Opens the engine on a lake, and limits the files that it may use.
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ impl Opener for LakeOpener {
     }
 }
 
-/// Opens an engine on a lake that is there.
+/// Opens an engine on a lake that exists.
 fn open(
     lake: &Lake,
     settings: &EngineSettings,
@@ -75,12 +75,13 @@ fn open(
     Ok(connection)
 }
 
-/// A commit that lost a race is retried without a wait, for the holder of the commit lock need not wait for others. The
-/// delays grow from there, to about 3 s in all. By default the engine waits 100 ms first.
+/// Retries a commit that lost a race, first without a wait, as the holder of the commit lock need not wait for others.
+///
+/// The delays grow from there, to about 3 s in all. By default the engine waits 100 ms first.
 const RETRIES: &str =
     "SET ducklake_retry_wait_ms = 1; SET ducklake_retry_backoff = 1.3; SET ducklake_max_retry_count = 25";
 
-/// Starts an engine that can be told of a lake.
+/// Starts an engine that can attach a lake.
 pub(crate) fn engine(lake: &Lake, settings: &EngineSettings, spill: Option<&Path>) -> Result<Connection> {
     let failed = |error| error::engine("start the engine", error);
     let folder = settings.lake.extensions.folder()?;
@@ -93,7 +94,7 @@ pub(crate) fn engine(lake: &Lake, settings: &EngineSettings, spill: Option<&Path
     connection.execute_batch(RETRIES).map_err(failed)?;
     if let Catalog::Postgres { password, .. } = &lake.catalog {
         extensions::load(&connection, "postgres_scanner", &settings.lake.extensions)?;
-        // Without one, libpq looks for it itself.
+        // Without a password here, libpq looks for one itself.
         let password = password.as_ref().or(settings.lake.catalog_password.as_ref());
         let parameter = password.map(|password| format!(", PASSWORD {}", literal(password.reveal())));
         let sql = format!(
@@ -140,7 +141,7 @@ pub(crate) fn attach(
         literal(&format!("ducklake:{place}"))
     );
     let mut attached = connection.execute_batch(&sql);
-    // A location need not say that the data is remote: the catalog knows.
+    // A location need not say that the data is remote, as the catalog records it.
     if let Err(error) = &attached
         && error::needs_httpfs(error)
         && !names_remote_data(lake)

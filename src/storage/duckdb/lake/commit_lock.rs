@@ -1,4 +1,4 @@
-//! The locks of a lake: who may commit to it, maintain it or make it, one process of all machines at a time.
+//! The locks of a lake: one process of all machines at a time may commit to it, maintain it or create it.
 //!
 //! Each is an advisory lock in the PostgreSQL database that is the catalog. A transaction holds it, so that it ends
 //! when its holder is done, dies or is cut off.
@@ -16,19 +16,20 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement::{self, literal};
 use crate::storage::{Error, Result};
 
-/// The name that `DuckLake` gives the database of the catalog.
+/// Names the database of the catalog, as `DuckLake` does.
 const CATALOG: &str = "__ducklake_metadata_lake";
 
-/// The right to commit. While a writer holds it, no other writer changes what the holder has looked at.
+/// Grants the right to commit. While a writer holds it, no other writer changes the rows that the holder has read.
 ///
 /// A catalog in a file needs no such lock: the engine locks that file while a process writes.
 pub(crate) struct CommitLock(Option<Lease>);
 
-/// How long a holder may send nothing before the database takes the lock away.
+/// Limits how long a holder may send nothing before the database takes the lock away.
 const IDLE_TIMEOUT: &str = "60s";
 
-/// What a lock is for, and its number in the database. The numbers were chosen at random; other programs that use the
-/// database do not use them.
+/// Names the purpose of a lock, and its number in the database.
+///
+/// The numbers were chosen at random, so that other programs that use the database do not use them.
 #[derive(Clone, Copy)]
 enum LockKind {
     Commit = 7_108_646,
@@ -42,7 +43,7 @@ impl CommitLock {
         Self::take_kind(LockKind::Commit, IDLE_TIMEOUT, gate, timeout)
     }
 
-    /// Waits for the right to maintain the lake, while which others may commit.
+    /// Waits for the right to maintain the lake. Other processes may commit meanwhile.
     pub(crate) fn take_for_maintenance(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
         Self::take_kind(LockKind::Maintenance, "0", gate, timeout)
     }
@@ -74,7 +75,7 @@ impl Drop for CommitLock {
     }
 }
 
-/// Begins a transaction that holds a lock in a database that is attached.
+/// Begins a transaction that holds a lock in an attached database.
 fn take_lock(
     connection: &Connection,
     database: &str,
@@ -82,7 +83,7 @@ fn take_lock(
     idle_timeout: &str,
     timeout: Duration,
 ) -> ::duckdb::Result<()> {
-    // Zero would wait for ever.
+    // A timeout of zero would wait for ever.
     let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
     let limits = format!(
         "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
@@ -97,10 +98,10 @@ fn take_lock(
     Ok(())
 }
 
-/// Waits for the right to make a lake in a database. It ends with the connection that is returned.
+/// Waits for the right to create a lake in a database. The right ends with the returned connection.
 ///
-/// When two processes make one lake at the same time, the engine (1.5.5) of the slower one reads freed memory while it
-/// rolls back.
+/// If two processes create one lake at the same time, DuckDB 1.5.5 reads freed memory in the slower one while it rolls
+/// back.
 pub(crate) fn take_to_create(engine: &Connection, lake: &Lake, timeout: Duration) -> Result<Connection> {
     const DATABASE: &str = "creation";
     let location = Location::Lake(lake.clone());
@@ -120,7 +121,7 @@ pub(crate) fn take_to_create(engine: &Connection, lake: &Lake, timeout: Duration
     Ok(connection)
 }
 
-/// Tells why a process did not get a lock.
+/// Returns the error of a process that did not get a lock.
 fn lock_failure(location: &Location, waited: Duration, error: ::duckdb::Error) -> Error {
     match error::is_lock_timeout(&error) {
         true => Error::Locked {

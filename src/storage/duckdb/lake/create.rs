@@ -1,4 +1,4 @@
-//! How a lake is made, once, however many processes try.
+//! Creates a lake once, however many processes try.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::schema;
 use crate::storage::duckdb::transaction::transaction;
 
-/// Makes a lake without tables in a database, unless another process is faster; a file with all of its tables.
+/// Creates a lake without tables in a database, unless another process is faster. In a file, creates all of its tables.
 pub(crate) fn create(lake: &Lake, settings: &EngineSettings, timeout: Duration) -> Result<()> {
     let Some(file) = lake.catalog_file() else {
         return create_in_database(lake, settings, timeout);
@@ -45,7 +45,7 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
     }
     let connection = attach::engine(lake, settings, None)?;
     let lock = commit_lock::take_to_create(&connection, lake, timeout)?;
-    // Another process may have made it meanwhile.
+    // Another process may have created it meanwhile.
     let attached = match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false") {
         Err(OpenFailure::NoLake(_)) => attach_new(&connection, lake, settings),
         attached => attached,
@@ -54,8 +54,9 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
     attached.map_err(OpenFailure::into_error)
 }
 
-/// Makes a lake that is not there. Commits of few rows are kept in the catalog, until they are flushed: a file for
-/// each would be many.
+/// Creates a lake that does not exist.
+///
+/// The catalog keeps the rows of small commits until they are flushed. A file for each would make many files.
 fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -> Result<(), OpenFailure> {
     let failed = |error| OpenFailure::Other(error::engine("create the store", error));
     if let Some(folder) = lake.data_path.as_deref().filter(|path| !data::is_remote(path)) {
@@ -73,6 +74,7 @@ fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -
     Ok(())
 }
 
-/// Up to how many rows of a commit are kept in the catalog: a file for each would be many, but from about as many on
-/// it is written sooner.
+/// Limits the rows of a commit that the catalog keeps.
+///
+/// A file for each small commit would make many files. From about this many rows on, a file is written faster.
 pub(crate) const INLINED_ROWS: usize = 100;

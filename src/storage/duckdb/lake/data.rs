@@ -1,4 +1,4 @@
-//! The data files of a lake: where they are, how large, and whether they are on the disk.
+//! The data files of a lake: their place, their size, and their sync to disk.
 
 use std::fs::File;
 
@@ -8,7 +8,7 @@ use super::NAME;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// Returns where the data files of a lake are, as its catalog has it.
+/// Returns the place of a lake's data files, as its catalog records it.
 pub(crate) fn data_path(connection: &Connection) -> Result<String> {
     let sql = format!("SELECT value FROM ducklake_options('{NAME}') WHERE option_name = 'data_path'");
     let read = connection.query_row(&sql, [], |row| row.get(0));
@@ -19,7 +19,7 @@ pub(crate) fn is_remote(data_path: &str) -> bool {
     data_path.contains("://")
 }
 
-/// Has what was written to data files on the disk: the engine does not. Data in S3 is kept once it is there.
+/// Syncs data files to disk, which the engine does not do. Data in S3 is durable after the upload.
 pub(crate) fn sync(data_path: &str) -> Result<()> {
     if is_remote(data_path) {
         return Ok(());
@@ -44,7 +44,7 @@ fn sync_files_beside(folder: &File) -> std::io::Result<()> {
     folder.sync_all()
 }
 
-/// Returns how many bytes the data files of a lake take.
+/// Returns the size of a lake's data files in bytes.
 pub(crate) fn data_bytes(connection: &Connection) -> Result<u64> {
     let sql = format!(
         "SELECT coalesce(sum(file_size_bytes + delete_file_size_bytes), 0) :: UBIGINT FROM ducklake_table_info('{NAME}')"

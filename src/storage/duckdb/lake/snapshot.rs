@@ -14,7 +14,7 @@ pub(crate) fn snapshot(connection: &Connection) -> Result<i64> {
     read.map_err(|error| error::engine("read the last position", error))
 }
 
-/// Returns SQL for what no log's sequence number exceeds.
+/// Returns SQL for a number that no log's sequence number exceeds.
 pub(crate) fn end_seq_sql() -> String {
     format!("(SELECT (id + 1) * {LOGS_OF_SNAPSHOT} FROM ducklake_current_snapshot('{NAME}') AS current(id))")
 }

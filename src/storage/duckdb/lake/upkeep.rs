@@ -1,4 +1,4 @@
-//! The functions of `DuckLake` that keep a lake small and fast.
+//! Calls the functions of `DuckLake` that keep a lake small and fast.
 
 use ::duckdb::Connection;
 use chrono::{DateTime, Utc};
@@ -7,14 +7,14 @@ use super::NAME;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// Moves the rows of a table that the catalog holds to files, and says how many.
+/// Moves the rows of a table from the catalog to files, and returns their number.
 pub(crate) fn flush(connection: &Connection, table: &str) -> Result<u64> {
     let call =
         format!("sum(rows_flushed) FROM ducklake_flush_inlined_data('{NAME}', table_name => '{table}')");
     upkeep(connection, &call)
 }
 
-/// Writes the files of a table that hold deleted rows without those, and says how many.
+/// Rewrites the files of a table without their deleted rows, and returns the number of files.
 pub(crate) fn rewrite(connection: &Connection, table: &str) -> Result<u64> {
     let call = format!(
         "sum(files_processed) FROM ducklake_rewrite_data_files('{NAME}', '{table}', delete_threshold => 0.1)"
@@ -22,13 +22,13 @@ pub(crate) fn rewrite(connection: &Connection, table: &str) -> Result<u64> {
     upkeep(connection, &call)
 }
 
-/// Merges the small files of a table, and says how many.
+/// Merges the small files of a table, and returns their number.
 pub(crate) fn merge(connection: &Connection, table: &str) -> Result<u64> {
     let call = format!("sum(files_processed) FROM ducklake_merge_adjacent_files('{NAME}', '{table}')");
     upkeep(connection, &call)
 }
 
-/// Calls one of the functions that drop what is older than a time, and says how much that was.
+/// Calls a function that drops items older than a time, and returns the number of items.
 pub(crate) fn drop_old(connection: &Connection, function: &str, time: DateTime<Utc>) -> Result<u64> {
     let time = time.format("%Y-%m-%d %H:%M:%S%.6f+00");
     let call = format!("count(*) FROM {function}('{NAME}', older_than => TIMESTAMPTZ '{time}')");

@@ -1,4 +1,4 @@
-//! How logs are appended: each once, with the positions of the files that they were read from.
+//! Appends logs, each once, with the positions of the files that they were read from.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -24,7 +24,8 @@ impl IngestStore for DuckDbStore {
 }
 
 impl DuckDbStore {
-    /// As [`append_logs_from_files`](IngestStore::append_logs_from_files), of logs that were made ready before.
+    /// Appends rows that were made from logs before, as
+    /// [`append_logs_from_files`](IngestStore::append_logs_from_files) does.
     ///
     /// # Errors
     ///
@@ -42,7 +43,7 @@ impl DuckDbStore {
             self.move_on(connection, files)?;
             self.append(connection, rows)
         };
-        // So few are looked for and written sooner than it is found out whether others were faster.
+        // To look for few rows and write them takes less time than to check for conflicting commits.
         let appended = match rows.len() <= create::INLINED_ROWS {
             true => self.write(ACTION, append),
             false => self.write_ahead(ACTION, append, |connection, snapshot| {
@@ -60,7 +61,7 @@ impl DuckDbStore {
         Ok(appended)
     }
 
-    /// Appends rows in the transaction that is open.
+    /// Appends rows in the open transaction.
     pub(crate) fn append(&self, connection: &Connection, rows: &LogRows) -> Result<AppendResult> {
         if rows.is_empty() {
             return Ok(AppendResult::default());
@@ -73,7 +74,7 @@ impl DuckDbStore {
     }
 }
 
-/// Stores those of the rows that are not there yet.
+/// Stores the rows that are not stored yet.
 fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<AppendResult> {
     let keeps = without_duplicates(connection, rows)?;
     let stored = match &keeps {
@@ -95,7 +96,7 @@ fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result
 /// Returns which rows to store so that each log is there once; `None` for all of them.
 fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<Vec<bool>>> {
     let known = stored_keys(connection, rows, "log_rows")?;
-    // Ids that were made one after another ascend.
+    // Ids that this crate makes one after another ascend.
     let is_unique = rows.keys().map(|(_, id)| id).is_sorted_by(|a, b| a < b);
     if known.is_empty() && is_unique {
         return Ok(None);
@@ -111,14 +112,15 @@ pub(crate) fn are_stored_since(connection: &Connection, rows: &LogRows, snapshot
     Ok(!stored_keys(connection, rows, &newer)?.is_empty())
 }
 
-/// Returns which of the rows' keys are stored already, by a table of keys. The time span prunes the search to the row
-/// groups and files that overlap it.
+/// Returns the rows' keys that a table of keys holds already.
+///
+/// The time span prunes the search to the row groups and files that overlap it.
 fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<Vec<(i64, String)>> {
     let failed = |error| error::engine("look for logs that are stored already", error);
     let Some((first, last)) = rows.span().map(RangeInclusive::into_inner) else {
         return Ok(Vec::new());
     };
-    // What follows on what is stored shares a second with it at most: few ids are looked for.
+    // New logs usually share at most a second with stored ones, so that few ids are looked for.
     let shared = format!(
         "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))
         FROM {stored}

@@ -1,8 +1,8 @@
 //! Logs with long texts.
 //!
-//! The engine (1.5.5) reads, compresses and sorts 2,048 rows at a time, however long they are. So those that follow one
-//! another must not be too long together: a batch ends before they are, and becomes a row group of its own. Row groups
-//! with long texts must not be merged, and what is sorted is cut by its length.
+//! DuckDB 1.5.5 reads, compresses and sorts 2,048 rows at a time, however long they are. So rows that follow one
+//! another must not be too long together. A batch ends before they are, and becomes a row group of its own. Row groups
+//! with long texts must not be merged, and a sort is cut into parts by the length of its rows.
 
 use std::ops::RangeInclusive;
 
@@ -18,31 +18,33 @@ use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::Sql;
 use crate::storage::duckdb::{error, schema};
 
-/// Row groups whose texts are no longer than this may be merged: 2,048 of them are 64 MiB.
+/// Limits the length of texts whose row groups may be merged: 2,048 of them are 64 MiB.
 const MERGED: usize = 32 << 10;
 
-/// Texts of stores that hold none longer than this need not be measured before they are sorted.
+/// Limits the longest text of a store whose texts need not be measured before a sort.
 const UNMEASURED: usize = 4 << 10;
 
-/// SQL for the length of what is stored of a log, over `log_texts`.
+/// Holds SQL for the stored length of a log, over `log_texts`.
 const LENGTH: &str =
     "CAST(coalesce(strlen(message), 0) + coalesce(strlen(layout), 0) + coalesce(strlen(stored_raw), 0)
     + coalesce(strlen(stored_normalized), 0) + coalesce(strlen(metadata), 0) AS BIGINT)";
 
-/// Lets the engine merge no row groups if it would put long texts together. To be called before the engine writes
-/// anything.
+/// Keeps the engine from merging row groups if that would put long texts together.
+///
+/// The caller calls this before the engine writes anything.
 pub(crate) fn keep_apart(connection: &Connection, longest: usize) {
     if longest <= MERGED {
         return;
     }
-    // Refused where the caller has run SQL of its own in this engine, which locks the settings.
+    // The engine refuses this if it has run a caller's own SQL, which locks the settings.
     if let Err(error) = connection.execute_batch("SET max_vacuum_tasks = 0") {
         log::debug!("row groups with long texts may be merged: {error}");
     }
 }
 
-/// Returns how long the longest text of the logs of a file or in memory is, by the engine's statistics; 0 if there is
-/// none.
+/// Returns the length of the longest text, by the engine's statistics; 0 if there is none.
+///
+/// This applies to the logs of a file or in memory.
 pub(crate) fn longest(connection: &Connection) -> usize {
     const SQL: &str =
         "SELECT stats(message) || stats(layout) || stats(raw) || stats(normalized) || stats(metadata)
@@ -54,7 +56,7 @@ pub(crate) fn longest(connection: &Connection) -> usize {
 
 /// Returns the greatest number in `[Min: a, Max: b, Has Unicode: false, Max String Length: 31]...`.
 fn longest_of(statistics: &str) -> usize {
-    // What the engine does not know, it says as a question mark.
+    // The engine writes an unknown value as a question mark.
     let number = |rest: &str| {
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
         digits
@@ -65,16 +67,18 @@ fn longest_of(statistics: &str) -> usize {
     said.map(number).max().unwrap_or_default()
 }
 
-/// Says whether a store has texts that must be measured before they are sorted. The tables of earlier versions do not
-/// say where their texts are. The files of a lake have no such statistics, and to ask for them opens one.
+/// Returns whether a store has texts that must be measured before they are sorted.
+///
+/// The tables of earlier versions do not tell where their texts are. The files of a lake have no such statistics, and
+/// a query for them would open a file.
 pub(crate) fn need_measuring(order: CommitOrder, connection: &Connection, log_texts: &str) -> bool {
     order == CommitOrder::Counter && log_texts == schema::LOG_TEXTS && longest(connection) > UNMEASURED
 }
 
-/// Logs that follow one another in the order of a query.
+/// Describes logs that follow one another in the order of a query.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
-    /// The least and the greatest event time, each with its sequence number.
+    /// Holds the least event time, with its sequence number. `last` holds the greatest one.
     first: (i64, i64),
     last: (i64, i64),
     least_seq: i64,
@@ -108,7 +112,7 @@ impl Run {
         self.length >= LogRows::ENOUGH_TEXT || self.count >= LogRows::ROW_GROUP
     }
 
-    /// ` AND ...`: that a log is one of these. The engine leaves row groups out by the plain conditions.
+    /// Returns ` AND ...`, which is true of these logs. The plain conditions let the engine skip row groups.
     fn condition(&self) -> Sql {
         let ((first_time, first_seq), (last_time, last_seq)) = (self.first, self.last);
         let mut sql = Sql::new("\nAND event_time BETWEEN make_timestamp(");
@@ -132,7 +136,7 @@ impl Run {
     }
 }
 
-/// Cuts a query into queries for logs whose texts the engine can sort, in its order: `columns` of each.
+/// Cuts a query for `columns` into queries for logs whose texts the engine can sort, in the query's order.
 pub(crate) fn cut(
     connection: &Connection,
     query: &LogQuery,
@@ -165,8 +169,9 @@ pub(crate) fn cut(
     Ok(runs.iter().map(select).collect())
 }
 
-/// Returns how many of the first logs with these sequence numbers can be read together, up to a limit, and the number
-/// of the last of them.
+/// Returns how many of the first logs with these sequence numbers can be read together, up to a limit.
+///
+/// Also returns the sequence number of the last of them.
 pub(crate) fn first_of(
     connection: &Connection,
     seqs: RangeInclusive<i64>,
@@ -190,7 +195,7 @@ pub(crate) fn first_of(
     Ok((count, last))
 }
 
-/// Cuts a chunk into pieces of a few MiB each, or of one row: each is copied several times on its way.
+/// Cuts a chunk into pieces of a few MiB each, or of one row. Each piece is copied several times on its way.
 pub(crate) fn pieces(chunk: StructArray) -> impl Iterator<Item = StructArray> {
     const LENGTH: usize = 4 << 20;
     let rows = chunk.len();
@@ -201,7 +206,7 @@ pub(crate) fn pieces(chunk: StructArray) -> impl Iterator<Item = StructArray> {
         .map(move |start| chunk.slice(start, step.min(rows - start)))
 }
 
-/// Hands the three numbers of each row to `take`, until it returns false.
+/// Passes the three numbers of each row to `take`, until it returns false.
 fn for_each_length(
     connection: &Connection,
     sql: &Sql,

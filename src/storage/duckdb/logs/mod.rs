@@ -96,7 +96,7 @@ impl LogStore for DuckDbStore {
 
     fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>> {
         let width = width_micros(width)?;
-        // Division of integers truncates towards zero; a stretch starts at or before its times.
+        // Integer division truncates towards zero, but a stretch starts at or before its times.
         let mut sql = Sql::new(
             "SELECT t - ((t % w) + w) % w AS start, count(*) FROM (SELECT epoch_us(event_time) AS t, CAST(",
         );

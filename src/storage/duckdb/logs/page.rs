@@ -22,7 +22,7 @@ pub(crate) fn after(
 ) -> Result<LogPage> {
     match order {
         CommitOrder::Counter => page_of_file(connection, log_texts, cursor, limit),
-        // Its queries must see the same snapshot.
+        // The queries of a page must see the same snapshot.
         CommitOrder::Snapshots => read_transaction(connection, "read logs", |connection| {
             page_of_lake(connection, cursor, limit)
         }),
@@ -53,8 +53,8 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
         };
         page(connection, after(until), cursor, limit)
     };
-    // Numbers are missing only where logs were deleted: where there are none in the way, the engine need not look at
-    // all logs for the first ones.
+    // Numbers are missing only where logs were deleted. Without such a gap, the engine need not look at all logs to
+    // find the first ones.
     let until = cursor
         .seq()
         .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -66,8 +66,10 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
     }
 }
 
-/// Returns the first logs after a cursor, by the snapshots that added them. Files know their snapshots, so that only
-/// those that are new are read; logs keep theirs when files are merged and snapshots expire.
+/// Returns the first logs after a cursor, by the snapshots that added them.
+///
+/// Files know their snapshots, so that only new files are read. Logs keep their snapshots when files are merged and
+/// snapshots expire.
 fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<LogPage> {
     let last = snapshot::snapshot(connection)?;
     let end = Cursor::after(seq::end_of_snapshot(last));
@@ -92,7 +94,7 @@ fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result
     }
 }
 
-/// ` WHERE ...` of the logs after a cursor up to a snapshot, of a lake's `log_texts`.
+/// Returns ` WHERE ...` for the logs after a cursor up to a snapshot, over a lake's `log_texts`.
 fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
     let first = seq::snapshot_of(cursor.seq());
     let mut sql = Sql::new("\nWHERE snapshot_id >= ");
@@ -107,8 +109,10 @@ fn after_in_lake(cursor: Cursor, until: i64) -> Sql {
     sql
 }
 
-/// Returns the first snapshot up to which there are as many logs as wanted after a cursor, else the last one; `None`
-/// if there are none at all. To sort every log that is left for each page would take longer the more there are.
+/// Returns the first snapshot up to which there are enough logs after a cursor, else the last one.
+///
+/// Returns `None` if there are no logs at all. To sort all remaining logs for each page would take longer the more
+/// there are.
 fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usize) -> Result<Option<i64>> {
     const FIRST_LOOK: i64 = 64;
     let first = seq::snapshot_of(cursor.seq());

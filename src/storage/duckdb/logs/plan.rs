@@ -1,4 +1,4 @@
-//! How a query of logs is put to the engine.
+//! Plans a query of logs: the statements that the engine runs for it.
 
 use ::duckdb::{Connection, params_from_iter};
 use chrono::TimeDelta;
@@ -13,8 +13,10 @@ use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::{error, schema};
 
-/// `DELETE ...` of the logs that a query wants. Only their times are stored as they are asked for: a filter is answered
-/// by the view, which has no numbers of rows, and a log is named by its time and id.
+/// Returns `DELETE ...` for the logs that a query wants.
+///
+/// The table stores only times in the form of a query. Other filters need the view, which has no row numbers, so that
+/// its logs are named by time and id.
 pub(crate) fn delete(query: &LogQuery) -> Sql {
     let times = LogQuery {
         filters: Vec::new(),
@@ -30,7 +32,7 @@ pub(crate) fn delete(query: &LogQuery) -> Sql {
     sql
 }
 
-/// Returns the statements that give the logs of a query, one after another.
+/// Returns the statements that yield the logs of a query, one after another.
 pub(crate) fn statements(
     order: CommitOrder,
     connection: &Connection,
@@ -53,7 +55,7 @@ pub(crate) fn select_logs(log_texts: &str) -> Sql {
     Sql::new(format!("SELECT {}\nFROM {log_texts}", *columns::READ_SQL))
 }
 
-/// Up to this many logs, the engine finds their sequence numbers first, without reading anything else of the others.
+/// Limits the logs whose sequence numbers the engine finds first, without reading anything else of the others.
 const FEW: u64 = 10_000;
 
 fn is_for_few(query: &LogQuery) -> bool {
@@ -67,8 +69,9 @@ fn select_at_once(query: &LogQuery, log_texts: &str) -> Sql {
     sql
 }
 
-/// Returns a query of a lake for few logs, with the times that the logs it finds turn out to have: only files of
-/// those times are then read in full. `None` if it finds none.
+/// Returns a query of a lake for few logs, limited to the times of the logs that it finds.
+///
+/// Only files of those times are then read in full. Returns `None` if the query finds no logs.
 fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<LogQuery>> {
     let mut sql = Sql::new(
         "SELECT epoch_us(min(event_time)), epoch_us(max(event_time))\nFROM (SELECT event_time FROM ",
@@ -84,7 +87,7 @@ fn within_its_times(connection: &Connection, query: &LogQuery) -> Result<Option<
         return Ok(None);
     };
     let (since, last) = (statement::time(first)?, statement::time(last)?);
-    // The last microsecond that there is has none after it.
+    // The last possible microsecond has none after it.
     let until = last
         .checked_add_signed(TimeDelta::microseconds(1))
         .or(query.until);
@@ -108,8 +111,9 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
     sql
 }
 
-/// Cuts a query into queries over shorter times, in its order, each of which finds a few row groups' worth of
-/// logs: sorting all logs together would take memory for all of them, and the reader would wait for the last one.
+/// Cuts a query into queries over shorter times, in its order, each of which finds a few row groups of logs.
+///
+/// To sort all logs together would take memory for all of them, and the reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
     if is_for_few(query) || log_texts != schema::LOG_TEXTS {
         return Ok(vec![query.clone()]);
@@ -158,7 +162,7 @@ pub(crate) fn count_by(query: &LogQuery, fields: &[Field], log_texts: &str) -> S
     sql.append(predicate::where_clause(query));
     let ordinals: Vec<String> = (0..fields.len()).map(|index| format!("value_{index}")).collect();
     if ordinals.is_empty() {
-        // Without fields there is one group, but none of no logs.
+        // Without fields there is one group, and no group if there are no logs.
         sql.push("\nHAVING count(*) > 0");
     } else {
         sql.push(&format!("\nGROUP BY {}", ordinals.join(", ")));

@@ -1,4 +1,4 @@
-//! Scans: a query that is read as it runs.
+//! Scans: queries whose rows are read while they run.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -20,9 +20,9 @@ use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk_or};
 use crate::storage::{Error, Result};
 use crate::sync::lock;
 
-/// An item of a scan, which is made of a row.
+/// Makes items of a scan from rows.
 pub(crate) trait FromRows: Serialize + DeserializeOwned + Send + Sized + 'static {
-    /// One for each row of a chunk.
+    /// Returns an item for each row of a chunk.
     fn from_rows(chunk: &StructArray) -> Result<Vec<Self>>;
 }
 
@@ -33,11 +33,11 @@ impl FromRows for LogEntry {
     }
 }
 
-/// Items that are handed on at a time.
+/// Holds items that are passed to the reader together.
 enum Chunk<T> {
-    /// As the engine gives them. The reader makes items of them while the engine goes on.
+    /// Holds rows of the engine. The reader makes items of them while the engine goes on.
     Rows(StructArray),
-    /// As they were spilled.
+    /// Holds items that were spilled.
     Items(Vec<T>),
 }
 
@@ -50,20 +50,21 @@ impl<T: FromRows> Chunk<T> {
     }
 }
 
-/// A query, and how its errors are told.
+/// Describes a query, and how its errors are reported.
 pub(crate) struct Query<P> {
-    /// Says which queries give the items, one after another; all of them see the store as it is when they start.
+    /// Returns the queries that yield the items, one after another. All of them see the store as it is when they start.
     pub(crate) plan: P,
     pub(crate) limit: Option<u64>,
-    /// How long it may take.
+    /// Limits how long the query may take.
     pub(crate) time: Option<Duration>,
     pub(crate) error: fn(&str, ::duckdb::Error) -> Error,
-    /// The name for `error`.
+    /// Holds the name that `error` is given.
     pub(crate) subject: String,
 }
 
-/// A query that runs in a thread of its own, a few chunks ahead of its reader. Statement and connection
-/// borrow from one another, so they live on that thread's stack.
+/// Runs a query in a thread of its own, a few chunks ahead of its reader.
+///
+/// Statement and connection borrow from one another, so they live on that thread's stack.
 pub(crate) struct Scan<T> {
     chunks: Option<Receiver<Result<Chunk<T>>>>,
     current: std::vec::IntoIter<T>,
@@ -72,10 +73,10 @@ pub(crate) struct Scan<T> {
 }
 
 impl<T: FromRows> Scan<T> {
-    /// Returns when the first chunk is there, so that the logs are those of now.
+    /// Starts a scan, and returns when the first chunk is there, so that the logs are those of now.
     ///
-    /// The lease is given back when the query ends. The query waits for its reader, for `patience` in all. Then it
-    /// spills to disk what it finds, so that a slow reader keeps no other process out.
+    /// The lease ends with the query. The query waits for its reader, for `patience` in all. After that it spills its
+    /// rows to disk, so that a slow reader keeps no other process out.
     pub(crate) fn start<P>(lease: Lease, wanted: Query<P>, patience: Option<Duration>) -> Result<Self>
     where
         P: FnOnce(&Connection) -> Result<Vec<Sql>> + Send + 'static,
@@ -122,7 +123,7 @@ fn run<T: FromRows>(
     let queried = Deadline::judge(deadline, queried);
     drop(end);
     drop(lease);
-    // What was read before an error is given before it.
+    // The reader gets the rows from before an error first.
     let given = reader.give_what_was_spilled();
     if let Err(error) = queried.and(given) {
         // A reader that is gone has no use for the error.
@@ -185,7 +186,7 @@ impl<T: FromRows> Iterator for Scan<T> {
 }
 
 impl<T> Drop for Scan<T> {
-    /// Gives the connection back before returning, so that the store is free again.
+    /// Returns the connection to the gate first, so that the store is free again.
     fn drop(&mut self) {
         let finished = self.chunks.take().is_none();
         if !finished {
@@ -199,8 +200,9 @@ impl<T> Drop for Scan<T> {
     }
 }
 
-/// Interrupts a query while its connection is open: in duckdb 1.10505.0, interrupting a
-/// connection while another thread closes it reads memory that is freed already.
+/// Interrupts a query while its connection is open.
+///
+/// In duckdb 1.10505.0, to interrupt a connection while another thread closes it reads freed memory.
 struct RunningQuery(Mutex<Option<Arc<InterruptHandle>>>);
 
 impl RunningQuery {
@@ -215,7 +217,7 @@ impl RunningQuery {
     }
 }
 
-/// Dropped before the connection is, also in a panic.
+/// Marks the end of a query. It is dropped before the connection, also in a panic.
 struct EndOfQuery(Arc<RunningQuery>);
 
 impl Drop for EndOfQuery {
@@ -224,16 +226,16 @@ impl Drop for EndOfQuery {
     }
 }
 
-/// The reader of a query, on the side of the query.
+/// Represents the reader of a query, on the side of the query.
 struct Reader<T> {
     sender: Sender<Result<Chunk<T>>>,
-    /// How long the query may still wait for the reader; `None` without a limit.
+    /// Limits how long the query may still wait for the reader; `None` means no limit.
     patience: Option<Duration>,
     spill: Option<Spill>,
 }
 
 impl<T: FromRows> Reader<T> {
-    /// Hands on a chunk, or spills it, and returns whether there is still a reader.
+    /// Passes on a chunk, or spills it, and returns whether there is still a reader.
     fn give(&mut self, chunk: StructArray) -> Result<bool> {
         if let Some(spill) = &mut self.spill {
             return spill.push(&T::from_rows(&chunk)?).map(|()| true);

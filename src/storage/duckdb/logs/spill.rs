@@ -23,7 +23,7 @@ pub(crate) fn failed(action: &'static str, io: io::Error) -> Error {
     }
 }
 
-/// Items in a file without a name, compressed, a JSON array a line for each chunk.
+/// Holds items in a compressed file without a name, with one line for each chunk, a JSON array.
 pub(crate) struct Spill(zstd::Encoder<'static, File>);
 
 impl Spill {
@@ -40,7 +40,7 @@ impl Spill {
             .map_err(|io| failed(SPILL, io))
     }
 
-    /// Hands on each chunk, until `give` has enough.
+    /// Passes on each chunk, until `give` has enough.
     pub(crate) fn drain<T: DeserializeOwned>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
         let back = |io| failed("read logs that were spilled", io);
         let mut file = self.0.finish().map_err(|io| failed(SPILL, io))?;

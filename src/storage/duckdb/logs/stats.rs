@@ -5,9 +5,9 @@ use ::duckdb::Connection;
 use crate::models::TIME_SOURCE;
 use crate::storage::FileLogs;
 
-/// Returns how many logs have no time of their own, and the files that most of them are from.
+/// Returns the number of logs without a time of their own, and the files that most of them are from.
 pub(crate) fn without_time(connection: &Connection) -> ::duckdb::Result<(u64, Vec<FileLogs>)> {
-    // Most metadata is NULL, and of the rest the text tells most: JSON is read only where the name is in it.
+    // Most metadata is NULL. JSON is parsed only if its text contains the name.
     let sql = format!(
         "SELECT file, count(*) AS logs, CAST(sum(count(*)) OVER () AS BIGINT) AS all_logs
         FROM logs

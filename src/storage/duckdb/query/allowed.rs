@@ -1,7 +1,7 @@
-//! Checks what SQL of the caller's own uses.
+//! Checks the functions and tables that the caller's own SQL uses.
 //!
-//! The engine's parser takes it apart. Table functions can write from within a SELECT, change settings, end the
-//! process, or run SQL that was not checked: only those from a list are let through, in views and macros as well.
+//! The engine's parser takes the SQL apart. Table functions can write from within a SELECT, change settings, end the
+//! process, or run unchecked SQL. So only those from a list are allowed, in views and macros as well.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ use crate::storage::duckdb::engine::gate::Definitions;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
 
-/// Table functions that do no more than read what they are given.
+/// Names the table functions that only read their arguments.
 const OF_LAKES: [&str; 6] = [
     "range",
     "generate_series",
@@ -25,7 +25,7 @@ const OF_LAKES: [&str; 6] = [
     "json_tree",
 ];
 
-/// Table functions that say what is in a store in a file. In a lake, they would reach the database of its catalog.
+/// Names the table functions that describe a store in a file. In a lake, they would reach the database of its catalog.
 const OF_STORES_IN_FILES: [&str; 12] = [
     "duckdb_columns",
     "duckdb_constraints",
@@ -41,7 +41,7 @@ const OF_STORES_IN_FILES: [&str; 12] = [
     "pragma_version",
 ];
 
-/// Table functions that read files, for a store that was opened with access to them.
+/// Names the table functions that read files, for a store that was opened with access to them.
 const OF_OTHER_FILES: [&str; 20] = [
     "glob",
     "parquet_file_metadata",
@@ -65,7 +65,7 @@ const OF_OTHER_FILES: [&str; 20] = [
     "sniff_csv",
 ];
 
-/// Functions of values that change something, wait, tell of more than the store, or look at SQL of their own.
+/// Names the scalar functions that change something, wait, reveal more than the store, or look at SQL of their own.
 const REFUSED: [&str; 12] = [
     "current_setting",
     "currval",
@@ -81,23 +81,23 @@ const REFUSED: [&str; 12] = [
     "write_log",
 ];
 
-/// Views of the store itself.
+/// Names the views of the store itself.
 const OWN_VIEWS: [&str; 2] = ["logs", "log_texts"];
 
-/// The rules for a query of one store.
+/// Holds the rules for a query of one store.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowed {
     pub(crate) is_lake: bool,
     pub(crate) reads_files: bool,
 }
 
-/// The names in a parsed query, in small letters.
+/// Holds the names in a parsed query, in lower case.
 #[derive(Default)]
 struct Names {
     table_functions: BTreeSet<String>,
     functions: BTreeSet<String>,
     tables: BTreeSet<String>,
-    /// Catalogs and schemas.
+    /// Holds catalogs and schemas.
     places: BTreeSet<String>,
 }
 
@@ -133,11 +133,11 @@ impl Names {
 }
 
 impl Allowed {
-    /// Refuses what a query must not use.
+    /// Refuses a query that uses something it must not use.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names it.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the function or table.
     pub(crate) fn check(
         self,
         connection: &Connection,
@@ -182,7 +182,7 @@ impl Allowed {
         if let Some(name) = names.table_functions.iter().find(|name| !self.has(name)) {
             return refused(format!("the table function {name}"));
         }
-        // Views of the engine's own, which are such functions.
+        // The engine's own views are table functions as well.
         let is_view = |name: &&String| name.starts_with("duckdb_") || name.starts_with("pragma_");
         if let Some(name) = names.tables.iter().filter(is_view).find(|name| !self.has(name)) {
             return refused(format!("the table function {name}"));
@@ -212,7 +212,7 @@ const VIEWS: &str = "SELECT lower(view_name), sql
     FROM duckdb_views()
     WHERE NOT internal AND database_name = current_database() AND sql IS NOT NULL";
 
-/// The engine takes tens of milliseconds to list its functions.
+/// Lists the macros of other programs. The engine takes tens of milliseconds to list its functions.
 const MACROS: &str = "SELECT lower(function_name), macro_definition
     FROM duckdb_functions()
     WHERE NOT internal AND database_name = current_database() AND function_type IN ('macro', 'table_macro')
@@ -226,8 +226,9 @@ fn read_definitions(connection: &Connection, sql: &str) -> Result<Definitions> {
     Ok(definitions)
 }
 
-/// Parses a definition in each way that it may be meant; one of them is the right one. A view is `CREATE VIEW name AS
-/// query`, and its name may hold anything.
+/// Parses a definition in each way that it can be read, one of which is the right one.
+///
+/// A view is `CREATE VIEW name AS query`, and its name may hold anything.
 fn readings(connection: &Connection, definition: &str) -> Result<Vec<Value>> {
     let mut texts = vec![definition.to_owned(), format!("SELECT {definition}")];
     let ends = definition.match_indices([' ', '\n']).map(|(at, _)| at);
@@ -254,7 +255,7 @@ fn readings(connection: &Connection, definition: &str) -> Result<Vec<Value>> {
     }
 }
 
-/// Returns SQL as the engine's own parser has it; an object with an error if it is not a SELECT.
+/// Returns the parse tree of the engine's own parser; an object with an error if the SQL is not a SELECT.
 pub(crate) fn parse(connection: &Connection, sql: &str) -> ::duckdb::Result<Value> {
     const PARSE: &str = "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)";
     let parsed: String = connection.query_row(PARSE, [sql], |row| row.get(0))?;

@@ -1,4 +1,4 @@
-//! The columns of logs: one table, by which logs are written, read and exported.
+//! The columns of logs: the one list by which logs are written, read and exported.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use ::duckdb::arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::storage::duckdb::sql::staged::as_json;
 
-/// A column of the table `log_rows`. The variants are in the order of its columns.
+/// Names a column of the table `log_rows`. The variants are in the order of its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogColumn {
     Seq,
@@ -33,17 +33,17 @@ pub(crate) enum LogColumn {
     Layout,
 }
 
-/// The kind of a column's values.
+/// Names the kind of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Integer,
     Time,
     Text,
-    /// Text that is known to be JSON.
+    /// Means text that is known to be JSON.
     Json,
 }
 
-/// Name and kind of each column.
+/// Holds the name and kind of each column.
 const TABLE: [(LogColumn, &str, Kind); 22] = [
     (LogColumn::Seq, "seq", Kind::Integer),
     (LogColumn::EventTime, "event_time", Kind::Time),
@@ -69,7 +69,9 @@ const TABLE: [(LogColumn, &str, Kind); 22] = [
     (LogColumn::Layout, "layout", Kind::Text),
 ];
 
-/// The columns that are read to make a log again, in the order in which they are read. The others repeat a part of it.
+/// Lists the columns that are read to rebuild a log, in the order in which they are read.
+///
+/// The other columns repeat a part of these.
 pub(crate) const READ: [LogColumn; 16] = [
     LogColumn::Seq,
     LogColumn::EventTime,
@@ -89,22 +91,22 @@ pub(crate) const READ: [LogColumn; 16] = [
     LogColumn::Layout,
 ];
 
-/// SQL for the columns of [`READ`] in the view `log_texts`.
+/// Holds SQL for the columns of [`READ`] in the view `log_texts`.
 pub(crate) static READ_SQL: LazyLock<String> = LazyLock::new(|| {
     let names = READ.map(|column| match column {
-        // As they are stored, which is empty where the log has a layout.
+        // These are the texts as they are stored, which are empty if the log has a row layout.
         LogColumn::Raw | LogColumn::Normalized => format!("\"stored_{}\"", column.name()),
         _ => format!("\"{}\"", column.name()),
     });
     names.join(", ")
 });
 
-/// How many columns hold texts.
+/// Counts the columns that hold texts.
 pub(crate) const TEXTS: usize = LogColumn::Layout.place() + 1;
-/// How many columns hold times.
+/// Counts the columns that hold times.
 pub(crate) const TIMES: usize = LogColumn::IngestionTime.place() + 1;
 
-/// The place of each column among those of its kind.
+/// Holds the place of each column among those of its kind.
 const PLACES: [usize; TABLE.len()] = {
     let (mut places, mut column) = ([0; TABLE.len()], 0);
     let (mut texts, mut times, mut integers) = (0, 0, 0);
@@ -145,7 +147,7 @@ impl LogColumn {
         PLACES[self as usize]
     }
 
-    /// Returns how Arrow describes the column.
+    /// Returns the Arrow description of the column.
     pub(crate) fn field(self) -> Field {
         let data_type = match TABLE[self as usize].2 {
             Kind::Integer => DataType::Int64,

@@ -1,20 +1,21 @@
-//! Columns of texts that need not be handed over row by row: those without any text, with one text in all rows, or with
-//! the texts of another column.
+//! Columns of texts that need not be handed over row by row.
+//!
+//! They are columns without any text, with one text in all rows, or with the texts of another column.
 
 use ::duckdb::arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
 use ::duckdb::arrow::datatypes::DataType;
 
-/// How to select the columns of some rows.
+/// Says how to select the columns of some rows.
 pub(crate) struct InsertColumns {
-    /// The columns that are handed over row by row.
+    /// Lists the columns that are handed over row by row.
     pub(crate) handed_over: Vec<usize>,
-    /// All columns, in their order.
+    /// Holds SQL for all columns, in their order.
     pub(crate) sql: String,
     pub(crate) parameters: Vec<String>,
 }
 
 impl InsertColumns {
-    /// Returns how to select the columns of chunks, which all have the same ones.
+    /// Returns how to select the columns of chunks, which all have the same columns.
     pub(crate) fn from_chunks(chunks: &[RecordBatch]) -> Self {
         let mut selection = Self {
             handed_over: Vec::new(),
@@ -65,7 +66,7 @@ impl InsertColumns {
     }
 }
 
-/// Returns the text of every row, if it is the same one.
+/// Returns the text of all rows, if it is the same in each.
 fn only_text(texts: &StringArray) -> Option<&str> {
     let text = texts.iter().next()??;
     texts.iter().all(|other| other == Some(text)).then_some(text)

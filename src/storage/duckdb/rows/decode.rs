@@ -1,4 +1,4 @@
-//! Logs from the columns that the engine gives.
+//! Rebuilds logs from the columns that the engine returns.
 
 use ::duckdb::arrow::array::{
     Array, AsArray, Int64Array, LargeStringArray, StringArray, StructArray, TimestampMicrosecondArray,
@@ -20,7 +20,7 @@ pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
         .collect()
 }
 
-/// The columns of a chunk of logs.
+/// Holds the columns of a chunk of logs.
 struct LogColumns<'a> {
     seq: &'a Int64Array,
     event_time: &'a TimestampMicrosecondArray,
@@ -88,7 +88,7 @@ impl<'a> LogColumns<'a> {
         self.procid.is_valid(row).then(|| self.procid.value(row))
     }
 
-    /// Returns `normalized` and `raw`: from the layout, if the log has one, else as they are stored.
+    /// Returns `normalized` and `raw`: from the row layout if the log has one, else as they are stored.
     fn texts_of(&self, row: usize) -> Result<(Option<String>, Option<String>)> {
         let Some(layout) = self.layout.get(row) else {
             let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
@@ -111,7 +111,7 @@ impl<'a> LogColumns<'a> {
     }
 }
 
-/// Returns the place of a column in what is read.
+/// Returns the place of a column in [`READ`].
 fn place(column: LogColumn) -> Result<usize> {
     let place = READ.iter().position(|read| *read == column);
     place.ok_or_else(|| error::corrupt(format!("the column {} is not read", column.name())))
@@ -138,7 +138,7 @@ pub(crate) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str
     Ok((0..chunk.len()).map(|row| texts.get(row)).collect())
 }
 
-/// A column of texts, with short or long offsets.
+/// Holds a column of texts, with short or long offsets.
 enum Texts<'a> {
     Short(&'a StringArray),
     Long(&'a LargeStringArray),

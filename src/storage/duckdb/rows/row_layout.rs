@@ -1,10 +1,9 @@
-//! Row layouts: the texts of a log without what its columns repeat.
+//! Row layouts: the texts of a log without the values that its columns hold.
 //!
-//! A line repeats what was found in it: its message, host, program and time. The fields of a JSON line are in
-//! `normalized` once more. The layout of a log is both texts, `normalized` and `raw`, with a line end between them. A
-//! placeholder
-//! `{0}` to `{8}` replaces what a column holds, and braces are doubled. The view `logs` renders it with the engine's
-//! `format`. What both texts have in common is left to the compression of the column.
+//! A line repeats the values that were found in it: its message, host, program and time. The fields of a JSON line are
+//! in `normalized` once more. The layout of a log is both texts, `normalized` and `raw`, with a line end between them.
+//! A placeholder `{0}` to `{8}` replaces the value of a column, and braces are doubled. The view `logs` renders the
+//! layout with the engine's `format`. The compression of the column handles the parts that both texts share.
 //!
 //! # How values are found
 //!
@@ -36,7 +35,7 @@ use std::borrow::Cow;
 
 const PLACES: usize = 9;
 
-/// The values of a log's columns that its texts may repeat.
+/// Holds the values of a log's columns that its texts may repeat.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Columns<'a> {
     pub(crate) timestamp: Option<&'a str>,
@@ -74,7 +73,7 @@ impl<'a> Columns<'a> {
 
     /// Writes the layout of a log with these texts, and returns whether it can have one.
     pub(crate) fn encode(&self, normalized: &str, raw: &str, layout: &mut String) -> bool {
-        // The engine's format ends at a NUL byte, and normalized at a line end. JSON of this crate holds neither.
+        // The engine's `format` ends at a NUL byte, and `normalized` at a line end. JSON of this crate holds neither.
         let end = memchr::memchr(0, raw.as_bytes()).or(memchr::memchr2(0, b'\n', normalized.as_bytes()));
         if end.is_some() {
             return false;
@@ -117,14 +116,16 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The values of one log, ready to be looked for in its texts. Values of one or two bytes are left in them: a
-/// placeholder is no shorter.
+/// Finds the values of one log in its texts.
+///
+/// Values of one or two bytes stay in the texts, as a placeholder is no shorter.
 struct Matcher<'a> {
     values: [Cow<'a, str>; PLACES],
-    /// The class of each byte, and above that the class that the byte after it may have: see [`STARTS`], [`BRACE`]
-    /// and [`AFTER`].
+    /// Holds the class of each byte, and above that the class that the byte after it may have.
+    ///
+    /// See [`STARTS`], [`BRACE`] and [`AFTER`].
     classes: [u32; 256],
-    /// A bit for each place whose value has the byte for its second one.
+    /// Holds a bit for each place whose value has the byte as its second one.
     seconds: [u16; 256],
 }
 
@@ -199,15 +200,15 @@ impl<'a> Matcher<'a> {
 
 const PLACEHOLDERS: [&str; PLACES] = ["{0}", "{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}"];
 
-/// The bits of a class that say which values start with the byte, one for each place.
+/// Masks the bits of a class that say which values start with the byte, one for each place.
 const STARTS: u32 = (1 << PLACES) - 1;
-/// The bit of a class that says that the byte is a brace.
+/// Masks the bit of a class that says that the byte is a brace.
 const BRACE: u32 = 1 << PLACES;
 
-/// The first bit of the half of a class that says what the byte after this one may be.
+/// Gives the first bit of the half of a class that says what the byte after this one may be.
 const AFTER: u32 = 16;
 
-/// The classes of a log without values. No value starts within a word.
+/// Holds the classes of a log without values. No value starts within a word.
 const CLASSES: [u32; 256] = {
     let mut classes = [(STARTS | BRACE) << AFTER; 256];
     let mut byte = 0_u8;
@@ -222,7 +223,7 @@ const CLASSES: [u32; 256] = {
     classes
 };
 
-/// Returns a text as a JSON string holds it; nothing if that is the same text.
+/// Returns a text as a JSON string holds it; an empty text if it is the same.
 fn in_json(text: &str) -> Cow<'_, str> {
     if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() {
         return Cow::Borrowed("");

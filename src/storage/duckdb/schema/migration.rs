@@ -1,8 +1,8 @@
 //! Migrations: SQL with marks at the pieces that some databases take differently.
 //!
 //! A mark is written into the SQL as a comment: `id VARCHAR /*:key*/PRIMARY KEY/*:*/`. A database in a file takes the
-//! SQL as it is. For any other, the marked pieces are replaced. How often a migration has each mark is known, so that
-//! one that was lost or misspelt is an error and not a table without its keys.
+//! SQL as it is. For any other, the marked pieces are replaced. Each migration states the number of its marks, so that
+//! a lost or misspelt mark is an error, and not a table without its keys.
 
 use std::borrow::Cow;
 
@@ -13,25 +13,25 @@ use crate::storage::Result;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::seq::LOGS_OF_SNAPSHOT;
 
-/// A step from one version of the schema to the next.
+/// Describes a step from one version of the schema to the next.
 pub(super) struct Migration {
-    /// The name of its file.
+    /// Names its file.
     pub(super) name: &'static str,
     pub(super) sql: &'static str,
-    /// How often each mark is in it; a mark that is not named here is not in it.
+    /// Counts how often each mark occurs in the SQL; a mark that is not named here does not occur.
     pub(super) marks: &'static [(Mark, usize)],
 }
 
-/// A piece of a migration that some databases take differently.
+/// Marks a piece of a migration that some databases take differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// The key of a table.
+    /// Marks the key of a table.
     Key,
-    /// The compression of a column.
+    /// Marks the compression of a column.
     Zstd,
-    /// The sequence number of a log, in a view.
+    /// Marks the sequence number of a log, in a view.
     Seq,
-    /// The end of a view's columns, where a lake adds those that a sequence number is made of.
+    /// Marks the end of a view's columns, where a lake adds those that a sequence number is made of.
     Place,
 }
 
@@ -48,13 +48,15 @@ impl Mark {
     }
 }
 
-/// The kinds of databases, by the SQL that they take.
+/// Names the kinds of databases, by the SQL that they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     File,
-    /// A file that an engine before 1.2 made. It keeps its format, which has no zstd.
+    /// Means a file that DuckDB before 1.2 created. It keeps its format, which has no zstd.
     OldFile,
-    /// A lake has no keys and no compression of single columns. The order of its commits is that of its snapshots.
+    /// Means a lake, which has no keys and no compression of single columns.
+    ///
+    /// The order of its commits is that of its snapshots.
     Lake,
 }
 
@@ -87,7 +89,7 @@ impl Dialect {
 }
 
 impl Migration {
-    /// Runs it in the transaction that is open.
+    /// Runs the migration in the open transaction.
     pub(super) fn run(&self, connection: &Connection, action: &'static str) -> Result<()> {
         let failed = |error| error::engine(action, error);
         let dialect = Dialect::of(connection).map_err(failed)?;
@@ -98,7 +100,7 @@ impl Migration {
         connection.execute_batch(&sql).map_err(failed)
     }
 
-    /// Returns the SQL as a database takes it, or says what is wrong with the marks.
+    /// Returns the SQL as a database takes it, or describes what is wrong with the marks.
     fn sql_in(&self, dialect: Dialect) -> Result<String, String> {
         let (mut sql, mut met) = (String::with_capacity(self.sql.len()), Vec::new());
         let mut rest = self.sql;

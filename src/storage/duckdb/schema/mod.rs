@@ -1,8 +1,8 @@
-//! The tables: made, recognised, and brought up to date.
+//! Creates the tables, recognises them, and brings them up to date.
 //!
-//! A store says which schema it has in its table `logstore`. A database with a table `logs` but without
-//! that one was made by another program with the well-known columns; it is taken over in one transaction,
-//! its rows kept.
+//! A store records the version of its schema in its table `logstore`. A database with a table `logs` but without
+//! `logstore` is another program's, with the well-known columns. It is taken over in one transaction that keeps its
+//! rows.
 
 mod migration;
 
@@ -15,11 +15,13 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::{Error, Result};
 
-/// The version that all of [`MIGRATIONS`] make.
+/// Holds the version that all of [`MIGRATIONS`] lead to.
 #[expect(clippy::cast_possible_wrap, reason = "there are few")]
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Each makes a version from the one before. One that was released is never changed, but for its marks.
+/// Lists the migrations, each of which makes a version from the one before.
+///
+/// A released migration is never changed, but for its marks.
 const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "001_tables.sql",
@@ -48,21 +50,21 @@ const MIGRATIONS: [Migration; 5] = [
     },
 ];
 
-/// How a lake keeps logs: old ones go by dropping files, and a range of time reads its own files only.
+/// Partitions the logs of a lake by day, so that old ones go by dropping files, and a time range reads few files.
 const FILES_BY_DAY: &str = "
 ALTER TABLE log_rows SET PARTITIONED BY (year(event_time), month(event_time), day(event_time));
 ALTER TABLE log_rows SET SORTED BY (event_time, seq);";
 
-/// The state of a database: whose tables it has.
+/// Says whose tables a database has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SchemaState {
-    /// A store of this version.
+    /// Means a store of this version.
     Current,
-    /// A store of an earlier version.
+    /// Means a store of an earlier version.
     Older,
-    /// The tables of another program.
+    /// Means the tables of another program.
     Foreign,
-    /// No table called `logs`.
+    /// Means that there is no table called `logs`.
     Nothing,
 }
 
@@ -75,10 +77,10 @@ pub(crate) fn find(connection: &Connection) -> Result<SchemaState> {
     })
 }
 
-/// Where logs are read from, with their layouts and with their texts as they are stored.
+/// Names the view that logs are read from, with their row layouts and with their texts as they are stored.
 pub(crate) const LOG_TEXTS: &str = "log_texts";
 
-/// Returns the same for a store of an earlier version, which may only be read.
+/// Returns SQL that replaces [`LOG_TEXTS`] in a store of an earlier version that is read only.
 pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str> {
     const WITHOUT_LAYOUTS: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw,
         normalized AS stored_normalized FROM logs)";
@@ -90,7 +92,7 @@ pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
     })
 }
 
-/// Refuses a store that a later version has written; says whether this version has.
+/// Refuses a store that a later version has written, and returns whether this version has written it.
 pub(crate) fn refuse_newer(connection: &Connection, location: &str) -> Result<bool> {
     match version(connection)? {
         Some(found) if found > VERSION => Err(Error::NewerSchema {
@@ -103,7 +105,7 @@ pub(crate) fn refuse_newer(connection: &Connection, location: &str) -> Result<bo
 }
 
 fn version(connection: &Connection) -> Result<Option<i64>> {
-    // Asking for the table's columns first takes 9 ms, as much as opening the file.
+    // To ask for the table's columns first would take 9 ms, as much as opening the file.
     let version = connection.query_row("SELECT max(schema_version) FROM main.logstore", [], |row| {
         row.get(0)
     });
@@ -114,7 +116,7 @@ fn version(connection: &Connection) -> Result<Option<i64>> {
     }
 }
 
-/// The tables that [`MIGRATIONS`] make.
+/// Names the tables that [`MIGRATIONS`] create.
 pub(crate) const TABLES: [&str; 7] = [
     "log_rows",
     "alerts",
@@ -125,13 +127,13 @@ pub(crate) const TABLES: [&str; 7] = [
     "logstore",
 ];
 
-/// Makes tables without any rows.
+/// Creates the tables without any rows.
 pub(crate) fn create_tables(connection: &Connection) -> Result<()> {
     let mut migrations = MIGRATIONS.iter();
     migrations.try_for_each(|migration| migration.run(connection, "create the tables"))
 }
 
-/// Makes the tables of an empty store.
+/// Creates the tables of an empty store.
 pub(crate) fn create(connection: &Connection) -> Result<()> {
     const KIND: &str = "SELECT type FROM duckdb_databases() WHERE database_name = current_database()";
     create_tables(connection)?;
@@ -144,7 +146,7 @@ pub(crate) fn create(connection: &Connection) -> Result<()> {
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
 }
 
-/// Brings the tables of an earlier version up to date. To be called in a transaction.
+/// Brings the tables of an earlier version up to date. The caller has opened a transaction.
 pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     let failed = |error| error::engine("bring the tables up to date", error);
     let found = version(connection)?.unwrap_or(VERSION);
@@ -155,7 +157,7 @@ pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
 }
 
-/// Makes the tables unless another process has made them since.
+/// Creates the tables unless another process has created them since.
 pub(crate) fn create_missing(connection: &Connection) -> Result<()> {
     match find(connection)? {
         SchemaState::Nothing => create(connection),
@@ -163,12 +165,12 @@ pub(crate) fn create_missing(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Names and types of a table's columns by name; none if there is no such table.
+/// Returns the types of a table's columns, by name; none if there is no such table.
 pub(crate) fn columns_of(connection: &Connection, table: &str) -> Result<BTreeMap<String, String>> {
     Ok(columns(connection, table)?.into_iter().collect())
 }
 
-/// Returns the names of the indexes that a table was given, but for those of its keys.
+/// Returns the names of a table's indexes, except those of its keys.
 pub(crate) fn indexes_of(connection: &Connection, table: &str) -> Result<Vec<String>> {
     const SQL: &str = "SELECT index_name
         FROM duckdb_indexes()
@@ -185,7 +187,7 @@ pub(crate) fn column_list(connection: &Connection, table: &str) -> Result<String
     Ok(names.join(", "))
 }
 
-/// Names and types of a table's columns, in their order.
+/// Returns the names and types of a table's columns, in their order.
 pub(crate) fn columns(connection: &Connection, table: &str) -> Result<Vec<(String, String)>> {
     const SQL: &str = "SELECT column_name, data_type
         FROM duckdb_columns()

@@ -1,5 +1,4 @@
-//! The function that orders values by what they mean: whether a text is less than a number, a time, an address or a
-//! level, or greater.
+//! The SQL function that orders values by their meaning: numbers, times, addresses and levels.
 
 use std::cmp::Ordering;
 use std::error::Error;
@@ -13,7 +12,8 @@ use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 use super::in_network;
 use crate::models::Operand;
 
-/// The SQL function `order_of(value, operand)`: -1, 0 or 1, or NULL for a value that is not of the operand's kind.
+/// Names the SQL function `order_of(value, operand)`: -1, 0 or 1, or NULL for a value that is not of the operand's
+/// kind.
 pub(crate) const ORDER_OF: &str = "order_of";
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {

@@ -1,10 +1,10 @@
-//! The functions that SQL of this store uses beyond those of the engine.
+//! Registers the SQL functions that this store uses beyond those of the engine.
 
 use ::duckdb::Connection;
 
 use super::{comparison, in_network, staged, streamed};
 
-/// Gives them to an engine.
+/// Registers the functions in an engine.
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     in_network::register(connection)?;
     comparison::register(connection)?;

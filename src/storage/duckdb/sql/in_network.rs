@@ -1,4 +1,4 @@
-//! The one function that the engine lacks: whether a text is an address of a network.
+//! The SQL function that tests whether a text is an address of a network.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::models::address::{canonical_network, is_in_network};
 
-/// The SQL function `in_network(address, network)`.
+/// Names the SQL function `in_network(address, network)`.
 pub(crate) const IN_NETWORK: &str = "in_network";
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {

@@ -1,5 +1,5 @@
-//! From a query to a WHERE clause. Values are bound, names come from the list of columns: no text of a caller
-//! becomes SQL.
+//! Turns a query into a WHERE clause. Values are bound and names come from the list of columns, so that no text of a
+//! caller becomes SQL.
 
 use ::duckdb::types::Value;
 use chrono::{DateTime, Utc};
@@ -12,8 +12,9 @@ use crate::models::{
     Test, longest_word,
 };
 
-/// A bound with more digits than the engine keeps, raised to the next microsecond, so that `>=` and `<`
-/// mean what they mean to [`LogQuery::matches`].
+/// Returns a time bound, rounded up to the engine's microseconds.
+///
+/// So `>=` and `<` have the same meaning as in [`LogQuery::matches`].
 fn bound_value(time: DateTime<Utc>) -> Value {
     let micros = time.timestamp_micros();
     let has_more = !time.timestamp_subsec_nanos().is_multiple_of(1_000);
@@ -23,7 +24,7 @@ fn bound_value(time: DateTime<Utc>) -> Value {
     )
 }
 
-/// ` WHERE ...` of a query of `log_texts`.
+/// Returns ` WHERE ...` for a query of `log_texts`.
 pub(crate) fn where_clause(query: &LogQuery) -> Sql {
     let mut sql = Sql::new("\nWHERE true");
     sql.and("event_time", ">=", query.since.map(bound_value));
@@ -41,8 +42,9 @@ pub(crate) fn where_clause(query: &LogQuery) -> Sql {
     sql
 }
 
-/// SQL that is true of the logs that pass a filter. Of the others it is false or NULL, which a field is that a log does
-/// not have.
+/// Returns SQL that is true of the logs that pass a filter.
+///
+/// Of the others it is false or NULL. A field that a log does not have is NULL.
 fn filter_sql(filter: &Filter) -> Sql {
     match filter.node() {
         Node::All(parts) => group(parts, " AND ", "true"),
@@ -63,7 +65,7 @@ fn group(parts: &[Filter], operator: &str, of_none: &str) -> Sql {
     sql
 }
 
-/// A part of a group, with the word that a log's text must hold to pass it looked for first.
+/// Returns SQL for a part of a group. It looks first for the word that a log's text must hold to pass.
 fn with_hint(part: &Filter) -> Sql {
     let condition = filter_sql(part);
     let word = match part.node() {
@@ -79,7 +81,7 @@ fn with_hint(part: &Filter) -> Sql {
     sql
 }
 
-/// True also where the part is NULL: a field that a log does not have passes a negation.
+/// Returns SQL for a negation, which is also true if the part is NULL: a missing field passes a negation.
 fn negation(part: &Filter) -> Sql {
     if let Node::Condition(condition) = part.node()
         && let Test::Equals(unwanted) = condition.test()
@@ -92,7 +94,7 @@ fn negation(part: &Filter) -> Sql {
     sql
 }
 
-/// ` WHERE ...` of a page of a query of `log_texts`.
+/// Returns ` WHERE ...` for a page of a query of `log_texts`.
 pub(crate) fn page_clause(query: &LogQuery) -> Sql {
     let mut sql = where_clause(query);
     if let Some(key) = &query.after {
@@ -101,15 +103,17 @@ pub(crate) fn page_clause(query: &LogQuery) -> Sql {
     sql
 }
 
-/// ` AND ...` of the logs after a key. Those of its time come by their sequence numbers; a lake that several writers
-/// filled may have the log twice.
+/// Returns ` AND ...` for the logs after a key.
+///
+/// Logs of the key's time come in the order of their sequence numbers. A lake with several writers may hold the log
+/// twice.
 fn after(key: &LogKey, order: Order) -> Sql {
     let (beyond, last) = match order {
         Order::NewestFirst => ("<", "min"),
         Order::OldestFirst => (">", "max"),
     };
     let time = time_value(key.event_time);
-    // The plain condition lets the engine leave row groups and files out.
+    // The plain condition lets the engine skip row groups and files.
     let mut sql = Sql::default();
     sql.and("event_time", &format!("{beyond}="), Some(time.clone()));
     sql.push(&format!("\nAND (event_time {beyond} "));
@@ -122,7 +126,7 @@ fn after(key: &LogKey, order: Order) -> Sql {
     sql
 }
 
-/// ` AND ...` of the log with a key.
+/// Returns ` AND ...` for the log with a key.
 pub(crate) fn same_key(key: &LogKey) -> Sql {
     let mut sql = Sql::default();
     sql.and_equals("event_time", Some(time_value(key.event_time)));
@@ -130,7 +134,7 @@ pub(crate) fn same_key(key: &LogKey) -> Sql {
     sql
 }
 
-/// ` ORDER BY ...` of a query.
+/// Returns ` ORDER BY ...` for a query.
 pub(crate) fn order(query: &LogQuery) -> Sql {
     Sql::new(match query.order {
         Order::NewestFirst => "\nORDER BY event_time DESC, seq DESC",
@@ -138,14 +142,14 @@ pub(crate) fn order(query: &LogQuery) -> Sql {
     })
 }
 
-/// ` ORDER BY ... LIMIT ...` of a query.
+/// Returns ` ORDER BY ... LIMIT ...` for a query.
 pub(crate) fn order_and_limit(query: &LogQuery) -> Sql {
     let mut sql = order(query);
     sql.limit(query.limit);
     sql
 }
 
-/// SQL for the texts of the columns whose values a row layout leaves out.
+/// Holds SQL for the texts of the columns whose values a row layout leaves out.
 const LAYOUT_COLUMNS: [&str; 8] = [
     "message",
     "\"timestamp\"",
@@ -157,9 +161,10 @@ const LAYOUT_COLUMNS: [&str; 8] = [
     "CAST(procid AS VARCHAR)",
 ];
 
-/// Holds of every log whose text holds a word of ASCII letters and digits. Values are left out of a layout where words
-/// start and end, so each word is in the layout or in one of the columns: most logs need not be put together to tell
-/// that they do not have it.
+/// Returns SQL that is true of every log whose text holds a word of ASCII letters and digits.
+///
+/// A row layout leaves values out only at the bounds of words. So each word is in the layout or in one of the columns.
+/// Most logs without the word are ruled out without rendering their layouts.
 fn may_hold(word: &str) -> Sql {
     let mut sql = Sql::new("(layout IS NULL OR contains(layout, ");
     sql.bind(word.to_owned());
@@ -173,7 +178,7 @@ fn may_hold(word: &str) -> Sql {
     sql
 }
 
-/// A word that a log's text must hold to pass.
+/// Returns a word that a log's text must hold to pass.
 fn required_word(condition: &Condition) -> Option<String> {
     if condition.field().0 != Place::Text {
         return None;
@@ -218,7 +223,7 @@ fn condition_sql(condition: &Condition) -> Sql {
     }
 }
 
-/// A value that the engine orders as the operand does.
+/// Returns a value that the engine orders as the operand does.
 fn native_value(field: &Field, operand: &Operand) -> Option<Value> {
     match (field.column_type(), operand) {
         (ColumnType::Integer, Operand::Number(number)) => number.as_i64().map(Value::BigInt),
@@ -299,7 +304,7 @@ fn typed_value(column_type: ColumnType, text: &str) -> Value {
     parsed.unwrap_or_else(|| Value::Text(text.to_owned()))
 }
 
-/// A field as the engine keeps it.
+/// Returns SQL for a field as the engine stores it.
 fn typed(field: &Field) -> Sql {
     match &field.0 {
         Place::Column(column) => Sql::new(quoted(*column)),
@@ -318,7 +323,7 @@ fn typed(field: &Field) -> Sql {
     }
 }
 
-/// A field as text, in the form of [`Field::text_in`].
+/// Returns SQL for a field as text, in the form of [`Field::text_in`].
 pub(crate) fn text(field: &Field) -> Sql {
     match (&field.0, field.column_type()) {
         (Place::Column(column), ColumnType::Integer) => {

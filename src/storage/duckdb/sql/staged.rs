@@ -1,6 +1,6 @@
-//! Rows that wait to be inserted, as a table of the engine.
+//! Presents rows that wait to be inserted as a table of the engine.
 //!
-//! All threads of the engine read them together, and each thread compresses and writes what it has read.
+//! All threads of the engine read them together, and each thread compresses and writes the rows that it has read.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -18,22 +18,22 @@ use ::duckdb::vtab::{
 
 use crate::sync::lock;
 
-/// The SQL function `staged(key)`.
+/// Names the SQL function `staged(key)`.
 const STAGED: &str = "staged";
 
-/// Rows that the engine takes at a time.
+/// Counts the rows that the engine takes at a time.
 pub(crate) const CHUNK_ROWS: usize = 2_048;
 
-/// Rows that the engine compresses and writes as one.
+/// Counts the rows that the engine compresses and writes as one.
 pub(crate) const ROW_GROUP: usize = 122_880;
 
-/// Chunks of one row group: what a thread takes stays together, so that row groups span short times.
+/// Counts the chunks of one row group. A thread takes them together, so that row groups span short times.
 const RUN: usize = ROW_GROUP / CHUNK_ROWS;
 
-/// The key in the metadata of a column for what the engine calls its type.
+/// Names the key in the metadata of a column for the engine's name of its type.
 const TYPE_ALIAS: &str = "type_alias";
 
-/// Returns a column of texts that are known to be JSON: the engine would otherwise parse them to see.
+/// Returns a column of texts that are known to be JSON, so that the engine need not parse them to check.
 pub(crate) fn as_json(field: Field) -> Field {
     field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
 }
@@ -42,7 +42,7 @@ pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     connection.register_table_function::<Staged>(STAGED)
 }
 
-/// Rows that the engine can read until this is dropped.
+/// Holds rows that the engine can read until this is dropped.
 pub(crate) struct StagedRows {
     key: i64,
 }
@@ -52,9 +52,9 @@ type Rows = Arc<Vec<RecordBatch>>;
 static ROWS: LazyLock<Mutex<HashMap<i64, Rows>>> = LazyLock::new(Mutex::default);
 
 impl StagedRows {
-    /// Chunks of at most [`CHUNK_ROWS`] rows, of which there is at least one.
+    /// Stages one or more chunks of at most [`CHUNK_ROWS`] rows each.
     pub(crate) fn new(chunks: Vec<RecordBatch>) -> Self {
-        // A query of a caller's own must not guess it.
+        // The key is random, so that a caller's own query cannot guess it.
         let key = fastrand::i64(0..);
         lock(&ROWS).insert(key, Arc::new(chunks));
         Self { key }
@@ -86,7 +86,7 @@ pub(crate) fn add_columns(bind: &BindInfo, schema: &Schema) -> Result<(), Box<dy
 
 struct Staged;
 
-/// Which thread has which chunks.
+/// Says which thread has which chunks.
 #[derive(Default)]
 struct Taken {
     runs: usize,
@@ -120,7 +120,7 @@ impl VTab for Staged {
     }
 
     fn init(init: &InitInfo) -> Result<Mutex<Taken>, Box<dyn Error>> {
-        // The engine has a limit of its own.
+        // The engine sets a limit of its own.
         init.set_max_threads(u64::from(u16::MAX));
         Ok(Mutex::default())
     }

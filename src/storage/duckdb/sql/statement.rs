@@ -1,4 +1,4 @@
-//! Statements: SQL with its values, the rows it gives, and the values that Rust and the engine write differently.
+//! Statements: SQL with its values, the rows it yields, and the values that Rust and the engine write differently.
 
 use ::duckdb::arrow::array::StructArray;
 use ::duckdb::types::Value;
@@ -11,7 +11,7 @@ use crate::models::to_micros;
 use crate::storage::duckdb::error;
 use crate::storage::{Error, Result};
 
-/// SQL with a `?` for each of its values.
+/// Holds SQL with a `?` for each of its values.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sql {
     pub(crate) text: String,
@@ -63,18 +63,19 @@ impl Sql {
     }
 }
 
-/// Returns a text as SQL writes it, for statements that take no parameters.
+/// Returns a text as an SQL literal, for statements that take no parameters.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns a name as SQL writes it.
+/// Returns a name as a quoted SQL identifier.
 pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Lets a comparison with a text that holds NUL be made by the engine alone: a lake's catalog, which is asked which
-/// files may hold a value, cannot be asked for that one.
+/// Keeps a comparison with a text that holds NUL from a lake's catalog, so that the engine alone makes it.
+///
+/// The engine asks the catalog which files may hold a value. A catalog cannot take a NUL.
 pub(crate) fn keep_from_catalog(subject: &mut Sql, value: &Value) {
     if holds_nul(value) {
         subject.push(" || ''");
@@ -85,7 +86,7 @@ pub(crate) fn holds_nul(value: &Value) -> bool {
     matches!(value, Value::Text(text) if text.contains('\0'))
 }
 
-/// Returns a time as the engine keeps it.
+/// Returns a time as the engine stores it.
 pub(crate) fn time_value(time: DateTime<Utc>) -> Value {
     Value::Timestamp(::duckdb::types::TimeUnit::Microsecond, time.timestamp_micros())
 }
@@ -112,7 +113,7 @@ pub(crate) fn json_text(map: &Map<String, serde_json::Value>) -> Option<String> 
     (!map.is_empty()).then(|| serde_json::to_string(map).expect("an object with text keys is JSON"))
 }
 
-/// Records as the JSON text that the engine's `from_json` reads.
+/// Returns records as the JSON text that the engine's `from_json` reads.
 pub(crate) fn json_array(records: &[impl Serialize]) -> String {
     serde_json::to_string(records).expect("texts, flags and numbers are JSON")
 }
@@ -125,7 +126,7 @@ pub(crate) fn json_object(text: Option<&str>, what: &str) -> Result<Map<String, 
     })
 }
 
-/// Runs a query of logs and hands on each chunk, until `take` fails or has enough.
+/// Runs a query of logs and passes on each chunk, until `take` fails or has enough.
 pub(crate) fn for_each_chunk(
     connection: &Connection,
     sql: &Sql,
@@ -134,7 +135,7 @@ pub(crate) fn for_each_chunk(
     for_each_chunk_or(connection, sql, |error| error::engine("read logs", error), take)
 }
 
-/// As [`for_each_chunk`], of a query whose errors are told in another way.
+/// Does the same as [`for_each_chunk`] for a query whose errors are reported in another way.
 pub(crate) fn for_each_chunk_or(
     connection: &Connection,
     sql: &Sql,

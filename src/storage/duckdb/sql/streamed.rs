@@ -1,6 +1,6 @@
-//! Rows that one thread reads while the engine takes them as a table.
+//! Presents rows that another thread reads as a table of the engine.
 //!
-//! The engine writes them to a file in the order in which they come.
+//! The engine writes the rows to a file in the order in which they come.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -16,23 +16,23 @@ use crossbeam_channel::Receiver;
 use super::staged::{add_columns, as_json};
 use crate::sync::lock;
 
-/// The SQL function `streamed(key)`.
+/// Names the SQL function `streamed(key)`.
 const STREAMED: &str = "streamed";
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     connection.register_table_function::<Streamed>(STREAMED)
 }
 
-/// Rows that the engine can take once, until this is dropped.
+/// Holds rows that the engine can take once, until this is dropped.
 pub(crate) struct StreamedRows {
     key: i64,
 }
 
-/// The source of the rows.
+/// Holds the source of the rows.
 #[derive(Clone)]
 pub(crate) struct Source {
     schema: SchemaRef,
-    /// To be taken before the others.
+    /// Holds the chunk to take before the others.
     first: Arc<Mutex<Option<RecordBatch>>>,
     chunks: Receiver<Option<RecordBatch>>,
 }
@@ -40,10 +40,11 @@ pub(crate) struct Source {
 static SOURCES: LazyLock<Mutex<HashMap<i64, Source>>> = LazyLock::new(Mutex::default);
 
 impl StreamedRows {
-    /// Returns the rows of a first chunk and of those that come through a channel. A chunk has at most 2,048 rows;
-    /// `None` says that the next rows cannot be read.
+    /// Returns the rows of a first chunk and of the chunks from a channel.
+    ///
+    /// A chunk has at most 2,048 rows. `None` means that the next rows cannot be read.
     pub(crate) fn new(first: RecordBatch, chunks: Receiver<Option<RecordBatch>>) -> Self {
-        // A query of a caller's own must not guess it.
+        // The key is random, so that a caller's own query cannot guess it.
         let key = fastrand::i64(0..);
         let source = Source {
             schema: schema_of(&first),
@@ -60,7 +61,7 @@ impl StreamedRows {
     }
 }
 
-/// Returns the columns of a chunk as the tables have them: some texts are JSON.
+/// Returns the columns of a chunk with the types of the tables, where some texts are JSON.
 fn schema_of(chunk: &RecordBatch) -> SchemaRef {
     let schema = chunk.schema();
     let fields = schema.fields().iter().map(|field| {

@@ -16,7 +16,7 @@ use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{AlertStore, Error, Result};
 
-/// The columns that are written, from parameters or from staged rows.
+/// Lists the columns that are written, from parameters or from staged rows.
 const COLUMNS: &str = r#"id, log_id, alert_type, detection_method, severity, description, metadata, created_at,
     acknowledged, priority_score, source_ip, dest_ip, "user", host"#;
 
@@ -33,8 +33,8 @@ impl AlertStore for DuckDbStore {
             && self.has_keys()
         {
             alert.validate()?;
-            // Most alerts are new, so insert first and let the primary key reject duplicates: to look first takes as long
-            // as to store one. Lakes have no keys and take the slow path.
+            // Most alerts are new, so insert first and let the primary key reject duplicates. To look first takes as
+            // long as to store one. Lakes have no keys and take the slow path.
             let stored = self.write_statement("store alerts", |connection| {
                 let inserted = insert_new(connection, alert);
                 is_refused = inserted.is_err();
@@ -91,7 +91,7 @@ impl DuckDbStore {
     }
 }
 
-/// Stores alerts in the transaction that is open, and says how many are new.
+/// Stores alerts in the open transaction, and returns how many are new.
 pub(crate) fn insert(connection: &Connection, alerts: &[Alert]) -> Result<u64> {
     alerts.iter().try_for_each(Alert::validate)?;
     if alerts.is_empty() {
@@ -110,11 +110,11 @@ pub(crate) fn insert(connection: &Connection, alerts: &[Alert]) -> Result<u64> {
     Ok(inserted as u64)
 }
 
-/// Up to here, running a prepared statement for each is faster than planning one for all.
+/// Limits the alerts for which a prepared statement each is faster than to plan one statement for all.
 const FEW: usize = 8;
 
 fn insert_one_by_one(connection: &Connection, alerts: &[&Alert]) -> ::duckdb::Result<usize> {
-    // Looking first takes a third of the time that ON CONFLICT does.
+    // To look first takes a third of the time of ON CONFLICT.
     let mut known = connection.prepare("SELECT 1 FROM alerts WHERE id = ?")?;
     let mut inserted = 0;
     for alert in alerts {
@@ -125,10 +125,10 @@ fn insert_one_by_one(connection: &Connection, alerts: &[&Alert]) -> ::duckdb::Re
     Ok(inserted)
 }
 
-/// Inserts an alert; fails if there is one of its id.
+/// Inserts an alert. Fails if there is one with its id.
 fn insert_new(connection: &Connection, alert: &Alert) -> ::duckdb::Result<usize> {
     let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    // The one plan that is kept for the next time: it depends on no data.
+    // This plan may be kept for the next alert, as it does not depend on data.
     connection.prepare_cached(&sql)?.execute(params![
         alert.id,
         alert.log_id,

@@ -64,7 +64,7 @@ impl ConsumerStore for DuckDbStore {
     }
 }
 
-/// Adds to each consumer's missed logs those of a query that it has not read. They are about to be deleted.
+/// Adds the unread logs of a query to each consumer's count of missed logs. The query's logs are about to be deleted.
 pub(crate) fn count_missed(connection: &Connection, deleted: &LogQuery, order: CommitOrder) -> Result<()> {
     const ADD: &str = "UPDATE consumers SET missed = missed + ? WHERE name = ?";
     let failed = |error| error::engine("look for consumers that have not read the logs to delete", error);

@@ -12,13 +12,13 @@ use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Error, Result, RuleStore};
 
-/// A rule as [`UPSERT`] reads it.
+/// Holds a rule as [`UPSERT`] reads it.
 #[derive(Serialize)]
 struct RuleRow<'a> {
     id: &'a str,
     rule_name: &'a str,
     rule_type: &'a str,
-    /// As text: a definition may be any JSON value, null among them.
+    /// Holds the definition as text, because it may be any JSON value, even null.
     rule_definition: String,
     enabled: bool,
     created_at: i64,

@@ -12,7 +12,7 @@ use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Result, file_conflict};
 
-/// A position as [`NEW`] reads it.
+/// Holds a position as [`NEW`] reads it.
 #[derive(Serialize)]
 struct PositionRow<'a> {
     id: &'a str,
@@ -41,16 +41,16 @@ WHEN MATCHED THEN UPDATE SET path = new.path, bytes = new.bytes, head = new.head
 WHEN NOT MATCHED THEN INSERT (id, path, bytes, head, tail, in_array, line_parts, last_time)
     VALUES (new.id, new.path, new.bytes, new.head, new.tail, new.in_array, new.line_parts, new.last_time)";
 
-/// The latest position of each file in a lake.
+/// Selects the latest position of each file in a lake.
 ///
-/// Processes that update the same table of a lake conflict, and all but one begin again. So a lake only adds positions,
-/// and the latest one counts; maintenance deletes the others. A commit that is not done yet has no snapshot.
+/// Processes that update the same table of a lake conflict, and all but one retry. So a lake only adds positions, and
+/// the latest one counts; maintenance deletes the others. A commit that is not done yet has no snapshot.
 const LATEST_IN_LAKE: &str = "
 (SELECT id, path, bytes, head, tail, in_array, line_parts, last_time
 FROM file_positions
 QUALIFY row_number() OVER (PARTITION BY id ORDER BY snapshot_id DESC NULLS FIRST, bytes DESC) = 1)";
 
-/// Deletes the positions of a lake that do not count any more.
+/// Deletes the superseded positions of a lake.
 pub(crate) const DELETE_SUPERSEDED: &str = "
 DELETE FROM file_positions
 WHERE rowid NOT IN (
@@ -77,7 +77,7 @@ impl DuckDbStore {
         Ok(positions)
     }
 
-    /// Returns SQL for where positions are read from.
+    /// Returns SQL for the table or query that positions are read from.
     pub(crate) fn positions_that_count(&self) -> &'static str {
         match self.commit_order() {
             CommitOrder::Counter => "file_positions",
@@ -85,7 +85,7 @@ impl DuckDbStore {
         }
     }
 
-    /// Returns whether files were read as far as their progress takes them to be.
+    /// Checks that the stored positions of files are those that their progress starts from.
     pub(crate) fn check_positions(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
@@ -101,7 +101,7 @@ impl DuckDbStore {
         let known = known.map_err(|error| error::engine("read the positions of files", error))?;
         let mut bytes: HashMap<String, u64> = known.into_iter().collect();
         for progress in files {
-            // A file that comes twice goes on from where it was moved before.
+            // A file that comes twice goes on from its previous move.
             let actual = bytes.insert(progress.to.id.clone(), progress.to.bytes);
             if actual != progress.from {
                 return Err(file_conflict(progress, actual));
@@ -110,7 +110,7 @@ impl DuckDbStore {
         Ok(())
     }
 
-    /// Moves files on, all of them in one statement: a batch can have thousands.
+    /// Moves the positions of files on, all of them in one statement, as a batch can have thousands.
     pub(crate) fn move_on(&self, connection: &Connection, files: &[FileProgress]) -> Result<()> {
         if files.is_empty() {
             return Ok(());

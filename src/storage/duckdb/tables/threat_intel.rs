@@ -13,7 +13,7 @@ use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Error, IntelStore, Result};
 
-/// Threat intelligence as [`UPSERT`] reads it.
+/// Holds threat intelligence as [`UPSERT`] reads it.
 #[derive(Serialize)]
 struct IntelRow<'a> {
     id: &'a str,
@@ -121,7 +121,7 @@ fn select(query: &IntelQuery) -> Sql {
     sql.and_equals("indicator_value", indicator.map(ToString::to_string));
     sql.and_equals("source", query.source.clone());
     sql.and("confidence", ">=", query.min_confidence);
-    // What never expires is believed at any time.
+    // Intelligence that never expires is valid at any time.
     sql.and(
         "coalesce(expires_at, 'infinity')",
         ">",
