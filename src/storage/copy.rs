@@ -121,8 +121,9 @@ struct CopyProgress<'a> {
     /// Holds the position as the target records it.
     position: FilePosition,
     is_known: bool,
-    /// Names the consumers that are to go on in the target, each with the position of its first unread log: `None` if
-    /// it has read all.
+    /// Names the consumers that are to go on in the target.
+    ///
+    /// Each has the position of its first unread log; `None` if it has read all.
     consumers: Vec<(String, Option<Cursor>)>,
 }
 
@@ -200,7 +201,7 @@ impl<'a> CopyProgress<'a> {
         Ok(appended.stored)
     }
 
-    /// Lets the consumers whose first unread log is the next one to copy go on from the end of the target.
+    /// Moves consumers to the end of the target if their first unread log is the next one to copy.
     fn move_consumers(&mut self, next: Option<Cursor>) -> Result<u64> {
         let (here, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.consumers)
             .into_iter()
@@ -335,7 +336,7 @@ fn compare(source: LogStream, target: LogStream, copied: &mut CopyReport) -> Res
 
 type Digest = [u8; 32];
 
-/// Holds the part of a log that the comparison keeps: many logs may be of one time, and each may be long.
+/// Holds the part of a log that the comparison keeps. Many logs may be of one time, and each may be long.
 struct Fingerprint {
     time: DateTime<Utc>,
     id: String,

@@ -29,8 +29,8 @@ pub use memory::MemoryStore;
 pub trait LogStore: Send + Sync {
     /// Stores logs, all or none of them.
     ///
-    /// A log that the store already holds, by event time and id, stays as it is and counts as a duplicate. So does a
-    /// log that comes twice.
+    /// A log with the event time and id of a stored one is not stored, and counts as a duplicate. So does a log that
+    /// comes twice.
     ///
     /// When this returns, the logs are on disk and every later read sees them.
     ///
@@ -148,8 +148,8 @@ pub trait IngestStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] if a file's position is not what its progress starts from, as when another process
-    /// reads it into this store.
+    /// [`Error::Conflict`] if a file's position is not what its progress starts from. This happens when another process
+    /// reads the file into this store.
     fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult>;
 }
 

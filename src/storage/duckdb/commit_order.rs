@@ -44,7 +44,7 @@ impl CommitOrder {
         }
     }
 
-    /// Returns SQL that is true of all logs after a position, and of as few others as the engine's files allow.
+    /// Returns SQL that is true of all logs after a position, and of few others, as the engine's files allow.
     pub(super) fn is_after_sql(self, seq: i64) -> String {
         match self {
             Self::Counter => format!("seq > {seq}"),

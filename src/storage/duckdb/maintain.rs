@@ -35,7 +35,7 @@ use crate::storage::{LogStore as _, Result};
 pub struct MaintenanceOptions {
     /// Limits how long logs are kept after their event time; `None`, the default, keeps them all.
     ///
-    /// The time is rounded up to whole days in UTC, because a lake has files of their own for each day.
+    /// The time is rounded up to whole days in UTC, because a lake has separate files for each day.
     pub retention: Option<TimeDelta>,
     /// Limits how long a lake keeps its snapshots. No reading position depends on them. Default: a day.
     pub snapshot_retention: TimeDelta,
@@ -115,7 +115,7 @@ impl DuckDbStore {
     /// Maintains the store, one step for each item of the iterator. Others may read and write meanwhile.
     ///
     /// In a store in a file, maintenance only deletes old logs. In a lake, it also moves rows from the catalog to
-    /// files, merges small files, drops old snapshots and deletes files that are no longer needed.
+    /// files and merges small files. It then drops old snapshots, and deletes files that are no longer needed.
     ///
     /// # Errors
     ///

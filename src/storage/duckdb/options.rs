@@ -88,7 +88,7 @@ impl OpenOptions {
 
     /// Sets whether the store is read only. Default: no.
     ///
-    /// The tables of another program are then read as they are: only a copy in memory is brought up to date.
+    /// The tables of another program are then read as they are. Only a copy in memory is brought up to date.
     #[must_use]
     pub fn read_only(self, read_only: bool) -> Self {
         Self { read_only, ..self }

@@ -1,4 +1,4 @@
-//! Sequence numbers of a lake: each is made of the snapshot that committed a log, and the log's place in that commit.
+//! Sequence numbers of a lake: each combines the snapshot that committed a log and the log's place in that commit.
 
 /// Limits the logs that a snapshot can add. A log's sequence number is the number of its snapshot times this, plus the
 /// log's place in its commit.

@@ -5,7 +5,7 @@ use ::duckdb::Connection;
 use super::error;
 use crate::storage::Result;
 
-/// Runs an operation in a transaction: it is kept as a whole if it succeeds, and not at all if not.
+/// Runs an operation in a transaction, which is kept as a whole if it succeeds, and not at all otherwise.
 pub(super) fn transaction<T>(
     connection: &Connection,
     action: &'static str,

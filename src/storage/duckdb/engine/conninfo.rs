@@ -4,7 +4,7 @@ use crate::models::Secret;
 
 /// Limits the time until each side notices that the other one is gone.
 ///
-/// A writer that is cut off while it holds the commit lock keeps all others from committing until the database notices.
+/// A writer that is cut off while it holds the commit lock keeps others from committing until the database notices.
 const TIMEOUTS: [(&str, &str); 7] = [
     ("application_name", "logstore"),
     ("connect_timeout", "10"),

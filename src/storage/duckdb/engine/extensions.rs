@@ -47,7 +47,7 @@ pub(crate) fn list(settings: &ExtensionSettings) -> Result<Vec<Extension>> {
         .collect())
 }
 
-/// Installs all extensions that some files and folders hold, or all missing ones from the network if no path is given.
+/// Installs all extensions from files and folders, or all missing ones from the network if no path is given.
 pub(crate) fn install(from: &[PathBuf], settings: &ExtensionSettings) -> Result<Vec<Extension>> {
     let extensions = list(settings)?;
     if from.is_empty() {

@@ -8,7 +8,7 @@ use super::private_folder::PrivateFolder;
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 
-/// Holds a file that is created next to its place, for its owner alone, and moved there when it is complete.
+/// Holds a private file that is created next to its place, and moved there when it is complete.
 pub(crate) struct NewFile {
     place: PathBuf,
     folder: PrivateFolder,
@@ -66,7 +66,7 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Refuses files that cannot be a store: a pipe, which the engine would wait for, and a file with several names.
+/// Refuses files that cannot be a store: pipes, which the engine would wait for, and files with several names.
 ///
 /// The engine finds the WAL by the name of the store. Under another name, it would miss what the WAL holds.
 pub(crate) fn check_store_file(path: &Path, metadata: &fs::Metadata) -> Result<()> {
@@ -163,9 +163,9 @@ pub(crate) fn has_write_ahead_log(store: &Path) -> bool {
     fs::metadata(write_ahead_log(store)).is_ok_and(|log| log.len() > 0)
 }
 
-/// Creates the WAL of a store, with the permissions of the store: the engine would make it readable for every user.
+/// Creates the WAL of a store, with the permissions of the store.
 ///
-/// A process that may write calls this before each commit.
+/// The engine would make it readable for every user. A process that may write calls this before each commit.
 #[cfg(unix)]
 pub(crate) fn prepare_write_ahead_log(store: &Path) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;

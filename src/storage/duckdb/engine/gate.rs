@@ -204,7 +204,7 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Makes a gate that no other handle finds, for a store in memory or for a file that is being created.
+    /// Makes a gate that no other handle finds, for a store in memory or a file that is being created.
     pub(crate) fn new(
         location: Location,
         settings: &EngineSettings,

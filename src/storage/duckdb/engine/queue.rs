@@ -1,13 +1,13 @@
-//! The queue of operations that want to open a store's file, of all processes of a machine: first come, first served.
+//! The queue of all operations of a machine that want to open a store's file: first come, first served.
 //!
-//! `DuckDB` locks the file while it is open, but its lock has no queue: a process that waits has to try again and
-//! again, and gets in by luck. So a process takes a [`Place`] in the queue before it opens the file, and keeps the
-//! place until it has closed the file. It tries to open the file when no other place is before its own.
+//! `DuckDB` locks the file while it is open, but its lock has no queue. A waiting process has to retry again and again,
+//! and gets in by luck. So a process takes a [`Place`] in the queue before it opens the file, and keeps the place until
+//! it has closed the file. It tries to open the file when no other place is before its own.
 //!
-//! A place is a shared `fcntl` lock on one byte of the store's *folder*: the number of the byte says which store,
-//! whether to read or to write, and the number of the place. The kernel lets a process lock a folder that it may only
-//! read, shows the locks of others (`F_OFD_GETLK`), and removes the locks of a process that dies. Nothing is left
-//! behind.
+//! A place is a shared `fcntl` lock on one byte of the store's *folder*. The number of the byte encodes the store, the
+//! mode, which is to read or to write, and the number of the place. The kernel lets a process lock a folder that it may
+//! only read. It shows the locks of others (`F_OFD_GETLK`), and removes the locks of a process that dies. Nothing is
+//! left behind.
 //!
 //! Places order processes, and keep no process out: that remains the task of `DuckDB`'s lock. Two processes that draw
 //! the same number at the same moment both try to open the file, and one of them tries again.

@@ -1,7 +1,7 @@
 //! Repairs a file whose writer was killed during a checkpoint, while the engine wrote its WAL back into the file.
 //!
 //! DuckDB 1.5.5 overwrites the blocks that hold its metadata. It changes only parts of such a block that the last
-//! complete state of the file does not use. So a block that was cut off halfway still holds all of that state, but its
+//! complete state of the file does not use. So a block that was cut off halfway still holds all of that state. But its
 //! checksum no longer fits, and the engine refuses the file. The repair corrects the checksum. The engine then replays
 //! the WAL, which is still there, as after any other end.
 

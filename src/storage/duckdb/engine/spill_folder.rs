@@ -113,7 +113,7 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Refuses a folder that is a link or another user's: a user who can change it can read what the engine spills.
+/// Refuses a folder that is a link or another user's. A user who can change it can read what the engine spills.
 #[cfg(unix)]
 fn check_own(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -45,7 +45,8 @@ impl Waiter {
         self.waited() >= self.timeout
     }
 
-    /// Takes a place in a store's queue, unless it has one, there can be none, or the operation does not wait.
+    /// Takes a place in a store's queue. It takes none if it has one, if there can be none, or if the operation does
+    /// not wait.
     pub(crate) fn queue_up(&mut self, store: &Path, mode: Mode, passed: &mut Option<Passed>) {
         // An operation that does not wait must not be seen. A process that holds the file open would close it in vain.
         if self.place.is_none() && !self.timeout.is_zero() {

@@ -75,9 +75,9 @@ fn open(
     Ok(connection)
 }
 
-/// Retries a commit that lost a race, first without a wait, as the holder of the commit lock need not wait for others.
+/// Retries a commit that lost a race, first without a wait and then with growing delays, for about 3 s.
 ///
-/// The delays grow from there, to about 3 s in all. By default the engine waits 100 ms first.
+/// The holder of the commit lock need not wait for others. By default the engine waits 100 ms first.
 const RETRIES: &str =
     "SET ducklake_retry_wait_ms = 1; SET ducklake_retry_backoff = 1.3; SET ducklake_max_retry_count = 25";
 

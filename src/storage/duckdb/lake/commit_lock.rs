@@ -1,4 +1,4 @@
-//! The locks of a lake: one process of all machines at a time may commit to it, maintain it or create it.
+//! The locks of a lake, for one process of all machines at a time: to commit, to maintain or to create it.
 //!
 //! Each is an advisory lock in the PostgreSQL database that is the catalog. A transaction holds it, so that it ends
 //! when its holder is done, dies or is cut off.
@@ -100,8 +100,7 @@ fn take_lock(
 
 /// Waits for the right to create a lake in a database. The right ends with the returned connection.
 ///
-/// If two processes create one lake at the same time, DuckDB 1.5.5 reads freed memory in the slower one while it rolls
-/// back.
+/// If two processes create one lake at the same time, the slower one's DuckDB 1.5.5 reads freed memory in its rollback.
 pub(crate) fn take_to_create(engine: &Connection, lake: &Lake, timeout: Duration) -> Result<Connection> {
     const DATABASE: &str = "creation";
     let location = Location::Lake(lake.clone());

@@ -111,9 +111,9 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
     sql
 }
 
-/// Cuts a query into queries over shorter times, in its order, each of which finds a few row groups of logs.
+/// Cuts a query into queries over shorter times, in its order, each for a few row groups of logs.
 ///
-/// To sort all logs together would take memory for all of them, and the reader would wait for the last one.
+/// To sort all logs together would take memory for all of them. The reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
     if is_for_few(query) || log_texts != schema::LOG_TEXTS {
         return Ok(vec![query.clone()]);

@@ -19,7 +19,7 @@ impl OpenGuard {
 impl DuckDbStore {
     /// Keeps a store in a file open between operations, until the guard is dropped.
     ///
-    /// This serves a caller that appends one batch after another: to open and close the file takes a tenth of the time
+    /// This serves a caller that appends one batch after another. To open and close the file takes a tenth of the time
     /// of a batch. Processes that wait for the file get it first.
     ///
     /// The guard changes nothing if the store stays open anyway, or if processes cannot show that they wait. They

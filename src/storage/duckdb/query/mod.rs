@@ -101,8 +101,8 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if the SQL is not one SELECT, if the engine does not understand it, or if it uses
-    /// something that is not allowed. [`Error::TimedOut`] if the query takes longer than it may.
+    /// [`Error::InvalidInput`] if the SQL is not one SELECT, or if the engine does not understand it. The same if the
+    /// SQL uses something that is not allowed. [`Error::TimedOut`] if the query takes longer than it may.
     pub fn execute_query(&self, sql: &str, parameters: &[Value]) -> Result<QueryRows> {
         let mut stream = self.stream_query(sql, parameters)?;
         let rows = stream.by_ref().collect::<Result<_>>()?;

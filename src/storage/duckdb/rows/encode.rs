@@ -281,7 +281,7 @@ impl LogRowsBuilder {
     }
 }
 
-/// Limits the bytes of text in a chunk, well below the 2 GiB that the offsets of a column can count.
+/// Limits the bytes of text in a chunk, well below the 2 GiB that a column's offsets can count.
 const CHUNK_BYTES: usize = 64 << 20;
 
 #[derive(Debug, Default)]

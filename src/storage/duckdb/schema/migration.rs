@@ -1,8 +1,8 @@
 //! Migrations: SQL with marks at the pieces that some databases take differently.
 //!
 //! A mark is written into the SQL as a comment: `id VARCHAR /*:key*/PRIMARY KEY/*:*/`. A database in a file takes the
-//! SQL as it is. For any other, the marked pieces are replaced. Each migration states the number of its marks, so that
-//! a lost or misspelt mark is an error, and not a table without its keys.
+//! SQL as it is. For any other, the marked pieces are replaced. Each migration states the number of its marks. So a
+//! lost or misspelt mark is an error, and not a table without its keys.
 
 use std::borrow::Cow;
 

@@ -50,7 +50,7 @@ const MIGRATIONS: [Migration; 5] = [
     },
 ];
 
-/// Partitions the logs of a lake by day, so that old ones go by dropping files, and a time range reads few files.
+/// Partitions the logs of a lake by day. Old logs go by dropping files, and a time range reads only its own files.
 const FILES_BY_DAY: &str = "
 ALTER TABLE log_rows SET PARTITIONED BY (year(event_time), month(event_time), day(event_time));
 ALTER TABLE log_rows SET SORTED BY (event_time, seq);";

@@ -12,8 +12,9 @@ use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 use super::in_network;
 use crate::models::Operand;
 
-/// Names the SQL function `order_of(value, operand)`: -1, 0 or 1, or NULL for a value that is not of the operand's
-/// kind.
+/// Names the SQL function `order_of(value, operand)`, which returns -1, 0 or 1.
+///
+/// It returns NULL for a value that is not of the operand's kind.
 pub(crate) const ORDER_OF: &str = "order_of";
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {

@@ -33,7 +33,7 @@ const RUN: usize = ROW_GROUP / CHUNK_ROWS;
 /// Names the key in the metadata of a column for the engine's name of its type.
 const TYPE_ALIAS: &str = "type_alias";
 
-/// Returns a column of texts that are known to be JSON, so that the engine need not parse them to check.
+/// Returns a column of texts that are known to be JSON, so that the engine need not check them.
 pub(crate) fn as_json(field: Field) -> Field {
     field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
 }

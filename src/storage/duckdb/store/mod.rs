@@ -120,15 +120,15 @@ impl DuckDbStore {
         })
     }
 
-    /// Runs an operation that writes, and does most of its work before the writer takes the commit lock of a lake.
+    /// Runs an operation that writes, most of it before the writer takes the commit lock of a lake.
     ///
     /// The order of events is what makes this safe:
     ///
     /// 1. A transaction begins and notes its snapshot.
-    /// 2. The operation looks for logs that are stored already, and writes its files. Other writers may commit meanwhile.
+    /// 2. The operation looks for stored logs, and writes its files. Other writers may commit meanwhile.
     /// 3. The writer takes the commit lock. From here on no other writer commits.
-    /// 4. `is_overtaken` looks for a commit since the snapshot that makes the work void. It uses another connection, which
-    ///    sees all commits. If there is one, the transaction is rolled back and retried.
+    /// 4. `is_overtaken` looks for a commit since the snapshot that makes the work void. It uses another connection,
+    ///    which sees all commits. If there is one, the transaction is rolled back and retried.
     /// 5. The transaction commits. Only then the lock is released.
     ///
     /// A store that one process at a time writes to has no commit lock: there this is [`write`](Self::write).
