@@ -93,7 +93,7 @@ pub fn copy_store(from: &dyn Store, to: &dyn Store, options: &CopyOptions) -> Re
     let mut copied = CopyReport::default();
     let mut progress = CopyProgress::start(from, &options.source_name, to)?;
     progress.copy_logs(&mut copied)?;
-    // From here on the source's logs are those that it holds now. Logs that come meanwhile are not compared.
+    // From here on the source's logs are those that it holds now, even if more come meanwhile.
     let logs = from.scan_logs(&oldest_first())?;
     progress.copy_logs(&mut copied)?;
     copied.alerts = copy_alerts(from, to)?;

@@ -313,7 +313,7 @@ pub struct GroupCount {
     pub count: u64,
 }
 
-    /// Says how many logs fall into a stretch of time.
+/// Says how many logs fall into a stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TimeBucket {
     /// Holds the start of the stretch.

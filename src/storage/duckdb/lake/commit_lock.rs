@@ -1,4 +1,4 @@
-//! The locks of a lake, for one process of all machines at a time: to commit, to maintain or to create it.
+//! The locks of a lake. Each lets one process of all machines at a time commit to it, maintain it or create it.
 //!
 //! Each is an advisory lock in the PostgreSQL database that is the catalog. A transaction holds it, so that it ends
 //! when its holder is done, dies or is cut off.
