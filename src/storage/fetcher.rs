@@ -335,7 +335,7 @@ impl<S: ConsumerStore + AlertStore> LogBatch<S> {
 
 impl<S> std::fmt::Debug for LogBatch<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Batch")
+        f.debug_struct("LogBatch")
             .field("logs", &self.logs.len())
             .field("next", &self.next)
             .field("consumer", &self.consumer)

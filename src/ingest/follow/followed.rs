@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::ingest::input::checkpoints::Checkpoints;
 use crate::ingest::input::file_id::FileId;
 use crate::ingest::source::Source;
 
@@ -21,6 +22,8 @@ pub(crate) struct Followed {
     pub(crate) file: Option<File>,
     /// Holds the id of its position.
     pub(crate) position: Option<String>,
+    /// Names the position before it, up to which something was read.
+    previous: Option<String>,
     /// Holds the size and time of modification at the last poll.
     pub(crate) seen: Option<(u64, SystemTime)>,
     /// Holds the size that it had before it became smaller.
@@ -71,6 +74,7 @@ impl Followed {
             is_named,
             file: None,
             position: None,
+            previous: None,
             seen: None,
             had: 0,
             empty_since: None,
@@ -80,6 +84,28 @@ impl Followed {
             is_left_out: false,
             emptied: Emptied::No,
         }
+    }
+
+    /// Sets the id of the position at which the file is read.
+    pub(crate) fn set_position(&mut self, position: Option<String>, checkpoints: &Checkpoints) {
+        if position == self.position {
+            return;
+        }
+        let before = std::mem::replace(&mut self.position, position);
+        // New content may be written over before it is read. Its copy is then found next to that of the content before.
+        if before
+            .as_deref()
+            .is_some_and(|id| checkpoints.bytes_of(id).is_some())
+        {
+            self.previous = before;
+        }
+    }
+
+    /// Returns the id of the position up to which something was read, and how many bytes; `None` if nothing was.
+    pub(crate) fn last_read(&self, checkpoints: &Checkpoints) -> Option<(String, u64)> {
+        let ids = [&self.position, &self.previous];
+        let mut read = ids.into_iter().flatten();
+        read.find_map(|id| Some((id.clone(), checkpoints.bytes_of(id)?)))
     }
 
     /// Returns whether it is still under its path.

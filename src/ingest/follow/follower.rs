@@ -162,7 +162,7 @@ impl Follower {
         if let Some(followed) = self.files.get_mut(at) {
             followed.file = Some(file);
             match &reader {
-                Ok(reader) => followed.position = reader.position_id(),
+                Ok(reader) => followed.set_position(reader.position_id(), checkpoints),
                 Err(error) => followed.is_left_out = error.kind == IngestErrorKind::NotText,
             }
         }
@@ -333,7 +333,7 @@ impl Follower {
         let was_there = |other: &&Followed| other.path == path && other.id != file.id;
         let mut others = self.files.iter().filter(was_there).peekable();
         // Nothing was read of a file that was empty, or that was gone before it was opened.
-        let read = |file: &Followed| checkpoints.bytes_of(file.position.as_deref()?);
+        let read = |file: &Followed| file.last_read(checkpoints);
         if file.position.is_none() && others.peek().is_none() {
             if has_position(&path, checkpoints) {
                 self.add_rotation(Rotation::new(path, Loss::Rest { read: 0, had: 0 }));
@@ -344,7 +344,7 @@ impl Follower {
             Some(_) => Some(file),
             None => others.rfind(|other| read(other).is_some()),
         };
-        let Some((before, read)) = before.and_then(|before| Some((before, read(before)?))) else {
+        let Some((before, (position, read))) = before.and_then(|before| Some((before, read(before)?))) else {
             return;
         };
         let is_kept = before.id != file.id && before.file.is_some();
@@ -354,9 +354,8 @@ impl Follower {
         } else {
             Loss::Rest { read, had }
         };
-        let position = before.position.clone();
         self.add_rotation(Rotation {
-            position,
+            position: Some(position),
             ..Rotation::new(path, loss)
         });
     }
@@ -495,4 +494,67 @@ fn most_open() -> usize {
 #[cfg(not(unix))]
 fn most_open() -> usize {
     128
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+
+    fn lines(numbers: std::ops::Range<u32>) -> String {
+        numbers
+            .map(|number| format!("line {number:05} of a log\n"))
+            .collect()
+    }
+
+    /// Looks once, runs `before_reading` when a file is open, and adds the lines that are read.
+    fn look(
+        follower: &mut Follower,
+        checkpoints: &mut Checkpoints,
+        read: &mut Vec<String>,
+        mut before_reading: impl FnMut(),
+    ) {
+        for changed in follower.poll(checkpoints).unwrap() {
+            let opened = follower.open(&changed, &IngestOptions::new(), checkpoints);
+            let Some(mut reader) = opened.unwrap() else {
+                continue;
+            };
+            before_reading();
+            while let Some(block) = reader.next_block(100) {
+                block
+                    .unwrap()
+                    .parse(|log| read.extend(log.raw().map(str::to_owned)));
+            }
+            if let Some(position) = reader.position() {
+                checkpoints.record(position);
+            }
+        }
+    }
+
+    #[test]
+    fn content_that_is_written_over_while_it_is_opened_is_read_from_its_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let mut follower = Follower::new(&[path("app.log")]);
+        let (mut checkpoints, mut read) = (Checkpoints::default(), Vec::new());
+        fs::write(path("app.log"), lines(0..100)).unwrap();
+        look(&mut follower, &mut checkpoints, &mut read, || {});
+        fs::copy(path("app.log"), path("app.log.1")).unwrap();
+        fs::write(path("app.log"), lines(100..10_100)).unwrap();
+        look(&mut follower, &mut checkpoints, &mut read, || {
+            fs::rename(path("app.log.1"), path("app.log.2")).unwrap();
+            fs::copy(path("app.log"), path("app.log.1")).unwrap();
+            fs::write(path("app.log"), lines(10_100..20_200)).unwrap();
+        });
+        // As if the search for the first rotation had ended.
+        follower.rotations.clear();
+        for _ in 0..3 {
+            look(&mut follower, &mut checkpoints, &mut read, || {});
+        }
+        let expected: BTreeSet<String> = lines(0..20_200).lines().map(str::to_owned).collect();
+        assert_eq!(read.len(), expected.len());
+        assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
 }
