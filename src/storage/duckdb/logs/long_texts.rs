@@ -46,10 +46,11 @@ pub(crate) fn keep_apart(connection: &Connection, longest: usize) {
 ///
 /// This applies to the logs of a file or in memory.
 pub(crate) fn longest(connection: &Connection) -> usize {
+    // The join finds no log, so that no text is read and decompressed: to read those of one log takes a millisecond.
     const SQL: &str =
         "SELECT stats(message) || stats(layout) || stats(raw) || stats(normalized) || stats(metadata)
-        FROM log_rows
-        LIMIT 1";
+        FROM (VALUES (CAST(-1 AS BIGINT))) AS no_log(seq)
+        LEFT JOIN log_rows USING (seq)";
     let statistics = connection.query_row(SQL, [], |row| row.get::<_, String>(0));
     longest_of(&statistics.unwrap_or_default())
 }
