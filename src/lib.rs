@@ -78,7 +78,9 @@ mod sync;
 
 pub use {chrono, ipnet, serde_json};
 
+#[doc(inline)]
 pub use config::Settings;
+#[doc(inline)]
 pub use load::Loader;
 pub use models::{
     AddressText, Alert, AlertQuery, Case, Condition, CoreFields, DetectionRule, Field, Filter, Indicator,
@@ -86,7 +88,9 @@ pub use models::{
     Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, priority_score,
 };
 pub use stop::StopHandle;
+#[doc(inline)]
 pub use storage::duckdb::{self, DuckDbStore, OpenOptions};
+#[doc(inline)]
 pub use storage::{
     AlertStore, ConsumerStore, Cursor, Error, Fetcher, IngestStore, IntelStore, LogBatch, LogStore,
     MemoryStore, Result, RuleStore, StartPosition, Store, StoreExt,

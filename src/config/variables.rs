@@ -10,7 +10,12 @@ pub(super) struct Variable(pub(super) String);
 
 /// Names the settings that are no text. Any other value is taken literally: a password may be a number, or be in
 /// quotes.
-const TYPED: [&str; 3] = ["store.threads", "store.install_extensions", "ingest.batch_size"];
+const TYPED: [&str; 4] = [
+    "store.threads",
+    "store.install_extensions",
+    "ingest.batch_size",
+    "ingest.trusted_proxies",
+];
 
 impl Provider for Variable {
     fn metadata(&self) -> Metadata {

@@ -406,9 +406,11 @@ impl Follower {
     /// anyway.
     fn search(&mut self, rotation: &mut Rotation, checkpoints: &Checkpoints, now: Instant) -> bool {
         let siblings = siblings(&rotation.path);
+        // A file that was renamed since it was found is not followed under the name that it has now.
         let is_followed = |sibling: &Sibling| {
-            let mut files = self.files.iter();
-            sibling.is_numbered && files.any(|file| file.id == sibling.id && file.is_there())
+            let mut files = self.files.iter().filter(|file| file.is_there());
+            let name = sibling.path.file_name();
+            sibling.is_numbered && files.any(|file| file.id == sibling.id && file.path.file_name() == name)
         };
         if siblings.iter().any(is_followed) {
             return false;
@@ -531,6 +533,41 @@ mod tests {
                 checkpoints.record(position);
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_after_it_was_found_ends_no_search() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let mut follower = Follower::new(&[path("app.log")]);
+        let (mut checkpoints, mut read) = (Checkpoints::default(), Vec::new());
+        fs::write(path("app.log"), lines(0..100)).unwrap();
+        look(&mut follower, &mut checkpoints, &mut read, || {});
+        fs::rename(path("app.log"), path("app.log.2")).unwrap();
+        fs::write(path("app.log"), lines(100..200)).unwrap();
+        let (found, now) = (follower.find().unwrap(), Instant::now());
+        follower.update(found, now);
+        follower.add_rotation(Rotation::new(path("app.log"), Loss::Gone));
+        fs::rename(path("app.log"), path("app.log.1")).unwrap();
+        follower.search_rotations(&checkpoints, now);
+        assert_eq!(follower.rotations.len(), 1);
+    }
+
+    #[test]
+    fn a_copy_without_the_last_lines_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let mut follower = Follower::new(&[folder.path()]);
+        let (mut checkpoints, mut read) = (Checkpoints::default(), Vec::new());
+        for end in [100, 110] {
+            fs::write(path("app.log"), lines(0..end)).unwrap();
+            look(&mut follower, &mut checkpoints, &mut read, || {});
+        }
+        // Ten lines came between the copy and the emptying.
+        fs::write(path("app.log.1"), lines(0..100)).unwrap();
+        fs::write(path("app.log"), lines(110..120)).unwrap();
+        look(&mut follower, &mut checkpoints, &mut read, || {});
+        assert_eq!(read, lines(0..120).lines().collect::<Vec<_>>());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::archive::open_path;
 use super::opened::{Content, Opened};
-use super::rotated::siblings;
+use super::rotated::{is_rotation_of, siblings};
 use super::tracked::{SAMPLE, Sample};
 use crate::models::FilePosition;
 
@@ -112,6 +112,7 @@ impl Checkpoints {
         // A copy may have been completed meanwhile, and its original emptied.
         match read_before(&alike, path, content)? {
             Some((position, opened)) => Ok(Found::Known(position, opened)),
+            None if is_shorter_copy(&alike, path, content)? => Ok(Found::Contained(content.open_at_end()?)),
             None => Ok(Found::New),
         }
     }
@@ -188,6 +189,21 @@ fn is_contained(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io
         }
     }
     Ok(false)
+}
+
+/// Returns whether the content is a copy of a known file from before the last lines were read of that: they were
+/// written after a rotation made its copy, and before it emptied the file.
+fn is_shorter_copy(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io::Result<bool> {
+    let mut originals = alike.iter().filter(|position| {
+        let original = Path::new(&position.path);
+        position.bytes > SAMPLE as u64
+            && is_rotation_of(Path::new(path), original)
+            && !holds(original, position)
+    });
+    match originals.next() {
+        Some(longest) => Ok(content.open_at_end()?.read.bytes < longest.bytes),
+        None => Ok(false),
+    }
 }
 
 /// Returns whether the file at a path begins with what was read up to a position. A file that cannot be opened does

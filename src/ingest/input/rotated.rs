@@ -53,6 +53,13 @@ fn stem(name: &str) -> &str {
     dot.and_then(|(at, _)| name.get(..at)).unwrap_or(name)
 }
 
+/// Returns whether a path is one that a rotation gives to the file at another path.
+pub(crate) fn is_rotation_of(path: &Path, original: &Path) -> bool {
+    let names = (path.file_name().zip(original.file_name()))
+        .and_then(|(name, original)| name.to_str().zip(original.to_str()));
+    path.parent() == original.parent() && names.is_some_and(|(name, original)| is_numbered(name, original))
+}
+
 /// Returns whether a rotation gives this name to a file of that name: `app.log.1`, `app.log-20260101.gz`,
 /// `app-2026-01-01T10.log`.
 fn is_numbered(other: &str, name: &str) -> bool {

@@ -282,7 +282,7 @@ fn ignoring_case(operator: Operator) -> Result<Operator, InvalidValue> {
         Operator::Contains(text, _) => Operator::Contains(text, Case::Ignored),
         Operator::StartsWith(text, _) => Operator::StartsWith(text, Case::Ignored),
         Operator::EndsWith(text, _) => Operator::EndsWith(text, Case::Ignored),
-        Operator::Matches(pattern) => Operator::Matches(format!("(?i:{pattern})").parse()?),
+        Operator::Matches(pattern) => Operator::Matches(pattern.in_any_case()?),
         _ => return Err(invalid("ignore_case is for texts and patterns")),
     })
 }
@@ -337,9 +337,14 @@ impl<'de> Deserialize<'de> for LogQuery {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a query: an object with since, until, filter, order, limit and after"
+)]
 struct WrittenQuery {
+    #[serde(default, deserialize_with = "since")]
     since: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "until")]
     until: Option<DateTime<Utc>>,
     filter: Option<Filter>,
     #[serde(default)]
@@ -348,11 +353,47 @@ struct WrittenQuery {
     after: Option<LogKey>,
 }
 
+fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    time("since", deserializer)
+}
+
+fn until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    time("until", deserializer)
+}
+
+/// Reads a time of RFC 3339: a query that a service keeps must mean the same later.
+fn time<'de, D: Deserializer<'de>>(
+    name: &'static str,
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let time = DateTime::parse_from_rfc3339(&text).map_err(|_| {
+        let reason = "use a time with its zone, such as 2024-01-31T12:00:00Z";
+        D::Error::custom(InvalidValue::new(name, &text, reason))
+    })?;
+    Ok(Some(time.to_utc()))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{from_value, json, to_value};
 
     use super::*;
+
+    #[test]
+    fn a_time_that_is_none_is_named() {
+        let refused = |written: Value| from_value::<crate::LogQuery>(written).unwrap_err().to_string();
+        for name in ["since", "until"] {
+            let refused = refused(json!({ name: "1h" }));
+            assert!(
+                refused.contains(name) && refused.contains("2024-01-31T12:00:00Z"),
+                "{refused}"
+            );
+        }
+        assert!(refused(json!(3)).contains("expected a query"));
+    }
 
     fn refusal(written: Value) -> String {
         from_value::<Filter>(written).unwrap_err().to_string()

@@ -48,6 +48,11 @@ impl Pattern {
         format!("(?i){start}{}{end}", escape(text)).parse()
     }
 
+    /// Makes the pattern match in any letter case, but for parts that say otherwise.
+    pub(crate) fn in_any_case(&self) -> Result<Self, InvalidValue> {
+        format!("(?i){}", self.source).parse()
+    }
+
     /// Says whether the pattern is found in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)

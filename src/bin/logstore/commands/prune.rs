@@ -34,7 +34,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let zone = context.output.zone();
     let before = typed_time(&args.before, zone)?;
-    let shown = zone.format(before, SecondsFormat::AutoSi);
+    let shown = zone.format(before, SecondsFormat::Millis);
     let store = context.existing_store()?;
     let filters = args.filters.iter().map(|text| text.parse::<Filter>());
     let filter = Filter::all(filters.collect::<Result<Vec<_>, _>>()?)?;

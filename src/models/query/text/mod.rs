@@ -91,7 +91,7 @@ mod tests {
             ("user StartsWith ro i", Operator::StartsWith(start.0, start.1)),
             ("user endswith \"ot\"i", Operator::EndsWith(end.0, end.1)),
             (r"user ~ '^\w+$'", Operator::Matches(r"^\w+$".parse().unwrap())),
-            ("user ~ a i", Operator::Matches("(?i:a)".parse().unwrap())),
+            ("user ~ a i", Operator::Matches("(?i)a".parse().unwrap())),
             ("user exists", Operator::Exists),
             ("user in 10.0.0.0/8", Operator::in_network("10.0.0.0/8").unwrap()),
             (
@@ -169,6 +169,18 @@ mod tests {
             read("file in (/a, /b)"),
             condition("file", Operator::one_of(["/a", "/b"]))
         );
+    }
+
+    #[test]
+    fn a_pattern_in_any_case_is_a_pattern_of_its_own() {
+        let refused = "user ~ 'zz)|(^roo' i".parse::<Filter>().unwrap_err().to_string();
+        assert!(
+            refused.contains("zz)|(^roo") && !refused.contains("(?i"),
+            "{refused}"
+        );
+        let log = crate::LogEntry::new(chrono::Utc::now()).with_field("user", "ROOT");
+        let filter: Filter = "user ~ 'zz|^roo' i".parse().unwrap();
+        assert!(filter.matches(&log));
     }
 
     #[test]

@@ -206,8 +206,11 @@ impl<'a> Parser<'a> {
 
     fn pattern(&mut self, source: Read<String>) -> Result<Pattern> {
         let pattern = match self.case() {
-            Case::Sensitive => source.value.parse(),
-            Case::Ignored => format!("(?i:{})", source.value).parse(),
+            Case::Sensitive => source.value.parse::<Pattern>(),
+            Case::Ignored => source
+                .value
+                .parse()
+                .and_then(|pattern: Pattern| pattern.in_any_case()),
         };
         pattern.map_err(|error: InvalidValue| self.fault(source.start, error.to_string()))
     }
