@@ -101,6 +101,23 @@ pub(crate) fn query_all<T>(
     connection.prepare(sql)?.query_map(parameters, read)?.collect()
 }
 
+/// Runs a statement, and reads each of its rows in a way that may fail for what the row holds.
+pub(crate) fn fetch_all<T>(
+    connection: &Connection,
+    sql: &Sql,
+    action: &'static str,
+    read: impl Fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let failed = |error| error::engine(action, error);
+    let mut statement = connection.prepare(&sql.text).map_err(failed)?;
+    let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        all.push(read(row)?);
+    }
+    Ok(all)
+}
+
 /// Returns a time from the engine's microseconds.
 pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros)

@@ -7,7 +7,7 @@ use ::duckdb::arrow::array::{
 };
 use ::duckdb::arrow::datatypes::{Field, Schema};
 use ::duckdb::arrow::error::ArrowError;
-use ::duckdb::{Connection, Row, params, params_from_iter};
+use ::duckdb::{Connection, Row, params};
 
 use crate::models::{Alert, AlertQuery, Severity, to_micros};
 use crate::storage::duckdb::error;
@@ -78,16 +78,7 @@ impl AlertStore for DuckDbStore {
 
 impl DuckDbStore {
     fn alerts(&self, sql: &Sql) -> Result<Vec<Alert>> {
-        self.read(|connection| {
-            let failed = |error| error::engine("fetch alerts", error);
-            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
-            let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
-            let mut alerts = Vec::new();
-            while let Some(row) = rows.next().map_err(failed)? {
-                alerts.push(alert(row)?);
-            }
-            Ok(alerts)
-        })
+        self.read(|connection| statement::fetch_all(connection, sql, "fetch alerts", alert))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ::duckdb::{Row, params, params_from_iter};
+use ::duckdb::{Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -69,16 +69,7 @@ impl RuleStore for DuckDbStore {
         sql.and_equals("rule_type", query.rule_type.clone());
         sql.and_equals("enabled", query.enabled);
         sql.push("\nORDER BY id");
-        self.read(|connection| {
-            let failed = |error| error::engine("fetch rules", error);
-            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
-            let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
-            let mut rules = Vec::new();
-            while let Some(row) = rows.next().map_err(failed)? {
-                rules.push(rule(row)?);
-            }
-            Ok(rules)
-        })
+        self.read(|connection| statement::fetch_all(connection, &sql, "fetch rules", rule))
     }
 
     fn enable_rules(&self, ids: &[&str]) -> Result<()> {

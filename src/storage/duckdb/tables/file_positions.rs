@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::models::{FilePosition, FileProgress, ResumePoint};
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
-use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Result, file_conflict};
 
@@ -61,20 +61,13 @@ WHERE rowid NOT IN (
 impl DuckDbStore {
     /// Reads the positions of all files, in the order of their ids.
     pub(crate) fn all_positions(&self, connection: &Connection) -> Result<Vec<FilePosition>> {
-        let failed = |error| error::engine("read the positions of files", error);
-        let sql = format!(
+        let sql = Sql::new(format!(
             "SELECT id, path, bytes, head, tail, in_array, line_parts, epoch_us(last_time)
                 FROM {}
                 ORDER BY id",
             self.positions_that_count()
-        );
-        let mut statement = connection.prepare(&sql).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        let mut positions = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            positions.push(position(row)?);
-        }
-        Ok(positions)
+        ));
+        statement::fetch_all(connection, &sql, "read the positions of files", position)
     }
 
     /// Returns SQL for the table or query that positions are read from.

@@ -73,16 +73,7 @@ impl IntelStore for DuckDbStore {
 
     fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
         let sql = select(query);
-        self.read(|connection| {
-            let failed = |error| error::engine("fetch threat intelligence", error);
-            let mut statement = connection.prepare(&sql.text).map_err(failed)?;
-            let mut rows = statement.query(params_from_iter(&sql.values)).map_err(failed)?;
-            let mut intel = Vec::new();
-            while let Some(row) = rows.next().map_err(failed)? {
-                intel.push(intel_of(row)?);
-            }
-            Ok(intel)
-        })
+        self.read(|connection| statement::fetch_all(connection, &sql, "fetch threat intelligence", intel_of))
     }
 
     fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
