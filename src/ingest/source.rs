@@ -299,11 +299,15 @@ impl Source {
                 return Ok(reader.with_position(checkpoints.new_id(&absolute), absolute, None));
             }
         };
-        let ends = self.content(file).ends().map_err(failed)?;
-        let reader = LogReader::of_source(opened, options, &self.name())
-            .with_ends(&ends)
-            .with_cut(cut);
+        let reader = self.reader(file, opened, options)?.with_cut(cut);
         Ok(reader.with_position(position.id.clone(), absolute, Some(position)))
+    }
+
+    /// Reads a file on from where it was opened.
+    fn reader(&self, file: &File, opened: Opened, options: &IngestOptions) -> Result<LogReader, IngestError> {
+        let ends = self.content(file).ends();
+        let ends = ends.map_err(|error| IngestError::new(self.name(), error))?;
+        Ok(LogReader::of_source(opened, options, &self.name()).with_ends(&ends))
     }
 
     fn content<'a>(&'a self, file: &'a File) -> Content<'a> {
@@ -327,10 +331,7 @@ impl Source {
         let start = opened.input.fill_buf().map_err(failed)?;
         let is_said_to_be = options.format == Some(InputFormat::Text);
         match binary_format(start).filter(|_| !is_said_to_be) {
-            None => {
-                let ends = self.content(file).ends().map_err(failed)?;
-                Ok(LogReader::of_source(opened, options, &self.name()).with_ends(&ends))
-            }
+            None => self.reader(file, opened, options),
             Some(format) => {
                 let reason =
                     format!("no text, but {format} (read it all the same with the input format text)");

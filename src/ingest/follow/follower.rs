@@ -8,8 +8,7 @@ use std::time::Instant;
 use super::followed::{ChangedFile, Emptied, Followed, READ_ON, open_as};
 use super::rotation::{Loss, Rotation};
 use crate::ingest::error::{IngestError, IngestErrorKind};
-use crate::ingest::input::checkpoints::Checkpoints;
-use crate::ingest::input::checkpoints::{Found, begins_with_file};
+use crate::ingest::input::checkpoints::{Checkpoints, Found, begins_with_file};
 use crate::ingest::input::file_id::FileId;
 use crate::ingest::input::rotated::{Sibling, has_number, siblings};
 use crate::ingest::options::IngestOptions;
@@ -511,87 +510,117 @@ mod tests {
             .collect()
     }
 
-    /// Looks once, runs `before_reading` when a file is open, and adds the lines that are read.
-    fn look(
-        follower: &mut Follower,
-        checkpoints: &mut Checkpoints,
-        read: &mut Vec<String>,
-        mut before_reading: impl FnMut(),
-    ) {
-        for changed in follower.poll(checkpoints).unwrap() {
-            let opened = follower.open(&changed, &IngestOptions::new(), checkpoints);
-            let Some(mut reader) = opened.unwrap() else {
-                continue;
-            };
-            before_reading();
-            while let Some(block) = reader.next_block(100) {
-                block
-                    .unwrap()
-                    .parse(|log| read.extend(log.raw().map(str::to_owned)));
+    /// A folder that is followed, and the lines that were read of it.
+    struct Watched {
+        folder: tempfile::TempDir,
+        follower: Follower,
+        checkpoints: Checkpoints,
+        read: Vec<String>,
+    }
+
+    impl Watched {
+        /// Follows a file in a new folder, or the folder itself by an empty name.
+        fn new(name: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            Self {
+                follower: Follower::new(&[folder.path().join(name)]),
+                folder,
+                checkpoints: Checkpoints::default(),
+                read: Vec::new(),
             }
-            if let Some(position) = reader.position() {
-                checkpoints.record(position);
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn write(&self, name: &str, numbers: std::ops::Range<u32>) {
+            fs::write(self.path(name), lines(numbers)).unwrap();
+        }
+
+        fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.path(from), self.path(to)).unwrap();
+        }
+
+        fn copy(&self, from: &str, to: &str) {
+            fs::copy(self.path(from), self.path(to)).unwrap();
+        }
+
+        fn look(&mut self) {
+            self.look_and(|_| {});
+        }
+
+        /// Looks once, runs `before_reading` when a file is open, and adds the lines that are read.
+        fn look_and(&mut self, before_reading: impl Fn(&Self)) {
+            for changed in self.follower.poll(&self.checkpoints).unwrap() {
+                let opened = self
+                    .follower
+                    .open(&changed, &IngestOptions::new(), &self.checkpoints);
+                let Some(mut reader) = opened.unwrap() else {
+                    continue;
+                };
+                before_reading(self);
+                while let Some(block) = reader.next_block(100) {
+                    block
+                        .unwrap()
+                        .parse(|log| self.read.extend(log.raw().map(str::to_owned)));
+                }
+                if let Some(position) = reader.position() {
+                    self.checkpoints.record(position);
+                }
             }
         }
     }
 
     #[test]
     fn a_file_that_is_renamed_after_it_was_found_ends_no_search() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let mut follower = Follower::new(&[path("app.log")]);
-        let (mut checkpoints, mut read) = (Checkpoints::default(), Vec::new());
-        fs::write(path("app.log"), lines(0..100)).unwrap();
-        look(&mut follower, &mut checkpoints, &mut read, || {});
-        fs::rename(path("app.log"), path("app.log.2")).unwrap();
-        fs::write(path("app.log"), lines(100..200)).unwrap();
-        let (found, now) = (follower.find().unwrap(), Instant::now());
-        follower.update(found, now);
-        follower.add_rotation(Rotation::new(path("app.log"), Loss::Gone));
-        fs::rename(path("app.log"), path("app.log.1")).unwrap();
-        follower.search_rotations(&checkpoints, now);
-        assert_eq!(follower.rotations.len(), 1);
+        let mut watched = Watched::new("app.log");
+        watched.write("app.log", 0..100);
+        watched.look();
+        watched.rename("app.log", "app.log.2");
+        watched.write("app.log", 100..200);
+        let (found, now) = (watched.follower.find().unwrap(), Instant::now());
+        watched.follower.update(found, now);
+        let rotation = Rotation::new(watched.path("app.log"), Loss::Gone);
+        watched.follower.add_rotation(rotation);
+        watched.rename("app.log", "app.log.1");
+        watched.follower.search_rotations(&watched.checkpoints, now);
+        assert_eq!(watched.follower.rotations.len(), 1);
     }
 
     #[test]
     fn a_copy_without_the_last_lines_is_not_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let mut follower = Follower::new(&[folder.path()]);
-        let (mut checkpoints, mut read) = (Checkpoints::default(), Vec::new());
+        let mut watched = Watched::new("");
         for end in [100, 110] {
-            fs::write(path("app.log"), lines(0..end)).unwrap();
-            look(&mut follower, &mut checkpoints, &mut read, || {});
+            watched.write("app.log", 0..end);
+            watched.look();
         }
         // Ten lines came between the copy and the emptying.
-        fs::write(path("app.log.1"), lines(0..100)).unwrap();
-        fs::write(path("app.log"), lines(110..120)).unwrap();
-        look(&mut follower, &mut checkpoints, &mut read, || {});
-        assert_eq!(read, lines(0..120).lines().collect::<Vec<_>>());
+        watched.write("app.log.1", 0..100);
+        watched.write("app.log", 110..120);
+        watched.look();
+        assert_eq!(watched.read, lines(0..120).lines().collect::<Vec<_>>());
     }
 
     #[test]
     fn content_that_is_written_over_while_it_is_opened_is_read_from_its_copy() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let mut follower = Follower::new(&[path("app.log")]);
-        let (mut checkpoints, mut read) = (Checkpoints::default(), Vec::new());
-        fs::write(path("app.log"), lines(0..100)).unwrap();
-        look(&mut follower, &mut checkpoints, &mut read, || {});
-        fs::copy(path("app.log"), path("app.log.1")).unwrap();
-        fs::write(path("app.log"), lines(100..10_100)).unwrap();
-        look(&mut follower, &mut checkpoints, &mut read, || {
-            fs::rename(path("app.log.1"), path("app.log.2")).unwrap();
-            fs::copy(path("app.log"), path("app.log.1")).unwrap();
-            fs::write(path("app.log"), lines(10_100..20_200)).unwrap();
+        let mut watched = Watched::new("app.log");
+        watched.write("app.log", 0..100);
+        watched.look();
+        watched.copy("app.log", "app.log.1");
+        watched.write("app.log", 100..10_100);
+        watched.look_and(|watched| {
+            watched.rename("app.log.1", "app.log.2");
+            watched.copy("app.log", "app.log.1");
+            watched.write("app.log", 10_100..20_200);
         });
         // As if the search for the first rotation had ended.
-        follower.rotations.clear();
+        watched.follower.rotations.clear();
         for _ in 0..3 {
-            look(&mut follower, &mut checkpoints, &mut read, || {});
+            watched.look();
         }
         let expected: BTreeSet<String> = lines(0..20_200).lines().map(str::to_owned).collect();
-        assert_eq!(read.len(), expected.len());
-        assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), expected);
+        assert_eq!(watched.read.len(), expected.len());
+        assert_eq!(watched.read.into_iter().collect::<BTreeSet<_>>(), expected);
     }
 }

@@ -110,11 +110,11 @@ impl Checkpoints {
             return Ok(Found::Contained(content.open_at_end()?));
         }
         // A copy may have been completed meanwhile, and its original emptied.
-        match read_before(&alike, path, content)? {
-            Some((position, opened)) => Ok(Found::Known(position, opened)),
-            None if is_shorter_copy(&alike, path, content)? => Ok(Found::Contained(content.open_at_end()?)),
-            None => Ok(Found::New),
+        if let Some((position, opened)) = read_before(&alike, path, content)? {
+            return Ok(Found::Known(position, opened));
         }
+        let shorter = shorter_copy(&alike, path, content)?;
+        Ok(shorter.map_or(Found::New, Found::Contained))
     }
 
     /// Returns the positions whose heads a head begins with, the furthest first.
@@ -191,19 +191,20 @@ fn is_contained(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io
     Ok(false)
 }
 
-/// Returns whether the content is a copy of a known file from before the last lines were read of that: they were
+/// Opens the content at its end if it is a copy of a known file without the last lines that were read of that: they were
 /// written after a rotation made its copy, and before it emptied the file.
-fn is_shorter_copy(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io::Result<bool> {
+fn shorter_copy(alike: &[&FilePosition], path: &str, content: Content<'_>) -> io::Result<Option<Opened>> {
     let mut originals = alike.iter().filter(|position| {
         let original = Path::new(&position.path);
         position.bytes > SAMPLE as u64
             && is_rotation_of(Path::new(path), original)
             && !holds(original, position)
     });
-    match originals.next() {
-        Some(longest) => Ok(content.open_at_end()?.read.bytes < longest.bytes),
-        None => Ok(false),
-    }
+    let Some(longest) = originals.next() else {
+        return Ok(None);
+    };
+    let opened = content.open_at_end()?;
+    Ok((opened.read.bytes < longest.bytes).then_some(opened))
 }
 
 /// Returns whether the file at a path begins with what was read up to a position. A file that cannot be opened does

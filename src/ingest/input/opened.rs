@@ -154,7 +154,12 @@ impl Content<'_> {
     }
 
     fn is_stored_as_it_is(self) -> io::Result<bool> {
-        Ok(self.member.is_none() && !is_compressed(self.raw()?.fill_buf()?))
+        self.is_plain(&mut self.raw()?)
+    }
+
+    /// Returns whether its bytes are read as they are, by the first of them, which stay buffered.
+    fn is_plain(self, raw: &mut BufReader<Counted<File>>) -> io::Result<bool> {
+        Ok(self.member.is_none() && !is_compressed(raw.fill_buf()?))
     }
 
     /// Returns a reader of the file's bytes, from its beginning. A handle that was read before is at another place.
@@ -171,8 +176,10 @@ impl Content<'_> {
         let modified = self.file.metadata()?.modified().ok().map(DateTime::<Utc>::from);
         let mut raw = self.raw()?;
         let progress = Arc::clone(&raw.get_ref().bytes);
-        let is_plain = self.member.is_none() && !is_compressed(raw.fill_buf()?);
-        let plain = is_plain.then(|| self.file.try_clone().map(Plain)).transpose()?;
+        let plain = match self.is_plain(&mut raw)? {
+            true => Some(Plain(self.file.try_clone()?)),
+            false => None,
+        };
         let (input, read) = self.skip_in(raw, bytes)?;
         Ok(Opened {
             input,
@@ -186,8 +193,8 @@ impl Content<'_> {
     fn skip_in(self, mut raw: BufReader<Counted<File>>, bytes: u64) -> io::Result<Skipped> {
         match self.member {
             Some(member) => read_past(decompressed(member.read(raw)?)?, bytes),
-            None if is_compressed(raw.fill_buf()?) => read_past(decompressed(raw)?, bytes),
-            None => seek_past(raw, bytes),
+            None if self.is_plain(&mut raw)? => seek_past(raw, bytes),
+            None => read_past(decompressed(raw)?, bytes),
         }
     }
 }
