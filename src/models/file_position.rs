@@ -26,7 +26,7 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
-    /// Returns the id of a position that is no file's: it says how far [`copy`](crate::copy) has read a store.
+    /// Returns the id of a position that is no file's: it says how far [`copy`](crate::storage::copy_store) has read a store.
     pub(crate) fn id_of_copy(source: &str) -> String {
         format!("{COPY}{source}")
     }

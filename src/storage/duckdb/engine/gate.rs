@@ -255,13 +255,12 @@ impl Gate {
         // It is dropped if this operation's turn does not come, so that no other operation waits for it.
         let writing = Writing { gate: self, ticket };
         let is_later = |writers: &mut Writers| writers.tickets.front() != Some(&ticket);
-        let (mut writers, _) = self
+        let (writers, waited) = self
             .writers_changed
             .wait_timeout_while(writers, timeout, is_later)
             .unwrap_or_else(PoisonError::into_inner);
-        let has_to_wait = is_later(&mut writers);
         drop(writers);
-        if !has_to_wait {
+        if !waited.timed_out() {
             return Ok(Some(writing));
         }
         // The other operation may wait for a process. A last try finds that out.
