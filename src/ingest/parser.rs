@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::formats::fields::{Fields, FoundTime, Outcome};
+use super::formats::library::{Definition, Field, Library, LogSource, Reading, Structure};
 use super::formats::{access_log, error_log, extract, json, syslog, text};
 use super::input_format::InputFormat;
 use super::options::IngestOptions;
 use crate::models::{
     BorrowedLog, DateOrder, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext,
-    Zone, deciding_order,
+    Zone, deciding_order, parse_stated_time,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
@@ -45,6 +46,7 @@ pub(super) struct Parser {
     /// Holds the order of dates of numbers that both ends of the file have decided.
     decided_order: DateOrder,
     ids: Ids,
+    library: &'static Library,
 }
 
 /// Holds the time of the last line that has one.
@@ -72,6 +74,7 @@ impl Parser {
             last_time: LastTime::Known(None),
             decided_order: DateOrder::Auto,
             ids: Ids::many(),
+            library: Library::built_in(),
         }
     }
 
@@ -177,7 +180,7 @@ impl Parser {
         let raw = RawText::of(line.bytes);
         let readable = readable(&raw.text);
         let (fields, error) = self.recognise(&readable);
-        let mut log = self.log_of_fields(fields, &raw);
+        let mut log = self.log_of_fields(fields, &readable, &raw);
         if let Some(problem) = problem.or(error) {
             log.metadata_mut().insert(PARSE_ERROR, problem);
         }
@@ -205,8 +208,20 @@ impl Parser {
     }
 
     fn log_of_json(&mut self, object: Members<'_>, raw: &RawText<'_>, take: &mut Take<'_>) {
-        let (mut log, has_time) =
-            BorrowedLog::from_json(object, Origin::Source, &self.context(), &mut self.ids);
+        let context = self.context();
+        let reading = self.library.read_object(&object);
+        let (mut log, mut has_time) = BorrowedLog::from_json(object, Origin::Source, &context, &mut self.ids);
+        let time = reading.as_ref().and_then(|reading| reading.time.as_deref());
+        if let Some((time, _)) = time.and_then(|text| parse_stated_time(text, &context)) {
+            log.event_time = time;
+            has_time = true;
+        }
+        let format = reading
+            .as_ref()
+            .map_or(InputFormat::Json.as_str(), Reading::format);
+        if let Some(reading) = reading {
+            apply(reading, &mut log);
+        }
         if has_time {
             self.last_time = LastTime::Known(Some(log.event_time));
         } else {
@@ -226,7 +241,7 @@ impl Parser {
         if let Some(proxies) = &self.options.trusted_proxies {
             log.follow_proxies(proxies);
         }
-        self.finish(&mut log, InputFormat::Json.as_str(), raw);
+        self.finish(&mut log, format, raw);
         take(log);
     }
 
@@ -258,14 +273,43 @@ impl Parser {
         }
         let unmet = self.options.format.filter(|format| *format != InputFormat::Text);
         let error = unmet.map(|format| format!("not in the format {format}"));
+        if self.options.format.is_none()
+            && let Some(reading) = self.library.read_text(None, line)
+        {
+            return (Fields::of_reading(line, reading), None);
+        }
         (text::text(line, &context), error)
     }
 
-    fn log_of_fields<'a>(&'a mut self, fields: Fields<'a>, raw: &'a RawText<'_>) -> BorrowedLog<'a> {
-        let own_time = fields.time.map(|found| self.complete(found));
-        let mut log = BorrowedLog::new(own_time.unwrap_or(self.opened), &mut self.ids);
-        if own_time.is_some() {
-            self.last_time = LastTime::Known(own_time);
+    /// Lets the library read the message of a line whose header was read.
+    fn read_message<'a>(&self, fields: &Fields<'a>, line: &str) -> Option<Reading<'a, 'a>> {
+        let structure = match fields.source_type {
+            "access_log" => Some(Structure::AccessLog),
+            "error_log" => Some(Structure::ErrorLog),
+            _ => None,
+        };
+        if let Some(structure) = structure {
+            return self.library.of_structure(structure).map(Reading::new);
+        }
+        let message = fields
+            .message
+            .filter(|message| message.len() < line.len() || fields.appname.is_some())?;
+        self.library.read_text(fields.appname, message)
+    }
+
+    fn log_of_fields<'a>(
+        &'a mut self,
+        mut fields: Fields<'a>,
+        line: &str,
+        raw: &'a RawText<'_>,
+    ) -> BorrowedLog<'a> {
+        let reading = fields.reading.take().or_else(|| self.read_message(&fields, line));
+        let outer = fields.time.map(|found| self.complete(found));
+        let inner = reading.as_ref().and_then(|reading| reading.time.as_deref());
+        let time = self.time_of(outer, fields.timestamp, inner);
+        let mut log = BorrowedLog::new(time.unwrap_or(self.opened), &mut self.ids);
+        if time.is_some() {
+            self.last_time = LastTime::Known(time);
         } else {
             self.carry_time(&mut log);
         }
@@ -282,13 +326,47 @@ impl Parser {
         let mut ambiguous = fields.ambiguous;
         // The other formats may have a client's text anywhere in them.
         let is_of_daemon = matches!(fields.source_type, "syslog" | "text");
-        if let Some(message) = fields.message.filter(|_| is_of_daemon) {
+        let mut format = fields.source_type;
+        if let Some(reading) = reading {
+            format = reading.format();
+            apply(reading, &mut log);
+        } else if let Some(message) = fields.message.filter(|_| is_of_daemon) {
             let found = extract::extract(fields.appname, message, self.proxies(), log.normalized_mut());
             ambiguous.extend(found);
         }
         note_ambiguous(ambiguous, &mut log);
-        self.finish(&mut log, fields.source_type, raw);
+        self.finish(&mut log, format, raw);
         log
+    }
+
+    /// Chooses between the time of a header and that of the record in it.
+    ///
+    /// The time of the record counts where it states an instant, or where the header states none either. Where both
+    /// agree to the second, the finer one is kept.
+    fn time_of(
+        &self,
+        outer: Option<DateTime<Utc>>,
+        outer_text: Option<&str>,
+        inner: Option<&str>,
+    ) -> Option<DateTime<Utc>> {
+        let context = self.context();
+        let Some((inner, is_instant)) = inner.and_then(|text| parse_stated_time(text, &context)) else {
+            return outer;
+        };
+        let Some(outer) = outer else {
+            return Some(inner);
+        };
+        if inner.timestamp() == outer.timestamp() {
+            return Some(inner.max(outer));
+        }
+        let outer_states_instant = || {
+            let stated = outer_text.and_then(|text| parse_stated_time(text, &context));
+            stated.is_some_and(|(_, is_instant)| is_instant)
+        };
+        match is_instant || !outer_states_instant() {
+            true => Some(inner),
+            false => Some(outer),
+        }
     }
 
     /// Gives a log the time of the one before it, else of its file, else of the reading.
@@ -330,7 +408,7 @@ impl Parser {
     }
 
     /// Fills the fields that the source gives and the line does not, and keeps the line.
-    fn finish<'a>(&'a self, log: &mut BorrowedLog<'a>, format: &'static str, raw: &'a RawText<'_>) {
+    fn finish<'a>(&'a self, log: &mut BorrowedLog<'a>, format: &'a str, raw: &'a RawText<'_>) {
         log.set_raw(raw);
         if log.host.is_none() {
             log.host.clone_from(&log.hostname);
@@ -346,6 +424,74 @@ impl Parser {
         } else if log.source_type.is_none() {
             log.source_type = Some(format.into());
         }
+    }
+}
+
+/// Gives a log what a definition found in its text.
+fn apply<'a>(mut reading: Reading<'a, 'a>, log: &mut BorrowedLog<'a>) {
+    let mut header = Members::default();
+    if let Some(host) = reading.take(Field::Host) {
+        let outer = log.hostname.replace(host.clone());
+        log.host = Some(host);
+        keep_outer("hostname", outer, log.hostname.as_deref(), &mut header);
+    }
+    if let Some(program) = reading.take(Field::Program) {
+        let outer = log.appname.replace(program);
+        keep_outer("appname", outer, log.appname.as_deref(), &mut header);
+    }
+    if let Some(process) = reading.take(Field::Pid) {
+        log.procid = process.parse().ok().or(log.procid);
+    }
+    if let Some(message) = reading.take(Field::Message) {
+        log.message = Some(message);
+    }
+    if log.timestamp.is_none() {
+        log.timestamp = reading.time;
+    }
+    let normalized = log.normalized_mut();
+    for (name, value) in reading.members {
+        normalized.insert_beside(name, value);
+    }
+    if !header.is_empty() {
+        normalized.insert_beside("syslog".into(), Json::Object(header));
+    }
+    for (field, value) in reading.set {
+        if let Some(value) = value {
+            normalized.insert_if_missing(field.as_str(), value);
+        }
+    }
+    note_format(reading.definition, log);
+}
+
+/// Keeps a value of the header that the record in it replaces by another one.
+fn keep_outer<'a>(
+    name: &'static str,
+    outer: Option<Cow<'a, str>>,
+    inner: Option<&str>,
+    header: &mut Members<'a>,
+) {
+    if let Some(outer) = outer.filter(|outer| Some(&**outer) != inner) {
+        header.insert(name, outer);
+    }
+}
+
+/// Says of a log which definition read it, and what kind of source it has.
+fn note_format<'a>(definition: &'a Definition, log: &mut BorrowedLog<'a>) {
+    let metadata = log.metadata_mut();
+    metadata.insert("format", definition.label());
+    let LogSource {
+        product,
+        category,
+        service,
+    } = &definition.logsource;
+    let mut source = Members::default();
+    for (name, value) in [("product", product), ("category", category), ("service", service)] {
+        if let Some(value) = value {
+            source.insert(name, value.as_str());
+        }
+    }
+    if !source.is_empty() {
+        metadata.insert("logsource", Json::Object(source));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::library::Reading;
 use crate::models::{Json, Members, TimeMatch};
 use chrono::{DateTime, Utc};
 
@@ -18,6 +19,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) normalized: Members<'a>,
     /// Names the fields that the line can be read to say different things for.
     pub(crate) ambiguous: Vec<&'static str>,
+    /// Holds what a definition of the library found.
+    pub(crate) reading: Option<Reading<'a, 'a>>,
 }
 
 /// Holds a time that a line gives.
@@ -33,6 +36,15 @@ impl<'a> Fields<'a> {
         Self {
             source_type,
             ..Self::default()
+        }
+    }
+
+    /// Returns the fields of a line that a definition of the library has read as a whole.
+    pub(crate) fn of_reading(line: &'a str, reading: Reading<'a, 'a>) -> Self {
+        Self {
+            message: Some(line),
+            reading: Some(reading),
+            ..Self::new("text")
         }
     }
 

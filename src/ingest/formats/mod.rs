@@ -8,6 +8,7 @@ pub(super) mod error_log;
 pub(super) mod extract;
 pub(super) mod fields;
 pub(super) mod json;
+pub(super) mod library;
 mod marked;
 mod pam;
 mod readings;

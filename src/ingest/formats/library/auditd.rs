@@ -1,0 +1,54 @@
+//! Reads records of the Linux audit system, as `auditd` and `audispd` write them.
+
+use super::definition::Layout;
+use super::key_value;
+use crate::models::{Json, Members};
+
+/// Reads `type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e ... msg='op=login acct="root" res=failed'`.
+pub(crate) fn read(text: &str) -> Option<Members<'_>> {
+    let start = text.find("audit(")?;
+    let (head, rest) = (text.get(..start)?, text.get(start + 6..)?);
+    let (stamp, body) = rest.split_once(')')?;
+    let (time, serial) = stamp.split_once(':')?;
+    let mut members = key_value::read(head, &Layout::default()).members;
+    let is_message = members.get("msg").is_some_and(|value| value.as_str() == Some(""));
+    if is_message {
+        let place = members.place_of("msg");
+        members.remove(|at| Some(at) == place);
+    }
+    members.insert("time", time);
+    members.insert("serial", serial);
+    let body = body.strip_prefix(':').unwrap_or(body);
+    for (name, value) in key_value::read(body, &Layout::default()).members {
+        match (&*name, value) {
+            ("msg", Json::String(inner)) if inner.contains('=') => insert_inner(&inner, &mut members),
+            (_, value) => members.insert_beside(name, value),
+        }
+    }
+    Some(members)
+}
+
+/// Adds the pairs that a program of user space wrote. The kernel's own of the same name stay.
+fn insert_inner(text: &str, members: &mut Members<'_>) {
+    for (name, value) in key_value::read(text, &Layout::default()).members {
+        let value = match value {
+            Json::String(value) => Json::String(value.into_owned().into()),
+            _ => continue,
+        };
+        members.insert_beside(name.into_owned().into(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_pairs_are_members_as_well() {
+        let line = "node=web01 type=USER_LOGIN msg=audit(1364481370.100:24290): pid=4321 uid=0 msg='op=login acct=\"root\" addr=203.0.113.5 res=failed'\u{1d}UID=\"root\"";
+        assert_eq!(
+            read(line).unwrap().to_text().unwrap(),
+            r#"{"node":"web01","type":"USER_LOGIN","time":"1364481370.100","serial":"24290","pid":"4321","uid":"0","op":"login","acct":"root","addr":"203.0.113.5","res":"failed","UID":"root"}"#
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! Patterns in [grok's notation](https://www.elastic.co/guide/en/elasticsearch/reference/current/grok.html):
+//! `%{IP:source_ip}` is a named part, and everything else is a regular expression.
+//!
+//! The engine of `regex` takes time that is linear in the length of the text, whatever a client wrote.
+
+use std::sync::OnceLock;
+
+use regex::{CaptureLocations, Regex, RegexBuilder};
+
+/// Lists the parts that patterns may name, each with its regular expression.
+const PARTS: &[(&str, &str)] = &[
+    ("ANY", r".*?"),
+    ("REST", r".*"),
+    ("DATA", r".*?"),
+    ("GREEDYDATA", r".*"),
+    ("WORD", r"\w+"),
+    ("NOTSPACE", r"\S+"),
+    ("SPACE", r"\s*"),
+    ("INT", r"[+-]?\d+"),
+    ("PORT", r"\d{1,5}"),
+    ("NUMBER", r"[+-]?\d+(?:\.\d+)?"),
+    ("HEX", r"(?:0[xX])?[0-9A-Fa-f]+"),
+    ("IPV4", r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"),
+    (
+        "IPV6",
+        r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:[.\d]{6,14})?(?:%\w+)?",
+    ),
+    (
+        "IP",
+        r"(?:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:[.\d]{6,14})?(?:%\w+)?)",
+    ),
+    ("HOST", r"[A-Za-z0-9][A-Za-z0-9._-]*"),
+    (
+        "MAC",
+        r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}",
+    ),
+    ("USER", r"[A-Za-z0-9._@$\\/+-]+"),
+    ("UUID", r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
+    ("QUOTED", r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#),
+    ("PATH", r"(?:[A-Za-z]:\\|/)[^\s]*"),
+    ("URI", r"[A-Za-z][A-Za-z0-9+.-]*://\S+"),
+    ("EMAIL", r"[^\s<>@]+@[A-Za-z0-9._-]+"),
+    ("CLOCK", r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?"),
+    ("ZONE", r"(?:Z|[+-]\d{2}:?\d{2}|[A-Z]{2,5})"),
+    (
+        "ISO_TIME",
+        r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T ]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d{2}:?\d{2}))?",
+    ),
+    (
+        "SYSLOG_TIME",
+        r"[A-Z][a-z]{2} {1,2}\d{1,2} (?:\d{4} )?\d{2}:\d{2}:\d{2}(?:\.\d+)?(?: \d{4})?",
+    ),
+    (
+        "HTTP_TIME",
+        r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}(?:\.\d+)?(?: [+-]\d{4})?",
+    ),
+    (
+        "TIME",
+        r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T ,]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?|\d{1,2}[/.-](?:\d{1,2}|[A-Z][a-z]{2})[/.-]\d{2,4}[T ,:]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: [AP]M)?|(?:[A-Z][a-z]{2},? )?[A-Z][a-z]{2} {1,2}\d{1,2},? (?:\d{4},? )?\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?: \d{4})?|\d{10}(?:\.\d+)?|\d{13})(?: ?(?:Z\b|[+-]\d{2}:?\d{2}\b))?",
+    ),
+];
+
+/// Holds a pattern that is compiled when it is first used.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    text: String,
+    /// Holds for each group of the expression the name of its part.
+    names: Vec<String>,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+/// Says why a pattern cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PatternError {
+    #[error("there is no part %{{{0}}}: see docs/formats.md for the names")]
+    UnknownPart(String),
+    #[error("%{{ without its }}")]
+    Unclosed,
+    #[error(transparent)]
+    Expression(#[from] regex::Error),
+}
+
+impl Pattern {
+    /// Reads a pattern, and does not compile it yet. It must match the whole text.
+    pub(crate) fn new(text: &str) -> Result<Self, PatternError> {
+        let (text, names) = expand(text)?;
+        Ok(Self {
+            text: format!("^(?s:{text})$"),
+            names,
+            compiled: OnceLock::new(),
+        })
+    }
+
+    /// Compiles the pattern, and says why that is impossible.
+    pub(crate) fn check(&self) -> Result<(), PatternError> {
+        compile(&self.text).map(drop).map_err(PatternError::from)
+    }
+
+    /// Returns the parts of a text that matches, each with its name.
+    pub(crate) fn parts<'p, 't>(&'p self, text: &'t str) -> Option<Vec<(&'p str, &'t str)>> {
+        let compiled = self.compiled.get_or_init(|| match compile(&self.text) {
+            Ok(compiled) => Some(compiled),
+            Err(error) => {
+                log::warn!("the pattern {:?} of a format cannot be used: {error}", self.text);
+                None
+            }
+        });
+        let expression = compiled.as_ref()?;
+        let mut places = expression.capture_locations();
+        expression.captures_read(&mut places, text)?;
+        Some(self.found(&places, text))
+    }
+
+    fn found<'p, 't>(&'p self, places: &CaptureLocations, text: &'t str) -> Vec<(&'p str, &'t str)> {
+        let named = self.names.iter().enumerate();
+        named
+            .filter_map(|(group, name)| {
+                let (start, end) = places.get(group + 1)?;
+                Some((name.as_str(), text.get(start..end)?))
+            })
+            .collect()
+    }
+}
+
+fn compile(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).size_limit(1 << 22).build()
+}
+
+/// Replaces each `%{NAME:member}` by a group. Other groups must not capture: `(?:...)`.
+fn expand(text: &str) -> Result<(String, Vec<String>), PatternError> {
+    let (mut expanded, mut names) = (String::new(), Vec::new());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("%{") {
+        let (inside, after) = after.split_once('}').ok_or(PatternError::Unclosed)?;
+        let (name, member) = match inside.split_once(':') {
+            Some((name, member)) => (name, Some(member)),
+            None => (inside, None),
+        };
+        let known = PARTS.iter().find(|(part, _)| *part == name);
+        let (_, expression) = known.ok_or_else(|| PatternError::UnknownPart(name.to_owned()))?;
+        expanded.push_str(before);
+        match member {
+            Some(member) => {
+                names.push(member.to_owned());
+                expanded.push_str(&format!("({expression})"));
+            }
+            None => expanded.push_str(&format!("(?:{expression})")),
+        }
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok((expanded, names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_have_the_names_that_the_pattern_gives_them() {
+        let pattern =
+            Pattern::new(r"%{WORD:action} from %{IP:source_ip}(?: port %{PORT:source_port})?").unwrap();
+        let parts = pattern.parts("deny from 2001:db8::1 port 22").unwrap();
+        assert_eq!(
+            parts,
+            [
+                ("action", "deny"),
+                ("source_ip", "2001:db8::1"),
+                ("source_port", "22")
+            ]
+        );
+        assert_eq!(pattern.parts("deny from 203.0.113.9").unwrap().len(), 2);
+        assert_eq!(pattern.parts("deny from 203.0.113.9 and more"), None);
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_read_says_why() {
+        for (text, reason) in [("%{NOPE:x}", "no part %{NOPE}"), ("%{IP:x", "without its }")] {
+            assert!(
+                Pattern::new(text).unwrap_err().to_string().contains(reason),
+                "{text}"
+            );
+        }
+        assert!(Pattern::new("(").unwrap().check().is_err());
+    }
+
+    #[test]
+    fn every_part_is_an_expression() {
+        for (name, _) in PARTS {
+            Pattern::new(&format!("%{{{name}:x}}")).unwrap().check().unwrap();
+        }
+    }
+}

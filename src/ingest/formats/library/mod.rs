@@ -1,0 +1,365 @@
+//! The library of formats: definitions that are built in, and those of the user.
+
+mod auditd;
+mod cef;
+mod definition;
+mod delimited;
+mod grok;
+mod key_value;
+mod leef;
+mod reading;
+mod structure;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use foldhash::fast::FixedState;
+
+pub(crate) use definition::{Definition, Field, LogSource};
+pub(crate) use reading::Reading;
+pub(crate) use structure::Structure;
+
+use crate::models::{Json, Members};
+use grok::Pattern;
+use reading::{has_value, value_for};
+use structure::value_of;
+
+/// Holds the definitions of this crate as JSON, which the build script makes of their files.
+const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/formats.json"));
+
+static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
+    let definitions: Vec<Definition> =
+        serde_json::from_str(BUILT_IN).expect("the tests read the definitions");
+    Library::new(definitions).expect("the tests read the patterns of the definitions")
+});
+
+/// Holds a definition with its patterns.
+#[derive(Debug)]
+struct Format {
+    definition: Definition,
+    patterns: Vec<Pattern>,
+}
+
+/// Holds definitions, and finds the one that reads a text.
+#[derive(Debug)]
+pub(crate) struct Library {
+    formats: Vec<Format>,
+    /// Holds the formats of each program, by its name in lower case.
+    by_program: HashMap<String, Vec<usize>, FixedState>,
+    /// Holds the beginnings of names of programs.
+    program_prefixes: Vec<(String, usize)>,
+    /// Holds the formats without a program that are known by the start of a text.
+    by_start: Vec<(String, usize)>,
+    /// Finds the formats without a program that are known by a mark in a text.
+    marks: Option<AhoCorasick>,
+    of_marks: Vec<usize>,
+    /// Holds the formats of objects by the least common of their keys.
+    by_key: HashMap<String, Vec<usize>, FixedState>,
+    /// Lists the formats that read what no other claims, in their order.
+    fallbacks: Vec<usize>,
+}
+
+impl Library {
+    /// Returns the definitions of this crate.
+    pub(crate) fn built_in() -> &'static Self {
+        &LIBRARY
+    }
+
+    /// Makes a library. Of two formats that claim a text, the first reads it.
+    ///
+    /// # Errors
+    ///
+    /// If a pattern cannot be read.
+    pub(crate) fn new(definitions: Vec<Definition>) -> Result<Self, String> {
+        let mut library = Self {
+            formats: Vec::with_capacity(definitions.len()),
+            by_program: HashMap::default(),
+            program_prefixes: Vec::new(),
+            by_start: Vec::new(),
+            marks: None,
+            of_marks: Vec::new(),
+            by_key: HashMap::default(),
+            fallbacks: Vec::new(),
+        };
+        let mut marks = Vec::new();
+        for mut definition in definitions {
+            definition.label = format!("{}/{}", definition.name, definition.version);
+            let patterns = definition.patterns.iter().map(|pattern| {
+                Pattern::new(&pattern.text).map_err(|error| format!("format {}: {error}", definition.name))
+            });
+            let patterns = patterns.collect::<Result<_, _>>()?;
+            library.index(&definition, &mut marks);
+            library.formats.push(Format { definition, patterns });
+        }
+        if !marks.is_empty() {
+            let built = AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .build(&marks);
+            library.marks = Some(built.map_err(|error| format!("the marks of formats: {error}"))?);
+        }
+        Ok(library)
+    }
+
+    /// Enters a definition where a text that it reads is looked for.
+    fn index(&mut self, definition: &Definition, marks: &mut Vec<String>) {
+        let place = self.formats.len();
+        let known = &definition.recognise;
+        if definition.is_fallback {
+            self.fallbacks.push(place);
+        } else if definition.structure == Structure::Json {
+            let key = known.keys.first().into_iter().chain(&known.any_key);
+            for key in key.chain(known.values.keys().take(usize::from(known.keys.is_empty()))) {
+                let first = key.split('.').next().unwrap_or_default();
+                self.by_key.entry(first.to_owned()).or_default().push(place);
+                if first != key {
+                    self.by_key.entry(key.clone()).or_default().push(place);
+                }
+            }
+        } else if !known.program.is_empty() {
+            for program in &known.program {
+                let program = program.to_ascii_lowercase();
+                match program.strip_suffix('*') {
+                    Some(prefix) => self.program_prefixes.push((prefix.to_owned(), place)),
+                    None => self.by_program.entry(program).or_default().push(place),
+                }
+            }
+        } else if !known.starts.is_empty() {
+            let starts = known.starts.iter().map(|start| (start.clone(), place));
+            self.by_start.extend(starts);
+        } else if let Some(mark) = known.contains.iter().max_by_key(|mark| mark.len()) {
+            marks.push(mark.clone());
+            self.of_marks.push(place);
+        }
+    }
+
+    /// Iterates over the definitions.
+    pub(crate) fn definitions(&self) -> impl Iterator<Item = &Definition> {
+        self.formats.iter().map(|format| &format.definition)
+    }
+
+    /// Returns the first definition of a structure.
+    pub(crate) fn of_structure(&self, structure: Structure) -> Option<&Definition> {
+        self.definitions()
+            .find(|definition| definition.structure == structure)
+    }
+
+    /// Reads the message of a program, or a whole line.
+    pub(crate) fn read_text<'l, 'a>(&'l self, program: Option<&str>, text: &'a str) -> Option<Reading<'l, 'a>>
+    where
+        'l: 'a,
+    {
+        if let Some(program) = program {
+            let name = program_name(program);
+            let mut is_known = false;
+            for place in self.of_program(name) {
+                is_known = true;
+                if let Some(reading) = self.formats[place].read_text(Some(name), text) {
+                    return Some(reading);
+                }
+            }
+            // A program that is known speaks for itself only.
+            if is_known {
+                return None;
+            }
+        }
+        let started = self
+            .by_start
+            .iter()
+            .filter(|(start, _)| text.starts_with(start.as_str()));
+        let mut candidates: Vec<usize> = started.map(|(_, place)| *place).collect();
+        if let Some(marks) = &self.marks {
+            let head = head_of(text);
+            let found = marks
+                .find_overlapping_iter(head)
+                .map(|mark| self.of_marks[mark.pattern().as_usize()]);
+            candidates.extend(found);
+            candidates.dedup();
+        }
+        let read = |place: &usize| self.formats[*place].read_text(None, text);
+        candidates
+            .iter()
+            .find_map(read)
+            .or_else(|| self.read_object_in(text))
+            .or_else(|| self.fallbacks.iter().find_map(read))
+    }
+
+    fn of_program(&self, name: &str) -> impl Iterator<Item = usize> {
+        let lower = name.to_ascii_lowercase();
+        let exact = self.by_program.get(&lower).into_iter().flatten().copied();
+        let prefixes = self.program_prefixes.iter();
+        let prefixed: Vec<usize> = prefixes
+            .filter(|(prefix, _)| lower.starts_with(prefix.as_str()))
+            .map(|(_, place)| *place)
+            .collect();
+        exact.chain(prefixed)
+    }
+
+    /// Reads an object in a text, if a definition claims it.
+    fn read_object_in<'l, 'a>(&'l self, text: &'a str) -> Option<Reading<'l, 'a>>
+    where
+        'l: 'a,
+    {
+        let members = Structure::Json.read(text, no_layout())?;
+        let mut reading = self.read_object(&members).or_else(|| {
+            let plain = self
+                .formats
+                .iter()
+                .find(|format| format.definition.name == "json")?;
+            Some(Reading::new(&plain.definition))
+        })?;
+        reading.members = members;
+        Some(reading)
+    }
+
+    /// Reads an object. The reading has no members: they are those of the caller.
+    pub(crate) fn read_object<'l, 'a>(&'l self, members: &Members<'a>) -> Option<Reading<'l, 'a>>
+    where
+        'l: 'a,
+    {
+        let places = members
+            .iter()
+            .filter_map(|(key, _)| self.by_key.get(key))
+            .flatten();
+        let format = places
+            .map(|place| &self.formats[*place])
+            .find(|format| format.claims_object(members))?;
+        let mut reading = Reading::new(&format.definition);
+        reading.fill_from(members);
+        Some(reading)
+    }
+
+    /// Lists the formats that claim a text on their own, whatever others do.
+    #[cfg(test)]
+    pub(crate) fn claims<'l>(&'l self, program: Option<&str>, text: &str) -> Vec<&'l str> {
+        let object = Structure::Json.read(text, no_layout());
+        let formats = self
+            .formats
+            .iter()
+            .filter(|format| !format.definition.is_fallback);
+        let claiming = formats.filter(|format| match (format.definition.structure, &object) {
+            (Structure::Json, Some(object)) => format.claims_object(object),
+            (Structure::Json, None) => false,
+            _ => format.read_text(program.map(program_name), text).is_some(),
+        });
+        claiming.map(|format| format.definition.name.as_str()).collect()
+    }
+}
+
+fn no_layout() -> &'static definition::Layout {
+    static NONE: LazyLock<definition::Layout> = LazyLock::new(definition::Layout::default);
+    &NONE
+}
+
+/// Limits where the mark of a format may be. Further back, a client may have written it.
+const HEAD: usize = 512;
+
+fn head_of(text: &str) -> &str {
+    let mut end = text.len().min(HEAD);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Returns the name of a program without its folder.
+fn program_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}
+
+impl Format {
+    /// Reads a text that the format claims.
+    fn read_text<'l, 'a>(&'l self, program: Option<&str>, text: &'a str) -> Option<Reading<'l, 'a>>
+    where
+        'l: 'a,
+    {
+        let known = &self.definition.recognise;
+        let is_started = known.starts.is_empty() || known.starts.iter().any(|start| text.starts_with(start));
+        let is_marked = || {
+            let head = head_of(text).as_bytes();
+            let mut marks = known.contains.iter();
+            marks.all(|mark| memchr::memmem::find(head, mark.as_bytes()).is_some())
+        };
+        if !self.is_of_program(program) || !is_started || !is_marked() {
+            return None;
+        }
+        let reading = match self.definition.structure {
+            Structure::Pattern => self.read_patterns(text)?,
+            Structure::Login | Structure::AccessLog | Structure::ErrorLog => return None,
+            structure => {
+                let members = structure.read(text, &self.definition.layout)?;
+                self.claims_members(&members)
+                    .then(|| Reading::new(&self.definition).fill(members))?
+            }
+        };
+        Some(reading)
+    }
+
+    fn is_of_program(&self, program: Option<&str>) -> bool {
+        let programs = &self.definition.recognise.program;
+        let is_like = |program: &str| programs.iter().any(|pattern| reading::is_like(pattern, program));
+        programs.is_empty() || program.is_some_and(is_like)
+    }
+
+    fn claims_object(&self, members: &Members<'_>) -> bool {
+        self.claims_members(members)
+    }
+
+    /// Returns whether the members are those of the format.
+    fn claims_members(&self, members: &Members<'_>) -> bool {
+        let known = &self.definition.recognise;
+        let has = |key: &String| value_of(members, key).is_some_and(|value| *value != Json::Null);
+        known.keys.iter().all(has)
+            && (known.any_key.is_empty() || known.any_key.iter().any(has))
+            && known
+                .values
+                .iter()
+                .all(|(name, patterns)| has_value(members, name, patterns))
+    }
+
+    /// Reads the first pattern that matches. The parts `pairs` and `json` are taken apart further.
+    fn read_patterns<'l, 'a>(&'l self, text: &'a str) -> Option<Reading<'l, 'a>>
+    where
+        'l: 'a,
+    {
+        let patterns = self.patterns.iter().zip(&self.definition.patterns);
+        let (parts, set) = patterns
+            .filter_map(|(pattern, of)| Some((pattern.parts(text)?, &of.set)))
+            .next()?;
+        let mut reading = Reading::new(&self.definition);
+        let mut members = Members::default();
+        let mut direct = Vec::new();
+        for (name, part) in parts {
+            match (name, Field::of_name(name)) {
+                ("time", _) => reading.time = Some(part.into()),
+                ("pairs", _) => {
+                    let pairs = structure::pairs(part, &self.definition.layout);
+                    pairs
+                        .into_iter()
+                        .for_each(|(name, value)| members.insert_beside(name, value));
+                }
+                ("json", _) => {
+                    let inner = Structure::Json.read(part, no_layout()).unwrap_or_default();
+                    inner
+                        .into_iter()
+                        .for_each(|(name, value)| members.insert_beside(name, value));
+                }
+                (_, Some(field)) => direct.push((field, part)),
+                _ => members.insert_beside(name.into(), part.into()),
+            }
+        }
+        let mut reading = reading.fill(members);
+        for (field, part) in direct {
+            if let Some(value) = value_for(field, part.into()) {
+                reading.put(field, Some(value));
+            }
+        }
+        for (field, value) in set {
+            reading.put(*field, Some(value.clone().into()));
+        }
+        Some(reading)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! What a definition says of a text: its members, and which of them are which fields.
+
+use std::borrow::Cow;
+
+use super::definition::{Case, Definition, Field, Names, Values};
+use super::structure::{text_of, value_of};
+use crate::models::{Level, Members, endpoint};
+
+/// Holds what a definition found in a text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reading<'l, 'a> {
+    pub(crate) definition: &'l Definition,
+    /// Holds the members of the text under the names of its source.
+    pub(crate) members: Members<'a>,
+    /// Holds the fields that the definition sets; `None` empties one.
+    pub(crate) set: Vec<(Field, Option<Cow<'a, str>>)>,
+    /// Holds the text of the time.
+    pub(crate) time: Option<Cow<'a, str>>,
+}
+
+impl PartialEq for Definition {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl<'l, 'a> Reading<'l, 'a> {
+    pub(crate) fn new(definition: &'l Definition) -> Self {
+        Self {
+            definition,
+            members: Members::default(),
+            set: Vec::new(),
+            time: None,
+        }
+    }
+
+    /// Returns the name of the format.
+    pub(crate) fn format(&self) -> &'l str {
+        &self.definition.name
+    }
+
+    /// Fills the fields from members, which the reading then has.
+    pub(crate) fn fill(mut self, members: Members<'a>) -> Self {
+        self.fill_from(&members);
+        self.members = members;
+        self
+    }
+
+    /// Fills the fields from members that belong to the caller.
+    pub(crate) fn fill_from(&mut self, members: &Members<'a>) {
+        let definition = self.definition;
+        self.time = self.time.take().or_else(|| time_of(members, &definition.time));
+        for (field, names) in &definition.fields {
+            self.set_from(*field, names, members);
+        }
+        for (field, values) in &definition.values {
+            self.set_word(*field, values, members);
+        }
+        for case in definition.cases.iter().filter(|case| applies(case, members)) {
+            for (field, names) in &case.fields {
+                self.set_from(*field, names, members);
+            }
+            for (field, value) in &case.set {
+                self.put(*field, Some(value.clone().into()));
+            }
+            for field in &case.empty {
+                self.put(*field, None);
+            }
+        }
+    }
+
+    fn set_from(&mut self, field: Field, names: &Names, members: &Members<'a>) {
+        let found = names.as_slice().iter().find_map(|name| {
+            let text = text_of(members, name)?;
+            value_for(field, text)
+        });
+        if found.is_some() {
+            self.put(field, found);
+        }
+    }
+
+    /// Sets a field to the value that the definition has for a word of the source.
+    fn set_word(&mut self, field: Field, values: &Values, members: &Members<'a>) {
+        let word = values
+            .from
+            .as_slice()
+            .iter()
+            .find_map(|name| text_of(members, name));
+        let Some(word) = word else { return };
+        let listed = values
+            .words
+            .iter()
+            .find(|(_, words)| words.iter().any(|pattern| is_like(pattern, &word)));
+        match listed {
+            Some((value, _)) => self.put(field, Some(value.clone().into())),
+            // A word of its own scale is understood; any other says nothing.
+            None if field == Field::Level => {
+                let level = Level::from_word(&word).map(|level| Cow::Borrowed(level.word()));
+                self.put(field, level);
+            }
+            None => self.put(field, None),
+        }
+    }
+
+    /// Sets a field, whatever it was.
+    pub(crate) fn put(&mut self, field: Field, value: Option<Cow<'a, str>>) {
+        match self.set.iter_mut().find(|(held, _)| *held == field) {
+            Some((_, held)) => *held = value,
+            None => self.set.push((field, value)),
+        }
+    }
+
+    pub(crate) fn take(&mut self, field: Field) -> Option<Cow<'a, str>> {
+        let place = self.set.iter().position(|(held, _)| *held == field)?;
+        self.set.swap_remove(place).1
+    }
+}
+
+/// Returns the first time that is whole: one member, or the members of its parts with spaces between them.
+fn time_of<'a>(members: &Members<'a>, times: &[String]) -> Option<Cow<'a, str>> {
+    times.iter().find_map(|names| match names.contains(' ') {
+        false => text_of(members, names).filter(|text| is_said(text)),
+        true => {
+            let parts: Option<Vec<_>> = names.split(' ').map(|name| text_of(members, name)).collect();
+            Some(parts?.join(" ").into())
+        }
+    })
+}
+
+fn is_said(text: &str) -> bool {
+    !text.is_empty() && text != "-"
+}
+
+/// Returns a value that a field can have: an address, a port, a text that says something.
+pub(crate) fn value_for(field: Field, text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    if !is_said(&text) {
+        return None;
+    }
+    match field {
+        Field::SourceIp | Field::DestIp => address(text),
+        Field::SourcePort | Field::DestPort => text.parse::<u16>().ok().map(|_| text),
+        Field::Pid => text.parse::<i64>().ok().map(|_| text),
+        Field::User => is_user(&text).then_some(text),
+        _ => Some(text),
+    }
+}
+
+/// Returns the address of a text in canonical form; a port is cut off.
+fn address(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match text {
+        Cow::Borrowed(text) => endpoint(text).map(|endpoint| endpoint.address),
+        Cow::Owned(text) => endpoint(&text).map(|endpoint| endpoint.address.into_owned().into()),
+    }
+}
+
+/// Returns whether a text is a name: sources write such words where they know of no user.
+fn is_user(text: &str) -> bool {
+    const NONE: [&str; 8] = ["N/A", "n/a", "null", "(null)", "none", "<unknown>", "?", "unset"];
+    !NONE.contains(&text)
+}
+
+/// Returns whether each member that a case names has one of its values.
+fn applies(case: &Case, members: &Members<'_>) -> bool {
+    case.when
+        .iter()
+        .all(|(name, patterns)| has_value(members, name, patterns))
+}
+
+/// Returns whether a member has one of some values. `*` alone means that the member is there.
+pub(crate) fn has_value(members: &Members<'_>, name: &str, patterns: &[String]) -> bool {
+    if patterns.iter().any(|pattern| pattern == "*") {
+        return value_of(members, name).is_some();
+    }
+    text_of(members, name).is_some_and(|text| patterns.iter().any(|pattern| is_like(pattern, &text)))
+}
+
+/// Compares a text with a pattern in any letter case; a `*` at either end of the pattern stands for any text.
+pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
+    let is_equal = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    let starts = |text: &str, start: &str| text.get(..start.len()).is_some_and(|head| is_equal(head, start));
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(_), Some(_)) if pattern.len() > 1 => {
+            let inner = &pattern[1..pattern.len() - 1];
+            text.to_ascii_lowercase().contains(&inner.to_ascii_lowercase())
+        }
+        (Some(end), _) => text
+            .len()
+            .checked_sub(end.len())
+            .and_then(|at| text.get(at..))
+            .is_some_and(|tail| is_equal(tail, end)),
+        (None, Some(start)) => starts(text, start),
+        (None, None) => is_equal(pattern, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, expected) in [
+            ("Accept*", "accepted", true),
+            ("*denied", "was DENIED", true),
+            ("*fail*", "Login failed twice", true),
+            ("allow", "allowed", false),
+            ("*", "", true),
+            ("é*", "e", false),
+        ] {
+            assert_eq!(is_like(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

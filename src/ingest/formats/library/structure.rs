@@ -1,0 +1,130 @@
+//! The structures that formats share: each takes a text apart into members.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::Layout;
+use super::{auditd, cef, delimited, key_value, leef};
+use crate::models::{Json, Members};
+
+/// Names the way in which a text is taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Structure {
+    /// Reads an object.
+    Json,
+    /// Reads `key=value` pairs.
+    KeyValue,
+    /// Reads the Common Event Format.
+    Cef,
+    /// Reads the Log Event Extended Format.
+    Leef,
+    /// Reads columns between delimiters.
+    Delimited,
+    /// Reads records of the Linux audit system.
+    Auditd,
+    /// Reads what the patterns of the definition say.
+    Pattern,
+    /// Reads messages of logins, which this crate takes apart by hand: OpenSSH, PAM, sudo, su.
+    Login,
+    /// Reads access logs in the common and the combined form, which this crate takes apart by hand.
+    AccessLog,
+    /// Reads error logs of Apache and nginx, which this crate takes apart by hand.
+    ErrorLog,
+}
+
+impl Structure {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::KeyValue => "key_value",
+            Self::Cef => "cef",
+            Self::Leef => "leef",
+            Self::Delimited => "delimited",
+            Self::Auditd => "auditd",
+            Self::Pattern => "pattern",
+            Self::Login => "login",
+            Self::AccessLog => "access_log",
+            Self::ErrorLog => "error_log",
+        }
+    }
+
+    /// Takes a text apart. Returns `None` where it does not have the structure, or has it by its patterns only.
+    pub(crate) fn read<'a>(self, text: &'a str, layout: &'a Layout) -> Option<Members<'a>> {
+        match self {
+            Self::KeyValue => key_values(text, layout),
+            Self::Cef => cef::read(text),
+            Self::Leef => leef::read(text),
+            Self::Delimited => Some(delimited::read(text, layout)),
+            Self::Auditd => auditd::read(text),
+            Self::Json => object(text),
+            Self::Pattern | Self::Login | Self::AccessLog | Self::ErrorLog => None,
+        }
+    }
+}
+
+/// Reads the pairs of a text that may hold none.
+pub(crate) fn pairs<'a>(text: &'a str, layout: &Layout) -> Members<'a> {
+    key_value::read(text, layout).members
+}
+
+/// Reads a text that is mostly pairs. A sentence with one pair in it is a sentence.
+fn key_values<'a>(text: &'a str, layout: &Layout) -> Option<Members<'a>> {
+    let pairs = key_value::read(text, layout);
+    let is_mostly_pairs = pairs.members.iter().count() >= 3 && pairs.loose * 2 <= text.len();
+    is_mostly_pairs.then_some(pairs.members)
+}
+
+/// Reads an object that a text holds after a short header such as `@cee:`.
+fn object(text: &str) -> Option<Members<'_>> {
+    const LONGEST_HEADER: usize = 64;
+    let text = text.trim_end();
+    if !text.ends_with('}') {
+        return None;
+    }
+    let start = text.find('{').filter(|start| *start <= LONGEST_HEADER)?;
+    let is_header = !text[..start].contains(['"', '\'']);
+    let members: Members<'_> = is_header.then(|| serde_json::from_str(&text[start..]).ok())??;
+    crate::models::check_depth("object", &members).ok()?;
+    Some(members)
+}
+
+/// Returns the text of a member; a dot in the name means a nested object, or is a part of the name.
+pub(crate) fn text_of<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<Cow<'a, str>> {
+    Some(match value_of(members, name)? {
+        Json::String(text) => match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        },
+        Json::Number(number) => Cow::Owned(number.to_string()),
+        Json::Bool(value) => Cow::Owned(value.to_string()),
+        Json::Array(values) => match values.first()? {
+            Json::String(text) => text.clone(),
+            _ => return None,
+        },
+        Json::Null | Json::Object(_) => return None,
+    })
+}
+
+/// Returns a member; a dot in the name means a nested object, or is a part of the name.
+pub(crate) fn value_of<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
+    if let Some(value) = members.get(name) {
+        return Some(value);
+    }
+    name.match_indices('.').find_map(|(dot, _)| {
+        let (first, rest) = (name.get(..dot)?, name.get(dot + 1..)?);
+        match members.get(first)? {
+            Json::Object(inner) => value_of(inner, rest),
+            Json::Array(elements) => {
+                let (place, rest) = rest.split_once('.').unwrap_or((rest, ""));
+                match (elements.get(place.parse::<usize>().ok()?)?, rest) {
+                    (value, "") => Some(value),
+                    (Json::Object(inner), rest) => value_of(inner, rest),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    })
+}
