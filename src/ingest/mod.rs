@@ -5,6 +5,7 @@
 //! line.
 
 mod block;
+mod draft;
 mod error;
 mod follow;
 mod formats;
@@ -22,6 +23,6 @@ pub(crate) use follow::{ChangedFile, Follower};
 pub(crate) use input::checkpoints::Checkpoints;
 pub use input_format::InputFormat;
 pub use options::IngestOptions;
-pub use parser::{AMBIGUOUS, PARSE_ERROR};
+pub use parser::{AMBIGUOUS, ENVELOPE, PARSE_ERROR};
 pub use reader::{CutFile, LogReader};
 pub use source::{Source, find_sources};

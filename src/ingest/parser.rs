@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::draft::Draft;
+use super::formats::envelope::{self, Delivery};
 use super::formats::fields::{Fields, FoundTime, Outcome};
-use super::formats::library::{Definition, Field, Library, LogSource, Reading, Structure};
-use super::formats::{access_log, error_log, extract, json, syslog, text};
+use super::formats::library::Library;
+use super::formats::{access_log, error_log, json, syslog, text};
 use super::input_format::InputFormat;
 use super::options::IngestOptions;
 use crate::models::{
-    BorrowedLog, DateOrder, Ids, Json, Members, Origin, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext,
-    Zone, deciding_order, parse_stated_time,
+    BorrowedLog, DateOrder, Ids, Json, Members, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext, Zone,
+    deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
@@ -23,6 +25,9 @@ pub const PARSE_ERROR: &str = "parse_error";
 /// The line can be read to say different things for such a field. A client has made its text look like the daemon's.
 /// Ambiguous fields stay empty.
 pub const AMBIGUOUS: &str = "ambiguous";
+
+/// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that holds what the records of a delivery share.
+pub const ENVELOPE: &str = "envelope";
 
 /// Takes the logs, each while its line is in memory.
 pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
@@ -37,7 +42,7 @@ pub(super) struct RawLine<'t> {
 
 /// Turns the lines of one source into logs. It remembers the last time, for lines without a time.
 pub(super) struct Parser {
-    options: IngestOptions,
+    pub(super) options: IngestOptions,
     file: Option<String>,
     modified: Option<DateTime<Utc>>,
     /// Holds the time when reading began.
@@ -45,8 +50,8 @@ pub(super) struct Parser {
     last_time: LastTime,
     /// Holds the order of dates of numbers that both ends of the file have decided.
     decided_order: DateOrder,
-    ids: Ids,
-    library: &'static Library,
+    pub(super) ids: Ids,
+    pub(super) library: &'static Library,
 }
 
 /// Holds the time of the last line that has one.
@@ -142,7 +147,7 @@ impl Parser {
         matches!(self.options.format, None | Some(InputFormat::Json))
     }
 
-    fn context(&self) -> TimeContext {
+    pub(super) fn context(&self) -> TimeContext {
         let latest = || {
             let modified = self.modified.unwrap_or(self.opened);
             modified.checked_add_signed(TOLERANCE).unwrap_or(modified)
@@ -157,7 +162,7 @@ impl Parser {
             .with_date_order(date_order)
     }
 
-    fn proxies(&self) -> &[IpNet] {
+    pub(super) fn proxies(&self) -> &[IpNet] {
         let named = self.options.trusted_proxies.as_deref();
         named.unwrap_or(&PRIVATE_NETWORKS)
     }
@@ -180,7 +185,10 @@ impl Parser {
         let raw = RawText::of(line.bytes);
         let readable = readable(&raw.text);
         let (fields, error) = self.recognise(&readable);
-        let mut log = self.log_of_fields(fields, &readable, &raw);
+        let source_type = fields.source_type;
+        let draft = self.draft_of_line(fields, &readable);
+        let mut log = self.dated(draft);
+        self.finish(&mut log, source_type, &raw);
         if let Some(problem) = problem.or(error) {
             log.metadata_mut().insert(PARSE_ERROR, problem);
         }
@@ -198,56 +206,62 @@ impl Parser {
         // One object has the whole line for its text, with what surrounds it.
         let whole =
             objects.len() == 1 && !text.trim_start().starts_with('[') && objects[0].0.len() == text.len();
-        for (text, object) in objects {
-            match whole {
-                true => self.log_of_json(object, &line, take),
-                false => self.log_of_json(object, &text.into(), take),
+        for object in objects {
+            match envelope::delivery(object) {
+                Ok(delivery) => self.delivery(delivery, take),
+                Err((_, object)) if whole => self.log_of_json(object, &line, None, take),
+                Err((text, object)) => self.log_of_json(object, &text.into(), None, take),
             }
         }
         Ok(())
     }
 
-    fn log_of_json(&mut self, object: Members<'_>, raw: &RawText<'_>, take: &mut Take<'_>) {
-        let context = self.context();
-        let reading = self.library.read_object(&object);
-        let (mut log, mut has_time) = BorrowedLog::from_json(object, Origin::Source, &context, &mut self.ids);
-        let time = reading.as_ref().and_then(|reading| reading.time.as_deref());
-        if let Some((time, _)) = time.and_then(|text| parse_stated_time(text, &context)) {
-            log.event_time = time;
-            has_time = true;
+    fn delivery(&mut self, delivery: Delivery<'_>, take: &mut Take<'_>) {
+        for record in delivery.records {
+            self.log_of_json(record.members, &record.text.into(), Some(record.shared), take);
         }
-        let format = reading
+    }
+
+    fn log_of_json(
+        &mut self,
+        object: Members<'_>,
+        raw: &RawText<'_>,
+        shared: Option<Members<'_>>,
+        take: &mut Take<'_>,
+    ) {
+        let line = envelope::object_in_line(&object);
+        let inner = line
             .as_ref()
-            .map_or(InputFormat::Json.as_str(), Reading::format);
-        if let Some(reading) = reading {
-            apply(reading, &mut log);
-        }
-        if has_time {
-            self.last_time = LastTime::Known(Some(log.event_time));
-        } else {
-            self.carry_time(&mut log);
+            .and_then(|(name, line)| Some((*name, json::object(line)?)));
+        let mut draft = self.draft_of_object(object, inner);
+        if let Some(shared) = shared.filter(|shared| !shared.is_empty()) {
+            draft.log.metadata_mut().insert(ENVELOPE, Json::Object(shared));
         }
         // The fields borrow the message and the program.
-        let (message, program) = (log.message.take(), log.appname.take());
-        log.message = message.as_deref().map(Cow::Borrowed);
-        log.appname = program.as_deref().map(Cow::Borrowed);
-        log.keep_core_fields();
-        let is_known = log.with_core_fields(|found| found.source_ip.is_some() || found.user.is_some());
-        if let (false, Some(message)) = (is_known, &message) {
-            let program = program.as_deref();
-            let ambiguous = extract::extract(program, message, self.proxies(), log.normalized_mut());
-            note_ambiguous(ambiguous, &mut log);
-        }
+        let (message, program) = (draft.log.message.take(), draft.log.appname.take());
+        draft.log.message = message.as_deref().map(Cow::Borrowed);
+        draft.log.appname = program.as_deref().map(Cow::Borrowed);
+        let draft = match message.as_deref() {
+            Some(message) => self.with_message(draft, program.as_deref(), message),
+            None => draft,
+        };
+        let mut log = self.dated(draft);
         if let Some(proxies) = &self.options.trusted_proxies {
             log.follow_proxies(proxies);
         }
-        self.finish(&mut log, format, raw);
+        self.finish(&mut log, InputFormat::Json.as_str(), raw);
         take(log);
     }
 
     /// Returns the fields of a line, and says why it does not have the format that it should have.
-    fn recognise<'a>(&self, line: &'a str) -> (Fields<'a>, Option<String>) {
+    pub(super) fn recognise<'a>(&self, line: &'a str) -> (Fields<'a>, Option<String>) {
         let context = self.context();
+        if self.options.format.is_none()
+            && let Some(container) = envelope::container_line(line)
+        {
+            let (inner, _) = self.recognise(container.line);
+            return (inner.in_container(&container, &context), None);
+        }
         let formats: &[InputFormat] = match &self.options.format {
             None => &[
                 InputFormat::Rfc5424,
@@ -281,92 +295,17 @@ impl Parser {
         (text::text(line, &context), error)
     }
 
-    /// Lets the library read the message of a line whose header was read.
-    fn read_message<'a>(&self, fields: &Fields<'a>, line: &str) -> Option<Reading<'a, 'a>> {
-        let structure = match fields.source_type {
-            "access_log" => Some(Structure::AccessLog),
-            "error_log" => Some(Structure::ErrorLog),
-            _ => None,
-        };
-        if let Some(structure) = structure {
-            return self.library.of_structure(structure).map(Reading::new);
+    /// Gives a log the time of its text, else that of the log before it.
+    fn dated<'a>(&mut self, draft: Draft<'a>) -> BorrowedLog<'a> {
+        let mut log = draft.log;
+        match draft.time {
+            Some(stated) => {
+                log.event_time = stated.time;
+                self.last_time = LastTime::Known(Some(stated.time));
+            }
+            None => self.carry_time(&mut log),
         }
-        let message = fields
-            .message
-            .filter(|message| message.len() < line.len() || fields.appname.is_some())?;
-        self.library.read_text(fields.appname, message)
-    }
-
-    fn log_of_fields<'a>(
-        &'a mut self,
-        mut fields: Fields<'a>,
-        line: &str,
-        raw: &'a RawText<'_>,
-    ) -> BorrowedLog<'a> {
-        let reading = fields.reading.take().or_else(|| self.read_message(&fields, line));
-        let outer = fields.time.map(|found| self.complete(found));
-        let inner = reading.as_ref().and_then(|reading| reading.time.as_deref());
-        let time = self.time_of(outer, fields.timestamp, inner);
-        let mut log = BorrowedLog::new(time.unwrap_or(self.opened), &mut self.ids);
-        if time.is_some() {
-            self.last_time = LastTime::Known(time);
-        } else {
-            self.carry_time(&mut log);
-        }
-        log.timestamp = fields.timestamp.map(Cow::Borrowed);
-        log.hostname = fields.hostname.map(Cow::Borrowed);
-        log.appname = fields.appname.map(Cow::Borrowed);
-        log.message = fields.message.map(Cow::Borrowed);
-        *log.normalized_mut() = fields.normalized;
-        match fields.procid.map(|process| process.parse().map_err(|_| process)) {
-            Some(Ok(process)) => log.procid = Some(process),
-            Some(Err(name)) => log.normalized_mut().insert_beside("procid".into(), name.into()),
-            None => {}
-        }
-        let mut ambiguous = fields.ambiguous;
-        // The other formats may have a client's text anywhere in them.
-        let is_of_daemon = matches!(fields.source_type, "syslog" | "text");
-        let mut format = fields.source_type;
-        if let Some(reading) = reading {
-            format = reading.format();
-            apply(reading, &mut log);
-        } else if let Some(message) = fields.message.filter(|_| is_of_daemon) {
-            let found = extract::extract(fields.appname, message, self.proxies(), log.normalized_mut());
-            ambiguous.extend(found);
-        }
-        note_ambiguous(ambiguous, &mut log);
-        self.finish(&mut log, format, raw);
         log
-    }
-
-    /// Chooses between the time of a header and that of the record in it.
-    ///
-    /// The time of the record counts where it states an instant, or where the header states none either. Where both
-    /// agree to the second, the finer one is kept.
-    fn time_of(
-        &self,
-        outer: Option<DateTime<Utc>>,
-        outer_text: Option<&str>,
-        inner: Option<&str>,
-    ) -> Option<DateTime<Utc>> {
-        let context = self.context();
-        let Some((inner, is_instant)) = inner.and_then(|text| parse_stated_time(text, &context)) else {
-            return outer;
-        };
-        let Some(outer) = outer else {
-            return Some(inner);
-        };
-        if inner.timestamp() == outer.timestamp() {
-            return Some(inner.max(outer));
-        }
-        let outer_states_instant = || {
-            let stated = outer_text.and_then(|text| parse_stated_time(text, &context));
-            stated.is_some_and(|(_, is_instant)| is_instant)
-        };
-        match is_instant || !outer_states_instant() {
-            true => Some(inner),
-            false => Some(outer),
-        }
     }
 
     /// Gives a log the time of the one before it, else of its file, else of the reading.
@@ -383,7 +322,7 @@ impl Parser {
     /// Completes a time of day by the day that puts it nearest to the line before.
     ///
     /// The first one in a file is not later than the file.
-    fn complete(&mut self, found: FoundTime) -> DateTime<Utc> {
+    pub(super) fn complete(&mut self, found: FoundTime) -> DateTime<Utc> {
         if found.has_date {
             return found.time;
         }
@@ -427,76 +366,8 @@ impl Parser {
     }
 }
 
-/// Gives a log what a definition found in its text.
-fn apply<'a>(mut reading: Reading<'a, 'a>, log: &mut BorrowedLog<'a>) {
-    let mut header = Members::default();
-    if let Some(host) = reading.take(Field::Host) {
-        let outer = log.hostname.replace(host.clone());
-        log.host = Some(host);
-        keep_outer("hostname", outer, log.hostname.as_deref(), &mut header);
-    }
-    if let Some(program) = reading.take(Field::Program) {
-        let outer = log.appname.replace(program);
-        keep_outer("appname", outer, log.appname.as_deref(), &mut header);
-    }
-    if let Some(process) = reading.take(Field::Pid) {
-        log.procid = process.parse().ok().or(log.procid);
-    }
-    if let Some(message) = reading.take(Field::Message) {
-        log.message = Some(message);
-    }
-    if log.timestamp.is_none() {
-        log.timestamp = reading.time;
-    }
-    let normalized = log.normalized_mut();
-    for (name, value) in reading.members {
-        normalized.insert_beside(name, value);
-    }
-    if !header.is_empty() {
-        normalized.insert_beside("syslog".into(), Json::Object(header));
-    }
-    for (field, value) in reading.set {
-        if let Some(value) = value {
-            normalized.insert_if_missing(field.as_str(), value);
-        }
-    }
-    note_format(reading.definition, log);
-}
-
-/// Keeps a value of the header that the record in it replaces by another one.
-fn keep_outer<'a>(
-    name: &'static str,
-    outer: Option<Cow<'a, str>>,
-    inner: Option<&str>,
-    header: &mut Members<'a>,
-) {
-    if let Some(outer) = outer.filter(|outer| Some(&**outer) != inner) {
-        header.insert(name, outer);
-    }
-}
-
-/// Says of a log which definition read it, and what kind of source it has.
-fn note_format<'a>(definition: &'a Definition, log: &mut BorrowedLog<'a>) {
-    let metadata = log.metadata_mut();
-    metadata.insert("format", definition.label());
-    let LogSource {
-        product,
-        category,
-        service,
-    } = &definition.logsource;
-    let mut source = Members::default();
-    for (name, value) in [("product", product), ("category", category), ("service", service)] {
-        if let Some(value) = value {
-            source.insert(name, value.as_str());
-        }
-    }
-    if !source.is_empty() {
-        metadata.insert("logsource", Json::Object(source));
-    }
-}
-
 /// Says which fields of a log stay empty because its line can be read in several ways.
-fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
+pub(super) fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
     if !names.is_empty() {
         let names = names.into_iter().map(Json::from);
         log.metadata_mut().insert(AMBIGUOUS, Json::Array(names.collect()));

@@ -233,20 +233,21 @@ const MOST_MARKS: usize = 8;
 
 /// Adds what a message of a program says to the fields of its log. Fields that the log has already stay.
 ///
-/// Returns the names of the fields that the message can be read to say different things for. These stay empty.
+/// Returns the names of the fields that the message can be read to say different things for. These stay empty. Returns
+/// `None` where it is no message of these programs.
 pub(crate) fn extract<'a>(
     program: Option<&'a str>,
     message: &'a str,
     proxies: &[IpNet],
     normalized: &mut Members<'a>,
-) -> Vec<&'static str> {
+) -> Option<Vec<&'static str>> {
     if let Some(mark) = MARKS.find(message) {
         let inner = match mark.start() {
             0 => Inner::bare(program, message),
             _ => Inner::of(program, message),
         };
         if let Some(ambiguous) = inner.extract(normalized) {
-            return ambiguous;
+            return Some(ambiguous);
         }
     }
     if memmem::find(message.as_bytes(), b"\" ").is_some()
@@ -258,9 +259,9 @@ pub(crate) fn extract<'a>(
         for (name, value) in fields.normalized {
             normalized.insert_if_missing(name, value);
         }
-        return ambiguous;
+        return Some(ambiguous);
     }
-    Vec::new()
+    None
 }
 
 /// Holds the message of a program, without the header and the count that others put around it.

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::envelope::ContainerLine;
 use super::library::Reading;
-use crate::models::{Json, Members, TimeMatch};
+use crate::models::{Json, Members, TimeContext, TimeMatch, parse_time};
 use chrono::{DateTime, Utc};
 
 /// Holds the fields that a format found in a line.
@@ -12,6 +13,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) source_type: &'static str,
     pub(crate) time: Option<FoundTime>,
     pub(crate) timestamp: Option<&'a str>,
+    /// Holds the time of what is around the line, which states an instant.
+    pub(crate) outer_time: Option<DateTime<Utc>>,
     pub(crate) hostname: Option<&'a str>,
     pub(crate) appname: Option<&'a str>,
     pub(crate) procid: Option<&'a str>,
@@ -46,6 +49,19 @@ impl<'a> Fields<'a> {
             reading: Some(reading),
             ..Self::new("text")
         }
+    }
+
+    /// Adds what a container runtime wrote before a line.
+    pub(crate) fn in_container(mut self, container: &ContainerLine<'a>, context: &TimeContext) -> Self {
+        self.insert("stream", container.stream);
+        if self.message.is_none() {
+            self.message = Some(container.line);
+        }
+        self.outer_time = parse_time(container.time, context);
+        if self.time.is_none() {
+            self.timestamp = Some(container.time);
+        }
+        self
     }
 
     /// Takes over the time that was found in `line`.

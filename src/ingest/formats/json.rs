@@ -1,5 +1,6 @@
 //! JSON in logs: an object a line, objects over several lines, arrays of objects.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead};
 
 use serde::de::{Error as _, IgnoredAny};
@@ -8,22 +9,23 @@ use serde_json::Deserializer;
 use crate::models::{Members, check_depth};
 
 /// An object and its text.
-type Element<'a> = (&'a str, Members<'a>);
+pub(crate) type Element<'a> = (&'a str, Members<'a>);
 
 /// Returns the objects that a text holds, each with the text of its own.
 ///
-/// The text is an object, an array of objects, or a delivery of AWS `CloudTrail`. That is an object with nothing but a
-/// list `Records`.
+/// The text is an object, or an array of objects.
 pub(crate) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error> {
     if let Some(array) = text.trim_start().strip_prefix('[') {
         // Gives an error its position in the whole text.
         serde_json::from_str::<IgnoredAny>(text)?;
         return elements(array).map(|(elements, _)| elements);
     }
-    match records(text) {
-        Some(records) => Ok(records),
-        None => Ok(vec![(text, storable(serde_json::from_str(text)?)?)]),
-    }
+    Ok(vec![(text, storable(serde_json::from_str(text)?)?)])
+}
+
+/// Reads a text that is an object; `None` if it is none, or one that cannot be stored.
+pub(crate) fn object(text: &str) -> Option<Members<'_>> {
+    storable(serde_json::from_str(text).ok()?).ok()
 }
 
 fn storable(object: Members<'_>) -> Result<Members<'_>, serde_json::Error> {
@@ -51,16 +53,37 @@ fn elements(array: &str) -> Result<(Vec<Element<'_>>, &str), serde_json::Error> 
     }
 }
 
-fn records(text: &str) -> Option<Vec<Element<'_>>> {
-    let inside = text.trim_start().strip_prefix('{')?.trim_start();
-    let value = inside
-        .strip_prefix("\"Records\"")?
-        .trim_start()
-        .strip_prefix(':')?;
-    let array = value.trim_start().strip_prefix('[')?;
-    serde_json::from_str::<IgnoredAny>(text).ok()?;
-    let (records, after) = elements(array).ok()?;
-    (after.trim() == "}" && !records.is_empty()).then_some(records)
+/// Returns the objects of the text of an array; `None` if it holds anything else.
+pub(crate) fn array_of_objects(text: &str) -> Option<Vec<Element<'_>>> {
+    let inside = text.trim_start().strip_prefix('[')?;
+    elements(inside).ok().map(|(elements, _)| elements)
+}
+
+/// Returns the text of a member's value in the text of an object; of several with one name, the last.
+pub(crate) fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = text.trim_start().strip_prefix('{')?.trim_start();
+    let mut found = None;
+    while rest.starts_with('"') {
+        let mut keys = Deserializer::from_str(rest).into_iter::<Cow<'_, str>>();
+        let key = keys.next()?.ok()?;
+        let after = rest
+            .get(keys.byte_offset()..)?
+            .trim_start()
+            .strip_prefix(':')?
+            .trim_start();
+        let mut values = Deserializer::from_str(after).into_iter::<IgnoredAny>();
+        values.next()?.ok()?;
+        let (value, after) = after.split_at_checked(values.byte_offset())?;
+        if key == name {
+            found = Some(value);
+        }
+        rest = after
+            .trim_start()
+            .strip_prefix(',')
+            .unwrap_or_default()
+            .trim_start();
+    }
+    found
 }
 
 /// Returns whether a line starts as an object, or as an array of objects.
@@ -238,16 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_are_taken_apart() {
-        let text = r#"{"Records": [{"a": 1}, {"b": 2}]}"#;
-        let found: Vec<_> = objects(text).unwrap().into_iter().map(|(text, _)| text).collect();
-        assert_eq!(found, [r#"{"a": 1}"#, r#"{"b": 2}"#]);
-        for whole in [
-            r#"{"Records": [], "x": 1}"#,
-            r#"{"Records": [1]}"#,
-            r#"{"Records": []}"#,
-        ] {
-            assert_eq!(objects(whole).unwrap()[0].0, whole);
-        }
+    fn a_member_is_found_by_its_text() {
+        let text = r#" {"a": {"b": "}"}, "bc" : [1, 2] , "a": 3} "#;
+        assert_eq!(member(text, "bc"), Some("[1, 2]"));
+        assert_eq!(member(text, "a"), Some("3"));
+        assert_eq!(member(text, "b"), None);
     }
 }

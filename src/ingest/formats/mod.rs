@@ -4,6 +4,7 @@
 //! read the messages of daemons, which [`extract`] finds by their marks.
 
 pub(super) mod access_log;
+pub(super) mod envelope;
 pub(super) mod error_log;
 pub(super) mod extract;
 pub(super) mod fields;

@@ -177,11 +177,16 @@ impl Library {
             candidates.dedup();
         }
         let read = |place: &usize| self.formats[*place].read_text(None, text);
-        candidates
-            .iter()
-            .find_map(read)
-            .or_else(|| self.read_object_in(text))
-            .or_else(|| self.fallbacks.iter().find_map(read))
+        candidates.iter().find_map(read)
+    }
+
+    /// Reads a text that no format claims: the pairs of any program.
+    pub(crate) fn read_other<'l, 'a>(&'l self, text: &'a str) -> Option<Reading<'l, 'a>>
+    where
+        'l: 'a,
+    {
+        let mut fallbacks = self.fallbacks.iter().map(|place| &self.formats[*place]);
+        fallbacks.find_map(|format| format.read_text(None, text))
     }
 
     fn of_program(&self, name: &str) -> impl Iterator<Item = usize> {
@@ -193,23 +198,6 @@ impl Library {
             .map(|(_, place)| *place)
             .collect();
         exact.chain(prefixed)
-    }
-
-    /// Reads an object in a text, if a definition claims it.
-    fn read_object_in<'l, 'a>(&'l self, text: &'a str) -> Option<Reading<'l, 'a>>
-    where
-        'l: 'a,
-    {
-        let members = Structure::Json.read(text, no_layout())?;
-        let mut reading = self.read_object(&members).or_else(|| {
-            let plain = self
-                .formats
-                .iter()
-                .find(|format| format.definition.name == "json")?;
-            Some(Reading::new(&plain.definition))
-        })?;
-        reading.members = members;
-        Some(reading)
     }
 
     /// Reads an object. The reading has no members: they are those of the caller.
@@ -232,7 +220,7 @@ impl Library {
     /// Lists the formats that claim a text on their own, whatever others do.
     #[cfg(test)]
     pub(crate) fn claims<'l>(&'l self, program: Option<&str>, text: &str) -> Vec<&'l str> {
-        let object = Structure::Json.read(text, no_layout());
+        let object = Structure::Json.read(text, no_layout(), false);
         let formats = self
             .formats
             .iter()
@@ -287,7 +275,8 @@ impl Format {
             Structure::Pattern => self.read_patterns(text)?,
             Structure::Login | Structure::AccessLog | Structure::ErrorLog => return None,
             structure => {
-                let members = structure.read(text, &self.definition.layout)?;
+                let is_sure = self.definition.is_fallback;
+                let members = structure.read(text, &self.definition.layout, is_sure)?;
                 self.claims_members(&members)
                     .then(|| Reading::new(&self.definition).fill(members))?
             }
@@ -339,7 +328,7 @@ impl Format {
                         .for_each(|(name, value)| members.insert_beside(name, value));
                 }
                 ("json", _) => {
-                    let inner = Structure::Json.read(part, no_layout()).unwrap_or_default();
+                    let inner = Structure::Json.read(part, no_layout(), false).unwrap_or_default();
                     inner
                         .into_iter()
                         .for_each(|(name, value)| members.insert_beside(name, value));

@@ -51,9 +51,11 @@ impl Structure {
     }
 
     /// Takes a text apart. Returns `None` where it does not have the structure, or has it by its patterns only.
-    pub(crate) fn read<'a>(self, text: &'a str, layout: &'a Layout) -> Option<Members<'a>> {
+    ///
+    /// A reading that must be sure takes no pairs of which two have one key: a client may have written one of them.
+    pub(crate) fn read<'a>(self, text: &'a str, layout: &'a Layout, is_sure: bool) -> Option<Members<'a>> {
         match self {
-            Self::KeyValue => key_values(text, layout),
+            Self::KeyValue => key_values(text, layout, is_sure),
             Self::Cef => cef::read(text),
             Self::Leef => leef::read(text),
             Self::Delimited => Some(delimited::read(text, layout)),
@@ -70,8 +72,11 @@ pub(crate) fn pairs<'a>(text: &'a str, layout: &Layout) -> Members<'a> {
 }
 
 /// Reads a text that is mostly pairs. A sentence with one pair in it is a sentence.
-fn key_values<'a>(text: &'a str, layout: &Layout) -> Option<Members<'a>> {
+fn key_values<'a>(text: &'a str, layout: &Layout, is_sure: bool) -> Option<Members<'a>> {
     let pairs = key_value::read(text, layout);
+    if is_sure && !pairs.repeated.is_empty() {
+        return None;
+    }
     let is_mostly_pairs = pairs.members.iter().count() >= 3 && pairs.loose * 2 <= text.len();
     is_mostly_pairs.then_some(pairs.members)
 }

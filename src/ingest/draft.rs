@@ -1,0 +1,344 @@
+//! Logs in the making: a record, the envelope around it, and what a definition says of both, become one log.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
+use super::formats::fields::Fields;
+use super::formats::library::{Definition, Field, LogSource, Reading, Structure};
+use super::formats::{envelope, extract, json};
+use super::parser::{Parser, note_ambiguous};
+use crate::models::{BorrowedLog, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time};
+
+/// Holds a log, and the time that its text gives.
+pub(super) struct Draft<'a> {
+    pub(super) log: BorrowedLog<'a>,
+    pub(super) time: Option<StatedTime>,
+}
+
+/// Holds a time, and says whether its text states an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StatedTime {
+    pub(super) time: DateTime<Utc>,
+    pub(super) is_instant: bool,
+}
+
+impl StatedTime {
+    fn of(text: &str, context: &TimeContext) -> Option<Self> {
+        let (time, is_instant) = parse_stated_time(text, context)?;
+        Some(Self { time, is_instant })
+    }
+
+    /// Chooses between the time of a record and that of its envelope.
+    ///
+    /// The time of the record counts where it states an instant, or where the envelope states none either. Where both
+    /// agree to the second, the finer one is kept.
+    fn chosen(inner: Option<Self>, outer: Option<Self>) -> Option<Self> {
+        let (Some(inner), Some(outer)) = (inner, outer) else {
+            return inner.or(outer);
+        };
+        let is_second = |time: DateTime<Utc>| time.timestamp_subsec_nanos() == 0;
+        Some(match inner.time.timestamp() == outer.time.timestamp() {
+            true if is_second(inner.time) => outer,
+            true => inner,
+            false if inner.is_instant || !outer.is_instant => inner,
+            false => outer,
+        })
+    }
+}
+
+impl Parser {
+    /// Makes a log of an object, of the records that it wraps, and of an object in its line.
+    pub(super) fn draft_of_object<'a>(
+        &mut self,
+        object: Members<'a>,
+        line: Option<(&str, Members<'a>)>,
+    ) -> Draft<'a> {
+        let mut object = object;
+        let mut levels = Vec::new();
+        if let Some((name, line)) = line {
+            let place = object.place_of(name);
+            object.remove(|at| Some(at) == place);
+            levels.extend(envelope::unwrap(line));
+        }
+        levels.extend(envelope::unwrap(object));
+        let drafts: Vec<_> = levels
+            .into_iter()
+            .map(|level| self.draft_of_members(level))
+            .collect();
+        let whole = drafts.into_iter().reduce(combine);
+        whole.unwrap_or_else(|| self.empty_draft())
+    }
+
+    fn empty_draft<'a>(&mut self) -> Draft<'a> {
+        let reference = self.context().reference;
+        Draft {
+            log: BorrowedLog::new(reference, &mut self.ids),
+            time: None,
+        }
+    }
+
+    fn draft_of_members<'a>(&mut self, members: Members<'a>) -> Draft<'a> {
+        let reading = self.library.read_object(&members);
+        self.draft_of(members, reading)
+    }
+
+    /// Makes a log of members, and of what a definition says of them.
+    fn draft_of<'a>(&mut self, members: Members<'a>, reading: Option<Reading<'a, 'a>>) -> Draft<'a> {
+        let context = self.context();
+        let (mut log, has_time) = BorrowedLog::from_json(members, Origin::Source, &context, &mut self.ids);
+        let mut time = has_time.then(|| {
+            let text = log.timestamp.as_deref();
+            let is_instant = text.and_then(|text| StatedTime::of(text, &context));
+            StatedTime {
+                time: log.event_time,
+                is_instant: is_instant.is_some_and(|stated| stated.is_instant),
+            }
+        });
+        if let Some(reading) = reading {
+            let text = reading.time.clone();
+            if let Some(stated) = text.as_deref().and_then(|text| StatedTime::of(text, &context)) {
+                time = Some(stated);
+                log.timestamp = text;
+            }
+            apply(reading, &mut log);
+        }
+        Draft { log, time }
+    }
+
+    /// Makes a log of a line, and of what its message holds.
+    pub(super) fn draft_of_line<'a>(&mut self, mut fields: Fields<'a>, line: &str) -> Draft<'a> {
+        let read = fields.reading.take();
+        let (source_type, message, program) = (fields.source_type, fields.message, fields.appname);
+        let ambiguous = std::mem::take(&mut fields.ambiguous);
+        let mut outer = self.draft_of_fields(fields);
+        note_ambiguous(ambiguous, &mut outer.log);
+        let structure = match source_type {
+            "access_log" => Some(Structure::AccessLog),
+            "error_log" => Some(Structure::ErrorLog),
+            _ => None,
+        };
+        if let Some(structure) = structure {
+            if let Some(definition) = self.library.of_structure(structure) {
+                note_format(definition, &mut outer.log);
+            }
+            return outer;
+        }
+        match (read, message) {
+            (Some(reading), _) => self.with_reading(outer, reading),
+            // The library has seen the line as a whole.
+            (None, Some(message)) if message.len() < line.len() || program.is_some() => {
+                self.with_text(outer, program, message)
+            }
+            (None, Some(message)) => self.with_extract(outer, program, message),
+            (None, None) => outer,
+        }
+    }
+
+    fn draft_of_fields<'a>(&mut self, fields: Fields<'a>) -> Draft<'a> {
+        let context = self.context();
+        let own = fields
+            .time
+            .map(|found| self.complete(found))
+            .map(|time| StatedTime {
+                time,
+                is_instant: fields
+                    .timestamp
+                    .and_then(|text| StatedTime::of(text, &context))
+                    .is_some_and(|stated| stated.is_instant),
+            });
+        let outer = fields.outer_time.map(|time| StatedTime {
+            time,
+            is_instant: true,
+        });
+        let mut log = BorrowedLog::new(context.reference, &mut self.ids);
+        log.timestamp = fields.timestamp.map(Cow::Borrowed);
+        log.hostname = fields.hostname.map(Cow::Borrowed);
+        log.appname = fields.appname.map(Cow::Borrowed);
+        log.message = fields.message.map(Cow::Borrowed);
+        *log.normalized_mut() = fields.normalized;
+        match fields.procid.map(|process| process.parse().map_err(|_| process)) {
+            Some(Ok(process)) => log.procid = Some(process),
+            Some(Err(name)) => log.normalized_mut().insert_beside("procid".into(), name.into()),
+            None => {}
+        }
+        Draft {
+            log,
+            time: StatedTime::chosen(own, outer),
+        }
+    }
+
+    /// Adds what the message of a line holds: an object, or a text that a definition reads.
+    fn with_text<'a>(&mut self, outer: Draft<'a>, program: Option<&'a str>, message: &'a str) -> Draft<'a> {
+        if let Some(object) = object_of_message(message) {
+            let inner = self.draft_of_object(object, None);
+            return combine(inner, outer);
+        }
+        match self.library.read_text(program, message) {
+            Some(reading) => self.with_reading(outer, reading),
+            None => self.with_extract(outer, program, message),
+        }
+    }
+
+    /// Adds what the message of a daemon says that this crate takes apart by hand, else pairs of any program.
+    fn with_extract<'a>(
+        &mut self,
+        mut draft: Draft<'a>,
+        program: Option<&'a str>,
+        message: &'a str,
+    ) -> Draft<'a> {
+        let normalized = draft.log.normalized_mut();
+        let Some(ambiguous) = extract::extract(program, message, self.proxies(), normalized) else {
+            return match self.library.read_other(message) {
+                Some(reading) => self.with_reading(draft, reading),
+                None => draft,
+            };
+        };
+        if !ambiguous.is_empty() {
+            note_ambiguous(ambiguous, &mut draft.log);
+        }
+        draft
+    }
+
+    fn with_reading<'a>(&mut self, outer: Draft<'a>, mut reading: Reading<'a, 'a>) -> Draft<'a> {
+        let members = std::mem::take(&mut reading.members);
+        let inner = self.draft_of(members, Some(reading));
+        combine(inner, outer)
+    }
+
+    /// Adds what the message of an object holds, unless the object says as much itself.
+    pub(super) fn with_message<'a>(
+        &mut self,
+        mut draft: Draft<'a>,
+        program: Option<&'a str>,
+        message: &'a str,
+    ) -> Draft<'a> {
+        draft.log.keep_core_fields();
+        let is_known = draft
+            .log
+            .with_core_fields(|found| found.source_ip.is_some() || found.user.is_some());
+        if is_known {
+            return draft;
+        }
+        let message = message.trim_end_matches(['\n', '\r']);
+        // A program that is named has written no header.
+        if program.is_some() {
+            return self.with_text(draft, program, message);
+        }
+        let (fields, _) = self.recognise(message);
+        if fields.source_type == "text" && fields.reading.is_none() {
+            return self.with_extract(draft, program, message);
+        }
+        let inner = self.draft_of_line(fields, message);
+        combine(inner, draft)
+    }
+}
+
+/// Reads the object that a message is, or that follows a short header such as `@cee:`.
+fn object_of_message(message: &str) -> Option<Members<'_>> {
+    const LONGEST_HEADER: usize = 32;
+    let message = message.trim_end();
+    if !message.ends_with('}') {
+        return None;
+    }
+    let start = message.find('{').filter(|start| *start <= LONGEST_HEADER)?;
+    let is_header = !message[..start].contains(['"', '\'', '=']);
+    is_header.then(|| json::object(&message[start..]))?
+}
+
+/// Makes one log of a record and its envelope. The record's own fields count; those of the envelope stay as members.
+fn combine<'a>(inner: Draft<'a>, outer: Draft<'a>) -> Draft<'a> {
+    let time = StatedTime::chosen(inner.time, outer.time);
+    let is_outer_time = time.is_some() && time == outer.time && time != inner.time;
+    let (mut log, mut outer) = (inner.log, outer.log);
+    let mut replaced = Members::default();
+    for (name, own, other) in [
+        ("host", &mut log.host, outer.host.take()),
+        ("hostname", &mut log.hostname, outer.hostname.take()),
+        ("appname", &mut log.appname, outer.appname.take()),
+        ("message", &mut log.message, outer.message.take()),
+        ("source_type", &mut log.source_type, outer.source_type.take()),
+    ] {
+        match (own.as_ref(), other) {
+            (None, other) => *own = other,
+            (Some(own), Some(other)) if *own != other && name != "message" => replaced.insert(name, other),
+            _ => {}
+        }
+    }
+    // A host of the record is the host of the log, under both names.
+    if replaced.get("host").is_some() && log.hostname.as_ref() != log.host.as_ref() {
+        log.hostname.clone_from(&log.host);
+    } else if replaced.get("hostname").is_some() && log.host.is_none() {
+        log.host.clone_from(&log.hostname);
+    }
+    log.procid = log.procid.or(outer.procid);
+    let timestamp = outer.timestamp.take();
+    if is_outer_time || log.timestamp.is_none() {
+        log.timestamp = timestamp;
+    }
+    let members = std::mem::take(outer.normalized_mut());
+    let normalized = log.normalized_mut();
+    for (name, value) in members {
+        normalized.insert_beside(name, value);
+    }
+    if !replaced.is_empty() {
+        normalized.insert_beside("outer".into(), Json::Object(replaced));
+    }
+    let metadata = std::mem::take(outer.metadata_mut());
+    for (name, value) in metadata {
+        if &*name != TIME_SOURCE {
+            log.metadata_mut().insert_if_missing(name, value);
+        }
+    }
+    Draft { log, time }
+}
+
+/// Gives a log what a definition found in its text.
+fn apply<'a>(mut reading: Reading<'a, 'a>, log: &mut BorrowedLog<'a>) {
+    if let Some(host) = reading.take(Field::Host) {
+        log.hostname = Some(host.clone());
+        log.host = Some(host);
+    }
+    if let Some(program) = reading.take(Field::Program) {
+        log.appname = Some(program);
+    }
+    if let Some(process) = reading.take(Field::Pid) {
+        log.procid = process.parse().ok().or(log.procid);
+    }
+    if let Some(message) = reading.take(Field::Message) {
+        log.message = Some(message);
+    }
+    let normalized = log.normalized_mut();
+    for (name, value) in reading.members {
+        normalized.insert_beside(name, value);
+    }
+    for (field, value) in reading.set {
+        if let Some(value) = value {
+            normalized.insert_if_missing(field.as_str(), value);
+        }
+    }
+    note_format(reading.definition, log);
+}
+
+/// Says of a log which definition read it, and what kind of source it has.
+fn note_format<'a>(definition: &'a Definition, log: &mut BorrowedLog<'a>) {
+    if log.source_type.is_none() {
+        log.source_type = Some(definition.name.as_str().into());
+    }
+    let metadata = log.metadata_mut();
+    metadata.insert("format", definition.label());
+    let LogSource {
+        product,
+        category,
+        service,
+    } = &definition.logsource;
+    let mut source = Members::default();
+    for (name, value) in [("product", product), ("category", category), ("service", service)] {
+        if let Some(value) = value {
+            source.insert(name, value.as_str());
+        }
+    }
+    if !source.is_empty() {
+        metadata.insert("logsource", Json::Object(source));
+    }
+}
