@@ -105,6 +105,8 @@ pub struct IngestSettings {
     /// networks. `None` means the private, loopback, link-local and unique local networks.
     #[serde(deserialize_with = "networks::deserialize")]
     pub trusted_proxies: Option<Vec<IpNet>>,
+    /// Names the folder of definitions of formats, which are known besides those that are built in.
+    pub formats: Option<PathBuf>,
     /// Counts the logs of one transaction. The first transaction of an ingest holds half as many.
     pub batch_size: usize,
 }
@@ -161,6 +163,7 @@ impl Default for Settings {
                 zone: Zone::UTC,
                 date_order: DateOrder::Auto,
                 trusted_proxies: None,
+                formats: None,
                 batch_size: DEFAULT_BATCH_SIZE,
             },
             fetch: FetchSettings {

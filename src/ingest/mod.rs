@@ -5,9 +5,10 @@
 //! line.
 
 mod block;
-mod draft;
 mod error;
 mod follow;
+mod format_check;
+mod format_library;
 mod formats;
 mod input;
 mod input_format;
@@ -20,6 +21,7 @@ pub use crate::models::{FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
 pub(crate) use block::LogBlock;
 pub use error::{IngestError, IngestErrorKind};
 pub(crate) use follow::{ChangedFile, Follower};
+pub use format_library::{Format, FormatError, FormatLibrary};
 pub(crate) use input::checkpoints::Checkpoints;
 pub use input_format::InputFormat;
 pub use options::IngestOptions;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
+use super::format_library::FormatLibrary;
 use super::input_format::InputFormat;
 use crate::models::{DateOrder, Zone};
 use crate::stop::StopHandle;
@@ -42,6 +43,8 @@ pub struct IngestOptions {
     ///
     /// `None` means the private, loopback, link-local and unique local networks.
     pub trusted_proxies: Option<Vec<IpNet>>,
+    /// Holds the formats that are known.
+    pub formats: FormatLibrary,
     /// Ends pipes once it is stopped.
     pub stop: Option<StopHandle>,
 }
@@ -92,6 +95,12 @@ impl IngestOptions {
             trusted_proxies: Some(networks.into()),
             ..self
         }
+    }
+
+    /// Reads lines by the definitions of this library.
+    #[must_use]
+    pub fn with_formats(self, formats: FormatLibrary) -> Self {
+        Self { formats, ..self }
     }
 
     /// Names the source.

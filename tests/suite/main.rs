@@ -14,6 +14,7 @@ mod faults;
 mod first_use;
 mod foreign;
 mod forgery;
+mod formats;
 mod hostile;
 mod ingest;
 mod invariants;

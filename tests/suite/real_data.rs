@@ -70,11 +70,17 @@ fn every_line_comes_back_from_the_command_line() {
         let rows = cli.rows(&["fetch", "--format", "jsonl"]);
         let mut found: Vec<&str> = rows.iter().map(|row| row["raw"].as_str().unwrap()).collect();
         let lines = lines_of(&file);
-        let mut expected: Vec<&str> = lines
+        let (deliveries, mut expected): (Vec<&str>, Vec<&str>) = lines
             .iter()
             .map(String::as_str)
             .filter(|line| !line.is_empty())
-            .collect();
+            .partition(|line| line.starts_with("{\"resourceLogs\""));
+        // A record of a delivery has its own text.
+        found.retain(|raw| {
+            !deliveries
+                .iter()
+                .any(|line| line.len() > raw.len() && line.contains(raw))
+        });
         let times: Vec<DateTime<Utc>> = rows
             .iter()
             .map(|row| row["event_time"].as_str().unwrap().parse().unwrap())

@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::Result;
 use crate::commands::{
-    alerts, backup, check, completions, config, copy, count, export, extensions, fetch, ingest, intel,
-    maintain, prune, query, rules, show, stats,
+    alerts, backup, check, completions, config, copy, count, export, extensions, fetch, formats, ingest,
+    intel, maintain, prune, query, rules, show, stats,
 };
 use crate::context::Context;
 use crate::flags::Global;
@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Check(check::Args),
     /// Write logs to a Parquet, CSV or JSON lines file
     Export(export::Args),
+    /// List, show, check and try definitions of log formats
+    Formats(formats::Args),
     /// List and install the engine's extensions, which lakes need
     Extensions(extensions::Args),
     /// Show settings and where they come from
@@ -88,6 +90,7 @@ impl Command {
             Self::Copy(args) => copy::run(args, context),
             Self::Check(args) => check::run(args, context),
             Self::Export(args) => export::run(args, context),
+            Self::Formats(args) => formats::run(args, context),
             Self::Extensions(args) => extensions::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, Args::command(), context),

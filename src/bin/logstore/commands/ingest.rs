@@ -14,6 +14,7 @@ use logstore::load::{LoadOptions, LoadProgress, LoadReport};
 use logstore::time::{DateOrder, Zone};
 use serde::Serialize;
 
+use super::formats;
 use crate::context::Context;
 use crate::flags::span;
 use crate::logging::Drawn;
@@ -194,6 +195,7 @@ fn load_options(args: &Args, context: &Context) -> Result<LoadOptions> {
     ingest.zone = args.zone.or(ingest.zone);
     ingest.date_order = args.date_order.unwrap_or(ingest.date_order);
     ingest.format = args.input_format;
+    ingest.formats = formats::library(context)?;
     ingest.source_type.clone_from(&args.source_type);
     if let Some(time) = &args.reference_time {
         ingest.reference = Some(typed_time(time, context.output.zone())?);

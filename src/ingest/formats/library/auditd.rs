@@ -1,7 +1,7 @@
 //! Reads records of the Linux audit system, as `auditd` and `audispd` write them.
 
-use super::definition::Layout;
 use super::key_value;
+use super::layout::Layout;
 use crate::models::{Json, Members};
 
 /// Reads `type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e ... msg='op=login acct="root" res=failed'`.

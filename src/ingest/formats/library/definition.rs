@@ -1,9 +1,11 @@
 //! The definition of a format, as its file holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::grok::Pattern;
+use super::layout::Layout;
 use super::structure::Structure;
 
 /// Describes a format: how it is known, how it is taken apart, and which of its members are which fields.
@@ -44,15 +46,66 @@ pub(crate) struct Definition {
     /// Holds lines and the fields that they give. A program has none: the tests read them from the file.
     #[serde(default, rename = "sample")]
     pub(crate) samples: Vec<Sample>,
-    /// Holds name and version, such as `cef/1`.
+    /// Holds what [`label`](Self::label) returns.
     #[serde(skip)]
-    pub(crate) label: String,
+    pub(crate) held_label: String,
 }
 
 impl Definition {
-    /// Returns the name and the version of the format.
-    pub(crate) fn label(&self) -> &str {
-        &self.label
+    /// Returns the name and the version of the format, such as `cef/1`.
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.name, self.version)
+    }
+
+    /// Returns the names of the fields that the definition fills itself.
+    pub(crate) fn filled_fields(&self) -> Vec<&'static str> {
+        let of_cases = self
+            .cases
+            .iter()
+            .flat_map(|case| case.fields.keys().chain(case.set.keys()));
+        let of_patterns = self.patterns.iter().flat_map(|pattern| pattern.set.keys());
+        let named = self
+            .fields
+            .keys()
+            .chain(self.values.keys())
+            .chain(of_cases)
+            .chain(of_patterns);
+        let mut fields: BTreeSet<Field> = named.copied().collect();
+        let is_part = |field: &Field| {
+            let part = format!(":{}}}", field.as_str());
+            self.patterns.iter().any(|pattern| pattern.text.contains(&part))
+        };
+        fields.extend(Field::ALL.into_iter().filter(is_part));
+        fields.into_iter().map(Field::as_str).collect()
+    }
+
+    /// Says what no file may say, though its types allow it.
+    ///
+    /// # Errors
+    ///
+    /// If the format could never be recognised, or a pattern is no pattern.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.name.is_empty() || !self.name.chars().all(is_name) {
+            return Err(format!(
+                "the name {:?} is not of lower-case letters, digits and -",
+                self.name
+            ));
+        }
+        let known = &self.recognise;
+        let is_known = !known.program.is_empty()
+            || !known.starts.is_empty()
+            || !known.contains.is_empty()
+            || self.structure == Structure::Json
+                && !(known.keys.is_empty() && known.any_key.is_empty() && known.values.is_empty());
+        if !is_known && !self.is_fallback {
+            return Err("nothing in [recognise] tells its texts: name program, starts or contains, or the keys of an object".to_owned());
+        }
+        for pattern in &self.patterns {
+            let compiled = Pattern::new(&pattern.text).and_then(|compiled| compiled.check());
+            compiled.map_err(|error| format!("the pattern {:?}: {error}", pattern.text))?;
+        }
+        Ok(())
     }
 }
 
@@ -66,28 +119,6 @@ pub(crate) struct LogSource {
     pub(crate) category: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) service: Option<String>,
-}
-
-impl LogSource {
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// Describes how members are written.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Layout {
-    /// Holds the character between members; white space if it is not given.
-    pub(crate) separator: Option<char>,
-    /// Holds the character between a key and its value; `=` if it is not given.
-    pub(crate) assign: Option<char>,
-    /// Says that a value without quotes goes on until the next key.
-    #[serde(default)]
-    pub(crate) spaces_in_values: bool,
-    /// Names the columns of `delimited`. An empty name drops nothing: the column is kept as `column_N`.
-    #[serde(default)]
-    pub(crate) columns: Vec<String>,
 }
 
 /// Says how a format is known. All that is given must hold.

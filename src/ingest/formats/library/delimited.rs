@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::definition::Layout;
+use super::layout::Layout;
 use crate::models::Members;
 
 /// Limits the columns of a line. A client may write as many as it likes.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::definition::Layout;
+use super::layout::Layout;
 use crate::models::{Json, Members};
 
 /// Holds the pairs of a text, and what is not in them.

@@ -6,6 +6,7 @@ mod definition;
 mod delimited;
 mod grok;
 mod key_value;
+mod layout;
 mod leef;
 mod reading;
 mod structure;
@@ -16,7 +17,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use foldhash::fast::FixedState;
 
-pub(crate) use definition::{Definition, Field, LogSource};
+pub(crate) use definition::{Definition, Field, LogSource, Sample};
 pub(crate) use reading::Reading;
 pub(crate) use structure::Structure;
 
@@ -84,7 +85,7 @@ impl Library {
         };
         let mut marks = Vec::new();
         for mut definition in definitions {
-            definition.label = format!("{}/{}", definition.name, definition.version);
+            definition.held_label = definition.label();
             let patterns = definition.patterns.iter().map(|pattern| {
                 Pattern::new(&pattern.text).map_err(|error| format!("format {}: {error}", definition.name))
             });
@@ -234,8 +235,8 @@ impl Library {
     }
 }
 
-fn no_layout() -> &'static definition::Layout {
-    static NONE: LazyLock<definition::Layout> = LazyLock::new(definition::Layout::default);
+fn no_layout() -> &'static layout::Layout {
+    static NONE: LazyLock<layout::Layout> = LazyLock::new(layout::Layout::default);
     &NONE
 }
 

@@ -34,11 +34,6 @@ impl<'l, 'a> Reading<'l, 'a> {
         }
     }
 
-    /// Returns the name of the format.
-    pub(crate) fn format(&self) -> &'l str {
-        &self.definition.name
-    }
-
     /// Fills the fields from members, which the reading then has.
     pub(crate) fn fill(mut self, members: Members<'a>) -> Self {
         self.fill_from(&members);

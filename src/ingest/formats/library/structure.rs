@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::Layout;
+use super::layout::Layout;
 use super::{auditd, cef, delimited, key_value, leef};
 use crate::models::{Json, Members};
 

@@ -1,21 +1,24 @@
 //! Makes a log of a line: finds its format, completes its time and fills its fields.
 
+mod draft;
+
 use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::draft::Draft;
-use super::formats::envelope::{self, Delivery};
-use super::formats::fields::{Fields, FoundTime, Outcome};
-use super::formats::library::Library;
-use super::formats::{access_log, error_log, json, syslog, text};
-use super::input_format::InputFormat;
-use super::options::IngestOptions;
+use crate::ingest::formats::envelope::{self, Delivery};
+use crate::ingest::formats::fields::{Fields, FoundTime, Outcome};
+use crate::ingest::formats::library::Library;
+use crate::ingest::formats::{access_log, error_log, json, syslog, text};
+use crate::ingest::input_format::InputFormat;
+use crate::ingest::options::IngestOptions;
 use crate::models::{
     BorrowedLog, DateOrder, Ids, Json, Members, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext, Zone,
     deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
+
+use draft::Draft;
 
 /// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that says why a line could not be parsed.
 pub const PARSE_ERROR: &str = "parse_error";
@@ -30,19 +33,19 @@ pub const AMBIGUOUS: &str = "ambiguous";
 pub const ENVELOPE: &str = "envelope";
 
 /// Takes the logs, each while its line is in memory.
-pub(super) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
+pub(in crate::ingest) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
 
 /// Holds a line, or a part of a line that is too long.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RawLine<'t> {
-    pub(super) bytes: &'t [u8],
+pub(in crate::ingest) struct RawLine<'t> {
+    pub(in crate::ingest) bytes: &'t [u8],
     /// Says which part of a long line it is, from 1; `None` for a whole line.
-    pub(super) part: Option<u64>,
+    pub(in crate::ingest) part: Option<u64>,
 }
 
 /// Turns the lines of one source into logs. It remembers the last time, for lines without a time.
-pub(super) struct Parser {
-    pub(super) options: IngestOptions,
+pub(in crate::ingest) struct Parser {
+    options: IngestOptions,
     file: Option<String>,
     modified: Option<DateTime<Utc>>,
     /// Holds the time when reading began.
@@ -50,8 +53,8 @@ pub(super) struct Parser {
     last_time: LastTime,
     /// Holds the order of dates of numbers that both ends of the file have decided.
     decided_order: DateOrder,
-    pub(super) ids: Ids,
-    pub(super) library: &'static Library,
+    ids: Ids,
+    library: &'static Library,
 }
 
 /// Holds the time of the last line that has one.
@@ -65,7 +68,7 @@ enum LastTime {
 const TOLERANCE: TimeDelta = TimeDelta::days(1);
 
 impl Parser {
-    pub(super) fn new(
+    pub(in crate::ingest) fn new(
         options: &IngestOptions,
         file: Option<String>,
         modified: Option<DateTime<Utc>>,
@@ -79,14 +82,14 @@ impl Parser {
             last_time: LastTime::Known(None),
             decided_order: DateOrder::Auto,
             ids: Ids::many(),
-            library: Library::built_in(),
+            library: options.formats.0,
         }
     }
 
     /// Lets the ends of a file decide whether day or month comes first in its dates.
     ///
     /// The order then does not depend on which of its lines are parsed first.
-    pub(super) fn decide_order(&mut self, ends: [&[u8]; 2]) {
+    pub(in crate::ingest) fn decide_order(&mut self, ends: [&[u8]; 2]) {
         let decides = |line: &&[u8]| deciding_order(line).is_some();
         let mut orders = Vec::new();
         let mut probe = Self::new(&self.options, None, self.modified, self.opened);
@@ -108,7 +111,7 @@ impl Parser {
     /// Returns a parser for the next block.
     ///
     /// This parser is then for the block after that, and waits for the time that is sent.
-    pub(super) fn for_next(&mut self) -> (Self, SyncSender<Option<DateTime<Utc>>>) {
+    pub(in crate::ingest) fn for_next(&mut self) -> (Self, SyncSender<Option<DateTime<Utc>>>) {
         let (sender, receiver) = sync_channel(1);
         let next = Self {
             options: self.options.clone(),
@@ -121,17 +124,17 @@ impl Parser {
     }
 
     /// Makes the ids of the logs that come say that they are read now.
-    pub(super) fn start_now(&mut self) {
+    pub(in crate::ingest) fn start_now(&mut self) {
         self.ids.advance(crate::models::now());
     }
 
     /// Goes on after lines whose last time was this one.
-    pub(super) fn resume(&mut self, last_time: Option<DateTime<Utc>>) {
+    pub(in crate::ingest) fn resume(&mut self, last_time: Option<DateTime<Utc>>) {
         self.last_time = LastTime::Known(last_time);
     }
 
     /// Returns the time of the last line that has one.
-    pub(super) fn last_time(&mut self) -> Option<DateTime<Utc>> {
+    pub(in crate::ingest) fn last_time(&mut self) -> Option<DateTime<Utc>> {
         match &self.last_time {
             LastTime::Known(time) => *time,
             LastTime::Awaited(before) => {
@@ -143,11 +146,11 @@ impl Parser {
         }
     }
 
-    pub(super) fn reads_json(&self) -> bool {
+    pub(in crate::ingest) fn reads_json(&self) -> bool {
         matches!(self.options.format, None | Some(InputFormat::Json))
     }
 
-    pub(super) fn context(&self) -> TimeContext {
+    fn context(&self) -> TimeContext {
         let latest = || {
             let modified = self.modified.unwrap_or(self.opened);
             modified.checked_add_signed(TOLERANCE).unwrap_or(modified)
@@ -162,13 +165,13 @@ impl Parser {
             .with_date_order(date_order)
     }
 
-    pub(super) fn proxies(&self) -> &[IpNet] {
+    fn proxies(&self) -> &[IpNet] {
         let named = self.options.trusted_proxies.as_deref();
         named.unwrap_or(&PRIVATE_NETWORKS)
     }
 
     /// Parses a line, and gives its logs to `take`.
-    pub(super) fn line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
+    pub(in crate::ingest) fn line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
         if !self.reads_json() || line.part.is_some() || !json::may_be_objects(line.bytes) {
             self.log_of_line(line, None, take);
         } else if let Err(error) = self.json(line.bytes, take) {
@@ -177,7 +180,7 @@ impl Parser {
     }
 
     /// Gives the log of a line that should have been JSON to `take`.
-    pub(super) fn broken_json(&mut self, line: &RawLine<'_>, reason: &str, take: &mut Take<'_>) {
+    pub(in crate::ingest) fn broken_json(&mut self, line: &RawLine<'_>, reason: &str, take: &mut Take<'_>) {
         self.log_of_line(line, Some(format!("not valid JSON: {reason}")), take);
     }
 
@@ -199,7 +202,11 @@ impl Parser {
     }
 
     /// Gives the logs of a JSON text to `take`. The error says why the text is not JSON.
-    pub(super) fn json(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Result<(), serde_json::Error> {
+    pub(in crate::ingest) fn json(
+        &mut self,
+        bytes: &[u8],
+        take: &mut Take<'_>,
+    ) -> Result<(), serde_json::Error> {
         let line = RawText::of(bytes);
         let text = without_mark(&line.text);
         let objects = json::objects(text)?;
@@ -254,7 +261,7 @@ impl Parser {
     }
 
     /// Returns the fields of a line, and says why it does not have the format that it should have.
-    pub(super) fn recognise<'a>(&self, line: &'a str) -> (Fields<'a>, Option<String>) {
+    fn recognise<'a>(&self, line: &'a str) -> (Fields<'a>, Option<String>) {
         let context = self.context();
         if self.options.format.is_none()
             && let Some(container) = envelope::container_line(line)
@@ -322,7 +329,7 @@ impl Parser {
     /// Completes a time of day by the day that puts it nearest to the line before.
     ///
     /// The first one in a file is not later than the file.
-    pub(super) fn complete(&mut self, found: FoundTime) -> DateTime<Utc> {
+    fn complete(&mut self, found: FoundTime) -> DateTime<Utc> {
         if found.has_date {
             return found.time;
         }
@@ -367,7 +374,7 @@ impl Parser {
 }
 
 /// Says which fields of a log stay empty because its line can be read in several ways.
-pub(super) fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
+fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
     if !names.is_empty() {
         let names = names.into_iter().map(Json::from);
         log.metadata_mut().insert(AMBIGUOUS, Json::Array(names.collect()));
@@ -375,7 +382,7 @@ pub(super) fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>
 }
 
 /// Fails if [`Parser::json`] does not take these bytes.
-pub(super) fn check_json(bytes: &[u8]) -> Result<(), serde_json::Error> {
+pub(in crate::ingest) fn check_json(bytes: &[u8]) -> Result<(), serde_json::Error> {
     json::objects(without_mark(&RawText::of(bytes).text)).map(drop)
 }
 

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::formats::fields::Fields;
-use super::formats::library::{Definition, Field, LogSource, Reading, Structure};
-use super::formats::{envelope, extract, json};
-use super::parser::{Parser, note_ambiguous};
+use super::{Parser, note_ambiguous};
+use crate::ingest::formats::fields::Fields;
+use crate::ingest::formats::library::{Definition, Field, LogSource, Reading, Structure};
+use crate::ingest::formats::{envelope, extract, json};
 use crate::models::{BorrowedLog, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time};
 
 /// Holds a log, and the time that its text gives.
@@ -326,7 +326,7 @@ fn note_format<'a>(definition: &'a Definition, log: &mut BorrowedLog<'a>) {
         log.source_type = Some(definition.name.as_str().into());
     }
     let metadata = log.metadata_mut();
-    metadata.insert("format", definition.label());
+    metadata.insert("format", definition.held_label.as_str());
     let LogSource {
         product,
         category,

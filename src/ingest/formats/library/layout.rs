@@ -1,0 +1,19 @@
+//! How the members of a text are written.
+
+use serde::Deserialize;
+
+/// Describes how members are written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Layout {
+    /// Holds the character between members; white space if it is not given.
+    pub(crate) separator: Option<char>,
+    /// Holds the character between a key and its value; `=` if it is not given.
+    pub(crate) assign: Option<char>,
+    /// Says that a value without quotes goes on until the next key.
+    #[serde(default)]
+    pub(crate) spaces_in_values: bool,
+    /// Names the columns of `delimited`. An empty name drops nothing: the column is kept as `column_N`.
+    #[serde(default)]
+    pub(crate) columns: Vec<String>,
+}

@@ -1,0 +1,128 @@
+//! Formats: the command, definitions of a user, and the list in docs.
+
+use std::fmt::Write as _;
+
+use logstore::ingest::FormatLibrary;
+
+use crate::support::Cli;
+
+const GATEWAY: &str = r#"
+name = "example-gateway"
+version = 1
+title = "Example Gateway"
+structure = "key_value"
+time = ["date time tz"]
+
+[logsource]
+product = "example"
+category = "firewall"
+
+[recognise]
+contains = ["gwid="]
+
+[fields]
+user = ["login"]
+
+[[sample]]
+line = 'May  1 10:00:00 gw gwid=7 date=2024-05-01 time=12:00:00 tz=+0200 srcip=203.0.113.9 login=bob'
+gives = { event_time = "2024-05-01T10:00:00Z", host = "gw", source_ip = "203.0.113.9", user = "bob" }
+"#;
+
+#[test]
+fn a_definition_of_a_user_reads_logs() {
+    let cli = Cli::new();
+    let folder = cli.path("formats");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("example-gateway.toml");
+    std::fs::write(&file, GATEWAY).unwrap();
+    cli.output(&["formats", "check", file.to_str().unwrap()]);
+    std::fs::write(
+        cli.path("logstore.toml"),
+        format!("[ingest]\nformats = {folder:?}\n"),
+    )
+    .unwrap();
+    std::fs::write(
+        cli.path("gw.log"),
+        "gwid=8 date=2024-05-02 time=12:00:00 tz=+0200 srcip=203.0.113.8 login=eve\n",
+    )
+    .unwrap();
+    cli.output(&["ingest", "gw.log"]);
+    let rows = cli.rows(&["fetch"]);
+    assert_eq!(rows[0]["source_type"], "example-gateway");
+    assert_eq!(rows[0]["event_time"], "2024-05-02T10:00:00Z");
+    assert_eq!(rows[0]["user"], "eve");
+    assert_eq!(rows[0]["metadata"]["format"], "example-gateway/1");
+    assert_eq!(rows[0]["metadata"]["logsource"]["product"], "example");
+    let listed = cli.rows(&["formats", "list"]);
+    assert!(listed.iter().any(|format| format["name"] == "example-gateway"));
+}
+
+#[test]
+fn a_sample_that_does_not_hold_is_named() {
+    let cli = Cli::new();
+    let file = cli.path("example-gateway.toml");
+    std::fs::write(&file, GATEWAY.replace("user = \"bob\"", "user = \"eve\"")).unwrap();
+    let (code, failed) = cli.failure(&["formats", "check", "example-gateway.toml"]);
+    assert_eq!(code, 3);
+    assert!(failed.contains("1 problems"), "{failed}");
+    for (broken, reason) in [
+        (
+            GATEWAY.replace("contains = [\"gwid=\"]", ""),
+            "nothing in [recognise]",
+        ),
+        (
+            GATEWAY.replace("structure = \"key_value\"", "structure = \"xml2\""),
+            "unknown variant",
+        ),
+        (
+            GATEWAY.replace("[fields]", "[fields]\nnope = [\"x\"]"),
+            "unknown variant `nope`",
+        ),
+    ] {
+        std::fs::write(&file, broken).unwrap();
+        let arguments = ["--format", "jsonl", "formats", "check", "example-gateway.toml"];
+        let output = cli.command(&arguments).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(reason), "{text}");
+    }
+}
+
+#[test]
+fn a_line_is_tried_on_a_definition() {
+    let cli = Cli::new();
+    std::fs::write(cli.path("example-gateway.toml"), GATEWAY).unwrap();
+    let rows = cli.rows(&[
+        "formats",
+        "try",
+        "example-gateway.toml",
+        "gwid=1 srcip=203.0.113.1 login=x",
+    ]);
+    assert_eq!(rows[0]["source_ip"], "203.0.113.1");
+    assert_eq!(rows[0]["user"], "x");
+}
+
+/// Returns the list of formats as docs/format-list.md has it.
+fn list() -> String {
+    let mut text = String::from(
+        "# Formats that are built in\n\nThis list is made from the definitions: `UPDATE_FORMAT_LIST=1 scripts/test formats::`.\n\n\
+         | format | product | structure | log source | fields of its own |\n|---|---|---|---|---|\n",
+    );
+    for format in FormatLibrary::built_in().formats() {
+        let source = [&format.product, &format.category, &format.service];
+        let words: Vec<&str> = source.iter().filter_map(|word| word.as_deref()).collect();
+        let (name, title, structure) = (&format.name, &format.title, format.structure);
+        let (words, fields) = (words.join(" "), format.fields.join(", "));
+        writeln!(text, "| `{name}` | {title} | {structure} | {words} | {fields} |").unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_list_in_the_documents_is_that_of_the_library() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format-list.md");
+    if std::env::var_os("UPDATE_FORMAT_LIST").is_some() {
+        std::fs::write(&path, list()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, list(), "run UPDATE_FORMAT_LIST=1 scripts/test formats::");
+}
