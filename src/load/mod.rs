@@ -10,6 +10,7 @@ mod options;
 mod pipeline;
 mod progress;
 mod reader;
+mod reparse;
 mod report;
 mod writer;
 
@@ -29,6 +30,7 @@ use writer::Retries;
 pub use crate::ingest::CutFile;
 pub use options::{DEFAULT_BATCH_SIZE, LoadOptions};
 pub use progress::LoadProgress;
+pub use reparse::{Reparse, ReparseReport};
 pub use report::LoadReport;
 
 /// Loads files into a store, once or as they grow.

@@ -31,6 +31,7 @@ mod private_files;
 mod processes;
 mod queue;
 mod real_data;
+mod reparse;
 mod rotation;
 mod scale_out;
 mod scans;

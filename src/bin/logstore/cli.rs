@@ -5,7 +5,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::Result;
 use crate::commands::{
     alerts, backup, check, completions, config, copy, count, export, extensions, fetch, formats, ingest,
-    intel, maintain, prune, query, rules, show, stats,
+    intel, maintain, prune, query, reparse, rules, show, stats,
 };
 use crate::context::Context;
 use crate::flags::Global;
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Stats(stats::Args),
     /// Delete old logs
     Prune(prune::Args),
+    /// Read stored lines again with the formats of today
+    Reparse(reparse::Args),
     /// Do the upkeep of the store: delete old logs, and keep a lake small and fast
     Maintain(maintain::Args),
     /// Copy the store to a new file, while others use it
@@ -85,6 +87,7 @@ impl Command {
             Self::Show(args) => show::run(args, context),
             Self::Stats(args) => stats::run(args, context),
             Self::Prune(args) => prune::run(args, context),
+            Self::Reparse(args) => reparse::run(args, context),
             Self::Maintain(args) => maintain::run(args, context),
             Self::Backup(args) => backup::run(args, context),
             Self::Copy(args) => copy::run(args, context),

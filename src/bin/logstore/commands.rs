@@ -16,6 +16,7 @@ pub(crate) mod intel;
 pub(crate) mod maintain;
 pub(crate) mod prune;
 pub(crate) mod query;
+pub(crate) mod reparse;
 pub(crate) mod rules;
 pub(crate) mod show;
 pub(crate) mod stats;

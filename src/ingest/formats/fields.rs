@@ -13,8 +13,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) source_type: &'static str,
     pub(crate) time: Option<FoundTime>,
     pub(crate) timestamp: Option<&'a str>,
-    /// Holds the time of what is around the line, which states an instant.
-    pub(crate) outer_time: Option<DateTime<Utc>>,
+    /// Holds the time of what is around the line, and its text.
+    pub(crate) outer_time: Option<(DateTime<Utc>, &'a str)>,
     pub(crate) hostname: Option<&'a str>,
     pub(crate) appname: Option<&'a str>,
     pub(crate) procid: Option<&'a str>,
@@ -57,10 +57,7 @@ impl<'a> Fields<'a> {
         if self.message.is_none() {
             self.message = Some(container.line);
         }
-        self.outer_time = parse_time(container.time, context);
-        if self.time.is_none() {
-            self.timestamp = Some(container.time);
-        }
+        self.outer_time = parse_time(container.time, context).map(|time| (time, container.time));
         self
     }
 

@@ -8,43 +8,35 @@ use super::{Parser, note_ambiguous};
 use crate::ingest::formats::fields::Fields;
 use crate::ingest::formats::library::{Definition, Field, LogSource, Reading, Structure};
 use crate::ingest::formats::{envelope, extract, json};
-use crate::models::{BorrowedLog, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time};
+use crate::models::{
+    BorrowedLog, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time, parse_time,
+};
 
-/// Holds a log, and the time that its text gives.
+/// Holds a log, and the time that its text gives. The text is the log's `timestamp`.
 pub(super) struct Draft<'a> {
     pub(super) log: BorrowedLog<'a>,
-    pub(super) time: Option<StatedTime>,
+    pub(super) time: Option<DateTime<Utc>>,
 }
 
-/// Holds a time, and says whether its text states an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StatedTime {
-    pub(super) time: DateTime<Utc>,
-    pub(super) is_instant: bool,
-}
+/// Holds a time and its text.
+type Stated<'t> = (DateTime<Utc>, Option<&'t str>);
 
-impl StatedTime {
-    fn of(text: &str, context: &TimeContext) -> Option<Self> {
-        let (time, is_instant) = parse_stated_time(text, context)?;
-        Some(Self { time, is_instant })
+/// Returns whether the time of the envelope of a record counts, and not that of the record.
+///
+/// The time of the record counts where it states an instant, or where the envelope states none either. Where both agree
+/// to the second, the finer one is kept.
+fn is_outer_time(inner: Option<Stated<'_>>, outer: Option<Stated<'_>>, context: &TimeContext) -> bool {
+    let (Some((inner, inner_text)), Some((outer, outer_text))) = (inner, outer) else {
+        return inner.is_none();
+    };
+    if inner.timestamp() == outer.timestamp() {
+        return inner.timestamp_subsec_nanos() == 0;
     }
-
-    /// Chooses between the time of a record and that of its envelope.
-    ///
-    /// The time of the record counts where it states an instant, or where the envelope states none either. Where both
-    /// agree to the second, the finer one is kept.
-    fn chosen(inner: Option<Self>, outer: Option<Self>) -> Option<Self> {
-        let (Some(inner), Some(outer)) = (inner, outer) else {
-            return inner.or(outer);
-        };
-        let is_second = |time: DateTime<Utc>| time.timestamp_subsec_nanos() == 0;
-        Some(match inner.time.timestamp() == outer.time.timestamp() {
-            true if is_second(inner.time) => outer,
-            true => inner,
-            false if inner.is_instant || !outer.is_instant => inner,
-            false => outer,
-        })
-    }
+    let states_instant = |text: Option<&str>| {
+        let stated = text.and_then(|text| parse_stated_time(text, context));
+        stated.is_some_and(|(_, states_instant)| states_instant)
+    };
+    !states_instant(inner_text) && states_instant(outer_text)
 }
 
 impl Parser {
@@ -62,20 +54,13 @@ impl Parser {
             levels.extend(envelope::unwrap(line));
         }
         levels.extend(envelope::unwrap(object));
-        let drafts: Vec<_> = levels
-            .into_iter()
-            .map(|level| self.draft_of_members(level))
-            .collect();
-        let whole = drafts.into_iter().reduce(combine);
-        whole.unwrap_or_else(|| self.empty_draft())
-    }
-
-    fn empty_draft<'a>(&mut self) -> Draft<'a> {
-        let reference = self.context().reference;
-        Draft {
-            log: BorrowedLog::new(reference, &mut self.ids),
-            time: None,
+        let outmost = levels.pop().unwrap_or_default();
+        let mut whole = self.draft_of_members(outmost);
+        while let Some(level) = levels.pop() {
+            let inner = self.draft_of_members(level);
+            whole = self.combine(inner, whole);
         }
+        whole
     }
 
     fn draft_of_members<'a>(&mut self, members: Members<'a>) -> Draft<'a> {
@@ -87,17 +72,10 @@ impl Parser {
     fn draft_of<'a>(&mut self, members: Members<'a>, reading: Option<Reading<'a, 'a>>) -> Draft<'a> {
         let context = self.context();
         let (mut log, has_time) = BorrowedLog::from_json(members, Origin::Source, &context, &mut self.ids);
-        let mut time = has_time.then(|| {
-            let text = log.timestamp.as_deref();
-            let is_instant = text.and_then(|text| StatedTime::of(text, &context));
-            StatedTime {
-                time: log.event_time,
-                is_instant: is_instant.is_some_and(|stated| stated.is_instant),
-            }
-        });
+        let mut time = has_time.then_some(log.event_time);
         if let Some(reading) = reading {
             let text = reading.time.clone();
-            if let Some(stated) = text.as_deref().and_then(|text| StatedTime::of(text, &context)) {
+            if let Some(stated) = text.as_deref().and_then(|text| parse_time(text, &context)) {
                 time = Some(stated);
                 log.timestamp = text;
             }
@@ -137,22 +115,15 @@ impl Parser {
 
     fn draft_of_fields<'a>(&mut self, fields: Fields<'a>) -> Draft<'a> {
         let context = self.context();
-        let own = fields
-            .time
-            .map(|found| self.complete(found))
-            .map(|time| StatedTime {
-                time,
-                is_instant: fields
-                    .timestamp
-                    .and_then(|text| StatedTime::of(text, &context))
-                    .is_some_and(|stated| stated.is_instant),
-            });
-        let outer = fields.outer_time.map(|time| StatedTime {
-            time,
-            is_instant: true,
-        });
+        let own = fields.time.map(|found| self.complete(found));
+        let outer = fields.outer_time.map(|(time, text)| (time, Some(text)));
+        let is_outer = is_outer_time(own.map(|time| (time, fields.timestamp)), outer, &context);
+        let (time, timestamp) = match outer {
+            Some((time, text)) if is_outer => (Some(time), text),
+            _ => (own, fields.timestamp),
+        };
         let mut log = BorrowedLog::new(context.reference, &mut self.ids);
-        log.timestamp = fields.timestamp.map(Cow::Borrowed);
+        log.timestamp = timestamp.map(Cow::Borrowed);
         log.hostname = fields.hostname.map(Cow::Borrowed);
         log.appname = fields.appname.map(Cow::Borrowed);
         log.message = fields.message.map(Cow::Borrowed);
@@ -162,17 +133,14 @@ impl Parser {
             Some(Err(name)) => log.normalized_mut().insert_beside("procid".into(), name.into()),
             None => {}
         }
-        Draft {
-            log,
-            time: StatedTime::chosen(own, outer),
-        }
+        Draft { log, time }
     }
 
     /// Adds what the message of a line holds: an object, or a text that a definition reads.
     fn with_text<'a>(&mut self, outer: Draft<'a>, program: Option<&'a str>, message: &'a str) -> Draft<'a> {
         if let Some(object) = object_of_message(message) {
             let inner = self.draft_of_object(object, None);
-            return combine(inner, outer);
+            return self.combine(inner, outer);
         }
         match self.library.read_text(program, message) {
             Some(reading) => self.with_reading(outer, reading),
@@ -203,7 +171,20 @@ impl Parser {
     fn with_reading<'a>(&mut self, outer: Draft<'a>, mut reading: Reading<'a, 'a>) -> Draft<'a> {
         let members = std::mem::take(&mut reading.members);
         let inner = self.draft_of(members, Some(reading));
-        combine(inner, outer)
+        self.combine(inner, outer)
+    }
+
+    /// Makes one log of a record and its envelope.
+    fn combine<'a>(&self, inner: Draft<'a>, outer: Draft<'a>) -> Draft<'a> {
+        let is_outer = is_outer_time(
+            inner.time.map(|time| (time, inner.log.timestamp.as_deref())),
+            outer.time.map(|time| (time, outer.log.timestamp.as_deref())),
+            &self.context(),
+        );
+        Draft {
+            time: if is_outer { outer.time } else { inner.time },
+            log: merged(inner.log, outer.log, is_outer),
+        }
     }
 
     /// Adds what the message of an object holds, unless the object says as much itself.
@@ -230,7 +211,7 @@ impl Parser {
             return self.with_extract(draft, program, message);
         }
         let inner = self.draft_of_line(fields, message);
-        combine(inner, draft)
+        self.combine(inner, draft)
     }
 }
 
@@ -247,10 +228,8 @@ fn object_of_message(message: &str) -> Option<Members<'_>> {
 }
 
 /// Makes one log of a record and its envelope. The record's own fields count; those of the envelope stay as members.
-fn combine<'a>(inner: Draft<'a>, outer: Draft<'a>) -> Draft<'a> {
-    let time = StatedTime::chosen(inner.time, outer.time);
-    let is_outer_time = time.is_some() && time == outer.time && time != inner.time;
-    let (mut log, mut outer) = (inner.log, outer.log);
+fn merged<'a>(inner: BorrowedLog<'a>, outer: BorrowedLog<'a>, is_outer_time: bool) -> BorrowedLog<'a> {
+    let (mut log, mut outer) = (inner, outer);
     let mut replaced = Members::default();
     for (name, own, other) in [
         ("host", &mut log.host, outer.host.take()),
@@ -290,7 +269,7 @@ fn combine<'a>(inner: Draft<'a>, outer: Draft<'a>) -> Draft<'a> {
             log.metadata_mut().insert_if_missing(name, value);
         }
     }
-    Draft { log, time }
+    log
 }
 
 /// Gives a log what a definition found in its text.

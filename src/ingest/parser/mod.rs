@@ -306,9 +306,9 @@ impl Parser {
     fn dated<'a>(&mut self, draft: Draft<'a>) -> BorrowedLog<'a> {
         let mut log = draft.log;
         match draft.time {
-            Some(stated) => {
-                log.event_time = stated.time;
-                self.last_time = LastTime::Known(Some(stated.time));
+            Some(time) => {
+                log.event_time = time;
+                self.last_time = LastTime::Known(Some(time));
             }
             None => self.carry_time(&mut log),
         }

@@ -11,6 +11,7 @@ mod leef;
 mod reading;
 mod structure;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -191,13 +192,14 @@ impl Library {
     }
 
     fn of_program(&self, name: &str) -> impl Iterator<Item = usize> {
-        let lower = name.to_ascii_lowercase();
-        let exact = self.by_program.get(&lower).into_iter().flatten().copied();
+        let lower = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        let exact = self.by_program.get(&*lower).into_iter().flatten().copied();
         let prefixes = self.program_prefixes.iter();
-        let prefixed: Vec<usize> = prefixes
-            .filter(|(prefix, _)| lower.starts_with(prefix.as_str()))
-            .map(|(_, place)| *place)
-            .collect();
+        let prefixed =
+            prefixes.filter_map(move |(prefix, place)| lower.starts_with(prefix.as_str()).then_some(*place));
         exact.chain(prefixed)
     }
 

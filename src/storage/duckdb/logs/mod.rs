@@ -4,6 +4,7 @@ pub(super) mod append;
 pub(super) mod long_texts;
 mod page;
 mod plan;
+pub(super) mod rewrite;
 pub(super) mod scan;
 mod spill;
 mod stats;

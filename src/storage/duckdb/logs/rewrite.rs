@@ -1,0 +1,85 @@
+//! Replaces stored logs, and keeps their places in the order of commits.
+
+use ::duckdb::{Connection, params};
+
+use super::page;
+use crate::models::{InvalidValue, LogEntry};
+use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::rows::encode::LogRows;
+use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::store::DuckDbStore;
+use crate::storage::{Cursor, Result};
+
+/// Describes a part of a store whose logs were replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rewritten {
+    pub(crate) read: u64,
+    pub(crate) changed: u64,
+    /// Marks where the next part begins; `None` at the end of the store.
+    pub(crate) next: Option<Cursor>,
+}
+
+impl DuckDbStore {
+    /// Replaces logs after a cursor by what `change` makes of them, in one transaction. `None` leaves a log as it is.
+    ///
+    /// Each log keeps its id and its place, so that no consumer is given it again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a lake: there, the place of a log is the commit that stored it.
+    pub(crate) fn rewrite_logs(
+        &self,
+        cursor: Cursor,
+        limit: usize,
+        is_dry_run: bool,
+        change: &dyn Fn(&LogEntry) -> Option<LogEntry>,
+    ) -> Result<Rewritten> {
+        const ACTION: &str = "replace logs";
+        if self.is_lake() {
+            let reason = "a lake numbers its logs by their commits, so that replaced ones would be new ones";
+            return Err(InvalidValue::new("store", self.location(), reason).into());
+        }
+        let rewrite = |connection: &Connection| {
+            let page = page::after(CommitOrder::Counter, connection, self.log_texts, cursor, limit)?;
+            let read = page.logs.len() as u64;
+            let next = (read > 0).then_some(page.next);
+            let changes: Vec<Option<LogEntry>> = page.logs.iter().map(change).collect();
+            let changed = changes.iter().flatten().count() as u64;
+            if changed > 0 && !is_dry_run {
+                let both = page.logs.into_iter().zip(changes);
+                let logs: Vec<LogEntry> = both.map(|(log, changed)| changed.unwrap_or(log)).collect();
+                replace(connection, cursor, page.next, &logs)?;
+            }
+            Ok(Rewritten { read, changed, next })
+        };
+        match is_dry_run {
+            true => self.read(rewrite),
+            false => self.write(ACTION, rewrite),
+        }
+    }
+}
+
+/// Replaces the logs between two cursors. All are written again, so that they stay next to each other.
+fn replace(connection: &Connection, after: Cursor, until: Cursor, logs: &[LogEntry]) -> Result<()> {
+    let failed = |error| error::engine("replace logs", error);
+    let span = params![after.seq(), until.seq()];
+    let numbers = "SELECT seq FROM log_rows WHERE seq > ? AND seq <= ? ORDER BY seq";
+    let numbers: Vec<i64> =
+        statement::query_all(connection, numbers, span, |row| row.get(0)).map_err(failed)?;
+    let delete = "DELETE FROM log_rows WHERE seq > ? AND seq <= ?";
+    connection.execute(delete, span).map_err(failed)?;
+    let mut rest = (&numbers[..], logs);
+    while let (Some(first), false) = (rest.0.first(), rest.1.is_empty()) {
+        let run = rest
+            .0
+            .iter()
+            .zip(*first..)
+            .take_while(|(seq, next)| *seq == next)
+            .count();
+        let (now, later) = rest.1.split_at(run.min(rest.1.len()));
+        LogRows::new(now)?.insert(connection, *first)?;
+        rest = (&rest.0[run..], later);
+    }
+    Ok(())
+}
