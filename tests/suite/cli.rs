@@ -206,7 +206,7 @@ fn a_row_has_every_field() {
         "normalized": {
             "user": "root", "source_ip": "203.0.113.9", "source.port": 4, "action": "ssh_login", "outcome": "failure",
         },
-        "source_ip": "203.0.113.9", "user": "root", "action": "ssh_login", "outcome": "failure",
+        "source_ip": "203.0.113.9", "source_port": 4, "user": "root", "action": "ssh_login", "outcome": "failure",
     });
     assert_eq!(row, expected);
 }

@@ -64,28 +64,57 @@ fn version_1_is_brought_up_to_date() {
 }
 
 /// Version 4 has layouts, but no view of the texts as they are stored.
+const VIEW_OF_VERSION_4: (&str, &str, &str) = (
+    "4",
+    include_str!("../../src/storage/duckdb/schema/migrations/004_logs_view.sql"),
+    "CREATE VIEW log_texts",
+);
+
+/// Version 5 has no columns for ports and the process.
+const VIEW_OF_VERSION_5: (&str, &str, &str) = (
+    "5",
+    include_str!("../../src/storage/duckdb/schema/migrations/005_stored_texts.sql"),
+    "CREATE OR REPLACE VIEW log_texts",
+);
+
+/// Makes a store of today one of an earlier version.
+fn turn_back(path: &Path, (version, migration, view): (&str, &str, &str)) {
+    let view = &migration[migration.find(view).unwrap()..];
+    let view = view.split_inclusive(';').next().unwrap();
+    let view = view.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1);
+    let logs = "CREATE OR REPLACE VIEW logs AS SELECT * EXCLUDE layout FROM log_texts";
+    let connection = Connection::open(path).unwrap();
+    let columns = ["source_port", "dest_port", "process"];
+    let columns = columns.map(|column| format!("ALTER TABLE log_rows DROP COLUMN {column};"));
+    connection.execute_batch(&columns.concat()).unwrap();
+    connection.execute_batch(&view).unwrap();
+    connection.execute_batch(logs).unwrap();
+    let version = format!("UPDATE logstore SET schema_version = {version}");
+    connection.execute_batch(&version).unwrap();
+    connection.close().unwrap();
+}
+
 #[test]
 fn version_4_is_read_and_brought_up_to_date() {
+    is_read_and_brought_up_to_date(VIEW_OF_VERSION_4);
+}
+
+#[test]
+fn version_5_is_read_and_brought_up_to_date() {
+    is_read_and_brought_up_to_date(VIEW_OF_VERSION_5);
+}
+
+fn is_read_and_brought_up_to_date(version: (&str, &str, &str)) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("soc.duckdb");
     let logs = [
         log(0, "a", "hello {0}").with_raw("web1 sshd: hello {0}"),
-        log(1, "b", "no line"),
+        log(1, "b", "no line").with_field("dst_port", 22),
     ];
     let store = DuckDbStore::open(&path).unwrap();
     store.append_logs(&logs).unwrap();
     drop(store);
-    let connection = Connection::open(&path).unwrap();
-    let as_version_4 = include_str!("../../src/storage/duckdb/schema/migrations/004_logs_view.sql");
-    let view =
-        as_version_4.find("CREATE VIEW log_texts").unwrap()..as_version_4.find("-- What a log is").unwrap();
-    connection
-        .execute_batch(&as_version_4[view].replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
-        .unwrap();
-    connection
-        .execute_batch("UPDATE logstore SET schema_version = 4")
-        .unwrap();
-    connection.close().unwrap();
+    turn_back(&path, version);
     let query = LogQuery::new().order(Order::OldestFirst);
     let options = DuckDbStore::options();
     for read_only in [true, false] {
@@ -97,7 +126,15 @@ fn version_4_is_read_and_brought_up_to_date() {
                 .unwrap(),
             1
         );
+        let of_port = LogQuery::new().filter("dest_port = 22".parse().unwrap());
+        assert_eq!(store.count_logs(&of_port).unwrap(), 0, "old rows have no port");
     }
+    let store = DuckDbStore::open(&path).unwrap();
+    store
+        .append_logs(&[log(2, "c", "x").with_field("dst_port", 22)])
+        .unwrap();
+    let of_port = LogQuery::new().filter("dest_port = 22".parse().unwrap());
+    assert_eq!(store.count_logs(&of_port).unwrap(), 1);
 }
 
 #[test]

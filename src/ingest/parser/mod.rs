@@ -193,10 +193,10 @@ impl Parser {
         let mut log = self.dated(draft);
         self.finish(&mut log, source_type, &raw);
         if let Some(problem) = problem.or(error) {
-            log.metadata_mut().insert(PARSE_ERROR, problem);
+            log.note(PARSE_ERROR, problem);
         }
         if let Some(part) = line.part {
-            log.metadata_mut().insert("line_part", part);
+            log.note("line_part", part);
         }
         take(log);
     }
@@ -323,7 +323,7 @@ impl Parser {
             (None, None) => (crate::models::to_micros(self.opened), "ingestion"),
         };
         log.event_time = time;
-        log.metadata_mut().insert(TIME_SOURCE, source);
+        log.note(TIME_SOURCE, source);
     }
 
     /// Completes a time of day by the day that puts it nearest to the line before.
@@ -377,7 +377,7 @@ impl Parser {
 fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
     if !names.is_empty() {
         let names = names.into_iter().map(Json::from);
-        log.metadata_mut().insert(AMBIGUOUS, Json::Array(names.collect()));
+        log.note(AMBIGUOUS, Json::Array(names.collect()));
     }
 }
 

@@ -60,12 +60,21 @@ impl<'a> Members<'a> {
         self.value_at(self.place_of(name)?)
     }
 
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Json<'a>> {
+        let place = self.place_of(name)?;
+        self.list.get_mut(place).map(|(_, value)| value)
+    }
+
     pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
         match &self.places {
             _ if self.marks & mark(name) == 0 => None,
             Some(places) => places.get(name).copied(),
             None => self.list.iter().position(|(held, _)| held == name),
         }
+    }
+
+    pub(crate) fn name_at(&self, place: usize) -> Option<&str> {
+        self.list.get(place).map(|(name, _)| &**name)
     }
 
     pub(crate) fn value_at(&self, place: usize) -> Option<&Json<'a>> {

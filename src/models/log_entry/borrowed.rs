@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 
 use ipnet::IpNet;
 
-use super::aliases::{Found, KNOWN_SOURCE, Role};
-use super::{CoreFields, Ids, LogEntry, RAW_BYTES, RawText};
+use super::found::Found;
+use super::names::Role;
+use super::reserved::{KNOWN_SOURCE, RAW_BYTES};
+use super::{CoreFields, Ids, LogEntry, RawText};
 use crate::models::time::to_micros;
 use crate::models::{Json, JsonObject, Members};
 
@@ -30,7 +32,7 @@ pub struct BorrowedLog<'a> {
     pub(super) metadata: Members<'a>,
     pub(crate) ingestion_time: DateTime<Utc>,
     /// Holds the summary of its fields, if that was looked for.
-    found: Option<Found<'a>>,
+    pub(super) found: Option<Found<'a>>,
 }
 
 impl<'a> BorrowedLog<'a> {
@@ -90,7 +92,7 @@ impl<'a> BorrowedLog<'a> {
     pub(crate) fn set_raw(&mut self, line: &'a RawText<'_>) {
         self.raw = Some(Cow::Borrowed(&line.text));
         if let Some(encoded) = line.encoded() {
-            self.metadata_mut().insert(RAW_BYTES, encoded);
+            self.note(RAW_BYTES, encoded);
         }
     }
 
@@ -105,12 +107,22 @@ impl<'a> BorrowedLog<'a> {
             }
         };
         let address = |role| found.get(role).map(Cow::Borrowed);
-        take(CoreFields::of(address, |role| found.get(role)))
+        take(CoreFields::of(
+            address,
+            |role| found.get(role),
+            |role| found.port(role),
+        ))
     }
 
     /// Looks for the summary now, not each time that it is asked for.
     pub(crate) fn keep_core_fields(&mut self) {
-        self.found = Some(self.look_for_core_fields());
+        self.found
+            .get_or_insert_with(|| Found::in_objects([&self.normalized, &self.metadata]));
+    }
+
+    /// Adds a member to the metadata that is no field of the summary.
+    pub(crate) fn note(&mut self, name: &'static str, value: impl Into<Json<'a>>) {
+        self.metadata.insert(name, value);
     }
 
     /// Corrects the source address, given the networks whose hosts are proxies instead of the usual ones.
@@ -127,7 +139,7 @@ impl<'a> BorrowedLog<'a> {
         }
     }
 
-    fn look_for_core_fields(&self) -> Found<'a> {
+    pub(super) fn look_for_core_fields(&self) -> Found<'a> {
         Found::in_objects([&self.normalized, &self.metadata])
     }
 

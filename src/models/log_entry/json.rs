@@ -8,7 +8,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::super::time::{TimeContext, parse_time, to_micros};
-use super::aliases::{self, Slot};
+use super::found::{Candidate, CandidateValue, Found};
+use super::names::Slot;
 use super::{BorrowedLog, Ids, LogEntry, id};
 use crate::models::{Json, Members};
 
@@ -46,7 +47,8 @@ impl<'a> BorrowedLog<'a> {
         ids: &mut Ids,
     ) -> (Self, bool) {
         let mut log = Self::new(context.reference, ids);
-        let mut rest = Rest::of(object);
+        let (found, candidates) = Found::with_candidates(&object);
+        let mut rest = Rest::of(object, candidates);
         if origin == Origin::Store {
             rest.fill_own(&mut log);
         }
@@ -59,6 +61,7 @@ impl<'a> BorrowedLog<'a> {
         log.procid = rest.take_integer_of(Slot::Procid);
         let normalized = rest.take_object("normalized");
         log.normalized = rest.beside(normalized);
+        log.found = found;
         (log, has_time)
     }
 }
@@ -81,33 +84,26 @@ const OWN_NAMES: usize = 6;
 struct Rest<'a> {
     members: Members<'a>,
     taken: Vec<usize>,
-    /// Holds the rank and the place of the best-named member for each field; `texts` holds those of the best-named
-    /// text.
-    values: [Option<(usize, usize)>; Slot::COUNT],
-    texts: [Option<(usize, usize)>; Slot::COUNT],
+    /// Holds the members that may fill a column, the best first.
+    candidates: Vec<Candidate<'a>>,
 }
 
 impl<'a> Rest<'a> {
-    fn of(members: Members<'a>) -> Self {
-        let (mut values, mut texts) = ([None; Slot::COUNT], [None; Slot::COUNT]);
-        let improve = |best: &mut Option<(usize, usize)>, rank, place| {
-            if best.is_none_or(|(held, _)| rank < held) {
-                *best = Some((rank, place));
-            }
+    fn of(members: Members<'a>, mut candidates: Vec<Candidate<'a>>) -> Self {
+        let own_first = |candidate: &Candidate<'a>| {
+            let is_own = match candidate.value {
+                CandidateValue::Member(place) => members
+                    .name_at(place)
+                    .is_some_and(|name| candidate.slot.is_own(name)),
+                CandidateValue::Nested(_) => false,
+            };
+            (!is_own, candidate.rank)
         };
-        for (place, (name, value)) in members.iter().enumerate() {
-            if let Some((slot, rank)) = aliases::slot_of(name) {
-                improve(&mut values[slot as usize], rank, place);
-                if let Json::String(_) = value {
-                    improve(&mut texts[slot as usize], rank, place);
-                }
-            }
-        }
+        candidates.sort_by_key(own_first);
         Self {
             members,
             taken: Vec::with_capacity(Slot::COUNT + OWN_NAMES),
-            values,
-            texts,
+            candidates,
         }
     }
 
@@ -121,31 +117,21 @@ impl<'a> Rest<'a> {
         self.members.value_at(self.place_of(name)?)
     }
 
-    /// Returns what `read` makes of the first member that may fill a field, and its place. The names are tried from the
-    /// best.
-    fn first_of<T>(&self, slot: Slot, read: impl Fn(&Json<'a>) -> Option<T>) -> Option<(usize, T)> {
-        let mut candidate = self.values[slot as usize];
-        while let Some((rank, place)) = candidate {
-            let value = self
-                .members
-                .value_at(place)
-                .filter(|_| !self.taken.contains(&place));
-            if let Some(found) = value.and_then(&read) {
-                return Some((place, found));
-            }
-            candidate = self.next_best(slot, rank);
-        }
-        None
-    }
-
-    /// Returns the member whose name is the best after one of this rank.
-    fn next_best(&self, slot: Slot, rank: usize) -> Option<(usize, usize)> {
-        let members = self.members.iter().enumerate();
-        let named = members.filter_map(|(place, (name, _))| {
-            let (of, other) = aliases::slot_of(name)?;
-            (of == slot && other > rank).then_some((other, place))
-        });
-        named.min()
+    /// Returns what `read` makes of the best member that may fill a field, and the place of that member if its name is
+    /// the column's own.
+    fn first_of<T>(&self, slot: Slot, read: impl Fn(&Json<'a>) -> Option<T>) -> Option<(Option<usize>, T)> {
+        self.candidates
+            .iter()
+            .filter(|candidate| candidate.slot == slot)
+            .find_map(|candidate| match &candidate.value {
+                CandidateValue::Nested(value) => Some((None, read(value)?)),
+                CandidateValue::Member(place) if self.taken.contains(place) => None,
+                CandidateValue::Member(place) => {
+                    let found = read(self.members.value_at(*place)?)?;
+                    let is_own = slot.is_own(self.members.name_at(*place)?);
+                    Some((is_own.then_some(*place), found))
+                }
+            })
     }
 
     fn take(&mut self, place: usize) -> Option<Json<'a>> {
@@ -166,15 +152,23 @@ impl<'a> Rest<'a> {
         self.take_text_at(place)
     }
 
+    /// Takes the text of a member with the column's own name, or copies that of another member.
     fn take_text_of(&mut self, slot: Slot) -> Option<Cow<'a, str>> {
-        let (_, place) = self.texts[slot as usize]?;
-        self.take_text_at(place)
+        let text = |value: &Json<'a>| match value {
+            Json::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        let (own, text) = self.first_of(slot, text)?;
+        match own {
+            Some(place) => self.take_text_at(place),
+            None => Some(text),
+        }
     }
 
     fn take_integer_of(&mut self, slot: Slot) -> Option<i64> {
         let integer = |value: &Json<'a>| value.as_i64().or_else(|| canonical_integer(value.as_str()?));
-        let (place, number) = self.first_of(slot, integer)?;
-        self.take(place);
+        let (own, number) = self.first_of(slot, integer)?;
+        own.map(|place| self.take(place));
         Some(number)
     }
 
@@ -211,10 +205,15 @@ impl<'a> Rest<'a> {
     /// Sets event time and timestamp from the first name whose value is a time; says whether there was one.
     fn fill_time(&mut self, log: &mut BorrowedLog<'a>, context: &TimeContext) -> bool {
         let written = self.take_own_time("event_time");
-        let named = self.first_of(Slot::Time, |value| time_of(value, context));
+        let named = self.first_of(Slot::Time, |value| {
+            Some((time_text(value.clone())?, time_of(value, context)?))
+        });
         let found = match named {
-            Some((place, time)) => self.take(place).and_then(time_text).map(|text| (text, time)),
-            None => self.nested_time(context),
+            Some((own, found)) => {
+                own.map(|place| self.take(place));
+                Some(found)
+            }
+            None => self.log4j_instant(),
         };
         let has_time = written.is_some() || found.is_some();
         if let Some((text, time)) = found {
@@ -227,18 +226,6 @@ impl<'a> Rest<'a> {
             log.event_time = time;
         }
         has_time
-    }
-
-    fn nested_time(&self, context: &TimeContext) -> Option<(Cow<'a, str>, DateTime<Utc>)> {
-        aliases::NESTED_TIME
-            .iter()
-            .find_map(|path| {
-                let (first, rest) = path.split_first()?;
-                let value = self.value(first)?.at(rest)?;
-                let time = time_of(value, context)?;
-                Some((time_text(value.clone())?, time))
-            })
-            .or_else(|| self.log4j_instant())
     }
 
     /// Reads `{"instant": {"epochSecond": 1663977609, "nanoOfSecond": 484000000}}`, as Log4j's JSON layout writes.

@@ -1,10 +1,14 @@
 //! One log: a few well-known fields, and everything else its source wrote.
 
-pub(super) mod aliases;
 mod borrowed;
+mod found;
 mod id;
 mod json;
 mod key;
+pub(super) mod names;
+mod reserved;
+mod set_by_reader;
+mod values;
 
 use std::borrow::Cow;
 
@@ -15,11 +19,16 @@ use serde_json::Value;
 
 use super::time::to_micros;
 use super::{InvalidValue, JsonObject, Members};
-use aliases::{Found, Role};
 pub use borrowed::BorrowedLog;
+pub(crate) use found::CoreField;
+use found::Found;
 pub(crate) use id::Ids;
 pub(crate) use json::Origin;
 pub use key::LogKey;
+use names::Role;
+pub use reserved::TIME_SOURCE;
+use reserved::{FORMAT, RAW_BYTES};
+pub(crate) use set_by_reader::LogSource;
 
 /// Holds a log, as it is stored.
 ///
@@ -73,15 +82,8 @@ pub struct LogEntry {
     pub ingestion_time: DateTime<Utc>,
 }
 
-/// Names the key of [`LogEntry::metadata`] for the source of a time, if the line has no time of its own. The value is
-/// `previous_line`, `file_modified` or `ingestion`.
-pub const TIME_SOURCE: &str = "time_source";
-
 /// Limits the length of a log's texts together. A store needs memory for several times as much.
 const LONGEST_LOG: usize = 32 << 20;
-
-/// Names the key of [`LogEntry::metadata`] that holds the bytes of a line that is not UTF-8, in Base64.
-const RAW_BYTES: &str = "raw_base64";
 
 impl LogEntry {
     /// Makes a log of an event at `event_time`, with a new id, taken in now.
@@ -288,6 +290,22 @@ impl LogEntry {
         self.found().into_address(Role::DestIp)
     }
 
+    /// Returns the port of the address that acted, under any of its names.
+    pub fn source_port(&self) -> Option<u16> {
+        self.found().port(Role::SourcePort)
+    }
+
+    /// Returns the port of the address that was acted on, under any of its names.
+    pub fn dest_port(&self) -> Option<u16> {
+        self.found().port(Role::DestPort)
+    }
+
+    /// Returns the program or image that the log is about, under any of its names. It is the path where the source
+    /// gives one.
+    pub fn process(&self) -> Option<&str> {
+        self.found().borrowed(Role::Process)
+    }
+
     /// Returns the user who acted, under any of its names. For a Windows logon, that is the user logged on.
     pub fn user(&self) -> Option<&str> {
         self.found().borrowed(Role::User)
@@ -312,7 +330,12 @@ impl LogEntry {
     pub fn core_fields(&self) -> CoreFields<'_> {
         let found = self.found();
         let address = |role| found.clone().into_address(role);
-        CoreFields::of(address, |role| found.borrowed(role))
+        CoreFields::of(address, |role| found.borrowed(role), |role| found.port(role))
+    }
+
+    /// Returns the definition that read the log, with its version, such as `fortigate/1`.
+    pub fn format(&self) -> Option<&str> {
+        self.metadata.get(FORMAT)?.as_str()
     }
 
     fn found(&self) -> Found<'_> {
@@ -321,11 +344,18 @@ impl LogEntry {
 }
 
 impl<'a> CoreFields<'a> {
-    fn of(address: impl Fn(Role) -> Option<Cow<'a, str>>, get: impl Fn(Role) -> Option<&'a str>) -> Self {
+    fn of(
+        address: impl Fn(Role) -> Option<Cow<'a, str>>,
+        get: impl Fn(Role) -> Option<&'a str>,
+        port: impl Fn(Role) -> Option<u16>,
+    ) -> Self {
         Self {
             source_ip: address(Role::SourceIp),
             dest_ip: address(Role::DestIp),
+            source_port: port(Role::SourcePort),
+            dest_port: port(Role::DestPort),
             user: get(Role::User),
+            process: get(Role::Process),
             action: get(Role::Action),
             outcome: get(Role::Outcome),
             level: get(Role::Level),
@@ -378,9 +408,18 @@ pub struct CoreFields<'a> {
     /// Holds the address that was acted on: see [`LogEntry::dest_ip`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dest_ip: Option<Cow<'a, str>>,
+    /// Holds the port of the address that acted: see [`LogEntry::source_port`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_port: Option<u16>,
+    /// Holds the port of the address that was acted on: see [`LogEntry::dest_port`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dest_port: Option<u16>,
     /// Names the user who acted: see [`LogEntry::user`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<&'a str>,
+    /// Names the program or image that the log is about: see [`LogEntry::process`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<&'a str>,
     /// Names the action: see [`LogEntry::action`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<&'a str>,

@@ -27,7 +27,11 @@ fn aliases_fill_the_fields() {
         ),
         (Some("cron"), Some(77), Some("run"), Some("ws5"), Some("x"))
     );
-    assert!(log.normalized.is_empty());
+    assert_eq!(
+        Value::from(log.normalized),
+        json!({"_time": 1_431_857_103, "program": "cron", "pid": "77", "msg": "run", "Hostname": "ws5",
+            "sourcetype": "x"})
+    );
 }
 
 #[test]
@@ -41,7 +45,7 @@ fn a_second_alias_and_an_unfit_value_stay() {
     assert_eq!(log.procid, None);
     assert_eq!(
         Value::from(log.normalized),
-        json!({"time": "12ms", "message": {"deep": 1}, "pid": "0042", "host": {"name": "web1", "os": "linux"}, "id": 7,
+        json!({"@timestamp": "2023-05-05T05:05:05Z", "time": "12ms", "msg": "text", "message": {"deep": 1}, "pid": "0042", "host": {"name": "web1", "os": "linux"}, "id": 7,
             "metadata": "m"})
     );
 }
@@ -192,9 +196,152 @@ fn the_client_is_behind_its_proxies() {
     }
 }
 
+#[test]
+fn a_member_with_the_name_of_its_column_is_moved_and_any_other_is_copied() {
+    let own = json!({"timestamp": "2024-01-01T00:00:00Z", "host": "a", "hostname": "b", "appname": "c", "procid": 4,
+        "message": "d", "source_type": "e", "file": "/f"});
+    let log = log(own);
+    assert!(log.normalized.is_empty(), "{log:?}");
+    assert_eq!(
+        (log.host.as_deref(), log.hostname.as_deref(), log.file.as_deref()),
+        (Some("a"), Some("b"), Some("/f"))
+    );
+    let other = json!({"Timestamp": "2024-01-01T00:00:00Z", "HOST": "a", "Message": "d", "PID": 4,
+        "winlog": {"computer_name": "w"}});
+    let log = self::log(other.clone());
+    assert_eq!(log.message.as_deref(), Some("d"));
+    assert_eq!((log.procid, log.hostname.as_deref()), (Some(4), Some("w")));
+    assert_eq!(Value::from(log.normalized), other);
+}
+
+#[test]
+fn names_are_compared_without_case_and_separators_at_any_nesting() {
+    for object in [
+        json!({"srcip": "10.0.0.1", "srcport": 7}),
+        json!({"SRC-IP": "10.0.0.1", "Src Port": "7"}),
+        json!({"source": {"ip": "10.0.0.1", "port": 7}}),
+        json!({"properties": {"SourceIP": "10.0.0.1", "SourcePort": "7"}}),
+        json!({"Event": {"EventData": {"SourceIp": "10.0.0.1", "SourcePort": "7"}}}),
+        json!({"protoPayload": {"requestMetadata": {"callerIp": "10.0.0.1"}}, "client": [{"port": 7}]}),
+    ] {
+        let log = log(object.clone());
+        assert_eq!(
+            (log.source_ip().as_deref(), log.source_port()),
+            (Some("10.0.0.1"), Some(7)),
+            "{object}"
+        );
+    }
+    for object in [
+        json!({"unknown": {"src_ip": "10.0.0.1"}}),
+        json!({"name": "root", "id": "root"}),
+        json!({"src_ip_count": "10.0.0.1"}),
+    ] {
+        let log = log(object.clone());
+        assert_eq!(log.core_fields(), CoreFields::default(), "{object}");
+    }
+}
+
+#[test]
+fn the_better_name_and_the_nearer_object_fill_a_field() {
+    let object = json!({
+        "properties": {"src_ip": "10.0.0.1", "user": "inner"}, "ip": "10.0.0.2", "clientip": "10.0.0.3",
+        "user_id": "1001", "cs-username": "outer",
+    });
+    let log = log(object);
+    assert_eq!(log.source_ip().as_deref(), Some("10.0.0.3"));
+    assert_eq!(log.user(), Some("outer"));
+}
+
+#[test]
+fn a_value_of_another_kind_fills_no_field() {
+    for (object, expected) in [
+        (
+            json!({"src_port": 65535, "dst_port": "0"}),
+            (Some(65_535), Some(0)),
+        ),
+        (json!({"src_port": 65536, "dst_port": "https"}), (None, None)),
+        (json!({"src_port": -1, "dst_port": "+7"}), (None, None)),
+        (json!({"src_port": 1.5, "dst_port": ""}), (None, None)),
+        (json!({"sport": "1", "s-port": "2"}), (Some(1), Some(2))),
+    ] {
+        let log = log(object.clone());
+        assert_eq!((log.source_port(), log.dest_port()), expected, "{object}");
+    }
+    let empty = log(json!({"user": "N/A", "process": "-", "action": "(null)"}));
+    assert_eq!(empty.core_fields(), CoreFields::default());
+    assert_eq!(log(json!({"user": "1001"})).user(), Some("1001"));
+    assert_eq!(log(json!({"user": "1001", "login": "root"})).user(), Some("root"));
+}
+
+#[test]
+fn the_reader_of_a_log_sets_its_fields() {
+    let object = json!({"src_ip": "10.0.0.1", "user": "root", "dst_port": 22, "metadata": {"fields": {"user": "forged"}}});
+    let text = object.to_string();
+    let context = TimeContext::default();
+    let read = |set: &[(CoreField, Option<&'static str>)]| {
+        id::with_own(|ids| {
+            let members = serde_json::from_str(&text).unwrap();
+            let (mut log, _) = BorrowedLog::from_json(members, Origin::Source, &context, ids);
+            for (field, value) in set {
+                log.set_field(*field, value.map(Cow::Borrowed));
+            }
+            let fields = log.with_core_fields(|fields| format!("{fields:?}"));
+            let log = log.into_entry();
+            assert_eq!(
+                format!("{:?}", log.core_fields()),
+                fields,
+                "the stored log gives the same"
+            );
+            log
+        })
+    };
+    let same = read(&[
+        (CoreField::SourceIp, Some("10.0.0.1")),
+        (CoreField::DestPort, Some("22")),
+        (CoreField::Action, None),
+        (CoreField::DestIp, Some("no address")),
+    ]);
+    assert!(same.metadata.is_empty(), "{same:?}");
+    assert_eq!(same.user(), Some("root"));
+    let log = read(&[
+        (CoreField::SourceIp, None),
+        (CoreField::DestPort, Some("443")),
+        (CoreField::Process, Some("/bin/sh")),
+        (CoreField::User, Some("alice")),
+        (CoreField::User, Some("bob")),
+    ]);
+    assert_eq!(
+        Value::from(log.metadata.clone()),
+        json!({"fields": {"source_ip": null, "dest_port": 443, "process": "/bin/sh", "user": "bob"}})
+    );
+    assert_eq!((log.source_ip(), log.dest_port()), (None, Some(443)));
+    assert_eq!((log.process(), log.user()), (Some("/bin/sh"), Some("bob")));
+}
+
+#[test]
+fn the_reader_of_a_log_names_its_format_and_source() {
+    let log = id::with_own(|ids| {
+        let mut log = BorrowedLog::new(DateTime::UNIX_EPOCH, ids);
+        log.set_format("fortigate/1");
+        log.set_log_source(&LogSource::default());
+        log.set_log_source(&LogSource {
+            product: Some("fortios".into()),
+            service: Some("traffic".into()),
+            ..LogSource::default()
+        });
+        log.into_entry()
+    });
+    assert_eq!(log.format(), Some("fortigate/1"));
+    assert_eq!(
+        Value::from(log.metadata),
+        json!({"format": "fortigate/1", "logsource": {"product": "fortios", "service": "traffic"}})
+    );
+}
+
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
+        prop::sample::select(vec!["10.0.0.1", "203.0.113.9", "root"]).prop_map(Value::from),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         (-1e18f64..1e18).prop_map(Value::from),
@@ -230,6 +377,14 @@ fn any_object() -> impl Strategy<Value = Map<String, Value>> {
             "file",
             "app",
             "level",
+            "src_ip",
+            "src",
+            "ip",
+            "port",
+            "user",
+            "name",
+            "properties",
+            "X-Forwarded-For",
         ])
         .prop_map(str::to_owned)
         .boxed(),
@@ -258,6 +413,19 @@ proptest! {
         for value in given {
             prop_assert!(kept.contains(&value), "{value:?} is lost in {log:?}");
         }
+    }
+
+    #[test]
+    fn the_summary_kept_while_reading_is_that_of_the_stored_log(object in any_object()) {
+        id::with_own(|ids| {
+            for origin in [Origin::Source, Origin::Store] {
+                let members = Members::from(&object);
+                let (log, _) = BorrowedLog::from_json(members, origin, &TimeContext::default(), ids);
+                let kept = log.with_core_fields(|fields| format!("{fields:?}"));
+                let found = log.clone().into_entry();
+                assert_eq!(kept, format!("{:?}", found.core_fields()));
+            }
+        });
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::field::{Column, Field, Place, Root, TEXT, is_name_character};
 use crate::models::LogEntry;
-use crate::models::log_entry::aliases;
+use crate::models::log_entry::names;
 
 /// Limits the number of suggested fields.
 const MOST: usize = 3;
@@ -57,7 +57,9 @@ impl Field {
         }
         let mut best: Vec<(String, f64)> = best.into_iter().collect();
         best.sort_by(|(a, of_a), (b, of_b)| of_b.total_cmp(of_a).then_with(|| a.cmp(b)));
-        best.truncate(MOST);
+        // A name of a column under another spelling is no slip of the pen.
+        let same = best.iter().filter(|(_, likeness)| *likeness >= 1.0).count();
+        best.truncate(if same > 0 { same.min(MOST) } else { MOST });
         Some(best.into_iter().map(|(suggestion, _)| suggestion).collect())
     }
 }
@@ -66,7 +68,7 @@ impl Field {
 fn candidates(logs: &[LogEntry]) -> Vec<(String, String)> {
     let columns = Column::ALL.iter().map(|column| column.name());
     let columns = columns.chain([TEXT]).map(|name| (name, name));
-    let known = columns.chain(aliases::with_columns());
+    let known = columns.chain(names::with_columns());
     let mut names: Vec<(String, String)> = known
         .map(|(name, column)| (name.to_owned(), column.to_owned()))
         .collect();

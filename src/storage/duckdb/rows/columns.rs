@@ -31,6 +31,9 @@ pub(crate) enum LogColumn {
     Outcome,
     Level,
     Layout,
+    SourcePort,
+    DestPort,
+    Process,
 }
 
 /// Names the kind of a column's values.
@@ -44,7 +47,7 @@ enum Kind {
 }
 
 /// Holds the name and kind of each column.
-const TABLE: [(LogColumn, &str, Kind); 22] = [
+const TABLE: [(LogColumn, &str, Kind); 25] = [
     (LogColumn::Seq, "seq", Kind::Integer),
     (LogColumn::EventTime, "event_time", Kind::Time),
     (LogColumn::Id, "id", Kind::Text),
@@ -67,6 +70,9 @@ const TABLE: [(LogColumn, &str, Kind); 22] = [
     (LogColumn::Outcome, "outcome", Kind::Text),
     (LogColumn::Level, "level", Kind::Text),
     (LogColumn::Layout, "layout", Kind::Text),
+    (LogColumn::SourcePort, "source_port", Kind::Integer),
+    (LogColumn::DestPort, "dest_port", Kind::Integer),
+    (LogColumn::Process, "process", Kind::Text),
 ];
 
 /// Lists the columns that are read to rebuild a log, in the order in which they are read.
@@ -102,9 +108,12 @@ pub(crate) static READ_SQL: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Counts the columns that hold texts.
-pub(crate) const TEXTS: usize = LogColumn::Layout.place() + 1;
+pub(crate) const TEXTS: usize = LogColumn::Process.place() + 1;
 /// Counts the columns that hold times.
 pub(crate) const TIMES: usize = LogColumn::IngestionTime.place() + 1;
+
+/// Counts the columns that hold integers.
+pub(crate) const INTEGERS: usize = LogColumn::DestPort.place() + 1;
 
 /// Holds the place of each column among those of its kind.
 const PLACES: [usize; TABLE.len()] = {
@@ -179,6 +188,7 @@ mod tests {
         assert_eq!(LogColumn::IngestionTime.place(), 1);
         assert_eq!(LogColumn::Id.place(), 0);
         assert_eq!(LogColumn::SourceType.place(), 8);
-        assert_eq!(LogColumn::Layout.place() + 1, TEXTS);
+        assert_eq!(LogColumn::Process.place() + 1, TEXTS);
+        assert_eq!(LogColumn::DestPort.place() + 1, INTEGERS);
     }
 }

@@ -1,6 +1,7 @@
-//! Columns of texts that need not be handed over row by row.
+//! Columns that need not be handed over row by row.
 //!
-//! They are columns without any text, with one text in all rows, or with the texts of another column.
+//! They are columns without any value, and columns of texts with one text in all rows or with the texts of another
+//! column.
 
 use ::duckdb::arrow::array::{Array as _, AsArray as _, RecordBatch, StringArray};
 use ::duckdb::arrow::datatypes::DataType;
@@ -24,10 +25,10 @@ impl InsertColumns {
         };
         let fields = chunks.first().map(RecordBatch::schema_ref);
         for (column, field) in fields.into_iter().flat_map(|schema| schema.fields()).enumerate() {
-            let is_worth_a_look = chunks.len() > 1 && *field.data_type() == DataType::Utf8;
-            let repeated = is_worth_a_look
-                .then(|| selection.repeated(chunks, column))
-                .flatten();
+            let repeated = match chunks.len() > 1 {
+                true => selection.repeated(chunks, column),
+                false => None,
+            };
             let expression = repeated.unwrap_or_else(|| {
                 selection.handed_over.push(column);
                 format!("\"{}\"", field.name())
@@ -38,16 +39,25 @@ impl InsertColumns {
         selection
     }
 
-    /// Returns SQL for a column of texts that need not be handed over.
+    /// Returns SQL for a column that need not be handed over.
     fn repeated(&mut self, chunks: &[RecordBatch], column: usize) -> Option<String> {
+        let is_empty = |chunk: &RecordBatch| chunk.column(column).null_count() == chunk.num_rows();
+        if chunks.iter().all(is_empty) {
+            return Some("NULL".to_owned());
+        }
+        match chunks[0].column(column).data_type() {
+            DataType::Utf8 => self.repeated_text(chunks, column),
+            _ => None,
+        }
+    }
+
+    /// Returns SQL for a column of texts that need not be handed over.
+    fn repeated_text(&mut self, chunks: &[RecordBatch], column: usize) -> Option<String> {
         let texts = || {
             chunks
                 .iter()
                 .map(move |chunk| chunk.column(column).as_string::<i32>())
         };
-        if texts().all(|texts| texts.null_count() == texts.len()) {
-            return Some("NULL".to_owned());
-        }
         if let Some(text) = only_text(texts().next()?)
             && texts().all(|texts| only_text(texts) == Some(text))
         {

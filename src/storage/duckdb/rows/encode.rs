@@ -15,7 +15,7 @@ use ::duckdb::arrow::datatypes::{Schema, TimestampMicrosecondType};
 use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, params_from_iter};
 
-use super::columns::{LogColumn, TEXTS, TIMES};
+use super::columns::{INTEGERS, LogColumn, TEXTS, TIMES};
 use super::constant_columns::InsertColumns;
 use super::row_layout::Columns;
 use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
@@ -290,7 +290,7 @@ struct ChunkBuilder {
     /// Holds each column at its [`place`](LogColumn::place).
     texts: [StringBuilder; TEXTS],
     times: [TimestampMicrosecondBuilder; TIMES],
-    procid: Int64Builder,
+    integers: [Int64Builder; INTEGERS],
     memory: Memory,
 }
 
@@ -304,7 +304,7 @@ struct Memory {
 
 impl ChunkBuilder {
     fn len(&self) -> usize {
-        self.procid.len()
+        self.times[LogColumn::EventTime.place()].len()
     }
 
     fn push(&mut self, log: &BorrowedLog<'_>) {
@@ -335,9 +335,16 @@ impl ChunkBuilder {
             push(LogColumn::SourceIp, found.source_ip.as_deref());
             push(LogColumn::DestIp, found.dest_ip.as_deref());
             push(LogColumn::User, found.user);
+            push(LogColumn::Process, found.process);
             push(LogColumn::Action, found.action);
             push(LogColumn::Outcome, found.outcome);
             push(LogColumn::Level, found.level);
+            for (column, port) in [
+                (LogColumn::SourcePort, found.source_port),
+                (LogColumn::DestPort, found.dest_port),
+            ] {
+                self.integers[column.place()].append_option(port.map(i64::from));
+            }
         });
         push(LogColumn::Layout, layout);
         self.push_numbers(log);
@@ -350,7 +357,7 @@ impl ChunkBuilder {
         ] {
             self.times[column.place()].append_value(time.timestamp_micros());
         }
-        self.procid.append_option(log.procid);
+        self.integers[LogColumn::Procid.place()].append_option(log.procid);
     }
 
     /// Returns the rows since the last call.
@@ -362,7 +369,7 @@ impl ChunkBuilder {
             }
             match column.is_time() {
                 true => Arc::new(self.times[column.place()].finish()),
-                false => Arc::new(self.procid.finish()),
+                false => Arc::new(self.integers[column.place()].finish()),
             }
         });
         let columns = columns.collect();

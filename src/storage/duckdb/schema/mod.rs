@@ -22,7 +22,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Lists the migrations, each of which makes a version from the one before.
 ///
 /// A released migration is never changed, but for its marks.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         name: "001_tables.sql",
         sql: include_str!("migrations/001_tables.sql"),
@@ -46,6 +46,11 @@ const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "005_stored_texts.sql",
         sql: include_str!("migrations/005_stored_texts.sql"),
+        marks: &[(Mark::Seq, 1), (Mark::Place, 1)],
+    },
+    Migration {
+        name: "006_ports_and_process.sql",
+        sql: include_str!("migrations/006_ports_and_process.sql"),
         marks: &[(Mark::Seq, 1), (Mark::Place, 1)],
     },
 ];
@@ -82,12 +87,18 @@ pub(crate) const LOG_TEXTS: &str = "log_texts";
 
 /// Returns SQL that replaces [`LOG_TEXTS`] in a store of an earlier version that is read only.
 pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str> {
-    const WITHOUT_LAYOUTS: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw,
-        normalized AS stored_normalized FROM logs)";
-    const WITH_LAYOUTS: &str = "(SELECT *, CASE WHEN layout IS NULL THEN raw END AS stored_raw,
+    const WITHOUT_LAYOUTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
+        CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
+        CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw, normalized AS stored_normalized FROM logs)";
+    const WITH_LAYOUTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
+        CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
+        CASE WHEN layout IS NULL THEN raw END AS stored_raw,
         CASE WHEN layout IS NULL THEN normalized END AS stored_normalized FROM log_texts)";
+    const WITH_STORED_TEXTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
+        CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process FROM log_texts)";
     Ok(match version(connection)? {
         Some(4) => WITH_LAYOUTS,
+        Some(5) => WITH_STORED_TEXTS,
         _ => WITHOUT_LAYOUTS,
     })
 }

@@ -1,0 +1,119 @@
+//! The values of a log's fields: each is checked for its kind, so that no other value fills the field.
+
+use std::borrow::Cow;
+
+use ipnet::IpNet;
+
+use super::names::Role;
+use crate::models::{Json, address};
+
+/// Holds the value of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    Text(Cow<'a, str>),
+    Port(u16),
+}
+
+impl<'a> Value<'a> {
+    /// Says whether the value is a text of digits.
+    pub(super) fn is_number(&self) -> bool {
+        match self {
+            Self::Text(text) => text.bytes().all(|byte| byte.is_ascii_digit()),
+            Self::Port(_) => true,
+        }
+    }
+
+    /// Returns the value as JSON.
+    pub(super) fn into_json(self) -> Json<'a> {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Port(port) => port.into(),
+        }
+    }
+}
+
+/// Reads the value of a member for a role; `None` if it is not of the role's kind.
+pub(super) fn value_for<'a>(role: Role, value: &Json<'a>) -> Option<Value<'a>> {
+    match role {
+        Role::SourcePort | Role::DestPort => port_of(value).map(Value::Port),
+        Role::SourceIp | Role::DestIp => address_of(text_of(value)?).map(Value::Text),
+        Role::Forwarded => list_of(value).map(Value::Text),
+        Role::User | Role::Process | Role::Action | Role::Outcome | Role::Level => {
+            text_of(value).map(Value::Text)
+        }
+    }
+}
+
+/// Reads a value that the reader of a log set for a role.
+pub(super) fn set_by_reader<'a>(role: Role, value: &Json<'a>) -> Option<Value<'a>> {
+    value_for(role, value)
+}
+
+fn port_of(value: &Json<'_>) -> Option<u16> {
+    match value {
+        Json::Number(number) => number.as_u64()?.try_into().ok(),
+        Json::String(text) => {
+            let digits = text.trim();
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|_| is_number)
+        }
+        _ => None,
+    }
+}
+
+/// Returns the client of a list, borrowed where it can be.
+pub(super) fn client_of<'a>(list: Cow<'a, str>, proxies: &[IpNet]) -> Option<Cow<'a, str>> {
+    match list {
+        Cow::Borrowed(list) => address::client(list, proxies),
+        Cow::Owned(list) => address::client(&list, proxies).map(|client| client.into_owned().into()),
+    }
+}
+
+/// Returns the address of a text, borrowed where it can be.
+fn address_of(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match text {
+        Cow::Borrowed(text) => address::canonical(text),
+        Cow::Owned(text) => match address::canonical(&text)? {
+            Cow::Owned(address) => Some(address.into()),
+            Cow::Borrowed(address) if address.len() == text.len() => Some(text.into()),
+            Cow::Borrowed(address) => Some(address.to_owned().into()),
+        },
+    }
+}
+
+/// Lists texts that sources write where they have no value.
+const NOTHING: [&str; 6] = ["-", "N/A", "n/a", "null", "(null)", "<null>"];
+
+/// Returns a text that says something.
+pub(super) fn text_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
+    let text = match value {
+        Json::String(text) => text,
+        Json::Array(values) => match values.first()? {
+            Json::String(text) => text,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
+    (!text.is_empty() && !NOTHING.contains(&&*text)).then_some(text)
+}
+
+/// Returns a list of proxies; some sources write each into an element of its own.
+fn list_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
+    match value {
+        Json::Array(elements) if elements.len() > 1 => {
+            let texts: Vec<&str> = elements.iter().filter_map(Json::as_str).collect();
+            (!texts.is_empty()).then(|| texts.join(",").into())
+        }
+        _ => text_of(value),
+    }
+}
+
+/// Reads an attribute that is written as an object of its own, as OTLP in JSON does:
+/// `{"key": ..., "value": {"stringValue": ...}}`.
+pub(super) fn pair<'j, 'a>(pair: &'j Json<'a>) -> Option<(&'j str, &'j Json<'a>)> {
+    Some((pair.at(&["key"])?.as_str()?, pair.at(&["value", "stringValue"])?))
+}
