@@ -26,7 +26,6 @@ pub use json::JsonObject;
 pub(crate) use json::{Json, Members, check_depth, check_nesting};
 pub(crate) use level::Level;
 pub(crate) use log_entry::BorrowedLog;
-#[expect(unused_imports, reason = "definitions of formats will set them")]
 pub(crate) use log_entry::{CoreField, LogSource};
 pub use log_entry::{CoreFields, LogEntry, LogKey, TIME_SOURCE};
 pub(crate) use log_entry::{Ids, Origin, RawText};

@@ -9,13 +9,27 @@ use crate::ingest::formats::fields::Fields;
 use crate::ingest::formats::library::{Definition, Field, LogSource, Reading, Structure};
 use crate::ingest::formats::{envelope, extract, json};
 use crate::models::{
-    BorrowedLog, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time, parse_time,
+    self, BorrowedLog, CoreField, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time,
+    parse_time,
 };
 
 /// Holds a log, and the time that its text gives. The text is the log's `timestamp`.
 pub(super) struct Draft<'a> {
     pub(super) log: BorrowedLog<'a>,
     pub(super) time: Option<DateTime<Utc>>,
+    /// Holds the fields that definitions set, whatever the names of members give.
+    pub(super) set: Vec<(CoreField, Option<Cow<'a, str>>)>,
+}
+
+impl<'a> Draft<'a> {
+    /// Sets the fields that definitions set.
+    pub(super) fn finish(self) -> (BorrowedLog<'a>, Option<DateTime<Utc>>) {
+        let mut log = self.log;
+        for (field, value) in self.set {
+            log.set_field(field, value);
+        }
+        (log, self.time)
+    }
 }
 
 /// Holds a time and its text.
@@ -73,15 +87,16 @@ impl Parser {
         let context = self.context();
         let (mut log, has_time) = BorrowedLog::from_json(members, Origin::Source, &context, &mut self.ids);
         let mut time = has_time.then_some(log.event_time);
+        let mut set = Vec::new();
         if let Some(reading) = reading {
             let text = reading.time.clone();
             if let Some(stated) = text.as_deref().and_then(|text| parse_time(text, &context)) {
                 time = Some(stated);
                 log.timestamp = text;
             }
-            apply(reading, &mut log);
+            set = apply(reading, &mut log);
         }
-        Draft { log, time }
+        Draft { log, time, set }
     }
 
     /// Makes a log of a line, and of what its message holds.
@@ -133,7 +148,11 @@ impl Parser {
             Some(Err(name)) => log.normalized_mut().insert_beside("procid".into(), name.into()),
             None => {}
         }
-        Draft { log, time }
+        Draft {
+            log,
+            time,
+            set: Vec::new(),
+        }
     }
 
     /// Adds what the message of a line holds: an object, or a text that a definition reads.
@@ -181,9 +200,17 @@ impl Parser {
             outer.time.map(|time| (time, outer.log.timestamp.as_deref())),
             &self.context(),
         );
+        let mut set = inner.set;
+        let of_outer = outer.set.into_iter();
+        set.extend(
+            of_outer
+                .filter(|(field, _)| set.iter().all(|(held, _)| held != field))
+                .collect::<Vec<_>>(),
+        );
         Draft {
             time: if is_outer { outer.time } else { inner.time },
             log: merged(inner.log, outer.log, is_outer),
+            set,
         }
     }
 
@@ -273,7 +300,10 @@ fn merged<'a>(inner: BorrowedLog<'a>, outer: BorrowedLog<'a>, is_outer_time: boo
 }
 
 /// Gives a log what a definition found in its text.
-fn apply<'a>(mut reading: Reading<'a, 'a>, log: &mut BorrowedLog<'a>) {
+fn apply<'a>(
+    mut reading: Reading<'a, 'a>,
+    log: &mut BorrowedLog<'a>,
+) -> Vec<(CoreField, Option<Cow<'a, str>>)> {
     if let Some(host) = reading.take(Field::Host) {
         log.hostname = Some(host.clone());
         log.host = Some(host);
@@ -288,15 +318,13 @@ fn apply<'a>(mut reading: Reading<'a, 'a>, log: &mut BorrowedLog<'a>) {
         log.message = Some(message);
     }
     let normalized = log.normalized_mut();
-    for (name, value) in reading.members {
+    for (name, value) in std::mem::take(&mut reading.members) {
         normalized.insert_beside(name, value);
     }
-    for (field, value) in reading.set {
-        if let Some(value) = value {
-            normalized.insert_if_missing(field.as_str(), value);
-        }
-    }
     note_format(reading.definition, log);
+    let core = reading.set.into_iter();
+    core.filter_map(|(field, value)| Some((field.core()?, value)))
+        .collect()
 }
 
 /// Says of a log which definition read it, and what kind of source it has.
@@ -304,20 +332,16 @@ fn note_format<'a>(definition: &'a Definition, log: &mut BorrowedLog<'a>) {
     if log.source_type.is_none() {
         log.source_type = Some(definition.name.as_str().into());
     }
-    let metadata = log.metadata_mut();
-    metadata.insert("format", definition.held_label.as_str());
+    log.set_format(definition.held_label.as_str());
     let LogSource {
         product,
         category,
         service,
     } = &definition.logsource;
-    let mut source = Members::default();
-    for (name, value) in [("product", product), ("category", category), ("service", service)] {
-        if let Some(value) = value {
-            source.insert(name, value.as_str());
-        }
-    }
-    if !source.is_empty() {
-        metadata.insert("logsource", Json::Object(source));
-    }
+    let text = |part: &'a Option<String>| part.as_deref().map(Cow::Borrowed);
+    log.set_log_source(&models::LogSource {
+        product: text(product),
+        category: text(category),
+        service: text(service),
+    });
 }

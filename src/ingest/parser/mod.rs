@@ -242,7 +242,7 @@ impl Parser {
             .and_then(|(name, line)| Some((*name, json::object(line)?)));
         let mut draft = self.draft_of_object(object, inner);
         if let Some(shared) = shared.filter(|shared| !shared.is_empty()) {
-            draft.log.metadata_mut().insert(ENVELOPE, Json::Object(shared));
+            draft.log.note(ENVELOPE, Json::Object(shared));
         }
         // The fields borrow the message and the program.
         let (message, program) = (draft.log.message.take(), draft.log.appname.take());
@@ -304,8 +304,8 @@ impl Parser {
 
     /// Gives a log the time of its text, else that of the log before it.
     fn dated<'a>(&mut self, draft: Draft<'a>) -> BorrowedLog<'a> {
-        let mut log = draft.log;
-        match draft.time {
+        let (mut log, time) = draft.finish();
+        match time {
             Some(time) => {
                 log.event_time = time;
                 self.last_time = LastTime::Known(Some(time));

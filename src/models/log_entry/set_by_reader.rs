@@ -21,7 +21,6 @@ impl<'a> BorrowedLog<'a> {
     ///
     /// Nothing is stored where the names give that value already. A value that is not of the field's kind, such as a
     /// name for an address, is not set.
-    #[cfg_attr(not(test), expect(dead_code, reason = "definitions of formats will set them"))]
     pub(crate) fn set_field(&mut self, field: CoreField, value: Option<Cow<'a, str>>) {
         let role = field.role();
         let value = match value {
@@ -50,13 +49,11 @@ impl<'a> BorrowedLog<'a> {
     }
 
     /// Says which definition read the log, with its version, such as `fortigate/1`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "definitions of formats will set them"))]
     pub(crate) fn set_format(&mut self, definition: impl Into<Cow<'a, str>>) {
         self.note(FORMAT, definition.into());
     }
 
     /// Says what kind of source wrote the log.
-    #[cfg_attr(not(test), expect(dead_code, reason = "definitions of formats will set them"))]
     pub(crate) fn set_log_source(&mut self, source: &LogSource<'a>) {
         let parts = [
             ("product", &source.product),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::grok::Pattern;
 use super::layout::Layout;
 use super::structure::Structure;
+use crate::models::CoreField;
 
 /// Describes a format: how it is known, how it is taken apart, and which of its members are which fields.
 #[derive(Debug, Clone, Deserialize)]
@@ -197,6 +198,22 @@ impl Field {
             Self::Pid => "pid",
             Self::Message => "message",
         }
+    }
+
+    /// Returns the field of the summary that this one is; `None` for host, program, process id and message.
+    pub(crate) const fn core(self) -> Option<CoreField> {
+        Some(match self {
+            Self::SourceIp => CoreField::SourceIp,
+            Self::SourcePort => CoreField::SourcePort,
+            Self::DestIp => CoreField::DestIp,
+            Self::DestPort => CoreField::DestPort,
+            Self::User => CoreField::User,
+            Self::Process => CoreField::Process,
+            Self::Action => CoreField::Action,
+            Self::Outcome => CoreField::Outcome,
+            Self::Level => CoreField::Level,
+            Self::Host | Self::Program | Self::Pid | Self::Message => return None,
+        })
     }
 
     pub(crate) fn of_name(name: &str) -> Option<Self> {

@@ -340,14 +340,21 @@ impl Format {
                 _ => members.insert_beside(name.into(), part.into()),
             }
         }
+        let of_pattern = set
+            .iter()
+            .map(|(field, value)| (*field, Cow::Borrowed(value.as_str())));
+        let direct = direct
+            .into_iter()
+            .map(|(field, part)| (field, Cow::Borrowed(part)));
+        let direct: Vec<_> = direct.chain(of_pattern).collect();
         let mut reading = reading.fill(members);
         for (field, part) in direct {
-            if let Some(value) = value_for(field, part.into()) {
+            if let Some(value) = value_for(field, part) {
+                if field.core().is_some() {
+                    reading.members.insert_if_missing(field.as_str(), value.clone());
+                }
                 reading.put(field, Some(value));
             }
-        }
-        for (field, value) in set {
-            reading.put(*field, Some(value.clone().into()));
         }
         Some(reading)
     }
