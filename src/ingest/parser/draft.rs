@@ -113,7 +113,7 @@ impl Parser {
         };
         if let Some(structure) = structure {
             if let Some(definition) = self.library.of_structure(structure) {
-                note_format(definition, &mut outer.log);
+                note_format(definition, &definition.logsource, &mut outer.log);
             }
             return outer;
         }
@@ -321,14 +321,14 @@ fn apply<'a>(
     for (name, value) in std::mem::take(&mut reading.members) {
         normalized.insert_beside(name, value);
     }
-    note_format(reading.definition, log);
+    note_format(reading.definition, reading.logsource, log);
     let core = reading.set.into_iter();
     core.filter_map(|(field, value)| Some((field.core()?, value)))
         .collect()
 }
 
 /// Says of a log which definition read it, and what kind of source it has.
-fn note_format<'a>(definition: &'a Definition, log: &mut BorrowedLog<'a>) {
+fn note_format<'a>(definition: &'a Definition, source: &'a LogSource, log: &mut BorrowedLog<'a>) {
     if log.source_type.is_none() {
         log.source_type = Some(definition.name.as_str().into());
     }
@@ -337,7 +337,7 @@ fn note_format<'a>(definition: &'a Definition, log: &mut BorrowedLog<'a>) {
         product,
         category,
         service,
-    } = &definition.logsource;
+    } = source;
     let text = |part: &'a Option<String>| part.as_deref().map(Cow::Borrowed);
     log.set_log_source(&models::LogSource {
         product: text(product),

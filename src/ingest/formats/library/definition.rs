@@ -29,6 +29,12 @@ pub(crate) struct Definition {
     pub(crate) layout: Layout,
     #[serde(default)]
     pub(crate) recognise: Recognise,
+    /// Gives a name of its own to members that differ between the forms of the format, best first.
+    #[serde(default)]
+    pub(crate) names: BTreeMap<String, Vec<String>>,
+    /// Lists objects whose members count as members of the whole.
+    #[serde(default)]
+    pub(crate) inside: Vec<String>,
     /// Lists where the time is, best first: one name, or several names of its parts with spaces between them.
     #[serde(default)]
     pub(crate) time: Vec<String>,
@@ -272,6 +278,8 @@ pub(crate) struct Case {
     /// Lists fields that stay empty.
     #[serde(default)]
     pub(crate) empty: Vec<Field>,
+    /// Names the source of these events where it is another one.
+    pub(crate) logsource: Option<LogSource>,
 }
 
 /// Holds a line as a source writes it, and the fields that it gives.

@@ -8,6 +8,7 @@ mod grok;
 mod key_value;
 mod layout;
 mod leef;
+mod lookup;
 mod reading;
 mod structure;
 
@@ -24,8 +25,7 @@ pub(crate) use structure::Structure;
 
 use crate::models::{Json, Members};
 use grok::Pattern;
-use reading::{has_value, value_for};
-use structure::value_of;
+use reading::value_for;
 
 /// Holds the definitions of this crate as JSON, which the build script makes of their files.
 const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/formats.json"));
@@ -110,12 +110,10 @@ impl Library {
         if definition.is_fallback {
             self.fallbacks.push(place);
         } else if definition.structure == Structure::Json {
-            let key = known.keys.first().into_iter().chain(&known.any_key);
-            for key in key.chain(known.values.keys().take(usize::from(known.keys.is_empty()))) {
-                let first = key.split('.').next().unwrap_or_default();
-                self.by_key.entry(first.to_owned()).or_default().push(place);
-                if first != key {
-                    self.by_key.entry(key.clone()).or_default().push(place);
+            for key in keys_of(definition) {
+                let places = self.by_key.entry(key).or_default();
+                if places.last() != Some(&place) {
+                    places.push(place);
                 }
             }
         } else if !known.program.is_empty() {
@@ -237,6 +235,27 @@ impl Library {
     }
 }
 
+/// Returns the names of members of which an object of a format has one.
+fn keys_of(definition: &Definition) -> Vec<String> {
+    let known = &definition.recognise;
+    let names: Vec<&String> = match (known.keys.first(), known.any_key.is_empty()) {
+        (Some(key), _) => vec![key],
+        (None, false) => known.any_key.iter().collect(),
+        (None, true) => known.values.keys().take(1).collect(),
+    };
+    let meant = names.into_iter().flat_map(|name| definition.meant(name));
+    let all = meant.chain(definition.inside.iter().map(String::as_str));
+    let mut keys = Vec::new();
+    for name in all {
+        let first = name.split('.').next().unwrap_or_default();
+        keys.push(first.to_owned());
+        if first != name {
+            keys.push(name.to_owned());
+        }
+    }
+    keys
+}
+
 fn no_layout() -> &'static layout::Layout {
     static NONE: LazyLock<layout::Layout> = LazyLock::new(layout::Layout::default);
     &NONE
@@ -300,13 +319,15 @@ impl Format {
     /// Returns whether the members are those of the format.
     fn claims_members(&self, members: &Members<'_>) -> bool {
         let known = &self.definition.recognise;
-        let has = |key: &String| value_of(members, key).is_some_and(|value| *value != Json::Null);
+        let definition = &self.definition;
+        let is_there = |value: &Json<'_>| *value != Json::Null;
+        let has = |key: &String| definition.values_of(members, key).any(is_there);
         known.keys.iter().all(has)
             && (known.any_key.is_empty() || known.any_key.iter().any(has))
             && known
                 .values
                 .iter()
-                .all(|(name, patterns)| has_value(members, name, patterns))
+                .all(|(name, patterns)| definition.has_value(members, name, patterns))
     }
 
     /// Reads the first pattern that matches. The parts `pairs` and `json` are taken apart further.

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::definition::{Case, Definition, Field, Names, Values};
-use super::structure::{text_of, value_of};
+use super::definition::{Case, Definition, Field, LogSource, Names, Values};
 use crate::models::{Level, Members, endpoint};
 
 /// Holds what a definition found in a text.
@@ -16,6 +15,7 @@ pub(crate) struct Reading<'l, 'a> {
     pub(crate) set: Vec<(Field, Option<Cow<'a, str>>)>,
     /// Holds the text of the time.
     pub(crate) time: Option<Cow<'a, str>>,
+    pub(crate) logsource: &'l LogSource,
 }
 
 impl PartialEq for Definition {
@@ -31,6 +31,7 @@ impl<'l, 'a> Reading<'l, 'a> {
             members: Members::default(),
             set: Vec::new(),
             time: None,
+            logsource: &definition.logsource,
         }
     }
 
@@ -44,14 +45,19 @@ impl<'l, 'a> Reading<'l, 'a> {
     /// Fills the fields from members that belong to the caller.
     pub(crate) fn fill_from(&mut self, members: &Members<'a>) {
         let definition = self.definition;
-        self.time = self.time.take().or_else(|| time_of(members, &definition.time));
+        self.time = self.time.take().or_else(|| time_of(members, definition));
         for (field, names) in &definition.fields {
             self.set_from(*field, names, members);
         }
         for (field, values) in &definition.values {
             self.set_word(*field, values, members);
         }
-        for case in definition.cases.iter().filter(|case| applies(case, members)) {
+        let applies = |case: &&Case| {
+            let mut conditions = case.when.iter();
+            conditions.all(|(name, patterns)| definition.has_value(members, name, patterns))
+        };
+        for case in definition.cases.iter().filter(applies) {
+            self.logsource = case.logsource.as_ref().unwrap_or(self.logsource);
             for (field, names) in &case.fields {
                 self.set_from(*field, names, members);
             }
@@ -65,9 +71,10 @@ impl<'l, 'a> Reading<'l, 'a> {
     }
 
     fn set_from(&mut self, field: Field, names: &Names, members: &Members<'a>) {
+        let definition = self.definition;
         let found = names.as_slice().iter().find_map(|name| {
-            let text = text_of(members, name)?;
-            value_for(field, text)
+            let mut texts = definition.texts_of(members, name);
+            texts.find_map(|text| value_for(field, text))
         });
         if found.is_some() {
             self.put(field, found);
@@ -76,12 +83,12 @@ impl<'l, 'a> Reading<'l, 'a> {
 
     /// Sets a field to the value that the definition has for a word of the source.
     fn set_word(&mut self, field: Field, values: &Values, members: &Members<'a>) {
-        let word = values
-            .from
-            .as_slice()
-            .iter()
-            .find_map(|name| text_of(members, name));
-        let Some(word) = word else { return };
+        let definition = self.definition;
+        let names = values.from.as_slice().iter();
+        let mut words = names.flat_map(|name| definition.texts_of(members, name));
+        let Some(word) = words.find(|word| is_said(word)) else {
+            return;
+        };
         let listed = values
             .words
             .iter()
@@ -93,7 +100,9 @@ impl<'l, 'a> Reading<'l, 'a> {
                 let level = Level::from_word(&word).map(|level| Cow::Borrowed(level.word()));
                 self.put(field, level);
             }
-            None => self.put(field, None),
+            None if field == Field::Outcome => self.put(field, None),
+            // The source's own word is kept.
+            None => {}
         }
     }
 
@@ -112,14 +121,18 @@ impl<'l, 'a> Reading<'l, 'a> {
 }
 
 /// Returns the first time that is whole: one member, or the members of its parts with spaces between them.
-fn time_of<'a>(members: &Members<'a>, times: &[String]) -> Option<Cow<'a, str>> {
-    times.iter().find_map(|names| match names.contains(' ') {
-        false => text_of(members, names).filter(|text| is_said(text)),
-        true => {
-            let parts: Option<Vec<_>> = names.split(' ').map(|name| text_of(members, name)).collect();
-            Some(parts?.join(" ").into())
-        }
-    })
+fn time_of<'a>(members: &Members<'a>, definition: &Definition) -> Option<Cow<'a, str>> {
+    let said = |name| definition.texts_of(members, name).find(|text| is_said(text));
+    definition
+        .time
+        .iter()
+        .find_map(|names| match names.contains(' ') {
+            false => said(names),
+            true => {
+                let parts: Option<Vec<_>> = names.split(' ').map(said).collect();
+                Some(parts?.join(" ").into())
+            }
+        })
 }
 
 fn is_said(text: &str) -> bool {
@@ -134,9 +147,19 @@ pub(crate) fn value_for(field: Field, text: Cow<'_, str>) -> Option<Cow<'_, str>
     match field {
         Field::SourceIp | Field::DestIp => address(text),
         Field::SourcePort | Field::DestPort => text.parse::<u16>().ok().map(|_| text),
-        Field::Pid => text.parse::<i64>().ok().map(|_| text),
+        Field::Pid => process_id(text),
         Field::User => is_user(&text).then_some(text),
         _ => Some(text),
+    }
+}
+
+/// Returns the id of a process in decimal. Windows writes `0x1a4` in the data of some events.
+fn process_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match text.strip_prefix("0x") {
+        Some(digits) => i64::from_str_radix(digits, 16)
+            .ok()
+            .map(|id| id.to_string().into()),
+        None => text.parse::<i64>().ok().map(|_| text),
     }
 }
 
@@ -152,21 +175,6 @@ fn address(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
 fn is_user(text: &str) -> bool {
     const NONE: [&str; 8] = ["N/A", "n/a", "null", "(null)", "none", "<unknown>", "?", "unset"];
     !NONE.contains(&text)
-}
-
-/// Returns whether each member that a case names has one of its values.
-fn applies(case: &Case, members: &Members<'_>) -> bool {
-    case.when
-        .iter()
-        .all(|(name, patterns)| has_value(members, name, patterns))
-}
-
-/// Returns whether a member has one of some values. `*` alone means that the member is there.
-pub(crate) fn has_value(members: &Members<'_>, name: &str, patterns: &[String]) -> bool {
-    if patterns.iter().any(|pattern| pattern == "*") {
-        return value_of(members, name).is_some();
-    }
-    text_of(members, name).is_some_and(|text| patterns.iter().any(|pattern| is_like(pattern, &text)))
 }
 
 /// Compares a text with a pattern in any letter case; a `*` at either end of the pattern stands for any text.

@@ -95,9 +95,9 @@ fn object(text: &str) -> Option<Members<'_>> {
     Some(members)
 }
 
-/// Returns the text of a member; a dot in the name means a nested object, or is a part of the name.
-pub(crate) fn text_of<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<Cow<'a, str>> {
-    Some(match value_of(members, name)? {
+/// Returns the text of a value, or of the first element of a list.
+pub(crate) fn text_of_value<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
+    Some(match value {
         Json::String(text) => match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
             Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
