@@ -260,6 +260,8 @@ pub(crate) struct Values {
 pub(crate) struct PatternText {
     #[serde(rename = "match")]
     pub(crate) text: String,
+    /// Names the member whose text it takes apart. Its parts are members then, whatever their names.
+    pub(crate) of: Option<String>,
     /// Holds fields of every message that matches.
     #[serde(default)]
     pub(crate) set: BTreeMap<Field, String>,

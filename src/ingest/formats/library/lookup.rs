@@ -7,6 +7,21 @@ use super::reading::is_like;
 use super::structure::{text_of_value, value_of};
 use crate::models::{Json, Members};
 
+/// Holds the members of a text, and those that patterns find in them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sets<'m, 'a> {
+    pub(crate) own: &'m Members<'a>,
+    pub(crate) found: &'m Members<'a>,
+}
+
+impl<'m, 'a> Sets<'m, 'a> {
+    pub(crate) fn values(self, name: &str) -> impl Iterator<Item = &'m Json<'a>> {
+        value_of(self.own, name)
+            .into_iter()
+            .chain(value_of(self.found, name))
+    }
+}
+
 impl Definition {
     /// Returns the names of members that a name of the definition means.
     pub(crate) fn meant<'d>(&'d self, name: &'d str) -> impl Iterator<Item = &'d str> {
@@ -18,36 +33,36 @@ impl Definition {
     /// Iterates over the members that a name means, best first.
     pub(crate) fn values_of<'d, 'm, 'a>(
         &'d self,
-        members: &'m Members<'a>,
+        sets: Sets<'m, 'a>,
         name: &'d str,
     ) -> impl Iterator<Item = &'m Json<'a>> {
         self.meant(name).flat_map(move |name| {
             let inside = self
                 .inside
                 .iter()
-                .filter_map(move |object| match value_of(members, object)? {
+                .filter_map(move |object| match value_of(sets.own, object)? {
                     Json::Object(inner) => value_of(inner, name),
                     _ => None,
                 });
-            value_of(members, name).into_iter().chain(inside)
+            sets.values(name).chain(inside)
         })
     }
 
     /// Iterates over the texts of the members that a name means, best first.
     pub(crate) fn texts_of<'d, 'm, 'a>(
         &'d self,
-        members: &'m Members<'a>,
+        sets: Sets<'m, 'a>,
         name: &'d str,
     ) -> impl Iterator<Item = Cow<'a, str>> {
-        self.values_of(members, name).filter_map(text_of_value)
+        self.values_of(sets, name).filter_map(text_of_value)
     }
 
     /// Returns whether a member has one of some values. `*` alone means that the member is there.
-    pub(crate) fn has_value(&self, members: &Members<'_>, name: &str, patterns: &[String]) -> bool {
+    pub(crate) fn has_value(&self, sets: Sets<'_, '_>, name: &str, patterns: &[String]) -> bool {
         if patterns.iter().any(|pattern| pattern == "*") {
-            return self.values_of(members, name).any(|value| *value != Json::Null);
+            return self.values_of(sets, name).any(|value| *value != Json::Null);
         }
         let is_listed = |text: &str| patterns.iter().any(|pattern| is_like(pattern, text));
-        self.texts_of(members, name).any(|text| is_listed(&text))
+        self.texts_of(sets, name).any(|text| is_listed(&text))
     }
 }

@@ -25,6 +25,7 @@ pub(crate) use structure::Structure;
 
 use crate::models::{Json, Members};
 use grok::Pattern;
+use lookup::Sets;
 use reading::value_for;
 
 /// Holds the definitions of this crate as JSON, which the build script makes of their files.
@@ -35,6 +36,8 @@ static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
         serde_json::from_str(BUILT_IN).expect("the tests read the definitions");
     Library::new(definitions).expect("the tests read the patterns of the definitions")
 });
+
+type ByKey = HashMap<String, Vec<usize>, FixedState>;
 
 /// Holds a definition with its patterns.
 #[derive(Debug)]
@@ -57,7 +60,9 @@ pub(crate) struct Library {
     marks: Option<AhoCorasick>,
     of_marks: Vec<usize>,
     /// Holds the formats of objects by the least common of their keys.
-    by_key: HashMap<String, Vec<usize>, FixedState>,
+    by_key: ByKey,
+    /// Holds those of them that read what no other claims.
+    fallback_by_key: ByKey,
     /// Lists the formats that read what no other claims, in their order.
     fallbacks: Vec<usize>,
 }
@@ -81,7 +86,8 @@ impl Library {
             by_start: Vec::new(),
             marks: None,
             of_marks: Vec::new(),
-            by_key: HashMap::default(),
+            by_key: ByKey::default(),
+            fallback_by_key: ByKey::default(),
             fallbacks: Vec::new(),
         };
         let mut marks = Vec::new();
@@ -107,15 +113,19 @@ impl Library {
     fn index(&mut self, definition: &Definition, marks: &mut Vec<String>) {
         let place = self.formats.len();
         let known = &definition.recognise;
-        if definition.is_fallback {
-            self.fallbacks.push(place);
-        } else if definition.structure == Structure::Json {
+        if definition.structure == Structure::Json {
+            let by_key = match definition.is_fallback {
+                true => &mut self.fallback_by_key,
+                false => &mut self.by_key,
+            };
             for key in keys_of(definition) {
-                let places = self.by_key.entry(key).or_default();
+                let places = by_key.entry(key).or_default();
                 if places.last() != Some(&place) {
                     places.push(place);
                 }
             }
+        } else if definition.is_fallback {
+            self.fallbacks.push(place);
         } else if !known.program.is_empty() {
             for program in &known.program {
                 let program = program.to_ascii_lowercase();
@@ -206,16 +216,18 @@ impl Library {
     where
         'l: 'a,
     {
-        let places = members
-            .iter()
-            .filter_map(|(key, _)| self.by_key.get(key))
-            .flatten();
-        let format = places
-            .map(|place| &self.formats[*place])
-            .find(|format| format.claims_object(members))?;
-        let mut reading = Reading::new(&format.definition);
-        reading.fill_from(members);
-        Some(reading)
+        let format = self
+            .claiming(&self.by_key, members)
+            .or_else(|| self.claiming(&self.fallback_by_key, members))?;
+        let found = format.parts_of(members);
+        Some(Reading::new(&format.definition).fill_beside(members, found))
+    }
+
+    /// Finds the format of an object by its keys.
+    fn claiming(&self, by_key: &ByKey, members: &Members<'_>) -> Option<&Format> {
+        let mut places = members.iter().filter_map(|(key, _)| by_key.get(key)).flatten();
+        let place = places.find(|place| self.formats[**place].claims_object(members))?;
+        self.formats.get(*place)
     }
 
     /// Lists the formats that claim a text on their own, whatever others do.
@@ -254,6 +266,13 @@ fn keys_of(definition: &Definition) -> Vec<String> {
         }
     }
     keys
+}
+
+type NamedParts<'t> = Vec<(String, Cow<'t, str>)>;
+
+fn owned_names<'t>(parts: Option<Vec<(&str, &'t str)>>) -> Option<NamedParts<'t>> {
+    let named = parts?.into_iter();
+    Some(named.map(|(name, part)| (name.to_owned(), part.into())).collect())
 }
 
 fn no_layout() -> &'static layout::Layout {
@@ -299,8 +318,11 @@ impl Format {
             structure => {
                 let is_sure = self.definition.is_fallback;
                 let members = structure.read(text, &self.definition.layout, is_sure)?;
-                self.claims_members(&members)
-                    .then(|| Reading::new(&self.definition).fill(members))?
+                if !self.claims_members(&members) {
+                    return None;
+                }
+                let found = self.parts_of(&members);
+                Reading::new(&self.definition).fill(members, found)
             }
         };
         Some(reading)
@@ -320,6 +342,10 @@ impl Format {
     fn claims_members(&self, members: &Members<'_>) -> bool {
         let known = &self.definition.recognise;
         let definition = &self.definition;
+        let members = Sets {
+            own: members,
+            found: &Members::default(),
+        };
         let is_there = |value: &Json<'_>| *value != Json::Null;
         let has = |key: &String| definition.values_of(members, key).any(is_there);
         known.keys.iter().all(has)
@@ -330,6 +356,37 @@ impl Format {
                 .all(|(name, patterns)| definition.has_value(members, name, patterns))
     }
 
+    /// Returns the parts of members that have a pattern: for each member those of the first that matches.
+    fn parts_of<'a>(&self, members: &Members<'a>) -> Members<'a> {
+        let mut found = Members::default();
+        let mut taken = Vec::new();
+        for (pattern, of) in self.patterns.iter().zip(&self.definition.patterns) {
+            let Some(name) = of.of.as_deref().filter(|name| !taken.contains(name)) else {
+                continue;
+            };
+            let sets = Sets {
+                own: members,
+                found: &Members::default(),
+            };
+            let Some(text) = self.definition.texts_of(sets, name).next() else {
+                continue;
+            };
+            let parts = match &text {
+                Cow::Borrowed(text) => owned_names(pattern.parts(text)),
+                Cow::Owned(text) => owned_names(pattern.parts(text)).map(|parts| {
+                    let owned = |(name, part): (String, Cow<'_, str>)| (name, Cow::Owned(part.into_owned()));
+                    parts.into_iter().map(owned).collect()
+                }),
+            };
+            let Some(parts) = parts else { continue };
+            taken.push(name);
+            for (name, part) in parts {
+                found.insert_if_missing(name, part);
+            }
+        }
+        found
+    }
+
     /// Reads the first pattern that matches. The parts `pairs` and `json` are taken apart further.
     fn read_patterns<'l, 'a>(&'l self, text: &'a str) -> Option<Reading<'l, 'a>>
     where
@@ -337,6 +394,7 @@ impl Format {
     {
         let patterns = self.patterns.iter().zip(&self.definition.patterns);
         let (parts, set) = patterns
+            .filter(|(_, of)| of.of.is_none())
             .filter_map(|(pattern, of)| Some((pattern.parts(text)?, &of.set)))
             .next()?;
         let mut reading = Reading::new(&self.definition);
@@ -368,7 +426,8 @@ impl Format {
             .into_iter()
             .map(|(field, part)| (field, Cow::Borrowed(part)));
         let direct: Vec<_> = direct.chain(of_pattern).collect();
-        let mut reading = reading.fill(members);
+        let found = self.parts_of(&members);
+        let mut reading = reading.fill(members, found);
         for (field, part) in direct {
             if let Some(value) = value_for(field, part) {
                 if field.core().is_some() {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use super::definition::{Case, Definition, Field, LogSource, Names, Values};
+use super::lookup::Sets;
+use super::structure::text_of_value;
 use crate::models::{Level, Members, endpoint};
 
 /// Holds what a definition found in a text.
@@ -35,15 +37,30 @@ impl<'l, 'a> Reading<'l, 'a> {
         }
     }
 
-    /// Fills the fields from members, which the reading then has.
-    pub(crate) fn fill(mut self, members: Members<'a>) -> Self {
-        self.fill_from(&members);
+    /// Fills the fields from members and from what patterns find in them. The reading then has all of these.
+    pub(crate) fn fill(mut self, mut members: Members<'a>, found: Members<'a>) -> Self {
+        self.fill_from(Sets {
+            own: &members,
+            found: &found,
+        });
+        for (name, value) in found {
+            members.insert_if_missing(name, value);
+        }
         self.members = members;
         self
     }
 
-    /// Fills the fields from members that belong to the caller.
-    pub(crate) fn fill_from(&mut self, members: &Members<'a>) {
+    /// Fills the fields from members that belong to the caller. The reading has what patterns find in them.
+    pub(crate) fn fill_beside(mut self, members: &Members<'a>, found: Members<'a>) -> Self {
+        self.fill_from(Sets {
+            own: members,
+            found: &found,
+        });
+        self.members = found;
+        self
+    }
+
+    fn fill_from(&mut self, members: Sets<'_, 'a>) {
         let definition = self.definition;
         self.time = self.time.take().or_else(|| time_of(members, definition));
         for (field, names) in &definition.fields {
@@ -70,7 +87,7 @@ impl<'l, 'a> Reading<'l, 'a> {
         }
     }
 
-    fn set_from(&mut self, field: Field, names: &Names, members: &Members<'a>) {
+    fn set_from(&mut self, field: Field, names: &Names, members: Sets<'_, 'a>) {
         let definition = self.definition;
         let found = names.as_slice().iter().find_map(|name| {
             let mut texts = definition.texts_of(members, name);
@@ -82,7 +99,7 @@ impl<'l, 'a> Reading<'l, 'a> {
     }
 
     /// Sets a field to the value that the definition has for a word of the source.
-    fn set_word(&mut self, field: Field, values: &Values, members: &Members<'a>) {
+    fn set_word(&mut self, field: Field, values: &Values, members: Sets<'_, 'a>) {
         let definition = self.definition;
         let names = values.from.as_slice().iter();
         let mut words = names.flat_map(|name| definition.texts_of(members, name));
@@ -121,8 +138,13 @@ impl<'l, 'a> Reading<'l, 'a> {
 }
 
 /// Returns the first time that is whole: one member, or the members of its parts with spaces between them.
-fn time_of<'a>(members: &Members<'a>, definition: &Definition) -> Option<Cow<'a, str>> {
-    let said = |name| definition.texts_of(members, name).find(|text| is_said(text));
+fn time_of<'a>(members: Sets<'_, 'a>, definition: &Definition) -> Option<Cow<'a, str>> {
+    let texts = |name| members.values(name).filter_map(text_of_value);
+    // The data of an event may have times of other things.
+    let said = |name| {
+        let mut names = definition.meant(name);
+        names.find_map(|name| texts(name).find(|text| is_said(text)))
+    };
     definition
         .time
         .iter()
