@@ -356,12 +356,11 @@ impl Format {
                 .all(|(name, patterns)| definition.has_value(members, name, patterns))
     }
 
-    /// Returns the parts of members that have a pattern: for each member those of the first that matches.
+    /// Returns the parts of members that have patterns. A part that an earlier pattern found stays.
     fn parts_of<'a>(&self, members: &Members<'a>) -> Members<'a> {
         let mut found = Members::default();
-        let mut taken = Vec::new();
         for (pattern, of) in self.patterns.iter().zip(&self.definition.patterns) {
-            let Some(name) = of.of.as_deref().filter(|name| !taken.contains(name)) else {
+            let Some(name) = of.of.as_deref() else {
                 continue;
             };
             let sets = Sets {
@@ -379,7 +378,6 @@ impl Format {
                 }),
             };
             let Some(parts) = parts else { continue };
-            taken.push(name);
             for (name, part) in parts {
                 found.insert_if_missing(name, part);
             }
