@@ -132,7 +132,8 @@ pub(crate) struct LogSource {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recognise {
-    /// Lists programs that write it, without their folder; a `*` at the end stands for any rest.
+    /// Lists programs that write it, without their folder; a `*` at the end stands for any rest. An empty text is a
+    /// line without a program.
     #[serde(default)]
     pub(crate) program: Vec<String>,
     /// Lists texts of which the message starts with one.

@@ -19,6 +19,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use foldhash::fast::FixedState;
 
+use definition::Recognise;
 pub(crate) use definition::{Definition, Field, LogSource, Sample};
 pub(crate) use reading::Reading;
 pub(crate) use structure::Structure;
@@ -126,15 +127,24 @@ impl Library {
             }
         } else if definition.is_fallback {
             self.fallbacks.push(place);
-        } else if !known.program.is_empty() {
-            for program in &known.program {
-                let program = program.to_ascii_lowercase();
-                match program.strip_suffix('*') {
-                    Some(prefix) => self.program_prefixes.push((prefix.to_owned(), place)),
-                    None => self.by_program.entry(program).or_default().push(place),
-                }
+        } else {
+            self.index_text(known, place, marks);
+        }
+    }
+
+    /// Enters a format of texts under its programs; one of lines without a header under its marks.
+    fn index_text(&mut self, known: &Recognise, place: usize, marks: &mut Vec<String>) {
+        for program in known.program.iter().filter(|program| !program.is_empty()) {
+            let program = program.to_ascii_lowercase();
+            match program.strip_suffix('*') {
+                Some(prefix) => self.program_prefixes.push((prefix.to_owned(), place)),
+                None => self.by_program.entry(program).or_default().push(place),
             }
-        } else if !known.starts.is_empty() {
+        }
+        if !known.program.is_empty() && !known.program.contains(&String::new()) {
+            return;
+        }
+        if !known.starts.is_empty() {
             let starts = known.starts.iter().map(|start| (start.clone(), place));
             self.by_start.extend(starts);
         } else if let Some(mark) = known.contains.iter().max_by_key(|mark| mark.len()) {
@@ -178,15 +188,19 @@ impl Library {
             .iter()
             .filter(|(start, _)| text.starts_with(start.as_str()));
         let mut candidates: Vec<usize> = started.map(|(_, place)| *place).collect();
+        let name = program.map(program_name);
         if let Some(marks) = &self.marks {
             let head = head_of(text);
             let found = marks
                 .find_overlapping_iter(head)
                 .map(|mark| self.of_marks[mark.pattern().as_usize()]);
-            candidates.extend(found);
-            candidates.dedup();
+            for place in found {
+                if !candidates.contains(&place) {
+                    candidates.push(place);
+                }
+            }
         }
-        let read = |place: &usize| self.formats[*place].read_text(None, text);
+        let read = |place: &usize| self.formats[*place].read_text(name, text);
         candidates.iter().find_map(read)
     }
 
@@ -331,7 +345,7 @@ impl Format {
     fn is_of_program(&self, program: Option<&str>) -> bool {
         let programs = &self.definition.recognise.program;
         let is_like = |program: &str| programs.iter().any(|pattern| reading::is_like(pattern, program));
-        programs.is_empty() || program.is_some_and(is_like)
+        programs.is_empty() || is_like(program.unwrap_or_default())
     }
 
     fn claims_object(&self, members: &Members<'_>) -> bool {
