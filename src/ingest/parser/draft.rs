@@ -304,22 +304,26 @@ fn apply<'a>(
     mut reading: Reading<'a, 'a>,
     log: &mut BorrowedLog<'a>,
 ) -> Vec<(CoreField, Option<Cow<'a, str>>)> {
-    if let Some(host) = reading.take(Field::Host) {
+    if let Some(host) = reading.take_said(Field::Host) {
         log.hostname = Some(host.clone());
         log.host = Some(host);
     }
-    if let Some(program) = reading.take(Field::Program) {
+    if let Some(program) = reading.take_said(Field::Program) {
         log.appname = Some(program);
     }
-    if let Some(process) = reading.take(Field::Pid) {
+    if let Some(process) = reading.take_said(Field::Pid) {
         log.procid = process.parse().ok().or(log.procid);
     }
-    if let Some(message) = reading.take(Field::Message) {
+    if let Some(message) = reading.take_said(Field::Message) {
         log.message = Some(message);
     }
     let normalized = log.normalized_mut();
     for (name, value) in std::mem::take(&mut reading.members) {
         normalized.insert_beside(name, value);
+    }
+    // A definition says that the host of a record is another thing.
+    if reading.set.iter().any(|(field, value)| *field == Field::Host && value.is_none()) {
+        (log.host, log.hostname) = (None, None);
     }
     note_format(reading.definition, reading.logsource, log);
     let core = reading.set.into_iter();

@@ -131,8 +131,10 @@ impl<'l, 'a> Reading<'l, 'a> {
         }
     }
 
-    pub(crate) fn take(&mut self, field: Field) -> Option<Cow<'a, str>> {
-        let place = self.set.iter().position(|(held, _)| *held == field)?;
+    /// Takes the value of a field out. A field that stays empty is left.
+    pub(crate) fn take_said(&mut self, field: Field) -> Option<Cow<'a, str>> {
+        let is_said = |(held, value): &(Field, Option<_>)| *held == field && value.is_some();
+        let place = self.set.iter().position(is_said)?;
         self.set.swap_remove(place).1
     }
 }
