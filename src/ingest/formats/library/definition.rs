@@ -100,7 +100,12 @@ impl Definition {
             ));
         }
         let known = &self.recognise;
-        let is_known = !known.program.is_empty()
+        let is_by_hand = matches!(
+            self.structure,
+            Structure::Login | Structure::AccessLog | Structure::ErrorLog
+        );
+        let is_known = is_by_hand
+            || !known.program.is_empty()
             || !known.starts.is_empty()
             || !known.contains.is_empty()
             || self.structure == Structure::Json
@@ -148,6 +153,9 @@ pub(crate) struct Recognise {
     /// Lists names of members of which one is there.
     #[serde(default)]
     pub(crate) any_key: Vec<String>,
+    /// Lists names of members that are not there: another format has them.
+    #[serde(default)]
+    pub(crate) absent: Vec<String>,
     /// Lists for members the values of which each has one; a `*` at either end stands for any text.
     #[serde(default)]
     pub(crate) values: BTreeMap<String, Vec<String>>,

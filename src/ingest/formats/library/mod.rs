@@ -363,6 +363,7 @@ impl Format {
         let is_there = |value: &Json<'_>| *value != Json::Null;
         let has = |key: &String| definition.values_of(members, key).any(is_there);
         known.keys.iter().all(has)
+            && !known.absent.iter().any(has)
             && (known.any_key.is_empty() || known.any_key.iter().any(has))
             && known
                 .values
