@@ -89,9 +89,6 @@ fn field_of(log: &LogEntry, name: &str) -> Option<String> {
         "action" => log.action().map(str::to_owned),
         "outcome" => log.outcome().map(str::to_owned),
         "level" => log.level().map(str::to_owned),
-        "process" => log.core_fields().process.map(str::to_owned),
-        "source_port" => log.core_fields().source_port.map(|port| port.to_string()),
-        "dest_port" => log.core_fields().dest_port.map(|port| port.to_string()),
         name => log.normalized.get(name).map(text),
     }
 }
