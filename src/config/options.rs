@@ -37,6 +37,7 @@ impl From<&IngestSettings> for LoadOptions {
     /// [`FetchSettings::interval`](super::FetchSettings::interval).
     fn from(settings: &IngestSettings) -> Self {
         let mut options = Self::new().with_batch_size(settings.batch_size);
+        options.ingest.encoding = settings.encoding;
         options.ingest.zone = Some(settings.zone);
         options.ingest.date_order = settings.date_order;
         options

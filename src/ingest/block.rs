@@ -7,7 +7,7 @@ use std::sync::mpsc::SyncSender;
 use chrono::{DateTime, Utc};
 
 use super::input::lines::Line;
-use super::parser::{Parser, RawLine, Take};
+use super::parser::{Parser, RawLine, SKIPPED_NULS, Take};
 use crate::models::{BorrowedLog, FileProgress, LogEntry};
 
 /// Holds logs that were read and are not parsed yet.
@@ -156,11 +156,18 @@ impl Pieces {
 
     pub(super) fn parse(&self, parser: &mut Parser, take: &mut Take<'_>) {
         let mut pieces = self.list.iter();
+        let take = &mut |nuls: u64, mut log: BorrowedLog<'_>| {
+            if nuls > 0 {
+                log.metadata_mut().insert(SKIPPED_NULS, nuls);
+            }
+            take(log);
+        };
         while let Some(piece) = pieces.next() {
             let line = RawLine {
                 bytes: &self.text[piece.line.bytes.clone()],
                 part: piece.line.part,
             };
+            let take = &mut |log: BorrowedLog<'_>| take(piece.line.nuls, log);
             match &piece.kind {
                 _ if line.bytes.is_empty() => {}
                 Kind::Line => parser.line(&line, take),

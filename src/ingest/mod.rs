@@ -17,7 +17,7 @@ mod parser;
 mod reader;
 mod source;
 
-pub use crate::models::{FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
+pub use crate::models::{Encoding, FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
 pub(crate) use block::LogBlock;
 pub use error::{IngestError, IngestErrorKind};
 pub(crate) use follow::{ChangedFile, Follower};
@@ -25,6 +25,6 @@ pub use format_library::{Format, FormatError, FormatLibrary};
 pub(crate) use input::checkpoints::Checkpoints;
 pub use input_format::InputFormat;
 pub use options::IngestOptions;
-pub use parser::{AMBIGUOUS, ENVELOPE, PARSE_ERROR};
+pub use parser::{AMBIGUOUS, ENVELOPE, PARSE_ERROR, SKIPPED_NULS};
 pub use reader::{CutFile, LogReader};
 pub use source::{Source, find_sources};

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::format_library::FormatLibrary;
 use super::input_format::InputFormat;
-use crate::models::{DateOrder, Zone};
+use crate::models::{DateOrder, Encoding, Zone};
 use crate::stop::StopHandle;
 
 /// Says how lines are to be read.
@@ -27,6 +27,8 @@ use crate::stop::StopHandle;
 pub struct IngestOptions {
     /// Names the format of every line; `None` detects it line by line.
     pub format: Option<InputFormat>,
+    /// Names the character encoding; `None` means UTF-8, or UTF-16 where the first bytes of a source tell it.
+    pub encoding: Option<Encoding>,
     /// Names the zone of times that have none; `None` means UTC.
     pub zone: Option<Zone>,
     /// Says whether day or month comes first in a date of numbers.
@@ -60,6 +62,15 @@ impl IngestOptions {
     pub fn with_format(self, format: InputFormat) -> Self {
         Self {
             format: Some(format),
+            ..self
+        }
+    }
+
+    /// Reads every source in this character encoding.
+    #[must_use]
+    pub fn with_encoding(self, encoding: Encoding) -> Self {
+        Self {
+            encoding: Some(encoding),
             ..self
         }
     }

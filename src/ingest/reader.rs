@@ -10,12 +10,14 @@ use super::block::{LogBlock, Pieces};
 use super::error::IngestError;
 use super::formats::json::{self, Depth, Piece};
 use super::input::checkpoints::{digest, head_digests};
+use super::input::decoder::{decode, decode_tail};
+use super::input::encoding::recognise;
 use super::input::lines::{LONGEST_LINE, Line, Lines};
 use super::input::opened::{Ends, Opened, Plain};
 use super::input::tracked::{Sample, Tracked};
 use super::options::IngestOptions;
 use super::parser::{Parser, check_json};
-use crate::models::{BorrowedLog, FilePosition, FileProgress, LogEntry, ResumePoint};
+use crate::models::{BorrowedLog, Encoding, FilePosition, FileProgress, LogEntry, ResumePoint};
 
 /// Iterates over the logs of one source, in its order.
 ///
@@ -32,6 +34,8 @@ pub struct LogReader {
     place: Place,
     progress: Arc<AtomicU64>,
     plain: Option<Plain>,
+    /// Holds the encoding of the source, once it is known.
+    encoding: Option<Encoding>,
     /// Holds the names of the file in a position; `None` for a source that has no position.
     file: Option<KnownFile>,
     /// Says whether all of it was read before, as a part of another file.
@@ -107,8 +111,18 @@ impl LogReader {
 
     /// Decides by the dates at both ends of the source whether day or month comes first in the others.
     pub(super) fn with_ends(mut self, ends: &Ends) -> Self {
-        self.parser.decide_order([&ends.head, &ends.tail]);
+        let encoding = self.decode(&ends.head);
+        let (head, tail) = (decode(encoding, &ends.head), decode_tail(encoding, &ends.tail));
+        self.parser.decide_order([&head, &tail]);
         self
+    }
+
+    /// Decodes the source by its first bytes, unless the options name its encoding.
+    fn decode(&mut self, head: &[u8]) -> Encoding {
+        let encoding = self.parser.encoding().unwrap_or_else(|| recognise(head));
+        self.lines.input().decode(encoding);
+        self.encoding = Some(encoding);
+        encoding
     }
 
     fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
@@ -123,6 +137,7 @@ impl LogReader {
             place: Place::Start,
             progress: opened.progress,
             plain: opened.plain,
+            encoding: None,
             file: None,
             is_contained: false,
             is_growing: false,
@@ -409,6 +424,10 @@ impl LogReader {
     fn read_on(&mut self) -> std::io::Result<()> {
         match self.place {
             Place::Start => {
+                if self.encoding.is_none() {
+                    let head = self.lines.input().fill_buf()?.to_vec();
+                    self.decode(&head);
+                }
                 self.place = Place::Lines;
                 if self.parser.reads_json() {
                     self.open_array()?;
@@ -490,7 +509,11 @@ impl LogReader {
                 Ok(()) => {
                     self.pieces.text.extend_from_slice(&bytes);
                     let bytes = start..self.pieces.text.len();
-                    self.pieces.push_line(Line { bytes, part: None });
+                    self.pieces.push_line(Line {
+                        bytes,
+                        part: None,
+                        nuls: 0,
+                    });
                     return Ok(());
                 }
                 Err(error) => (bytes, error.to_string()),

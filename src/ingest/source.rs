@@ -15,6 +15,7 @@ use super::input::opened::{Content, Opened};
 use super::input_format::InputFormat;
 use super::options::IngestOptions;
 use super::reader::{CutFile, LogReader};
+use crate::models::Encoding;
 
 /// Names one file to read, a member of an archive, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -329,7 +330,10 @@ impl Source {
         // Some decoders report an error only once, and then the end of the input.
         let failed = |error: io::Error| IngestError::new(self.name(), error);
         let start = opened.input.fill_buf().map_err(failed)?;
-        let is_said_to_be = options.format == Some(InputFormat::Text);
+        let is_named = options
+            .encoding
+            .is_some_and(|encoding| encoding != Encoding::UTF_8);
+        let is_said_to_be = is_named || options.format == Some(InputFormat::Text);
         match binary_format(start).filter(|_| !is_said_to_be) {
             None => self.reader(file, opened, options),
             Some(format) => {

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
-use logstore::ingest::{IngestOptions, InputFormat, LogReader};
+use logstore::ingest::{Encoding, IngestOptions, InputFormat, LogReader};
 use logstore::time::{TimeContext, find_time, find_time_at_start, parse_time};
 use logstore::{
     DuckDbStore, Filter, LogEntry, LogQuery, LogStore as _, MemoryStore, Operator, StoreExt as _,
@@ -19,7 +19,7 @@ pub(crate) fn lines(input: &[u8]) {
     let Some((format, text)) = input.split_first() else {
         return;
     };
-    let mut options = IngestOptions::new();
+    let mut options = IngestOptions::new().with_encoding(Encoding::UTF_8);
     options.format = InputFormat::ALL
         .into_iter()
         .zip(b'0'..)
@@ -37,9 +37,13 @@ pub(crate) fn lines(input: &[u8]) {
     assert_eq!(content(&found, is_in_array), content(&expected, is_in_array));
 }
 
-/// Lines without their ends: `\n` or `\r\n`. The last one has none.
+/// Lines without their ends, `\n` or `\r\n`, and without many NULs before them. The last one has no end.
 fn split(text: &[u8]) -> Vec<&[u8]> {
     let mut lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+    for line in &mut lines {
+        let nuls = line.iter().take_while(|byte| **byte == 0).count();
+        *line = if nuls < 8 { line } else { &line[nuls..] };
+    }
     let ended = lines.len() - 1;
     for line in &mut lines[..ended] {
         *line = line.strip_suffix(b"\r").unwrap_or(line);

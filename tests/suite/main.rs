@@ -9,6 +9,7 @@ mod copying;
 mod crash;
 mod cut_connections;
 mod documents;
+mod encodings;
 mod exactly_once;
 mod faults;
 mod first_use;

@@ -75,6 +75,10 @@ pub(crate) fn binary_format(start: &[u8]) -> Option<&'static str> {
     if let Some((_, name)) = known {
         return Some(name);
     }
+    // UTF-16 says so by its byte order mark.
+    if sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff") {
+        return None;
+    }
     if sample.get(257..262) == Some(b"ustar") {
         return Some("a tar archive: unpack it");
     }
@@ -125,11 +129,16 @@ mod tests {
             .encode_utf16()
             .flat_map(u16::to_le_bytes)
             .collect();
+        let cyrillic: Vec<u8> = "\u{feff}\u{43f}\u{440}\u{438}\u{432}\u{435}\u{442}\r\n"
+            .repeat(100)
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         let nuls = [vec![0; 5_000], b"Dec 17 05:19:07 nxui app[5]: text\n".to_vec()].concat();
         let all_nuls = vec![0; 100_000];
         let colours = b"\x1b[31merror\x1b[0m \x07 text\n".repeat(200);
         let latin = b"caf\xe9 \xfcber \xff\xfe\n".repeat(300);
-        let texts: [&[u8]; 12] = [
+        let texts: [&[u8]; 13] = [
             b"",
             b"MZ is a country code, BM too\n",
             b"PAR1 is a word\n",
@@ -138,6 +147,7 @@ mod tests {
             b"caf\xe9 \0 nul\n\xff\xfe\n",
             b"RIFF raff\n",
             &utf16,
+            &cyrillic,
             &nuls,
             &all_nuls,
             &colours,

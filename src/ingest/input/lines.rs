@@ -15,6 +15,8 @@ pub(crate) struct Line {
     pub(crate) bytes: Range<usize>,
     /// Says which part of a long line it is, from 1; `None` for a whole line.
     pub(crate) part: Option<u64>,
+    /// Counts the NULs before it. They are left where a file was emptied under its writer, or lost in a crash.
+    pub(crate) nuls: u64,
 }
 
 /// Reads lines that end in `\n` or `\r\n`; the last one need not end.
@@ -67,9 +69,14 @@ impl<R: BufRead> Lines<R> {
             return Err(error);
         }
         let start = text.len();
+        let nuls = match self.parts {
+            0 => skip_nuls(&mut self.input, text)?,
+            _ => 0,
+        };
         let read = read_line(&mut self.input, self.longest + 1, text);
         let length = text.len() - start;
         if length == 0 {
+            self.is_open = nuls > 0;
             return read.map(|()| None);
         }
         self.error = read.err();
@@ -92,12 +99,34 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(Line {
             bytes: start..text.len(),
             part,
+            nuls,
         }))
     }
 
     /// Lets the next line fail, after the bytes that were read before it.
     pub(crate) fn fail_next(&mut self, error: io::Error) {
         self.error = Some(error);
+    }
+}
+
+/// Skips the NULs before a line, and counts them. A few belong to the line.
+fn skip_nuls(input: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<u64> {
+    const FEW: u64 = 8;
+    let mut skipped = 0;
+    loop {
+        let buffer = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            buffer => buffer?,
+        };
+        let nuls = buffer.iter().take_while(|byte| **byte == 0).count();
+        if nuls == 0 && skipped >= FEW {
+            return Ok(skipped);
+        } else if nuls == 0 {
+            text.extend((0..skipped).map(|_| 0));
+            return Ok(0);
+        }
+        skipped += nuls as u64;
+        input.consume(nuls);
     }
 }
 
@@ -140,6 +169,19 @@ mod tests {
         let read = lines(b"a\r\n\nb\rc\n\xff\0", 100);
         let expected: [&[u8]; 4] = [b"a", b"", b"b\rc", b"\xff\0"];
         assert_eq!(read, expected.map(|bytes| (bytes.to_vec(), None)));
+    }
+
+    #[test]
+    fn nuls_before_a_line_are_counted() {
+        let text = [&[0; 8][..], b"one\0\n\0\ntwo\n", &[0; 9]].concat();
+        let mut lines = Lines::new(text.as_slice(), 100);
+        let (mut text, mut all) = (Vec::new(), Vec::new());
+        while let Some(line) = lines.next(&mut text).unwrap() {
+            all.push((text[line.bytes].to_vec(), line.nuls));
+        }
+        let expected = [(b"one\0".to_vec(), 8), (b"\0".to_vec(), 0), (b"two".to_vec(), 0)];
+        assert_eq!(all, expected);
+        assert!(lines.is_open());
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub(super) mod archive;
 pub(super) mod binary;
 pub(super) mod checkpoints;
 mod compression;
+pub(super) mod decoder;
+pub(super) mod encoding;
 pub(super) mod file_id;
 pub(super) mod interruptible;
 pub(super) mod lines;

@@ -2,13 +2,19 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::decoder::Decoder;
+use crate::models::Encoding;
+
 /// Says how many of the first and the last bytes that were read tell a file from others.
 pub(crate) const SAMPLE: usize = 1024;
 
 /// Counts and samples the bytes that are read.
+///
+/// It may decode them. Then it gives UTF-8, and still counts and samples the bytes of its input.
 pub(crate) struct Tracked<R> {
     inner: R,
     read: Sample,
+    decoder: Option<Box<Decoder>>,
     /// Counts the bytes that are buffered.
     unread: usize,
 }
@@ -56,8 +62,14 @@ impl<R: BufRead> Tracked<R> {
         Self {
             inner,
             read,
+            decoder: None,
             unread: 0,
         }
+    }
+
+    /// Decodes what is not read yet. Nothing may have been decoded before.
+    pub(crate) fn decode(&mut self, encoding: Encoding) {
+        self.decoder = Decoder::new(encoding).map(Box::new);
     }
 
     pub(crate) fn into_parts(self) -> (R, Sample) {
@@ -66,6 +78,9 @@ impl<R: BufRead> Tracked<R> {
 
     /// Returns whether there is a whole line to be read without waiting for it.
     pub(crate) fn has_line(&mut self) -> bool {
+        if let Some(decoder) = &self.decoder {
+            return decoder.decoded().contains(&b'\n');
+        }
         // Buffered bytes come without reading, which cannot fail.
         self.unread > 0 && self.inner.fill_buf().is_ok_and(|buffer| buffer.contains(&b'\n'))
     }
@@ -94,12 +109,19 @@ impl<R: BufRead> Read for Tracked<R> {
 
 impl<R: BufRead> BufRead for Tracked<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let Some(decoder) = &mut self.decoder {
+            return decoder.fill(&mut self.inner);
+        }
         let buffer = self.inner.fill_buf()?;
         self.unread = buffer.len();
         Ok(buffer)
     }
 
     fn consume(&mut self, amount: usize) {
+        if let Some(decoder) = &mut self.decoder {
+            self.read.extend(decoder.consume(amount));
+            return;
+        }
         // Consumed bytes were buffered: this reads nothing and cannot fail.
         if let (Ok(buffer), true) = (self.inner.fill_buf(), amount > 0) {
             self.read.extend(&buffer[..amount.min(buffer.len())]);

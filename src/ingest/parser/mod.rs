@@ -12,8 +12,8 @@ use crate::ingest::formats::{access_log, error_log, json, syslog, text};
 use crate::ingest::input_format::InputFormat;
 use crate::ingest::options::IngestOptions;
 use crate::models::{
-    BorrowedLog, DateOrder, Ids, Json, Members, PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext, Zone,
-    deciding_order,
+    BorrowedLog, DateOrder, Encoding, Ids, Json, Members, PRIVATE_NETWORKS, RawText, TIME_SOURCE,
+    TimeContext, Zone, deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
@@ -32,6 +32,11 @@ pub const AMBIGUOUS: &str = "ambiguous";
 /// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that holds what the records of a delivery share.
 pub const ENVELOPE: &str = "envelope";
 
+/// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that counts the NULs before a line.
+///
+/// They are not part of the line. They are left where a file was emptied under its writer, or lost in a crash.
+pub const SKIPPED_NULS: &str = "skipped_nuls";
+
 /// Takes the logs, each while its line is in memory.
 pub(in crate::ingest) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
 
@@ -41,6 +46,13 @@ pub(in crate::ingest) struct RawLine<'t> {
     pub(in crate::ingest) bytes: &'t [u8],
     /// Says which part of a long line it is, from 1; `None` for a whole line.
     pub(in crate::ingest) part: Option<u64>,
+}
+
+impl<'t> RawLine<'t> {
+    /// Makes a whole line.
+    pub(in crate::ingest) fn whole(bytes: &'t [u8]) -> Self {
+        Self { bytes, part: None }
+    }
 }
 
 /// Turns the lines of one source into logs. It remembers the last time, for lines without a time.
@@ -96,7 +108,7 @@ impl Parser {
         let lines = ends.into_iter().flat_map(|end| end.split(|byte| *byte == b'\n'));
         for bytes in lines.filter(decides) {
             // Only the time of a line counts: a client may have written the rest of it.
-            probe.line(&RawLine { bytes, part: None }, &mut |log| {
+            probe.line(&RawLine::whole(bytes), &mut |log| {
                 let text = log.timestamp.as_deref().unwrap_or_default();
                 orders.extend(deciding_order(text.as_bytes()));
             });
@@ -144,6 +156,11 @@ impl Parser {
                 time
             }
         }
+    }
+
+    /// Returns the encoding that the options name.
+    pub(in crate::ingest) fn encoding(&self) -> Option<Encoding> {
+        self.options.encoding
     }
 
     pub(in crate::ingest) fn reads_json(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logstore::Loader;
-use logstore::ingest::{IngestError, IngestErrorKind, InputFormat, Source, find_sources};
+use logstore::ingest::{Encoding, IngestError, IngestErrorKind, InputFormat, Source, find_sources};
 use logstore::load::{LoadOptions, LoadProgress, LoadReport};
 use logstore::time::{DateOrder, Zone};
 use serde::Serialize;
@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Value of the field source_type [default: the format]
     #[arg(long, value_name = "NAME")]
     source_type: Option<String>,
+
+    /// Character encoding, such as utf-16le or windows-1252 [default: the setting ingest.encoding]
+    #[arg(long, value_name = "ENCODING")]
+    encoding: Option<Encoding>,
 
     /// The zone of times that name none [default: the setting ingest.zone]
     #[arg(long, value_name = "ZONE")]
@@ -192,6 +196,7 @@ fn load_options(args: &Args, context: &Context) -> Result<LoadOptions> {
     let mut options = LoadOptions::from(&settings.ingest);
     options.interval = args.interval.unwrap_or(settings.fetch.interval);
     let ingest = &mut options.ingest;
+    ingest.encoding = args.encoding.or(ingest.encoding);
     ingest.zone = args.zone.or(ingest.zone);
     ingest.date_order = args.date_order.unwrap_or(ingest.date_order);
     ingest.format = args.input_format;
