@@ -94,8 +94,17 @@ pub(crate) fn binary_format(start: &[u8]) -> Option<&'static str> {
 /// Of random bytes, a tenth are. Too few bytes say nothing.
 fn is_noise(bytes: &[u8]) -> bool {
     const FEW: usize = 16;
-    let controls = controls(bytes);
-    controls > FEW && controls > bytes.len() / 20 && !is_utf16(bytes)
+    let holes = holes(bytes);
+    let controls = controls(bytes) - holes;
+    controls > FEW && controls > (bytes.len() - holes) / 20 && !is_utf16(bytes)
+}
+
+/// Counts the NULs in long runs, which a cut file or a crash leaves in a text.
+fn holes(bytes: &[u8]) -> usize {
+    const LONG: usize = 64;
+    let runs = bytes.chunk_by(|a, b| (*a == 0) == (*b == 0));
+    let long = runs.filter(|run| run.first() == Some(&0) && run.len() >= LONG);
+    long.map(<[u8]>::len).sum()
 }
 
 /// Counts control characters other than white space and ESC, which begins a colour.
@@ -135,10 +144,12 @@ mod tests {
             .flat_map(u16::to_le_bytes)
             .collect();
         let nuls = [vec![0; 5_000], b"Dec 17 05:19:07 nxui app[5]: text\n".to_vec()].concat();
+        let cut = [&[b"Dec 17 05:19:07 half a li".as_slice(), &[0; 300], b"\n"].concat()[..]; 3].concat();
         let all_nuls = vec![0; 100_000];
         let colours = b"\x1b[31merror\x1b[0m \x07 text\n".repeat(200);
         let latin = b"caf\xe9 \xfcber \xff\xfe\n".repeat(300);
-        let texts: [&[u8]; 13] = [
+        let texts: [&[u8]; 14] = [
+            &cut,
             b"",
             b"MZ is a country code, BM too\n",
             b"PAR1 is a word\n",
