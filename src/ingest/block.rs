@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use chrono::{DateTime, Utc};
 
+use super::formats::header::Header;
 use super::input::lines::Line;
 use super::parser::{Parser, RawLine, SKIPPED_NULS, Take};
 use crate::models::{BorrowedLog, FileProgress, LogEntry};
@@ -62,6 +63,8 @@ pub(super) struct Pieces {
     list: Vec<Piece>,
     /// Counts the pieces that are not lines of another one.
     count: usize,
+    /// Holds the headers of lines, each with the number of pieces before the first line that it is valid for.
+    headers: Vec<(usize, Option<Arc<Header>>)>,
 }
 
 /// Marks an end of some [`Pieces`].
@@ -88,6 +91,10 @@ enum Kind {
         others: usize,
         has_end: bool,
     },
+    /// Begins a record over several lines, of a file whose header names columns.
+    Record {
+        others: usize,
+    },
     /// Holds the reason why a text that should be JSON is none.
     Broken(Arc<str>),
 }
@@ -101,10 +108,20 @@ impl Pieces {
         }
     }
 
+    /// Makes a header valid for the lines that come, or none.
+    pub(super) fn set_header(&mut self, header: Option<&Arc<Header>>) {
+        self.headers.push((self.list.len(), header.map(Arc::clone)));
+    }
+
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.list.clear();
         self.count = 0;
+        // The last header is valid for the lines that come.
+        if let Some((_, header)) = self.headers.pop() {
+            self.headers.clear();
+            self.headers.push((0, header));
+        }
     }
 
     /// Counts the pieces. An object over several lines is one piece.
@@ -125,6 +142,7 @@ impl Pieces {
     pub(super) fn truncate(&mut self, end: End) {
         self.text.truncate(end.bytes);
         self.list.truncate(end.pieces);
+        self.headers.retain(|(place, _)| *place < end.pieces.max(1));
         self.count = end.count;
     }
 
@@ -144,11 +162,19 @@ impl Pieces {
     /// Adds the lines of an object, at least one. They follow each other in the text, each with a line end.
     pub(super) fn push_object(&mut self, lines: Vec<Line>, has_end: bool) {
         let others = lines.len().saturating_sub(1);
-        for (place, line) in lines.into_iter().enumerate() {
-            let kind = match place {
-                0 => Kind::Object { others, has_end },
-                _ => Kind::Line,
-            };
+        self.push_group(lines, Kind::Object { others, has_end });
+    }
+
+    /// Adds the lines of a record, at least one, as those of an object.
+    pub(super) fn push_record(&mut self, lines: Vec<Line>) {
+        let others = lines.len().saturating_sub(1);
+        self.push_group(lines, Kind::Record { others });
+    }
+
+    fn push_group(&mut self, lines: Vec<Line>, kind: Kind) {
+        let mut first = Some(kind);
+        for line in lines {
+            let kind = first.take().unwrap_or(Kind::Line);
             self.list.push(Piece { line, kind });
         }
         self.count += 1;
@@ -162,7 +188,12 @@ impl Pieces {
             }
             take(log);
         };
+        let (mut headers, mut header) = (self.headers.iter().peekable(), None);
         while let Some(piece) = pieces.next() {
+            let place = self.list.len() - pieces.len() - 1;
+            while let Some((_, next)) = headers.next_if(|(from, _)| *from <= place) {
+                header = next.as_deref();
+            }
             let line = RawLine {
                 bytes: &self.text[piece.line.bytes.clone()],
                 part: piece.line.part,
@@ -170,7 +201,21 @@ impl Pieces {
             let take = &mut |log: BorrowedLog<'_>| take(piece.line.nuls, log);
             match &piece.kind {
                 _ if line.bytes.is_empty() => {}
-                Kind::Line => parser.line(&line, take),
+                Kind::Line => {
+                    let fits = header.is_some_and(|header| parser.columns(line.bytes, header, take));
+                    if !fits {
+                        parser.line(&line, take);
+                    }
+                }
+                Kind::Record { others } => {
+                    let (others, rest) = pieces.as_slice().split_at(*others);
+                    let end = others.last().unwrap_or(piece).line.bytes.end;
+                    let bytes = &self.text[piece.line.bytes.start..end];
+                    match header.is_some_and(|header| parser.columns(bytes, header, take)) {
+                        true => pieces = rest.iter(),
+                        false => parser.line(&line, take),
+                    }
+                }
                 Kind::Broken(reason) => parser.broken_json(&line, reason, take),
                 Kind::Object { has_end: false, .. } => {
                     parser.broken_json(&line, "the object does not end", take);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{LogBlock, Pieces};
 use super::error::IngestError;
+use super::formats::header::Headers;
 use super::formats::json::{self, Depth, Piece};
 use super::input::checkpoints::{digest, head_digests};
 use super::input::decoder::{decode, decode_tail};
@@ -34,6 +35,8 @@ pub struct LogReader {
     place: Place,
     progress: Arc<AtomicU64>,
     plain: Option<Plain>,
+    /// Follows the lines that name columns.
+    headers: Headers,
     /// Holds the encoding of the source, once it is known.
     encoding: Option<Encoding>,
     /// Holds the names of the file in a position; `None` for a source that has no position.
@@ -117,6 +120,15 @@ impl LogReader {
         self
     }
 
+    /// Goes on below the lines of a source that may have named columns.
+    pub(super) fn with_headers(mut self, headers: Headers) -> Self {
+        if self.parser.reads_headers() {
+            self.pieces.set_header(headers.current());
+            self.headers = headers;
+        }
+        self
+    }
+
     /// Decodes the source by its first bytes, unless the options name its encoding.
     fn decode(&mut self, head: &[u8]) -> Encoding {
         let encoding = self.parser.encoding().unwrap_or_else(|| recognise(head));
@@ -127,6 +139,10 @@ impl LogReader {
 
     fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
         let parser = Parser::new(options, file, opened.modified, crate::models::now());
+        let headers = match parser.reads_headers() {
+            true => Headers::default(),
+            false => Headers::none(),
+        };
         Self {
             name: name.to_owned(),
             lines: Lines::new(Tracked::new(opened.input, opened.read), LONGEST_LINE),
@@ -137,6 +153,7 @@ impl LogReader {
             place: Place::Start,
             progress: opened.progress,
             plain: opened.plain,
+            headers,
             encoding: None,
             file: None,
             is_contained: false,
@@ -338,7 +355,11 @@ impl LogReader {
             return self.end_replaced();
         }
         let capacity = self.pieces.text.len().min(BYTES);
-        let pieces = std::mem::replace(&mut self.pieces, Pieces::with_capacity(capacity + capacity / 8));
+        let mut next = Pieces::with_capacity(capacity + capacity / 8);
+        if let Some(header) = self.headers.current() {
+            next.set_header(Some(header));
+        }
+        let pieces = std::mem::replace(&mut self.pieces, next);
         let ready = std::mem::take(&mut self.ready);
         let progress = self.progress();
         let is_empty = pieces.count() == 0 && ready.is_empty() && progress.is_none();
@@ -460,6 +481,15 @@ impl LogReader {
 
     fn read_line(&mut self, line: Line) -> std::io::Result<()> {
         let bytes = &self.pieces.text[line.bytes.clone()];
+        if line.part.is_none() && self.headers.read(bytes) {
+            self.pieces.set_header(self.headers.current());
+        }
+        let bytes = &self.pieces.text[line.bytes.clone()];
+        if let (Some(header), None) = (self.headers.current(), line.part)
+            && std::str::from_utf8(bytes).is_ok_and(|text| header.goes_on(text))
+        {
+            return self.read_record(line);
+        }
         let may_go_on = self.parser.reads_json()
             && line.part.is_none()
             && json::may_be_object(bytes)
@@ -473,9 +503,28 @@ impl LogReader {
 
     /// Reads the rest of an object over several lines, after its first line.
     fn read_object(&mut self, first: Line) -> std::io::Result<()> {
-        let start = first.bytes.start;
         let mut depth = Depth::default();
         depth.read(&self.pieces.text[first.bytes.clone()]);
+        let (lines, has_end) = self.read_group(first, |line| depth.read(line).is_some())?;
+        self.pieces.push_object(lines, has_end);
+        Ok(())
+    }
+
+    /// Reads the rest of a record over several lines, after its first line, up to the quote that ends a column.
+    fn read_record(&mut self, first: Line) -> std::io::Result<()> {
+        let ends = |line: &[u8]| memchr::memchr_iter(b'"', line).count() % 2 == 1;
+        let (lines, _) = self.read_group(first, ends)?;
+        self.pieces.push_record(lines);
+        Ok(())
+    }
+
+    /// Reads lines after a first one, up to one that ends them. Returns whether there is such a line.
+    fn read_group(
+        &mut self,
+        first: Line,
+        mut ends: impl FnMut(&[u8]) -> bool,
+    ) -> std::io::Result<(Vec<Line>, bool)> {
+        let start = first.bytes.start;
         let mut lines = vec![first];
         let mut has_end = false;
         while !has_end && self.pieces.text.len() - start <= LONGEST_LINE {
@@ -490,11 +539,10 @@ impl LogReader {
                     break;
                 }
             };
-            has_end = depth.read(&self.pieces.text[line.bytes.clone()]).is_some();
+            has_end = ends(&self.pieces.text[line.bytes.clone()]);
             lines.push(line);
         }
-        self.pieces.push_object(lines, has_end);
-        Ok(())
+        Ok((lines, has_end))
     }
 
     fn read_element(&mut self) -> std::io::Result<()> {

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::error::{IngestError, IngestErrorKind};
+use super::formats::header::Headers;
 use super::input::archive::{self, Member, member_path};
 use super::input::binary::binary_format;
 use super::input::checkpoints::{Checkpoints, Found};
+use super::input::decoder::{decode, decode_tail};
+use super::input::encoding::recognise;
 use super::input::interruptible::{self, Interruptible};
 use super::input::opened::{Content, Opened};
 use super::input_format::InputFormat;
@@ -87,6 +90,32 @@ fn find_matches(pattern: &Path, sources: &mut Vec<Result<Source, IngestError>>) 
     if sources.len() == before {
         let missing = IngestError::new(pattern, "no such file or folder");
         sources.push(Err(missing.of_kind(IngestErrorKind::Missing)));
+    }
+}
+
+/// Returns the headers of the lines after a position, as the lines before it name columns.
+///
+/// The first 64 KiB of a source say whether it has such lines, and the 64 KiB before the position hold the last ones.
+fn headers_before(
+    content: Content<'_>,
+    position: u64,
+    head: &[u8],
+    encoding: Encoding,
+) -> io::Result<Headers> {
+    let mut headers = Headers::default();
+    let read = usize::try_from(position).map_or(head.len(), |position| position.min(head.len()));
+    read_headers(&mut headers, &decode(encoding, head.get(..read).unwrap_or(head)));
+    if headers.may_change() && read as u64 != position {
+        let lines = content.lines_before(position)?;
+        read_headers(&mut headers, &decode_tail(encoding, &lines));
+    }
+    Ok(headers)
+}
+
+fn read_headers(headers: &mut Headers, text: &[u8]) {
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    for line in lines.filter_map(|line| line.strip_suffix(b"\n")) {
+        headers.read(line.strip_suffix(b"\r").unwrap_or(line));
     }
 }
 
@@ -306,9 +335,13 @@ impl Source {
 
     /// Reads a file on from where it was opened.
     fn reader(&self, file: &File, opened: Opened, options: &IngestOptions) -> Result<LogReader, IngestError> {
-        let ends = self.content(file).ends();
-        let ends = ends.map_err(|error| IngestError::new(self.name(), error))?;
-        Ok(LogReader::of_source(opened, options, &self.name()).with_ends(&ends))
+        let failed = |error: io::Error| IngestError::new(self.name(), error);
+        let content = self.content(file);
+        let ends = content.ends().map_err(failed)?;
+        let encoding = options.encoding.unwrap_or_else(|| recognise(&ends.head));
+        let headers = headers_before(content, opened.read.bytes, &ends.head, encoding);
+        let reader = LogReader::of_source(opened, options, &self.name()).with_ends(&ends);
+        Ok(reader.with_headers(headers.map_err(failed)?))
     }
 
     fn content<'a>(&'a self, file: &'a File) -> Content<'a> {

@@ -16,6 +16,7 @@ mod first_use;
 mod foreign;
 mod forgery;
 mod formats;
+mod headers;
 mod hostile;
 mod ingest;
 mod invariants;

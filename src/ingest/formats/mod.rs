@@ -4,10 +4,12 @@
 //! read the messages of daemons, which [`extract`] finds by their marks.
 
 pub(super) mod access_log;
+mod columns;
 pub(super) mod envelope;
 pub(super) mod error_log;
 pub(super) mod extract;
 pub(super) mod fields;
+pub(super) mod header;
 pub(super) mod json;
 pub(super) mod library;
 mod marked;

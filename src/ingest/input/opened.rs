@@ -123,11 +123,29 @@ impl Content<'_> {
 
     /// Returns both ends of it. A reader of the same file goes on where it is.
     pub(crate) fn ends(self) -> io::Result<Ends> {
+        self.keeping_place(Self::read_ends)
+    }
+
+    /// Returns whole lines that end at a position, after decompression. A reader of the same file goes on where it is.
+    pub(crate) fn lines_before(self, position: u64) -> io::Result<Vec<u8>> {
+        self.keeping_place(|content| {
+            let start = position.saturating_sub(Ends::LENGTH);
+            let (input, _) = content.skip_in(content.raw()?, start)?;
+            let mut lines = Vec::new();
+            input.take(position - start).read_to_end(&mut lines)?;
+            if start > 0 {
+                remove_first_line(&mut lines);
+            }
+            Ok(lines)
+        })
+    }
+
+    fn keeping_place<T>(self, read: impl FnOnce(Self) -> io::Result<T>) -> io::Result<T> {
         let mut file = self.file;
         let at = file.stream_position()?;
-        let ends = self.read_ends();
+        let outcome = read(self);
         file.seek(SeekFrom::Start(at))?;
-        ends
+        outcome
     }
 
     fn read_ends(self) -> io::Result<Ends> {
@@ -147,9 +165,7 @@ impl Content<'_> {
         raw.seek(SeekFrom::Start(start))?;
         let mut tail = Vec::new();
         raw.take(Ends::LENGTH).read_to_end(&mut tail)?;
-        // The first line may be only a part of a line.
-        let end = tail.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-        tail.drain(..end.unwrap_or(tail.len()));
+        remove_first_line(&mut tail);
         Ok(tail)
     }
 
@@ -197,6 +213,12 @@ impl Content<'_> {
             None => read_past(decompressed(raw)?, bytes),
         }
     }
+}
+
+/// Removes the first line, which may be only a part of a line.
+fn remove_first_line(text: &mut Vec<u8>) {
+    let end = text.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+    text.drain(..end.unwrap_or(text.len()));
 }
 
 type Skipped = (Box<dyn BufRead + Send>, Sample);

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::ingest::formats::envelope::{self, Delivery};
 use crate::ingest::formats::fields::{Fields, FoundTime, Outcome};
+use crate::ingest::formats::header::Header;
 use crate::ingest::formats::library::Library;
 use crate::ingest::formats::{access_log, error_log, json, syslog, text};
 use crate::ingest::input_format::InputFormat;
@@ -163,6 +164,11 @@ impl Parser {
         self.options.encoding
     }
 
+    /// Returns whether lines may name the columns of the lines after them.
+    pub(in crate::ingest) fn reads_headers(&self) -> bool {
+        self.options.format.is_none()
+    }
+
     pub(in crate::ingest) fn reads_json(&self) -> bool {
         matches!(self.options.format, None | Some(InputFormat::Json))
     }
@@ -240,6 +246,16 @@ impl Parser {
         Ok(())
     }
 
+    /// Gives the log of a line with columns to `take`. Returns `false` if the line does not fit the header.
+    pub(in crate::ingest) fn columns(&mut self, bytes: &[u8], header: &Header, take: &mut Take<'_>) -> bool {
+        let line = RawText::of(bytes);
+        let Some(members) = header.members(&line.text) else {
+            return false;
+        };
+        self.log_of_members(members, header.format(), &line, None, take);
+        true
+    }
+
     fn delivery(&mut self, delivery: Delivery<'_>, take: &mut Take<'_>) {
         for record in delivery.records {
             self.log_of_json(record.members, &record.text.into(), Some(record.shared), take);
@@ -249,6 +265,18 @@ impl Parser {
     fn log_of_json(
         &mut self,
         object: Members<'_>,
+        raw: &RawText<'_>,
+        shared: Option<Members<'_>>,
+        take: &mut Take<'_>,
+    ) {
+        self.log_of_members(object, InputFormat::Json.as_str(), raw, shared, take);
+    }
+
+    /// Gives the log of members, which a record in this format has, to `take`.
+    fn log_of_members(
+        &mut self,
+        object: Members<'_>,
+        format: &'static str,
         raw: &RawText<'_>,
         shared: Option<Members<'_>>,
         take: &mut Take<'_>,
@@ -273,7 +301,7 @@ impl Parser {
         if let Some(proxies) = &self.options.trusted_proxies {
             log.follow_proxies(proxies);
         }
-        self.finish(&mut log, InputFormat::Json.as_str(), raw);
+        self.finish(&mut log, format, raw);
         take(log);
     }
 
