@@ -95,7 +95,9 @@ enum Kind {
     Record {
         others: usize,
     },
-    /// Holds the reason why a text that should be JSON is none.
+    /// Begins a Windows event as XML, with all its lines.
+    Event,
+    /// Says what is wrong with a text that should be JSON or an event.
     Broken(Arc<str>),
 }
 
@@ -148,6 +150,10 @@ impl Pieces {
 
     pub(super) fn push_line(&mut self, line: Line) {
         self.push(line, Kind::Line);
+    }
+
+    pub(super) fn push_event(&mut self, line: Line) {
+        self.push(line, Kind::Event);
     }
 
     pub(super) fn push_broken(&mut self, line: Line, reason: &Arc<str>) {
@@ -216,7 +222,8 @@ impl Pieces {
                         false => parser.line(&line, take),
                     }
                 }
-                Kind::Broken(reason) => parser.broken_json(&line, reason, take),
+                Kind::Event => parser.event(&line, take),
+                Kind::Broken(problem) => parser.broken(&line, problem, take),
                 Kind::Object { has_end: false, .. } => {
                     parser.broken_json(&line, "the object does not end", take);
                 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{LogBlock, Pieces};
 use super::error::IngestError;
+use super::formats::event_xml;
 use super::formats::header::Headers;
 use super::formats::json::{self, Depth, Piece};
 use super::input::checkpoints::{digest, head_digests};
@@ -122,7 +123,7 @@ impl LogReader {
 
     /// Goes on below the lines of a source that may have named columns.
     pub(super) fn with_headers(mut self, headers: Headers) -> Self {
-        if self.parser.reads_headers() {
+        if self.parser.reads_others() {
             self.pieces.set_header(headers.current());
             self.headers = headers;
         }
@@ -139,7 +140,7 @@ impl LogReader {
 
     fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
         let parser = Parser::new(options, file, opened.modified, crate::models::now());
-        let headers = match parser.reads_headers() {
+        let headers = match parser.reads_others() {
             true => Headers::default(),
             false => Headers::none(),
         };
@@ -453,12 +454,20 @@ impl LogReader {
                 if self.parser.reads_json() {
                     self.open_array()?;
                 }
+                if self.parser.reads_others() && self.opening.is_empty() {
+                    self.open_events()?;
+                }
             }
             Place::Array => self.read_element()?,
-            Place::Lines => match self.new_line()? {
-                Some(line) => self.read_line(line)?,
-                None => self.place = Place::End,
-            },
+            Place::Lines => {
+                if self.begins_event()? {
+                    return self.read_event();
+                }
+                match self.new_line()? {
+                    Some(line) => self.read_line(line)?,
+                    None => self.place = Place::End,
+                }
+            }
             Place::End | Place::Replaced => {}
         }
         Ok(())
@@ -468,6 +477,84 @@ impl LogReader {
         if let Some(opening) = json::open_array(self.lines.input())? {
             self.opening = opening;
             self.place = Place::Array;
+        }
+        Ok(())
+    }
+
+    /// Reads what precedes the first of a list of events.
+    fn open_events(&mut self) -> std::io::Result<()> {
+        let input = self.lines.input();
+        loop {
+            let start = input.fill_buf()?;
+            match event_xml::opening(start) {
+                event_xml::Next::Event(length) => {
+                    self.opening = start.get(..length).unwrap_or_default().to_vec();
+                    input.consume(length);
+                    return Ok(());
+                }
+                event_xml::Next::Unknown if input.show_more()? => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Returns whether a Windows event comes next, and skips what is between two of them.
+    fn begins_event(&mut self) -> std::io::Result<bool> {
+        if self.lines.parts() > 0 || !self.parser.reads_others() {
+            return Ok(false);
+        }
+        let input = self.lines.input();
+        loop {
+            let buffer = input.fill_buf()?;
+            if !matches!(buffer.first(), Some(b'<' | b' ' | b'\t' | b'\r')) {
+                return Ok(false);
+            }
+            match event_xml::next(buffer) {
+                event_xml::Next::Event(space) => {
+                    input.consume(space);
+                    return Ok(true);
+                }
+                event_xml::Next::End(length) => input.consume(length),
+                event_xml::Next::Unknown if input.show_more()? => {}
+                event_xml::Next::Unknown | event_xml::Next::Other => return Ok(false),
+            }
+        }
+    }
+
+    fn read_event(&mut self) -> std::io::Result<()> {
+        let opening = std::mem::take(&mut self.opening);
+        let (bytes, has_end) = event_xml::next_event(self.lines.input(), LONGEST_LINE)?;
+        if has_end {
+            let start = self.pieces.text.len();
+            self.pieces.text.extend_from_slice(&bytes);
+            self.pieces.push_event(Line {
+                bytes: start..self.pieces.text.len(),
+                part: None,
+                nuls: 0,
+            });
+            return Ok(());
+        }
+        if self.is_growing && self.lines.input().fill_buf()?.is_empty() {
+            self.is_cut = true;
+            return Ok(());
+        }
+        self.read_broken(
+            [opening, bytes].concat(),
+            "not a whole Windows event: it does not end",
+        )
+    }
+
+    /// Reads whole lines again, up to the end of the last one.
+    fn read_broken(&mut self, mut broken: Vec<u8>, problem: &str) -> std::io::Result<()> {
+        if let Some(rest) = self.new_line()? {
+            let rest = rest.bytes;
+            broken.extend_from_slice(&self.pieces.text[rest.clone()]);
+            self.pieces.text.truncate(rest.start);
+        }
+        let problem = problem.into();
+        let mut lines = Lines::new(broken.as_slice(), LONGEST_LINE);
+        while let Some(line) = lines.next(&mut self.pieces.text)? {
+            self.pieces.push_broken(line, &problem);
         }
         Ok(())
     }
@@ -572,19 +659,8 @@ impl LogReader {
             }
             Piece::Broken(bytes) => (bytes, "the array breaks off".to_owned()),
         };
-        // Reads whole lines again, up to the end of this one.
         self.place = Place::Lines;
-        let mut broken = opening;
-        broken.extend_from_slice(&bytes);
-        if let Some(rest) = self.new_line()? {
-            broken.extend_from_slice(&self.pieces.text[rest.bytes]);
-        }
-        let reason = reason.into();
-        let mut lines = Lines::new(broken.as_slice(), LONGEST_LINE);
-        while let Some(line) = lines.next(&mut self.pieces.text)? {
-            self.pieces.push_broken(line, &reason);
-        }
-        Ok(())
+        self.read_broken([opening, bytes].concat(), &format!("not valid JSON: {reason}"))
     }
 }
 

@@ -19,6 +19,13 @@ pub(crate) fn lines(input: &[u8]) {
     let Some((format, text)) = input.split_first() else {
         return;
     };
+    // What is between the events of a list is its punctuation.
+    if [&b"<Event"[..], b"</Events>"]
+        .iter()
+        .any(|mark| text.windows(mark.len()).any(|part| part == *mark))
+    {
+        return;
+    }
     let mut options = IngestOptions::new().with_encoding(Encoding::UTF_8);
     options.format = InputFormat::ALL
         .into_iter()

@@ -27,6 +27,7 @@ mod loading;
 mod long_texts;
 mod machines;
 mod migrations;
+mod multiline;
 mod own_sql;
 #[cfg(unix)]
 mod private_files;

@@ -7,6 +7,7 @@ pub(super) mod access_log;
 mod columns;
 pub(super) mod envelope;
 pub(super) mod error_log;
+pub(super) mod event_xml;
 pub(super) mod extract;
 pub(super) mod fields;
 pub(super) mod header;

@@ -27,6 +27,8 @@ pub(crate) struct Decoder {
     given: usize,
     /// Counts the bytes of the last character that are not consumed yet.
     rest: usize,
+    /// Counts the bytes of `raw` that are decoded.
+    decoded: usize,
 }
 
 enum Characters {
@@ -53,26 +55,29 @@ impl Decoder {
             text: Vec::new(),
             given: 0,
             rest: 0,
+            decoded: 0,
         })
     }
 
     /// Returns text that is decoded and not consumed; nothing only at the end of the input.
     pub(crate) fn fill(&mut self, input: &mut impl BufRead) -> io::Result<&[u8]> {
-        while self.is_empty() {
-            let buffer = input.fill_buf()?;
-            let buffer = buffer.get(..STEP).unwrap_or(buffer);
-            let (length, is_end) = (buffer.len(), buffer.is_empty());
-            self.raw.drain(..self.read);
-            self.raw.extend_from_slice(buffer);
-            input.consume(length);
-            (self.read, self.given) = (0, 0);
-            self.text.clear();
-            self.decode(is_end);
-            if is_end {
-                break;
-            }
-        }
-        Ok(self.text.get(self.given..).unwrap_or_default())
+        while self.is_empty() && self.decode_more(input)? {}
+        Ok(self.decoded())
+    }
+
+    /// Decodes more of the input. Returns `false` at its end.
+    pub(crate) fn decode_more(&mut self, input: &mut impl BufRead) -> io::Result<bool> {
+        let buffer = input.fill_buf()?;
+        let buffer = buffer.get(..STEP).unwrap_or(buffer);
+        let (length, is_end) = (buffer.len(), buffer.is_empty());
+        self.raw.drain(..self.read);
+        self.decoded = self.decoded.saturating_sub(self.read);
+        self.text.drain(..self.given);
+        (self.read, self.given) = (0, 0);
+        self.raw.extend_from_slice(buffer);
+        input.consume(length);
+        self.decode(is_end);
+        Ok(!is_end)
     }
 
     /// Returns whether the text that was decoded is consumed.
@@ -122,10 +127,11 @@ impl Decoder {
     }
 
     fn decode(&mut self, is_end: bool) {
-        match &self.characters {
-            Characters::Single(table) => decode_single(table, &self.raw, &mut self.text),
-            Characters::Utf16(unit) => decode_utf16(*unit, &self.raw, is_end, &mut self.text),
-        }
+        let raw = self.raw.get(self.decoded..).unwrap_or_default();
+        self.decoded += match &self.characters {
+            Characters::Single(table) => decode_single(table, raw, &mut self.text),
+            Characters::Utf16(unit) => decode_utf16(*unit, raw, is_end, &mut self.text),
+        };
     }
 }
 
@@ -158,17 +164,19 @@ fn character(encoding: &'static encoding_rs::Encoding, byte: u8) -> Option<char>
     text.chars().next()
 }
 
-fn decode_single(table: &[Option<char>], raw: &[u8], text: &mut Vec<u8>) {
+/// Decodes all bytes, and returns their number.
+fn decode_single(table: &[Option<char>], raw: &[u8], text: &mut Vec<u8>) -> usize {
     for byte in raw {
         match table.get(usize::from(*byte)).copied().flatten() {
             Some(character) => push(character, text),
             None => text.extend([UNDECODED, *byte]),
         }
     }
+    raw.len()
 }
 
-/// Decodes whole characters; at the end of the input, also what is left.
-fn decode_utf16(unit: fn([u8; 2]) -> u16, raw: &[u8], is_end: bool, text: &mut Vec<u8>) {
+/// Decodes whole characters; at the end of the input, also what is left. Returns the number of bytes decoded.
+fn decode_utf16(unit: fn([u8; 2]) -> u16, raw: &[u8], is_end: bool, text: &mut Vec<u8>) -> usize {
     let (pairs, odd) = raw.as_chunks::<2>();
     let pairs = match pairs.split_last() {
         // Its other half comes next.
@@ -183,7 +191,9 @@ fn decode_utf16(unit: fn([u8; 2]) -> u16, raw: &[u8], is_end: bool, text: &mut V
     }
     if let (true, [byte]) = (is_end, odd) {
         text.extend([UNDECODED, *byte]);
+        return raw.len();
     }
+    2 * pairs.len()
 }
 
 fn push(character: char, text: &mut Vec<u8>) {

@@ -15,6 +15,8 @@ pub(crate) struct Tracked<R> {
     inner: R,
     read: Sample,
     decoder: Option<Box<Decoder>>,
+    /// Holds bytes that were taken from the input to be seen together, and are not consumed.
+    ahead: Vec<u8>,
     /// Counts the bytes that are buffered.
     unread: usize,
 }
@@ -63,6 +65,7 @@ impl<R: BufRead> Tracked<R> {
             inner,
             read,
             decoder: None,
+            ahead: Vec::new(),
             unread: 0,
         }
     }
@@ -76,10 +79,31 @@ impl<R: BufRead> Tracked<R> {
         (self.inner, self.read)
     }
 
+    /// Shows more of the input than its buffer holds. Returns `false` at the end of the input.
+    pub(crate) fn show_more(&mut self) -> io::Result<bool> {
+        const STEP: usize = 1 << 12;
+        if let Some(decoder) = &mut self.decoder {
+            return decoder.decode_more(&mut self.inner);
+        }
+        if self.ahead.is_empty() {
+            self.ahead.extend_from_slice(self.inner.fill_buf()?);
+            self.inner.consume(self.ahead.len());
+        }
+        let buffer = self.inner.fill_buf()?;
+        let buffer = buffer.get(..STEP).unwrap_or(buffer);
+        let length = buffer.len();
+        self.ahead.extend_from_slice(buffer);
+        self.inner.consume(length);
+        Ok(length > 0)
+    }
+
     /// Returns whether there is a whole line to be read without waiting for it.
     pub(crate) fn has_line(&mut self) -> bool {
         if let Some(decoder) = &self.decoder {
             return decoder.decoded().contains(&b'\n');
+        }
+        if !self.ahead.is_empty() {
+            return self.ahead.contains(&b'\n');
         }
         // Buffered bytes come without reading, which cannot fail.
         self.unread > 0 && self.inner.fill_buf().is_ok_and(|buffer| buffer.contains(&b'\n'))
@@ -112,6 +136,9 @@ impl<R: BufRead> BufRead for Tracked<R> {
         if let Some(decoder) = &mut self.decoder {
             return decoder.fill(&mut self.inner);
         }
+        if !self.ahead.is_empty() {
+            return Ok(&self.ahead);
+        }
         let buffer = self.inner.fill_buf()?;
         self.unread = buffer.len();
         Ok(buffer)
@@ -120,6 +147,12 @@ impl<R: BufRead> BufRead for Tracked<R> {
     fn consume(&mut self, amount: usize) {
         if let Some(decoder) = &mut self.decoder {
             self.read.extend(decoder.consume(amount));
+            return;
+        }
+        if !self.ahead.is_empty() {
+            let consumed = self.ahead.len().min(amount);
+            self.read.extend(self.ahead.get(..consumed).unwrap_or_default());
+            self.ahead.drain(..consumed);
             return;
         }
         // Consumed bytes were buffered: this reads nothing and cannot fail.

@@ -9,7 +9,7 @@ use crate::ingest::formats::envelope::{self, Delivery};
 use crate::ingest::formats::fields::{Fields, FoundTime, Outcome};
 use crate::ingest::formats::header::Header;
 use crate::ingest::formats::library::Library;
-use crate::ingest::formats::{access_log, error_log, json, syslog, text};
+use crate::ingest::formats::{access_log, error_log, event_xml, json, syslog, text};
 use crate::ingest::input_format::InputFormat;
 use crate::ingest::options::IngestOptions;
 use crate::models::{
@@ -164,8 +164,8 @@ impl Parser {
         self.options.encoding
     }
 
-    /// Returns whether lines may name the columns of the lines after them.
-    pub(in crate::ingest) fn reads_headers(&self) -> bool {
+    /// Returns whether lines may name the columns of the lines after them, and whether they may be Windows events.
+    pub(in crate::ingest) fn reads_others(&self) -> bool {
         self.options.format.is_none()
     }
 
@@ -204,7 +204,21 @@ impl Parser {
 
     /// Gives the log of a line that should have been JSON to `take`.
     pub(in crate::ingest) fn broken_json(&mut self, line: &RawLine<'_>, reason: &str, take: &mut Take<'_>) {
-        self.log_of_line(line, Some(format!("not valid JSON: {reason}")), take);
+        self.broken(line, &format!("not valid JSON: {reason}"), take);
+    }
+
+    /// Gives the log of a line that is not what it seems to be to `take`.
+    pub(in crate::ingest) fn broken(&mut self, line: &RawLine<'_>, problem: &str, take: &mut Take<'_>) {
+        self.log_of_line(line, Some(problem.to_owned()), take);
+    }
+
+    /// Gives the log of a Windows event as XML to `take`.
+    pub(in crate::ingest) fn event(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
+        let raw = RawText::of(line.bytes);
+        match event_xml::read(&raw.text) {
+            Some(members) => self.log_of_members(members, "windows_event", &raw, None, take),
+            None => self.broken(line, "not a whole Windows event", take),
+        }
     }
 
     fn log_of_line(&mut self, line: &RawLine<'_>, problem: Option<String>, take: &mut Take<'_>) {
