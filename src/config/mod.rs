@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::load::DEFAULT_BATCH_SIZE;
-use crate::models::{DateOrder, Encoding, Secret, Zone};
+use crate::models::{ContinuationLines, DateOrder, Encoding, Secret, Zone};
 use crate::storage::duckdb::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
 use variables::Variable;
 use yaml::Yaml;
@@ -99,6 +99,8 @@ pub struct IngestSettings {
     /// Names the character encoding of text, such as `windows-1252`. `None` means UTF-8, or UTF-16 where the first
     /// bytes of a source tell it.
     pub encoding: Option<Encoding>,
+    /// Says whether lines that continue an event are joined with it: `join` or `keep`.
+    pub continuation_lines: ContinuationLines,
     /// Names the zone of times that name none: an IANA name or an offset.
     pub zone: Zone,
     /// Says whether day or month comes first in a date of numbers: `day_first`, `month_first` or `auto`. `auto` goes by
@@ -164,6 +166,7 @@ impl Default for Settings {
             },
             ingest: IngestSettings {
                 encoding: None,
+                continuation_lines: ContinuationLines::Join,
                 zone: Zone::UTC,
                 date_order: DateOrder::Auto,
                 trusted_proxies: None,

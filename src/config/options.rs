@@ -38,6 +38,7 @@ impl From<&IngestSettings> for LoadOptions {
     fn from(settings: &IngestSettings) -> Self {
         let mut options = Self::new().with_batch_size(settings.batch_size);
         options.ingest.encoding = settings.encoding;
+        options.ingest.continuation_lines = settings.continuation_lines;
         options.ingest.zone = Some(settings.zone);
         options.ingest.date_order = settings.date_order;
         options

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use chrono::{DateTime, Utc};
 
+use super::formats::continued::Joint;
 use super::formats::header::Header;
 use super::input::lines::Line;
 use super::parser::{Parser, RawLine, SKIPPED_NULS, Take};
@@ -65,6 +66,19 @@ pub(super) struct Pieces {
     count: usize,
     /// Holds the headers of lines, each with the number of pieces before the first line that it is valid for.
     headers: Vec<(usize, Option<Arc<Header>>)>,
+    /// Holds the place of the last piece that is no line of another one, if it may be continued.
+    last: Option<usize>,
+}
+
+/// Holds an event that the next line may continue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastEvent<'a> {
+    pub(super) first: &'a [u8],
+    /// Holds all lines of the event.
+    pub(super) text: &'a [u8],
+    pub(super) last: &'a [u8],
+    /// Says how its lines are joined; `None` if it has only one.
+    pub(super) joint: Option<Joint>,
 }
 
 /// Marks an end of some [`Pieces`].
@@ -95,6 +109,11 @@ enum Kind {
     Record {
         others: usize,
     },
+    /// Begins an event that the next `others` lines continue.
+    Joined {
+        others: usize,
+        joint: Joint,
+    },
     /// Begins a Windows event as XML, with all its lines.
     Event,
     /// Says what is wrong with a text that should be JSON or an event.
@@ -118,6 +137,7 @@ impl Pieces {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.list.clear();
+        self.last = None;
         self.count = 0;
         // The last header is valid for the lines that come.
         if let Some((_, header)) = self.headers.pop() {
@@ -144,6 +164,7 @@ impl Pieces {
     pub(super) fn truncate(&mut self, end: End) {
         self.text.truncate(end.bytes);
         self.list.truncate(end.pieces);
+        self.last = None;
         self.headers.retain(|(place, _)| *place < end.pieces.max(1));
         self.count = end.count;
     }
@@ -161,8 +182,46 @@ impl Pieces {
     }
 
     fn push(&mut self, line: Line, kind: Kind) {
+        let may_be_continued = matches!(kind, Kind::Line) && line.part.is_none();
+        self.last = may_be_continued.then_some(self.list.len());
         self.list.push(Piece { line, kind });
         self.count += 1;
+    }
+
+    /// Returns the last event, if a line may continue it.
+    pub(super) fn last(&self) -> Option<LastEvent<'_>> {
+        let first = self.list.get(self.last?)?;
+        let last = self.list.last()?;
+        let joint = match first.kind {
+            Kind::Joined { joint, .. } => Some(joint),
+            _ => None,
+        };
+        Some(LastEvent {
+            first: self.text.get(first.line.bytes.clone())?,
+            text: self.text.get(first.line.bytes.start..last.line.bytes.end)?,
+            last: self.text.get(last.line.bytes.clone())?,
+            joint,
+        })
+    }
+
+    /// Adds a line, which ends the text, to the last event.
+    pub(super) fn join(&mut self, line: Line, joint: Joint) {
+        let Some(first) = self.last.and_then(|last| self.list.get_mut(last)) else {
+            return self.push_line(line);
+        };
+        let others = match first.kind {
+            Kind::Joined { others, .. } => others + 1,
+            _ => 1,
+        };
+        first.kind = Kind::Joined { others, joint };
+        // The lines of an event follow each other with their ends.
+        self.text.insert(line.bytes.start, b'\n');
+        let bytes = line.bytes.start + 1..line.bytes.end + 1;
+        let line = Line { bytes, ..line };
+        self.list.push(Piece {
+            line,
+            kind: Kind::Line,
+        });
     }
 
     /// Adds the lines of an object, at least one. They follow each other in the text, each with a line end.
@@ -178,6 +237,7 @@ impl Pieces {
     }
 
     fn push_group(&mut self, lines: Vec<Line>, kind: Kind) {
+        self.last = None;
         let mut first = Some(kind);
         for line in lines {
             let kind = first.take().unwrap_or(Kind::Line);
@@ -221,6 +281,13 @@ impl Pieces {
                         true => pieces = rest.iter(),
                         false => parser.line(&line, take),
                     }
+                }
+                Kind::Joined { others, joint } => {
+                    let (others, rest) = pieces.as_slice().split_at(*others);
+                    let end = others.last().unwrap_or(piece).line.bytes.end;
+                    let bytes = &self.text[piece.line.bytes.start..end];
+                    parser.joined(bytes, *joint, take);
+                    pieces = rest.iter();
                 }
                 Kind::Event => parser.event(&line, take),
                 Kind::Broken(problem) => parser.broken(&line, problem, take),
@@ -298,6 +365,15 @@ mod tests {
                 "]",
                 "},",
                 "  indented",
+                "\tat com.example.Main.run(Main.java:12)",
+                "Caused by: java.io.IOException: no",
+                "Traceback (most recent call last):",
+                "ValueError: no",
+                "2024-01-01T00:00:00.1Z stdout P one",
+                "2024-01-01T00:00:00.1Z stdout F two",
+                "{\"log\":\"one\",\"stream\":\"stdout\",\"time\":\"2024-01-01T00:00:00.5Z\"}",
+                "<Event><System><Channel>a</Channel>",
+                "</System></Event>",
             ][..],
         );
         let noise = prop::collection::vec(any::<u8>(), 0..40);

@@ -17,7 +17,7 @@ mod parser;
 mod reader;
 mod source;
 
-pub use crate::models::{Encoding, FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
+pub use crate::models::{ContinuationLines, Encoding, FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
 pub(crate) use block::LogBlock;
 pub use error::{IngestError, IngestErrorKind};
 pub(crate) use follow::{ChangedFile, Follower};

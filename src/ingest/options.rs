@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::format_library::FormatLibrary;
 use super::input_format::InputFormat;
-use crate::models::{DateOrder, Encoding, Zone};
+use crate::models::{ContinuationLines, DateOrder, Encoding, Zone};
 use crate::stop::StopHandle;
 
 /// Says how lines are to be read.
@@ -29,6 +29,8 @@ pub struct IngestOptions {
     pub format: Option<InputFormat>,
     /// Names the character encoding; `None` means UTF-8, or UTF-16 where the first bytes of a source tell it.
     pub encoding: Option<Encoding>,
+    /// Says whether stack traces and the like are joined with the event before them. They are by default.
+    pub continuation_lines: ContinuationLines,
     /// Names the zone of times that have none; `None` means UTC.
     pub zone: Option<Zone>,
     /// Says whether day or month comes first in a date of numbers.
@@ -71,6 +73,15 @@ impl IngestOptions {
     pub fn with_encoding(self, encoding: Encoding) -> Self {
         Self {
             encoding: Some(encoding),
+            ..self
+        }
+    }
+
+    /// Joins lines that continue an event with it, or keeps them apart.
+    #[must_use]
+    pub fn with_continuation_lines(self, continuation_lines: ContinuationLines) -> Self {
+        Self {
+            continuation_lines,
             ..self
         }
     }

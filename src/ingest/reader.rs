@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{LogBlock, Pieces};
 use super::error::IngestError;
+use super::formats::continued::{self, Joint};
 use super::formats::event_xml;
 use super::formats::header::Headers;
 use super::formats::json::{self, Depth, Piece};
@@ -316,7 +317,10 @@ impl LogReader {
         if matches!(self.place, Place::End | Place::Replaced) {
             return None;
         }
-        let read = self.advance();
+        let mut read = self.advance();
+        while read.is_ok() && !self.is_waiting() && self.goes_on() {
+            read = self.advance();
+        }
         self.parser.start_now();
         self.pieces.parse(&mut self.parser, &mut take);
         self.pieces.clear();
@@ -346,7 +350,7 @@ impl LogReader {
         let mut is_waiting = false;
         while self.place != Place::End && !is_waiting {
             let is_full = self.pieces.count() >= lines || self.pieces.text.len() >= BYTES;
-            if is_full && self.opening.is_empty() {
+            if is_full && self.opening.is_empty() && !self.goes_on() {
                 break;
             }
             self.error = self.advance().err();
@@ -577,6 +581,10 @@ impl LogReader {
         {
             return self.read_record(line);
         }
+        if let Some(joint) = self.joint(&line) {
+            self.pieces.join(line, joint);
+            return Ok(());
+        }
         let may_go_on = self.parser.reads_json()
             && line.part.is_none()
             && json::may_be_object(bytes)
@@ -586,6 +594,35 @@ impl LogReader {
         }
         self.pieces.push_line(line);
         Ok(())
+    }
+
+    /// Returns how a line continues the event before it; `None` if it begins an event.
+    fn joint(&self, line: &Line) -> Option<Joint> {
+        if line.part.is_some() || line.nuls > 0 || self.headers.current().is_some() {
+            return None;
+        }
+        let bytes = self.pieces.text.get(line.bytes.clone())?;
+        joint(&self.pieces, &self.parser, bytes)
+    }
+
+    /// Returns whether the next line continues the last event, or may do so. Such a line is of the same block.
+    fn goes_on(&mut self) -> bool {
+        if self.place != Place::Lines || self.headers.current().is_some() || self.pieces.last().is_none() {
+            return false;
+        }
+        let buffer = match self.lines.input().fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) => {
+                self.lines.fail_next(error);
+                return false;
+            }
+        };
+        match first_line(buffer) {
+            _ if buffer.is_empty() => false,
+            Some(line) => joint(&self.pieces, &self.parser, line).is_some(),
+            // The rest of it is not buffered. It may be a line of its own then.
+            None => true,
+        }
     }
 
     /// Reads the rest of an object over several lines, after its first line.
@@ -662,6 +699,31 @@ impl LogReader {
         self.place = Place::Lines;
         self.read_broken([opening, bytes].concat(), &format!("not valid JSON: {reason}"))
     }
+}
+
+/// Returns the first line of a buffer, without its end; `None` if the buffer ends before.
+fn first_line(buffer: &[u8]) -> Option<&[u8]> {
+    let line = buffer.get(..memchr::memchr(b'\n', buffer)?)?;
+    Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// Returns how a line continues the last event of some pieces.
+fn joint(pieces: &Pieces, parser: &Parser, line: &[u8]) -> Option<Joint> {
+    if !parser.joins_lines() {
+        return None;
+    }
+    let event = pieces.last()?;
+    let joint = continued::joint(event.text, event.last, line)?;
+    let is_short = event.text.len() + line.len() < LONGEST_LINE;
+    let is_alike = match event.joint {
+        Some(before) => before == joint,
+        // Objects are whole. An event without a time may be the rest of another one.
+        None if joint == Joint::Lines => {
+            !json::may_be_objects(event.first) && parser.has_own_time(event.first)
+        }
+        None => true,
+    };
+    (is_short && is_alike).then_some(joint)
 }
 
 impl Iterator for LogReader {

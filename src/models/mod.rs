@@ -4,6 +4,7 @@
 pub(crate) mod address;
 mod address_text;
 mod alert;
+mod continuation_lines;
 mod detection_rule;
 mod encoding;
 mod file_position;
@@ -20,6 +21,7 @@ mod time;
 pub(crate) use address::{PRIVATE_NETWORKS, endpoint};
 pub use address_text::AddressText;
 pub use alert::{Alert, AlertQuery, RiskFactor, priority_score};
+pub use continuation_lines::ContinuationLines;
 pub use detection_rule::{DetectionRule, RuleQuery};
 pub use encoding::Encoding;
 pub(crate) use encoding::Kind as EncodingKind;

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use logstore::LogEntry;
-use logstore::ingest::{IngestOptions, LogReader, PARSE_ERROR};
+use logstore::ingest::{ContinuationLines, IngestOptions, LogReader, PARSE_ERROR};
 use proptest::prelude::*;
 
 use crate::exactly_once::{Following, append, ingest, wait_for};
@@ -118,6 +118,81 @@ fn events_are_followed_from_start_to_end() {
         .map(|row| row["raw"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(found, [event(1), event(2), event(3)]);
+}
+
+const TRACE: &str = "2024-01-01 10:00:00 ERROR main: failed\njava.lang.IllegalStateException: no\n\
+    \tat com.example.Main.run(Main.java:12)\n\t... 12 more\nCaused by: java.io.IOException: x\n";
+
+#[test]
+fn a_stack_trace_belongs_to_the_event_before_it() {
+    let python = "2024-01-01 10:00:01 ERROR failed\nTraceback (most recent call last):\n  File \"x.py\", line 1\n    \
+        f()\nValueError: no\n";
+    let text = format!("{TRACE}{python}2024-01-01 10:00:02 INFO started\n");
+    let logs = read(&text);
+    let expected = [
+        TRACE.trim_end(),
+        python.trim_end(),
+        "2024-01-01 10:00:02 INFO started",
+    ];
+    assert_eq!(raws(&logs), expected);
+    let message = logs[0].message.as_deref().unwrap();
+    assert!(
+        message.ends_with("java.io.IOException: x") && message.contains("\n\tat com"),
+        "{message}"
+    );
+    assert_eq!(logs[0].event_time.to_rfc3339(), "2024-01-01T10:00:00+00:00");
+    let keep = IngestOptions::new().with_continuation_lines(ContinuationLines::Keep);
+    let input = Cursor::new(text.clone().into_bytes());
+    assert_eq!(LogReader::new(input, &keep).count(), text.lines().count());
+}
+
+#[test]
+fn lines_that_may_begin_an_event_are_not_joined() {
+    for text in [
+        "no time\n\tat com.example.Main.run(Main.java:12)\n",
+        "2024-01-01 10:00:00 x\n  indented\n",
+        "{\"time\": \"2024-01-01T10:00:00Z\"}\n\tat com.example.Main.run(Main.java:12)\n",
+        "2024-01-01 10:00:00 x\n\n\tat com.example.Main.run(Main.java:12)\n",
+        "type=SYSCALL msg=audit(1364481363.243:24287): a\ntype=CWD msg=audit(1364481363.243:24287): b\n",
+    ] {
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(raws(&read(text)), lines);
+    }
+}
+
+#[test]
+fn the_parts_of_a_line_of_a_container_are_joined() {
+    let cri = "2024-01-01T00:00:00.1Z stdout P Failed password for \n2024-01-01T00:00:00.2Z stdout F root from \
+        203.0.113.9 port 4 ssh2\n2024-01-01T00:00:01Z stderr P one\n2024-01-01T00:00:02Z stdout F two\n";
+    let logs = read(cri);
+    assert_eq!(logs.len(), 3);
+    let lines: Vec<_> = cri.lines().collect();
+    assert_eq!(raws(&logs), [&lines[..2].join("\n"), lines[2], lines[3]]);
+    let message = logs[0].message.as_deref().unwrap();
+    assert!(message.contains("for root from"), "{message}");
+    let docker = "{\"log\":\"one \",\"stream\":\"stdout\",\"time\":\"2024-01-01T00:00:00.5Z\"}\n\
+        {\"log\":\"two\\n\",\"stream\":\"stdout\",\"time\":\"2024-01-01T00:00:01Z\"}\n\
+        {\"log\":\"three\\n\",\"stream\":\"stdout\",\"time\":\"2024-01-01T00:00:02Z\"}\n";
+    let logs = read(docker);
+    assert_eq!(logs.len(), 2);
+    let message = logs[0].message.as_deref().unwrap_or_default();
+    assert!(message.contains("one two"), "{:?}", logs[0]);
+    assert_eq!(
+        raws(&logs)[0],
+        docker.lines().take(2).collect::<Vec<_>>().join("\n")
+    );
+    assert_eq!(logs[0].event_time.to_rfc3339(), "2024-01-01T00:00:00.500+00:00");
+}
+
+#[test]
+fn no_block_ends_within_an_event() {
+    let cli = Cli::new();
+    // A block has 2,048 lines or objects.
+    cli.write("app.log", TRACE.repeat(9_000));
+    assert_eq!(ingest(&cli, &["app.log"]), 9_000);
+    let rows = cli.rows(&["query", "SELECT DISTINCT raw FROM logs"]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["raw"], TRACE.trim_end());
 }
 
 proptest! {

@@ -5,6 +5,7 @@
 
 pub(super) mod access_log;
 mod columns;
+pub(super) mod continued;
 pub(super) mod envelope;
 pub(super) mod error_log;
 pub(super) mod event_xml;

@@ -5,6 +5,7 @@ mod draft;
 use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use crate::ingest::formats::continued::{self, Joint};
 use crate::ingest::formats::envelope::{self, Delivery};
 use crate::ingest::formats::fields::{Fields, FoundTime, Outcome};
 use crate::ingest::formats::header::Header;
@@ -13,8 +14,8 @@ use crate::ingest::formats::{access_log, error_log, event_xml, json, syslog, tex
 use crate::ingest::input_format::InputFormat;
 use crate::ingest::options::IngestOptions;
 use crate::models::{
-    BorrowedLog, DateOrder, Encoding, Ids, Json, Members, PRIVATE_NETWORKS, RawText, TIME_SOURCE,
-    TimeContext, Zone, deciding_order,
+    BorrowedLog, ContinuationLines, DateOrder, Encoding, Ids, Json, Members, PRIVATE_NETWORKS, RawText,
+    TIME_SOURCE, TimeContext, Zone, deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
@@ -169,6 +170,11 @@ impl Parser {
         self.options.format.is_none()
     }
 
+    /// Returns whether lines that continue an event are joined with it.
+    pub(in crate::ingest) fn joins_lines(&self) -> bool {
+        self.options.format.is_none() && self.options.continuation_lines == ContinuationLines::Join
+    }
+
     pub(in crate::ingest) fn reads_json(&self) -> bool {
         matches!(self.options.format, None | Some(InputFormat::Json))
     }
@@ -212,6 +218,43 @@ impl Parser {
         self.log_of_line(line, Some(problem.to_owned()), take);
     }
 
+    /// Gives the log of an event over several lines to `take`.
+    pub(in crate::ingest) fn joined(&mut self, bytes: &[u8], joint: Joint, take: &mut Take<'_>) {
+        let raw = RawText::of(bytes);
+        match joint {
+            Joint::Lines => self.log_of_lines(&raw, take),
+            Joint::Container => match continued::whole_container_line(bytes) {
+                Some(whole) => self.log_of_text(&String::from_utf8_lossy(&whole), &raw, None, take),
+                None => self.log_of_lines(&raw, take),
+            },
+            Joint::Docker => match whole_docker_line(&raw.text) {
+                Some(members) => self.log_of_json(members, &raw, None, take),
+                None => self.log_of_lines(&raw, take),
+            },
+        }
+    }
+
+    /// Gives the log of lines to `take`. The first one says what the event is, and the others belong to its message.
+    fn log_of_lines(&mut self, raw: &RawText<'_>, take: &mut Take<'_>) {
+        let (first, others) = raw.text.split_once('\n').unwrap_or((&raw.text, ""));
+        self.log_of_text(first, raw, None, &mut |mut log| {
+            if let Some(message) = &log.message {
+                log.message = Some(format!("{message}\n{others}").into());
+            }
+            take(log);
+        });
+    }
+
+    /// Returns whether a line has a time of its own.
+    pub(in crate::ingest) fn has_own_time(&self, line: &[u8]) -> bool {
+        let mut probe = Self::new(&self.options, None, self.modified, self.opened);
+        let mut has_time = false;
+        probe.line(&RawLine::whole(line), &mut |log| {
+            has_time = !log.has_metadata(TIME_SOURCE)
+        });
+        has_time
+    }
+
     /// Gives the log of a Windows event as XML to `take`.
     pub(in crate::ingest) fn event(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
         let raw = RawText::of(line.bytes);
@@ -223,17 +266,25 @@ impl Parser {
 
     fn log_of_line(&mut self, line: &RawLine<'_>, problem: Option<String>, take: &mut Take<'_>) {
         let raw = RawText::of(line.bytes);
-        let readable = readable(&raw.text);
+        let mut take = |mut log: BorrowedLog<'_>| {
+            if let Some(part) = line.part {
+                log.metadata_mut().insert("line_part", part);
+            }
+            take(log);
+        };
+        self.log_of_text(&raw.text, &raw, problem, &mut take);
+    }
+
+    /// Gives the log of a line, whose text says the same as `raw`, to `take`.
+    fn log_of_text(&mut self, text: &str, raw: &RawText<'_>, problem: Option<String>, take: &mut Take<'_>) {
+        let readable = readable(text);
         let (fields, error) = self.recognise(&readable);
         let source_type = fields.source_type;
         let draft = self.draft_of_line(fields, &readable);
         let mut log = self.dated(draft);
-        self.finish(&mut log, source_type, &raw);
+        self.finish(&mut log, source_type, raw);
         if let Some(problem) = problem.or(error) {
             log.note(PARSE_ERROR, problem);
-        }
-        if let Some(part) = line.part {
-            log.note("line_part", part);
         }
         take(log);
     }
@@ -438,6 +489,18 @@ fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
         let names = names.into_iter().map(Json::from);
         log.note(AMBIGUOUS, Json::Array(names.collect()));
     }
+}
+
+/// Returns the object of a line that Docker has cut into these.
+fn whole_docker_line(lines: &str) -> Option<Members<'_>> {
+    let mut parts = lines.split('\n').map(json::object);
+    let mut whole = parts.next()??;
+    let mut text = whole.get("log")?.as_str()?.to_owned();
+    for part in parts {
+        text.push_str(part?.get("log")?.as_str()?);
+    }
+    whole.insert("log", text);
+    Some(whole)
 }
 
 /// Fails if [`Parser::json`] does not take these bytes.

@@ -1,0 +1,249 @@
+//! Lines that continue the event before them: stack traces, details of PostgreSQL, parts of long lines of containers.
+
+use memchr::memmem;
+
+/// Says how a line continues the event before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joint {
+    /// Means lines of their own, such as a stack trace.
+    Lines,
+    /// Means the next part of a line that a container runtime has cut, as CRI writes it.
+    Container,
+    /// Means the next part of a line that Docker has cut.
+    Docker,
+}
+
+/// Begins a line of Docker.
+const DOCKER: &[u8] = b"{\"log\":\"";
+
+/// Begins a stack trace of Python.
+const TRACEBACK: &[u8] = b"Traceback (most recent call last):";
+
+/// Returns how a line continues an event; `None` if it does not.
+///
+/// The event is all of its lines so far, and `last` the last one of them.
+pub(crate) fn joint(event: &[u8], last: &[u8], line: &[u8]) -> Option<Joint> {
+    match line.first()? {
+        b'0'..=b'9' => {
+            let (part, before) = (container_part(line)?, container_part(last)?);
+            (before.is_partial && before.stream == part.stream).then_some(Joint::Container)
+        }
+        b'{' if line.starts_with(DOCKER) => {
+            let (part, before) = (docker_part(line)?, docker_part(last)?);
+            (before.is_partial && before.stream == part.stream).then_some(Joint::Docker)
+        }
+        b' ' | b'\t' | b'A'..=b'Z' | b'a'..=b'z' => continues(event, last, line).then_some(Joint::Lines),
+        _ => None,
+    }
+}
+
+/// Returns whether a line is one that follows an event: of a stack trace, or of PostgreSQL.
+fn continues(event: &[u8], last: &[u8], line: &[u8]) -> bool {
+    let text = line.trim_ascii_start();
+    match text.len() < line.len() {
+        true => is_frame(text) || is_in_traceback(event, last),
+        false => is_header(line) || is_indented(last) && is_in_traceback(event, last) && is_exception(line),
+    }
+}
+
+fn is_indented(line: &[u8]) -> bool {
+    line.starts_with(b" ") || line.starts_with(b"\t")
+}
+
+/// Returns whether an indented text is a line of a stack trace of Java, .NET or JavaScript.
+fn is_frame(text: &[u8]) -> bool {
+    let is_place = |text: &[u8]| text.contains(&b'(') || text.last().is_some_and(u8::is_ascii_digit);
+    text.strip_prefix(b"at ").is_some_and(is_place)
+        || text.starts_with(b"... ")
+            && (text.ends_with(b" more") || text.ends_with(b" common frames omitted"))
+        || text.starts_with(b"Caused by: ")
+        || text.starts_with(b"Suppressed: ")
+        || text.starts_with(b"--- End of ")
+}
+
+/// Returns whether a line without indentation begins a part of an event.
+fn is_header(line: &[u8]) -> bool {
+    const DETAILS: [&[u8]; 6] = [
+        b"DETAIL:  ",
+        b"HINT:  ",
+        b"STATEMENT:  ",
+        b"CONTEXT:  ",
+        b"QUERY:  ",
+        b"LOCATION:  ",
+    ];
+    line == TRACEBACK
+        || line.starts_with(b"Caused by: ")
+        || DETAILS.iter().any(|start| line.starts_with(start))
+        || is_qualified(line) && is_exception(line)
+}
+
+/// Returns whether a line begins with a name in a package, such as `java.io.IOException`.
+fn is_qualified(line: &[u8]) -> bool {
+    let name = name_of(line);
+    name.contains(&b'.')
+        && name
+            .first()
+            .is_some_and(|first| first.is_ascii_lowercase() || *first == b'S')
+}
+
+/// Returns whether a line begins with the name of an exception.
+fn is_exception(line: &[u8]) -> bool {
+    const ENDS: [&[u8]; 5] = [b"Exception", b"Error", b"Warning", b"Exit", b"Interrupt"];
+    let name = name_of(line);
+    let rest = line.get(name.len()..).unwrap_or_default();
+    (rest.is_empty() || rest.starts_with(b": ")) && ENDS.iter().any(|end| name.ends_with(end))
+}
+
+fn name_of(line: &[u8]) -> &[u8] {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._$".contains(byte);
+    let end = line.iter().position(|byte| !is_of_name(byte));
+    line.get(..end.unwrap_or(line.len())).unwrap_or_default()
+}
+
+/// Returns whether an event has a stack trace of Python that does not end before its last line.
+fn is_in_traceback(event: &[u8], last: &[u8]) -> bool {
+    (last == TRACEBACK || is_indented(last)) && memmem::find(event, TRACEBACK).is_some()
+}
+
+/// Holds a line of a container runtime: `2024-01-01T00:00:00.1Z stdout P text`.
+#[derive(Debug, PartialEq, Eq)]
+struct ContainerPart<'a> {
+    /// Holds what is before the mark that says whether the line is a part.
+    head: &'a [u8],
+    stream: &'a [u8],
+    is_partial: bool,
+    text: &'a [u8],
+}
+
+fn container_part(line: &[u8]) -> Option<ContainerPart<'_>> {
+    const LONGEST_TIME: usize = 40;
+    let start = line.get(..LONGEST_TIME).unwrap_or(line);
+    let time = memchr::memchr(b' ', start)? + 1;
+    let rest = line.get(time..)?;
+    let stream = [&b"stdout"[..], b"stderr"]
+        .into_iter()
+        .find(|stream| rest.starts_with(stream))?;
+    let head = line.get(..time + stream.len() + 1)?;
+    let (is_partial, text) = match line.get(head.len()..)? {
+        [b'P', b' ', text @ ..] => (true, text),
+        [b'F', b' ', text @ ..] => (false, text),
+        [b'P'] => (true, &b""[..]),
+        [b'F'] => (false, &b""[..]),
+        _ => return None,
+    };
+    head.ends_with(b" ").then_some(ContainerPart {
+        head,
+        stream,
+        is_partial,
+        text,
+    })
+}
+
+/// Returns the line that a container runtime has cut into these.
+pub(crate) fn whole_container_line(lines: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let part = container_part(line)?;
+        if whole.is_empty() {
+            whole = [part.head, b"F "].concat();
+        }
+        whole.extend_from_slice(part.text);
+    }
+    Some(whole)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct DockerPart<'a> {
+    stream: &'a [u8],
+    is_partial: bool,
+}
+
+/// Reads a line of Docker: `{"log":"text\n","stream":"stdout",...}`. A part of a line has no line end.
+fn docker_part(line: &[u8]) -> Option<DockerPart<'_>> {
+    const STREAM: &[u8] = b"\"stream\":\"";
+    let text = line.strip_prefix(DOCKER)?;
+    let mut is_escaped = false;
+    let end = text.iter().position(|byte| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    })?;
+    let (text, rest) = text.split_at(end);
+    let stream = rest.get(memmem::find(rest, STREAM)? + STREAM.len()..)?;
+    Some(DockerPart {
+        stream: stream.get(..memchr::memchr(b'"', stream)?)?,
+        is_partial: !text.ends_with(b"\\n"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_stack_traces_continue_an_event() {
+        let event = "2024-01-01 10:00:00 ERROR main: failed";
+        for line in [
+            "\tat com.example.Main.run(Main.java:12)",
+            "    at Object.<anonymous> (/srv/app.js:1:2)",
+            "   at file.js:1:2",
+            "\t... 12 more",
+            "Caused by: java.io.IOException: no",
+            "java.lang.NullPointerException",
+            "java.lang.IllegalStateException: no",
+            "Traceback (most recent call last):",
+            "DETAIL:  Key (id)=(1) exists.",
+        ] {
+            let found = joint(event.as_bytes(), event.as_bytes(), line.as_bytes());
+            assert_eq!(found, Some(Joint::Lines), "{line}");
+        }
+        for line in [
+            "",
+            "  indented",
+            "  at some.java.Line",
+            "at night (all)",
+            "2024-01-01 10:00:01 INFO x",
+            "ValueError: no",
+            "Dec 17 05:19:07 web1 sshd[7]: x",
+            "DETAILS: none",
+            "{\"log\":\"x\\n\",\"stream\":\"stdout\"}",
+        ] {
+            assert_eq!(
+                joint(event.as_bytes(), event.as_bytes(), line.as_bytes()),
+                None,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_traceback_ends_with_its_exception() {
+        let event =
+            b"2024-01-01 10:00:00 x\nTraceback (most recent call last):\n  File \"x.py\", line 1, in f";
+        let last = b"  File \"x.py\", line 1, in f";
+        for line in [&b"    f()"[..], b"ValueError: no", b"app.errors.NoError"] {
+            assert_eq!(joint(event, last, line), Some(Joint::Lines));
+        }
+        assert_eq!(joint(event, last, b"started"), None);
+        let ended = [event, &b"\nValueError: no"[..]].concat();
+        assert_eq!(joint(&ended, b"ValueError: no", b"  text"), None);
+    }
+
+    #[test]
+    fn parts_of_a_stream_make_one_line() {
+        let part = b"2024-01-01T00:00:00.123456789Z stdout P one ";
+        let end = b"2024-01-01T00:00:01.123456789Z stdout F two";
+        let other = b"2024-01-01T00:00:01.123456789Z stderr F two";
+        assert_eq!(joint(part, part, end), Some(Joint::Container));
+        assert_eq!(joint(part, part, other), None);
+        assert_eq!(joint(end, end, part), None);
+        let whole = whole_container_line(&[&part[..], end].join(&b'\n')).unwrap();
+        assert_eq!(whole, b"2024-01-01T00:00:00.123456789Z stdout F one two");
+        let part = br#"{"log":"one \" ","stream":"stdout","time":"x"}"#;
+        let end = br#"{"log":"two\n","stream":"stdout","time":"x"}"#;
+        let other = br#"{"log":"two\n","stream":"stderr","time":"x"}"#;
+        assert_eq!(joint(part, part, end), Some(Joint::Docker));
+        assert_eq!(joint(part, part, other), None);
+        assert_eq!(joint(end, end, part), None);
+    }
+}
