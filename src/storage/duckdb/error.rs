@@ -154,6 +154,21 @@ pub(super) fn damaged_place(error: &::duckdb::Error) -> Option<u64> {
     place.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// Returns the error of a writer that cannot create the fence of a lake.
+pub(super) fn no_fence(error: ::duckdb::Error) -> Error {
+    const ACTION: &str = "create the fence of the lake";
+    let text = error.to_string();
+    match text.contains("must be owner of") || text.contains("permission denied") {
+        true => Error::Backend {
+            action: ACTION,
+            source: "the catalog has none, and this role may not create it: write to the lake once as the role that \
+                     created it"
+                .into(),
+        },
+        false => engine(ACTION, error),
+    }
+}
+
 /// Returns whether a statement waited in vain for a lock of the catalog.
 pub(super) fn is_lock_timeout(error: &::duckdb::Error) -> bool {
     error.to_string().contains("due to lock timeout")
@@ -193,6 +208,8 @@ fn is_conflict(text: &str) -> bool {
             "Exceeded the maximum retry count",
             "could not serialize access",
             "deadlock detected",
+            // The text of the fence of a lake.
+            "another writer committed since this one looked",
         ],
     )
 }

@@ -1,13 +1,15 @@
 //! The locks of a lake. Each lets one process of all machines at a time commit to it, maintain it or create it.
 //!
 //! Each is an advisory lock in the PostgreSQL database that is the catalog. A transaction holds it, so that it ends
-//! when its holder is done, dies or is cut off.
+//! when its holder is done, dies or is cut off. A holder does not notice that its lock has ended: see
+//! [`fence`](super::fence).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::duckdb::Connection;
 
+use super::{CATALOG, fence};
 use crate::storage::duckdb::engine::conninfo::with_timeouts;
 use crate::storage::duckdb::engine::gate::{Gate, Lease};
 use crate::storage::duckdb::engine::location::{Catalog, Lake, Location};
@@ -16,10 +18,7 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement::{self, literal};
 use crate::storage::{Error, Result};
 
-/// Names the database of the catalog, as `DuckLake` does.
-const CATALOG: &str = "__ducklake_metadata_lake";
-
-/// Grants the right to commit. While a writer holds it, no other writer changes the rows that the holder has read.
+/// Grants the turn to commit. Writers that hold it one after another need not repeat work because of each other.
 ///
 /// A catalog in a file needs no such lock: the engine locks that file while a process writes.
 pub(crate) struct CommitLock(Option<Lease>);
@@ -38,26 +37,58 @@ enum LockKind {
 }
 
 impl CommitLock {
-    /// Waits for the right to commit.
+    /// Waits for the turn to commit to a catalog that has a [`fence`]. Creates the fence if it is missing.
     pub(crate) fn take(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+        let (lock, has_fence) = Self::take_turn(gate, timeout)?;
+        if has_fence {
+            return Ok(lock);
+        }
+        // This transaction does not see what another process has created while this one waited.
+        drop(lock);
+        let (lock, has_fence) = Self::take_turn(gate, timeout)?;
+        if has_fence {
+            return Ok(lock);
+        }
+        lock.create_fence()?;
+        drop(lock);
+        Ok(Self::take_turn(gate, timeout)?.0)
+    }
+
+    /// Waits for the turn to commit, and returns whether the catalog has a fence.
+    fn take_turn(gate: &Arc<Gate>, timeout: Duration) -> Result<(Self, bool)> {
         Self::take_kind(LockKind::Commit, IDLE_TIMEOUT, gate, timeout)
+    }
+
+    /// Creates the fence, and ends the transaction that holds the lock.
+    fn create_fence(&self) -> Result<()> {
+        let Some(connection) = self.connection() else {
+            return Ok(());
+        };
+        fence::create(connection)
+            .and_then(|()| connection.execute_batch("COMMIT"))
+            .map_err(error::no_fence)
     }
 
     /// Waits for the right to maintain the lake. Other processes may commit meanwhile.
     pub(crate) fn take_for_maintenance(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        Self::take_kind(LockKind::Maintenance, "0", gate, timeout)
+        Ok(Self::take_kind(LockKind::Maintenance, "0", gate, timeout)?.0)
     }
 
-    fn take_kind(kind: LockKind, idle_timeout: &str, gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
+    fn take_kind(
+        kind: LockKind,
+        idle_timeout: &str,
+        gate: &Arc<Gate>,
+        timeout: Duration,
+    ) -> Result<(Self, bool)> {
         if !gate.location().has_many_writers() {
-            return Ok(Self(None));
+            return Ok((Self(None), true));
         }
         let lock = Self(Some(gate.lease(Mode::Write, timeout)?));
-        if let Some(connection) = lock.connection() {
+        let has_fence = lock.connection().map_or(Ok(true), |connection| {
             take_lock(connection, CATALOG, kind, idle_timeout, timeout)
-                .map_err(|error| lock_failure(gate.location(), timeout, error))?;
-        }
-        Ok(lock)
+                .map_err(|error| lock_failure(gate.location(), timeout, error))
+        })?;
+        Ok((lock, has_fence))
     }
 
     fn connection(&self) -> Option<&Connection> {
@@ -75,27 +106,35 @@ impl Drop for CommitLock {
     }
 }
 
-/// Begins a transaction that holds a lock in an attached database.
+/// Begins a transaction that holds a lock in an attached database. Returns whether that is a catalog with a fence.
 fn take_lock(
     connection: &Connection,
     database: &str,
     kind: LockKind,
     idle_timeout: &str,
     timeout: Duration,
-) -> ::duckdb::Result<()> {
+) -> ::duckdb::Result<bool> {
     // A timeout of zero would wait for ever.
     let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
-    let limits = format!(
-        "SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
-            set_config('idle_in_transaction_session_timeout', '{idle_timeout}', true) AS idle_timeout"
+    // One query takes one round trip. OFFSET keeps the limits apart, so that they hold before the lock is waited for.
+    let wait = format!(
+        "SELECT CAST(pg_advisory_xact_lock({}) AS text) AS locked, lock_timeout, idle_timeout,
+            ({}) AS has_fence
+        FROM (
+            SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
+                set_config('idle_in_transaction_session_timeout', '{idle_timeout}', true) AS idle_timeout
+            OFFSET 0
+        ) AS limits",
+        kind as i32,
+        fence::IS_THERE
     );
-    let wait = format!("SELECT CAST(pg_advisory_xact_lock({}) AS text)", kind as i32);
+    let sql = format!(
+        "SELECT has_fence FROM postgres_query('{database}', {})",
+        literal(&wait)
+    );
     connection.execute_batch("BEGIN TRANSACTION")?;
-    for sql in [&limits, &wait] {
-        let sql = format!("SELECT * FROM postgres_query('{database}', {})", literal(sql));
-        statement::query_all(connection, &sql, [], |_| Ok(()))?;
-    }
-    Ok(())
+    let has_fence = statement::query_all(connection, &sql, [], |row| row.get(0))?;
+    Ok(has_fence.contains(&true))
 }
 
 /// Waits for the right to create a lake in a database. The right ends with the returned connection.
@@ -116,6 +155,7 @@ pub(crate) fn take_to_create(engine: &Connection, lake: &Lake, timeout: Duration
     let attached = connection.execute_batch(&attach);
     attached.map_err(|error| error::open_failure(&location.to_string(), error).into_error())?;
     take_lock(&connection, DATABASE, LockKind::Create, IDLE_TIMEOUT, timeout)
+        .map(drop)
         .map_err(|error| lock_failure(&location, timeout, error))?;
     Ok(connection)
 }

@@ -15,8 +15,8 @@ use crate::storage::duckdb::engine::gate::{Gate, Lease, Writing};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::{files, waiter};
 use crate::storage::duckdb::lake::commit_lock::CommitLock;
-use crate::storage::duckdb::lake::{data, snapshot};
-use crate::storage::duckdb::transaction::transaction;
+use crate::storage::duckdb::lake::{data, fence, snapshot};
+use crate::storage::duckdb::transaction::{read_transaction, transaction};
 use crate::storage::{Error, Result};
 
 /// Represents a store in a `DuckDB` file, in memory, or in a lake that many machines share.
@@ -108,6 +108,8 @@ impl DuckDbStore {
     }
 
     /// Runs an operation that writes, in a transaction, when no other writer is at work.
+    ///
+    /// The transaction of a lake with many writers commits only if no other one has committed since it began.
     pub(super) fn write<T>(
         &self,
         action: &'static str,
@@ -115,7 +117,12 @@ impl DuckDbStore {
     ) -> Result<T> {
         self.retry_conflicts(|| {
             self.write_statement(action, |connection| {
-                self.transaction_on_disk(connection, action, &operation)
+                self.transaction_on_disk(connection, action, |connection| {
+                    if self.gate.location().has_many_writers() {
+                        fence::expect_next_after(connection, snapshot::snapshot(connection)?)?;
+                    }
+                    operation(connection)
+                })
             })
         })
     }
@@ -126,10 +133,11 @@ impl DuckDbStore {
     ///
     /// 1. A transaction begins and notes its snapshot.
     /// 2. The operation looks for stored logs, and writes its files. Other writers may commit meanwhile.
-    /// 3. The writer takes the commit lock. From here on no other writer commits.
+    /// 3. The writer takes the commit lock. From here on no other writer commits, unless this one loses the lock.
     /// 4. `is_overtaken` looks for a commit since the snapshot that makes the work void. It uses another connection,
     ///    which sees all commits. If there is one, the transaction is rolled back and retried.
-    /// 5. The transaction commits. Only then the lock is released.
+    /// 5. The transaction commits, as the next one after the snapshot that `is_overtaken` saw. The fence refuses it if
+    ///    another one came between. Only then the lock is released.
     ///
     /// A store that one process at a time writes to has no commit lock: there this is [`write`](Self::write).
     pub(super) fn write_ahead<T>(
@@ -149,14 +157,23 @@ impl DuckDbStore {
                 let outcome = operation(connection)?;
                 self.sync_data()?;
                 let commit_lock = CommitLock::take(&self.gate, self.lock_timeout)?;
-                match is_overtaken(self.lease(Mode::Read)?.connection(), snapshot)? {
-                    true => Err(Error::TransactionConflict {
+                let look = |connection: &Connection| {
+                    Ok((
+                        is_overtaken(connection, snapshot)?,
+                        snapshot::snapshot(connection)?,
+                    ))
+                };
+                let (is_overtaken, latest) =
+                    read_transaction(self.lease(Mode::Read)?.connection(), action, look)?;
+                if is_overtaken {
+                    return Err(Error::TransactionConflict {
                         action,
                         source: "another process committed the same logs or positions".into(),
-                    }),
-                    // The lock is returned, so that the transaction commits before the lock is dropped.
-                    false => Ok((outcome, commit_lock)),
+                    });
                 }
+                fence::expect_next_after(connection, latest)?;
+                // The lock is returned, so that the transaction commits before the lock is dropped.
+                Ok((outcome, commit_lock))
             })?;
             drop(commit_lock);
             Ok(outcome)
