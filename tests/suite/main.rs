@@ -12,6 +12,7 @@ mod documents;
 mod encodings;
 mod exactly_once;
 mod faults;
+mod fencing;
 mod first_use;
 mod foreign;
 mod forgery;
@@ -43,6 +44,8 @@ mod sharing;
 #[cfg(unix)]
 mod signals;
 mod sources;
+#[cfg(unix)]
+mod stalls;
 mod support;
 #[cfg(unix)]
 mod terminal;
