@@ -110,6 +110,18 @@ pub enum Error {
         actual: String,
     },
 
+    /// Means that a lake's catalog is not the one that a cursor was read from: begin again at another position.
+    ///
+    /// A backup was restored. Logs after the cursor may be others than those that its reader has not read.
+    #[error(
+        "the catalog was restored from a backup since this position was read: it does not hold snapshot {snapshot} as it \
+         was; begin again, at a consumer's position or at the first log"
+    )]
+    Restored {
+        /// Holds the number of the last snapshot that the reader has seen.
+        snapshot: i64,
+    },
+
     /// Means that concurrent writers kept conflicting with this operation on a lake. Nothing was stored: retry.
     #[error("cannot {action}: other processes changed the same rows each time, try again")]
     TransactionConflict {

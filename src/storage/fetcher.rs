@@ -27,6 +27,9 @@ pub enum StartPosition {
 /// retries the poll, with growing delays while the poll keeps failing. The iterator ends only when it is
 /// [stopped](Self::stop_handle).
 ///
+/// The catalog of a lake may be restored from a backup meanwhile. The fetcher then yields [`Error::Restored`]. A named
+/// consumer goes on from the position that the restored catalog holds. Without a name, each poll yields the error.
+///
 /// ```
 /// use std::time::Duration;
 /// use logstore::{Alert, Fetcher, LogEntry, LogStore, MemoryStore, Severity};
@@ -249,6 +252,10 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Iterator for Fetcher<S> {
                     }
                 }
                 Err(error) => {
+                    if matches!(error, Error::Restored { .. }) {
+                        // The position of a named consumer was restored with the logs.
+                        lock(&self.position).is_stale = self.consumer.is_some();
+                    }
                     self.back_off();
                     return Some(Err(error));
                 }

@@ -21,6 +21,7 @@ use crate::models::{
 
 pub use copy::{CopyOptions, CopyReport, copy_store};
 pub use cursor::Cursor;
+pub(crate) use cursor::SeenSnapshot;
 pub use error::{Error, Result};
 pub use fetcher::{Fetcher, LogBatch, StartPosition};
 pub use memory::MemoryStore;
@@ -69,6 +70,10 @@ pub trait LogStore: Send + Sync {
     /// Returns the first logs after a cursor, in the order of their commits.
     ///
     /// Returns up to `limit` logs, and fewer if they are long. Returns none only if no log comes after the cursor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Restored`] if a lake's catalog was restored from a backup since the cursor was read.
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<LogPage>;
 
     /// Returns the cursor after the last log that was committed.

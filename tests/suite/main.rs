@@ -36,6 +36,7 @@ mod processes;
 mod queue;
 mod real_data;
 mod reparse;
+mod restored;
 mod rotation;
 mod scale_out;
 mod scans;

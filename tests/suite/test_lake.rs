@@ -95,8 +95,39 @@ impl TestLake {
         })
     }
 
+    /// Copies the catalog's database. No process may be connected to it.
+    pub(crate) fn back_up_catalog(&self) -> CatalogBackup {
+        let (server, name) = self.database.clone().unwrap();
+        let backup = format!("{name}_backup");
+        on_server(&server, &format!("CREATE DATABASE {backup} TEMPLATE {name}"));
+        CatalogBackup { server, name, backup }
+    }
+
     pub(crate) fn open(&self) -> DuckDbStore {
         options().open(&self.location).unwrap()
+    }
+}
+
+/// A copy of a catalog's database, gone when it is dropped.
+pub(crate) struct CatalogBackup {
+    server: String,
+    name: String,
+    backup: String,
+}
+
+impl CatalogBackup {
+    /// Puts the copy in the place of the catalog, and ends all connections to it.
+    pub(crate) fn restore(&self) {
+        let (name, backup) = (&self.name, &self.backup);
+        on_server(&self.server, &format!("DROP DATABASE {name} WITH (FORCE)"));
+        on_server(&self.server, &format!("CREATE DATABASE {name} TEMPLATE {backup}"));
+    }
+}
+
+impl Drop for CatalogBackup {
+    fn drop(&mut self) {
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.backup);
+        on_server(&self.server, &sql);
     }
 }
 

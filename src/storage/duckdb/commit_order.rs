@@ -28,15 +28,7 @@ impl CommitOrder {
         }
     }
 
-    /// Returns a number that no log's sequence number exceeds.
-    pub(super) fn end(self, connection: &Connection) -> Result<i64> {
-        match self {
-            Self::Counter => last_seq(connection),
-            Self::Snapshots => Ok(seq::end_of_snapshot(snapshot::snapshot(connection)?)),
-        }
-    }
-
-    /// Returns SQL for the number that [`end`](Self::end) returns.
+    /// Returns SQL for a number that no log's sequence number exceeds.
     pub(super) fn end_sql(self) -> String {
         match self {
             Self::Counter => "(SELECT max(last_seq) FROM logstore)".to_owned(),

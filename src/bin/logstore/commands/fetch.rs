@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use chrono::SecondsFormat;
 use logstore::time::Zone;
-use logstore::{CoreFields, Fetcher, LogEntry, LogQuery, LogStore as _, Order, StartPosition, StoreExt as _};
+use logstore::{
+    CoreFields, Error, Fetcher, LogEntry, LogQuery, LogStore as _, Order, StartPosition, StoreExt as _,
+};
 use serde::{Serialize, Serializer};
 
 use crate::Result;
@@ -177,6 +179,7 @@ fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
                 let new = batch.into_logs().into_iter().filter(|log| !shown.remove(&log.id));
                 context.output.more_rows(&COLUMNS, new.map(LogRow).collect())?;
             }
+            Err(error @ Error::Restored { .. }) => return Err(error.into()),
             Err(error) => log::warn!("cannot poll, trying again: {error}"),
         }
     }

@@ -10,6 +10,7 @@ pub(super) mod commit_lock;
 pub(super) mod create;
 pub(super) mod data;
 pub(super) mod fence;
+pub(super) mod history;
 pub(super) mod snapshot;
 pub(super) mod upkeep;
 

@@ -122,13 +122,13 @@ impl LogStore for DuckDbStore {
     }
 
     fn read_after(&self, cursor: Cursor, limit: usize) -> Result<LogPage> {
-        let order = self.commit_order();
-        self.read(|connection| page::after(order, connection, self.log_texts, cursor, limit))
+        let location = self.gate.location();
+        self.read(|connection| page::after(location, connection, self.log_texts, cursor, limit))
     }
 
     fn end_cursor(&self) -> Result<Cursor> {
-        let order = self.commit_order();
-        self.read(|connection| Ok(Cursor::after(order.end(connection)?)))
+        let location = self.gate.location();
+        self.read(|connection| page::end(location, connection))
     }
 
     fn delete_logs_before(&self, time: DateTime<Utc>) -> Result<u64> {

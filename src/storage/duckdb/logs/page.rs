@@ -5,7 +5,8 @@ use ::duckdb::{Connection, params_from_iter};
 use super::long_texts;
 use super::plan::select_logs;
 use crate::storage::duckdb::commit_order::{self, CommitOrder};
-use crate::storage::duckdb::lake::snapshot;
+use crate::storage::duckdb::engine::location::Location;
+use crate::storage::duckdb::lake::{history, snapshot};
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
 use crate::storage::duckdb::transaction::read_transaction;
@@ -14,17 +15,35 @@ use crate::storage::{Cursor, LogPage, Result};
 
 /// Reads the first logs after a cursor.
 pub(crate) fn after(
-    order: CommitOrder,
+    location: &Location,
     connection: &Connection,
     log_texts: &str,
     cursor: Cursor,
     limit: usize,
 ) -> Result<LogPage> {
-    match order {
+    match CommitOrder::of(location) {
         CommitOrder::Counter => page_of_file(connection, log_texts, cursor, limit),
         // The queries of a page must see the same snapshot.
         CommitOrder::Snapshots => read_transaction(connection, "read logs", |connection| {
-            page_of_lake(connection, cursor, limit)
+            let last = snapshot::snapshot(connection)?;
+            let seen = history::check(connection, location, cursor, last)?;
+            let page = page_of_lake(connection, cursor, last, limit)?;
+            Ok(LogPage {
+                next: page.next.having_seen(seen),
+                ..page
+            })
+        }),
+    }
+}
+
+/// Returns the cursor after all logs.
+pub(crate) fn end(location: &Location, connection: &Connection) -> Result<Cursor> {
+    match CommitOrder::of(location) {
+        CommitOrder::Counter => Ok(Cursor::after(commit_order::last_seq(connection)?)),
+        CommitOrder::Snapshots => read_transaction(connection, "read the last position", |connection| {
+            let last = snapshot::snapshot(connection)?;
+            let end = Cursor::after(seq::end_of_snapshot(last));
+            Ok(end.having_seen(history::check(connection, location, end, last)?))
         }),
     }
 }
@@ -66,12 +85,11 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
     }
 }
 
-/// Returns the first logs after a cursor, by the snapshots that added them.
+/// Returns the first logs after a cursor up to the last snapshot, by the snapshots that added them.
 ///
 /// Files know their snapshots, so that only new files are read. Logs keep their snapshots when files are merged and
 /// snapshots expire.
-fn page_of_lake(connection: &Connection, cursor: Cursor, limit: usize) -> Result<LogPage> {
-    let last = snapshot::snapshot(connection)?;
+fn page_of_lake(connection: &Connection, cursor: Cursor, last: i64, limit: usize) -> Result<LogPage> {
     let end = Cursor::after(seq::end_of_snapshot(last));
     if end <= cursor {
         return Ok(LogPage {
