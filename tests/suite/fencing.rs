@@ -27,6 +27,11 @@ impl Catalog {
         Self(engine)
     }
 
+    /// Begins a transaction, which stays open.
+    pub(crate) fn begin(&self) {
+        self.0.execute_batch("BEGIN").unwrap();
+    }
+
     pub(crate) fn execute(&self, sql: &str) {
         let call = format!("CALL postgres_execute('catalog', '{}')", sql.replace('\'', "''"));
         self.0.execute_batch(&call).unwrap();
@@ -65,7 +70,7 @@ fn race<T: Send>(
         WHERE relation = 'public.ducklake_snapshot'::regclass AND NOT granted";
     let store = &options().lock_timeout(PATIENCE).open(&lake.location).unwrap();
     let (catalog, holder) = (Catalog::of(lake), Catalog::of(lake));
-    holder.0.execute_batch("BEGIN").unwrap();
+    holder.begin();
     holder.execute("LOCK TABLE public.ducklake_snapshot IN EXCLUSIVE MODE");
     std::thread::scope(|scope| {
         let first = scope.spawn(move || first(store));

@@ -51,4 +51,5 @@ mod support;
 #[cfg(unix)]
 mod terminal;
 mod test_lake;
+mod timeouts;
 mod times;

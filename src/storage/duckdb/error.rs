@@ -106,6 +106,12 @@ fn holder(text: &str) -> String {
 /// Returns the error of an operation on an open store.
 pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     let text = error.to_string();
+    if is_lock_timeout(&error) {
+        return Error::TransactionConflict {
+            action,
+            source: LOCK_TIMEOUT.into(),
+        };
+    }
     if is_conflict(&text) {
         return Error::TransactionConflict {
             action,
@@ -169,9 +175,17 @@ pub(super) fn no_fence(error: ::duckdb::Error) -> Error {
     }
 }
 
+/// Says that a statement waited in vain for a lock of the catalog.
+const LOCK_TIMEOUT: &str = "another process holds a lock in the catalog";
+
 /// Returns whether a statement waited in vain for a lock of the catalog.
 pub(super) fn is_lock_timeout(error: &::duckdb::Error) -> bool {
     error.to_string().contains("due to lock timeout")
+}
+
+/// Returns whether an operation failed because one of its statements waited in vain for a lock of the catalog.
+pub(super) fn has_waited_for_lock(error: &Error) -> bool {
+    matches!(error, Error::TransactionConflict { source, .. } if source.to_string() == LOCK_TIMEOUT)
 }
 
 pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {

@@ -1,33 +1,45 @@
 //! Connection strings of libpq: URIs, parameters, passwords and timeouts.
 
+use std::time::Duration;
+
 use crate::models::Secret;
 
 /// Limits the time until each side notices that the other one is gone.
 ///
 /// A writer that is cut off while it holds the commit lock keeps others from committing until the database notices.
-const TIMEOUTS: [(&str, &str); 7] = [
+const TIMEOUTS: [(&str, &str); 6] = [
     ("application_name", "logstore"),
     ("connect_timeout", "10"),
     ("keepalives_idle", "5"),
     ("keepalives_interval", "5"),
     ("keepalives_count", "2"),
     ("tcp_user_timeout", "15000"),
-    (
-        "options",
-        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 -c tcp_user_timeout=15000",
-    ),
 ];
 
+/// Limits how long the server waits for a client that is cut off, or stopped within a transaction.
+///
+/// A query reads its files within one transaction, so that this must be longer than any query.
+const OF_SERVER: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2 \
+    -c tcp_user_timeout=15000 -c idle_in_transaction_session_timeout=24h";
+
 /// Returns the connection parameters for libpq, with timeouts that the caller has not set.
-pub(crate) fn with_timeouts(connection: &str) -> String {
+///
+/// A statement waits for locks of other processes for `lock_timeout`. `options` of the caller replace what is set for
+/// the server.
+pub(crate) fn with_timeouts(connection: &str, lock_timeout: Duration) -> String {
     let connection = parameters(connection);
-    let missing = TIMEOUTS
-        .iter()
-        .filter(|(name, _)| !connection.contains(&format!("{name}=")));
+    let options = format!("{OF_SERVER} -c lock_timeout={}", millis(lock_timeout));
+    let timeouts = TIMEOUTS.into_iter().chain([("options", options.as_str())]);
+    let missing = timeouts.filter(|(name, _)| !connection.contains(&format!("{name}=")));
     let timeouts: String = missing
         .map(|(name, value)| format!("{name}='{value}' "))
         .collect();
     timeouts + &connection
+}
+
+/// Returns a time to wait for locks in milliseconds. PostgreSQL would take zero for no limit.
+pub(crate) fn millis(lock_timeout: Duration) -> u128 {
+    lock_timeout.as_millis().clamp(1, i32::MAX as u128)
 }
 
 /// Returns the connection as parameters for libpq: the engine can add a password to those, but not to a URI.

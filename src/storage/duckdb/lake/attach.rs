@@ -1,6 +1,7 @@
 //! Opens the engine on a lake, and limits the files that it may use.
 
 use std::path::Path;
+use std::time::Duration;
 
 use ::duckdb::{Config, Connection};
 
@@ -22,14 +23,17 @@ use crate::storage::duckdb::sql::statement::literal;
 pub(crate) struct LakeOpener {
     lake: Lake,
     settings: EngineSettings,
+    lock_timeout: Duration,
     spill: SpillSpace,
 }
 
 impl LakeOpener {
-    pub(crate) fn new(lake: &Lake, settings: &EngineSettings) -> Self {
+    /// Opens a lake whose statements wait for locks of other processes for `lock_timeout`.
+    pub(crate) fn new(lake: &Lake, settings: &EngineSettings, lock_timeout: Duration) -> Self {
         Self {
             lake: lake.clone(),
             settings: settings.clone(),
+            lock_timeout,
             spill: SpillSpace::elsewhere(),
         }
     }
@@ -42,7 +46,7 @@ impl Opener for LakeOpener {
             repair::repair_if_killed(file, &self.settings, self.spill.path())?;
         }
         let shown = Location::Lake(self.lake.clone()).to_string();
-        let connection = open(&self.lake, &self.settings, self.spill.path(), mode)?;
+        let connection = self.connect(mode)?;
         functions::register(&connection)
             .and_then(|()| connection.execute_batch(&format!("SET {LARGE_BUFFERS} = true")))
             .map_err(|error| error::open_failure(&shown, error))?;
@@ -58,21 +62,19 @@ impl Opener for LakeOpener {
     }
 }
 
-/// Opens an engine on a lake that exists.
-fn open(
-    lake: &Lake,
-    settings: &EngineSettings,
-    spill: Option<&Path>,
-    mode: Mode,
-) -> Result<Connection, OpenFailure> {
-    let connection = engine(lake, settings, spill).map_err(OpenFailure::Other)?;
-    let access = match mode {
-        Mode::Read if lake.catalog_file().is_some() => "READ_ONLY",
-        _ => "CREATE_IF_NOT_EXISTS false",
-    };
-    attach(&connection, lake, settings, access)?;
-    confine(&connection, settings).map_err(OpenFailure::Other)?;
-    Ok(connection)
+impl LakeOpener {
+    /// Opens an engine on a lake that exists.
+    fn connect(&self, mode: Mode) -> Result<Connection, OpenFailure> {
+        let (lake, settings) = (&self.lake, &self.settings);
+        let connection = engine(lake, settings, self.spill.path()).map_err(OpenFailure::Other)?;
+        let access = match mode {
+            Mode::Read if lake.catalog_file().is_some() => "READ_ONLY",
+            _ => "CREATE_IF_NOT_EXISTS false",
+        };
+        attach(&connection, lake, settings, access, self.lock_timeout)?;
+        confine(&connection, settings).map_err(OpenFailure::Other)?;
+        Ok(connection)
+    }
 }
 
 /// Retries a commit that lost a race, first without a wait and then with growing delays, for about 3 s.
@@ -124,13 +126,14 @@ pub(crate) fn attach(
     lake: &Lake,
     settings: &EngineSettings,
     access: &str,
+    lock_timeout: Duration,
 ) -> Result<(), OpenFailure> {
     let mut options = access.to_owned();
     let place = match &lake.catalog {
         Catalog::File(path) => path.display().to_string(),
         Catalog::Postgres { connection: to, .. } => {
             options.push_str(", META_SECRET 'catalog'");
-            format!("postgres:{}", with_timeouts(to))
+            format!("postgres:{}", with_timeouts(to, lock_timeout))
         }
     };
     if let Some(data_path) = &lake.data_path {

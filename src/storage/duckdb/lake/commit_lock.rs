@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::duckdb::Connection;
 
 use super::{CATALOG, fence};
-use crate::storage::duckdb::engine::conninfo::with_timeouts;
+use crate::storage::duckdb::engine::conninfo::{millis, with_timeouts};
 use crate::storage::duckdb::engine::gate::{Gate, Lease};
 use crate::storage::duckdb::engine::location::{Catalog, Lake, Location};
 use crate::storage::duckdb::engine::mode::Mode;
@@ -25,6 +25,9 @@ pub(crate) struct CommitLock(Option<Lease>);
 
 /// Limits how long a holder may send nothing before the database takes the lock away.
 const IDLE_TIMEOUT: &str = "60s";
+
+/// Limits the same for upkeep, whose steps take longer. Two that work at the same time do no harm.
+const IDLE_TIMEOUT_OF_UPKEEP: &str = "1h";
 
 /// Names the purpose of a lock, and its number in the database.
 ///
@@ -71,7 +74,7 @@ impl CommitLock {
 
     /// Waits for the right to maintain the lake. Other processes may commit meanwhile.
     pub(crate) fn take_for_maintenance(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        Ok(Self::take_kind(LockKind::Maintenance, "0", gate, timeout)?.0)
+        Ok(Self::take_kind(LockKind::Maintenance, IDLE_TIMEOUT_OF_UPKEEP, gate, timeout)?.0)
     }
 
     fn take_kind(
@@ -114,8 +117,7 @@ fn take_lock(
     idle_timeout: &str,
     timeout: Duration,
 ) -> ::duckdb::Result<bool> {
-    // A timeout of zero would wait for ever.
-    let millis = timeout.as_millis().clamp(1, i32::MAX as u128);
+    let millis = millis(timeout);
     // One query takes one round trip. OFFSET keeps the limits apart, so that they hold before the lock is waited for.
     let wait = format!(
         "SELECT CAST(pg_advisory_xact_lock({}) AS text) AS locked, lock_timeout, idle_timeout,
@@ -150,7 +152,7 @@ pub(crate) fn take_to_create(engine: &Connection, lake: &Lake, timeout: Duration
     };
     let attach = format!(
         "ATTACH {} AS {DATABASE} (TYPE postgres, SECRET catalog)",
-        literal(&with_timeouts(to))
+        literal(&with_timeouts(to, timeout))
     );
     let attached = connection.execute_batch(&attach);
     attached.map_err(|error| error::open_failure(&location.to_string(), error).into_error())?;

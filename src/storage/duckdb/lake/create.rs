@@ -28,7 +28,7 @@ pub(crate) fn create(lake: &Lake, settings: &EngineSettings, timeout: Duration) 
         ),
     };
     let connection = attach::engine(&made, settings, None)?;
-    attach_new(&connection, &made, settings).map_err(OpenFailure::into_error)?;
+    attach_new(&connection, &made, settings, timeout).map_err(OpenFailure::into_error)?;
     transaction(&connection, "create the store", schema::create)?;
     drop(connection);
     new.persist().map(drop)
@@ -46,8 +46,8 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
     let connection = attach::engine(lake, settings, None)?;
     let lock = commit_lock::take_to_create(&connection, lake, timeout)?;
     // Another process may have created it meanwhile.
-    let attached = match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false") {
-        Err(OpenFailure::NoLake(_)) => attach_new(&connection, lake, settings),
+    let attached = match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false", timeout) {
+        Err(OpenFailure::NoLake(_)) => attach_new(&connection, lake, settings, timeout),
         attached => attached,
     };
     drop(lock);
@@ -57,13 +57,18 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
 /// Creates a lake that does not exist.
 ///
 /// The catalog keeps the rows of small commits until they are flushed. A file for each would make many files.
-fn attach_new(connection: &Connection, lake: &Lake, settings: &EngineSettings) -> Result<(), OpenFailure> {
+fn attach_new(
+    connection: &Connection,
+    lake: &Lake,
+    settings: &EngineSettings,
+    timeout: Duration,
+) -> Result<(), OpenFailure> {
     let failed = |error| OpenFailure::Other(error::engine("create the store", error));
     if let Some(folder) = lake.data_path.as_deref().filter(|path| !data::is_remote(path)) {
         let made = std::fs::create_dir_all(folder);
         made.map_err(|io| OpenFailure::Other(error::not_written(folder, format!("cannot make it: {io}"))))?;
     }
-    attach::attach(connection, lake, settings, "CREATE_IF_NOT_EXISTS true")?;
+    attach::attach(connection, lake, settings, "CREATE_IF_NOT_EXISTS true", timeout)?;
     for (option, value) in [
         ("parquet_compression", "zstd"),
         ("data_inlining_row_limit", &INLINED_ROWS.to_string()),

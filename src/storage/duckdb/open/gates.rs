@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::file_opener::{FileOpener, MemoryOpener};
 use crate::storage::Result;
@@ -11,7 +12,9 @@ use crate::storage::duckdb::engine::settings::EngineSettings;
 use crate::storage::duckdb::lake::attach::LakeOpener;
 
 /// Returns the gate of a store, the same for every handle of this process. Each store in memory has its own gate.
-pub(crate) fn of(location: Location, settings: &EngineSettings) -> Result<Arc<Gate>> {
+///
+/// The first handle on a lake says how long its statements wait for locks in the catalog.
+pub(crate) fn of(location: Location, settings: &EngineSettings, lock_timeout: Duration) -> Result<Arc<Gate>> {
     match location.canonical()? {
         Location::Memory => Ok(in_memory(settings)),
         Location::File(path) => {
@@ -19,7 +22,7 @@ pub(crate) fn of(location: Location, settings: &EngineSettings) -> Result<Arc<Ga
             Gate::shared(Location::File(path), settings, opener)
         }
         Location::Lake(lake) => {
-            let opener = LakeOpener::new(&lake, settings);
+            let opener = LakeOpener::new(&lake, settings, lock_timeout);
             Gate::shared(Location::Lake(lake), settings, opener)
         }
     }

@@ -77,7 +77,7 @@ impl OpenOptions {
     fn store(&self, location: Location) -> Result<DuckDbStore> {
         Ok(DuckDbStore {
             location: location.to_string(),
-            gate: gates::of(location, &self.engine)?,
+            gate: gates::of(location, &self.engine, self.lock_timeout)?,
             lock_timeout: self.lock_timeout,
             query_timeout: self.query_timeout,
             read_only: self.read_only,

@@ -143,7 +143,7 @@ impl DuckDbStore {
         let prepared = read_transaction(connection, "run the query", |connection| {
             as_json(connection, sql, &parameters)
         });
-        let (columns, rows) = self.mark_disconnected(prepared)?;
+        let (columns, rows) = self.after_failure(prepared)?;
         let wanted = Query {
             plan: move |_: &Connection| Ok(vec![rows]),
             limit: None,
@@ -154,7 +154,7 @@ impl DuckDbStore {
         let scan = Scan::start(lease, wanted, self.patience_with_readers());
         Ok(QueryStream {
             columns,
-            rows: self.mark_disconnected(scan)?,
+            rows: self.after_failure(scan)?,
             sql: sql.to_owned(),
         })
     }

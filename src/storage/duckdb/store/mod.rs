@@ -14,6 +14,7 @@ use crate::storage::duckdb::engine::deadline::Deadline;
 use crate::storage::duckdb::engine::gate::{Gate, Lease, Writing};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::{files, waiter};
+use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::commit_lock::CommitLock;
 use crate::storage::duckdb::lake::{data, fence, snapshot};
 use crate::storage::duckdb::transaction::{read_transaction, transaction};
@@ -94,7 +95,7 @@ impl DuckDbStore {
     /// Runs an operation that only reads.
     pub(super) fn read<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let outcome = operation(self.lease(Mode::Read)?.connection());
-        self.mark_disconnected(outcome)
+        self.after_failure(outcome)
     }
 
     /// Runs an operation that only reads, and interrupts it when its time is over.
@@ -246,17 +247,26 @@ impl DuckDbStore {
                     log::debug!("trying again: {source}");
                     std::thread::sleep(waiter::retry_after(waited));
                 }
-                _ => return self.mark_disconnected(outcome),
+                _ => return self.after_failure(outcome),
             }
         }
     }
 
-    /// Lets the next operation connect anew after the connection to a catalog was lost.
-    pub(super) fn mark_disconnected<T>(&self, outcome: Result<T>) -> Result<T> {
-        if matches!(outcome, Err(Error::Disconnected { .. })) {
-            self.gate.close_when_unused();
+    /// Lets the next operation connect anew after the connection to a catalog was lost. Names what an operation has
+    /// waited for.
+    pub(super) fn after_failure<T>(&self, outcome: Result<T>) -> Result<T> {
+        match outcome {
+            Err(error @ Error::Disconnected { .. }) => {
+                self.gate.close_when_unused();
+                Err(error)
+            }
+            Err(error) if error::has_waited_for_lock(&error) => Err(Error::Locked {
+                path: self.location.clone().into(),
+                holder: "a process that does not end its transaction in the catalog".to_owned(),
+                waited: self.lock_timeout,
+            }),
+            outcome => outcome,
         }
-        outcome
     }
 }
 

@@ -1,0 +1,65 @@
+//! Processes that stop in the middle of a transaction in a lake's catalog: others wait for them for a bounded time.
+
+use std::time::Duration;
+
+use logstore::duckdb::MaintenanceOptions;
+use logstore::{DuckDbStore, Error, LogEntry, LogQuery, LogStore as _};
+
+use crate::fencing::Catalog;
+use crate::support::{PATIENCE, log};
+use crate::test_lake::{TestLake, options};
+
+fn logs(process: &str, count: i64) -> Vec<LogEntry> {
+    let line = |n| log(n, "sshd", "Failed password").with_id(format!("{process}/{n}"));
+    (0..count).map(line).collect()
+}
+
+#[test]
+fn a_process_that_stops_in_its_commit_is_passed() {
+    const COMMIT: &str = "INSERT INTO public.ducklake_snapshot
+            (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id)
+        SELECT max(snapshot_id) + 1, now(), max(schema_version), max(next_catalog_id), max(next_file_id)
+        FROM public.ducklake_snapshot;
+        INSERT INTO public.ducklake_snapshot_changes (snapshot_id, changes_made)
+        SELECT max(snapshot_id), '' FROM public.ducklake_snapshot";
+    let Some(lake) = TestLake::in_postgres() else {
+        return;
+    };
+    let store = options().lock_timeout(PATIENCE).open(&lake.location).unwrap();
+    // The server ends its connection. To close that would end this process.
+    let stopped = std::mem::ManuallyDrop::new(Catalog::of(&lake));
+    stopped.begin();
+    stopped.execute(COMMIT);
+    for (count, name) in [(1, "a"), (500, "b")] {
+        assert_eq!(
+            store.append_logs(&logs(name, count)).unwrap().stored,
+            count.unsigned_abs()
+        );
+    }
+}
+
+#[test]
+fn every_command_keeps_its_lock_timeout() {
+    let Some(lake) = TestLake::in_postgres() else {
+        return;
+    };
+    drop(lake.open());
+    let store: DuckDbStore = options()
+        .lock_timeout(Duration::from_millis(200))
+        .open(&lake.location)
+        .unwrap();
+    store.append_logs(&logs("a", 1)).unwrap();
+    let stopped = Catalog::of(&lake);
+    stopped.begin();
+    stopped.execute("LOCK TABLE public.ducklake_snapshot IN EXCLUSIVE MODE");
+    for count in [10, 500] {
+        let refused = store.append_logs(&logs("b", count)).unwrap_err();
+        assert!(matches!(refused, Error::Locked { .. }), "{refused:?}");
+    }
+    let refused = store
+        .maintain(&MaintenanceOptions::default())
+        .unwrap()
+        .find_map(Result::err);
+    assert!(matches!(refused, Some(Error::Locked { .. })), "{refused:?}");
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 1);
+}
