@@ -322,7 +322,11 @@ fn apply<'a>(
         normalized.insert_beside(name, value);
     }
     // A definition says that the host of a record is another thing.
-    if reading.set.iter().any(|(field, value)| *field == Field::Host && value.is_none()) {
+    if reading
+        .set
+        .iter()
+        .any(|(field, value)| *field == Field::Host && value.is_none())
+    {
         (log.host, log.hostname) = (None, None);
     }
     note_format(reading.definition, reading.logsource, log);

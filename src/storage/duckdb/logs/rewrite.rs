@@ -4,7 +4,6 @@ use ::duckdb::{Connection, params};
 
 use super::page;
 use crate::models::{InvalidValue, LogEntry};
-use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::statement;
@@ -41,7 +40,7 @@ impl DuckDbStore {
             return Err(InvalidValue::new("store", self.location(), reason).into());
         }
         let rewrite = |connection: &Connection| {
-            let page = page::after(CommitOrder::Counter, connection, self.log_texts, cursor, limit)?;
+            let page = page::after(self.gate.location(), connection, self.log_texts, cursor, limit)?;
             let read = page.logs.len() as u64;
             let next = (read > 0).then_some(page.next);
             let changes: Vec<Option<LogEntry>> = page.logs.iter().map(change).collect();
