@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::definition::{Case, Definition, Field, LogSource, Names, Values};
 use super::lookup::Sets;
 use super::structure::text_of_value;
-use crate::models::{Level, Members, endpoint};
+use crate::models::{Json, Level, Members, endpoint};
 
 /// Holds what a definition found in a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +91,10 @@ impl<'l, 'a> Reading<'l, 'a> {
         let definition = self.definition;
         let found = names.as_slice().iter().find_map(|name| {
             let mut texts = definition.texts_of(members, name);
-            texts.find_map(|text| value_for(field, text))
+            texts.find_map(|text| value_for(field, text)).or_else(|| {
+                let mut values = definition.values_of(members, name);
+                (field == Field::Message).then(|| values.find_map(text_of_bytes))?
+            })
         });
         if found.is_some() {
             self.put(field, found);
@@ -175,6 +178,15 @@ pub(crate) fn value_for(field: Field, text: Cow<'_, str>) -> Option<Cow<'_, str>
         Field::User => is_user(&text).then_some(text),
         _ => Some(text),
     }
+}
+
+/// Returns the text of a list of bytes, as the systemd journal writes what is not plain text.
+fn text_of_bytes<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
+    let Json::Array(elements) = value else { return None };
+    let bytes = elements.iter().map(|element| u8::try_from(element.as_u64()?).ok());
+    let bytes: Option<Vec<u8>> = bytes.collect();
+    let text = String::from_utf8_lossy(&bytes?).into_owned();
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// Returns the id of a process in decimal. Windows writes `0x1a4` in the data of some events.
