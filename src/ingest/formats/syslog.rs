@@ -305,7 +305,9 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
         None if !has_priority && !has_bsd_time => return false,
         None => {
             let word = after_host.split_once(' ').filter(|(word, _)| {
-                has_priority && word.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '_')
+                has_priority
+                    && word.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '_')
+                    && !word.contains('\t')
             });
             let (program, message) = word.map_or((None, after_host), |(word, rest)| (Some(word), rest));
             fields.appname = program;
@@ -374,7 +376,7 @@ pub(crate) fn own_tag(message: &str) -> Option<(&str, &str)> {
 
 fn tag_ending_at(text: &str, end: usize) -> Option<Tag<'_>> {
     let (program, rest) = text.split_at(end);
-    if program.is_empty() || program.contains(['"', '=', '(', '{']) && !program.ends_with(')') {
+    if program.is_empty() || program.contains(['"', '=', '(', '{', '\t']) && !program.ends_with(')') {
         return None;
     }
     if let Some(rest) = rest.strip_prefix('[') {

@@ -38,6 +38,9 @@ pub(crate) struct Definition {
     /// Lists where the time is, best first: one name, or several names of its parts with spaces between them.
     #[serde(default)]
     pub(crate) time: Vec<String>,
+    /// Lists the members of times that are in UTC though they name no zone.
+    #[serde(default)]
+    pub(crate) utc: Vec<String>,
     /// Lists for each field the members that may hold it, best first.
     #[serde(default)]
     pub(crate) fields: BTreeMap<Field, Names>,

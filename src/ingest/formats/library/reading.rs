@@ -148,7 +148,12 @@ fn time_of<'a>(members: Sets<'_, 'a>, definition: &Definition) -> Option<Cow<'a,
     // The data of an event may have times of other things.
     let said = |name| {
         let mut names = definition.meant(name);
-        names.find_map(|name| texts(name).find(|text| is_said(text)))
+        let text = names.find_map(|name| texts(name).find(|text| is_said(text)))?;
+        let is_utc = definition.utc.iter().any(|utc| utc == name);
+        Some(match is_utc && text.ends_with(|c: char| c.is_ascii_digit()) {
+            true => format!("{text}Z").into(),
+            false => text,
+        })
     };
     definition
         .time
@@ -183,7 +188,9 @@ pub(crate) fn value_for(field: Field, text: Cow<'_, str>) -> Option<Cow<'_, str>
 /// Returns the text of a list of bytes, as the systemd journal writes what is not plain text.
 fn text_of_bytes<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     let Json::Array(elements) = value else { return None };
-    let bytes = elements.iter().map(|element| u8::try_from(element.as_u64()?).ok());
+    let bytes = elements
+        .iter()
+        .map(|element| u8::try_from(element.as_u64()?).ok());
     let bytes: Option<Vec<u8>> = bytes.collect();
     let text = String::from_utf8_lossy(&bytes?).into_owned();
     (!text.is_empty()).then(|| text.into())
