@@ -1,13 +1,13 @@
 //! Levels of logs: one scale for the words of syslog, of loggers and of alerts.
 
-/// Holds the place of a level in the scale of syslog (RFC 5424). 0 is an emergency, 7 is debugging, and 8 is what
+/// Holds the place of a level in the scale of syslog (RFC 5424). 0 is an emergency and 7 is debugging, as is all that
 /// loggers write below that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Level(u8);
 
 /// Lists the words of each place, syslog's own word first. Loggers say `fatal` and `trace`. Each level of the Sigma
 /// specification is next to the levels that it is treated as.
-const WORDS: [&[&str]; 9] = [
+const WORDS: [&[&str]; 8] = [
     &["emerg", "emergency", "panic", "fatal"],
     &["alert"],
     &["crit", "critical"],
@@ -15,8 +15,7 @@ const WORDS: [&[&str]; 9] = [
     &["warning", "warn", "medium"],
     &["notice", "low"],
     &["info", "information", "informational"],
-    &["debug"],
-    &["trace", "verbose"],
+    &["debug", "trace", "verbose"],
 ];
 
 impl Level {
@@ -54,11 +53,12 @@ mod tests {
     #[test]
     fn the_scale_is_that_of_syslog() {
         let words = [
-            "trace", "debug", "info", "notice", "warn", "ERROR", "Critical", "alert", "fatal",
+            "debug", "info", "notice", "warn", "ERROR", "Critical", "alert", "fatal",
         ];
         let levels = words.map(|word| Level::parse(word).unwrap().seriousness());
         assert!(levels.is_sorted_by(|a, b| a < b), "{levels:?}");
         assert_eq!(Level::parse("3"), Level::from_word("err"));
+        assert_eq!(Level::parse("trace"), Level::from_word("debug"));
         for text in ["8", "-1", "03", "", "errors", "\u{661}", "default"] {
             assert_eq!(Level::parse(text), None, "{text}");
         }

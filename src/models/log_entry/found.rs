@@ -365,6 +365,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let value = match (at.member, value) {
             (Some(member), _) => CandidateValue::Member(member),
             (None, Json::String(_) | Json::Number(_)) => CandidateValue::Nested(value.clone()),
+            (None, Json::Object(_)) if slot == Slot::Time => CandidateValue::Nested(value.clone()),
             _ => return,
         };
         candidates.push(Candidate { slot, rank, value });
@@ -380,7 +381,7 @@ impl<'a, 'p> Search<'a, 'p> {
             return Some((Value::Text(client), false));
         }
         let value = values::value_for(role, value)?;
-        let is_poor = role == Role::User && value.is_number();
+        let is_poor = role == Role::User && value.is_id();
         Some((value, is_poor))
     }
 

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use super::super::time::{TimeContext, parse_time, to_micros};
+use super::super::time::{TimeContext, is_time_of_day, parse_dated, parse_parts, to_micros, zone_of};
 use super::found::{Candidate, CandidateValue, Found};
 use super::names::Slot;
 use super::{BorrowedLog, Ids, LogEntry, id};
@@ -55,7 +55,9 @@ impl<'a> BorrowedLog<'a> {
         let has_time = rest.fill_time(&mut log, context);
         log.message = rest.take_text_of(Slot::Message);
         log.appname = rest.take_text_of(Slot::Appname);
-        log.host = rest.take_text_of(Slot::Host).or_else(|| rest.nested_host());
+        if origin == Origin::Store || !rest.is_of_request() {
+            log.host = rest.take_text_of(Slot::Host).or_else(|| rest.nested_host());
+        }
         log.hostname = rest.take_text_of(Slot::Hostname);
         log.source_type = rest.take_text_of(Slot::SourceType);
         log.procid = rest.take_integer_of(Slot::Procid);
@@ -90,16 +92,16 @@ struct Rest<'a> {
 
 impl<'a> Rest<'a> {
     fn of(members: Members<'a>, mut candidates: Vec<Candidate<'a>>) -> Self {
-        let own_first = |candidate: &Candidate<'a>| {
+        let best_first = |candidate: &Candidate<'a>| {
             let is_own = match candidate.value {
                 CandidateValue::Member(place) => members
                     .name_at(place)
                     .is_some_and(|name| candidate.slot.is_own(name)),
                 CandidateValue::Nested(_) => false,
             };
-            (!is_own, candidate.rank)
+            (candidate.rank, !is_own)
         };
-        candidates.sort_by_key(own_first);
+        candidates.sort_by_key(best_first);
         Self {
             members,
             taken: Vec::with_capacity(Slot::COUNT + OWN_NAMES),
@@ -128,7 +130,8 @@ impl<'a> Rest<'a> {
                 CandidateValue::Member(place) if self.taken.contains(place) => None,
                 CandidateValue::Member(place) => {
                     let found = read(self.members.value_at(*place)?)?;
-                    let is_own = slot.is_own(self.members.name_at(*place)?);
+                    let is_object = matches!(self.members.value_at(*place)?, Json::Object(_));
+                    let is_own = slot.is_own(self.members.name_at(*place)?) && !is_object;
                     Some((is_own.then_some(*place), found))
                 }
             })
@@ -205,15 +208,17 @@ impl<'a> Rest<'a> {
     /// Sets event time and timestamp from the first name whose value is a time; says whether there was one.
     fn fill_time(&mut self, log: &mut BorrowedLog<'a>, context: &TimeContext) -> bool {
         let written = self.take_own_time("event_time");
+        let context = &self.in_zone_beside(context);
         let named = self.first_of(Slot::Time, |value| {
-            Some((time_text(value.clone())?, time_of(value, context)?))
+            let time = time_of(value, context)?;
+            Some((time_text(value)?, time))
         });
-        let found = match named {
-            Some((own, found)) => {
+        let found = match self.date_and_time(context) {
+            Some(found) => Some(found),
+            None => named.map(|(own, found)| {
                 own.map(|place| self.take(place));
-                Some(found)
-            }
-            None => self.log4j_instant(),
+                found
+            }),
         };
         let has_time = written.is_some() || found.is_some();
         if let Some((text, time)) = found {
@@ -228,13 +233,44 @@ impl<'a> Rest<'a> {
         has_time
     }
 
-    /// Reads `{"instant": {"epochSecond": 1663977609, "nanoOfSecond": 484000000}}`, as Log4j's JSON layout writes.
-    fn log4j_instant(&self) -> Option<(Cow<'a, str>, DateTime<Utc>)> {
-        let instant = self.value("instant")?;
-        let seconds = instant.at(&["epochSecond"])?.as_i64()?;
-        let nanos = instant.at(&["nanoOfSecond"]).map_or(Some(0), Json::as_u64)?;
-        let time = DateTime::from_timestamp(seconds, u32::try_from(nanos).ok()?)?;
-        Some((format!("{seconds}.{nanos:09}").into(), to_micros(time)))
+    /// Reads times of this object in the zone that is written beside them.
+    fn in_zone_beside(&self, context: &TimeContext) -> TimeContext {
+        const NAMES: [&str; 6] = ["tz", "timezone", "time_zone", "timeZone", "TimeZone", "tz_offset"];
+        let zone = NAMES.iter().find_map(|name| zone_of(self.value(name)?.as_str()?));
+        zone.map_or(*context, |zone| context.with_zone(zone))
+    }
+
+    /// Puts the date and the time of day of two members together.
+    fn date_and_time(&self, context: &TimeContext) -> Option<(Cow<'a, str>, DateTime<Utc>)> {
+        const NAMES: [(&str, &str); 7] = [
+            ("date", "time"),
+            ("date", "start_time"),
+            ("Date", "Time"),
+            ("DATE", "TIME"),
+            ("event_date", "event_time"),
+            ("log_date", "log_time"),
+            ("local_date", "local_time"),
+        ];
+        NAMES.iter().find_map(|(date, time)| {
+            let (date, time) = (self.value(date)?.as_str()?, self.value(time)?.as_str()?);
+            is_time_of_day(time).then_some(())?;
+            let found = parse_parts(Some(date), Some(time), None, context)?;
+            Some((format!("{date} {time}").into(), found))
+        })
+    }
+
+    /// Says whether the object is about a request, so that its `host` is the header of that name.
+    fn is_of_request(&self) -> bool {
+        const CLIENT: [&str; 4] = ["remote_addr", "remote_ip", "client_ip", "clientip"];
+        const REQUEST: [&str; 5] = [
+            "request",
+            "request_uri",
+            "request_method",
+            "uri",
+            "http_user_agent",
+        ];
+        let has_any = |names: &[&str]| names.iter().any(|name| self.place_of(name).is_some());
+        has_any(&CLIENT) && has_any(&REQUEST)
     }
 
     fn nested_host(&self) -> Option<Cow<'a, str>> {
@@ -262,19 +298,37 @@ const SMALLEST_EPOCH: f64 = 1e8;
 
 fn time_of(value: &Json<'_>, context: &TimeContext) -> Option<DateTime<Utc>> {
     match value {
-        Json::String(text) => parse_time(text, context),
+        // A time of day has no date here, and today's would be a guess.
+        Json::String(text) => parse_dated(text, context),
         Json::Number(number) if number.as_f64()? >= SMALLEST_EPOCH => {
-            parse_time(&number.to_string(), context)
+            parse_dated(&number.to_string(), context)
+        }
+        Json::Object(_) => {
+            let (seconds, nanos) = seconds_and_nanos(value)?;
+            DateTime::from_timestamp(seconds, nanos).map(to_micros)
         }
         _ => None,
     }
 }
 
+/// Reads `{"seconds": 1663977609, "nanos": 484000000}`, as protobuf in JSON has it, and the instant of Log4j.
+fn seconds_and_nanos(value: &Json<'_>) -> Option<(i64, u32)> {
+    let integer = |value: &Json<'_>| value.as_i64().or_else(|| canonical_integer(value.as_str()?));
+    let [seconds, nanos] = [["seconds", "epochSecond"], ["nanos", "nanoOfSecond"]]
+        .map(|names| names.iter().find_map(|name| value.at(&[name])));
+    let nanos = nanos.map_or(Some(0), integer)?;
+    Some((integer(seconds?)?, u32::try_from(nanos).ok()?))
+}
+
 /// Returns a time as its source wrote it.
-fn time_text(value: Json<'_>) -> Option<Cow<'_, str>> {
+fn time_text<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     match value {
-        Json::String(text) => Some(text),
+        Json::String(text) => Some(text.clone()),
         Json::Number(number) => Some(number.to_string().into()),
+        Json::Object(_) => {
+            let (seconds, nanos) = seconds_and_nanos(value)?;
+            Some(format!("{seconds}.{nanos:09}").into())
+        }
         _ => None,
     }
 }

@@ -274,6 +274,107 @@ fn a_value_of_another_kind_fills_no_field() {
 }
 
 #[test]
+fn a_level_is_a_word_of_syslog() {
+    for (object, expected) in [
+        (json!({"level": "ERROR"}), Some("err")),
+        (json!({"level": "warn"}), Some("warning")),
+        (json!({"level": "Critical"}), Some("crit")),
+        (json!({"level": "trace"}), Some("debug")),
+        (json!({"log": {"level": "Information"}}), Some("info")),
+        (json!({"level": 3}), None),
+        (json!({"level": "3"}), None),
+        (json!({"level": "loud"}), None),
+        (json!({"level": "loud", "severity": "high"}), Some("err")),
+        (
+            json!({"level": "error", "metadata": {"fields": {"level": "4"}}}),
+            Some("warning"),
+        ),
+        (json!({"metadata": {"fields": {"level": 7}}}), Some("debug")),
+    ] {
+        assert_eq!(log(object.clone()).level(), expected, "{object}");
+    }
+}
+
+#[test]
+fn an_outcome_is_success_or_failure_and_no_state_of_an_alert() {
+    for (value, expected) in [
+        (json!("SUCCESS"), Some("success")),
+        (json!("Succeeded"), Some("success")),
+        (json!("ok"), Some("success")),
+        (json!("Failure"), Some("failure")),
+        (json!("denied"), Some("failure")),
+        (json!(["Audit Failure"]), Some("failure")),
+        (json!("new"), None),
+        (json!("RESOLVED"), None),
+        (json!("closed"), None),
+        (json!("200"), None),
+        (json!(401), None),
+        (json!(true), None),
+    ] {
+        let object = json!({"status": value});
+        assert_eq!(log(object.clone()).outcome(), expected, "{object}");
+    }
+}
+
+#[test]
+fn date_time_and_zone_of_an_object_are_put_together() {
+    for (object, expected) in [
+        (
+            json!({"date": "2024-07-17", "time": "09:08:27"}),
+            "2024-07-17T09:08:27Z",
+        ),
+        (
+            json!({"time": "12:34:56", "date": "17/Jul/2024"}),
+            "2024-07-17T12:34:56Z",
+        ),
+        (
+            json!({"date": "2024-07-17", "time": "09:08:27", "tz": "+0200"}),
+            "2024-07-17T07:08:27Z",
+        ),
+        (
+            json!({"ts": "2024-07-17 09:08:27", "timezone": "Europe/Paris"}),
+            "2024-07-17T07:08:27Z",
+        ),
+        (
+            json!({"ts": "2024-07-17T09:08:27Z", "timezone": "Europe/Paris"}),
+            "2024-07-17T09:08:27Z",
+        ),
+        (
+            json!({"EventTime": "2024-07-17 11:08:27", "UtcTime": "2024-07-17 09:08:27.123"}),
+            "2024-07-17T09:08:27.123Z",
+        ),
+        (
+            json!({"timestamp": {"seconds": "1721207307", "nanos": 5_000_000}}),
+            "2024-07-17T09:08:27.005Z",
+        ),
+        (
+            json!({"TimeCreated": "/Date(1721207307123)/"}),
+            "2024-07-17T09:08:27.123Z",
+        ),
+        (json!({"time": "12:34:56"}), "2024-01-01T00:00:00Z"),
+    ] {
+        let log = log(object.clone());
+        let expected: DateTime<Utc> = expected.parse().unwrap();
+        assert_eq!(log.event_time, expected, "{object}");
+        assert_eq!(Value::from(log.normalized), object, "nothing is taken");
+    }
+}
+
+#[test]
+fn the_host_header_of_a_request_is_not_the_host_that_logs() {
+    let object = json!({"host": "www.example.com", "remote_addr": "203.0.113.9", "request_method": "GET"});
+    let object = object.as_object().unwrap();
+    let read = |origin| {
+        let (log, _) = id::with_own(|ids| {
+            BorrowedLog::from_json(Members::from(object), origin, &TimeContext::default(), ids)
+        });
+        log.host.map(Cow::into_owned)
+    };
+    assert_eq!(read(Origin::Source), None);
+    assert_eq!(read(Origin::Store).as_deref(), Some("www.example.com"));
+}
+
+#[test]
 fn the_reader_of_a_log_sets_its_fields() {
     let object = json!({"src_ip": "10.0.0.1", "user": "root", "dst_port": 22, "metadata": {"fields": {"user": "forged"}}});
     let text = object.to_string();

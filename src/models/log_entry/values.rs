@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ipnet::IpNet;
 
 use super::names::Role;
+use crate::models::level::Level;
 use crate::models::{Json, address};
 
 /// Holds the value of a field.
@@ -15,10 +16,12 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Says whether the value is a text of digits.
-    pub(super) fn is_number(&self) -> bool {
+    /// Says whether the value is the id of an account and not its name: a number, a SID or a GUID.
+    pub(super) fn is_id(&self) -> bool {
         match self {
-            Self::Text(text) => text.bytes().all(|byte| byte.is_ascii_digit()),
+            Self::Text(text) => {
+                text.bytes().all(|byte| byte.is_ascii_digit()) || text.starts_with("S-1-") || is_guid(text)
+            }
             Self::Port(_) => true,
         }
     }
@@ -32,21 +35,96 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Says whether a text is written as a GUID, such as `5f0e8c0a-2b7e-4c39-9d1e-0a4f5b6c7d8e`.
+fn is_guid(text: &str) -> bool {
+    const DASHES: [usize; 4] = [8, 13, 18, 23];
+    text.len() == 36
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| match DASHES.contains(&at) {
+                true => byte == b'-',
+                false => byte.is_ascii_hexdigit(),
+            })
+}
+
 /// Reads the value of a member for a role; `None` if it is not of the role's kind.
 pub(super) fn value_for<'a>(role: Role, value: &Json<'a>) -> Option<Value<'a>> {
     match role {
         Role::SourcePort | Role::DestPort => port_of(value).map(Value::Port),
         Role::SourceIp | Role::DestIp => address_of(text_of(value)?).map(Value::Text),
         Role::Forwarded => list_of(value).map(Value::Text),
-        Role::User | Role::Process | Role::Action | Role::Outcome | Role::Level => {
-            text_of(value).map(Value::Text)
-        }
+        Role::User | Role::Process | Role::Action => text_of(value).map(Value::Text),
+        Role::Outcome => outcome_of(value).map(Value::Text),
+        Role::Level => level_of(&text_of(value)?).map(Value::Text),
     }
 }
 
-/// Reads a value that the reader of a log set for a role.
+/// Reads a value that the reader of a log set for a role. A reader knows the scale of its product, so a digit is a
+/// severity of syslog.
 pub(super) fn set_by_reader<'a>(role: Role, value: &Json<'a>) -> Option<Value<'a>> {
-    value_for(role, value)
+    match (role, value) {
+        (Role::Level, Json::String(text)) => {
+            Level::parse(text.trim()).map(|level| Value::Text(level.word().into()))
+        }
+        (Role::Level, Json::Number(number)) => {
+            Level::parse(&number.to_string()).map(|level| Value::Text(level.word().into()))
+        }
+        _ => value_for(role, value),
+    }
+}
+
+/// Returns the word of syslog for a level that is written as a word.
+fn level_of(text: &str) -> Option<Cow<'static, str>> {
+    Level::from_word(text).map(|level| level.word().into())
+}
+
+/// Lists the words that say that what was attempted was done.
+const SUCCESS: [&str; 12] = [
+    "success",
+    "succeeded",
+    "successful",
+    "succeed",
+    "ok",
+    "allowed",
+    "allow",
+    "accepted",
+    "granted",
+    "passed",
+    "audit success",
+    "audit_success",
+];
+
+/// Lists the words that say that what was attempted was not done.
+const FAILURE: [&str; 15] = [
+    "failure",
+    "failed",
+    "fail",
+    "unsuccessful",
+    "error",
+    "denied",
+    "deny",
+    "blocked",
+    "rejected",
+    "refused",
+    "forbidden",
+    "unauthorized",
+    "audit failure",
+    "audit_failure",
+    "bad credentials",
+];
+
+/// Returns `success` or `failure`. The state of a ticket or an alert, such as `new` or `resolved`, is neither.
+fn outcome_of<'a>(value: &Json<'_>) -> Option<Cow<'a, str>> {
+    let text = text_of(value)?;
+    let is_in = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(&text));
+    if is_in(&SUCCESS) {
+        Some("success".into())
+    } else if is_in(&FAILURE) {
+        Some("failure".into())
+    } else {
+        None
+    }
 }
 
 fn port_of(value: &Json<'_>) -> Option<u16> {

@@ -71,7 +71,7 @@ impl Operand {
                 .map(Self::Address)
                 .ok_or_else(|| invalid("an address")),
             ColumnType::Text if field.is_level() => Level::parse(text).map(Self::Level).ok_or_else(|| {
-                invalid("ordered by rank: use emerg, alert, crit, err, warning, notice, info, debug or trace")
+                invalid("ordered by rank: use emerg, alert, crit, err, warning, notice, info or debug")
             }),
             ColumnType::Text => Ok(Self::of_any_type(text)),
         }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::comparison::{self, Comparison, Operand};
 use super::field::{ColumnType, Field};
 use super::pattern::Pattern;
+use crate::models::level::Level;
 use crate::models::{InvalidValue, LogEntry, address};
 
 /// Says whether `É` and `é` are the same letter.
@@ -213,11 +214,23 @@ impl Test {
             Ok::<_, InvalidValue>(vec![pattern])
         };
         Ok(match operator {
-            Operator::Equals(value, Case::Sensitive) => Self::Equals(value.clone()),
-            Operator::Equals(value, Case::Ignored) => Self::Matches(pattern("^", value, "$")?),
-            Operator::OneOf(values, Case::Sensitive) => Self::OneOf(values.clone()),
+            Operator::Equals(value, Case::Sensitive) => match spellings(field, value) {
+                spellings if spellings.len() > 1 => Self::OneOf(spellings),
+                _ => Self::Equals(value.clone()),
+            },
+            Operator::Equals(value, Case::Ignored) => {
+                let spellings = spellings(field, value);
+                let patterns = spellings
+                    .iter()
+                    .map(|value| Pattern::ignoring_case("^", value, "$"));
+                Self::Matches(patterns.collect::<Result<_, _>>()?)
+            }
+            Operator::OneOf(values, Case::Sensitive) => {
+                Self::OneOf(values.iter().flat_map(|value| spellings(field, value)).collect())
+            }
             Operator::OneOf(values, Case::Ignored) => {
-                let patterns = values.iter().map(|value| Pattern::ignoring_case("^", value, "$"));
+                let values = values.iter().flat_map(|value| spellings(field, value));
+                let patterns = values.map(|value| Pattern::ignoring_case("^", &value, "$"));
                 Self::Matches(patterns.collect::<Result<_, _>>()?)
             }
             Operator::Contains(text, Case::Sensitive) => Self::Contains(text.clone()),
@@ -251,6 +264,15 @@ impl Test {
                 .is_some_and(|order| comparison.accepts(order)),
         }
     }
+}
+
+/// Returns the texts that a value equals. For a level, that is the word of syslog too, and the word that was typed for
+/// logs of versions that kept the source's word.
+fn spellings(field: &Field, value: &str) -> Vec<String> {
+    let level = Level::parse(value).filter(|_| field.is_level());
+    let word = level.map(Level::word).filter(|word| *word != value);
+    let word = word.map(str::to_owned);
+    word.into_iter().chain([value.to_owned()]).collect()
 }
 
 /// Writes the values of an operator as [`Field::text_in`] writes those of a log.

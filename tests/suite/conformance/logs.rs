@@ -514,6 +514,8 @@ pub(super) fn filters_combine(store: &dyn Store) {
         ("bytes <= 900.0", &["two"]),
         ("not bytes > 900", &["one", "two", "three"]),
         ("level >= warning", &["one"]),
+        ("level = error", &["one"]),
+        ("level in (error, trace)", &["one", "three"]),
         ("level < err", &["three"]),
         ("not level >= debug", &["two", "four"]),
         ("appname startswith s and text endswith o", &["two"]),
