@@ -7,6 +7,7 @@
 
 mod order;
 mod scan;
+mod value;
 mod zone;
 
 use std::time::SystemTime;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub use order::DateOrder;
 pub(crate) use scan::deciding_order;
+pub(crate) use value::{is_time_of_day, parse_dated, parse_parts, zone_of};
 pub use zone::Zone;
 
 /// Says what a text leaves open when it gives a time: the year, the date, the zone.
@@ -113,10 +115,7 @@ pub(crate) fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
 /// assert_eq!(parse_time("yesterday", &context), None);
 /// ```
 pub fn parse_time(text: &str, context: &TimeContext) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    let (stamp, end) = scan::whole(text, context.date_order)?;
-    (end == text.len()).then_some(())?;
-    stamp.resolve(context)
+    value::stamp(text, context.date_order)?.resolve(context)
 }
 
 /// Reads a text as [`parse_time`] does, and says whether it states an instant: by a zone, or by counting from 1970.
@@ -135,7 +134,7 @@ pub(crate) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(date) = text.parse::<NaiveDate>() {
         return Some(date.and_time(NaiveTime::MIN).and_utc());
     }
-    let (stamp, end) = scan::whole(text, DateOrder::Auto)?;
+    let stamp = value::stamp(text, DateOrder::Auto)?;
     let is_complete = matches!(
         stamp,
         Stamp::Instant(_)
@@ -145,7 +144,7 @@ pub(crate) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
             }
     );
     let context = TimeContext::new(DateTime::UNIX_EPOCH);
-    (is_complete && end == text.len()).then(|| stamp.resolve(&context))?
+    is_complete.then(|| stamp.resolve(&context))?
 }
 
 /// Finds the time that a line starts with, after an opening bracket or quote.

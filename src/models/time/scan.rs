@@ -110,10 +110,10 @@ impl<'a> Scan<'a> {
 
     // Formats.
 
-    /// Reads `2015-05-17T10:05:03.123Z`, `2014/4/8 22:05`, `2017-06-28, 07:26:35`.
+    /// Reads `2015-05-17T10:05:03.123Z`, `2014/4/8 22:05`, `2017-06-28, 07:26:35`, `2011.11.21 14:29:16`.
     fn year_first(&mut self) -> Option<Stamp> {
         let year = self.number(4, 4)?;
-        let separator = self.one_of(b"-/")?;
+        let separator = self.one_of(b"-/.")?;
         let month = self.number(1, 2)?;
         self.byte(separator)?;
         let day = self.number(1, 2)?;
@@ -133,17 +133,33 @@ impl<'a> Scan<'a> {
     /// Reads `20120702.102240,672`, `20120702T102240Z`, `081109 203615`, `171113 14:14:20`.
     fn compact(&mut self) -> Option<Stamp> {
         let year = match self.digits_ahead() {
+            // Milliseconds have so many digits from the year 2286 on.
+            14 => return self.compact_in_one(),
             8 => self.number(4, 4)?,
             6 => century(self.number(2, 2)?),
             _ => return None,
         };
         let date = full_date(year, self.number(2, 2)?, self.number(2, 2)?)?;
-        self.one_of(b"T. -")?;
+        let separator = self.one_of(b"T. -")?;
         if self.digits_ahead() != 6 {
+            // `130324  8:24:09`, as MySQL 5.5 writes.
+            if separator == b' ' {
+                self.byte(b' ');
+            }
             return self.clock_and_zone(date);
         }
         let (hour, minute, second) = (self.number(2, 2)?, self.number(2, 2)?, self.number(2, 2)?);
         let (time, over) = time_of_day(hour, minute, second, self.fraction())?;
+        Some(self.with_zone(carry(date, time, over)?))
+    }
+
+    /// Reads `20240131120000` and `20240131120000.500`.
+    fn compact_in_one(&mut self) -> Option<Stamp> {
+        let date = full_date(self.number(4, 4)?, self.number(2, 2)?, self.number(2, 2)?)?;
+        let (hour, minute, second) = (self.number(2, 2)?, self.number(2, 2)?, self.number(2, 2)?);
+        let (time, over) = time_of_day(hour, minute, second, self.fraction())?;
+        let is_of_our_age = (1970..2200).contains(&chrono::Datelike::year(&date));
+        is_of_our_age.then_some(())?;
         Some(self.with_zone(carry(date, time, over)?))
     }
 
@@ -220,9 +236,16 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Reads seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits.
+    /// Reads seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits. As a whole text,
+    /// 18 digits count the ticks of Windows or .NET, because so few nanoseconds ended in 2001.
     fn epoch(&mut self) -> Option<Stamp> {
         let length = self.digits_ahead();
+        if self.is_whole
+            && length == 18
+            && let Some(ticks) = self.try_format(Self::ticks)
+        {
+            return Some(ticks);
+        }
         let nanos_per_unit: i128 = match length {
             9..=11 => 1_000_000_000,
             12..=14 => 1_000_000,
@@ -236,6 +259,20 @@ impl<'a> Scan<'a> {
         let seconds = i64::try_from(nanos / 1_000_000_000).ok()?;
         let subsecond = u32::try_from(nanos % 1_000_000_000).ok()?;
         DateTime::from_timestamp(seconds, subsecond).map(Stamp::Instant)
+    }
+
+    /// Reads a FILETIME or .NET ticks: tenths of a microsecond since 1601 or since year 1.
+    fn ticks(&mut self) -> Option<Stamp> {
+        const UNIX_IN_FILETIME: i64 = 116_444_736_000_000_000;
+        const UNIX_IN_DOTNET: i64 = 621_355_968_000_000_000;
+        const YEARS_100: i64 = 31_557_600_000_000_000;
+        let ticks: i64 = std::str::from_utf8(self.take(18)?).ok()?.parse().ok()?;
+        let since_1970 = [UNIX_IN_FILETIME, UNIX_IN_DOTNET].map(|start| ticks - start);
+        let ticks = since_1970
+            .into_iter()
+            .find(|ticks| (0..YEARS_100).contains(ticks))?;
+        DateTime::from_timestamp(ticks / 10_000_000, u32::try_from(ticks % 10_000_000 * 100).ok()?)
+            .map(Stamp::Instant)
     }
 
     /// Reads a [TAI64N label](https://cr.yp.to/libtai/tai64.html), whose clock is ten seconds ahead of UTC's 1970.
@@ -353,7 +390,14 @@ impl<'a> Scan<'a> {
             return Some(());
         }
         let comma = self.byte(b',');
-        self.blanks().or(comma.map(drop))
+        let blanks = self.blanks();
+        // `Nov 28, 2026 @ 12:00:00.000` and `2022/02/07 - 10:49:33`, as Kibana and Gin write.
+        self.try_format(|scan| {
+            blanks?;
+            scan.one_of(b"@-")?;
+            scan.byte(b' ')
+        });
+        blanks.or(comma.map(drop))
     }
 
     fn clock_and_zone(&mut self, date: NaiveDate) -> Option<Stamp> {
@@ -484,22 +528,47 @@ impl<'a> Scan<'a> {
             "november",
             "december",
         ];
+        /// Holds short names of French and German that English does not cut so, with the number of the month.
+        const OTHERS: [(&str, u32); 8] = [
+            ("sept", 9),
+            ("janv", 1),
+            ("avr", 4),
+            ("mai", 5),
+            ("juin", 6),
+            ("juil", 7),
+            ("okt", 10),
+            ("dez", 12),
+        ];
         self.try_format(|scan| {
-            let index = scan.name(&NAMES)?;
+            let month = match scan.try_format(|scan| scan.name(&NAMES)) {
+                Some(index) => u32::try_from(index + 1).ok()?,
+                None => {
+                    let word = scan.word();
+                    let is_word = |name: &str| name.as_bytes().eq_ignore_ascii_case(word);
+                    let (_, month) = OTHERS.iter().find(|(name, _)| is_word(name))?;
+                    *month
+                }
+            };
             scan.byte(b'.');
-            u32::try_from(index + 1).ok()
+            Some(month)
         })
     }
 
-    /// Reads a name in full or cut to three letters, in any letter case.
-    fn name(&mut self, names: &[&str]) -> Option<usize> {
+    /// Takes the letters ahead.
+    fn word(&mut self) -> &'a [u8] {
         let length = self
             .rest()
             .iter()
             .take(10)
             .take_while(|byte| byte.is_ascii_alphabetic())
             .count();
-        let word = self.take(length)?;
+        self.take(length).unwrap_or_default()
+    }
+
+    /// Reads a name in full or cut to three letters, in any letter case.
+    fn name(&mut self, names: &[&str]) -> Option<usize> {
+        let word = self.word();
+        let length = word.len();
         let start = word.first_chunk::<3>()?.map(|byte| byte.to_ascii_lowercase());
         let is_cut = length == start.len();
         names.iter().position(|name| {
