@@ -99,6 +99,8 @@ pub struct IngestSettings {
     /// Names the character encoding of text, such as `windows-1252`. `None` means UTF-8, or UTF-16 where the first
     /// bytes of a source tell it.
     pub encoding: Option<Encoding>,
+    /// Names the field, or several between commas, whose value makes the id of a log, such as `eventID`.
+    pub id_field: Option<String>,
     /// Says whether lines that continue an event are joined with it: `join` or `keep`.
     pub continuation_lines: ContinuationLines,
     /// Names the zone of times that name none: an IANA name or an offset.
@@ -166,6 +168,7 @@ impl Default for Settings {
             },
             ingest: IngestSettings {
                 encoding: None,
+                id_field: None,
                 continuation_lines: ContinuationLines::Join,
                 zone: Zone::UTC,
                 date_order: DateOrder::Auto,

@@ -39,6 +39,7 @@ impl From<&IngestSettings> for LoadOptions {
         let mut options = Self::new().with_batch_size(settings.batch_size);
         options.ingest.encoding = settings.encoding;
         options.ingest.continuation_lines = settings.continuation_lines;
+        options.ingest.id_field.clone_from(&settings.id_field);
         options.ingest.zone = Some(settings.zone);
         options.ingest.date_order = settings.date_order;
         options

@@ -250,7 +250,7 @@ impl Pieces {
         let mut pieces = self.list.iter();
         let take = &mut |nuls: u64, mut log: BorrowedLog<'_>| {
             if nuls > 0 {
-                log.metadata_mut().insert(SKIPPED_NULS, nuls);
+                log.note(SKIPPED_NULS, nuls);
             }
             take(log);
         };

@@ -21,17 +21,22 @@ pub enum InputFormat {
     ErrorLog,
     /// Reads any text.
     Text,
+    /// Reads logs as [`export_logs`](crate::DuckDbStore::export_logs) writes them to JSON lines and CSV.
+    ///
+    /// Each log has its own id, file and metadata. Nothing else may have written the file.
+    Export,
 }
 
 impl InputFormat {
     /// Lists every format.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Json,
         Self::Rfc5424,
         Self::Rfc3164,
         Self::AccessLog,
         Self::ErrorLog,
         Self::Text,
+        Self::Export,
     ];
 
     /// Returns the format's name.
@@ -43,6 +48,7 @@ impl InputFormat {
             Self::AccessLog => "access_log",
             Self::ErrorLog => "error_log",
             Self::Text => "text",
+            Self::Export => "export",
         }
     }
 }

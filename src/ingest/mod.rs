@@ -25,6 +25,6 @@ pub use format_library::{Format, FormatError, FormatLibrary};
 pub(crate) use input::checkpoints::Checkpoints;
 pub use input_format::InputFormat;
 pub use options::IngestOptions;
-pub use parser::{AMBIGUOUS, ENVELOPE, PARSE_ERROR, SKIPPED_NULS};
+pub use parser::{AMBIGUOUS, ENVELOPE, HEADER, PARSE_ERROR, SKIPPED_NULS};
 pub use reader::{CutFile, LogReader};
 pub use source::{Source, find_sources};

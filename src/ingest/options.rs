@@ -29,6 +29,9 @@ pub struct IngestOptions {
     pub format: Option<InputFormat>,
     /// Names the character encoding; `None` means UTF-8, or UTF-16 where the first bytes of a source tell it.
     pub encoding: Option<Encoding>,
+    /// Names the field, or several between commas, whose value makes the id of a log. An event that is delivered twice
+    /// is then stored once, if it has a time of its own.
+    pub id_field: Option<String>,
     /// Says whether stack traces and the like are joined with the event before them. They are by default.
     pub continuation_lines: ContinuationLines,
     /// Names the zone of times that have none; `None` means UTC.
@@ -82,6 +85,15 @@ impl IngestOptions {
     pub fn with_continuation_lines(self, continuation_lines: ContinuationLines) -> Self {
         Self {
             continuation_lines,
+            ..self
+        }
+    }
+
+    /// Makes the id of a log of this field, or of several between commas.
+    #[must_use]
+    pub fn with_id_field(self, id_field: impl Into<String>) -> Self {
+        Self {
+            id_field: Some(id_field.into()),
             ..self
         }
     }

@@ -124,7 +124,7 @@ impl LogReader {
 
     /// Goes on below the lines of a source that may have named columns.
     pub(super) fn with_headers(mut self, headers: Headers) -> Self {
-        if self.parser.reads_others() {
+        if self.parser.reads_headers() {
             self.pieces.set_header(headers.current());
             self.headers = headers;
         }
@@ -141,7 +141,7 @@ impl LogReader {
 
     fn build(opened: Opened, options: &IngestOptions, name: &Path, file: Option<String>) -> Self {
         let parser = Parser::new(options, file, opened.modified, crate::models::now());
-        let headers = match parser.reads_others() {
+        let headers = match parser.reads_headers() {
             true => Headers::default(),
             false => Headers::none(),
         };
@@ -458,7 +458,7 @@ impl LogReader {
                 if self.parser.reads_json() {
                     self.open_array()?;
                 }
-                if self.parser.reads_others() && self.opening.is_empty() {
+                if self.parser.reads_events() && self.opening.is_empty() {
                     self.open_events()?;
                 }
             }
@@ -504,7 +504,7 @@ impl LogReader {
 
     /// Returns whether a Windows event comes next, and skips what is between two of them.
     fn begins_event(&mut self) -> std::io::Result<bool> {
-        if self.lines.parts() > 0 || !self.parser.reads_others() {
+        if self.lines.parts() > 0 || !self.parser.reads_events() {
             return Ok(false);
         }
         let input = self.lines.input();

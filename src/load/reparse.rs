@@ -2,7 +2,7 @@
 
 use std::io::Cursor as Bytes;
 
-use crate::ingest::{FormatLibrary, IngestOptions, LogReader, TIME_SOURCE};
+use crate::ingest::{FormatLibrary, HEADER, IngestOptions, LogReader, TIME_SOURCE};
 use crate::models::{LogEntry, LogQuery};
 use crate::stop::StopHandle;
 use crate::storage::duckdb::DuckDbStore;
@@ -132,7 +132,10 @@ const READ_AGAIN: [&str; 7] = [
 fn reparsed(log: &LogEntry, options: &IngestOptions) -> Option<LogEntry> {
     let source_type = log.source_type.as_deref()?;
     let is_of_format = log.metadata.contains_key("format");
-    if !is_of_format && !GENERAL.contains(&source_type) || log.metadata.contains_key("line_part") {
+    if !is_of_format && !GENERAL.contains(&source_type)
+        || log.metadata.contains_key("line_part")
+        || log.metadata.contains_key(HEADER)
+    {
         return None;
     }
     // A time without a year was before the log was read.

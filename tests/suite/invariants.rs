@@ -31,6 +31,10 @@ pub(crate) fn lines(input: &[u8]) {
         .into_iter()
         .zip(b'0'..)
         .find_map(|(known, digit)| (digit == *format).then_some(known));
+    // An exported log has a text of its own.
+    if options.format == Some(InputFormat::Export) {
+        return;
+    }
     let logs: Vec<LogEntry> = LogReader::new(Cursor::new(text.to_vec()), &options)
         .map(Result::unwrap)
         .collect();

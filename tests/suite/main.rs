@@ -8,6 +8,7 @@ mod conformance;
 mod copying;
 mod crash;
 mod cut_connections;
+mod deliveries;
 mod documents;
 mod encodings;
 mod exactly_once;

@@ -82,6 +82,15 @@ impl Header {
         (!members.is_empty()).then_some(members)
     }
 
+    /// Returns the columns of a line with their names; `None` if it does not fit the header.
+    pub(crate) fn columns<'a>(
+        &'a self,
+        line: &'a str,
+    ) -> Option<impl Iterator<Item = (&'a str, Cow<'a, str>)>> {
+        let values = self.values(line)?;
+        Some(self.names.iter().map(String::as_str).zip(values))
+    }
+
     /// Returns whether a line begins a record that goes on in the next line.
     pub(crate) fn goes_on(&self, line: &str) -> bool {
         self.kind == Kind::Csv && split(line, self.separator).is_open

@@ -10,12 +10,12 @@ use crate::ingest::formats::envelope::{self, Delivery};
 use crate::ingest::formats::fields::{Fields, FoundTime, Outcome};
 use crate::ingest::formats::header::Header;
 use crate::ingest::formats::library::Library;
-use crate::ingest::formats::{access_log, error_log, event_xml, json, syslog, text};
+use crate::ingest::formats::{access_log, error_log, event_xml, exported, json, record_id, syslog, text};
 use crate::ingest::input_format::InputFormat;
 use crate::ingest::options::IngestOptions;
 use crate::models::{
-    BorrowedLog, ContinuationLines, DateOrder, Encoding, Ids, Json, Members, PRIVATE_NETWORKS, RawText,
-    TIME_SOURCE, TimeContext, Zone, deciding_order,
+    BorrowedLog, ContinuationLines, DateOrder, Encoding, Ids, Json, LogEntry, Members, PRIVATE_NETWORKS,
+    RawText, TIME_SOURCE, TimeContext, Zone, deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
@@ -38,6 +38,12 @@ pub const ENVELOPE: &str = "envelope";
 ///
 /// They are not part of the line. They are left where a file was emptied under its writer, or lost in a crash.
 pub const SKIPPED_NULS: &str = "skipped_nuls";
+
+/// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) for the kind of header that names the columns of a
+/// line: `w3c`, `zeek` or `csv`.
+///
+/// Without the header, the line alone does not say what its columns are.
+pub const HEADER: &str = "header";
 
 /// Takes the logs, each while its line is in memory.
 pub(in crate::ingest) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
@@ -165,9 +171,14 @@ impl Parser {
         self.options.encoding
     }
 
-    /// Returns whether lines may name the columns of the lines after them, and whether they may be Windows events.
-    pub(in crate::ingest) fn reads_others(&self) -> bool {
+    /// Returns whether lines may be Windows events.
+    pub(in crate::ingest) fn reads_events(&self) -> bool {
         self.options.format.is_none()
+    }
+
+    /// Returns whether lines may name the columns of the lines after them.
+    pub(in crate::ingest) fn reads_headers(&self) -> bool {
+        matches!(self.options.format, None | Some(InputFormat::Export))
     }
 
     /// Returns whether lines that continue an event are joined with it.
@@ -201,7 +212,9 @@ impl Parser {
 
     /// Parses a line, and gives its logs to `take`.
     pub(in crate::ingest) fn line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
-        if !self.reads_json() || line.part.is_some() || !json::may_be_objects(line.bytes) {
+        if self.options.format == Some(InputFormat::Export) {
+            self.exported(line, take);
+        } else if !self.reads_json() || line.part.is_some() || !json::may_be_objects(line.bytes) {
             self.log_of_line(line, None, take);
         } else if let Err(error) = self.json(line.bytes, take) {
             self.broken_json(line, &error.to_string(), take);
@@ -264,6 +277,27 @@ impl Parser {
         }
     }
 
+    /// Gives the log that an export has written on a line to `take`.
+    fn exported(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
+        let text = RawText::of(line.bytes).text;
+        let text = without_mark(&text);
+        if exported::is_csv_header(text) {
+            return;
+        }
+        match exported::of_json(text) {
+            Some(log) => {
+                self.take_exported(&log, take);
+            }
+            None => self.broken(line, "not a log that logstore has exported", take),
+        }
+    }
+
+    fn take_exported(&mut self, log: &LogEntry, take: &mut Take<'_>) -> bool {
+        self.last_time = LastTime::Known(Some(log.event_time));
+        take(BorrowedLog::of_entry(log));
+        true
+    }
+
     fn log_of_line(&mut self, line: &RawLine<'_>, problem: Option<String>, take: &mut Take<'_>) {
         let raw = RawText::of(line.bytes);
         let mut take = |mut log: BorrowedLog<'_>| {
@@ -285,6 +319,9 @@ impl Parser {
         self.finish(&mut log, source_type, raw);
         if let Some(problem) = problem.or(error) {
             log.note(PARSE_ERROR, problem);
+        }
+        if let Some(id) = self.id_of(log.normalized()) {
+            log.id = id.into();
         }
         take(log);
     }
@@ -314,10 +351,18 @@ impl Parser {
     /// Gives the log of a line with columns to `take`. Returns `false` if the line does not fit the header.
     pub(in crate::ingest) fn columns(&mut self, bytes: &[u8], header: &Header, take: &mut Take<'_>) -> bool {
         let line = RawText::of(bytes);
+        if self.options.format == Some(InputFormat::Export) {
+            let log = header.columns(&line.text).and_then(exported::of_columns);
+            return log.is_some_and(|log| self.take_exported(&log, take));
+        }
         let Some(members) = header.members(&line.text) else {
             return false;
         };
-        self.log_of_members(members, header.format(), &line, None, take);
+        let format = header.format();
+        self.log_of_members(members, format, &line, None, &mut |mut log| {
+            log.note(HEADER, format);
+            take(log);
+        });
         true
     }
 
@@ -346,6 +391,7 @@ impl Parser {
         shared: Option<Members<'_>>,
         take: &mut Take<'_>,
     ) {
+        let id = self.id_of(&object);
         let line = envelope::object_in_line(&object);
         let inner = line
             .as_ref()
@@ -367,7 +413,16 @@ impl Parser {
             log.follow_proxies(proxies);
         }
         self.finish(&mut log, format, raw);
+        if let Some(id) = id.or_else(|| self.id_of(log.normalized())) {
+            log.id = id.into();
+        }
         take(log);
+    }
+
+    /// Returns the id that a log has of its source, if the options name a field of it.
+    fn id_of(&self, members: &Members<'_>) -> Option<String> {
+        let names = self.options.id_field.as_deref()?;
+        record_id::of_fields(names, self.options.source_type.as_deref(), members)
     }
 
     /// Returns the fields of a line, and says why it does not have the format that it should have.
@@ -394,7 +449,7 @@ impl Parser {
                 InputFormat::Rfc3164 => syslog::rfc3164(line, &context),
                 InputFormat::AccessLog => access_log::access_log(line, &context, self.proxies()),
                 InputFormat::ErrorLog => error_log::error_log(line, &context),
-                InputFormat::Json | InputFormat::Text => Outcome::Other,
+                InputFormat::Json | InputFormat::Text | InputFormat::Export => Outcome::Other,
             };
             match outcome {
                 Outcome::Fields(fields) => return (*fields, None),

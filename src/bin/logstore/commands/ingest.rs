@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<PathBuf>,
 
-    /// The format of every line: json, rfc5424, rfc3164, access_log, error_log or text [default: detected]
+    /// The format of every line: json, rfc5424, rfc3164, access_log, error_log, text or export [default: detected]
     #[arg(long, value_name = "FORMAT")]
     input_format: Option<InputFormat>,
 
@@ -44,6 +44,11 @@ pub(crate) struct Args {
     /// Character encoding, such as utf-16le or windows-1252 [default: the setting ingest.encoding]
     #[arg(long, value_name = "ENCODING")]
     encoding: Option<Encoding>,
+
+    /// Field that identifies an event, or several between commas: one that is delivered twice is stored once [default:
+    /// the setting ingest.id_field]
+    #[arg(long, value_name = "FIELD")]
+    id_field: Option<String>,
 
     /// The zone of times that name none [default: the setting ingest.zone]
     #[arg(long, value_name = "ZONE")]
@@ -197,6 +202,7 @@ fn load_options(args: &Args, context: &Context) -> Result<LoadOptions> {
     options.interval = args.interval.unwrap_or(settings.fetch.interval);
     let ingest = &mut options.ingest;
     ingest.encoding = args.encoding.or(ingest.encoding);
+    ingest.id_field = args.id_field.clone().or(ingest.id_field.take());
     ingest.zone = args.zone.or(ingest.zone);
     ingest.date_order = args.date_order.unwrap_or(ingest.date_order);
     ingest.format = args.input_format;

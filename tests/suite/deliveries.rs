@@ -1,0 +1,116 @@
+//! Events that are delivered twice are stored once, and exported logs come back as they were.
+
+use serde_json::{Value, json};
+
+use crate::exactly_once::ingest;
+use crate::support::Cli;
+
+/// Standard output of an ingest of this text, as a row.
+fn ingest_text(cli: &Cli, text: &str, arguments: &[&str]) -> Value {
+    let mut command = cli.command(&[&["ingest", "-"], arguments].concat());
+    let output = command.write_stdin(text).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn counts(summary: &Value) -> [&Value; 2] {
+    [&summary["stored"], &summary["duplicates"]]
+}
+
+#[test]
+fn an_event_that_is_delivered_twice_is_stored_once() {
+    let events = "{\"Records\": [{\"eventID\": \"a\", \"eventTime\": \"2024-01-01T00:00:00Z\"}, \
+        {\"eventID\": \"b\", \"eventTime\": \"2024-01-01T00:00:00Z\"}]}\n";
+    let cli = Cli::new();
+    assert_eq!(
+        counts(&ingest_text(&cli, events, &["--id-field", "eventID"])),
+        [2, 0]
+    );
+    assert_eq!(
+        counts(&ingest_text(&cli, events, &["--id-field", "eventID"])),
+        [0, 2]
+    );
+    // Another field of the same value, or no field, is another event.
+    assert_eq!(
+        counts(&ingest_text(&cli, events, &["--id-field", "eventTime,eventID"])),
+        [2, 0]
+    );
+    assert_eq!(counts(&ingest_text(&cli, events, &[])), [2, 0]);
+}
+
+#[test]
+fn a_setting_names_the_field_of_an_id() {
+    let cli = Cli::new();
+    cli.write("logstore.toml", "[ingest]\nid_field = \"event.id\"\n");
+    let event = "{\"event\": {\"id\": 7}, \"time\": \"2024-01-01T00:00:00Z\"}\n";
+    assert_eq!(counts(&ingest_text(&cli, event, &[])), [1, 0]);
+    assert_eq!(counts(&ingest_text(&cli, event, &[])), [0, 1]);
+    // Logs without the field have ids of their own.
+    let other = "{\"time\": \"2024-01-01T00:00:00Z\"}\n2024-01-01 00:00:00 text\n";
+    assert_eq!(counts(&ingest_text(&cli, other, &[])), [2, 0]);
+    assert_eq!(counts(&ingest_text(&cli, other, &[])), [2, 0]);
+}
+
+const SQL: &str = "SELECT * EXCLUDE (seq) FROM logs ORDER BY id";
+
+#[test]
+fn exported_logs_come_back_as_they_were() {
+    let cli = Cli::new();
+    cli.write(
+        "app.log",
+        "{\"time\":\"2024-01-01T00:00:00.5Z\",\"user\":\"bob\",\"msg\":\"=x, \\\"y\\\"\",\"n\":{\"a\":[1,null]}}\n\
+        <34>Oct 11 22:14:15 web1 su[7]: failed\n\
+        2024-01-01 10:00:00 ERROR x\n\tat com.example.Main.run(Main.java:12)\n\
+        plain, with \"quotes\"\ncaf\u{e9} \u{20ac}\n-\n",
+    );
+    ingest(&cli, &["app.log"]);
+    let before = cli.rows(&["query", SQL]);
+    assert_eq!(before.len(), 6);
+    for name in ["logs.jsonl", "logs.csv"] {
+        cli.output(&["export", name]);
+        let other = ["-d", "other.duckdb"];
+        let read = ["ingest", name, "--input-format", "export"];
+        let summary = &cli.rows(&[&other[..], &read].concat())[0];
+        assert_eq!(
+            (&summary["stored"], &summary["parse_errors"]),
+            (&json!(6), &json!(0)),
+            "{name}"
+        );
+        let after = cli.rows(&[&other[..], &["query", SQL]].concat());
+        assert_eq!(after, before, "{name}");
+        // Where they are already, they are not stored again.
+        let summary = &cli.rows(&read)[0];
+        assert_eq!(counts(summary), [0, 6], "{name}");
+        std::fs::remove_file(cli.path("other.duckdb")).unwrap();
+    }
+}
+
+#[test]
+fn a_line_that_was_not_exported_is_kept_and_says_so() {
+    let cli = Cli::new();
+    let text = "{\"id\": \"x\", \"raw\": \"forged\"}\ntext\n";
+    let summary = ingest_text(&cli, text, &["--input-format", "export"]);
+    assert_eq!(
+        (&summary["stored"], &summary["parse_errors"]),
+        (&json!(2), &json!(2))
+    );
+    let rows = cli.rows(&["query", "SELECT raw FROM logs ORDER BY seq"]);
+    assert_eq!(rows[0]["raw"], "{\"id\": \"x\", \"raw\": \"forged\"}");
+}
+
+#[test]
+fn no_line_of_another_format_says_that_it_was_exported() {
+    let cli = Cli::new();
+    ingest_text(
+        &cli,
+        "{\"id\": \"x\", \"event_time\": \"2024-01-01 00:00:00\", \"raw\": \"forged\"}\n",
+        &[],
+    );
+    let rows = cli.rows(&["query", "SELECT id, raw FROM logs"]);
+    assert_ne!(rows[0]["id"], "x");
+    assert_ne!(rows[0]["raw"], "forged");
+}
