@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
 use super::budget::Permit;
+use super::report::SourceReport;
 use crate::ingest::{CutFile, IngestError, LogBlock, PARSE_ERROR};
 use crate::models::{FileProgress, TIME_SOURCE};
 use crate::storage::duckdb::{LogRows, LogRowsBuilder};
@@ -63,11 +64,20 @@ pub(super) struct Chunk {
     rows: LogRows,
     progress: Option<FileProgress>,
     bytes: usize,
-    parse_errors: u64,
+    pub(super) parse_errors: u64,
     pub(super) without_time: u64,
 }
 
 impl Chunk {
+    /// Describes the logs of the chunk.
+    pub(super) fn report(&self) -> SourceReport {
+        SourceReport {
+            logs: self.rows.len() as u64,
+            without_time: self.without_time,
+            parse_errors: self.parse_errors,
+        }
+    }
+
     /// Parses a block and turns its logs into rows.
     pub(super) fn parse(block: LogBlock, rows: &mut LogRowsBuilder) -> Self {
         let mut chunk = Self::default();

@@ -31,7 +31,7 @@ pub use crate::ingest::CutFile;
 pub use options::{DEFAULT_BATCH_SIZE, LoadOptions};
 pub use progress::LoadProgress;
 pub use reparse::{Reparse, ReparseReport};
-pub use report::LoadReport;
+pub use report::{LoadReport, SourceReport};
 
 /// Loads files into a store, once or as they grow.
 ///

@@ -46,6 +46,28 @@ pub struct LoadReport {
     pub cut: Vec<CutFile>,
     /// Counts the logs without a time of their own, by their source.
     pub without_time_by_source: BTreeMap<PathBuf, u64>,
+    /// Describes the logs of each source that had some.
+    pub by_source: BTreeMap<PathBuf, SourceReport>,
+}
+
+/// Describes the logs that were read from a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceReport {
+    /// Counts the logs that were read.
+    pub logs: u64,
+    /// Counts the logs without a time of their own.
+    pub without_time: u64,
+    /// Counts the lines that do not have the format that they seem to have.
+    pub parse_errors: u64,
+}
+
+impl SourceReport {
+    pub(super) fn add(&mut self, other: Self) {
+        self.logs += other.logs;
+        self.without_time += other.without_time;
+        self.parse_errors += other.parse_errors;
+    }
 }
 
 impl LoadReport {
@@ -66,10 +88,15 @@ impl LoadReport {
         push(&mut self.cut, cut);
     }
 
-    pub(super) fn add_without_time(&mut self, source: PathBuf, logs: u64) {
+    /// Adds the logs that were read of a source.
+    pub(super) fn add_source(&mut self, source: PathBuf, read: SourceReport) {
+        let has_room = self.by_source.len() < Self::MOST;
+        if read.logs > 0 && (has_room || self.by_source.contains_key(&source)) {
+            self.by_source.entry(source.clone()).or_default().add(read);
+        }
         let has_room = self.without_time_by_source.len() < Self::MOST;
-        if logs > 0 && (has_room || self.without_time_by_source.contains_key(&source)) {
-            *self.without_time_by_source.entry(source).or_default() += logs;
+        if read.without_time > 0 && (has_room || self.without_time_by_source.contains_key(&source)) {
+            *self.without_time_by_source.entry(source).or_default() += read.without_time;
         }
     }
 }
@@ -90,12 +117,19 @@ mod tests {
         let most = LoadReport::MOST as u64;
         for n in 0..=most {
             report.add_failed(IngestError::new(n.to_string(), "it is broken"));
-            report.add_without_time(n.to_string().into(), 1);
-            report.add_without_time("0".into(), 1);
+            let read = SourceReport {
+                logs: 2,
+                without_time: 1,
+                parse_errors: 0,
+            };
+            report.add_source(n.to_string().into(), read);
+            report.add_source("0".into(), read);
         }
         assert_eq!(report.failed_sources, most + 1);
         assert_eq!(report.failed.len(), LoadReport::MOST);
         assert_eq!(report.without_time_by_source.len(), LoadReport::MOST);
         assert_eq!(report.without_time_by_source[&PathBuf::from("0")], most + 2);
+        assert_eq!(report.by_source.len(), LoadReport::MOST);
+        assert_eq!(report.by_source[&PathBuf::from("0")].logs, 2 * (most + 2));
     }
 }

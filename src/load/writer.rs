@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Message, Outcome, SourceDone};
 use super::budget::Budget;
-use super::report::LoadReport;
+use super::report::{LoadReport, SourceReport};
 use crate::stop::StopHandle;
 use crate::storage::duckdb::{DuckDbStore, OpenGuard};
 use crate::storage::{AppendResult, Error, Result};
@@ -37,8 +37,8 @@ pub(super) struct Writer<'a> {
     batch: Batch,
     /// Says how many logs the next transaction stores.
     size: usize,
-    /// Counts the logs without a time of their own, of the source that is being read.
-    without_time: u64,
+    /// Describes the logs of the source that is being read.
+    source: SourceReport,
     report: LoadReport,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Writer<'a> {
             batch: Batch::default(),
             // The first batch is full sooner: until then the store is idle.
             size: batch_size.div_ceil(2),
-            without_time: 0,
+            source: SourceReport::default(),
             report: LoadReport::default(),
         }
     }
@@ -75,7 +75,7 @@ impl<'a> Writer<'a> {
                         if !self.batch.has_room_for(&chunk, self.size) {
                             self.store()?;
                         }
-                        self.without_time += chunk.without_time;
+                        self.source.add(chunk.report());
                         self.batch.push(chunk);
                     }
                     // Its parser has panicked, and the scope of all threads will. Nothing after this chunk may be
@@ -164,8 +164,8 @@ impl<'a> Writer<'a> {
 
     /// Counts a source. Errors are logged as well, as the report may come months later.
     fn count(&mut self, done: SourceDone) {
-        let without_time = std::mem::take(&mut self.without_time);
-        self.report.add_without_time(done.name, without_time);
+        let read = std::mem::take(&mut self.source);
+        self.report.add_source(done.name, read);
         self.report.bytes += done.bytes;
         if let Outcome::Skipped(error) = done.outcome {
             log::warn!("{error}");

@@ -8,6 +8,7 @@ mod cursor;
 pub mod duckdb;
 mod error;
 mod fetcher;
+mod field_report;
 mod forward;
 mod memory;
 
@@ -24,6 +25,7 @@ pub use cursor::Cursor;
 pub(crate) use cursor::SeenSnapshot;
 pub use error::{Error, Result};
 pub use fetcher::{Fetcher, LogBatch, StartPosition};
+pub use field_report::{FieldReport, FieldSummary};
 pub use memory::MemoryStore;
 
 /// Holds logs, in two orders: by time for queries, by commit for [`read_after`](Self::read_after).

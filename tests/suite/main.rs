@@ -14,6 +14,7 @@ mod encodings;
 mod exactly_once;
 mod faults;
 mod fencing;
+mod fields;
 mod first_use;
 mod foreign;
 mod forgery;

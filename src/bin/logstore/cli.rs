@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::Result;
 use crate::commands::{
-    alerts, backup, check, completions, config, copy, count, export, extensions, fetch, formats, ingest,
-    intel, maintain, prune, query, reparse, rules, show, stats,
+    alerts, backup, check, completions, config, copy, count, export, extensions, fetch, fields, formats,
+    ingest, intel, maintain, prune, query, reparse, rules, show, stats,
 };
 use crate::context::Context;
 use crate::flags::Global;
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Count logs, by field or over time
     Count(count::Args),
+    /// List the fields that logs have, with types and examples
+    Fields(fields::Args),
     /// List, add and acknowledge alerts
     Alerts(alerts::Args),
     /// List, add and import threat intelligence
@@ -80,6 +82,7 @@ impl Command {
             Self::Ingest(args) => ingest::run(args, context),
             Self::Fetch(args) => fetch::run(args, context),
             Self::Count(args) => count::run(args, context),
+            Self::Fields(args) => fields::run(args, context),
             Self::Alerts(args) => alerts::run(args, context),
             Self::Intel(args) => intel::run(args, context),
             Self::Rules(args) => rules::run(args, context),

@@ -10,6 +10,7 @@ pub(crate) mod count;
 pub(crate) mod export;
 pub(crate) mod extensions;
 pub(crate) mod fetch;
+pub(crate) mod fields;
 pub(crate) mod formats;
 pub(crate) mod ingest;
 pub(crate) mod intel;

@@ -18,7 +18,7 @@ use super::formats;
 use crate::context::Context;
 use crate::flags::span;
 use crate::logging::Drawn;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, NamedRow, Row};
 use crate::signals::Signals;
 use crate::table::Column;
 use crate::typed_time::typed_time;
@@ -68,6 +68,10 @@ pub(crate) struct Args {
     /// Files and folders that do not exist yet are waited for. SIGINT and SIGTERM are its normal end.
     #[arg(short, long)]
     follow: bool,
+
+    /// Print the logs of each file: all, those without a time, those with a part that could not be read
+    #[arg(long)]
+    report: bool,
 
     /// Time between looks at the files, with --follow [default: the setting fetch.interval]
     #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
@@ -175,7 +179,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         true => follow(args, options, context)?,
         false => read_to_ends(args, options, context)?,
     };
-    context.output.rows(&COLUMNS, [Ok(Summary::from(&report))])?;
+    match args.report {
+        true => print_sources(&report, context)?,
+        false => drop(context.output.rows(&COLUMNS, [Ok(Summary::from(&report))])?),
+    }
     if report.unfinished_sources > 0 {
         log::warn!(
             "stopped before the end of {} sources; the same command goes on where this one stopped",
@@ -193,6 +200,25 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             report.sources
         ))),
     }
+}
+
+/// Prints the logs of each source. A source without new logs is left out.
+fn print_sources(report: &LoadReport, context: &mut Context) -> Result {
+    const NAMES: [&str; 4] = ["source", "logs", "without_time", "parse_errors"];
+    let rows = report.by_source.iter().map(|(source, read)| {
+        let values = vec![
+            source.to_string_lossy().into(),
+            read.logs.into(),
+            read.without_time.into(),
+            read.parse_errors.into(),
+        ];
+        Ok(NamedRow::new(&NAMES, values))
+    });
+    context.output.rows(&Columns::named(&NAMES), rows)?;
+    if report.by_source.len() == LoadReport::MOST {
+        log::warn!("only the first {} sources with logs are listed", LoadReport::MOST);
+    }
+    Ok(())
 }
 
 /// Returns the options of the settings, overridden by those of the flags.
