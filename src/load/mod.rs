@@ -6,6 +6,7 @@
 
 mod batch;
 mod budget;
+mod complaint;
 mod options;
 mod pipeline;
 mod progress;

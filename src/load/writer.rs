@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Message, Outcome, SourceDone};
 use super::budget::Budget;
+use super::complaint::Complaint;
 use super::report::{LoadReport, SourceReport};
 use crate::stop::StopHandle;
 use crate::storage::duckdb::{DuckDbStore, OpenGuard};
@@ -40,6 +41,7 @@ pub(super) struct Writer<'a> {
     /// Describes the logs of the source that is being read.
     source: SourceReport,
     report: LoadReport,
+    complaint: Complaint,
 }
 
 impl<'a> Writer<'a> {
@@ -62,6 +64,7 @@ impl<'a> Writer<'a> {
             size: batch_size.div_ceil(2),
             source: SourceReport::default(),
             report: LoadReport::default(),
+            complaint: Complaint::default(),
         }
     }
 
@@ -136,15 +139,18 @@ impl<'a> Writer<'a> {
         loop {
             match self.append_once(batch) {
                 Err(error) if error.is_retryable() && self.goes_on() => {
-                    log::warn!("{error}; trying again");
+                    self.complaint.warn(&error);
                     // The engine may be unusable: the next retry opens another one.
                     self.kept = None;
                     // The other errors come after a wait of their own.
-                    if matches!(error, Error::Disconnected { .. }) {
+                    if matches!(error, Error::Disconnected { .. } | Error::DataUnreachable { .. }) {
                         self.stop.wait(PAUSE);
                     }
                 }
-                outcome => return outcome,
+                outcome => {
+                    self.complaint = Complaint::default();
+                    return outcome;
+                }
             }
         }
     }

@@ -142,6 +142,15 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
+    /// Means that the storage of a lake's data does not answer: retry when it does. Nothing of the operation was kept.
+    #[error("cannot {action}: the storage of the data does not answer, try again when it does")]
+    DataUnreachable {
+        /// Names the operation that was tried.
+        action: &'static str,
+        /// Holds the engine's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// Means that the disk is full: free some space. Nothing of the operation was kept.
     #[error("cannot {action}: no space left on the disk, free some and try again")]
     DiskFull {
@@ -164,8 +173,8 @@ pub enum Error {
 impl Error {
     /// Returns whether the same operation may succeed later without any correction.
     ///
-    /// Such an operation failed because of a lock, a conflict or a broken connection to the catalog. A repetition does
-    /// no harm, even if the operation was kept.
+    /// Such an operation failed because of a lock, a conflict, or a catalog or storage that does not answer. A
+    /// repetition does no harm, even if the operation was kept.
     ///
     /// ```
     /// use std::time::Duration;
@@ -186,7 +195,29 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Locked { .. } | Self::TransactionConflict { .. } | Self::Disconnected { .. }
+            Self::Locked { .. }
+                | Self::TransactionConflict { .. }
+                | Self::Disconnected { .. }
+                | Self::DataUnreachable { .. }
         )
+    }
+
+    /// Returns the message with those of its causes, in one line.
+    ///
+    /// ```
+    /// use logstore::DuckDbStore;
+    ///
+    /// let error = DuckDbStore::open("/nowhere/soc.duckdb").unwrap_err();
+    /// assert!(error.with_causes().starts_with("cannot open store"));
+    /// ```
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        text
     }
 }

@@ -173,7 +173,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
                 item.and_then(|batch| self.on_batch.iter_mut().try_for_each(|callback| callback(&batch)));
             let Err(error) = outcome else { continue };
             if self.on_error.is_empty() {
-                log::error!("polling goes on after: {error}");
+                log::error!("polling goes on after: {}", error.with_causes());
             }
             for callback in &mut self.on_error {
                 callback(&error);

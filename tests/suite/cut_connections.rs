@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use logstore::{Cursor, DuckDbStore, LogEntry, LogQuery, LogStore as _};
+use logstore::ingest::{FilePosition, FileProgress, ResumePoint};
+use logstore::{Cursor, DuckDbStore, IngestStore as _, LogEntry, LogQuery, LogStore as _};
 
-use crate::support::{log, patiently};
+use crate::support::{PATIENCE, log, patiently};
 use crate::test_lake::{TestLake, options};
 
 /// Carries what clients and a server say to each other, until it is cut.
@@ -46,6 +47,17 @@ impl Wire {
             }
         });
         Self { port, state }
+    }
+
+    /// Carries what is said to the catalog of a lake, and returns the location that goes over it.
+    fn to_catalog_of(lake: &TestLake) -> (Self, String) {
+        let (_, rest) = lake.location.split_once("port=").unwrap();
+        let (port, _) = rest.split_once(' ').unwrap();
+        let wire = Self::to(format!("127.0.0.1:{port}"));
+        let location = lake
+            .location
+            .replace(&format!("port={port}"), &format!("port={}", wire.port));
+        (wire, location)
     }
 
     /// Breaks, after answers were lost or without, and is whole again.
@@ -107,16 +119,34 @@ impl WireState {
 /// In each batch: too many for the catalog.
 const LOGS: usize = 200;
 
-/// Appends batch after batch until told to stop, and counts them.
+/// A file of a writer's, read up to a batch.
+fn progress(writer: i64, from: u64) -> FileProgress {
+    let to = FilePosition {
+        id: writer.to_string(),
+        path: format!("/var/log/{writer}.log"),
+        bytes: from + 1,
+        head_fingerprint: "00".into(),
+        tail_fingerprint: "00".into(),
+        resume: ResumePoint::LineStart,
+        last_time: None,
+    };
+    let from = Some(from).filter(|from| *from > 0);
+    FileProgress { from, to }
+}
+
+/// Appends batch after batch of a file until told to stop, and counts them.
 fn write(store: &DuckDbStore, writer: i64, batches: &AtomicUsize, is_over: &AtomicBool) {
     let mut seconds = 1_000_000 * writer..;
-    while !is_over.load(Ordering::SeqCst) {
+    for from in 0.. {
+        if is_over.load(Ordering::SeqCst) {
+            return;
+        }
         let logs: Vec<LogEntry> = seconds
             .by_ref()
             .take(LOGS)
             .map(|second| log(second, "sshd", "Failed password"))
             .collect();
-        patiently(|| store.append_logs(&logs));
+        patiently(|| store.append_logs_from_files(&logs, &[progress(writer, from)]));
         batches.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -141,11 +171,7 @@ fn a_connection_that_breaks_again_and_again_loses_nothing_and_doubles_nothing() 
         return;
     };
     drop(lake.open());
-    let (_, rest) = lake.location.split_once("port=").unwrap();
-    let (port, _) = rest.split_once(' ').unwrap();
-    let wire = Wire::to(format!("127.0.0.1:{port}"));
-    let port_of_wire = format!("port={}", wire.port);
-    let location = lake.location.replace(&format!("port={port}"), &port_of_wire);
+    let (wire, location) = Wire::to_catalog_of(&lake);
     let store = options().open(&location).unwrap();
     let (writers_end, readers_end) = (AtomicBool::new(false), AtomicBool::new(false));
     let batches = AtomicUsize::new(0);
@@ -172,4 +198,61 @@ fn a_connection_that_breaks_again_and_again_loses_nothing_and_doubles_nothing() 
     ids.dedup();
     assert_eq!((ids.len(), read), (batches * LOGS, batches * LOGS));
     assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), read as u64);
+}
+
+#[test]
+fn a_command_waits_for_a_catalog_that_comes_back() {
+    let Some(lake) = TestLake::in_postgres() else {
+        return;
+    };
+    drop(lake.open());
+    let (wire, location) = Wire::to_catalog_of(&lake);
+    let count = || {
+        wire.state.end.store(0, Ordering::SeqCst);
+        let back = Arc::clone(&wire.state);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            back.end.store(u64::MAX, Ordering::SeqCst);
+        });
+        let store = options().lock_timeout(PATIENCE).open(&location).unwrap();
+        (
+            store.append_logs(&[log(0, "sshd", "Failed password")]),
+            store.count_logs(&LogQuery::new()),
+        )
+    };
+    for expected in 1..3 {
+        let (appended, counted) = count();
+        assert_eq!((appended.unwrap().stored, counted.unwrap()), (1, expected));
+    }
+}
+
+#[test]
+fn a_mistake_in_a_location_is_not_tried_again() {
+    let Some(lake) = TestLake::in_postgres() else {
+        return;
+    };
+    let (before, _) = lake.location.split_once(" dbname=").unwrap();
+    let patient = options().lock_timeout(PATIENCE);
+    for (mistake, reason) in [
+        (" dbname=nothing", "database \"nothing\" does not exist"),
+        (" dbname=postgres user=stranger", "password authentication failed"),
+        (
+            " dbname=postgres host=nowhere.invalid",
+            "could not translate host name",
+        ),
+        (
+            " dbname=postgres pasword=geheim",
+            "invalid connection option \"pasword\"",
+        ),
+    ] {
+        let refused = patient
+            .clone()
+            .open(format!("{before}{mistake}"))
+            .unwrap_err()
+            .with_causes();
+        assert!(
+            refused.contains(reason) && !refused.contains("geheim"),
+            "{refused}"
+        );
+    }
 }

@@ -1,6 +1,5 @@
 //! Errors of commands, and their exit codes.
 
-use std::error::Error as _;
 use std::io::{self, Write as _};
 
 use logstore::config::ConfigError;
@@ -67,13 +66,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
-        }
+        let text = error.with_causes();
         match error {
             Error::InvalidInput(_) => Self::Usage(text),
             Error::NotFound { .. } => Self::Nothing(Some(text)),

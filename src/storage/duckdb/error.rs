@@ -89,7 +89,84 @@ fn reason_of_catalog(text: &str) -> &str {
     let said = text
         .split_once("Unable to connect to Postgres at ")
         .and_then(|(_, said)| said.split_once("\": "));
-    said.map_or(text, |(_, reason)| reason)
+    said.map_or_else(|| without_statement(text), |(_, reason)| reason)
+}
+
+/// Returns the reason from `...: ERROR:  reason`, as the database of a catalog gave it. The rest holds the statement,
+/// with the values of rows.
+fn reason_of_server(text: &str) -> Option<&str> {
+    let (_, reason) = text.rsplit_once("\": ERROR:  ")?;
+    Some(first_line(reason))
+}
+
+/// Leaves out the statement, which holds the values of rows, from `Failed to execute query "...": reason`.
+fn without_statement(line: &str) -> &str {
+    const SIGNS: [&str; 3] = [
+        "Failed to execute query \"",
+        "Failed to prepare COPY \"",
+        "Failed to prepare query \"",
+    ];
+    match (
+        SIGNS.iter().find_map(|sign| line.find(sign)),
+        line.rsplit_once("\": "),
+    ) {
+        (Some(_), Some((_, reason))) => reason,
+        // The statement has several lines, and the reason is after the last one.
+        (Some(start), None) => line[..start].trim_end_matches([' ', ':']),
+        (None, _) => line,
+    }
+}
+
+/// Returns whether a catalog that does not answer may do so soon. If not, the caller has to correct something first.
+pub(super) fn may_answer_soon(error: &Error) -> bool {
+    const LASTING: [&str; 12] = [
+        "password authentication failed",
+        "no password supplied",
+        "authentication failed",
+        "pg_hba.conf",
+        "does not exist",
+        "permission denied",
+        "could not translate host name",
+        "invalid connection option",
+        "invalid port number",
+        "missing \"=\"",
+        "certificate",
+        "server does not support SSL",
+    ];
+    matches!(error, Error::Disconnected { source, .. } if !says_any(&source.to_string(), &LASTING))
+}
+
+/// Returns whether the storage of a lake's data does not answer, or fails for a reason of its own.
+fn is_unreachable(text: &str) -> bool {
+    let is_of_http = says_any(
+        text,
+        &[
+            "error for HTTP ",
+            "HTTP Error",
+            "HTTP GET error",
+            "HTTP PUT error",
+        ],
+    );
+    is_of_http
+        && says_any(
+            text,
+            &[
+                "Could not connect to server",
+                "Could not resolve hostname",
+                "Timeout was reached",
+                "Connection error",
+                "Could not establish connection",
+                "Failed to read connection",
+                "(HTTP 500",
+                "(HTTP 502",
+                "(HTTP 503",
+                "(HTTP 504",
+                "HTTP code 500",
+                "HTTP code 502",
+                "HTTP code 503",
+                "HTTP code 504",
+            ],
+        )
 }
 
 /// Returns the program and process that hold a file, from `Conflicting lock is held in /bin/x (PID 12) by user y.`.
@@ -115,13 +192,19 @@ pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     if is_conflict(&text) {
         return Error::TransactionConflict {
             action,
-            source: last_line(&text).into(),
+            source: reason_of_server(&text).unwrap_or_else(|| last_line(&text)).into(),
         };
     }
     if is_disconnection(&text) {
         return Error::Disconnected {
             action,
             source: reason_of_catalog(&text).into(),
+        };
+    }
+    if is_unreachable(&text) {
+        return Error::DataUnreachable {
+            action,
+            source: first_line(&text).into(),
         };
     }
     if is_disk_full(&text) {
@@ -137,7 +220,9 @@ pub(super) fn engine(action: &'static str, error: ::duckdb::Error) -> Error {
     }
     Error::Backend {
         action,
-        source: first_line(&text).into(),
+        source: reason_of_server(&text)
+            .unwrap_or_else(|| without_statement(first_line(&text)))
+            .into(),
     }
 }
 
@@ -210,7 +295,11 @@ pub(super) fn says_that_settings_are_locked(error: &::duckdb::Error) -> bool {
 pub(super) fn is_of_the_query(error: &::duckdb::Error) -> bool {
     let text = error.to_string();
     let is_of_the_machine = says_any(&text, &["Out of Memory Error", "Interrupted!"]);
-    !(is_of_the_machine || is_disconnection(&text) || is_disk_full(&text) || is_damage(&text))
+    !(is_of_the_machine
+        || is_unreachable(&text)
+        || is_disconnection(&text)
+        || is_disk_full(&text)
+        || is_damage(&text))
 }
 
 /// Returns whether an error is a conflict: other processes changed the same rows of a lake meanwhile.
@@ -364,6 +453,66 @@ mod tests {
             "IO Error: Failed to fetch header for COPY: ERROR:  canceling statement due to lock timeout";
         assert!(is_lock_timeout(&failure(timeout)));
         assert!(!is_lock_timeout(&failure(lost)));
+    }
+
+    #[test]
+    fn values_of_rows_are_not_shown() {
+        let refused = "TransactionContext Error: Failed to commit: Failed to commit DuckLake transaction.\nFailed to \
+                       flush changes into DuckLake: Failed to execute query \"INSERT INTO x VALUES ('secret\nof two \
+                       lines')\": ERROR:  value too long\nDETAIL:  Failing row contains (secret).";
+        assert_eq!(
+            source_of(&engine("append logs", failure(refused))),
+            "value too long"
+        );
+        let lost = "IO Error: Failed to execute query \"INSERT INTO x VALUES ('secret')\": server closed the connection";
+        assert_eq!(
+            source_of(&engine("append logs", failure(lost))),
+            "server closed the connection"
+        );
+        let of_lines = "IO Error: Failed to execute query \"INSERT INTO x VALUES ('secret\nof two lines";
+        assert_eq!(source_of(&engine("append logs", failure(of_lines))), "IO Error");
+    }
+
+    fn source_of(error: &Error) -> String {
+        std::error::Error::source(error).unwrap().to_string()
+    }
+
+    #[test]
+    fn storage_that_does_not_answer_is_told_apart() {
+        for text in [
+            "IO Error: Could not connect to server error for HTTP GET to 'http://s3/logs/a.parquet'",
+            "HTTP Error: HTTP GET error on 'http://s3/logs/a.parquet' (HTTP 503)",
+        ] {
+            let error = engine("read logs", failure(text));
+            assert!(matches!(error, Error::DataUnreachable { .. }), "{error:?}");
+        }
+        let forbidden = "HTTP Error: HTTP GET error on 'http://s3/logs/a.parquet' (HTTP 403)";
+        assert!(matches!(
+            engine("read logs", failure(forbidden)),
+            Error::Backend { .. }
+        ));
+    }
+
+    #[test]
+    fn tells_a_restart_of_the_catalog_from_a_mistake() {
+        for (reason, expected) in [
+            (
+                "connection to server at \"db\", port 5432 failed: Connection refused",
+                true,
+            ),
+            ("FATAL:  the database system is starting up", true),
+            ("FATAL:  sorry, too many clients already", true),
+            ("FATAL:  password authentication failed for user \"soc\"", false),
+            ("FATAL:  database \"soc\" does not exist", false),
+            (
+                "could not translate host name \"db\" to address: Name or service not known",
+                false,
+            ),
+        ] {
+            let text = format!("IO Error: Unable to connect to Postgres at \"host=db\": {reason}");
+            let error = engine("read logs", failure(&text));
+            assert_eq!(may_answer_soon(&error), expected, "{error:?}");
+        }
     }
 
     #[test]

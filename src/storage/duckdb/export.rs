@@ -111,7 +111,7 @@ impl DuckDbStore {
         sql.append(predicate::order_and_limit(query));
         sql.push(&format!(") {to}"));
         self.read_in_time(|connection| {
-            let copied = connection.execute(&sql.text, params_from_iter(sql.values));
+            let copied = connection.execute(&sql.text, params_from_iter(&sql.values));
             let copied = copied.map_err(|error| error::export_failure(file, error))?;
             Ok(copied as u64)
         })

@@ -235,9 +235,7 @@ impl DuckDbStore {
         if !self.gate.location().has_many_writers() {
             return self.write(ACTION, statement);
         }
-        self.retry_conflicts(|| {
-            self.transaction_on_disk(self.lease(Mode::Write)?.connection(), ACTION, &statement)
-        })
+        self.retry(|| self.transaction_on_disk(self.lease(Mode::Write)?.connection(), ACTION, &statement))
     }
 }
 

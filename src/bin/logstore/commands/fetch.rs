@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::SecondsFormat;
 use logstore::time::Zone;
@@ -173,6 +173,7 @@ fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
         .every(interval)
         .matching(query);
     let signals = Signals::stopping(&fetcher.stop_handle(), || {})?;
+    let mut warned = None;
     for batch in fetcher {
         match batch {
             Ok(batch) => {
@@ -180,8 +181,20 @@ fn follow(args: &Args, query: LogQuery, context: &mut Context) -> Result {
                 context.output.more_rows(&COLUMNS, new.map(LogRow).collect())?;
             }
             Err(error @ Error::Restored { .. }) => return Err(error.into()),
-            Err(error) => log::warn!("cannot poll, trying again: {error}"),
+            Err(error) => warn_in_a_while(&mut warned, error.with_causes()),
         }
     }
     signals.check_followed()
+}
+
+/// Warns of a poll that failed, unless the same warning was given within the last minute.
+fn warn_in_a_while(warned: &mut Option<(String, Instant)>, problem: String) {
+    const INTERVAL: Duration = Duration::from_secs(60);
+    let is_known = warned
+        .as_ref()
+        .is_some_and(|(last, since)| *last == problem && since.elapsed() < INTERVAL);
+    if !is_known {
+        log::warn!("cannot poll, trying again: {problem}");
+        *warned = Some((problem, Instant::now()));
+    }
 }

@@ -184,10 +184,10 @@ impl fmt::Display for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Postgres { connection, .. } if connection.contains("://") => {
-                f.write_str(&without_secrets(connection))
+            Self::Postgres { connection, .. } => {
+                let scheme = if connection.contains("://") { "" } else { POSTGRES };
+                write!(f, "{scheme}{}", shown(connection, |name| !is_parameter(name)))
             }
-            Self::Postgres { connection, .. } => write!(f, "{POSTGRES}{}", without_secrets(connection)),
         }
     }
 }
@@ -205,20 +205,60 @@ fn refuse_secrets(text: &str) -> Result<()> {
 
 /// Hides the values of parameters that are named like secrets, in every form of a location.
 fn without_secrets(text: &str) -> String {
-    const SECRETS: [&str; 5] = ["password", "passwd", "pwd", "secret", "token"];
+    shown(text, is_like_a_secret)
+}
+
+/// Hides the values of some parameters.
+fn shown(text: &str, is_hidden: impl Fn(&str) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('=') {
-        let name = before.trim_end().to_ascii_lowercase();
+        let end_of_last = |c: char| c.is_whitespace() || matches!(c, '&' | '?' | '/' | ':');
+        let name = before.trim_end().rsplit(end_of_last).next().unwrap_or_default();
         shown.push_str(before);
         shown.push('=');
         rest = after;
-        if SECRETS.iter().any(|secret| name.ends_with(secret)) {
+        if is_hidden(&name.to_ascii_lowercase()) {
             shown.push_str("...");
             rest = &after[end_of_value(after)..];
         }
     }
     shown + rest
+}
+
+/// Returns whether a name is that of a secret, or a misspelt one.
+fn is_like_a_secret(name: &str) -> bool {
+    const SECRETS: [&str; 5] = ["password", "passwd", "pwd", "secret", "token"];
+    const LIKENESS: f64 = 0.85;
+    let is_like = |secret: &&str| name.ends_with(secret) || strsim::jaro_winkler(name, secret) >= LIKENESS;
+    SECRETS.iter().any(is_like)
+}
+
+/// Returns whether a name is that of a parameter of libpq that is no secret. The value of a misspelt one may be one.
+fn is_parameter(name: &str) -> bool {
+    const PARAMETERS: [&str; 20] = [
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "passfile",
+        "service",
+        "options",
+        "application_name",
+        "client_encoding",
+        "connect_timeout",
+        "tcp_user_timeout",
+        "target_session_attrs",
+        "load_balance_hosts",
+        "gssencmode",
+        "krbsrvname",
+        "channel_binding",
+        "require_auth",
+        "requirepeer",
+        "data_path",
+    ];
+    PARAMETERS.contains(&name) || name.starts_with("ssl") || name.starts_with("keepalives")
 }
 
 /// Returns the end of a value: at its quote, or before a space, `&` or `?`.
@@ -318,6 +358,27 @@ mod tests {
             };
             assert_eq!(password, Some(secret.into()), "{text}");
         }
+    }
+
+    #[test]
+    fn misspelt_passwords_are_not_shown() {
+        for text in [
+            "ducklake:postgres:host=db pasword=geheim dbname=soc",
+            "ducklake:postgres:host=db pass = 'geheim' dbname=soc",
+            "ducklake:postgres:host=db pw=geheim dbname=soc",
+            "ducklake:postgres://me@db/soc?passwort=geheim",
+        ] {
+            let shown = Location::Lake(lake(text)).to_string();
+            assert!(!shown.contains("geheim") && shown.contains("db"), "{shown}");
+            assert_eq!(without_password(text), shown);
+        }
+        for text in ["host=db pasword=geheim", "ducklake:host=db passwrod=geheim"] {
+            let refused = Location::parse(Path::new(text)).unwrap_err().to_string();
+            assert!(!refused.contains("geheim"), "{refused}");
+        }
+        let known = "ducklake:postgres:host=db sslmode=require application_name=soc dbname=soc";
+        assert_eq!(Location::Lake(lake(known)).to_string(), known);
+        assert!(Location::parse(Path::new("day=2026-11-28/soc.duckdb")).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Appends logs, each once, with the positions of the files that they were read from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
@@ -11,7 +11,7 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::{AppendResult, IngestStore, Result};
+use crate::storage::{AppendResult, Error, IngestStore, Result};
 
 impl IngestStore for DuckDbStore {
     fn file_positions(&self) -> Result<Vec<FilePosition>> {
@@ -50,7 +50,18 @@ impl DuckDbStore {
                 self.check_positions(connection, files)?;
                 are_stored_since(connection, rows, snapshot)
             }),
-        }?;
+        };
+        let appended = match appended {
+            Err(Error::Conflict { .. })
+                if self.read(|connection| self.is_kept(connection, rows, files))? =>
+            {
+                AppendResult {
+                    stored: 0,
+                    duplicates: rows.len() as u64,
+                }
+            }
+            appended => appended?,
+        };
         let AppendResult {
             stored, duplicates, ..
         } = appended;
@@ -59,6 +70,18 @@ impl DuckDbStore {
             "stored a batch: {stored} logs of {} files, {duplicates} duplicates", files.len()
         );
         Ok(appended)
+    }
+
+    /// Returns whether an earlier try was kept although its connection broke: the files are where it moved them, and
+    /// its rows are stored.
+    fn is_kept(&self, connection: &Connection, rows: &LogRows, files: &[FileProgress]) -> Result<bool> {
+        let last: HashMap<&str, u64> = files
+            .iter()
+            .map(|progress| (progress.to.id.as_str(), progress.to.bytes))
+            .collect();
+        let known = self.bytes_of(connection, files)?;
+        let are_moved = last.iter().all(|(id, bytes)| known.get(*id) == Some(bytes));
+        Ok(are_moved && stored_keys(connection, rows, "log_rows")?.len() == rows.len())
     }
 
     /// Appends rows in the open transaction.

@@ -75,7 +75,7 @@ impl LogStore for DuckDbStore {
         let mut sql = Sql::new(format!("SELECT count(*) FROM {}", self.log_texts));
         sql.append(predicate::where_clause(query));
         self.read_in_time(|connection| {
-            let counted = connection.query_row(&sql.text, params_from_iter(sql.values), |row| row.get(0));
+            let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
             counted.map_err(|error| error::engine("count logs", error))
         })
     }

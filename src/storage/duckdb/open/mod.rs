@@ -119,10 +119,10 @@ impl OpenOptions {
         let mut store = self.store(Location::Lake(lake.clone()))?;
         let is_missing = match lake.catalog_file() {
             Some(file) => !file.exists(),
-            None => match store.gate.try_lease(Mode::Read, store.lock_timeout) {
-                Err(OpenFailure::NoLake(_)) if may_make => true,
-                leased => leased.map(|_| false).map_err(OpenFailure::into_error)?,
-            },
+            None => store.retry(|| match store.gate.try_lease(Mode::Read, store.lock_timeout) {
+                Err(OpenFailure::NoLake(_)) if may_make => Ok(true),
+                leased => leased.map(|_| false).map_err(OpenFailure::into_error),
+            })?,
         };
         if is_missing {
             create::create(&lake, &self.engine, self.lock_timeout)?;

@@ -93,13 +93,12 @@ impl DuckDbStore {
     }
 
     /// Runs an operation that only reads.
-    pub(super) fn read<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let outcome = operation(self.lease(Mode::Read)?.connection());
-        self.after_failure(outcome)
+    pub(super) fn read<T>(&self, operation: impl Fn(&Connection) -> Result<T>) -> Result<T> {
+        self.retry(|| operation(self.lease(Mode::Read)?.connection()))
     }
 
     /// Runs an operation that only reads, and interrupts it when its time is over.
-    pub(super) fn read_in_time<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub(super) fn read_in_time<T>(&self, operation: impl Fn(&Connection) -> Result<T>) -> Result<T> {
         self.read(|connection| {
             let running = connection.interrupt_handle();
             let deadline = Deadline::start(self.query_timeout, move || running.interrupt())?;
@@ -116,7 +115,7 @@ impl DuckDbStore {
         action: &'static str,
         operation: impl Fn(&Connection) -> Result<T>,
     ) -> Result<T> {
-        self.retry_conflicts(|| {
+        self.retry(|| {
             self.write_statement(action, |connection| {
                 self.transaction_on_disk(connection, action, |connection| {
                     if self.gate.location().has_many_writers() {
@@ -150,7 +149,7 @@ impl DuckDbStore {
         if !self.gate.location().has_many_writers() {
             return self.write(action, operation);
         }
-        self.retry_conflicts(|| {
+        self.retry(|| {
             self.refuse_if_read_only(action)?;
             let lease = self.lease(Mode::Write)?;
             let (outcome, commit_lock) = transaction(lease.connection(), action, |connection| {
@@ -236,18 +235,19 @@ impl DuckDbStore {
         }
     }
 
-    /// Runs an operation, and retries it on a conflict with other processes until the lock timeout is over.
-    pub(super) fn retry_conflicts<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
+    /// Runs an operation until the lock timeout is over, and retries it on a conflict with other processes, or if the
+    /// catalog does not answer.
+    pub(super) fn retry<T>(&self, operation: impl Fn() -> Result<T>) -> Result<T> {
         let started = Instant::now();
         loop {
-            let outcome = operation();
+            let outcome = self.after_failure(operation());
             let waited = started.elapsed();
             match &outcome {
-                Err(Error::TransactionConflict { source, .. }) if waited < self.lock_timeout => {
-                    log::debug!("trying again: {source}");
+                Err(error) if waited < self.lock_timeout && may_succeed_soon(error) => {
+                    log::debug!("trying again: {}", error.with_causes());
                     std::thread::sleep(waiter::retry_after(waited));
                 }
-                _ => return self.after_failure(outcome),
+                _ => return outcome,
             }
         }
     }
@@ -268,6 +268,11 @@ impl DuckDbStore {
             outcome => outcome,
         }
     }
+}
+
+/// Returns whether a retry makes sense that does not wait for long.
+fn may_succeed_soon(error: &Error) -> bool {
+    matches!(error, Error::TransactionConflict { .. }) || error::may_answer_soon(error)
 }
 
 /// Holds the right to write. Fields are dropped in their order, so that the lake's lock is released first.

@@ -83,16 +83,7 @@ impl DuckDbStore {
         if files.is_empty() {
             return Ok(());
         }
-        let ids: Vec<&str> = files.iter().map(|progress| progress.to.id.as_str()).collect();
-        let sql = format!(
-            r#"SELECT id, bytes FROM {} WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))"#,
-            self.positions_that_count()
-        );
-        let known = statement::query_all(connection, &sql, [statement::json_array(&ids)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        });
-        let known = known.map_err(|error| error::engine("read the positions of files", error))?;
-        let mut bytes: HashMap<String, u64> = known.into_iter().collect();
+        let mut bytes = self.bytes_of(connection, files)?;
         for progress in files {
             // A file that comes twice goes on from its previous move.
             let actual = bytes.insert(progress.to.id.clone(), progress.to.bytes);
@@ -101,6 +92,25 @@ impl DuckDbStore {
             }
         }
         Ok(())
+    }
+
+    /// Returns up to which byte each file is read, by the ids of the files that are known.
+    pub(crate) fn bytes_of(
+        &self,
+        connection: &Connection,
+        files: &[FileProgress],
+    ) -> Result<HashMap<String, u64>> {
+        let ids: Vec<&str> = files.iter().map(|progress| progress.to.id.as_str()).collect();
+        let sql = format!(
+            r#"SELECT id, bytes FROM {} WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))"#,
+            self.positions_that_count()
+        );
+        let known = statement::query_all(connection, &sql, [statement::json_array(&ids)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        let known: Vec<(String, u64)> =
+            known.map_err(|error| error::engine("read the positions of files", error))?;
+        Ok(known.into_iter().collect())
     }
 
     /// Moves the positions of files on, all of them in one statement, as a batch can have thousands.
