@@ -1,16 +1,15 @@
 //! `logstore prune`: old logs deleted.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-
 use chrono::SecondsFormat;
 use indicatif::HumanCount;
 use logstore::{Filter, LogQuery, LogStore as _};
 use serde_json::json;
 
+use crate::Result;
+use crate::confirm::confirm;
 use crate::context::Context;
 use crate::filters::note_unknown_fields;
 use crate::typed_time::typed_time;
-use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -60,21 +59,4 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let names = ["before", "matched", "deleted"];
     let values = vec![json!(shown), counted.into(), deleted.into()];
     context.output.row(&names, values)
-}
-
-fn confirm(question: &str) -> Result {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Failure::Usage(format!(
-            "{question} Say --yes to delete without being asked"
-        )));
-    }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::Nothing(Some("nothing was deleted".to_owned()))),
-    }
 }
