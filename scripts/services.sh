@@ -105,21 +105,24 @@ start_postgres() {
     return 1
 }
 
-# Sets LOGSTORE_TEST_S3 to the address, the key's name and the key, with a bucket `logs`.
+# Sets LOGSTORE_TEST_S3 to the address, the key's name and the key, with a bucket `logs`, and LOGSTORE_TEST_S3_FOLDER to
+# the folder of that bucket.
 start_s3() {
     local port secret
     secret=$(a_password)
     mkdir -p "$services_folder/s3/logs"
     for _ in 1 2 3 4 5; do
         port=$((30000 + RANDOM % 10000))
+        # Without a cache of folders, it sees that a test has removed an object.
         "$packages/bin/rclone" serve s3 --config "" --addr "127.0.0.1:$port" --auth-key "logstore,$secret" \
-            "$services_folder/s3" >"$services_folder/s3.log" 2>&1 &
+            --dir-cache-time 0s "$services_folder/s3" >"$services_folder/s3.log" 2>&1 &
         for _ in $(seq 50); do
             sleep 0.1
             kill -0 $! 2>/dev/null || continue 2
             if (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
                 services_pids+=($!)
                 export LOGSTORE_TEST_S3="http://127.0.0.1:$port logstore $secret"
+                export LOGSTORE_TEST_S3_FOLDER="$services_folder/s3/logs"
                 return 0
             fi
         done

@@ -40,7 +40,7 @@ const PARTS: [(&str, &[&str]); 12] = [
 ];
 
 /// The rooms of `storage::duckdb`, from the ground up. Each may import itself and those below it.
-const FLOORS: [&[&str]; 13] = [
+const FLOORS: [&[&str]; 14] = [
     &["error", "seq"],
     &["transaction", "sql"],
     &["engine"],
@@ -53,6 +53,7 @@ const FLOORS: [&[&str]; 13] = [
     &["tables"],
     &["logs"],
     &["open"],
+    &["data_files"],
     &["backup", "check", "export", "maintain", "query"],
 ];
 

@@ -23,6 +23,7 @@ mod headers;
 mod hostile;
 mod ingest;
 mod invariants;
+mod lake_data;
 mod lakes;
 mod layers;
 mod layouts;

@@ -18,6 +18,9 @@ const POSTGRES: &str = "LOGSTORE_TEST_POSTGRES";
 /// A server that speaks S3, with a bucket `logs`: its address, the name of a key and the key, with spaces between.
 pub(crate) const S3: &str = "LOGSTORE_TEST_S3";
 
+/// The folder that is the bucket `logs` of that server, for what cannot be done over S3.
+pub(crate) const S3_FOLDER: &str = "LOGSTORE_TEST_S3_FOLDER";
+
 /// A lake of its own for a test, gone when it is dropped.
 pub(crate) struct TestLake {
     pub(crate) location: String,
@@ -103,6 +106,12 @@ impl TestLake {
         CatalogBackup { server, name, backup }
     }
 
+    /// Runs a statement in the database that is the catalog.
+    pub(crate) fn on_database(&self, sql: &str) {
+        let (server, name) = self.database.as_ref().unwrap();
+        run_on(&format!("{server} dbname={name}"), sql);
+    }
+
     pub(crate) fn open(&self) -> DuckDbStore {
         options().open(&self.location).unwrap()
     }
@@ -153,10 +162,15 @@ pub(crate) fn engine() -> Connection {
 
 /// Runs a statement outside of a transaction, as one that makes a database must be.
 fn on_server(server: &str, sql: &str) {
-    let attach = format!(
-        "ATTACH '{} dbname=postgres' AS server (TYPE postgres)",
-        server.replace('\'', "''")
+    run_on(&format!("{server} dbname=postgres"), sql);
+}
+
+fn run_on(database: &str, sql: &str) {
+    let quoted = |text: &str| text.replace('\'', "''");
+    let attach = format!("ATTACH '{}' AS server (TYPE postgres)", quoted(database));
+    let execute = format!(
+        "CALL postgres_execute('server', '{}', use_transaction = false)",
+        quoted(sql)
     );
-    let execute = format!("CALL postgres_execute('server', '{sql}', use_transaction = false)");
     engine().execute_batch(&format!("{attach}; {execute}")).unwrap();
 }

@@ -3,6 +3,7 @@
 use ::duckdb::Connection;
 use serde::Serialize;
 
+use super::data_files::DataFileState;
 use super::engine::mode::Mode;
 use super::engine::settings::EngineSettings;
 use super::open::gates;
@@ -15,12 +16,22 @@ use crate::storage::{AlertStore as _, Error, IntelStore as _, Result, RuleStore 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TableCheck {
-    /// Names the table.
+    /// Names the table; `data files` for the files of a lake.
     pub table: &'static str,
-    /// Counts its rows; `None` if they cannot be counted.
+    /// Counts its rows, or the files; `None` if they cannot be counted.
     pub rows: Option<u64>,
     /// Describes the problems of the table.
     pub problems: Vec<String>,
+}
+
+/// Says how far [`DuckDbStore::check_data`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckProgress {
+    /// Counts the bytes of the files that were verified.
+    pub bytes: u64,
+    /// Counts the bytes of all files.
+    pub total_bytes: u64,
 }
 
 /// Holds the description of rows that should not be there, and SQL that counts them.
@@ -79,8 +90,8 @@ const OF_LOGSTORE: [Question; 1] = [(
 impl DuckDbStore {
     /// Reads the whole store and returns the problems of each table.
     ///
-    /// Problems are damage, impossible rows, logs stored twice and positions past the last log. Others may read and
-    /// write meanwhile.
+    /// Problems are damage, impossible rows, logs stored twice and positions past the last log. In a lake, the data files
+    /// are verified too: see [`check_data`](Self::check_data). Others may read and write meanwhile.
     ///
     /// ```
     /// use logstore::DuckDbStore;
@@ -94,10 +105,48 @@ impl DuckDbStore {
     ///
     /// If the store cannot be opened at all.
     pub fn check(&self) -> Result<Vec<TableCheck>> {
-        schema::TABLES
+        let mut checks = schema::TABLES
             .into_iter()
             .map(|table| self.check_table(table))
-            .collect()
+            .collect::<Result<Vec<_>>>()?;
+        if self.is_lake() {
+            checks.push(self.check_data(|_| ())?);
+        }
+        Ok(checks)
+    }
+
+    /// Verifies the data files of a lake, and returns the problems of all of them together.
+    ///
+    /// `progress` is called after each file, with the number of bytes that were verified so far and of all files.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn check_data(&self, mut progress: impl FnMut(CheckProgress)) -> Result<TableCheck> {
+        let files = self.check_data_files()?;
+        let total_bytes = files.total_bytes();
+        let (mut bytes, mut count, mut unrecorded, mut problems) = (0, 0, 0, Vec::new());
+        for file in files {
+            match file {
+                Ok(file) => {
+                    bytes += file.bytes;
+                    unrecorded += u64::from(file.state == DataFileState::Unrecorded);
+                    problems.extend(file.problem());
+                }
+                Err(error @ Error::Disconnected { .. }) => return Err(error),
+                Err(error) => problems.push(text(&error)),
+            }
+            count += 1;
+            progress(CheckProgress { bytes, total_bytes });
+        }
+        if unrecorded > 0 {
+            log::warn!("{unrecorded} of {count} data files have no checksum yet, which maintenance records");
+        }
+        Ok(TableCheck {
+            table: "data files",
+            rows: Some(count),
+            problems,
+        })
     }
 
     fn check_table(&self, table: &'static str) -> Result<TableCheck> {

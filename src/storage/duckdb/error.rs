@@ -278,6 +278,12 @@ pub(super) fn is_missing_table(error: &::duckdb::Error) -> bool {
     text.contains("Table with name") && text.contains("does not exist")
 }
 
+/// Returns whether a file or an object that was to be read does not exist.
+pub(super) fn is_missing_file(error: &::duckdb::Error) -> bool {
+    let text = error.to_string();
+    says_any(&text, &["No files found that match the pattern", "HTTP 404"])
+}
+
 /// Returns whether only the extension httpfs can reach the data of a lake.
 pub(super) fn needs_httpfs(error: &::duckdb::Error) -> bool {
     error.to_string().contains("requires the extension httpfs")
@@ -362,6 +368,14 @@ fn is_disk_full(text: &str) -> bool {
             "Could not write all bytes to file",
         ],
     )
+}
+
+/// Returns the file that a write failed on, from `Could not write file "/x/y.parquet": No space left on device`.
+pub(super) fn file_of_failed_write(text: &str) -> Option<&str> {
+    let (_, rest) = text
+        .split_once("Could not write file \"")
+        .or_else(|| text.split_once("Could not write all bytes to file \""))?;
+    rest.split_once('"').map(|(file, _)| file)
 }
 
 fn is_damage(text: &str) -> bool {
@@ -528,6 +542,24 @@ mod tests {
         let expected =
             "ducklake:postgres:host=db: connection to server at \"db\", port 5432 failed: Connection refused";
         assert_eq!(source.to_string(), expected);
+    }
+
+    #[test]
+    fn names_the_file_of_a_failed_write() {
+        let text =
+            "IO Error: Could not write file \"/data/a b.parquet\": No space left on device: Error code 1";
+        assert_eq!(file_of_failed_write(text), Some("/data/a b.parquet"));
+        assert_eq!(file_of_failed_write("IO Error: Could not read file \"/x\""), None);
+    }
+
+    #[test]
+    fn tells_a_missing_object_from_an_outage() {
+        let missing =
+            "HTTP Error: HTTP GET error reading 's3://b/x.parquet' in region '' (HTTP 404 Not Found)";
+        assert!(is_missing_file(&failure(missing)));
+        let outage =
+            "IO Error: Could not connect to server error for HTTP HEAD to 'http://127.0.0.1:9/b/x.parquet'";
+        assert!(!is_missing_file(&failure(outage)));
     }
 
     #[test]

@@ -6,15 +6,16 @@
 use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
+use super::data_files::DataFileCheck;
 use super::engine::mode::Mode;
 use super::error;
 use super::lake::commit_lock::CommitLock;
-use super::lake::upkeep;
+use super::lake::{data, data_files, mark, parts, upkeep};
 use super::sql::statement;
 use super::store::DuckDbStore;
 use super::tables::file_positions::DELETE_SUPERSEDED;
-use crate::models::InvalidValue;
-use crate::storage::{LogStore as _, Result};
+use crate::models::{InvalidValue, LogQuery};
+use crate::storage::{Error, Result};
 
 /// Says how long [`DuckDbStore::maintain`] keeps things.
 ///
@@ -45,8 +46,8 @@ pub struct MaintenanceOptions {
     pub unused_file_retention: TimeDelta,
     /// Says whether files under the data path that are not the lake's are also deleted. Default: no.
     ///
-    /// They are deleted after the same time. Killed writers leave such files. The data of another lake under the same
-    /// path would be lost.
+    /// They are deleted after the same time. Killed writers leave such files. Nothing is deleted if another lake has
+    /// marked the path, or a folder in it, as its own.
     pub delete_orphaned_files: bool,
 }
 
@@ -84,6 +85,11 @@ const CHANGING: [(&str, &str, &str); 2] = [
     ("file_positions", "id", DELETE_SUPERSEDED),
 ];
 
+/// Limits how soon the position of a file is forgotten, however short the retention is.
+///
+/// Rotated files that are older than the logs are kept are still there, and `ingest` is told to read them.
+const LEAST_IDLE_TIME: TimeDelta = TimeDelta::days(30);
+
 /// Holds a step that is still to be done.
 struct Step<'a> {
     name: &'static str,
@@ -114,8 +120,11 @@ impl<'a> Step<'a> {
 impl DuckDbStore {
     /// Maintains the store, one step for each item of the iterator. Others may read and write meanwhile.
     ///
-    /// In a store in a file, maintenance only deletes old logs. In a lake, it also moves rows from the catalog to
-    /// files and merges small files. It then drops old snapshots, and deletes files that are no longer needed.
+    /// In a store in a file, maintenance only deletes old logs. In a lake, it also drops old snapshots and deletes files
+    /// that are no longer needed. Then it moves rows from the catalog to files, merges small files, and records
+    /// checksums.
+    ///
+    /// An item that is an error is a step that failed. The steps after it may be run.
     ///
     /// # Errors
     ///
@@ -127,6 +136,7 @@ impl DuckDbStore {
         self.refuse_if_read_only("maintain the store")?;
         let steps = self.steps(plan)?;
         let lock = CommitLock::take_for_maintenance(&self.gate, self.lock_timeout)?;
+        self.mark_data_path();
         Ok(steps.into_iter().map(move |step| {
             // The iterator owns the lock, and releases it when it is dropped.
             let _owned = &lock;
@@ -134,37 +144,52 @@ impl DuckDbStore {
         }))
     }
 
+    /// Returns the steps in their order. Steps that free space come first, because those after them need space.
     fn steps(&self, plan: &MaintenanceOptions) -> Result<Vec<Step<'_>>> {
         let now = crate::models::now();
-        let retention = match plan.retention {
-            Some(retention) => {
-                let day = start_of_day(time_before(now, retention)?);
-                Some(Step::new("delete old logs", "logs", move || {
-                    self.delete_days_before(day)
-                }))
-            }
+        let oldest_day = match plan.retention {
+            Some(retention) => Some(start_of_day(time_before(now, retention)?)),
             None => None,
         };
+        let mut steps = Vec::new();
+        if let Some(day) = oldest_day {
+            steps.push(Step::new("delete old logs", "logs", move || {
+                self.delete_days_before(day)
+            }));
+        }
         if !self.is_lake() {
-            return Ok(retention.into_iter().collect());
+            return Ok(steps);
         }
         let old_snapshots = time_before(now, plan.snapshot_retention)?;
-        let unused_files = time_before(now, plan.unused_file_retention)?;
-        let mut steps = vec![Step::new("flush rows", "rows", || self.flush())];
-        steps.extend(retention);
-        steps.push(Step::new("rewrite files", "files", || self.rewrite()));
-        steps.push(Step::new("merge files", "files", || self.merge()));
+        let unused_for = plan.unused_file_retention;
+        time_before(now, unused_for)?;
+        // From when the step runs: with no time to keep them, the files go that the step before has made unused.
+        let unused_files = move || time_before(crate::models::now(), unused_for);
         steps.push(Step::new("expire snapshots", "snapshots", move || {
             self.drop_old("ducklake_expire_snapshots", old_snapshots)
         }));
         steps.push(Step::new("delete unused files", "files", move || {
-            self.drop_old("ducklake_cleanup_old_files", unused_files)
+            self.drop_old("ducklake_cleanup_old_files", unused_files()?)
         }));
         if plan.delete_orphaned_files {
             steps.push(Step::new("delete orphaned files", "files", move || {
-                self.drop_old("ducklake_delete_orphaned_files", unused_files)
+                self.delete_orphaned_files(unused_files()?)
             }));
         }
+        steps.push(Step::new("delete parts of files", "files", move || {
+            self.delete_parts(unused_files()?)
+        }));
+        steps.push(Step::new("flush rows", "rows", || self.flush()));
+        steps.push(Step::new("rewrite files", "files", || self.rewrite()));
+        steps.push(Step::new("merge files", "files", || self.merge()));
+        let idle = time_before(now, plan.retention.unwrap_or_default().max(LEAST_IDLE_TIME))?;
+        steps.push(Step::new("forget file positions", "files", move || {
+            self.forget_positions(now, idle, oldest_day)
+        }));
+        // This may read the whole lake once, so that it comes last.
+        steps.push(Step::new("record checksums", "files", || {
+            self.record_missing_checksums()
+        }));
         Ok(steps)
     }
 
@@ -187,24 +212,60 @@ impl DuckDbStore {
     }
 
     /// Deletes logs day by day, each in a commit of its own. A writer waits for one day's logs at most.
+    ///
+    /// A day that cannot be deleted, because one of its files is lost, does not keep the others.
     fn delete_days_before(&self, day: DateTime<Utc>) -> Result<u64> {
-        const OLDEST: &str = "SELECT epoch_us(min(event_time)) FROM log_rows";
         let mut deleted = 0;
-        loop {
-            let oldest: Option<i64> = self.read(|connection| {
-                let read = connection.query_row(OLDEST, [], |row| row.get(0));
-                read.map_err(|error| error::engine("look for old logs", error))
-            })?;
-            let Some(oldest) = oldest
-                .map(statement::time)
-                .transpose()?
-                .filter(|oldest| *oldest < day)
-            else {
-                return Ok(deleted);
-            };
+        let mut failure = None;
+        let mut start = DateTime::<Utc>::MIN_UTC;
+        while let Some(oldest) = self.oldest_log_since(start)?.filter(|oldest| *oldest < day) {
             let next_day = start_of_day(oldest).checked_add_signed(TimeDelta::days(1));
-            deleted += self.delete_logs_before(next_day.map_or(day, |next_day| next_day.min(day)))?;
+            let end = next_day.map_or(day, |next_day| next_day.min(day));
+            match self.delete_logs(&LogQuery::new().since(oldest).until(end)) {
+                Ok(count) => deleted += count,
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => {
+                    log::warn!("deleting the logs of {}: {error}", oldest.date_naive());
+                    failure.get_or_insert(error);
+                }
+            }
+            start = end;
         }
+        match failure {
+            None => Ok(deleted),
+            Some(error) => {
+                log::info!("deleted {deleted} old logs of other days");
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the time of the oldest log from a time on.
+    ///
+    /// The engine may read a file for this that is lost. The catalog then tells the times of files.
+    fn oldest_log_since(&self, start: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        const OLDEST: &str =
+            "SELECT epoch_us(min(event_time)) FROM log_rows WHERE event_time >= make_timestamp(?)";
+        let start = start.timestamp_micros();
+        let oldest: Result<Option<i64>> = self.read(|connection| {
+            let read = connection.query_row(OLDEST, [start], |row| row.get(0));
+            read.map_err(|error| error::engine("look for old logs", error))
+        });
+        let oldest = match oldest {
+            Err(error) if self.is_lake() && !error.is_retryable() => {
+                log::debug!("looking for old logs in the catalog: {error}");
+                let files = self.read(data_files::current)?.into_iter();
+                let times = files
+                    .filter(|file| file.table == "log_rows")
+                    .filter_map(|file| file.times);
+                times
+                    .filter(|(_, last)| *last >= start)
+                    .map(|(first, _)| first.max(start))
+                    .min()
+            }
+            oldest => oldest?,
+        };
+        oldest.map(statement::time).transpose()
     }
 
     /// Writes files without the rows that were deleted from them. Files of logs are left.
@@ -212,16 +273,89 @@ impl DuckDbStore {
     /// Rewritten logs would belong to the snapshot that writes them, and so seem to be new.
     fn rewrite(&self) -> Result<u64> {
         let tables = GROWING.into_iter().filter(|table| *table != "log_rows");
-        tables
-            .map(|table| self.upkeep(|connection| upkeep::rewrite(connection, table)))
-            .sum()
+        self.for_sound_tables(tables, upkeep::rewrite)
     }
 
     fn merge(&self) -> Result<u64> {
-        GROWING
-            .into_iter()
-            .map(|table| self.upkeep(|connection| upkeep::merge(connection, table)))
-            .sum()
+        self.for_sound_tables(GROWING, upkeep::merge)
+    }
+
+    /// Writes the files of tables anew, except those of tables with a lost file, and fails at the end for these.
+    ///
+    /// A damaged file would go into a new one, with a checksum of the damage.
+    fn for_sound_tables(
+        &self,
+        tables: impl IntoIterator<Item = &'static str>,
+        rewrite: impl Fn(&Connection, &str) -> Result<u64>,
+    ) -> Result<u64> {
+        let lost = self.lost_among_rewritten()?;
+        let (mut count, mut problems) = (0, Vec::new());
+        for table in tables {
+            let of_table = lost.iter().filter(|file| file.table == table);
+            let found: Vec<String> = of_table.filter_map(DataFileCheck::problem).collect();
+            match found.is_empty() {
+                true => count += self.upkeep(|connection| rewrite(connection, table))?,
+                false => problems.extend(found),
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(count),
+            false => Err(Error::Backend {
+                action: "write files anew",
+                source: problems.join("; ").into(),
+            }),
+        }
+    }
+
+    /// Deletes files that the lake does not know, if they can only be its own.
+    fn delete_orphaned_files(&self, before: DateTime<Utc>) -> Result<u64> {
+        let data_path = self.data_path.as_deref().unwrap_or_default();
+        if let Some(mark) = self.marks_of_others(data_path)?.into_iter().next() {
+            let reason =
+                format!("another lake has its data there, as {mark} shows: its files would be deleted");
+            return Err(InvalidValue::new("data path for orphaned files", data_path, &reason).into());
+        }
+        self.drop_old("ducklake_delete_orphaned_files", before)
+    }
+
+    fn delete_parts(&self, before: DateTime<Utc>) -> Result<u64> {
+        let data_path = self.data_path.as_deref().unwrap_or_default();
+        match data::is_remote(data_path) || !self.marks_of_others(data_path)?.is_empty() {
+            true => Ok(0),
+            false => self.read(|connection| parts::remove_old(connection, data_path, before.into())),
+        }
+    }
+
+    fn marks_of_others(&self, data_path: &str) -> Result<Vec<String>> {
+        self.read(|connection| mark::of_others(connection, data_path, &mark::id_of(connection)?))
+    }
+
+    /// Marks the data path of a lake that an earlier version has made, and warns if every user may read it.
+    fn mark_data_path(&self) {
+        let Some(data_path) = &self.data_path else { return };
+        data::warn_if_open(data_path);
+        let marked = self.read(|connection| mark::set(connection, data_path, &mark::id_of(connection)?));
+        // A full disk must not keep maintenance from freeing space.
+        if let Err(error) = marked {
+            log::warn!("the data path is not marked as this lake's: {error}");
+        }
+    }
+
+    /// Forgets the positions of files whose logs are deleted. Without a retention, no logs and no positions go.
+    fn forget_positions(
+        &self,
+        now: DateTime<Utc>,
+        idle_since: DateTime<Utc>,
+        deleted_before: Option<DateTime<Utc>>,
+    ) -> Result<u64> {
+        const ACTION: &str = "forget the positions of files";
+        self.write_in_catalog(ACTION, |connection| self.note_idle_positions(connection, now))?;
+        let Some(deleted_before) = deleted_before else {
+            return Ok(0);
+        };
+        self.write(ACTION, |connection| {
+            self.forget_idle_positions(connection, idle_since, deleted_before)
+        })
     }
 
     fn drop_old(&self, function: &str, before: DateTime<Utc>) -> Result<u64> {

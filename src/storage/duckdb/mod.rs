@@ -28,6 +28,8 @@ mod logs;
 
 mod open;
 
+mod data_files;
+
 mod backup;
 mod check;
 mod export;
@@ -35,7 +37,8 @@ mod maintain;
 mod query;
 
 pub use crate::models::Secret;
-pub use check::TableCheck;
+pub use check::{CheckProgress, TableCheck};
+pub use data_files::{DataFileCheck, DataFileChecks, DataFileState};
 pub use engine::extensions::Extension;
 pub(crate) use engine::location::without_password;
 pub use engine::s3::S3Options;

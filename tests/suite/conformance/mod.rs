@@ -75,6 +75,16 @@ macro_rules! conformance {
                 }
             )*)*
         }
+
+        mod lake_in_s3 {
+            $($(
+                #[test]
+                fn $behaviour() {
+                    let Some((lake, options)) = super::TestLake::in_s3() else { return };
+                    super::$topic::$behaviour(&options.open(&lake.location).unwrap());
+                }
+            )*)*
+        }
     };
 }
 

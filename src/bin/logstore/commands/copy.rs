@@ -4,6 +4,7 @@ use logstore::DuckDbStore;
 use logstore::storage::{CopyOptions, CopyReport, copy_store};
 use serde_json::json;
 
+use super::check::check_data;
 use crate::context::Context;
 use crate::{Failure, Result};
 
@@ -22,6 +23,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let source = name(&from);
     if source == name(&to) {
         return Err(Failure::Usage("a store cannot be copied into itself".to_owned()));
+    }
+    // A damaged file can yield wrong logs without an error, and the copy of a wrong log would be verified.
+    if let Some(problem) = check_data(&from)?.problems.into_iter().next() {
+        return Err(Failure::Failed(format!("nothing was copied: {problem}")));
     }
     let copied = copy_store(&from, &to, &CopyOptions::new(source))?;
     print(&copied, context)?;

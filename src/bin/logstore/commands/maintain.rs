@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use logstore::duckdb::{MaintenanceOptions, MaintenanceStep};
+use logstore::duckdb::{DataFileState, MaintenanceOptions, MaintenanceStep};
 use logstore::time::Zone;
+use serde_json::json;
 
+use crate::confirm::confirm;
 use crate::context::Context;
 use crate::flags::span;
 use crate::output::{Columns, Row};
@@ -27,9 +29,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "1d")]
     keep_unused_files: Duration,
 
-    /// Delete files under the data path that are not the lake's: only if no other lake has its data there
+    /// Delete files under the data path that the lake does not know, unless another lake has its data there
     #[arg(long)]
     orphaned_files: bool,
+
+    /// Only drop this data file, which is missing or damaged, with its rows; `logstore check` names such files
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["retention", "orphaned_files"])]
+    drop_lost: Option<String>,
+
+    /// Do not ask before a lost file is dropped
+    #[arg(short, long, requires = "drop_lost")]
+    yes: bool,
 }
 
 impl Row for MaintenanceStep {
@@ -48,6 +58,9 @@ const COLUMNS: Columns<'static> = Columns {
 };
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    if let Some(file) = &args.drop_lost {
+        return drop_lost(file, args.yes, context);
+    }
     let plan = MaintenanceOptions {
         retention: args.retention.map(length).transpose()?,
         snapshot_retention: length(args.keep_snapshots)?,
@@ -55,12 +68,55 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         delete_orphaned_files: args.orphaned_files,
     };
     let store = context.existing_store()?;
-    let steps = store.maintain(&plan)?;
-    let steps = steps.map(|step| step.map_err(Failure::from));
-    if context.output.rows(&COLUMNS, steps)? == 0 {
-        eprintln!("Nothing to do: a store in a file needs no upkeep, and there is no --retention.");
+    let mut failures = Vec::new();
+    let steps = store.maintain(&plan)?.filter_map(|step| match step {
+        // The steps after a failed one go on, unless they would fail for the same reason.
+        Err(error) if !error.is_retryable() => {
+            failures.push(Failure::from(error));
+            None
+        }
+        step => Some(step.map_err(Failure::from)),
+    });
+    let printed = context.output.rows(&COLUMNS, steps)?;
+    match failures.pop() {
+        Some(last) => {
+            let texts = failures.iter().filter_map(Failure::text);
+            texts.for_each(|text| log::error!("{text}"));
+            Err(last)
+        }
+        None => {
+            if printed == 0 {
+                eprintln!("Nothing to do: a store in a file needs no upkeep, and there is no --retention.");
+            }
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+/// Shows what is lost with a data file, asks, and drops it.
+fn drop_lost(file: &str, is_sure: bool, context: &mut Context) -> Result {
+    let store = context.existing_store()?;
+    let lost = store.lost_file(file)?;
+    let state = match lost.state {
+        DataFileState::Missing => "is missing",
+        _ => "is damaged",
+    };
+    eprintln!("{} {state}. It holds {}.", lost.file, lost.content());
+    if !is_sure {
+        confirm("Drop it? These rows are then gone for good.")?;
+    }
+    let dropped = store.drop_lost_file(file)?;
+    let days = [lost.first_day, lost.last_day].map(|day| json!(day));
+    let [first_day, last_day] = days;
+    let names = ["file", "table", "rows", "first_day", "last_day"];
+    let values = vec![
+        json!(lost.file),
+        json!(lost.table),
+        json!(dropped),
+        first_day,
+        last_day,
+    ];
+    context.output.row(&names, values)
 }
 
 fn length(span: Duration) -> Result<TimeDelta> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::duckdb::Connection;
 
-use super::{NAME, attach, commit_lock, data};
+use super::{NAME, attach, checksums, commit_lock, data, mark};
 use crate::storage::Result;
 use crate::storage::duckdb::engine::files::NewFile;
 use crate::storage::duckdb::engine::location::{Catalog, Lake, Location};
@@ -30,24 +30,30 @@ pub(crate) fn create(lake: &Lake, settings: &EngineSettings, timeout: Duration) 
     let connection = attach::engine(&made, settings, None)?;
     attach_new(&connection, &made, settings, timeout).map_err(OpenFailure::into_error)?;
     transaction(&connection, "create the store", schema::create)?;
+    let id = mark::id_of(&connection)?;
     drop(connection);
-    new.persist().map(drop)
+    // Only the process that was fastest marks the data path.
+    match (new.persist()?, &made.data_path) {
+        (true, Some(data_path)) => mark::set(&attach::engine(&made, settings, None)?, data_path, &id),
+        _ => Ok(()),
+    }
 }
 
 fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration) -> Result<()> {
-    if lake.data_path.is_none() {
+    let Some(data_path) = &lake.data_path else {
         let reason = "there is no lake in it yet: say where its data goes, with ?data_path=FOLDER or \
                       ?data_path=s3://BUCKET/PREFIX after it";
         return Err(error::unavailable(
             Location::Lake(lake.clone()).to_string(),
             reason,
         ));
-    }
+    };
     let connection = attach::engine(lake, settings, None)?;
     let lock = commit_lock::take_to_create(&connection, lake, timeout)?;
     // Another process may have created it meanwhile.
     let attached = match attach::attach(&connection, lake, settings, "CREATE_IF_NOT_EXISTS false", timeout) {
-        Err(OpenFailure::NoLake(_)) => attach_new(&connection, lake, settings, timeout),
+        Err(OpenFailure::NoLake(_)) => attach_new(&connection, lake, settings, timeout)
+            .and_then(|()| Ok(mark::set(&connection, data_path, &mark::id_of(&connection)?)?)),
         attached => attached,
     };
     drop(lock);
@@ -64,9 +70,11 @@ fn attach_new(
     timeout: Duration,
 ) -> Result<(), OpenFailure> {
     let failed = |error| OpenFailure::Other(error::engine("create the store", error));
-    if let Some(folder) = lake.data_path.as_deref().filter(|path| !data::is_remote(path)) {
-        let made = std::fs::create_dir_all(folder);
-        made.map_err(|io| OpenFailure::Other(error::not_written(folder, format!("cannot make it: {io}"))))?;
+    if let Some(data_path) = lake.data_path.as_deref() {
+        mark::refuse_taken(connection, data_path)?;
+        if !data::is_remote(data_path) {
+            data::make_folder(data_path)?;
+        }
     }
     attach::attach(connection, lake, settings, "CREATE_IF_NOT_EXISTS true", timeout)?;
     for (option, value) in [
@@ -76,7 +84,7 @@ fn attach_new(
         let sql = format!("CALL ducklake_set_option('{NAME}', '{option}', '{value}')");
         connection.execute_batch(&sql).map_err(failed)?;
     }
-    Ok(())
+    Ok(checksums::make_table(connection)?)
 }
 
 /// Limits the rows of a commit that the catalog keeps.

@@ -6,11 +6,16 @@
 //! [`CommitLock`](commit_lock::CommitLock). The [`fence`] refuses the commit of a writer that lost its turn.
 
 pub(super) mod attach;
+pub(super) mod checksums;
 pub(super) mod commit_lock;
 pub(super) mod create;
 pub(super) mod data;
+pub(super) mod data_files;
+pub(super) mod digest;
 pub(super) mod fence;
 pub(super) mod history;
+pub(super) mod mark;
+pub(super) mod parts;
 pub(super) mod snapshot;
 pub(super) mod upkeep;
 
@@ -18,4 +23,4 @@ pub(super) mod upkeep;
 pub(super) const NAME: &str = "lake";
 
 /// The name of the catalog's database within the engine, as `DuckLake` gives it.
-const CATALOG: &str = "__ducklake_metadata_lake";
+pub(super) const CATALOG: &str = "__ducklake_metadata_lake";

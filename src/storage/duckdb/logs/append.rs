@@ -11,6 +11,7 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::store::DuckDbStore;
+use crate::storage::duckdb::store::new_files::NewFiles;
 use crate::storage::{AppendResult, Error, IngestStore, Result};
 
 impl IngestStore for DuckDbStore {
@@ -38,13 +39,19 @@ impl DuckDbStore {
         const ACTION: &str = "append logs";
         rows.check_length()?;
         let longest = rows.longest_text();
+        let is_small = rows.len() <= create::INLINED_ROWS;
+        let new_files = NewFiles::default();
         let append = |connection: &Connection| {
+            // The rows of a small commit are in the catalog.
+            if !is_small {
+                self.note_snapshot(&new_files, connection)?;
+            }
             long_texts::keep_apart(connection, longest);
             self.move_on(connection, files)?;
             self.append(connection, rows)
         };
         // To look for few rows and write them takes less time than to check for conflicting commits.
-        let appended = match rows.len() <= create::INLINED_ROWS {
+        let appended = match is_small {
             true => self.write(ACTION, append),
             false => self.write_ahead(ACTION, append, |connection, snapshot| {
                 self.check_positions(connection, files)?;
@@ -62,6 +69,7 @@ impl DuckDbStore {
             }
             appended => appended?,
         };
+        self.record_checksums(&new_files);
         let AppendResult {
             stored, duplicates, ..
         } = appended;

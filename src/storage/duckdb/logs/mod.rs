@@ -136,14 +136,7 @@ impl LogStore for DuckDbStore {
     }
 
     fn delete_matching_logs_before(&self, time: DateTime<Utc>, filter: &Filter) -> Result<u64> {
-        let query = LogQuery::new().until(time).filter(filter.clone());
-        let sql = plan::delete(&query);
-        let deleted = self.write("delete logs", |connection| {
-            consumers::count_missed(connection, &query, self.commit_order())?;
-            let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
-            deleted.map_err(|error| error::engine("delete logs", error))
-        })?;
-        Ok(deleted as u64)
+        self.delete_logs(&LogQuery::new().until(time).filter(filter.clone()))
     }
 
     fn stats(&self) -> Result<Stats> {
@@ -198,5 +191,18 @@ impl LogStore for DuckDbStore {
             stats.bytes_on_disk = file.and_then(|path| Some(path.metadata().ok()?.len()));
         }
         Ok(stats)
+    }
+}
+
+impl DuckDbStore {
+    /// Deletes the logs of a query, and returns their number.
+    pub(crate) fn delete_logs(&self, query: &LogQuery) -> Result<u64> {
+        let sql = plan::delete(query);
+        let deleted = self.write("delete logs", |connection| {
+            consumers::count_missed(connection, query, self.commit_order())?;
+            let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
+            deleted.map_err(|error| error::engine("delete logs", error))
+        })?;
+        Ok(deleted as u64)
     }
 }

@@ -1,6 +1,7 @@
 //! A store: the handle, and how its operations run.
 
 pub(super) mod first_look;
+pub(super) mod new_files;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::{files, waiter};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::commit_lock::CommitLock;
-use crate::storage::duckdb::lake::{data, fence, snapshot};
+use crate::storage::duckdb::lake::{data, fence, parts, snapshot};
 use crate::storage::duckdb::transaction::{read_transaction, transaction};
 use crate::storage::{Error, Result};
 
@@ -246,6 +247,12 @@ impl DuckDbStore {
                 Err(error) if waited < self.lock_timeout && may_succeed_soon(error) => {
                     log::debug!("trying again: {}", error.with_causes());
                     std::thread::sleep(waiter::retry_after(waited));
+                }
+                Err(Error::DiskFull { source, .. }) => {
+                    if let Some(data_path) = &self.data_path {
+                        parts::remove_named(&source.to_string(), data_path);
+                    }
+                    return outcome;
                 }
                 _ => return outcome,
             }

@@ -97,3 +97,14 @@ pub(crate) fn count_missed(connection: &Connection, deleted: &LogQuery, order: C
     }
     Ok(())
 }
+
+/// Adds a number of logs to the count of missed logs of each consumer that has not read up to a sequence number.
+pub(crate) fn add_missed(connection: &Connection, last: i64, logs: u64) -> Result<()> {
+    const ADD: &str = "UPDATE consumers SET missed = missed + ? WHERE position < ?";
+    let added = connection.execute(ADD, params![logs, last]);
+    let added = added.map_err(|error| error::engine("count missed logs", error))?;
+    if added > 0 {
+        log::warn!("{added} consumers have not read all of {logs} logs that are gone");
+    }
+    Ok(())
+}

@@ -4,4 +4,5 @@ pub(super) mod alerts;
 pub(super) mod consumers;
 pub(super) mod detection_rules;
 pub(super) mod file_positions;
+pub(super) mod idle_positions;
 pub(super) mod threat_intel;
