@@ -8,8 +8,8 @@ use chrono::{TimeDelta, Utc};
 use logstore::duckdb::{DataFileState, MaintenanceOptions, MaintenanceStep};
 use logstore::ingest::{FilePosition, FileProgress, ResumePoint};
 use logstore::{
-    Alert, AlertQuery, AlertStore as _, ConsumerStore as _, Cursor, DuckDbStore, Error, IngestStore as _,
-    LogEntry, LogQuery, LogStore as _, Severity,
+    Alert, AlertStore as _, ConsumerStore as _, Cursor, DuckDbStore, Error, IngestStore as _, LogEntry,
+    LogQuery, LogStore as _, Severity,
 };
 
 use crate::support::{Cli, alert, at, log};
@@ -236,7 +236,8 @@ fn a_damaged_file_is_not_copied() {
     cli.output(&["-d", "ducklake:a", "check"]);
 }
 
-fn upkeep_goes_on_around_a_lost_file(store: &DuckDbStore, lose: impl Fn(&str)) {
+/// `lose` removes one or more of the files that it is given, and returns these.
+fn upkeep_goes_on_around_a_lost_file(store: &DuckDbStore, lose: impl Fn(Vec<String>) -> Vec<String>) {
     for day in 0..6 {
         for _ in 0..2 {
             store.append_logs(&logs_of_day(day, 200)).unwrap();
@@ -248,19 +249,20 @@ fn upkeep_goes_on_around_a_lost_file(store: &DuckDbStore, lose: impl Fn(&str)) {
         .commit("done", None, store.end_cursor().unwrap(), &[])
         .unwrap();
     let of_day = |day: u32| {
+        let is_of_day = |date: chrono::NaiveDate| date.to_string().ends_with(&day.to_string());
         let files = store.check_data_files().unwrap().map(Result::unwrap);
-        let mut files = files.filter(|file| {
-            file.first_day
-                .is_some_and(|date| date.to_string().ends_with(&day.to_string()))
-        });
-        files.next().unwrap().file
+        let files = files.filter(|file| file.first_day.is_some_and(is_of_day));
+        files.map(|file| file.file).collect::<Vec<_>>()
     };
-    let (lost, kept) = (of_day(2), of_day(6));
-    lose(&lost);
+    let lost = lose(of_day(2));
+    let kept = of_day(6).remove(0);
 
     let (steps, errors) = maintain(store, &keeping(4));
     for name in ["expire snapshots", "delete unused files", "record checksums"] {
-        assert!(steps.iter().any(|step| step.name == name), "{name}: {errors:?} {steps:?}");
+        assert!(
+            steps.iter().any(|step| step.name == name),
+            "{name}: {errors:?} {steps:?}"
+        );
     }
     assert!(count(&steps, "expire snapshots") > 0, "{steps:?}");
     assert!(!errors.is_empty());
@@ -270,12 +272,14 @@ fn upkeep_goes_on_around_a_lost_file(store: &DuckDbStore, lose: impl Fn(&str)) {
         .unwrap();
     assert_eq!(serde_json::json!(days.rows), serde_json::json!([[5], [6]]));
 
-    let shown = store.lost_file(&lost).unwrap();
+    let shown = store.lost_file(&lost[0]).unwrap();
     assert_eq!((shown.rows, shown.state), (200, DataFileState::Missing));
     assert_eq!(shown.first_day.unwrap().to_string(), "2024-01-02");
     assert!(matches!(store.drop_lost_file(&kept), Err(Error::InvalidInput(_))));
     assert!(matches!(store.lost_file("nosuch"), Err(Error::NotFound { .. })));
-    assert_eq!(store.drop_lost_file(&lost).unwrap(), 200);
+    for file in &lost {
+        assert_eq!(store.drop_lost_file(file).unwrap(), 200);
+    }
     let missed = |name: &str| {
         let position = store.position(name).unwrap();
         let to = position.unwrap();
@@ -298,19 +302,24 @@ fn upkeep_goes_on_around_a_lost_file(store: &DuckDbStore, lose: impl Fn(&str)) {
 #[test]
 fn upkeep_goes_on_around_a_lost_file_in_a_folder() {
     if let Some(lake) = TestLake::in_postgres() {
-        upkeep_goes_on_around_a_lost_file(&lake.open(), |file| fs::remove_file(file).unwrap());
+        upkeep_goes_on_around_a_lost_file(&lake.open(), |mut files| {
+            files.truncate(1);
+            fs::remove_file(&files[0]).unwrap();
+            files
+        });
     }
 }
 
 #[test]
 fn upkeep_goes_on_around_a_lost_object_in_s3() {
-    let (Some((lake, options)), Some(folder)) = (TestLake::in_s3(), given(S3_FOLDER)) else {
+    let Some((lake, options)) = TestLake::in_s3() else {
         return;
     };
     let store = options.open(&lake.location).unwrap();
-    upkeep_goes_on_around_a_lost_file(&store, |object| {
-        let path = Path::new(&folder).join(object.strip_prefix("s3://logs/").unwrap());
-        fs::remove_file(path).unwrap();
+    upkeep_goes_on_around_a_lost_file(&store, |files| {
+        let (folder, _) = files[0].rsplit_once('/').unwrap();
+        test_lake::remove_objects(folder);
+        files
     });
 }
 
@@ -546,7 +555,7 @@ fn positions_of_files_long_gone_are_forgotten() {
     assert_eq!(ids(&store).len(), 3);
     let (steps, errors) = maintain(&store, &keeping(2));
     assert!(errors.is_empty(), "{errors:?}");
-    // The retention of the test is longer than that: the times of the logs are in 2024.
+    // The logs are kept for longer than that, because their times are in 2024.
     assert_eq!(count(&steps, "forget file positions"), 0, "{steps:?}");
     lake.on_database(
         "UPDATE logstore_idle_positions SET since = since - INTERVAL '100 years' WHERE bytes = 10",
@@ -554,6 +563,4 @@ fn positions_of_files_long_gone_are_forgotten() {
     let (steps, _) = maintain(&store, &keeping(2));
     assert_eq!(count(&steps, "forget file positions"), 1, "{steps:?}");
     assert_eq!(ids(&store), ["b-moves", "c-new-logs"]);
-    assert!(store.fetch_alerts(&AlertQuery::new()).unwrap().is_empty());
-    assert!(test_lake::given(EXTENSIONS).is_some());
 }

@@ -160,6 +160,22 @@ pub(crate) fn engine() -> Connection {
     connection
 }
 
+/// Removes all data files of a folder in S3. To an engine with another lake, they are orphans.
+pub(crate) fn remove_objects(folder: &str) {
+    let server = given(S3).unwrap();
+    let [endpoint, name, key] = server.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let host = endpoint.strip_prefix("http://").unwrap();
+    let catalog = tempfile::tempdir().unwrap();
+    let sql = format!(
+        "LOAD httpfs;
+        CREATE SECRET s3 (TYPE s3, ENDPOINT '{host}', USE_SSL false, URL_STYLE 'path', KEY_ID '{name}', SECRET '{key}');
+        ATTACH 'ducklake:{}' AS other (DATA_PATH '{folder}');
+        CALL ducklake_delete_orphaned_files('other', cleanup_all => true)",
+        catalog.path().join("catalog").display()
+    );
+    engine().execute_batch(&sql).unwrap();
+}
+
 /// Runs a statement outside of a transaction, as one that makes a database must be.
 fn on_server(server: &str, sql: &str) {
     run_on(&format!("{server} dbname=postgres"), sql);
