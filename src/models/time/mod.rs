@@ -120,11 +120,9 @@ pub fn parse_time(text: &str, context: &TimeContext) -> Option<DateTime<Utc>> {
 
 /// Reads a text as [`parse_time`] does, and says whether it states an instant: by a zone, or by counting from 1970.
 pub(crate) fn parse_stated_time(text: &str, context: &TimeContext) -> Option<(DateTime<Utc>, bool)> {
-    let text = text.trim();
-    let (stamp, end) = scan::whole(text, context.date_order)?;
+    let stamp = value::stamp(text, context.date_order)?;
     let states_instant = matches!(stamp, Stamp::Instant(_) | Stamp::Civil { zone: Some(_), .. });
-    let time = (end == text.len()).then(|| stamp.resolve(context))??;
-    Some((time, states_instant))
+    Some((stamp.resolve(context)?, states_instant))
 }
 
 /// Reads a text that is a time with its date, or a date alone, which is its first moment. Nothing is taken from a
