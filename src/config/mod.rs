@@ -103,6 +103,9 @@ pub struct IngestSettings {
     pub id_field: Option<String>,
     /// Says whether lines that continue an event are joined with it: `join` or `keep`.
     pub continuation_lines: ContinuationLines,
+    /// Says how long an event of several lines at the end of a followed file waits for more of them, such as `1s`.
+    #[serde(with = "duration")]
+    pub multiline_timeout: Duration,
     /// Names the zone of times that name none: an IANA name or an offset.
     pub zone: Zone,
     /// Says whether day or month comes first in a date of numbers: `day_first`, `month_first` or `auto`. `auto` goes by
@@ -170,6 +173,7 @@ impl Default for Settings {
                 encoding: None,
                 id_field: None,
                 continuation_lines: ContinuationLines::Join,
+                multiline_timeout: Duration::from_secs(1),
                 zone: Zone::UTC,
                 date_order: DateOrder::Auto,
                 trusted_proxies: None,

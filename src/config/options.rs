@@ -40,6 +40,7 @@ impl From<&IngestSettings> for LoadOptions {
         options.ingest.encoding = settings.encoding;
         options.ingest.continuation_lines = settings.continuation_lines;
         options.ingest.id_field.clone_from(&settings.id_field);
+        options.ingest.multiline_timeout = Some(settings.multiline_timeout);
         options.ingest.zone = Some(settings.zone);
         options.ingest.date_order = settings.date_order;
         options

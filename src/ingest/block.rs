@@ -89,6 +89,13 @@ pub(super) struct End {
     count: usize,
 }
 
+impl End {
+    /// Counts the pieces before it.
+    pub(super) fn count(self) -> usize {
+        self.count
+    }
+}
+
 #[derive(Debug)]
 struct Piece {
     line: Line,

@@ -1,5 +1,7 @@
 //! The options of reading lines.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
@@ -7,6 +9,9 @@ use super::format_library::FormatLibrary;
 use super::input_format::InputFormat;
 use crate::models::{ContinuationLines, DateOrder, Encoding, Zone};
 use crate::stop::StopHandle;
+
+/// Says how long an event at the end of a followed file waits for more lines, unless the options say otherwise.
+pub(super) const MULTILINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Says how lines are to be read.
 ///
@@ -34,6 +39,9 @@ pub struct IngestOptions {
     pub id_field: Option<String>,
     /// Says whether stack traces and the like are joined with the event before them. They are by default.
     pub continuation_lines: ContinuationLines,
+    /// Says how long an event of several lines at the end of a followed file waits for more of them; `None` means one
+    /// second.
+    pub multiline_timeout: Option<Duration>,
     /// Names the zone of times that have none; `None` means UTC.
     pub zone: Option<Zone>,
     /// Says whether day or month comes first in a date of numbers.
@@ -94,6 +102,15 @@ impl IngestOptions {
     pub fn with_id_field(self, id_field: impl Into<String>) -> Self {
         Self {
             id_field: Some(id_field.into()),
+            ..self
+        }
+    }
+
+    /// Lets an event of several lines at the end of a followed file wait this long for more of them.
+    #[must_use]
+    pub fn with_multiline_timeout(self, multiline_timeout: Duration) -> Self {
+        Self {
+            multiline_timeout: Some(multiline_timeout),
             ..self
         }
     }

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::block::{LogBlock, Pieces};
+use super::block::{End, LastEvent, LogBlock, Pieces};
 use super::error::IngestError;
 use super::formats::continued::{self, Joint};
 use super::formats::event_xml;
@@ -47,6 +47,10 @@ pub struct LogReader {
     is_contained: bool,
     /// Says whether the file may grow. Then a line without its end is left to be read later.
     is_growing: bool,
+    /// Is set if the last event was left to be read later, as more lines may belong to it.
+    holds: Option<Arc<AtomicBool>>,
+    /// Marks the beginning of the last event of the block, in the file and in the block.
+    event: Option<(Mark, End)>,
     /// Says whether the last line broke off at the end of the input.
     is_cut: bool,
     /// Marks the beginning of the line or object that is being read.
@@ -160,6 +164,8 @@ impl LogReader {
             file: None,
             is_contained: false,
             is_growing: false,
+            holds: None,
+            event: None,
             is_cut: false,
             begin: None,
             error: None,
@@ -297,6 +303,20 @@ impl LogReader {
         self
     }
 
+    /// Leaves the last event to be read later as well, if it has several lines and more may come. Sets `holds` then.
+    #[must_use]
+    pub(crate) fn holding(mut self, holds: Arc<AtomicBool>) -> Self {
+        holds.store(false, Ordering::Relaxed);
+        self.holds = Some(holds);
+        self
+    }
+
+    /// Returns whether the last event is to be left to be read later if the file ends.
+    fn may_hold(&self) -> bool {
+        let is_open = |event: LastEvent<'_>| event.joint.is_some() || continued::is_part(event.last);
+        self.holds.is_some() && self.pieces.last().is_some_and(is_open)
+    }
+
     /// Reads on, and gives the logs that were read to `take`, each while its line is in memory.
     ///
     /// These may be none, or the elements of an array on one line. Returns `None` at the end, after which there are no
@@ -350,7 +370,7 @@ impl LogReader {
         let mut is_waiting = false;
         while self.place != Place::End && !is_waiting {
             let is_full = self.pieces.count() >= lines || self.pieces.text.len() >= BYTES;
-            if is_full && self.opening.is_empty() && !self.goes_on() {
+            if is_full && self.opening.is_empty() && !self.goes_on() && !self.may_hold() {
                 break;
             }
             self.error = self.advance().err();
@@ -365,6 +385,7 @@ impl LogReader {
             next.set_header(Some(header));
         }
         let pieces = std::mem::replace(&mut self.pieces, next);
+        self.event = None;
         let ready = std::mem::take(&mut self.ready);
         let progress = self.progress();
         let is_empty = pieces.count() == 0 && ready.is_empty() && progress.is_none();
@@ -425,8 +446,11 @@ impl LogReader {
                 IngestError::new(&self.name, format!("{error}; the logs before that were read"))
             }),
         };
+        if let (Some(begin), true) = (&self.begin, self.pieces.count() > before.count()) {
+            self.event = Some((begin.clone(), before));
+        }
         if self.is_cut {
-            self.pieces.truncate(before);
+            self.take_back(before);
             self.opening.clear();
             self.place = Place::End;
         }
@@ -434,6 +458,19 @@ impl LogReader {
             self.log_end();
         }
         read
+    }
+
+    /// Takes back what is not complete: an event that more lines may belong to, else what was read after this end.
+    fn take_back(&mut self, before: End) {
+        let event = self.event.take().filter(|_| self.may_hold());
+        match (event, &self.holds) {
+            (Some((begin, end)), Some(holds)) => {
+                holds.store(true, Ordering::Relaxed);
+                self.pieces.truncate(end);
+                self.begin = Some(begin);
+            }
+            _ => self.pieces.truncate(before),
+        }
     }
 
     fn log_end(&self) {
@@ -709,7 +746,7 @@ fn first_line(buffer: &[u8]) -> Option<&[u8]> {
 
 /// Returns how a line continues the last event of some pieces.
 fn joint(pieces: &Pieces, parser: &Parser, line: &[u8]) -> Option<Joint> {
-    if !parser.joins_lines() {
+    if !continued::may_be(line) || !parser.joins_lines() {
         return None;
     }
     let event = pieces.last()?;

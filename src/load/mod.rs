@@ -196,7 +196,10 @@ impl<'a> Loader<'a> {
             let reason = "standard input cannot be followed: load it with run, which reads it as it comes";
             return Err(InvalidValue::new("source", "-", reason).into());
         }
-        let follower = Follower::new(names).skipping(self.store.files());
+        let mut follower = Follower::new(names).skipping(self.store.files());
+        if let Some(wait) = self.options.ingest.multiline_timeout {
+            follower = follower.waiting(wait);
+        }
         let interval = self.options.interval;
         self.start(Retries::UntilStopped, |reader| reader.follow(follower, interval))
     }

@@ -185,6 +185,16 @@ fn the_parts_of_a_line_of_a_container_are_joined() {
 }
 
 #[test]
+fn parts_are_followed_until_the_line_is_whole_or_time_is_up() {
+    let cli = Cli::new();
+    cli.write("logstore.toml", "[ingest]\nmultiline_timeout = \"20ms\"\n");
+    cli.write("app.log", "2024-01-01T00:00:00.1Z stdout P one\n");
+    let following = Following::start(&cli, &["app.log"]);
+    wait_for(&cli, 1);
+    following.stop();
+}
+
+#[test]
 fn no_block_ends_within_an_event() {
     let cli = Cli::new();
     // A block has 2,048 lines or objects.

@@ -3,6 +3,8 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::ingest::input::checkpoints::Checkpoints;
@@ -35,6 +37,8 @@ pub(crate) struct Followed {
     /// Says when to leave a file that is gone from its path.
     pub(crate) until: Option<Instant>,
     pub(crate) is_left: bool,
+    /// Says whether its last event waits for more lines.
+    pub(crate) holds: Arc<AtomicBool>,
     /// Says whether the file is left out because it holds no text.
     pub(crate) is_left_out: bool,
     pub(crate) emptied: Emptied,
@@ -57,6 +61,8 @@ pub struct ChangedFile {
     source: Source,
     pub(crate) id: FileId,
     pub(crate) is_left: bool,
+    /// Says whether its last event has waited for more lines long enough.
+    pub(crate) is_settled: bool,
 }
 
 impl ChangedFile {
@@ -81,6 +87,7 @@ impl Followed {
             changed: now,
             until: None,
             is_left: false,
+            holds: Arc::default(),
             is_left_out: false,
             emptied: Emptied::No,
         }
@@ -113,8 +120,9 @@ impl Followed {
         self.until.is_none()
     }
 
-    /// Returns the file if it has changed since the last poll, or is left now.
-    pub(crate) fn change(&mut self, now: Instant) -> Option<ChangedFile> {
+    /// Returns the file if it has changed since the last poll, if its last event has waited for more lines for this
+    /// long, or if the file is left now.
+    pub(crate) fn change(&mut self, now: Instant, wait: Duration) -> Option<ChangedFile> {
         if self.file.is_none() && !self.is_there() {
             self.is_left = true;
             return None;
@@ -132,9 +140,11 @@ impl Followed {
             self.empty_since = Some(modified);
         }
         self.is_left = self.until.is_some_and(|until| until <= now);
-        if self.is_left_out || !(has_changed || self.is_left) {
+        let is_settled = !has_changed && self.holds.load(Ordering::Relaxed) && now >= self.changed + wait;
+        if self.is_left_out || !(has_changed || is_settled || self.is_left) {
             return None;
         }
+        self.holds.store(false, Ordering::Relaxed);
         let source = match self.is_named {
             true => Source::file(&self.path),
             false => Source::found(&self.path),
@@ -143,6 +153,7 @@ impl Followed {
             source,
             id: self.id.clone(),
             is_left: self.is_left,
+            is_settled,
         })
     }
 

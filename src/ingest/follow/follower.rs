@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::followed::{ChangedFile, Emptied, Followed, READ_ON, open_as};
 use super::rotation::{Loss, Rotation};
@@ -11,7 +12,7 @@ use crate::ingest::error::{IngestError, IngestErrorKind};
 use crate::ingest::input::checkpoints::{Checkpoints, Found, begins_with_file};
 use crate::ingest::input::file_id::FileId;
 use crate::ingest::input::rotated::{Sibling, has_number, siblings};
-use crate::ingest::options::IngestOptions;
+use crate::ingest::options::{IngestOptions, MULTILINE_TIMEOUT};
 use crate::ingest::reader::LogReader;
 use crate::ingest::source::{Source, find_sources};
 
@@ -38,6 +39,8 @@ pub struct Follower {
     has_polled: bool,
     /// Limits how many files are kept open.
     most_open: usize,
+    /// Says how long an event at the end of a file waits for more lines.
+    wait: Duration,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,7 @@ impl Follower {
             warned: HashSet::new(),
             has_polled: false,
             most_open: most_open(),
+            wait: MULTILINE_TIMEOUT,
         }
     }
 
@@ -78,6 +82,12 @@ impl Follower {
     #[must_use]
     pub fn skipping(self, skipped: Vec<PathBuf>) -> Self {
         Self { skipped, ..self }
+    }
+
+    /// Waits this long for more lines of an event at the end of a file.
+    #[must_use]
+    pub fn waiting(self, wait: Duration) -> Self {
+        Self { wait, ..self }
     }
 
     /// Finds the files that have changed since the last poll. The first poll finds all of them.
@@ -98,10 +108,11 @@ impl Follower {
         }
         self.has_polled = true;
         self.search_rotations(checkpoints, now);
+        let wait = self.wait;
         Ok(self
             .files
             .iter_mut()
-            .filter_map(|file| file.change(now))
+            .filter_map(|file| file.change(now, wait))
             .collect())
     }
 
@@ -158,8 +169,10 @@ impl Follower {
             self.note_beginning(at);
         }
         let reader = source.read_found(&file, found, options, checkpoints);
+        let mut holds = None;
         if let Some(followed) = self.files.get_mut(at) {
             followed.file = Some(file);
+            holds = Some(Arc::clone(&followed.holds)).filter(|_| !changed.is_settled);
             match &reader {
                 Ok(reader) => followed.set_position(reader.position_id(), checkpoints),
                 Err(error) => followed.is_left_out = error.kind == IngestErrorKind::NotText,
@@ -168,7 +181,13 @@ impl Follower {
         self.close_files();
         Ok(Some(match changed.is_left {
             true => reader?,
-            false => reader?.leaving_incomplete(),
+            false => {
+                let reader = reader?.leaving_incomplete();
+                match holds {
+                    Some(holds) => reader.holding(holds),
+                    None => reader,
+                }
+            }
         }))
     }
 
@@ -586,6 +605,37 @@ mod tests {
         watched.rename("app.log", "app.log.1");
         watched.follower.search_rotations(&watched.checkpoints, now);
         assert_eq!(watched.follower.rotations.len(), 1);
+    }
+
+    #[test]
+    fn an_event_of_several_lines_waits_for_more() {
+        const HEAD: &str = "2024-01-01 10:00:00 failed\n\tat a.b.C(D.java:1)\n";
+        let events = |watched: &Watched| {
+            let count = |text: &String| text.lines().count();
+            watched.read.iter().map(count).collect::<Vec<_>>()
+        };
+        let mut watched = Watched::new("app.log");
+        watched.follower.wait = Duration::from_secs(3_600);
+        fs::write(watched.path("app.log"), HEAD).unwrap();
+        watched.look();
+        watched.look();
+        assert!(events(&watched).is_empty());
+        fs::write(watched.path("app.log"), [HEAD, "\tat a.b.E(F.java:2)\n"].concat()).unwrap();
+        watched.look();
+        assert!(events(&watched).is_empty());
+        let whole = [HEAD, "\tat a.b.E(F.java:2)\n2024-01-01 10:00:01 one line\n"].concat();
+        fs::write(watched.path("app.log"), &whole).unwrap();
+        watched.look();
+        assert_eq!(events(&watched), [3, 1]);
+        watched.follower.wait = Duration::ZERO;
+        fs::write(watched.path("app.log"), [&whole, HEAD].concat()).unwrap();
+        watched.look();
+        assert_eq!(events(&watched), [3, 1]);
+        // Nothing has changed, and the event has waited.
+        watched.look();
+        assert_eq!(events(&watched), [3, 1, 2]);
+        watched.look();
+        assert_eq!(events(&watched), [3, 1, 2]);
     }
 
     #[test]

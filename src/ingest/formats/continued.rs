@@ -19,6 +19,15 @@ const DOCKER: &[u8] = b"{\"log\":\"";
 /// Begins a stack trace of Python.
 const TRACEBACK: &[u8] = b"Traceback (most recent call last):";
 
+/// Returns whether the first bytes of a line allow that it continues an event. Most lines are told apart by them.
+pub(crate) fn may_be(line: &[u8]) -> bool {
+    match line.first() {
+        Some(b'{') => line.starts_with(DOCKER),
+        Some(first) => first.is_ascii_alphanumeric() || matches!(first, b' ' | b'\t'),
+        None => false,
+    }
+}
+
 /// Returns how a line continues an event; `None` if it does not.
 ///
 /// The event is all of its lines so far, and `last` the last one of them.
@@ -137,6 +146,12 @@ fn container_part(line: &[u8]) -> Option<ContainerPart<'_>> {
         is_partial,
         text,
     })
+}
+
+/// Returns whether a line is a part of a line whose next part is to come.
+pub(crate) fn is_part(line: &[u8]) -> bool {
+    container_part(line).is_some_and(|part| part.is_partial)
+        || docker_part(line).is_some_and(|part| part.is_partial)
 }
 
 /// Returns the line that a container runtime has cut into these.
