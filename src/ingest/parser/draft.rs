@@ -123,7 +123,13 @@ impl Parser {
             (None, Some(message)) if message.len() < line.len() || program.is_some() => {
                 self.with_text(outer, program, message)
             }
-            (None, Some(message)) => self.with_extract(outer, program, message),
+            (None, Some(message)) => match object_of_message(message) {
+                Some(object) => {
+                    let inner = self.draft_of_object(object, None);
+                    self.combine(inner, outer)
+                }
+                None => self.with_extract(outer, program, message),
+            },
             (None, None) => outer,
         }
     }

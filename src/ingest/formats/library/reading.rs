@@ -152,7 +152,7 @@ fn time_of<'a>(members: Sets<'_, 'a>, definition: &Definition) -> Option<Cow<'a,
         let is_utc = definition.utc.iter().any(|utc| utc == name);
         Some(match is_utc && text.ends_with(|c: char| c.is_ascii_digit()) {
             true => format!("{text}Z").into(),
-            false => text,
+            false => with_offset(text),
         })
     };
     definition
@@ -165,6 +165,14 @@ fn time_of<'a>(members: Sets<'_, 'a>, definition: &Definition) -> Option<Cow<'a,
                 Some(parts?.join(" ").into())
             }
         })
+}
+
+/// Returns a time with the offset of its zone alone: `ArcSight` writes `GMT+02:00`.
+fn with_offset(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.contains("GMT+") || text.contains("GMT-") {
+        true => text.replace("GMT+", "+").replace("GMT-", "-").into(),
+        false => text,
+    }
 }
 
 fn is_said(text: &str) -> bool {
