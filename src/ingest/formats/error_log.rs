@@ -32,7 +32,10 @@ fn apache<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
         if let Some(process) = part.strip_prefix("pid ") {
             let process = process.split_once(':').map_or(process, |(process, _)| process);
             fields.procid = Some(process);
-        } else if let Some(client) = part.strip_prefix("client ") {
+        } else if let Some(client) = part
+            .strip_prefix("client ")
+            .or_else(|| part.strip_prefix("remote "))
+        {
             insert_client(client, is_new, &mut fields);
             rest = after;
             // All that follows may be a client's text.

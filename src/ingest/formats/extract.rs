@@ -41,6 +41,16 @@ enum Writer {
 }
 
 impl Writer {
+    /// Names the definition of the library for the messages of these programs.
+    const fn format(self) -> &'static str {
+        match self {
+            Self::OpenSsh => "openssh",
+            Self::AnyProgram => "linux-pam",
+            Self::Sudo => "sudo",
+            Self::Su => "su",
+        }
+    }
+
     /// Returns whether a program is one of these. A program that is not known may be.
     fn may_be(self, program: Option<&str>) -> bool {
         let Some(program) = program else { return true };
@@ -231,23 +241,31 @@ static MARKS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 /// Limits the marks of a message that are examined: daemons write few, and each may search the whole message.
 const MOST_MARKS: usize = 8;
 
+/// Says what was extracted from a message, besides its fields.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extracted {
+    /// Names the definition of the library that such messages have.
+    pub(crate) format: Option<&'static str>,
+    /// Names the fields that the message can be read to say different things for. These stay empty.
+    pub(crate) ambiguous: Vec<&'static str>,
+}
+
 /// Adds what a message of a program says to the fields of its log. Fields that the log has already stay.
 ///
-/// Returns the names of the fields that the message can be read to say different things for. These stay empty. Returns
-/// `None` where it is no message of these programs.
+/// Returns `None` where it is no message of these programs.
 pub(crate) fn extract<'a>(
     program: Option<&'a str>,
     message: &'a str,
     proxies: &[IpNet],
     normalized: &mut Members<'a>,
-) -> Option<Vec<&'static str>> {
+) -> Option<Extracted> {
     if let Some(mark) = MARKS.find(message) {
         let inner = match mark.start() {
             0 => Inner::bare(program, message),
             _ => Inner::of(program, message),
         };
-        if let Some(ambiguous) = inner.extract(normalized) {
-            return Some(ambiguous);
+        if let Some(extracted) = inner.extract(normalized) {
+            return Some(extracted);
         }
     }
     if memmem::find(message.as_bytes(), b"\" ").is_some()
@@ -259,7 +277,10 @@ pub(crate) fn extract<'a>(
         for (name, value) in fields.normalized {
             normalized.insert_if_missing(name, value);
         }
-        return Some(ambiguous);
+        return Some(Extracted {
+            format: None,
+            ambiguous,
+        });
     }
     None
 }
@@ -296,7 +317,7 @@ impl<'a> Inner<'a> {
         }
     }
 
-    fn extract(&self, normalized: &mut Members<'a>) -> Option<Vec<&'static str>> {
+    fn extract(&self, normalized: &mut Members<'a>) -> Option<Extracted> {
         for mark in MARKS.find_iter(self.message).take(MOST_MARKS) {
             let extractor = &EXTRACTORS[mark.pattern()];
             if !extractor.writer.may_be(self.program) {
@@ -319,7 +340,10 @@ impl<'a> Inner<'a> {
             if let Some(times) = self.repeated {
                 normalized.insert_if_missing("repeated", times);
             }
-            return Some(ambiguous);
+            return Some(Extracted {
+                format: Some(extractor.writer.format()),
+                ambiguous,
+            });
         }
         None
     }

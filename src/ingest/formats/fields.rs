@@ -22,6 +22,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) normalized: Members<'a>,
     /// Names the fields that the line can be read to say different things for.
     pub(crate) ambiguous: Vec<&'static str>,
+    /// Says which part of the line could not be read, where the others could.
+    pub(crate) problem: Option<String>,
     /// Holds what a definition of the library found.
     pub(crate) reading: Option<Reading<'a, 'a>>,
 }
@@ -69,6 +71,22 @@ impl<'a> Fields<'a> {
                 has_date: located.has_date,
             }),
             timestamp: line.get(located.start..located.end),
+            ..self
+        }
+    }
+
+    /// Takes from the header of a relay what the line itself does not say.
+    pub(crate) fn with_outer(self, outer: Self) -> Self {
+        let has_time = self.time.is_some();
+        let mut normalized = self.normalized;
+        if let (Some(_), Some(relay)) = (self.hostname, outer.hostname) {
+            normalized.insert("relay", relay);
+        }
+        Self {
+            time: self.time.or(outer.time),
+            timestamp: if has_time { self.timestamp } else { outer.timestamp },
+            hostname: self.hostname.or(outer.hostname),
+            normalized,
             ..self
         }
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::fields::{Fields, Outcome, present};
+use super::fields::{Fields, FoundTime, Outcome, present};
 use super::text;
 use crate::models::{Json, Members, TimeContext, find_time_at_start};
 
@@ -96,7 +96,9 @@ fn version(rest: &str) -> Option<&str> {
     let is_version = (1..=3).contains(&version.len())
         && !version.starts_with('0')
         && version.bytes().all(|byte| byte.is_ascii_digit());
-    (is_version && (rest.starts_with("- ") || rest.starts_with(|c: char| c.is_ascii_digit()))).then_some(rest)
+    // Meraki's devices write seconds since 1970 for a time, and no header of RFC 5424 after it.
+    let is_time = || rest.starts_with("- ") || rest.as_bytes().get(4) == Some(&b'-');
+    (is_version && is_time()).then_some(rest)
 }
 
 /// Returns whether a text starts with a time such as `2003-10-11T22:14:15`.
@@ -106,6 +108,7 @@ fn has_iso_time(rest: &str) -> bool {
 
 /// Reads everything after the version.
 fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String> {
+    let whole = rest;
     let mut tokens = rest.splitn(6, ' ');
     let mut token = |name: &str| {
         tokens
@@ -129,19 +132,33 @@ fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String
         fields.insert("msgid", message_id);
     }
     let rest = token("structured data")?;
-    let rest = match rest.strip_prefix('-') {
-        Some(rest) => rest,
-        None => {
-            let (data, rest) = structured_data(rest)
-                .ok_or_else(|| "RFC 5424 structured data is not well-formed".to_owned())?;
+    let rest = match (rest.strip_prefix('-'), structured_data(rest)) {
+        (Some(after), _) if after.is_empty() || after.starts_with(' ') => after,
+        (_, Some((data, after))) => {
             fields.insert("structured_data", data);
+            after
+        }
+        // The header is sound, so all that follows it is the message.
+        _ => {
+            fields.problem = Some("RFC 5424 structured data is not well-formed".to_owned());
             rest
         }
     };
     let message = rest.strip_prefix(' ').unwrap_or(rest);
     let message = message.strip_prefix('\u{feff}').unwrap_or(message);
-    fields.message = (!message.is_empty()).then_some(message);
+    fields.message = match message.is_empty() {
+        true => junos_event(whole),
+        false => Some(message),
+    };
     Ok(fields)
+}
+
+/// Returns `RT_FLOW_SESSION_DENY [junos@2636.1.1.1.2.142 source-address="203.0.113.9" ...]`, which Juniper's devices
+/// write for a message.
+fn junos_event(header: &str) -> Option<&str> {
+    let event = header.splitn(5, ' ').nth(4)?;
+    let (_, data) = event.split_once(' ')?;
+    data.starts_with("[junos@").then_some(event)
 }
 
 fn fraction_digits(timestamp: &str) -> usize {
@@ -212,6 +229,9 @@ pub(crate) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
         Err(reason) => return Outcome::Malformed(reason),
     };
     let has_priority = matches!(priority, Priority::Is(_));
+    if let Some(fields) = cisco(rest, context, has_priority) {
+        return with_priority(fields, priority);
+    }
     let located = find_time_at_start(rest, context).filter(|located| located.start == 0 && located.has_date);
     let Some(located) = located else {
         if !has_priority {
@@ -235,7 +255,87 @@ pub(crate) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
     if !host_and_tag(after_time, evidence, &mut fields) {
         return Outcome::Other;
     }
+    if let Some(inner) = relayed_cisco(after_time, context) {
+        fields = inner.with_outer(fields);
+    }
     with_priority(fields, priority)
+}
+
+/// Reads `2361044: sw01: *Jan  6 2022 22:11:43.398 UTC: %SYS-6-LOGOUT: ...`, as Cisco's devices write: a number, a host
+/// and a time may precede the mark.
+fn cisco<'a>(rest: &'a str, context: &TimeContext, has_priority: bool) -> Option<Fields<'a>> {
+    let (mut head, message) = before_mark(rest)?;
+    let mut fields = Fields::new("syslog");
+    while let Some((word, after)) = head.split_once(':') {
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_host = is_host_name(word) && word.contains(|c: char| c.is_ascii_alphabetic());
+        // The colon of `22:11:43` is followed by a digit.
+        if word.is_empty() && head.len() < rest.len() || after.starts_with(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+        match (is_number, is_host) {
+            (true, _) if word.is_empty() => {}
+            (true, _) => fields.insert("sequence", word),
+            (false, true) if fields.hostname.is_none() => fields.hostname = Some(word),
+            _ => return None,
+        }
+        head = after.trim_start();
+    }
+    let time = head.trim_start_matches(['*', '.']);
+    if !time.is_empty() {
+        let found = cisco_time(time, context)?;
+        // A time without a date is how long the device has been up.
+        if found.has_date {
+            fields.time = Some(found);
+            fields.timestamp = Some(time);
+        }
+    }
+    let is_syslog = has_priority || fields.time.is_some() || fields.hostname.is_some();
+    fields.message = Some(message);
+    is_syslog.then_some(fields)
+}
+
+/// Reads `Jan  6 2022 22:11:43.398 UTC`, or with the year first, as NX-OS writes.
+fn cisco_time(text: &str, context: &TimeContext) -> Option<FoundTime> {
+    let year = text
+        .get(..4)
+        .filter(|year| year.bytes().all(|byte| byte.is_ascii_digit()));
+    let year_first = year.and_then(|year| {
+        let mut parts = text.get(5..)?.split_ascii_whitespace();
+        let (month, day, rest) = (parts.next()?, parts.next()?, parts.collect::<Vec<_>>());
+        let is_name = month.bytes().all(|byte| byte.is_ascii_alphabetic());
+        is_name.then(|| format!("{month} {day} {year} {}", rest.join(" ")))
+    });
+    let text = year_first.as_deref().map_or(text, str::trim_end);
+    let located = find_time_at_start(text, context).filter(|located| located.start == 0)?;
+    // A zone that is not known may follow. A host has a space before the colon.
+    let zone = text[located.end..].trim_start();
+    let is_zone = zone.len() <= 5 && zone.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_zone.then_some(FoundTime {
+        time: located.time,
+        has_date: located.has_date,
+    })
+}
+
+/// Reads what Cisco's device wrote after the header of a relay.
+fn relayed_cisco<'a>(after_time: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
+    let (_relay, after_host) = after_time.trim_start().split_once(' ')?;
+    cisco(after_host.trim_start(), context, false)
+}
+
+/// Splits a text before the mark of Cisco's devices, such as `%SYS-6-LOGOUT: `, that a colon and a space precede.
+fn before_mark(text: &str) -> Option<(&str, &str)> {
+    const LATEST: usize = 128;
+    let mut end = text.len().min(LATEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let at = memchr::memmem::find(text[..end].as_bytes(), b": %")?;
+    let (head, message) = (text.get(..at)?, text.get(at + 2..)?);
+    let (facility, rest) = message.strip_prefix('%')?.split_once('-')?;
+    let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_mark = !facility.is_empty() && facility.bytes().all(is_upper) && !rest.starts_with(' ');
+    is_mark.then_some((head, message))
 }
 
 /// Tells which signs of syslog the start of a line has.
@@ -298,6 +398,11 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
         return false;
     }
     let after_host = after_host.trim_start_matches(' ');
+    // Cisco's firewalls write `fw1 : %ASA-6-302013: ...`.
+    let after_host = match after_host.strip_prefix(": ") {
+        Some(message) if message.starts_with('%') => message,
+        _ => after_host,
+    };
     let found = tag(after_host).filter(|found| evidence.fits(found, host));
     match found {
         Some(found) => found.fill(fields),
@@ -305,9 +410,10 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
         None if !has_priority && !has_bsd_time => return false,
         None => {
             let word = after_host.split_once(' ').filter(|(word, _)| {
+                // A program, not the first of some columns or pairs.
                 has_priority
                     && word.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '_')
-                    && !word.contains('\t')
+                    && !word.contains([',', '=', '"', '|', '<', ';', '\t'])
             });
             let (program, message) = word.map_or((None, after_host), |(word, rest)| (Some(word), rest));
             fields.appname = program;
@@ -376,7 +482,9 @@ pub(crate) fn own_tag(message: &str) -> Option<(&str, &str)> {
 
 fn tag_ending_at(text: &str, end: usize) -> Option<Tag<'_>> {
     let (program, rest) = text.split_at(end);
-    if program.is_empty() || program.contains(['"', '=', '(', '{', '\t']) && !program.ends_with(')') {
+    let is_other = program.contains(['"', '=', '(', '{', '\t']) && !program.ends_with(')');
+    // Cisco's devices begin their messages with a mark such as `%ASA-6-302013: `.
+    if program.is_empty() || program.starts_with('%') || is_other {
         return None;
     }
     if let Some(rest) = rest.strip_prefix('[') {
@@ -436,12 +544,67 @@ mod tests {
             "<4096>1 - - - - - -",
             "<1>1 2003-08-24T05:14:15.1122334455+07:00 host - - - -",
             "<1>1 2003-08-24T05:14:15Z host - -",
-            "<1>1 - host - - - [unclosed a=\"b\"",
         ] {
             assert!(
                 matches!(rfc5424(line, &TimeContext::default()), Outcome::Malformed(_)),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_sound_header_counts_though_the_structured_data_is_broken() {
+        for (data, message) in [
+            ("State changed", "State changed"),
+            ("[unclosed a=\"b\"", "[unclosed a=\"b\""),
+            (
+                "[action:\"Drop\"; src:\"203.0.113.9\"]",
+                "[action:\"Drop\"; src:\"203.0.113.9\"]",
+            ),
+        ] {
+            let line = format!("<40>1 2012-11-30T06:45:29Z host app 7 - {data}");
+            let found = fields(rfc5424(&line, &TimeContext::default()));
+            assert_eq!(found.hostname, Some("host"), "{data}");
+            assert_eq!(found.procid, Some("7"), "{data}");
+            assert_eq!(found.message, Some(message), "{data}");
+            assert!(found.problem.is_some(), "{data}");
+        }
+    }
+
+    #[test]
+    fn cisco_devices_write_a_number_a_host_and_a_time_before_their_mark() {
+        for (line, host, time, message) in [
+            (
+                "<189>2361044: sw01: *Jan  6 2022 22:11:43.398 UTC: %SYS-5-CONFIG_I: x",
+                Some("sw01"),
+                Some("2022-01-06T22:11:43.398Z"),
+                "%SYS-5-CONFIG_I: x",
+            ),
+            (
+                "2024 May  1 10:00:14 UTC: %VSHD-5-X: y",
+                None,
+                Some("2024-05-01T10:00:14Z"),
+                "%VSHD-5-X: y",
+            ),
+            (
+                "<189>82: 00:20:10: %SYS-5-CONFIG_I: z",
+                None,
+                None,
+                "%SYS-5-CONFIG_I: z",
+            ),
+            (
+                "<166>May  1 2024 10:00:14 fw1 : %ASA-6-302013: Built",
+                Some("fw1"),
+                Some("2024-05-01T10:00:14Z"),
+                "%ASA-6-302013: Built",
+            ),
+        ] {
+            let found = fields(rfc3164(line, &TimeContext::default()));
+            assert_eq!(found.hostname, host, "{line}");
+            assert_eq!(found.appname, None, "{line}");
+            assert_eq!(found.message, Some(message), "{line}");
+            let time = time.map(|time| time.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+            assert_eq!(found.time.map(|found| found.time), time, "{line}");
         }
     }
 

@@ -240,8 +240,9 @@ fn level_of(message: &str) -> Option<&str> {
 
 /// Returns the word itself, if loggers use it as a level.
 pub(crate) fn level_word(word: &str) -> Option<&str> {
-    const LEVELS: [&str; 20] = [
+    const LEVELS: [&str; 21] = [
         "trace",
+        "verbose",
         "debug",
         "info",
         "information",

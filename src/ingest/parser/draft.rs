@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::{Parser, note_ambiguous};
-use crate::ingest::formats::fields::Fields;
+use crate::ingest::formats::extract::Extracted;
+use crate::ingest::formats::fields::{Fields, Outcome};
 use crate::ingest::formats::library::{Definition, Field, LogSource, Reading, Structure};
-use crate::ingest::formats::{envelope, extract, json};
+use crate::ingest::formats::{envelope, error_log, extract, json};
 use crate::models::{
     self, BorrowedLog, CoreField, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time,
     parse_time,
@@ -167,9 +168,24 @@ impl Parser {
             let inner = self.draft_of_object(object, None);
             return self.combine(inner, outer);
         }
+        if let Some(fields) = self.relayed_error_log(program, message) {
+            let inner = self.draft_of_line(fields, message);
+            return self.combine(inner, outer);
+        }
         match self.library.read_text(program, message) {
             Some(reading) => self.with_reading(outer, reading),
             None => self.with_extract(outer, program, message),
+        }
+    }
+
+    /// Reads a line of nginx's error log that nginx sent to syslog.
+    fn relayed_error_log<'a>(&self, program: Option<&str>, message: &'a str) -> Option<Fields<'a>> {
+        if program != Some("nginx") {
+            return None;
+        }
+        match error_log::error_log(message, &self.context()) {
+            Outcome::Fields(fields) => Some(*fields),
+            Outcome::Malformed(_) | Outcome::Other => None,
         }
     }
 
@@ -181,12 +197,16 @@ impl Parser {
         message: &'a str,
     ) -> Draft<'a> {
         let normalized = draft.log.normalized_mut();
-        let Some(ambiguous) = extract::extract(program, message, self.proxies(), normalized) else {
-            return match self.library.read_other(message) {
-                Some(reading) => self.with_reading(draft, reading),
-                None => draft,
-            };
-        };
+        let extracted = extract::extract(program, message, self.proxies(), normalized);
+        if extracted.is_none()
+            && let Some(reading) = self.library.read_other(program, message)
+        {
+            return self.with_reading(draft, reading);
+        }
+        let Extracted { format, ambiguous } = extracted.unwrap_or_default();
+        if let Some(definition) = self.library.of_message(format, program) {
+            note_format(definition, &mut draft.log);
+        }
         if !ambiguous.is_empty() {
             note_ambiguous(ambiguous, &mut draft.log);
         }

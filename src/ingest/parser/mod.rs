@@ -452,7 +452,10 @@ impl Parser {
                 InputFormat::Json | InputFormat::Text | InputFormat::Export => Outcome::Other,
             };
             match outcome {
-                Outcome::Fields(fields) => return (*fields, None),
+                Outcome::Fields(mut fields) => {
+                    let problem = fields.problem.take();
+                    return (*fields, problem);
+                }
                 Outcome::Malformed(reason) => return (text::text(line, &context), Some(reason)),
                 Outcome::Other => {}
             }

@@ -47,6 +47,9 @@ pub(crate) struct Definition {
     /// Says for a field which values of members mean which of its own.
     #[serde(default)]
     pub(crate) values: BTreeMap<Field, Values>,
+    /// Holds the pattern of what is before the forms of a message. Its part `rest` is matched by them.
+    #[serde(default)]
+    pub(crate) head: Option<String>,
     /// Lists the forms of a message, most telling first.
     #[serde(default, rename = "pattern")]
     pub(crate) patterns: Vec<PatternText>,
@@ -81,9 +84,18 @@ impl Definition {
             .chain(of_cases)
             .chain(of_patterns);
         let mut fields: BTreeSet<Field> = named.copied().collect();
+        let texts = || {
+            self.patterns
+                .iter()
+                .map(|pattern| &pattern.text)
+                .chain(&self.head)
+        };
         let is_part = |field: &Field| {
-            let part = format!(":{}}}", field.as_str());
-            self.patterns.iter().any(|pattern| pattern.text.contains(&part))
+            let parts = [
+                format!(":{}}}", field.as_str()),
+                format!("(?<{}>", field.as_str()),
+            ];
+            texts().any(|text| parts.iter().any(|part| text.contains(part)))
         };
         fields.extend(Field::ALL.into_iter().filter(is_part));
         fields.into_iter().map(Field::as_str).collect()
@@ -110,15 +122,17 @@ impl Definition {
         let is_known = is_by_hand
             || !known.program.is_empty()
             || !known.starts.is_empty()
+            || !known.one_of.is_empty()
             || !known.contains.is_empty()
             || self.structure == Structure::Json
                 && !(known.keys.is_empty() && known.any_key.is_empty() && known.values.is_empty());
         if !is_known && !self.is_fallback {
-            return Err("nothing in [recognise] tells its texts: name program, starts or contains, or the keys of an object".to_owned());
+            return Err("nothing in [recognise] tells its texts: name program, starts, one_of or contains, or the keys of an object".to_owned());
         }
-        for pattern in &self.patterns {
-            let compiled = Pattern::new(&pattern.text).and_then(|compiled| compiled.check());
-            compiled.map_err(|error| format!("the pattern {:?}: {error}", pattern.text))?;
+        let texts = self.patterns.iter().map(|pattern| &pattern.text);
+        for text in texts.chain(&self.head) {
+            let compiled = Pattern::new(text).and_then(|compiled| compiled.check());
+            compiled.map_err(|error| format!("the pattern {text:?}: {error}"))?;
         }
         Ok(())
     }
@@ -144,6 +158,12 @@ pub(crate) struct Recognise {
     /// line without a program.
     #[serde(default)]
     pub(crate) program: Vec<String>,
+    /// Says that programs which other formats name write it as well, as they do what a library of theirs says.
+    #[serde(default)]
+    pub(crate) any_program: bool,
+    /// Lists texts of which one is in the message. With `program`, only where the header names no program.
+    #[serde(default)]
+    pub(crate) one_of: Vec<String>,
     /// Lists texts of which the message starts with one.
     #[serde(default)]
     pub(crate) starts: Vec<String>,
@@ -162,6 +182,17 @@ pub(crate) struct Recognise {
     /// Lists for members the values of which each has one; a `*` at either end stands for any text.
     #[serde(default)]
     pub(crate) values: BTreeMap<String, Vec<String>>,
+}
+
+impl Recognise {
+    /// Returns whether nothing but the program tells the format.
+    pub(crate) fn is_program_alone(&self) -> bool {
+        self.starts.is_empty()
+            && self.contains.is_empty()
+            && self.keys.is_empty()
+            && self.any_key.is_empty()
+            && self.values.is_empty()
+    }
 }
 
 /// Names a field that a definition can fill.
@@ -274,6 +305,12 @@ pub(crate) struct PatternText {
     pub(crate) text: String,
     /// Names the member whose text it takes apart. Its parts are members then, whatever their names.
     pub(crate) of: Option<String>,
+    /// Lists for parts of the head the values of which each has one, where the pattern is for some of them only.
+    #[serde(default)]
+    pub(crate) only: BTreeMap<String, Vec<String>>,
+    /// Lists texts that are in the message once. Where a client may have written one more, the pattern does not match.
+    #[serde(default)]
+    pub(crate) once: Vec<String>,
     /// Holds fields of every message that matches.
     #[serde(default)]
     pub(crate) set: BTreeMap<Field, String>,
@@ -294,6 +331,9 @@ pub(crate) struct Case {
     pub(crate) empty: Vec<Field>,
     /// Names the source of these events where it is another one.
     pub(crate) logsource: Option<LogSource>,
+    /// Lists where the time of these events is, where it is not where others have it.
+    #[serde(default)]
+    pub(crate) time: Vec<String>,
 }
 
 /// Holds a line as a source writes it, and the fields that it gives.

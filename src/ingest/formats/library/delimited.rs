@@ -11,17 +11,31 @@ const MOST_COLUMNS: usize = 1_000;
 /// Reads the columns of a line under the names of a layout. Columns without a name get `column_N`, from 1.
 pub(crate) fn read<'a>(text: &'a str, layout: &'a Layout) -> Members<'a> {
     let mut members = Members::default();
-    let mut names = layout.columns.iter();
-    for (place, value) in values(text, layout.separator.unwrap_or(','))
-        .take(MOST_COLUMNS)
-        .enumerate()
-    {
-        match names.next().map(String::as_str) {
-            Some(name) if !name.is_empty() => members.insert_beside(name.into(), value.into()),
-            _ => members.insert(format!("column_{}", place + 1), value),
+    let mut more: Option<&'a [String]> = None;
+    let values = values(text, layout.separator.unwrap_or(','));
+    for (place, value) in values.take(MOST_COLUMNS).enumerate() {
+        let after = place.checked_sub(layout.columns.len());
+        if after.is_some() && more.is_none() {
+            more = Some(more_columns(&members, layout));
+        }
+        let name = match (after, more) {
+            (Some(place), Some(more)) => more.get(place),
+            _ => layout.columns.get(place),
+        };
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) => members.insert_beside(name.as_str().into(), value.into()),
+            None if value.is_empty() => {}
+            None => members.insert_beside(format!("column_{}", place + 1).into(), value.into()),
         }
     }
     members
+}
+
+/// Returns the names of the columns after the first ones, for the kind of line that these tell.
+fn more_columns<'a>(members: &Members<'_>, layout: &'a Layout) -> &'a [String] {
+    let kind = members.get(&layout.more.by).and_then(|kind| kind.as_str());
+    let columns = kind.and_then(|kind| layout.more.columns.get(kind));
+    columns.map_or(&[], Vec::as_slice)
 }
 
 /// Returns the values of a line. A value may be quoted, with its quotes doubled (RFC 4180).

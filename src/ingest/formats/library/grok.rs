@@ -3,6 +3,7 @@
 //!
 //! The engine of `regex` takes time that is linear in the length of the text, whatever a client wrote.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use regex::{CaptureLocations, Regex, RegexBuilder};
@@ -74,7 +75,7 @@ pub(crate) struct Pattern {
 pub(crate) enum PatternError {
     #[error("there is no part %{{{0}}}: see docs/formats.md for the names")]
     UnknownPart(String),
-    #[error("%{{ without its }}")]
+    #[error("%{{ without its }}, or (?< without its >")]
     Unclosed,
     #[error(transparent)]
     Expression(#[from] regex::Error),
@@ -111,6 +112,20 @@ impl Pattern {
         Some(self.found(&places, text))
     }
 
+    /// Returns the parts of a text that may belong to the caller.
+    pub(crate) fn parts_of<'p, 't>(&'p self, text: Cow<'t, str>) -> Option<Vec<(&'p str, Cow<'t, str>)>> {
+        Some(match text {
+            Cow::Borrowed(text) => {
+                let parts = self.parts(text)?.into_iter();
+                parts.map(|(name, part)| (name, part.into())).collect()
+            }
+            Cow::Owned(text) => {
+                let parts = self.parts(&text)?.into_iter();
+                parts.map(|(name, part)| (name, part.to_owned().into())).collect()
+            }
+        })
+    }
+
     fn found<'p, 't>(&'p self, places: &CaptureLocations, text: &'t str) -> Vec<(&'p str, &'t str)> {
         let named = self.names.iter().enumerate();
         named
@@ -126,30 +141,46 @@ fn compile(text: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(text).size_limit(1 << 22).build()
 }
 
-/// Replaces each `%{NAME:member}` by a group. Other groups must not capture: `(?:...)`.
+/// Replaces each `%{NAME:member}` and `(?<member>...)` by a group. Other groups must not capture: `(?:...)`.
 fn expand(text: &str) -> Result<(String, Vec<String>), PatternError> {
     let (mut expanded, mut names) = (String::new(), Vec::new());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("%{") {
-        let (inside, after) = after.split_once('}').ok_or(PatternError::Unclosed)?;
-        let (name, member) = match inside.split_once(':') {
-            Some((name, member)) => (name, Some(member)),
-            None => (inside, None),
-        };
-        let known = PARTS.iter().find(|(part, _)| *part == name);
-        let (_, expression) = known.ok_or_else(|| PatternError::UnknownPart(name.to_owned()))?;
-        expanded.push_str(before);
-        match member {
-            Some(member) => {
-                names.push(member.to_owned());
-                expanded.push_str(&format!("({expression})"));
+    while let Some(at) = rest.find("%{").into_iter().chain(rest.find("(?<")).min() {
+        expanded.push_str(&rest[..at]);
+        rest = match rest[at..].strip_prefix("(?<") {
+            Some(group) => {
+                let (name, after) = group.split_once('>').ok_or(PatternError::Unclosed)?;
+                names.push(name.to_owned());
+                expanded.push('(');
+                after
             }
-            None => expanded.push_str(&format!("(?:{expression})")),
-        }
-        rest = after;
+            None => {
+                let (inside, after) = rest[at + 2..].split_once('}').ok_or(PatternError::Unclosed)?;
+                expand_part(inside, &mut expanded, &mut names)?;
+                after
+            }
+        };
     }
     expanded.push_str(rest);
     Ok((expanded, names))
+}
+
+/// Adds the expression of `NAME:member` or `NAME`.
+fn expand_part(inside: &str, expanded: &mut String, names: &mut Vec<String>) -> Result<(), PatternError> {
+    let (name, member) = match inside.split_once(':') {
+        Some((name, member)) => (name, Some(member)),
+        None => (inside, None),
+    };
+    let known = PARTS.iter().find(|(part, _)| *part == name);
+    let (_, expression) = known.ok_or_else(|| PatternError::UnknownPart(name.to_owned()))?;
+    expanded.push_str(match member {
+        Some(_) => "(",
+        None => "(?:",
+    });
+    expanded.push_str(expression);
+    expanded.push(')');
+    names.extend(member.map(str::to_owned));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ mod tests {
         #[test]
         fn any_text_is_read(text in ".{0,80}", spaces in proptest::bool::ANY) {
             for (separator, assign) in [(None, None), (Some(','), Some(':')), (Some('|'), None)] {
-                let layout = Layout { separator, assign, spaces_in_values: spaces, columns: Vec::new() };
+                let layout = Layout { separator, assign, spaces_in_values: spaces, ..Layout::default() };
                 read(&text, &layout);
             }
         }

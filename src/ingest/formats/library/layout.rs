@@ -1,5 +1,7 @@
 //! How the members of a text are written.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// Describes how members are written.
@@ -16,4 +18,19 @@ pub(crate) struct Layout {
     /// Names the columns of `delimited`. An empty name drops nothing: the column is kept as `column_N`.
     #[serde(default)]
     pub(crate) columns: Vec<String>,
+    /// Names the columns that follow for some kinds of lines.
+    #[serde(default)]
+    pub(crate) more: More,
+}
+
+/// Names the columns of a line after the first ones, by a value of those.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct More {
+    /// Names the column that tells the kind of a line.
+    #[serde(default)]
+    pub(crate) by: String,
+    /// Holds for each kind the columns after the first ones.
+    #[serde(default)]
+    pub(crate) columns: BTreeMap<String, Vec<String>>,
 }

@@ -11,6 +11,7 @@ mod leef;
 mod lookup;
 mod reading;
 mod structure;
+mod time;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use foldhash::fast::FixedState;
 
-use definition::Recognise;
+use definition::{PatternText, Recognise};
 pub(crate) use definition::{Definition, Field, LogSource, Sample};
 pub(crate) use reading::Reading;
 pub(crate) use structure::Structure;
@@ -44,6 +45,7 @@ type ByKey = HashMap<String, Vec<usize>, FixedState>;
 #[derive(Debug)]
 struct Format {
     definition: Definition,
+    head: Option<Pattern>,
     patterns: Vec<Pattern>,
 }
 
@@ -55,9 +57,7 @@ pub(crate) struct Library {
     by_program: HashMap<String, Vec<usize>, FixedState>,
     /// Holds the beginnings of names of programs.
     program_prefixes: Vec<(String, usize)>,
-    /// Holds the formats without a program that are known by the start of a text.
-    by_start: Vec<(String, usize)>,
-    /// Finds the formats without a program that are known by a mark in a text.
+    /// Finds the marks of formats in a text: those without a program, and those that are known without theirs.
     marks: Option<AhoCorasick>,
     of_marks: Vec<usize>,
     /// Holds the formats of objects by the least common of their keys.
@@ -84,7 +84,6 @@ impl Library {
             formats: Vec::with_capacity(definitions.len()),
             by_program: HashMap::default(),
             program_prefixes: Vec::new(),
-            by_start: Vec::new(),
             marks: None,
             of_marks: Vec::new(),
             by_key: ByKey::default(),
@@ -94,12 +93,18 @@ impl Library {
         let mut marks = Vec::new();
         for mut definition in definitions {
             definition.held_label = definition.label();
-            let patterns = definition.patterns.iter().map(|pattern| {
-                Pattern::new(&pattern.text).map_err(|error| format!("format {}: {error}", definition.name))
-            });
+            let compile = |text: &String| {
+                Pattern::new(text).map_err(|error| format!("format {}: {error}", definition.name))
+            };
+            let head = definition.head.as_ref().map(compile).transpose()?;
+            let patterns = definition.patterns.iter().map(|pattern| compile(&pattern.text));
             let patterns = patterns.collect::<Result<_, _>>()?;
             library.index(&definition, &mut marks);
-            library.formats.push(Format { definition, patterns });
+            library.formats.push(Format {
+                definition,
+                head,
+                patterns,
+            });
         }
         if !marks.is_empty() {
             let built = AhoCorasick::builder()
@@ -141,16 +146,15 @@ impl Library {
                 None => self.by_program.entry(program).or_default().push(place),
             }
         }
-        if !known.program.is_empty() && !known.program.contains(&String::new()) {
-            return;
-        }
-        if !known.starts.is_empty() {
-            let starts = known.starts.iter().map(|start| (start.clone(), place));
-            self.by_start.extend(starts);
-        } else if let Some(mark) = known.contains.iter().max_by_key(|mark| mark.len()) {
-            marks.push(mark.clone());
-            self.of_marks.push(place);
-        }
+        let is_bound = !known.program.is_empty() && !known.program.contains(&String::new());
+        let longest = known.contains.iter().max_by_key(|mark| mark.len());
+        let of_text: Vec<_> = match (&known.starts[..], &known.one_of[..]) {
+            (_, marks) if is_bound => marks.iter().collect(),
+            ([], []) => longest.into_iter().collect(),
+            ([], marks) | (marks, _) => marks.iter().collect(),
+        };
+        self.of_marks.extend(of_text.iter().map(|_| place));
+        marks.extend(of_text.into_iter().cloned());
     }
 
     /// Iterates over the definitions.
@@ -169,48 +173,60 @@ impl Library {
     where
         'l: 'a,
     {
-        if let Some(program) = program {
-            let name = program_name(program);
-            let mut is_known = false;
-            for place in self.of_program(name) {
-                is_known = true;
-                if let Some(reading) = self.formats[place].read_text(Some(name), text) {
-                    return Some(reading);
-                }
-            }
+        let (program, text) = (program.map(program_name), text.trim());
+        if let Some(name) = program {
+            let mut of_program = self.of_program(name).peekable();
             // A program that is known speaks for itself only.
-            if is_known {
-                return None;
+            if of_program.peek().is_some() {
+                let reading = of_program.find_map(|place| self.formats[place].read_text(program, text));
+                let of_any = |place: &usize| self.formats[*place].definition.recognise.any_program;
+                let read = |place: usize| self.formats[place].read_text(program, text);
+                return reading.or_else(|| self.marked(text).into_iter().filter(of_any).find_map(read));
             }
         }
-        let started = self
-            .by_start
-            .iter()
-            .filter(|(start, _)| text.starts_with(start.as_str()));
-        let mut candidates: Vec<usize> = started.map(|(_, place)| *place).collect();
-        let name = program.map(program_name);
-        if let Some(marks) = &self.marks {
-            let head = head_of(text);
-            let found = marks
-                .find_overlapping_iter(head)
-                .map(|mark| self.of_marks[mark.pattern().as_usize()]);
-            for place in found {
-                if !candidates.contains(&place) {
-                    candidates.push(place);
-                }
-            }
-        }
-        let read = |place: &usize| self.formats[*place].read_text(name, text);
-        candidates.iter().find_map(read)
+        let read = |place: &usize| self.formats[*place].read_text(program, text);
+        self.marked(text).iter().find_map(read)
     }
 
-    /// Reads a text that no format claims: the pairs of any program.
-    pub(crate) fn read_other<'l, 'a>(&'l self, text: &'a str) -> Option<Reading<'l, 'a>>
+    /// Reads a text that no format claims: the pairs of any program. A program that is known writes no others.
+    pub(crate) fn read_other<'l, 'a>(
+        &'l self,
+        program: Option<&str>,
+        text: &'a str,
+    ) -> Option<Reading<'l, 'a>>
     where
         'l: 'a,
     {
+        let is_known = program.is_some_and(|program| self.of_program(program_name(program)).next().is_some());
         let mut fallbacks = self.fallbacks.iter().map(|place| &self.formats[*place]);
-        fallbacks.find_map(|format| format.read_text(None, text))
+        fallbacks
+            .find_map(|format| format.read_text(None, text))
+            .filter(|_| !is_known)
+    }
+
+    /// Lists the formats that a text has a mark of, in their order.
+    fn marked(&self, text: &str) -> Vec<usize> {
+        let Some(marks) = &self.marks else {
+            return Vec::new();
+        };
+        let found = marks.find_overlapping_iter(head_of(text));
+        let mut places: Vec<usize> = found
+            .map(|mark| self.of_marks[mark.pattern().as_usize()])
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// Returns the definition for a message that was read by hand or not at all, by its name or by its program alone.
+    pub(crate) fn of_message(&self, name: Option<&str>, program: Option<&str>) -> Option<&Definition> {
+        if let Some(name) = name {
+            return self.definitions().find(|definition| definition.name == name);
+        }
+        let of_program = self.of_program(program_name(program?));
+        of_program
+            .map(|place| &self.formats[place].definition)
+            .find(|definition| definition.recognise.is_program_alone())
     }
 
     fn of_program(&self, name: &str) -> impl Iterator<Item = usize> {
@@ -234,13 +250,16 @@ impl Library {
             .claiming(&self.by_key, members)
             .or_else(|| self.claiming(&self.fallback_by_key, members))?;
         let found = format.parts_of(members);
-        Some(Reading::new(&format.definition).fill_beside(members, found))
+        let fields = found.fields();
+        let mut reading = Reading::new(&format.definition).fill_beside(members, found.members);
+        FoundParts::apply_to(fields, found.set, &mut reading);
+        Some(reading)
     }
 
     /// Finds the format of an object by its keys.
     fn claiming(&self, by_key: &ByKey, members: &Members<'_>) -> Option<&Format> {
         let mut places = members.iter().filter_map(|(key, _)| by_key.get(key)).flatten();
-        let place = places.find(|place| self.formats[**place].claims_object(members))?;
+        let place = places.find(|place| self.formats[**place].claims_members(members))?;
         self.formats.get(*place)
     }
 
@@ -253,7 +272,7 @@ impl Library {
             .iter()
             .filter(|format| !format.definition.is_fallback);
         let claiming = formats.filter(|format| match (format.definition.structure, &object) {
-            (Structure::Json, Some(object)) => format.claims_object(object),
+            (Structure::Json, Some(object)) => format.claims_members(object),
             (Structure::Json, None) => false,
             _ => format.read_text(program.map(program_name), text).is_some(),
         });
@@ -282,13 +301,6 @@ fn keys_of(definition: &Definition) -> Vec<String> {
     keys
 }
 
-type NamedParts<'t> = Vec<(String, Cow<'t, str>)>;
-
-fn owned_names<'t>(parts: Option<Vec<(&str, &'t str)>>) -> Option<NamedParts<'t>> {
-    let named = parts?.into_iter();
-    Some(named.map(|(name, part)| (name.to_owned(), part.into())).collect())
-}
-
 fn no_layout() -> &'static layout::Layout {
     static NONE: LazyLock<layout::Layout> = LazyLock::new(layout::Layout::default);
     &NONE
@@ -305,30 +317,78 @@ fn head_of(text: &str) -> &str {
     &text[..end]
 }
 
-/// Returns the name of a program without its folder.
+/// Returns the name of a program without its folder, and without the brackets that Squid writes around its own.
 fn program_name(program: &str) -> &str {
-    program.rsplit('/').next().unwrap_or(program)
+    let name = match program.starts_with('/') {
+        true => program.rsplit('/').next().unwrap_or(program),
+        false => program,
+    };
+    let inner = name.strip_prefix('(').and_then(|name| name.strip_suffix(')'));
+    inner.unwrap_or(name)
+}
+
+/// Holds what patterns found in members.
+#[derive(Debug, Default)]
+struct FoundParts<'l, 'a> {
+    members: Members<'a>,
+    /// Holds the fields that the patterns that match set.
+    set: Vec<(Field, &'l str)>,
+}
+
+impl<'l, 'a> FoundParts<'l, 'a>
+where
+    'l: 'a,
+{
+    /// Fills what is empty with the parts that are named as fields, and sets the fields of the patterns.
+    fn apply_to(fields: Vec<(Field, Cow<'a, str>)>, set: Vec<(Field, &'l str)>, reading: &mut Reading<'l, 'a>) {
+        for (field, part) in fields {
+            reading.put_if_empty(field, part);
+        }
+        for (field, value) in set {
+            reading.put(field, Some(value.into()));
+        }
+    }
+
+    /// Returns the parts that are named as fields.
+    fn fields(&self) -> Vec<(Field, Cow<'a, str>)> {
+        let named = self.members.iter();
+        named
+            .filter_map(|(name, _)| {
+                let text = structure::text_of_value(self.members.get(name)?)?;
+                Some((Field::of_name(name)?, text))
+            })
+            .collect()
+    }
 }
 
 impl Format {
+    /// Returns whether a text may have the format, by its program and its marks.
+    fn recognises(&self, program: Option<&str>, text: &str) -> bool {
+        let known = &self.definition.recognise;
+        let head = head_of(text).as_bytes();
+        let has = |mark: &String| memchr::memmem::find(head, mark.as_bytes()).is_some();
+        let is_of_program = match program {
+            None if !known.one_of.is_empty() => true,
+            program => self.is_of_program(program),
+        };
+        // A program that is named tells more than a mark.
+        let is_marked = || known.one_of.is_empty() || known.one_of.iter().any(has);
+        let is_named = program.is_some() && !known.program.is_empty();
+        let is_started = || known.starts.is_empty() || known.starts.iter().any(|start| text.starts_with(start));
+        is_of_program && (is_named || is_marked()) && is_started() && known.contains.iter().all(has)
+    }
+
     /// Reads a text that the format claims.
     fn read_text<'l, 'a>(&'l self, program: Option<&str>, text: &'a str) -> Option<Reading<'l, 'a>>
     where
         'l: 'a,
     {
-        let known = &self.definition.recognise;
-        let is_started = known.starts.is_empty() || known.starts.iter().any(|start| text.starts_with(start));
-        let is_marked = || {
-            let head = head_of(text).as_bytes();
-            let mut marks = known.contains.iter();
-            marks.all(|mark| memchr::memmem::find(head, mark.as_bytes()).is_some())
-        };
-        if !self.is_of_program(program) || !is_started || !is_marked() {
+        if !self.recognises(program, text) {
             return None;
         }
-        let reading = match self.definition.structure {
-            Structure::Pattern => self.read_patterns(text)?,
-            Structure::Login | Structure::AccessLog | Structure::ErrorLog => return None,
+        match self.definition.structure {
+            Structure::Pattern | Structure::Login => self.read_patterns(program, text),
+            Structure::AccessLog | Structure::ErrorLog => None,
             structure => {
                 let is_sure = self.definition.is_fallback;
                 let members = structure.read(text, &self.definition.layout, is_sure)?;
@@ -336,20 +396,18 @@ impl Format {
                     return None;
                 }
                 let found = self.parts_of(&members);
-                Reading::new(&self.definition).fill(members, found)
+                let fields = found.fields();
+                let mut reading = Reading::new(&self.definition).fill(members, found.members);
+                FoundParts::apply_to(fields, found.set, &mut reading);
+                Some(reading)
             }
-        };
-        Some(reading)
+        }
     }
 
     fn is_of_program(&self, program: Option<&str>) -> bool {
         let programs = &self.definition.recognise.program;
         let is_like = |program: &str| programs.iter().any(|pattern| reading::is_like(pattern, program));
         programs.is_empty() || is_like(program.unwrap_or_default())
-    }
-
-    fn claims_object(&self, members: &Members<'_>) -> bool {
-        self.claims_members(members)
     }
 
     /// Returns whether the members are those of the format.
@@ -371,9 +429,9 @@ impl Format {
                 .all(|(name, patterns)| definition.has_value(members, name, patterns))
     }
 
-    /// Returns the parts of members that have patterns. A part that an earlier pattern found stays.
-    fn parts_of<'a>(&self, members: &Members<'a>) -> Members<'a> {
-        let mut found = Members::default();
+    /// Returns the parts of members that have patterns. What an earlier pattern found or set stays.
+    fn parts_of<'l, 'a>(&'l self, members: &Members<'a>) -> FoundParts<'l, 'a> {
+        let mut found = FoundParts::default();
         for (pattern, of) in self.patterns.iter().zip(&self.definition.patterns) {
             let Some(name) = of.of.as_deref() else {
                 continue;
@@ -382,74 +440,148 @@ impl Format {
                 own: members,
                 found: &Members::default(),
             };
-            let Some(text) = self.definition.texts_of(sets, name).next() else {
+            let text = self.definition.texts_of(sets, name).next();
+            let Some(parts) = text.and_then(|text| pattern.parts_of(text)) else {
                 continue;
             };
-            let parts = match &text {
-                Cow::Borrowed(text) => owned_names(pattern.parts(text)),
-                Cow::Owned(text) => owned_names(pattern.parts(text)).map(|parts| {
-                    let owned = |(name, part): (String, Cow<'_, str>)| (name, Cow::Owned(part.into_owned()));
-                    parts.into_iter().map(owned).collect()
-                }),
-            };
-            let Some(parts) = parts else { continue };
             for (name, part) in parts {
-                found.insert_if_missing(name, part);
+                found.members.insert_if_missing(name.to_owned(), part);
+            }
+            for (field, value) in &of.set {
+                if found.set.iter().all(|(held, _)| held != field) {
+                    found.set.push((*field, value));
+                }
             }
         }
         found
     }
 
-    /// Reads the first pattern that matches. The parts `pairs` and `json` are taken apart further.
-    fn read_patterns<'l, 'a>(&'l self, text: &'a str) -> Option<Reading<'l, 'a>>
+    /// Reads the head, and the first pattern that matches what follows it.
+    fn read_patterns<'l, 'a>(&'l self, program: Option<&str>, text: &'a str) -> Option<Reading<'l, 'a>>
     where
         'l: 'a,
     {
-        let patterns = self.patterns.iter().zip(&self.definition.patterns);
-        let (parts, set) = patterns
-            .filter(|(_, of)| of.of.is_none())
-            .filter_map(|(pattern, of)| Some((pattern.parts(text)?, &of.set)))
-            .next()?;
+        let head = self.head.as_ref().and_then(|head| head.parts(text));
+        let mut parts = head.unwrap_or_default();
+        // The head alone tells the format if it found something, unless only its program would.
+        let is_bound = program.is_none() && !self.definition.recognise.program.is_empty();
+        let is_told = parts.iter().any(|(name, _)| *name != "rest") && !is_bound;
+        let rest = match parts.iter().position(|(name, _)| *name == "rest") {
+            Some(place) => parts.remove(place).1,
+            None => text,
+        };
+        let set = match self.matching(&parts, rest) {
+            Some((found, of)) => {
+                parts.extend(found);
+                Some(&of.set)
+            }
+            None if is_told => None,
+            None => return None,
+        };
+        let mut reading = self.reading_of(parts);
+        for (field, value) in set.into_iter().flatten() {
+            let value = Cow::Borrowed(value.as_str());
+            if field.core().is_some() {
+                reading.members.insert_if_missing(field.as_str(), value.clone());
+            }
+            reading.put(*field, Some(value));
+        }
+        Some(reading)
+    }
+
+    /// Finds the first pattern that matches a text after the parts of its head.
+    fn matching<'l, 'a>(
+        &'l self,
+        head: &[(&str, &str)],
+        text: &'a str,
+    ) -> Option<(Vec<(&'l str, &'a str)>, &'l PatternText)> {
+        let is_once = |mark: &String| memchr::memmem::find_iter(text.as_bytes(), mark.as_bytes()).count() == 1;
+        let is_for = |of: &PatternText| {
+            of.only.iter().all(|(name, values)| {
+                let part = head.iter().find(|(part, _)| part == name);
+                part.is_some_and(|(_, part)| values.iter().any(|value| reading::is_like(value, part)))
+            })
+        };
+        let mut patterns = self.patterns.iter().zip(&self.definition.patterns);
+        patterns.find_map(|(pattern, of)| {
+            let is_candidate = of.of.is_none() && of.once.iter().all(is_once) && is_for(of);
+            let parts = is_candidate.then(|| pattern.parts(text))??;
+            Some((parts, of))
+        })
+    }
+
+    /// Makes a reading of the parts of a text. The parts `pairs` and `json` are taken apart further.
+    fn reading_of<'l, 'a>(&'l self, parts: Vec<(&'l str, &'a str)>) -> Reading<'l, 'a>
+    where
+        'l: 'a,
+    {
         let mut reading = Reading::new(&self.definition);
+        reading.time = time::composed(&parts).map(Cow::Owned);
         let mut members = Members::default();
         let mut direct = Vec::new();
         for (name, part) in parts {
             match (name, Field::of_name(name)) {
+                (name, _) if name.starts_with("time.") => {}
                 ("time", _) => reading.time = Some(part.into()),
-                ("pairs", _) => {
-                    let pairs = structure::pairs(part, &self.definition.layout);
-                    pairs
-                        .into_iter()
-                        .for_each(|(name, value)| members.insert_beside(name, value));
-                }
+                ("pairs", _) => insert_beside(structure::pairs(part, &self.definition.layout), &mut members),
                 ("json", _) => {
                     let inner = Structure::Json.read(part, no_layout(), false).unwrap_or_default();
-                    inner
-                        .into_iter()
-                        .for_each(|(name, value)| members.insert_beside(name, value));
+                    insert_beside(inner, &mut members);
                 }
-                (_, Some(field)) => direct.push((field, part)),
+                (_, Some(field)) => {
+                    members.insert(name, part);
+                    let value = value_for(field, part.into());
+                    direct.extend(value.map(|value| (field, value)));
+                }
                 _ => members.insert_beside(name.into(), part.into()),
             }
         }
-        let of_pattern = set
-            .iter()
-            .map(|(field, value)| (*field, Cow::Borrowed(value.as_str())));
-        let direct = direct
-            .into_iter()
-            .map(|(field, part)| (field, Cow::Borrowed(part)));
-        let direct: Vec<_> = direct.chain(of_pattern).collect();
+        self.with_direct(reading, members, direct)
+    }
+
+    /// Fills a reading from members. A part that is a field is a member as the text has it only while words and cases
+    /// are looked at.
+    fn with_direct<'l, 'a>(
+        &'l self,
+        mut reading: Reading<'l, 'a>,
+        members: Members<'a>,
+        direct: Vec<(Field, Cow<'a, str>)>,
+    ) -> Reading<'l, 'a>
+    where
+        'l: 'a,
+    {
         let found = self.parts_of(&members);
-        let mut reading = reading.fill(members, found);
-        for (field, part) in direct {
-            if let Some(value) = value_for(field, part) {
-                if field.core().is_some() {
-                    reading.members.insert_if_missing(field.as_str(), value.clone());
-                }
-                reading.put(field, Some(value));
+        let sets = Sets {
+            own: &members,
+            found: &found.members,
+        };
+        reading.fill_fields(sets);
+        for (field, value) in &direct {
+            reading.put(*field, Some(value.clone()));
+        }
+        reading.fill_words(sets);
+        let fields = found.fields();
+        FoundParts::apply_to(fields, found.set, &mut reading);
+        for (name, value) in members {
+            if Field::of_name(&name).is_none() {
+                reading.members.insert(name, value);
             }
         }
-        Some(reading)
+        for (name, value) in found.members {
+            reading.members.insert_if_missing(name, value);
+        }
+        for (field, value) in direct {
+            if field.core().is_some() {
+                reading.members.insert_if_missing(field.as_str(), value);
+            }
+        }
+        reading
+    }
+}
+
+fn insert_beside<'a>(inner: Members<'a>, members: &mut Members<'a>) {
+    for (name, value) in inner {
+        members.insert_beside(name, value);
     }
 }
 

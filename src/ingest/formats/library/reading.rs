@@ -61,11 +61,22 @@ impl<'l, 'a> Reading<'l, 'a> {
     }
 
     fn fill_from(&mut self, members: Sets<'_, 'a>) {
+        self.fill_fields(members);
+        self.fill_words(members);
+    }
+
+    /// Fills the time, and the fields that members hold.
+    pub(crate) fn fill_fields(&mut self, members: Sets<'_, 'a>) {
         let definition = self.definition;
-        self.time = self.time.take().or_else(|| time_of(members, definition));
+        self.time = self.time.take().or_else(|| time_of(members, definition, &definition.time));
         for (field, names) in &definition.fields {
             self.set_from(*field, names, members);
         }
+    }
+
+    /// Fills the fields whose words the definition lists, and those of some events.
+    pub(crate) fn fill_words(&mut self, members: Sets<'_, 'a>) {
+        let definition = self.definition;
         for (field, values) in &definition.values {
             self.set_word(*field, values, members);
         }
@@ -75,6 +86,7 @@ impl<'l, 'a> Reading<'l, 'a> {
         };
         for case in definition.cases.iter().filter(applies) {
             self.logsource = case.logsource.as_ref().unwrap_or(self.logsource);
+            self.time = time_of(members, definition, &case.time).or(self.time.take());
             for (field, names) in &case.fields {
                 self.set_from(*field, names, members);
             }
@@ -134,6 +146,17 @@ impl<'l, 'a> Reading<'l, 'a> {
         }
     }
 
+    /// Sets a field that has no value yet, if the text is one for it.
+    pub(crate) fn put_if_empty(&mut self, field: Field, text: Cow<'a, str>) {
+        let has_value = |(held, value): &(Field, Option<_>)| *held == field && value.is_some();
+        if self.set.iter().any(has_value) {
+            return;
+        }
+        if let Some(value) = value_for(field, text) {
+            self.put(field, Some(value));
+        }
+    }
+
     /// Takes the value of a field out. A field that stays empty is left.
     pub(crate) fn take_said(&mut self, field: Field) -> Option<Cow<'a, str>> {
         let is_said = |(held, value): &(Field, Option<_>)| *held == field && value.is_some();
@@ -143,7 +166,11 @@ impl<'l, 'a> Reading<'l, 'a> {
 }
 
 /// Returns the first time that is whole: one member, or the members of its parts with spaces between them.
-fn time_of<'a>(members: Sets<'_, 'a>, definition: &Definition) -> Option<Cow<'a, str>> {
+fn time_of<'a>(
+    members: Sets<'_, 'a>,
+    definition: &Definition,
+    times: &[String],
+) -> Option<Cow<'a, str>> {
     let texts = |name| members.values(name).filter_map(text_of_value);
     // The data of an event may have times of other things.
     let said = |name| {
@@ -155,8 +182,7 @@ fn time_of<'a>(members: Sets<'_, 'a>, definition: &Definition) -> Option<Cow<'a,
             false => with_offset(text),
         })
     };
-    definition
-        .time
+    times
         .iter()
         .find_map(|names| match names.contains(' ') {
             false => said(names),
@@ -189,6 +215,8 @@ pub(crate) fn value_for(field: Field, text: Cow<'_, str>) -> Option<Cow<'_, str>
         Field::SourcePort | Field::DestPort => text.parse::<u16>().ok().map(|_| text),
         Field::Pid => process_id(text),
         Field::User => is_user(&text).then_some(text),
+        // A word of a scale that is not known says nothing.
+        Field::Level => Level::from_word(&text).map(|level| level.word().into()),
         _ => Some(text),
     }
 }
