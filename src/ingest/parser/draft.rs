@@ -205,7 +205,7 @@ impl Parser {
         }
         let Extracted { format, ambiguous } = extracted.unwrap_or_default();
         if let Some(definition) = self.library.of_message(format, program) {
-            note_format(definition, &mut draft.log);
+            note_format(definition, &definition.logsource, &mut draft.log);
         }
         if !ambiguous.is_empty() {
             note_ambiguous(ambiguous, &mut draft.log);
