@@ -251,7 +251,10 @@ impl Parser {
         let is_known = draft
             .log
             .with_core_fields(|found| found.source_ip.is_some() || found.user.is_some());
-        if is_known {
+        let is_told = |(field, value): &(CoreField, Option<_>)| {
+            matches!(field, CoreField::SourceIp | CoreField::User) && value.is_some()
+        };
+        if is_known || draft.set.iter().any(is_told) {
             return draft;
         }
         let message = message.trim_end_matches(['\n', '\r']);

@@ -20,8 +20,8 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use foldhash::fast::FixedState;
 
-use definition::{PatternText, Recognise};
 pub(crate) use definition::{Definition, Field, LogSource, Sample};
+use definition::{PatternText, Recognise};
 pub(crate) use reading::Reading;
 pub(crate) use structure::Structure;
 
@@ -340,7 +340,11 @@ where
     'l: 'a,
 {
     /// Fills what is empty with the parts that are named as fields, and sets the fields of the patterns.
-    fn apply_to(fields: Vec<(Field, Cow<'a, str>)>, set: Vec<(Field, &'l str)>, reading: &mut Reading<'l, 'a>) {
+    fn apply_to(
+        fields: Vec<(Field, Cow<'a, str>)>,
+        set: Vec<(Field, &'l str)>,
+        reading: &mut Reading<'l, 'a>,
+    ) {
         for (field, part) in fields {
             reading.put_if_empty(field, part);
         }
@@ -374,7 +378,8 @@ impl Format {
         // A program that is named tells more than a mark.
         let is_marked = || known.one_of.is_empty() || known.one_of.iter().any(has);
         let is_named = program.is_some() && !known.program.is_empty();
-        let is_started = || known.starts.is_empty() || known.starts.iter().any(|start| text.starts_with(start));
+        let is_started =
+            || known.starts.is_empty() || known.starts.iter().any(|start| text.starts_with(start));
         is_of_program && (is_named || is_marked()) && is_started() && known.contains.iter().all(has)
     }
 
@@ -495,7 +500,8 @@ impl Format {
         head: &[(&str, &str)],
         text: &'a str,
     ) -> Option<(Vec<(&'l str, &'a str)>, &'l PatternText)> {
-        let is_once = |mark: &String| memchr::memmem::find_iter(text.as_bytes(), mark.as_bytes()).count() == 1;
+        let is_once =
+            |mark: &String| memchr::memmem::find_iter(text.as_bytes(), mark.as_bytes()).count() == 1;
         let is_for = |of: &PatternText| {
             of.only.iter().all(|(name, values)| {
                 let part = head.iter().find(|(part, _)| part == name);

@@ -68,7 +68,10 @@ impl<'l, 'a> Reading<'l, 'a> {
     /// Fills the time, and the fields that members hold.
     pub(crate) fn fill_fields(&mut self, members: Sets<'_, 'a>) {
         let definition = self.definition;
-        self.time = self.time.take().or_else(|| time_of(members, definition, &definition.time));
+        self.time = self
+            .time
+            .take()
+            .or_else(|| time_of(members, definition, &definition.time));
         for (field, names) in &definition.fields {
             self.set_from(*field, names, members);
         }
@@ -166,11 +169,7 @@ impl<'l, 'a> Reading<'l, 'a> {
 }
 
 /// Returns the first time that is whole: one member, or the members of its parts with spaces between them.
-fn time_of<'a>(
-    members: Sets<'_, 'a>,
-    definition: &Definition,
-    times: &[String],
-) -> Option<Cow<'a, str>> {
+fn time_of<'a>(members: Sets<'_, 'a>, definition: &Definition, times: &[String]) -> Option<Cow<'a, str>> {
     let texts = |name| members.values(name).filter_map(text_of_value);
     // The data of an event may have times of other things.
     let said = |name| {
@@ -182,15 +181,13 @@ fn time_of<'a>(
             false => with_offset(text),
         })
     };
-    times
-        .iter()
-        .find_map(|names| match names.contains(' ') {
-            false => said(names),
-            true => {
-                let parts: Option<Vec<_>> = names.split(' ').map(said).collect();
-                Some(parts?.join(" ").into())
-            }
-        })
+    times.iter().find_map(|names| match names.contains(' ') {
+        false => said(names),
+        true => {
+            let parts: Option<Vec<_>> = names.split(' ').map(said).collect();
+            Some(parts?.join(" ").into())
+        }
+    })
 }
 
 /// Returns a time with the offset of its zone alone: `ArcSight` writes `GMT+02:00`.
