@@ -326,11 +326,8 @@ fn relayed_cisco<'a>(after_time: &'a str, context: &TimeContext) -> Option<Field
 /// Splits a text before the mark of Cisco's devices, such as `%SYS-6-LOGOUT: `, that a colon and a space precede.
 fn before_mark(text: &str) -> Option<(&str, &str)> {
     const LATEST: usize = 128;
-    let mut end = text.len().min(LATEST);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let at = memchr::memmem::find(text[..end].as_bytes(), b": %")?;
+    let head = text.as_bytes().get(..text.len().min(LATEST))?;
+    let at = memchr::memmem::find(head, b": %")?;
     let (head, message) = (text.get(..at)?, text.get(at + 2..)?);
     let (facility, rest) = message.strip_prefix('%')?.split_once('-')?;
     let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';

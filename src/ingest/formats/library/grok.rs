@@ -162,7 +162,38 @@ fn expand(text: &str) -> Result<(String, Vec<String>), PatternError> {
         };
     }
     expanded.push_str(rest);
-    Ok((expanded, names))
+    Ok((with_ascii_classes(&expanded), names))
+}
+
+/// Lets `\d`, `\w` and `\b` mean those of ASCII. Daemons write numbers in ASCII, and the classes of Unicode are large.
+fn with_ascii_classes(text: &str) -> String {
+    let mut changed = String::with_capacity(text.len() + 64);
+    let mut depth = 0_usize;
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        let is_in_class = depth > 0;
+        match c {
+            '\\' => match (characters.next(), is_in_class) {
+                (Some('d'), true) => changed.push_str("0-9"),
+                (Some('d'), false) => changed.push_str("[0-9]"),
+                (Some('w'), true) => changed.push_str("0-9A-Za-z_"),
+                (Some('w'), false) => changed.push_str("[0-9A-Za-z_]"),
+                (Some('b'), false) => changed.push_str(r"(?-u:\b)"),
+                (Some(other), _) => changed.extend(['\\', other]),
+                (None, _) => changed.push('\\'),
+            },
+            '[' => {
+                depth += 1;
+                changed.push(c);
+            }
+            ']' => {
+                depth = depth.saturating_sub(1);
+                changed.push(c);
+            }
+            other => changed.push(other),
+        }
+    }
+    changed
 }
 
 /// Adds the expression of `NAME:member` or `NAME`.
@@ -202,6 +233,26 @@ mod tests {
         );
         assert_eq!(pattern.parts("deny from 203.0.113.9").unwrap().len(), 2);
         assert_eq!(pattern.parts("deny from 203.0.113.9 and more"), None);
+    }
+
+    #[test]
+    fn a_named_group_is_a_part() {
+        let pattern = Pattern::new(r"(?<action>permit|deny) %{IP:source_ip} (?:-|(?<user>\S+))").unwrap();
+        let parts = pattern.parts("deny 203.0.113.9 bob").unwrap();
+        let expected = [("action", "deny"), ("source_ip", "203.0.113.9"), ("user", "bob")];
+        assert_eq!(parts, expected);
+        assert_eq!(pattern.parts("permit 203.0.113.9 -").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn digits_and_words_are_those_of_ascii() {
+        assert_eq!(
+            with_ascii_classes(r"\d[\w.-]+\b\\d"),
+            r"[0-9][0-9A-Za-z_.-]+(?-u:\b)\\d"
+        );
+        let pattern = Pattern::new(r"\d+").unwrap();
+        assert!(pattern.parts("42").is_some());
+        assert!(pattern.parts("\u{664}\u{662}").is_none());
     }
 
     #[test]
