@@ -53,6 +53,9 @@ struct Format {
 #[derive(Debug)]
 pub(crate) struct Library {
     formats: Vec<Format>,
+    by_name: HashMap<String, usize, FixedState>,
+    /// Holds the first format of each structure.
+    by_structure: HashMap<Structure, usize, FixedState>,
     /// Holds the formats of each program, by its name in lower case.
     by_program: HashMap<String, Vec<usize>, FixedState>,
     /// Holds the beginnings of names of programs.
@@ -82,6 +85,8 @@ impl Library {
     pub(crate) fn new(definitions: Vec<Definition>) -> Result<Self, String> {
         let mut library = Self {
             formats: Vec::with_capacity(definitions.len()),
+            by_name: HashMap::default(),
+            by_structure: HashMap::default(),
             by_program: HashMap::default(),
             program_prefixes: Vec::new(),
             marks: None,
@@ -119,6 +124,8 @@ impl Library {
     fn index(&mut self, definition: &Definition, marks: &mut Vec<String>) {
         let place = self.formats.len();
         let known = &definition.recognise;
+        self.by_name.entry(definition.name.clone()).or_insert(place);
+        self.by_structure.entry(definition.structure).or_insert(place);
         if definition.structure == Structure::Json {
             let by_key = match definition.is_fallback {
                 true => &mut self.fallback_by_key,
@@ -164,8 +171,8 @@ impl Library {
 
     /// Returns the first definition of a structure.
     pub(crate) fn of_structure(&self, structure: Structure) -> Option<&Definition> {
-        self.definitions()
-            .find(|definition| definition.structure == structure)
+        let place = self.by_structure.get(&structure)?;
+        Some(&self.formats.get(*place)?.definition)
     }
 
     /// Reads the message of a program, or a whole line.
@@ -197,11 +204,11 @@ impl Library {
     where
         'l: 'a,
     {
-        let is_known = program.is_some_and(|program| self.of_program(program_name(program)).next().is_some());
+        if program.is_some_and(|program| self.of_program(program_name(program)).next().is_some()) {
+            return None;
+        }
         let mut fallbacks = self.fallbacks.iter().map(|place| &self.formats[*place]);
-        fallbacks
-            .find_map(|format| format.read_text(None, text))
-            .filter(|_| !is_known)
+        fallbacks.find_map(|format| format.read_text(None, text))
     }
 
     /// Lists the formats that a text has a mark of, in their order.
@@ -221,7 +228,8 @@ impl Library {
     /// Returns the definition for a message that was read by hand or not at all, by its name or by its program alone.
     pub(crate) fn of_message(&self, name: Option<&str>, program: Option<&str>) -> Option<&Definition> {
         if let Some(name) = name {
-            return self.definitions().find(|definition| definition.name == name);
+            let place = self.by_name.get(name)?;
+            return Some(&self.formats.get(*place)?.definition);
         }
         let of_program = self.of_program(program_name(program?));
         of_program
