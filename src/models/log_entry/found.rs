@@ -273,7 +273,8 @@ impl<'a, 'p> Search<'a, 'p> {
         self.origin = origin;
         self.is_logon = is_logon(members);
         for (member, (key, value)) in members.iter().enumerate() {
-            if origin == 2 && key == FIELDS {
+            // The fields that a reader set are taken over at the end; those of a line are none.
+            if origin > 0 && key == FIELDS {
                 continue;
             }
             let at = Whereabouts {
