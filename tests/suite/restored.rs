@@ -49,8 +49,8 @@ fn a_reader_says_that_the_catalog_was_restored() {
     let mut fetcher = Fetcher::new(&store).every(Duration::from_millis(10));
     assert_eq!(next(&mut fetcher).unwrap(), ids(0..6));
     backup.restore();
-    // As many commits as were lost: the last snapshot has the same number again.
-    append(&store, 10..13);
+    // As many commits as were lost, and one more: the last snapshot that was seen has its number again.
+    append(&store, 10..14);
     for _ in 0..2 {
         let restored = next(&mut fetcher).unwrap_err();
         assert!(matches!(restored, Error::Restored { .. }), "{restored:?}");

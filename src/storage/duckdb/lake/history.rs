@@ -29,6 +29,12 @@ pub(crate) fn check(
     if !location.has_many_writers() {
         return Ok(None);
     }
+    // Most polls find nothing new. Another commit with the same number is found out with the next one.
+    let is_nothing_new =
+        cursor.seq() >= seq::end_of_snapshot(last) && cursor.seen().is_some_and(|seen| seen.number == last);
+    if is_nothing_new {
+        return Ok(cursor.seen());
+    }
     let numbers = [Some(last), cursor.seen().map(|seen| seen.number)];
     let known = snapshots(connection, numbers.into_iter().flatten())?;
     let find = |number: i64| known.iter().find(|known| known.number == number).copied();
