@@ -236,13 +236,12 @@ fn is_like_a_secret(name: &str) -> bool {
 
 /// Returns whether a name is that of a parameter of libpq that is no secret. The value of a misspelt one may be one.
 fn is_parameter(name: &str) -> bool {
-    const PARAMETERS: [&str; 20] = [
+    const PARAMETERS: [&str; 19] = [
         "host",
         "hostaddr",
         "port",
         "dbname",
         "user",
-        "passfile",
         "service",
         "options",
         "application_name",
@@ -258,7 +257,8 @@ fn is_parameter(name: &str) -> bool {
         "requirepeer",
         "data_path",
     ];
-    PARAMETERS.contains(&name) || name.starts_with("ssl") || name.starts_with("keepalives")
+    let is_known = PARAMETERS.contains(&name) || name.starts_with("ssl") || name.starts_with("keepalives");
+    is_known && !is_like_a_secret(name)
 }
 
 /// Returns the end of a value: at its quote, or before a space, `&` or `?`.
