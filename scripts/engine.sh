@@ -50,7 +50,7 @@ if ls "$engine_folder"/libduckdb.* >/dev/null 2>&1 || problem=$(fetch_engine "$e
     # Documentation tests are linked without the path that the build script sets.
     export LD_LIBRARY_PATH="$engine_folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     export DYLD_LIBRARY_PATH="$engine_folder${DYLD_LIBRARY_PATH:+:$DYLD_LIBRARY_PATH}"
-    features=(--no-default-features --features cli)
+    features=(--no-default-features --features cli,evtx)
     library_features=(--no-default-features)
 else
     echo "logstore: no prebuilt engine ($problem); compiling it, which takes about 22 minutes on 2 cores" >&2

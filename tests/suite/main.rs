@@ -11,6 +11,8 @@ mod cut_connections;
 mod deliveries;
 mod documents;
 mod encodings;
+#[cfg(feature = "evtx")]
+mod event_logs;
 mod exactly_once;
 mod faults;
 mod fencing;

@@ -6,6 +6,8 @@ pub(super) mod checkpoints;
 mod compression;
 pub(super) mod decoder;
 pub(super) mod encoding;
+#[cfg(feature = "evtx")]
+mod event_log;
 pub(super) mod file_id;
 pub(super) mod interruptible;
 pub(super) mod lines;

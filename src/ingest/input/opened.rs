@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 
 use super::archive::Member;
 use super::compression::{BUFFER, decompressed, is_compressed};
+#[cfg(feature = "evtx")]
+use super::event_log::{self, is_event_log};
 use super::tracked::{SAMPLE, Sample, Tracked};
 
 /// Holds an input that is opened after some of its bytes.
@@ -175,7 +177,8 @@ impl Content<'_> {
 
     /// Returns whether its bytes are read as they are, by the first of them, which stay buffered.
     fn is_plain(self, raw: &mut BufReader<Counted<File>>) -> io::Result<bool> {
-        Ok(self.member.is_none() && !is_compressed(raw.fill_buf()?))
+        let start = raw.fill_buf()?;
+        Ok(self.member.is_none() && !is_compressed(start) && !is_event_log(start))
     }
 
     /// Returns a reader of the file's bytes, from its beginning. A handle that was read before is at another place.
@@ -210,6 +213,8 @@ impl Content<'_> {
         match self.member {
             Some(member) => read_past(decompressed(member.read(raw)?)?, bytes),
             None if self.is_plain(&mut raw)? => seek_past(raw, bytes),
+            #[cfg(feature = "evtx")]
+            None if is_event_log(raw.fill_buf()?) => read_past(event_log::open(raw)?, bytes),
             None => read_past(decompressed(raw)?, bytes),
         }
     }
@@ -219,6 +224,12 @@ impl Content<'_> {
 fn remove_first_line(text: &mut Vec<u8>) {
     let end = text.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
     text.drain(..end.unwrap_or(text.len()));
+}
+
+/// Returns whether a file is a Windows event log that can be read: without the feature, none can.
+#[cfg(not(feature = "evtx"))]
+fn is_event_log(_: &[u8]) -> bool {
+    false
 }
 
 type Skipped = (Box<dyn BufRead + Send>, Sample);
