@@ -88,11 +88,13 @@ impl<R: BufRead> Tracked<R> {
         if self.ahead.is_empty() {
             self.ahead.extend_from_slice(self.inner.fill_buf()?);
             self.inner.consume(self.ahead.len());
+            self.unread = 0;
         }
         let buffer = self.inner.fill_buf()?;
-        let buffer = buffer.get(..STEP).unwrap_or(buffer);
-        let length = buffer.len();
-        self.ahead.extend_from_slice(buffer);
+        let shown = buffer.get(..STEP).unwrap_or(buffer);
+        let length = shown.len();
+        self.unread = buffer.len() - length;
+        self.ahead.extend_from_slice(shown);
         self.inner.consume(length);
         Ok(length > 0)
     }
@@ -167,6 +169,30 @@ impl<R: BufRead> BufRead for Tracked<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_ahead_is_counted_when_it_is_consumed() {
+        let text: Vec<u8> = (0..5_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut input = Tracked::new(
+            io::BufReader::with_capacity(7, text.as_slice()),
+            Sample::default(),
+        );
+        assert!(input.show_more().unwrap());
+        assert_eq!(input.fill_buf().unwrap(), &text[..14]);
+        assert!(input.show_more().unwrap());
+        assert_eq!(input.fill_buf().unwrap(), &text[..21]);
+        input.consume(20);
+        assert_eq!(
+            (input.read().bytes, input.fill_buf().unwrap()),
+            (20, &text[20..21])
+        );
+        let mut rest = Vec::new();
+        input.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, &text[20..]);
+        assert_eq!(input.sample().bytes, text.len() as u64);
+        assert_eq!(input.sample().tail(), &text[text.len() - SAMPLE..]);
+        assert!(!input.show_more().unwrap());
+    }
 
     #[test]
     fn both_ends_are_remembered() {

@@ -263,7 +263,7 @@ impl Parser {
         let mut probe = Self::new(&self.options, None, self.modified, self.opened);
         let mut has_time = false;
         probe.line(&RawLine::whole(line), &mut |log| {
-            has_time = !log.has_metadata(TIME_SOURCE)
+            has_time = !log.has_metadata(TIME_SOURCE);
         });
         has_time
     }
