@@ -49,9 +49,9 @@ impl Definition {
     }
 
     /// Iterates over the texts of the members that a name means, best first.
-    pub(crate) fn texts_of<'d, 'm, 'a>(
+    pub(crate) fn texts_of<'d, 'a>(
         &'d self,
-        sets: Sets<'m, 'a>,
+        sets: Sets<'_, 'a>,
         name: &'d str,
     ) -> impl Iterator<Item = Cow<'a, str>> {
         self.values_of(sets, name).filter_map(text_of_value)
