@@ -92,6 +92,11 @@ impl Pattern {
         })
     }
 
+    /// Returns the names of the parts, in their order.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Compiles the pattern, and says why that is impossible.
     pub(crate) fn check(&self) -> Result<(), PatternError> {
         compile(&self.text).map(drop).map_err(PatternError::from)

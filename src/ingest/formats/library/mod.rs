@@ -443,6 +443,8 @@ impl Format {
     }
 
     /// Returns the parts of members that have patterns. What an earlier pattern found or set stays.
+    ///
+    /// A pattern whose parts are all members already is not tried.
     fn parts_of<'l, 'a>(&'l self, members: &Members<'a>) -> FoundParts<'l, 'a> {
         let mut found = FoundParts::default();
         for (pattern, of) in self.patterns.iter().zip(&self.definition.patterns) {
@@ -453,6 +455,10 @@ impl Format {
                 own: members,
                 found: &Members::default(),
             };
+            let has = |part: &String| self.definition.texts_of(sets, part).next().is_some();
+            if of.set.is_empty() && pattern.names().iter().all(has) {
+                continue;
+            }
             let text = self.definition.texts_of(sets, name).next();
             let Some(parts) = text.and_then(|text| pattern.parts_of(text)) else {
                 continue;
