@@ -536,6 +536,18 @@ mod tests {
     }
 
     #[test]
+    fn a_word_with_a_tab_is_no_program() {
+        let line = "<13>May  1 10:00:15 dc1 MSWinEventLog\t1\tSecurity\t7\tWed May 01 10:00:14 2024\t4625";
+        let found = fields(rfc3164(line, &TimeContext::default()));
+        assert_eq!((found.hostname, found.appname), (Some("dc1"), None));
+        assert!(
+            found
+                .message
+                .is_some_and(|message| message.starts_with("MSWinEventLog\t"))
+        );
+    }
+
+    #[test]
     fn says_what_breaks_the_rules() {
         for line in [
             "<4096>1 - - - - - -",

@@ -459,7 +459,8 @@ impl Format {
             if of.set.is_empty() && pattern.names().iter().all(has) {
                 continue;
             }
-            let text = self.definition.texts_of(sets, name).next();
+            let is_once = |text: &Cow<'a, str>| of.once.iter().all(|mark| text.matches(&**mark).count() == 1);
+            let text = self.definition.texts_of(sets, name).next().filter(is_once);
             let Some(parts) = text.and_then(|text| pattern.parts_of(text)) else {
                 continue;
             };
