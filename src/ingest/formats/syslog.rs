@@ -379,7 +379,12 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
         has_bsd_time,
         ..
     } = evidence;
-    let text = text.trim_start_matches(' ');
+    let text = without_named_priority(text.trim_start_matches(' '), fields);
+    if let Some((program, message)) = bracketed_program(text).filter(|_| has_bsd_time) {
+        fields.appname = Some(program);
+        fields.message = Some(message);
+        return true;
+    }
     let (host, after_host) = text.split_once(' ').unwrap_or((text, ""));
     if host.ends_with(':') {
         // A local daemon names no host: `haproxy[73411]: ...`.
@@ -421,6 +426,29 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
     true
 }
 
+/// Reads `<mail.info> `, which syslogd of the BSDs writes with -v, and returns what follows it.
+fn without_named_priority<'a>(text: &'a str, fields: &mut Fields<'a>) -> &'a str {
+    let named = text.strip_prefix('<').and_then(|rest| rest.split_once("> "));
+    let Some((facility, level, rest)) =
+        named.and_then(|(name, rest)| name.split_once('.').map(|(facility, level)| (facility, level, rest)))
+    else {
+        return text;
+    };
+    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !is_name(facility) || text::level_word(level).is_none() {
+        return text;
+    }
+    fields.insert("level", level);
+    rest
+}
+
+/// Reads `[sshd] message`, as metalog writes, with no host.
+fn bracketed_program(text: &str) -> Option<(&str, &str)> {
+    let (program, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let message = rest.strip_prefix(": ").or_else(|| rest.strip_prefix(' '))?;
+    is_program_name(program).then_some((program, message))
+}
+
 fn is_host(text: &str) -> bool {
     !text.is_empty()
         && !text.contains(['[', ']', '(', ')', '"', '=', ',', '|', '{', '<'])
@@ -440,6 +468,7 @@ impl<'a> Tag<'a> {
         fields.procid = self.process;
         // rsyslog puts structured data in front of the message.
         let message = self.message.strip_prefix(' ').unwrap_or(self.message);
+        let message = without_solaris_id(message);
         match structured_data(message.trim_start()) {
             Some((data, rest)) if data.iter().all(|(_, element)| has_parameters(element)) => {
                 fields.insert("structured_data", data);
@@ -447,6 +476,16 @@ impl<'a> Tag<'a> {
             }
             _ => fields.message = Some(message.trim_start_matches(' ')),
         }
+    }
+}
+
+/// Removes `[ID 800047 auth.info] `, which syslogd of Solaris writes before a message.
+fn without_solaris_id(message: &str) -> &str {
+    let id = message.trim_start().strip_prefix("[ID ");
+    let split = id.and_then(|id| id.split_once("] "));
+    match split {
+        Some((id, rest)) if id.starts_with(|c: char| c.is_ascii_digit()) && id.contains('.') => rest,
+        _ => message,
     }
 }
 
@@ -633,6 +672,21 @@ mod tests {
             assert_eq!(found.appname, Some(program), "{text}");
             assert_eq!(found.procid, process, "{text}");
             assert_eq!(found.message, Some("hi"), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_the_headers_of_other_daemons_of_syslog() {
+        for (text, host, program, message) in [
+            ("<mail.info> robin sm-mta[7]: hi", Some("robin"), "sm-mta", "hi"),
+            ("[sshd] hi", None, "sshd", "hi"),
+            ("host sshd[7]: [ID 800047 auth.info] hi", Some("host"), "sshd", "hi"),
+        ] {
+            let line = format!("Jun  9 06:06:20 {text}");
+            let found = fields(rfc3164(&line, &TimeContext::default()));
+            assert_eq!(found.hostname, host, "{text}");
+            assert_eq!(found.appname, Some(program), "{text}");
+            assert_eq!(found.message, Some(message), "{text}");
         }
     }
 
