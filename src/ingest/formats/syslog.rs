@@ -429,12 +429,16 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
 /// Reads `<mail.info> `, which syslogd of the BSDs writes with -v, and returns what follows it.
 fn without_named_priority<'a>(text: &'a str, fields: &mut Fields<'a>) -> &'a str {
     let named = text.strip_prefix('<').and_then(|rest| rest.split_once("> "));
-    let Some((facility, level, rest)) =
-        named.and_then(|(name, rest)| name.split_once('.').map(|(facility, level)| (facility, level, rest)))
-    else {
+    let Some((facility, level, rest)) = named.and_then(|(name, rest)| {
+        name.split_once('.')
+            .map(|(facility, level)| (facility, level, rest))
+    }) else {
         return text;
     };
-    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_name = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
     if !is_name(facility) || text::level_word(level).is_none() {
         return text;
     }
@@ -680,7 +684,12 @@ mod tests {
         for (text, host, program, message) in [
             ("<mail.info> robin sm-mta[7]: hi", Some("robin"), "sm-mta", "hi"),
             ("[sshd] hi", None, "sshd", "hi"),
-            ("host sshd[7]: [ID 800047 auth.info] hi", Some("host"), "sshd", "hi"),
+            (
+                "host sshd[7]: [ID 800047 auth.info] hi",
+                Some("host"),
+                "sshd",
+                "hi",
+            ),
         ] {
             let line = format!("Jun  9 06:06:20 {text}");
             let found = fields(rfc3164(&line, &TimeContext::default()));
