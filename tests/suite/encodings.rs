@@ -148,7 +148,7 @@ fn what_is_no_character_is_kept_in_bytes() {
 #[test]
 fn nuls_before_a_line_are_counted_and_the_line_is_read() {
     let text = [
-        &[0; 300_000][..],
+        &vec![0; 300_000][..],
         b"Dec 17 05:19:07 nxui app[5]: text\n\0\0\0\0\0\0\0\0\0\nlast\0\n",
     ]
     .concat();

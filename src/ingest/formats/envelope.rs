@@ -28,7 +28,7 @@ pub(crate) struct Record<'a> {
 }
 
 /// Returns the records of a delivery. An object that is none comes back.
-pub(crate) fn delivery<'a>((text, object): Element<'a>) -> Result<Delivery<'a>, Element<'a>> {
+pub(crate) fn delivery((text, object): Element<'_>) -> Result<Delivery<'_>, Element<'_>> {
     let opened = match LISTS.iter().find(|name| is_list_of_objects(object.get(name))) {
         Some(name) => listed(text, &object, name),
         None if object.get("resourceLogs").is_some() => open_telemetry(text),

@@ -174,7 +174,7 @@ impl<'a> Scan<'a> {
                 let value = unescaped.get_or_insert_with(|| inside[..at].to_owned());
                 match characters.next() {
                     Some((_, escaped)) if escaped == char::from(quote) || escaped == '\\' => {
-                        value.push(escaped)
+                        value.push(escaped);
                     }
                     Some((_, other)) => value.extend(['\\', other]),
                     None => return None,

@@ -27,7 +27,7 @@ pub(crate) fn read(text: &str) -> Option<Members<'_>> {
     // Relays replace tabs by spaces, or write them as escapes.
     let delimiter = match delimiter {
         '\t' if !attributes.contains('\t') && attributes.contains("#011") => {
-            return escaped(members, attributes);
+            return Some(escaped(members, attributes));
         }
         other => other,
     };
@@ -35,9 +35,9 @@ pub(crate) fn read(text: &str) -> Option<Members<'_>> {
     Some(members)
 }
 
-fn escaped<'a>(mut members: Members<'a>, attributes: &'a str) -> Option<Members<'a>> {
+fn escaped<'a>(mut members: Members<'a>, attributes: &'a str) -> Members<'a> {
     insert_all(attributes.split("#011"), &mut members);
-    Some(members)
+    members
 }
 
 fn insert_all<'a>(attributes: impl Iterator<Item = &'a str>, members: &mut Members<'a>) {

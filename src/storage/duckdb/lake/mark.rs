@@ -30,7 +30,7 @@ pub(crate) fn refuse_taken(connection: &Connection, data_path: &str) -> Result<(
     let mut taken = marks_within(connection, data_path)?;
     let mut place = data_path.trim_end_matches('/');
     while let Some((parent, _)) = place.rsplit_once('/') {
-        if parent.is_empty() || parent.ends_with("/") {
+        if parent.is_empty() || parent.ends_with('/') {
             break;
         }
         taken.extend(marks_at(connection, parent)?);

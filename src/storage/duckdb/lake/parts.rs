@@ -23,7 +23,7 @@ pub(crate) fn remove_named(failure: &str, data_path: &str) {
         match std::fs::remove_file(part) {
             Ok(()) => log::info!("removed {part}, the part of a file that did not fit on the disk"),
             Err(io) => {
-                log::warn!("cannot remove {part}, the part of a file that did not fit on the disk: {io}")
+                log::warn!("cannot remove {part}, the part of a file that did not fit on the disk: {io}");
             }
         }
     }
