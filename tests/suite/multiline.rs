@@ -63,7 +63,6 @@ fn a_windows_event_is_one_log() {
         assert_eq!(raws(&logs), expected, "{text}");
         assert_eq!(logs[0].event_time.to_rfc3339(), "2023-07-24T18:10:01.500+00:00");
         assert_eq!(logs[0].host.as_deref(), Some("DC1"));
-        assert_eq!(logs[0].source_type.as_deref(), Some("windows_event"));
     }
 }
 
