@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use chrono::{TimeDelta, Utc};
 use logstore::duckdb::{DataFileState, MaintenanceOptions, MaintenanceStep};
@@ -404,15 +405,20 @@ fn a_full_disk_is_freed_and_failed_writes_leave_no_parts() {
     assert_eq!(data_files(&data_path).len(), usize::try_from(day).unwrap());
     // To the last byte.
     fs::write(disk.0.path().join("filler"), vec![0; 1 << 22]).unwrap_err();
-    // A process that was killed left this one.
-    let part = data_path.join("main/log_rows/ducklake-killed.parquet");
-    fs::write(&part, "").unwrap();
+    // A process that was killed two days ago left the first of these. Another one is writing the second.
+    let parts =
+        ["killed", "writing"].map(|name| data_path.join(format!("main/log_rows/ducklake-{name}.parquet")));
+    let ages = [Duration::from_secs(2 * 86_400), Duration::ZERO];
+    for (part, age) in parts.iter().zip(ages) {
+        let file = fs::File::create(part).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
 
     let (steps, errors) = maintain(&store, &keeping(day - 1));
     assert_eq!(count(&steps, "delete old logs"), 4_000 * (day.unsigned_abs() - 1));
     assert!(count(&steps, "delete unused files") > 0, "{steps:?} {errors:?}");
     assert!(errors.is_empty(), "{errors:?}");
-    assert!(!part.exists());
+    assert_eq!(parts.map(|part| part.exists()), [false, true]);
     assert!(store.append_logs(&logs_of_day(day, 2_000)).unwrap().stored == 2_000);
     assert!(problems(&store).is_empty());
 }

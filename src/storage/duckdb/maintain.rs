@@ -90,6 +90,9 @@ const CHANGING: [(&str, &str, &str); 2] = [
 /// Rotated files that are older than the logs are kept are still there, and `ingest` is told to read them.
 const LEAST_IDLE_TIME: TimeDelta = TimeDelta::days(30);
 
+/// Limits how soon the part of a file is deleted that another process may still be writing.
+const LEAST_AGE_OF_PARTS: TimeDelta = TimeDelta::hours(25);
+
 /// Holds a step that is still to be done.
 struct Step<'a> {
     name: &'static str,
@@ -318,11 +321,26 @@ impl DuckDbStore {
         self.drop_old("ducklake_delete_orphaned_files", before)
     }
 
+    /// Deletes the parts of files that killed writers left.
+    ///
+    /// A writer of another process may stop for long and then go on with its file. In a lake with many writers, a part
+    /// is old when PostgreSQL has ended the connection of such a writer, so that it cannot commit any more.
     fn delete_parts(&self, before: DateTime<Utc>) -> Result<u64> {
+        const ACTION: &str = "delete parts of files";
         let data_path = self.data_path.as_deref().unwrap_or_default();
-        match data::is_remote(data_path) || !self.marks_of_others(data_path)?.is_empty() {
-            true => Ok(0),
-            false => self.read(|connection| parts::remove_old(connection, data_path, before.into())),
+        if data::is_remote(data_path) || !self.marks_of_others(data_path)?.is_empty() {
+            return Ok(0);
+        }
+        let is_shared = self.gate.location().has_many_writers();
+        let before = match is_shared {
+            true => before.min(time_before(crate::models::now(), LEAST_AGE_OF_PARTS)?),
+            false => before,
+        };
+        let remove = |connection: &Connection| parts::remove_old(connection, data_path, before.into());
+        match is_shared {
+            true => self.read(remove),
+            // No writer of this process is at work meanwhile.
+            false => self.write_statement(ACTION, remove),
         }
     }
 

@@ -35,7 +35,7 @@ impl DuckDbStore {
     pub fn drop_lost_file(&self, file: &str) -> Result<u64> {
         let _maintenance = CommitLock::take_for_maintenance(&self.gate, self.lock_timeout)?;
         let (lost, check) = self.find_lost_file(file)?;
-        self.write_statement(ACTION, |connection| {
+        let dropped = self.write_statement(ACTION, |connection| {
             if lost.table == "log_rows" {
                 transaction(connection, ACTION, |connection| {
                     let last = data_files::last_seq_in(connection, lost.rows_in)?;
@@ -45,7 +45,8 @@ impl DuckDbStore {
             transaction(connection, ACTION, |connection| {
                 data_files::drop_file(connection, lost.rows_in)
             })
-        })?;
+        });
+        self.after_failure(dropped)?;
         log::warn!("dropped {}, which held {}", check.file, check.content());
         Ok(check.rows)
     }

@@ -19,13 +19,12 @@ pub(crate) fn remove_named(failure: &str, data_path: &str) {
         return;
     };
     let is_ours = !data::is_remote(data_path) && Path::new(part).starts_with(data_path);
-    if is_ours && is_part(Path::new(part)).unwrap_or(false) {
-        match std::fs::remove_file(part) {
-            Ok(()) => log::info!("removed {part}, the part of a file that did not fit on the disk"),
-            Err(io) => {
-                log::warn!("cannot remove {part}, the part of a file that did not fit on the disk: {io}");
-            }
-        }
+    if !is_ours || !is_part(Path::new(part)).unwrap_or(false) {
+        return;
+    }
+    match std::fs::remove_file(part) {
+        Ok(()) => log::info!("removed {part}, the part of a file that did not fit on the disk"),
+        Err(io) => log::warn!("cannot remove {part}, the part of a file that did not fit: {io}"),
     }
 }
 

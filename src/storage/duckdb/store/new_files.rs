@@ -37,16 +37,16 @@ impl DuckDbStore {
 
     /// Runs statements that change only tables of this program in the catalog's database.
     ///
-    /// In a lake with many writers they take no commit lock, because no snapshot has such a table.
+    /// In a lake with many writers they take no commit lock, because no snapshot has such a table. They may be repeated.
     pub(crate) fn write_in_catalog<T>(
         &self,
         action: &'static str,
-        statement: impl FnOnce(&Connection) -> Result<T>,
+        statement: impl Fn(&Connection) -> Result<T>,
     ) -> Result<T> {
         if !self.gate.location().has_many_writers() {
             return self.write_statement(action, statement);
         }
         self.refuse_if_read_only(action)?;
-        statement(self.lease(Mode::Write)?.connection())
+        self.retry(|| statement(self.lease(Mode::Write)?.connection()))
     }
 }
