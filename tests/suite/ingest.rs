@@ -116,10 +116,7 @@ anything else
         .iter()
         .map(|log| log.source_type.as_deref().unwrap())
         .collect();
-    assert_eq!(
-        types,
-        ["syslog", "syslog", "access_log", "error_log", "json", "text"]
-    );
+    assert_eq!(types, ["su", "syslog", "web-access", "web-error", "json", "text"]);
     assert_eq!(raws(&logs).join(&b'\n'), text.trim_end().as_bytes());
 }
 
