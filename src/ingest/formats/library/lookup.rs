@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::definition::Definition;
-use super::reading::is_like;
 use super::structure::{text_of_value, value_of};
 use crate::models::{Json, Members};
 
@@ -64,5 +63,43 @@ impl Definition {
         }
         let is_listed = |text: &str| patterns.iter().any(|pattern| is_like(pattern, text));
         self.texts_of(sets, name).any(|text| is_listed(&text))
+    }
+}
+
+/// Compares a text with a pattern in any letter case; a `*` at either end of the pattern stands for any text.
+pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
+    let is_equal = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    let starts = |text: &str, start: &str| text.get(..start.len()).is_some_and(|head| is_equal(head, start));
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(_), Some(_)) if pattern.len() > 1 => {
+            let inner = &pattern[1..pattern.len() - 1];
+            text.to_ascii_lowercase().contains(&inner.to_ascii_lowercase())
+        }
+        (Some(end), _) => text
+            .len()
+            .checked_sub(end.len())
+            .and_then(|at| text.get(at..))
+            .is_some_and(|tail| is_equal(tail, end)),
+        (None, Some(start)) => starts(text, start),
+        (None, None) => is_equal(pattern, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, expected) in [
+            ("Accept*", "accepted", true),
+            ("*denied", "was DENIED", true),
+            ("*fail*", "Login failed twice", true),
+            ("allow", "allowed", false),
+            ("*", "", true),
+            ("é*", "e", false),
+        ] {
+            assert_eq!(is_like(pattern, text), expected, "{pattern} {text}");
+        }
     }
 }

@@ -419,7 +419,7 @@ impl Format {
 
     fn is_of_program(&self, program: Option<&str>) -> bool {
         let programs = &self.definition.recognise.program;
-        let is_like = |program: &str| programs.iter().any(|pattern| reading::is_like(pattern, program));
+        let is_like = |program: &str| programs.iter().any(|pattern| lookup::is_like(pattern, program));
         programs.is_empty() || is_like(program.unwrap_or_default())
     }
 
@@ -520,7 +520,7 @@ impl Format {
         let is_for = |of: &PatternText| {
             of.only.iter().all(|(name, values)| {
                 let part = head.iter().find(|(part, _)| part == name);
-                part.is_some_and(|(_, part)| values.iter().any(|value| reading::is_like(value, part)))
+                part.is_some_and(|(_, part)| values.iter().any(|value| lookup::is_like(value, part)))
             })
         };
         let mut patterns = self.patterns.iter().zip(&self.definition.patterns);

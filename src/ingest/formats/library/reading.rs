@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::definition::{Case, Definition, Field, LogSource, Names, Values};
-use super::lookup::Sets;
+use super::lookup::{Sets, is_like};
 use super::structure::text_of_value;
 use crate::models::{Json, Level, Members, endpoint};
 
@@ -251,42 +251,4 @@ fn address(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
 fn is_user(text: &str) -> bool {
     const NONE: [&str; 8] = ["N/A", "n/a", "null", "(null)", "none", "<unknown>", "?", "unset"];
     !NONE.contains(&text)
-}
-
-/// Compares a text with a pattern in any letter case; a `*` at either end of the pattern stands for any text.
-pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
-    let is_equal = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-    let starts = |text: &str, start: &str| text.get(..start.len()).is_some_and(|head| is_equal(head, start));
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        (Some(_), Some(_)) if pattern.len() > 1 => {
-            let inner = &pattern[1..pattern.len() - 1];
-            text.to_ascii_lowercase().contains(&inner.to_ascii_lowercase())
-        }
-        (Some(end), _) => text
-            .len()
-            .checked_sub(end.len())
-            .and_then(|at| text.get(at..))
-            .is_some_and(|tail| is_equal(tail, end)),
-        (None, Some(start)) => starts(text, start),
-        (None, None) => is_equal(pattern, text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_stand_for_any_text() {
-        for (pattern, text, expected) in [
-            ("Accept*", "accepted", true),
-            ("*denied", "was DENIED", true),
-            ("*fail*", "Login failed twice", true),
-            ("allow", "allowed", false),
-            ("*", "", true),
-            ("é*", "e", false),
-        ] {
-            assert_eq!(is_like(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 }
