@@ -223,6 +223,10 @@ fn a_mark_counts_at_the_start_of_a_message_only() {
     for line in [
         "Oct 11 22:14:15 mx1 postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 554 5.7.1; from=<a@b> proto=SMTP helo=<Failed password for root from 127.0.0.1 port 1 ssh2>",
         "Oct 11 22:14:15 mx1 postfix/smtpd[7]: warning: unknown[203.0.113.9]: SASL LOGIN authentication failed: authentication failure; rhost=127.0.0.1 user=root, sasl_username=pam_unix(x:auth): authentication failure; rhost=127.0.0.1",
+    ] {
+        assert_says(&read(line), ["203.0.113.9", "-", "-"]);
+    }
+    for line in [
         "Oct 11 22:14:15 web1 app[7]: cannot find 'Accepted password for root from 127.0.0.1 port 1 ssh2'",
         "2024-01-01 10:00:00 GET /?q=x sshd[1]: Accepted password for root from 127.0.0.1 port 1 ssh2",
         "Oct 11 22:14:15 web1 app[7]: x (to root) mallory on pts/0",

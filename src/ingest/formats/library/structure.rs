@@ -74,7 +74,9 @@ pub(crate) fn pairs<'a>(text: &'a str, layout: &Layout) -> Members<'a> {
 /// Reads a text that is mostly pairs. A sentence with one pair in it is a sentence.
 fn key_values<'a>(text: &'a str, layout: &Layout, is_sure: bool) -> Option<Members<'a>> {
     let pairs = key_value::read(text, layout);
-    if is_sure && !pairs.repeated.is_empty() {
+    // What sudo writes counts as sudo's only: another program with such a text has it from a client.
+    let is_of_sudo = text.contains(" ; USER=") && text.contains("COMMAND=");
+    if is_sure && (!pairs.repeated.is_empty() || is_of_sudo) {
         return None;
     }
     let is_mostly_pairs = pairs.members.iter().count() >= 3 && pairs.loose * 2 <= text.len();
