@@ -202,7 +202,8 @@ fn a_row_has_every_field() {
     let expected = json!({
         "event_time": "2023-10-11T22:14:15Z", "timestamp": "Oct 11 22:14:15", "host": "web1", "hostname": "web1",
         "appname": "sshd", "procid": 42, "message": "Failed password for root from 203.0.113.9 port 4 ssh2",
-        "source_type": "syslog", "file": "auth.log", "raw": AUTH_LOG.lines().next().unwrap(), "metadata": {},
+        "source_type": "openssh", "file": "auth.log", "raw": AUTH_LOG.lines().next().unwrap(),
+        "metadata": {"format": "openssh/1", "logsource": {"product": "linux", "service": "sshd"}},
         "normalized": {
             "user": "root", "source_ip": "203.0.113.9", "source.port": 4, "action": "ssh_login", "outcome": "failure",
         },

@@ -19,6 +19,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) appname: Option<&'a str>,
     pub(crate) procid: Option<&'a str>,
     pub(crate) message: Option<&'a str>,
+    /// Says that the message is a part of the header, which definitions read and the log does not have for a message.
+    pub(crate) is_event_in_header: bool,
     pub(crate) normalized: Members<'a>,
     /// Names the fields that the line can be read to say different things for.
     pub(crate) ambiguous: Vec<&'static str>,

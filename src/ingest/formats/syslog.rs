@@ -147,7 +147,11 @@ fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String
     let message = rest.strip_prefix(' ').unwrap_or(rest);
     let message = message.strip_prefix('\u{feff}').unwrap_or(message);
     fields.message = match message.is_empty() {
-        true => junos_event(whole),
+        true => {
+            let event = junos_event(whole);
+            fields.is_event_in_header = event.is_some();
+            event
+        }
         false => Some(message),
     };
     Ok(fields)

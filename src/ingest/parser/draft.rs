@@ -148,7 +148,8 @@ impl Parser {
         log.timestamp = timestamp.map(Cow::Borrowed);
         log.hostname = fields.hostname.map(Cow::Borrowed);
         log.appname = fields.appname.map(Cow::Borrowed);
-        log.message = fields.message.map(Cow::Borrowed);
+        let message = fields.message.filter(|_| !fields.is_event_in_header);
+        log.message = message.map(Cow::Borrowed);
         *log.normalized_mut() = fields.normalized;
         match fields.procid.map(|process| process.parse().map_err(|_| process)) {
             Some(Ok(process)) => log.procid = Some(process),
