@@ -14,10 +14,10 @@ mod structure;
 mod time;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use foldhash::fast::FixedState;
 
 pub(crate) use definition::{Definition, Field, LogSource, Sample};
@@ -47,6 +47,8 @@ struct Format {
     definition: Definition,
     head: Option<Pattern>,
     patterns: Vec<Pattern>,
+    /// Holds for each member that must be there the places of which an object has one then.
+    needs: Vec<BTreeMap<String, Place>>,
 }
 
 /// Holds definitions, and finds the one that reads a text.
@@ -106,6 +108,7 @@ impl Library {
             let patterns = patterns.collect::<Result<_, _>>()?;
             library.index(&definition, &mut marks);
             library.formats.push(Format {
+                needs: needs_of(&definition),
                 definition,
                 head,
                 patterns,
@@ -113,6 +116,7 @@ impl Library {
         }
         if !marks.is_empty() {
             let built = AhoCorasick::builder()
+                .kind(Some(AhoCorasickKind::DFA))
                 .match_kind(MatchKind::Standard)
                 .build(&marks);
             library.marks = Some(built.map_err(|error| format!("the marks of formats: {error}"))?);
@@ -288,6 +292,58 @@ impl Library {
     }
 }
 
+/// Names a key of an object, and keys of the object under it.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    /// Says whether the key alone is enough.
+    is_whole: bool,
+    inner: Vec<String>,
+}
+
+impl Place {
+    fn is_in(&self, key: &str, members: &Members<'_>) -> bool {
+        match members.get(key) {
+            None => false,
+            Some(Json::Object(object)) => {
+                self.is_whole || self.inner.iter().any(|inner| object.place_of(inner).is_some())
+            }
+            Some(value) => self.is_whole || matches!(value, Json::Array(_)),
+        }
+    }
+}
+
+/// Adds the places of which an object has one if it has a member of this name. A dot is a nested object, or a part of a
+/// key.
+fn add_places(name: &str, places: &mut BTreeMap<String, Place>) {
+    let dots = |text: &str| text.match_indices('.').map(|(dot, _)| dot).collect::<Vec<_>>();
+    places.entry(name.to_owned()).or_default().is_whole = true;
+    for dot in dots(name) {
+        let (key, rest) = (&name[..dot], &name[dot + 1..]);
+        let prefixes = dots(rest).into_iter().map(|dot| &rest[..dot]).chain([rest]);
+        let inner = &mut places.entry(key.to_owned()).or_default().inner;
+        inner.extend(prefixes.map(str::to_owned));
+        inner.sort_unstable();
+        inner.dedup();
+    }
+}
+
+/// Returns for each member that a format needs the places of which an object has one then.
+///
+/// Most objects have none of them, and are told so without a search for every name.
+fn needs_of(definition: &Definition) -> Vec<BTreeMap<String, Place>> {
+    let known = &definition.recognise;
+    let needed = known.keys.iter().chain(known.values.keys());
+    let places_of = |name: &String| {
+        let mut places = BTreeMap::new();
+        let names = definition
+            .meant(name)
+            .chain(definition.inside.iter().map(String::as_str));
+        names.for_each(|name| add_places(name, &mut places));
+        places
+    };
+    needed.map(places_of).collect()
+}
+
 /// Returns the names of members of which an object of a format has one.
 fn keys_of(definition: &Definition) -> Vec<String> {
     let known = &definition.recognise;
@@ -425,6 +481,11 @@ impl Format {
 
     /// Returns whether the members are those of the format.
     fn claims_members(&self, members: &Members<'_>) -> bool {
+        let has_one =
+            |places: &BTreeMap<String, Place>| places.iter().any(|(key, place)| place.is_in(key, members));
+        if !self.needs.iter().all(has_one) {
+            return false;
+        }
         let known = &self.definition.recognise;
         let definition = &self.definition;
         let members = Sets {
