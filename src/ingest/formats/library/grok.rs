@@ -65,6 +65,8 @@ const PARTS: &[(&str, &str)] = &[
 #[derive(Debug)]
 pub(crate) struct Pattern {
     text: String,
+    /// Holds what each text that matches starts with. Most texts do not, and need no expression.
+    start: String,
     /// Holds for each group of the expression the name of its part.
     names: Vec<String>,
     compiled: OnceLock<Option<Regex>>,
@@ -86,6 +88,7 @@ impl Pattern {
     pub(crate) fn new(text: &str) -> Result<Self, PatternError> {
         let (text, names) = expand(text)?;
         Ok(Self {
+            start: literal_start(&text).to_owned(),
             text: format!("^(?s:{text})$"),
             names,
             compiled: OnceLock::new(),
@@ -104,6 +107,9 @@ impl Pattern {
 
     /// Returns the parts of a text that matches, each with its name.
     pub(crate) fn parts<'p, 't>(&'p self, text: &'t str) -> Option<Vec<(&'p str, &'t str)>> {
+        if !text.starts_with(self.start.as_str()) {
+            return None;
+        }
         let compiled = self.compiled.get_or_init(|| match compile(&self.text) {
             Ok(compiled) => Some(compiled),
             Err(error) => {
@@ -139,6 +145,20 @@ impl Pattern {
                 Some((name.as_str(), text.get(start..end)?))
             })
             .collect()
+    }
+}
+
+/// Returns the letters, digits and spaces that every match of an expression starts with.
+fn literal_start(expression: &str) -> &str {
+    let is_literal =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | ':' | ',' | '_' | '/' | '=' | '"');
+    let end = expression.find(|c| !is_literal(c)).unwrap_or(expression.len());
+    let (start, rest) = expression.split_at(end);
+    // A sign of repetition belongs to the last letter alone. With an alternative, other texts match as well.
+    match rest.starts_with(['?', '*', '+', '{']) {
+        _ if expression.contains('|') => "",
+        true => &start[..start.len().saturating_sub(1)],
+        false => start,
     }
 }
 
@@ -269,6 +289,20 @@ mod tests {
             );
         }
         assert!(Pattern::new("(").unwrap().check().is_err());
+    }
+
+    #[test]
+    fn a_pattern_knows_what_its_texts_start_with() {
+        for (expression, start) in [
+            ("Postponed (.*)", "Postponed "),
+            ("colou?r", "colo"),
+            ("a|b", ""),
+            ("(?i)x", ""),
+            ("whole", "whole"),
+        ] {
+            assert_eq!(literal_start(expression), start, "{expression}");
+        }
+        assert!(Pattern::new("ab?c").unwrap().parts("ac").is_some());
     }
 
     #[test]
