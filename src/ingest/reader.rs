@@ -644,6 +644,8 @@ impl LogReader {
 
     /// Returns whether the next line continues the last event, or may do so. Such a line is of the same block.
     fn goes_on(&mut self) -> bool {
+        /// Counts the bytes of a line that tell whether it continues the line before.
+        const ENOUGH_TO_TELL: usize = 1 << 12;
         if self.place != Place::Lines || self.headers.current().is_some() || self.pieces.last().is_none() {
             return false;
         }
@@ -657,7 +659,8 @@ impl LogReader {
         match first_line(buffer) {
             _ if buffer.is_empty() => false,
             Some(line) => joint(&self.pieces, &self.parser, line).is_some(),
-            // The rest of it is not buffered. It may be a line of its own then.
+            // The beginning of a long line tells what it continues.
+            None if buffer.len() >= ENOUGH_TO_TELL => joint(&self.pieces, &self.parser, buffer).is_some(),
             None => true,
         }
     }

@@ -363,9 +363,11 @@ fn windows_events_lose_no_key() {
         for (key, value) in object.as_object().unwrap() {
             assert!(holds(log, key, value), "{key} is gone from {object}");
         }
+        // Sysmon says when the event was; the collector, when it came.
+        let time = object.get("UtcTime").unwrap_or(&object["@timestamp"]);
         assert_eq!(
             Some(log.event_time),
-            parse_time(object["@timestamp"].as_str().unwrap(), &TimeContext::default())
+            parse_time(time.as_str().unwrap(), &TimeContext::default())
         );
         if let Some(user) = object["TargetUserName"]
             .as_str()

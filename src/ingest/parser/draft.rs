@@ -334,35 +334,49 @@ fn apply<'a>(
     mut reading: Reading<'a, 'a>,
     log: &mut BorrowedLog<'a>,
 ) -> Vec<(CoreField, Option<Cow<'a, str>>)> {
+    let mut replaced = Members::default();
+    // A definition may say that the host of a record is another thing.
+    let is_no_host = |(field, value): &(Field, Option<_>)| *field == Field::Host && value.is_none();
+    if reading.set.iter().any(is_no_host) {
+        keep_replaced("hostname", log.hostname.take(), "", &mut replaced);
+        keep_replaced("host", log.host.take(), "", &mut replaced);
+    }
     if let Some(host) = reading.take_said(Field::Host) {
-        log.hostname = Some(host.clone());
-        log.host = Some(host);
+        keep_replaced(
+            "hostname",
+            log.hostname.replace(host.clone()),
+            &host,
+            &mut replaced,
+        );
+        keep_replaced("host", log.host.replace(host.clone()), &host, &mut replaced);
     }
     if let Some(program) = reading.take_said(Field::Program) {
-        log.appname = Some(program);
+        let old = log.appname.replace(program.clone());
+        keep_replaced("appname", old, &program, &mut replaced);
     }
     if let Some(process) = reading.take_said(Field::Pid) {
         log.procid = process.parse().ok().or(log.procid);
     }
     if let Some(message) = reading.take_said(Field::Message) {
-        log.message = Some(message);
+        let old = log.message.replace(message.clone());
+        keep_replaced("message", old, &message, &mut replaced);
     }
+    let members = std::mem::take(&mut reading.members);
     let normalized = log.normalized_mut();
-    for (name, value) in std::mem::take(&mut reading.members) {
+    for (name, value) in members.into_iter().chain(replaced) {
         normalized.insert_beside(name, value);
-    }
-    // A definition says that the host of a record is another thing.
-    if reading
-        .set
-        .iter()
-        .any(|(field, value)| *field == Field::Host && value.is_none())
-    {
-        (log.host, log.hostname) = (None, None);
     }
     note_format(reading.definition, reading.logsource, log);
     let core = reading.set.into_iter();
     core.filter_map(|(field, value)| Some((field.core()?, value)))
         .collect()
+}
+
+/// Keeps a value of the text that a definition replaces by another one.
+fn keep_replaced<'a>(name: &'static str, old: Option<Cow<'a, str>>, new: &str, replaced: &mut Members<'a>) {
+    if let Some(old) = old.filter(|old| old != new) {
+        replaced.insert(name, old);
+    }
 }
 
 /// Says of a log which definition read it, and what kind of source it has.

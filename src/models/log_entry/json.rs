@@ -82,6 +82,9 @@ pub(crate) enum Origin {
 /// `normalized` and `metadata`.
 const OWN_NAMES: usize = 6;
 
+/// Limits the length of a text that is copied from a member into a column.
+const LONGEST_COPY: usize = 1 << 16;
+
 /// Holds the members of an object, and the places of those that have been taken.
 struct Rest<'a> {
     members: Members<'a>,
@@ -156,6 +159,8 @@ impl<'a> Rest<'a> {
     }
 
     /// Takes the text of a member with the column's own name, or copies that of another member.
+    ///
+    /// A text of over 64 KiB is not copied, as a store would hold it twice. It stays a member.
     fn take_text_of(&mut self, slot: Slot) -> Option<Cow<'a, str>> {
         let text = |value: &Json<'a>| match value {
             Json::String(text) => Some(text.clone()),
@@ -164,7 +169,7 @@ impl<'a> Rest<'a> {
         let (own, text) = self.first_of(slot, text)?;
         match own {
             Some(place) => self.take_text_at(place),
-            None => Some(text),
+            None => (text.len() <= LONGEST_COPY).then_some(text),
         }
     }
 
