@@ -79,7 +79,7 @@ impl Parser {
     }
 
     fn draft_of_members<'a>(&mut self, members: Members<'a>) -> Draft<'a> {
-        let reading = self.library.read_object(&members);
+        let reading = self.formats.read_object(&members);
         self.draft_of(members, reading)
     }
 
@@ -113,7 +113,7 @@ impl Parser {
             _ => None,
         };
         if let Some(structure) = structure {
-            if let Some(definition) = self.library.of_structure(structure) {
+            if let Some(definition) = self.formats.of_structure(structure) {
                 note_format(definition, &definition.logsource, &mut outer.log);
             }
             return outer;
@@ -173,7 +173,7 @@ impl Parser {
             let inner = self.draft_of_line(fields, message);
             return self.combine(inner, outer);
         }
-        match self.library.read_text(program, message) {
+        match self.formats.read_text(program, message) {
             Some(reading) => self.with_reading(outer, reading),
             None => self.with_extract(outer, program, message),
         }
@@ -200,12 +200,12 @@ impl Parser {
         let normalized = draft.log.normalized_mut();
         let extracted = extract::extract(program, message, self.proxies(), normalized);
         if extracted.is_none()
-            && let Some(reading) = self.library.read_other(program, message)
+            && let Some(reading) = self.formats.read_other(program, message)
         {
             return self.with_reading(draft, reading);
         }
         let Extracted { format, ambiguous } = extracted.unwrap_or_default();
-        if let Some(definition) = self.library.of_message(format, program) {
+        if let Some(definition) = self.formats.of_message(format, program) {
             note_format(definition, &definition.logsource, &mut draft.log);
         }
         if !ambiguous.is_empty() {

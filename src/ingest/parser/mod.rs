@@ -74,7 +74,7 @@ pub(in crate::ingest) struct Parser {
     /// Holds the order of dates of numbers that both ends of the file have decided.
     decided_order: DateOrder,
     ids: Ids,
-    library: &'static Library,
+    formats: &'static Library,
 }
 
 /// Holds the time of the last line that has one.
@@ -102,7 +102,7 @@ impl Parser {
             last_time: LastTime::Known(None),
             decided_order: DateOrder::Auto,
             ids: Ids::many(),
-            library: options.formats.0,
+            formats: options.formats.0,
         }
     }
 
@@ -463,7 +463,7 @@ impl Parser {
         let unmet = self.options.format.filter(|format| *format != InputFormat::Text);
         let error = unmet.map(|format| format!("not in the format {format}"));
         if self.options.format.is_none()
-            && let Some(reading) = self.library.read_text(None, line)
+            && let Some(reading) = self.formats.read_text(None, line)
         {
             return (Fields::of_reading(line, reading), None);
         }
