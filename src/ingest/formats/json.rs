@@ -28,6 +28,18 @@ pub(crate) fn object(text: &str) -> Option<Members<'_>> {
     storable(serde_json::from_str(text).ok()?).ok()
 }
 
+/// Reads the object that a message is, or that follows a short header such as `@cee:`.
+pub(crate) fn object_after_header(message: &str) -> Option<Members<'_>> {
+    const LONGEST_HEADER: usize = 32;
+    let message = message.trim_end();
+    if !message.ends_with('}') {
+        return None;
+    }
+    let start = message.find('{').filter(|start| *start <= LONGEST_HEADER)?;
+    let is_header = !message[..start].contains(['"', '\'', '=']);
+    is_header.then(|| object(&message[start..]))?
+}
+
 fn storable(object: Members<'_>) -> Result<Members<'_>, serde_json::Error> {
     check_depth("object", &object).map_err(serde_json::Error::custom)?;
     Ok(object)

@@ -124,7 +124,7 @@ impl Parser {
             (None, Some(message)) if message.len() < line.len() || program.is_some() => {
                 self.with_text(outer, program, message)
             }
-            (None, Some(message)) => match object_of_message(message) {
+            (None, Some(message)) => match json::object_after_header(message) {
                 Some(object) => {
                     let inner = self.draft_of_object(object, None);
                     self.combine(inner, outer)
@@ -165,7 +165,7 @@ impl Parser {
 
     /// Adds what the message of a line holds: an object, or a text that a definition reads.
     fn with_text<'a>(&mut self, outer: Draft<'a>, program: Option<&'a str>, message: &'a str) -> Draft<'a> {
-        if let Some(object) = object_of_message(message) {
+        if let Some(object) = json::object_after_header(message) {
             let inner = self.draft_of_object(object, None);
             return self.combine(inner, outer);
         }
@@ -270,18 +270,6 @@ impl Parser {
         let inner = self.draft_of_line(fields, message);
         self.combine(inner, draft)
     }
-}
-
-/// Reads the object that a message is, or that follows a short header such as `@cee:`.
-fn object_of_message(message: &str) -> Option<Members<'_>> {
-    const LONGEST_HEADER: usize = 32;
-    let message = message.trim_end();
-    if !message.ends_with('}') {
-        return None;
-    }
-    let start = message.find('{').filter(|start| *start <= LONGEST_HEADER)?;
-    let is_header = !message[..start].contains(['"', '\'', '=']);
-    is_header.then(|| json::object(&message[start..]))?
 }
 
 /// Makes one log of a record and its envelope. The record's own fields count; those of the envelope stay as members.

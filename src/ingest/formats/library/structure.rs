@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use super::{auditd, cef, delimited, key_value, leef};
+use crate::ingest::formats::json;
 use crate::models::{Json, Members};
 
 /// Names the way in which a text is taken apart.
@@ -60,7 +61,7 @@ impl Structure {
             Self::Leef => leef::read(text),
             Self::Delimited => Some(delimited::read(text, layout)),
             Self::Auditd => auditd::read(text),
-            Self::Json => object(text),
+            Self::Json => json::object_after_header(text),
             Self::Pattern | Self::Login | Self::AccessLog | Self::ErrorLog => None,
         }
     }
@@ -81,20 +82,6 @@ fn key_values<'a>(text: &'a str, layout: &Layout, is_sure: bool) -> Option<Membe
     }
     let is_mostly_pairs = pairs.members.iter().count() >= 3 && pairs.loose * 2 <= text.len();
     is_mostly_pairs.then_some(pairs.members)
-}
-
-/// Reads an object that a text holds after a short header such as `@cee:`.
-fn object(text: &str) -> Option<Members<'_>> {
-    const LONGEST_HEADER: usize = 64;
-    let text = text.trim_end();
-    if !text.ends_with('}') {
-        return None;
-    }
-    let start = text.find('{').filter(|start| *start <= LONGEST_HEADER)?;
-    let is_header = !text[..start].contains(['"', '\'']);
-    let members: Members<'_> = is_header.then(|| serde_json::from_str(&text[start..]).ok())??;
-    crate::models::check_depth("object", &members).ok()?;
-    Some(members)
 }
 
 /// Returns the text of a value, or of the first element of a list.
