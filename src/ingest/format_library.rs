@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::formats::library::{Definition, Library, LogSource};
+use super::formats::library::{Definition, Library};
+use crate::models::LogSource;
 
 /// Holds definitions of formats: those of this crate, and those of a folder.
 ///

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use super::{Parser, note_ambiguous};
 use crate::ingest::formats::extract::Extracted;
 use crate::ingest::formats::fields::{Fields, Outcome};
-use crate::ingest::formats::library::{Definition, Field, LogSource, Reading, Structure};
+use crate::ingest::formats::library::{Definition, Field, Reading, Structure};
 use crate::ingest::formats::{envelope, error_log, extract, json};
 use crate::models::{
-    self, BorrowedLog, CoreField, Json, Members, Origin, TIME_SOURCE, TimeContext, parse_stated_time,
+    BorrowedLog, Json, LogSource, Members, Origin, Role, TIME_SOURCE, TimeContext, parse_stated_time,
     parse_time,
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Draft<'a> {
     pub(super) log: BorrowedLog<'a>,
     pub(super) time: Option<DateTime<Utc>>,
     /// Holds the fields that definitions set, whatever the names of members give.
-    pub(super) set: Vec<(CoreField, Option<Cow<'a, str>>)>,
+    pub(super) set: Vec<(Role, Option<Cow<'a, str>>)>,
 }
 
 impl<'a> Draft<'a> {
@@ -252,8 +252,8 @@ impl Parser {
         let is_known = draft
             .log
             .with_core_fields(|found| found.source_ip.is_some() || found.user.is_some());
-        let is_told = |(field, value): &(CoreField, Option<_>)| {
-            matches!(field, CoreField::SourceIp | CoreField::User) && value.is_some()
+        let is_told = |(field, value): &(Role, Option<_>)| {
+            matches!(field, Role::SourceIp | Role::User) && value.is_some()
         };
         if is_known || draft.set.iter().any(is_told) {
             return draft;
@@ -318,10 +318,7 @@ fn merged<'a>(inner: BorrowedLog<'a>, outer: BorrowedLog<'a>, is_outer_time: boo
 }
 
 /// Gives a log what a definition found in its text.
-fn apply<'a>(
-    mut reading: Reading<'a, 'a>,
-    log: &mut BorrowedLog<'a>,
-) -> Vec<(CoreField, Option<Cow<'a, str>>)> {
+fn apply<'a>(mut reading: Reading<'a, 'a>, log: &mut BorrowedLog<'a>) -> Vec<(Role, Option<Cow<'a, str>>)> {
     let mut replaced = Members::default();
     // A definition may say that the host of a record is another thing.
     let is_no_host = |(field, value): &(Field, Option<_>)| *field == Field::Host && value.is_none();
@@ -356,7 +353,7 @@ fn apply<'a>(
     }
     note_format(reading.definition, reading.logsource, log);
     let core = reading.set.into_iter();
-    core.filter_map(|(field, value)| Some((field.core()?, value)))
+    core.filter_map(|(field, value)| Some((field.role()?, value)))
         .collect()
 }
 
@@ -373,15 +370,5 @@ fn note_format<'a>(definition: &'a Definition, source: &'a LogSource, log: &mut 
         log.source_type = Some(definition.name.as_str().into());
     }
     log.set_format(definition.held_label.as_str());
-    let LogSource {
-        product,
-        category,
-        service,
-    } = source;
-    let text = |part: &'a Option<String>| part.as_deref().map(Cow::Borrowed);
-    log.set_log_source(&models::LogSource {
-        product: text(product),
-        category: text(category),
-        service: text(service),
-    });
+    log.set_log_source(source);
 }

@@ -10,53 +10,6 @@ use super::values::{self, Value};
 use crate::models::address::{self, PRIVATE_NETWORKS};
 use crate::models::{Json, Members};
 
-/// Names a field of the summary, which a reader may set: see [`BorrowedLog::set_field`](super::BorrowedLog::set_field).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum CoreField {
-    SourceIp,
-    DestIp,
-    SourcePort,
-    DestPort,
-    User,
-    Process,
-    Action,
-    Outcome,
-    Level,
-}
-
-impl CoreField {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::SourceIp,
-        Self::DestIp,
-        Self::SourcePort,
-        Self::DestPort,
-        Self::User,
-        Self::Process,
-        Self::Action,
-        Self::Outcome,
-        Self::Level,
-    ];
-
-    /// Returns the name of the column.
-    pub(crate) fn name(self) -> &'static str {
-        self.role().column().unwrap_or_default()
-    }
-
-    pub(super) fn role(self) -> Role {
-        match self {
-            Self::SourceIp => Role::SourceIp,
-            Self::DestIp => Role::DestIp,
-            Self::SourcePort => Role::SourcePort,
-            Self::DestPort => Role::DestPort,
-            Self::User => Role::User,
-            Self::Process => Role::Process,
-            Self::Action => Role::Action,
-            Self::Outcome => Role::Outcome,
-            Self::Level => Role::Level,
-        }
-    }
-}
-
 /// Lists Windows events about the account that is logged on, not the one that logs it on.
 const LOGON_EVENTS: [u64; 12] = [
     4624, 4625, 4634, 4647, 4768, 4769, 4770, 4771, 4776, 4777, 4778, 4779,
@@ -200,9 +153,8 @@ impl<'a> Found<'a> {
 
     /// Sets the fields that the reader of the log set.
     fn take_over(&mut self, set: &Members<'a>) {
-        for field in CoreField::ALL {
-            let role = field.role();
-            match set.get(field.name()) {
+        for (role, column) in Role::columns() {
+            match set.get(column) {
                 None => {}
                 Some(Json::Null) => self.set(role, None),
                 Some(value) => {

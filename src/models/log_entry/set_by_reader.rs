@@ -2,18 +2,22 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+
 use super::BorrowedLog;
-use super::found::{CoreField, Found};
+use super::found::Found;
+use super::names::Role;
 use super::reserved::{FIELDS, FORMAT, LOGSOURCE};
 use super::values;
 use crate::models::{Json, Members};
 
-/// Names the kind of source of a log, in the words of Sigma's `logsource`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LogSource<'a> {
-    pub(crate) product: Option<Cow<'a, str>>,
-    pub(crate) category: Option<Cow<'a, str>>,
-    pub(crate) service: Option<Cow<'a, str>>,
+/// Names the kind of source of a log, as Sigma's `logsource` does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogSource {
+    pub(crate) product: Option<String>,
+    pub(crate) category: Option<String>,
+    pub(crate) service: Option<String>,
 }
 
 impl<'a> BorrowedLog<'a> {
@@ -21,8 +25,8 @@ impl<'a> BorrowedLog<'a> {
     ///
     /// Nothing is stored where the names give that value already. A value that is not of the field's kind, such as a
     /// name for an address, is not set.
-    pub(crate) fn set_field(&mut self, field: CoreField, value: Option<Cow<'a, str>>) {
-        let role = field.role();
+    pub(crate) fn set_field(&mut self, role: Role, value: Option<Cow<'a, str>>) {
+        let Some(column) = role.column() else { return };
         let value = match value {
             None => None,
             Some(text) => match values::set_by_reader(role, &Json::String(text)) {
@@ -39,10 +43,10 @@ impl<'a> BorrowedLog<'a> {
         found.set(role, value.clone());
         let json = value.map_or(Json::Null, values::Value::into_json);
         match self.metadata.get_mut(FIELDS) {
-            Some(Json::Object(set)) => set.insert(field.name(), json),
+            Some(Json::Object(set)) => set.insert(column, json),
             _ => {
                 let mut set = Members::default();
-                set.insert(field.name(), json);
+                set.insert(column, json);
                 self.metadata.insert(FIELDS, set);
             }
         }
@@ -54,7 +58,7 @@ impl<'a> BorrowedLog<'a> {
     }
 
     /// Says what kind of source wrote the log.
-    pub(crate) fn set_log_source(&mut self, source: &LogSource<'a>) {
+    pub(crate) fn set_log_source(&mut self, source: &'a LogSource) {
         let parts = [
             ("product", &source.product),
             ("category", &source.category),
@@ -63,7 +67,7 @@ impl<'a> BorrowedLog<'a> {
         let mut members = Members::default();
         for (name, part) in parts {
             if let Some(part) = part {
-                members.insert(name, part.clone());
+                members.insert(name, part.as_str());
             }
         }
         if !members.is_empty() {

@@ -379,7 +379,7 @@ fn the_reader_of_a_log_sets_its_fields() {
     let object = json!({"src_ip": "10.0.0.1", "user": "root", "dst_port": 22, "metadata": {"fields": {"user": "forged"}}});
     let text = object.to_string();
     let context = TimeContext::default();
-    let read = |set: &[(CoreField, Option<&'static str>)]| {
+    let read = |set: &[(Role, Option<&'static str>)]| {
         id::with_own(|ids| {
             let members = serde_json::from_str(&text).unwrap();
             let (mut log, _) = BorrowedLog::from_json(members, Origin::Source, &context, ids);
@@ -397,19 +397,19 @@ fn the_reader_of_a_log_sets_its_fields() {
         })
     };
     let same = read(&[
-        (CoreField::SourceIp, Some("10.0.0.1")),
-        (CoreField::DestPort, Some("22")),
-        (CoreField::Action, None),
-        (CoreField::DestIp, Some("no address")),
+        (Role::SourceIp, Some("10.0.0.1")),
+        (Role::DestPort, Some("22")),
+        (Role::Action, None),
+        (Role::DestIp, Some("no address")),
     ]);
     assert!(same.metadata.is_empty(), "{same:?}");
     assert_eq!(same.user(), Some("root"));
     let log = read(&[
-        (CoreField::SourceIp, None),
-        (CoreField::DestPort, Some("443")),
-        (CoreField::Process, Some("/bin/sh")),
-        (CoreField::User, Some("alice")),
-        (CoreField::User, Some("bob")),
+        (Role::SourceIp, None),
+        (Role::DestPort, Some("443")),
+        (Role::Process, Some("/bin/sh")),
+        (Role::User, Some("alice")),
+        (Role::User, Some("bob")),
     ]);
     assert_eq!(
         Value::from(log.metadata.clone()),
@@ -421,15 +421,19 @@ fn the_reader_of_a_log_sets_its_fields() {
 
 #[test]
 fn the_reader_of_a_log_names_its_format_and_source() {
-    let log = id::with_own(|ids| {
-        let mut log = BorrowedLog::new(DateTime::UNIX_EPOCH, ids);
-        log.set_format("fortigate/1");
-        log.set_log_source(&LogSource::default());
-        log.set_log_source(&LogSource {
+    let (none, source) = (
+        LogSource::default(),
+        LogSource {
             product: Some("fortios".into()),
             service: Some("traffic".into()),
             ..LogSource::default()
-        });
+        },
+    );
+    let log = id::with_own(|ids| {
+        let mut log = BorrowedLog::new(DateTime::UNIX_EPOCH, ids);
+        log.set_format("fortigate/1");
+        log.set_log_source(&none);
+        log.set_log_source(&source);
         log.into_entry()
     });
     assert_eq!(log.format(), Some("fortigate/1"));

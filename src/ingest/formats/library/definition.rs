@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::grok::Pattern;
 use super::layout::Layout;
 use super::structure::Structure;
-use crate::models::CoreField;
+use crate::models::{LogSource, Role};
 
 /// Describes a format: how it is known, how it is taken apart, and which of its members are which fields.
 #[derive(Debug, Clone, Deserialize)]
@@ -138,18 +138,6 @@ impl Definition {
     }
 }
 
-/// Names the source of logs as the Sigma specification does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LogSource {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) product: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) category: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) service: Option<String>,
-}
-
 /// Says how a format is known. All that is given must hold.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,18 +237,18 @@ impl Field {
         }
     }
 
-    /// Returns the field of the summary that this one is; `None` for host, program, process id and message.
-    pub(crate) const fn core(self) -> Option<CoreField> {
+    /// Returns the role of the field in the summary of a log; `None` for host, program, process id and message.
+    pub(crate) const fn role(self) -> Option<Role> {
         Some(match self {
-            Self::SourceIp => CoreField::SourceIp,
-            Self::SourcePort => CoreField::SourcePort,
-            Self::DestIp => CoreField::DestIp,
-            Self::DestPort => CoreField::DestPort,
-            Self::User => CoreField::User,
-            Self::Process => CoreField::Process,
-            Self::Action => CoreField::Action,
-            Self::Outcome => CoreField::Outcome,
-            Self::Level => CoreField::Level,
+            Self::SourceIp => Role::SourceIp,
+            Self::SourcePort => Role::SourcePort,
+            Self::DestIp => Role::DestIp,
+            Self::DestPort => Role::DestPort,
+            Self::User => Role::User,
+            Self::Process => Role::Process,
+            Self::Action => Role::Action,
+            Self::Outcome => Role::Outcome,
+            Self::Level => Role::Level,
             Self::Host | Self::Program | Self::Pid | Self::Message => return None,
         })
     }

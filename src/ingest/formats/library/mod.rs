@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use foldhash::fast::FixedState;
 
-pub(crate) use definition::{Definition, Field, LogSource, Sample};
+pub(crate) use definition::{Definition, Field, Sample};
 use definition::{PatternText, Recognise};
 pub(crate) use reading::Reading;
 pub(crate) use structure::Structure;
@@ -562,7 +562,7 @@ impl Format {
         let mut reading = self.reading_of(parts);
         for (field, value) in set.into_iter().flatten() {
             let value = Cow::Borrowed(value.as_str());
-            if field.core().is_some() {
+            if field.role().is_some() {
                 reading.members.insert_if_missing(field.as_str(), value.clone());
             }
             reading.put(*field, Some(value));
@@ -653,7 +653,7 @@ impl Format {
             reading.members.insert_if_missing(name, value);
         }
         for (field, value) in direct {
-            if field.core().is_some() {
+            if field.role().is_some() {
                 reading.members.insert_if_missing(field.as_str(), value);
             }
         }

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::definition::{Case, Definition, Field, LogSource, Names, Values};
+use super::definition::{Case, Definition, Field, Names, Values};
 use super::lookup::{Sets, is_like};
 use super::structure::text_of_value;
-use crate::models::{Json, Level, Members, endpoint};
+use crate::models::{Json, Level, LogSource, Members, endpoint};
 
 /// Holds what a definition found in a text.
 #[derive(Debug, Clone, PartialEq)]

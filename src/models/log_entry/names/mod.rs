@@ -63,6 +63,13 @@ pub(crate) enum Role {
 impl Role {
     pub(crate) const COUNT: usize = Self::Forwarded as usize + 1;
 
+    /// Iterates over the roles that are columns, with their names. The reader of a log may set these.
+    pub(crate) fn columns() -> impl Iterator<Item = (Self, &'static str)> {
+        table::ROLES
+            .iter()
+            .filter_map(|(role, _)| Some((*role, role.column()?)))
+    }
+
     /// Returns the name of the column for the role, if there is one.
     pub(crate) fn column(self) -> Option<&'static str> {
         match self {
