@@ -68,6 +68,18 @@ pub(crate) fn canonical(text: &str) -> Option<Cow<'_, str>> {
     endpoint(text).map(|endpoint| endpoint.address)
 }
 
+/// Reads an address as [`canonical`] does, borrowed where it can be.
+pub(crate) fn canonical_of(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match text {
+        Cow::Borrowed(text) => canonical(text),
+        Cow::Owned(text) => match canonical(&text)? {
+            Cow::Owned(address) => Some(address.into()),
+            Cow::Borrowed(address) if address.len() == text.len() => Some(text.into()),
+            Cow::Borrowed(address) => Some(address.to_owned().into()),
+        },
+    }
+}
+
 /// Reads an address without its port, brackets and zone. An IPv4 address that is written as IPv6 is an IPv4 address.
 pub(crate) fn parse(text: &str) -> Option<IpAddr> {
     match text.parse::<IpAddr>() {

@@ -18,7 +18,7 @@ mod severity;
 mod threat_intel;
 mod time;
 
-pub(crate) use address::{PRIVATE_NETWORKS, endpoint};
+pub(crate) use address::{PRIVATE_NETWORKS, canonical_of, endpoint};
 pub use address_text::AddressText;
 pub use alert::{Alert, AlertQuery, RiskFactor, priority_score};
 pub use continuation_lines::ContinuationLines;

@@ -52,7 +52,7 @@ fn is_guid(text: &str) -> bool {
 pub(super) fn value_for<'a>(role: Role, value: &Json<'a>) -> Option<Value<'a>> {
     match role {
         Role::SourcePort | Role::DestPort => port_of(value).map(Value::Port),
-        Role::SourceIp | Role::DestIp => address_of(text_of(value)?).map(Value::Text),
+        Role::SourceIp | Role::DestIp => address::canonical_of(text_of(value)?).map(Value::Text),
         Role::Forwarded => list_of(value).map(Value::Text),
         Role::User | Role::Process | Role::Action => text_of(value).map(Value::Text),
         Role::Outcome => outcome_of(value).map(Value::Text),
@@ -144,18 +144,6 @@ pub(super) fn client_of<'a>(list: Cow<'a, str>, proxies: &[IpNet]) -> Option<Cow
     match list {
         Cow::Borrowed(list) => address::client(list, proxies),
         Cow::Owned(list) => address::client(&list, proxies).map(|client| client.into_owned().into()),
-    }
-}
-
-/// Returns the address of a text, borrowed where it can be.
-fn address_of(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    match text {
-        Cow::Borrowed(text) => address::canonical(text),
-        Cow::Owned(text) => match address::canonical(&text)? {
-            Cow::Owned(address) => Some(address.into()),
-            Cow::Borrowed(address) if address.len() == text.len() => Some(text.into()),
-            Cow::Borrowed(address) => Some(address.to_owned().into()),
-        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::definition::{Case, Definition, Field, Names, Values};
 use super::lookup::{Sets, is_like};
 use super::structure::text_of_value;
-use crate::models::{Json, Level, LogSource, Members, endpoint};
+use crate::models::{Json, Level, LogSource, Members, canonical_of};
 
 /// Holds what a definition found in a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -208,7 +208,7 @@ pub(crate) fn value_for(field: Field, text: Cow<'_, str>) -> Option<Cow<'_, str>
         return None;
     }
     match field {
-        Field::SourceIp | Field::DestIp => address(text),
+        Field::SourceIp | Field::DestIp => canonical_of(text),
         Field::SourcePort | Field::DestPort => text.parse::<u16>().ok().map(|_| text),
         Field::Pid => process_id(text),
         Field::User => is_user(&text).then_some(text),
@@ -236,14 +236,6 @@ fn process_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
             .ok()
             .map(|id| id.to_string().into()),
         None => text.parse::<i64>().ok().map(|_| text),
-    }
-}
-
-/// Returns the address of a text in canonical form; a port is cut off.
-fn address(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    match text {
-        Cow::Borrowed(text) => endpoint(text).map(|endpoint| endpoint.address),
-        Cow::Owned(text) => endpoint(&text).map(|endpoint| endpoint.address.into_owned().into()),
     }
 }
 
