@@ -85,10 +85,10 @@ pub(crate) enum PatternError {
 
 impl Pattern {
     /// Reads a pattern, and does not compile it yet. It must match the whole text.
-    pub(crate) fn new(text: &str) -> Result<Self, PatternError> {
-        let (text, names) = expand(text)?;
+    pub(crate) fn new(written: &str) -> Result<Self, PatternError> {
+        let (text, names) = expand(written)?;
         Ok(Self {
-            start: literal_start(&text).to_owned(),
+            start: literal_start(written).to_owned(),
             text: format!("^(?s:{text})$"),
             names,
             compiled: OnceLock::new(),
@@ -156,10 +156,33 @@ fn literal_start(expression: &str) -> &str {
     let (start, rest) = expression.split_at(end);
     // A sign of repetition belongs to the last letter alone. With an alternative, other texts match as well.
     match rest.starts_with(['?', '*', '+', '{']) {
-        _ if expression.contains('|') => "",
+        _ if has_alternatives(rest) => "",
         true => &start[..start.len().saturating_sub(1)],
         false => start,
     }
+}
+
+/// Returns whether an expression has alternatives outside of groups. In doubt, it has.
+fn has_alternatives(expression: &str) -> bool {
+    let (mut depth, mut is_in_class) = (0_usize, false);
+    let mut characters = expression.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => drop(characters.next()),
+            '[' => {
+                is_in_class = true;
+                characters.next_if_eq(&'^');
+                // A bracket that comes first in a class is one of its characters.
+                characters.next_if_eq(&']');
+            }
+            ']' => is_in_class = false,
+            '(' if !is_in_class => depth += 1,
+            ')' if !is_in_class => depth = depth.saturating_sub(1),
+            '|' if depth == 0 && !is_in_class => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn compile(text: &str) -> Result<Regex, regex::Error> {
@@ -297,6 +320,10 @@ mod tests {
             ("Postponed (.*)", "Postponed "),
             ("colou?r", "colo"),
             ("a|b", ""),
+            ("a(b|c)[|]", "a"),
+            ("a[](]|b", ""),
+            (r"a\(b|c", ""),
+            ("from %{IP:source_ip}", "from "),
             ("(?i)x", ""),
             ("whole", "whole"),
         ] {
