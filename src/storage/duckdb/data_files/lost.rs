@@ -1,12 +1,10 @@
 //! Drops data files that are lost, so that the rest of a lake can be read and maintained.
 
-use std::collections::HashMap;
-
-use super::{DataFileCheck, DataFileState};
+use super::DataFileCheck;
 use crate::models::InvalidValue;
 use crate::storage::duckdb::lake::commit_lock::CommitLock;
+use crate::storage::duckdb::lake::data_files;
 use crate::storage::duckdb::lake::data_files::DataFile;
-use crate::storage::duckdb::lake::{checksums, data_files};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::tables::consumers;
 use crate::storage::duckdb::transaction::transaction;
@@ -52,12 +50,7 @@ impl DuckDbStore {
     }
 
     fn find_lost_file(&self, file: &str) -> Result<(DataFile, DataFileCheck)> {
-        let (files, recorded) = match self.is_lake() {
-            true => self.read(|connection| {
-                Ok((data_files::current(connection)?, checksums::recorded(connection)?))
-            })?,
-            false => (Vec::new(), HashMap::new()),
-        };
+        let (files, recorded) = self.files_and_checksums()?;
         let Some(found) = files.into_iter().find(|other| other.path == file) else {
             return Err(Error::NotFound {
                 what: "data file",
@@ -65,16 +58,11 @@ impl DuckDbStore {
             });
         };
         let state = self.state_of(&found, recorded.get(&found.id))?;
-        match state {
-            DataFileState::Missing | DataFileState::Damaged => {
-                let check = DataFileCheck::new(&found, state);
-                Ok((found, check))
-            }
-            DataFileState::Whole | DataFileState::Unrecorded => {
-                let reason =
-                    "it is there and not known to be damaged: only a file that is lost can be dropped";
-                Err(InvalidValue::new("lost file", file, reason).into())
-            }
+        if !state.is_lost() {
+            let reason = "it is there and not known to be damaged: only a file that is lost can be dropped";
+            return Err(InvalidValue::new("lost file", file, reason).into());
         }
+        let check = DataFileCheck::new(&found, state);
+        Ok((found, check))
     }
 }

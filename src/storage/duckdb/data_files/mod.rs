@@ -50,6 +50,13 @@ pub enum DataFileState {
     Damaged,
 }
 
+impl DataFileState {
+    /// Returns whether the content of the file is lost.
+    fn is_lost(self) -> bool {
+        matches!(self, Self::Missing | Self::Damaged)
+    }
+}
+
 impl DataFileCheck {
     /// Describes the problem of the file, and what to do; `None` if it has none.
     pub fn problem(&self) -> Option<String> {
@@ -90,12 +97,15 @@ impl DataFileCheck {
     }
 }
 
+/// Holds the digests that were recorded for each file, by its id in the catalog.
+type Checksums = HashMap<i64, HashSet<Digest>>;
+
 /// Verifies one data file of a lake for each item: see [`DuckDbStore::check_data_files`].
 #[derive(Debug)]
 pub struct DataFileChecks<'a> {
     store: &'a DuckDbStore,
     files: vec::IntoIter<DataFile>,
-    recorded: HashMap<i64, HashSet<Digest>>,
+    recorded: Checksums,
     total_bytes: u64,
 }
 
@@ -107,9 +117,8 @@ impl DataFileChecks<'_> {
 
     fn check(&self, file: &DataFile) -> Result<Option<DataFileCheck>> {
         let state = self.store.state_of(file, self.recorded.get(&file.id))?;
-        let is_lost = matches!(state, DataFileState::Missing | DataFileState::Damaged);
         // Another process may have merged the file into another one meanwhile, and deleted it.
-        if is_lost && !self.store.is_current(file)? {
+        if state.is_lost() && !self.store.is_current(file)? {
             return Ok(None);
         }
         Ok(Some(DataFileCheck::new(file, state)))
@@ -150,18 +159,21 @@ impl DuckDbStore {
     ///
     /// If the catalog cannot be read. An item is an error if its file cannot be read, though it may exist.
     pub fn check_data_files(&self) -> Result<DataFileChecks<'_>> {
-        let (files, recorded) = match self.is_lake() {
-            true => self.read(|connection| {
-                Ok((data_files::current(connection)?, checksums::recorded(connection)?))
-            })?,
-            false => (Vec::new(), HashMap::new()),
-        };
+        let (files, recorded) = self.files_and_checksums()?;
         Ok(DataFileChecks {
             store: self,
             total_bytes: files.iter().map(|file| file.bytes).sum(),
             files: files.into_iter(),
             recorded,
         })
+    }
+
+    /// Returns the data files and the checksums that were recorded for them; none of a store that is not a lake.
+    fn files_and_checksums(&self) -> Result<(Vec<DataFile>, Checksums)> {
+        if !self.is_lake() {
+            return Ok((Vec::new(), Checksums::new()));
+        }
+        self.read(|connection| Ok((data_files::current(connection)?, checksums::recorded(connection)?)))
     }
 
     /// Returns the files that maintenance would read but that are lost.
@@ -175,7 +187,7 @@ impl DuckDbStore {
         let mut lost = Vec::new();
         for file in files {
             let state = self.state_of(&file, recorded.get(&file.id))?;
-            if matches!(state, DataFileState::Missing | DataFileState::Damaged) {
+            if state.is_lost() {
                 lost.push(DataFileCheck::new(&file, state));
             }
         }
