@@ -1,5 +1,6 @@
 //! Tries definitions of formats on their samples.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::format_library::{FormatError, FormatLibrary, definition};
 use super::formats::library::{Definition, Sample};
 use super::options::IngestOptions;
 use super::reader::LogReader;
-use crate::models::{LogEntry, TIME_SOURCE};
+use crate::models::{FORMAT, Field, LogEntry, TIME_SOURCE};
 
 /// 2026-12-31T00:00:00Z.
 const END_OF_2026: i64 = 1_798_675_200;
@@ -44,7 +45,7 @@ impl FormatLibrary {
             return vec![format!("{} logs, not one, of {}", logs.len(), sample.line)];
         };
         let mut problems = Vec::new();
-        let label = log.metadata.get("format").and_then(|label| label.as_str());
+        let label = log.metadata.get(FORMAT).and_then(|label| label.as_str());
         if label != Some(definition.label().as_str()) {
             let reader = label.map_or("no format".to_owned(), |label| format!("the format {label}"));
             problems.push(format!("{reader} reads {}", sample.line));
@@ -68,29 +69,13 @@ impl FormatLibrary {
     }
 }
 
-/// Returns a field of a log by the name of its column, or a member of `normalized`.
+/// Returns a field of a log by the name of its column, or a member of `normalized`. A time of another line is none.
 fn field_of(log: &LogEntry, name: &str) -> Option<String> {
-    let text = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match name {
-        "event_time" => (!log.metadata.contains_key(TIME_SOURCE)).then(|| log.event_time.to_rfc3339()),
-        "host" => log.host.clone().or_else(|| log.hostname.clone()),
-        "appname" => log.appname.clone(),
-        "procid" => log.procid.map(|process| process.to_string()),
-        "message" => log.message.clone(),
-        "source_ip" => log.source_ip().map(|address| address.to_string()),
-        "dest_ip" => log.dest_ip().map(|address| address.to_string()),
-        "source_port" => log.source_port().map(|port| port.to_string()),
-        "dest_port" => log.dest_port().map(|port| port.to_string()),
-        "process" => log.process().map(str::to_owned),
-        "user" => log.user().map(str::to_owned),
-        "action" => log.action().map(str::to_owned),
-        "outcome" => log.outcome().map(str::to_owned),
-        "level" => log.level().map(str::to_owned),
-        name => log.normalized.get(name).map(text),
+    if name == "event_time" && log.metadata.contains_key(TIME_SOURCE) {
+        return None;
     }
+    let field: Field = name.parse().ok()?;
+    field.text_in(log).map(Cow::into_owned)
 }
 
 fn is_given(name: &str, found: Option<&str>, given: &str) -> bool {

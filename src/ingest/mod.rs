@@ -25,6 +25,7 @@ pub use format_library::{Format, FormatError, FormatLibrary};
 pub(crate) use input::checkpoints::Checkpoints;
 pub use input_format::InputFormat;
 pub use options::IngestOptions;
+pub(crate) use parser::LINE_PART;
 pub use parser::{AMBIGUOUS, ENVELOPE, HEADER, PARSE_ERROR, SKIPPED_NULS};
 pub use reader::{CutFile, LogReader};
 pub use source::{Source, find_sources};

@@ -2,8 +2,10 @@
 
 use std::io::Cursor as Bytes;
 
-use crate::ingest::{FormatLibrary, HEADER, IngestOptions, LogReader, TIME_SOURCE};
-use crate::models::{LogEntry, LogQuery};
+use crate::ingest::{
+    AMBIGUOUS, FormatLibrary, HEADER, IngestOptions, LINE_PART, LogReader, PARSE_ERROR, TIME_SOURCE,
+};
+use crate::models::{FIELDS, FORMAT, LOGSOURCE, LogEntry, LogQuery, RAW_BYTES};
 use crate::stop::StopHandle;
 use crate::storage::duckdb::DuckDbStore;
 use crate::storage::{Cursor, Result};
@@ -119,21 +121,21 @@ const GENERAL: [&str; 5] = ["json", "syslog", "text", "access_log", "error_log"]
 
 /// Lists members of `metadata` that are made anew.
 const READ_AGAIN: [&str; 7] = [
-    "format",
-    "logsource",
-    "fields",
-    "ambiguous",
-    "parse_error",
+    FORMAT,
+    LOGSOURCE,
+    FIELDS,
+    AMBIGUOUS,
+    PARSE_ERROR,
     TIME_SOURCE,
-    "raw_base64",
+    RAW_BYTES,
 ];
 
 /// Returns the log that the line of another one makes today. `None` if it has no line, or is not one of an ingest.
 fn reparsed(log: &LogEntry, options: &IngestOptions) -> Option<LogEntry> {
     let source_type = log.source_type.as_deref()?;
-    let is_of_format = log.metadata.contains_key("format");
+    let is_of_format = log.metadata.contains_key(FORMAT);
     if !is_of_format && !GENERAL.contains(&source_type)
-        || log.metadata.contains_key("line_part")
+        || log.metadata.contains_key(LINE_PART)
         || log.metadata.contains_key(HEADER)
     {
         return None;

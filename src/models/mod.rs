@@ -32,6 +32,7 @@ pub(crate) use json::{Json, Members, check_depth, check_nesting};
 pub(crate) use level::Level;
 pub(crate) use log_entry::BorrowedLog;
 pub use log_entry::{CoreFields, LogEntry, LogKey, TIME_SOURCE};
+pub(crate) use log_entry::{FIELDS, FORMAT, LOGSOURCE, RAW_BYTES};
 pub(crate) use log_entry::{Ids, Origin, RawText};
 pub(crate) use log_entry::{LogSource, Role};
 pub use query::{Case, Condition, Field, Filter, LogQuery, Operator, Order, Pattern, TimeBound};

@@ -45,6 +45,9 @@ pub const SKIPPED_NULS: &str = "skipped_nuls";
 /// Without the header, the line alone does not say what its columns are.
 pub const HEADER: &str = "header";
 
+/// Names the key of the metadata that says which part of a long line a log is, from 1.
+pub(crate) const LINE_PART: &str = "line_part";
+
 /// Takes the logs, each while its line is in memory.
 pub(in crate::ingest) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
 
@@ -302,7 +305,7 @@ impl Parser {
         let raw = RawText::of(line.bytes);
         let mut take = |mut log: BorrowedLog<'_>| {
             if let Some(part) = line.part {
-                log.metadata_mut().insert("line_part", part);
+                log.metadata_mut().insert(LINE_PART, part);
             }
             take(log);
         };

@@ -26,7 +26,7 @@ pub(crate) use json::Origin;
 pub use key::LogKey;
 pub(crate) use names::Role;
 pub use reserved::TIME_SOURCE;
-use reserved::{FORMAT, RAW_BYTES};
+pub(crate) use reserved::{FIELDS, FORMAT, LOGSOURCE, RAW_BYTES};
 pub(crate) use set_by_reader::LogSource;
 
 /// Holds a log, as it is stored.
