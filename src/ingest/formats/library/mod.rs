@@ -60,6 +60,8 @@ pub(crate) struct Library {
     by_structure: HashMap<Structure, usize, FixedState>,
     /// Holds the formats of each program, by its name in lower case.
     by_program: HashMap<String, Vec<usize>, FixedState>,
+    /// Lists the formats that programs of other formats write as well.
+    of_any_program: Vec<usize>,
     /// Holds the beginnings of names of programs.
     program_prefixes: Vec<(String, usize)>,
     /// Finds the marks of formats in a text: those without a program, and those that are known without theirs.
@@ -90,6 +92,7 @@ impl Library {
             by_name: HashMap::default(),
             by_structure: HashMap::default(),
             by_program: HashMap::default(),
+            of_any_program: Vec::new(),
             program_prefixes: Vec::new(),
             marks: None,
             of_marks: Vec::new(),
@@ -150,6 +153,9 @@ impl Library {
 
     /// Enters a format of texts under its programs; one of lines without a header under its marks.
     fn index_text(&mut self, known: &Recognise, place: usize, marks: &mut Vec<String>) {
+        if known.any_program {
+            self.of_any_program.push(place);
+        }
         for program in known.program.iter().filter(|program| !program.is_empty()) {
             let program = program.to_ascii_lowercase();
             match program.strip_suffix('*') {
@@ -190,9 +196,8 @@ impl Library {
             // A program that is known speaks for itself only.
             if of_program.peek().is_some() {
                 let reading = of_program.find_map(|place| self.formats[place].read_text(program, text));
-                let of_any = |place: &usize| self.formats[*place].definition.recognise.any_program;
-                let read = |place: usize| self.formats[place].read_text(program, text);
-                return reading.or_else(|| self.marked(text).into_iter().filter(of_any).find_map(read));
+                let read = |place: &usize| self.formats[*place].read_text(program, text);
+                return reading.or_else(|| self.of_any_program.iter().find_map(read));
             }
         }
         let read = |place: &usize| self.formats[*place].read_text(program, text);
