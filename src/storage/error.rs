@@ -28,10 +28,35 @@ pub enum Error {
         name: String,
     },
 
-    /// Means that there is no store here, or cannot be one.
+    /// Means that there is no store here: name another place, or make a store.
     #[error("cannot open store {path:?}: {reason}")]
-    Unavailable {
-        /// Names the place of the store.
+    NoStore {
+        /// Names the place where a store was looked for.
+        path: PathBuf,
+        /// Says what is missing, and what to do.
+        reason: String,
+    },
+
+    /// Means that no store can be at this place: name another, or move away what is there.
+    #[error("cannot open store {path:?}: {reason}")]
+    NotAStore {
+        /// Names the place.
+        path: PathBuf,
+        /// Says what is there, and what to do.
+        reason: String,
+    },
+
+    /// Means that the system does not let this process use the store's files: change who may.
+    #[error("cannot open store {path:?}: permission denied: check who may write it and its folder")]
+    AccessDenied {
+        /// Names the store.
+        path: PathBuf,
+    },
+
+    /// Means that the engine, or an extension of it, cannot be used: mend its installation or its settings.
+    #[error("cannot use {path:?}: {reason}")]
+    EngineUnavailable {
+        /// Names the store or the extension's file that the engine was to open.
         path: PathBuf,
         /// Says what is wrong, and what to do.
         reason: String,

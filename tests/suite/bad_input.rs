@@ -357,7 +357,7 @@ fn writing_to_a_store_for_reading() {
     let missing = DuckDbStore::options()
         .read_only(true)
         .open(folder.path().join("nosuch"));
-    assert!(matches!(missing, Err(Error::Unavailable { .. })));
+    assert!(matches!(missing, Err(Error::NoStore { .. })));
     assert!(!Path::new(&folder.path().join("nosuch")).exists());
 }
 

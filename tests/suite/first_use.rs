@@ -105,7 +105,7 @@ fn the_first_operation_says_what_is_wrong_with_the_file() {
     let path = folder.path().join("soc.duckdb");
     let options = DuckDbStore::options().open_at_first_use(true).create(false);
     let missing = options.open(&path).unwrap_err();
-    assert!(matches!(missing, Error::Unavailable { .. }), "{missing}");
+    assert!(matches!(missing, Error::NoStore { .. }), "{missing}");
     make_empty(&path);
     let store = options.open(&path).unwrap();
     let refused = store.count_logs(&LogQuery::new()).unwrap_err();

@@ -159,7 +159,7 @@ fn a_store_that_is_moved_away_is_not_made_anew() {
         store.count_logs(&LogQuery::new()).map(drop),
     ] {
         let error = outcome.unwrap_err();
-        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        assert!(matches!(error, Error::NoStore { .. }), "{error:?}");
         assert!(error.to_string().contains("moved or deleted"), "{error}");
     }
     assert!(!path.exists());
@@ -272,7 +272,7 @@ fn a_backup_put_beside_another_log_is_told_apart_from_damage() {
     assert!(wal.exists());
     fs::copy(&backup, &path).unwrap();
     let error = DuckDbStore::open(&path).map(drop).unwrap_err();
-    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    assert!(matches!(error, Error::NotAStore { .. }), "{error:?}");
     let text = error.to_string();
     assert!(
         text.contains("soc.duckdb.wal") && text.contains("move that log away"),

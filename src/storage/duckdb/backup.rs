@@ -15,6 +15,7 @@ use super::open::gates;
 use super::store::DuckDbStore;
 use super::transaction::read_transaction;
 use super::{error, schema};
+use crate::models::InvalidValue;
 use crate::storage::Result;
 
 /// Counts the logs that are copied before others may write again.
@@ -44,7 +45,7 @@ impl DuckDbStore {
         if self.is_lake() {
             let reason =
                 "only a store in a file can be backed up so: copy the data of a lake, and dump its catalog";
-            return Err(error::unavailable(self.location(), reason));
+            return Err(InvalidValue::new("store to back up", self.location(), reason).into());
         }
         let Location::File(file) = Location::parse(file.as_ref())? else {
             let reason = "a backup is a file: logstore copy makes a lake of a store";

@@ -22,7 +22,7 @@ impl From<Error> for OpenFailure {
 impl OpenFailure {
     pub(super) fn into_error(self) -> Error {
         match self {
-            Self::Locked(holder) => unavailable(holder, "it is locked"),
+            Self::Locked(holder) => engine_unavailable(holder, "it is locked"),
             Self::NoLake(error) | Self::Other(error) => error,
         }
     }
@@ -34,47 +34,46 @@ pub(super) fn open_failure(location: &str, error: ::duckdb::Error) -> OpenFailur
     if text.contains("Could not set lock on file") {
         return OpenFailure::Locked(holder(&text));
     }
-    let unavailable = |reason: String| Error::Unavailable {
-        path: location.into(),
-        reason,
-    };
-    if text.contains("creating a new DuckLake is explicitly disabled") {
-        let reason = "there is no lake in it: name another, or make one by ingesting logs";
-        return OpenFailure::NoLake(unavailable(reason.into()));
-    }
-    let known = if text.contains("Permission denied") || text.contains("Read-only file system") {
-        "permission denied: check who may write it and its folder"
-    } else if text.contains("does not match existing data path in the catalog") {
-        "its data is elsewhere: leave ?data_path= out, the catalog knows it"
-    } else if text.contains("not a valid DuckDB database file") {
-        "it is not a DuckDB file: name another, or move it away"
-    } else if text.contains("Is a directory") {
-        "it is a folder: name a file"
-    } else if text.contains("No such file or directory") {
-        "its folder does not exist: create it first"
-    } else if text.contains("file with version number") || text.contains("newer DuckDB version") {
-        "another DuckDB version wrote it: use a newer logstore"
-    } else if has_wal_of_another_file(&text) {
-        let reason = format!(
-            "the write-ahead log {location}.wal is of another state of this store: if a backup was put in its \
+    OpenFailure::Other(
+        if text.contains("creating a new DuckLake is explicitly disabled") {
+            let reason = "there is no lake in it: name another, or make one by ingesting logs";
+            return OpenFailure::NoLake(no_store(location, reason));
+        } else if text.contains("Permission denied") || text.contains("Read-only file system") {
+            Error::AccessDenied {
+                path: location.into(),
+            }
+        } else if text.contains("does not match existing data path in the catalog") {
+            let reason = "its data is elsewhere: leave ?data_path= out, the catalog knows it";
+            not_a_store(location, reason)
+        } else if text.contains("not a valid DuckDB database file") {
+            not_a_store(location, "it is not a DuckDB file: name another, or move it away")
+        } else if text.contains("Is a directory") {
+            not_a_store(location, "it is a folder: name a file")
+        } else if text.contains("No such file or directory") {
+            no_store(location, "its folder does not exist: create it first")
+        } else if text.contains("file with version number") || text.contains("newer DuckDB version") {
+            engine_unavailable(location, "another DuckDB version wrote it: use a newer logstore")
+        } else if has_wal_of_another_file(&text) {
+            let reason = format!(
+                "the write-ahead log {location}.wal is of another state of this store: if a backup was put in its \
              place, move that log away; else put both back together"
-        );
-        return OpenFailure::Other(unavailable(reason));
-    } else if is_damage(&text) {
-        return OpenFailure::Other(Error::Corrupt {
-            reason: format!("{location}: {}", first_line(&text)),
-        });
-    } else if is_disk_full(&text) {
-        return OpenFailure::Other(engine("open the store", error));
-    } else if is_disconnection(&text) {
-        return OpenFailure::Other(Error::Disconnected {
-            action: "open the store",
-            source: format!("{location}: {}", reason_of_catalog(&text)).into(),
-        });
-    } else {
-        return OpenFailure::Other(unavailable(first_line(&text).to_owned()));
-    };
-    OpenFailure::Other(unavailable(known.into()))
+            );
+            not_a_store(location, reason)
+        } else if is_damage(&text) {
+            Error::Corrupt {
+                reason: format!("{location}: {}", first_line(&text)),
+            }
+        } else if is_disk_full(&text) {
+            engine("open the store", error)
+        } else if is_disconnection(&text) {
+            Error::Disconnected {
+                action: "open the store",
+                source: format!("{location}: {}", reason_of_catalog(&text)).into(),
+            }
+        } else {
+            engine_unavailable(location, first_line(&text))
+        },
+    )
 }
 
 /// Returns whether a store file was replaced while the WAL of the previous file is still there.
@@ -414,9 +413,25 @@ pub(super) fn not_written(path: impl Into<PathBuf>, reason: impl Into<String>) -
     }
 }
 
-/// Returns the error of a path at which there can be no store.
-pub(super) fn unavailable(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
-    Error::Unavailable {
+/// Returns the error of a place without a store.
+pub(super) fn no_store(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
+    Error::NoStore {
+        path: path.into(),
+        reason: reason.into(),
+    }
+}
+
+/// Returns the error of a place that no store can be at.
+pub(super) fn not_a_store(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
+    Error::NotAStore {
+        path: path.into(),
+        reason: reason.into(),
+    }
+}
+
+/// Returns the error of an engine, or of an extension, that cannot be used.
+pub(super) fn engine_unavailable(path: impl Into<PathBuf>, reason: impl Into<String>) -> Error {
+    Error::EngineUnavailable {
         path: path.into(),
         reason: reason.into(),
     }

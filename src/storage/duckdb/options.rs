@@ -169,7 +169,7 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`](crate::Error::Unavailable) if there is no folder to look in.
+    /// [`Error::EngineUnavailable`](crate::Error::EngineUnavailable) if there is no folder to look in.
     pub fn extensions(&self) -> Result<Vec<Extension>> {
         extensions::list(&self.engine.lake.extensions)
     }
@@ -180,7 +180,7 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`](crate::Error::Unavailable) if there are none, or if the engine does not accept one. The
+    /// [`Error::EngineUnavailable`](crate::Error::EngineUnavailable) if there are none, or if the engine does not accept one. The
     /// latter happens if it was made for another version or platform.
     pub fn install_extensions(&self, from: &[PathBuf]) -> Result<Vec<Extension>> {
         extensions::install(from, &self.engine.lake.extensions)

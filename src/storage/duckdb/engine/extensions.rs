@@ -76,7 +76,7 @@ pub(crate) fn install(from: &[PathBuf], settings: &ExtensionSettings) -> Result<
                 "there is no extension to install: look for {}, with or without .gz at the end",
                 ALL.map(|(name, _)| file_name(name)).join(", ")
             );
-            Err(error::unavailable(&from[0], reason))
+            Err(error::engine_unavailable(&from[0], reason))
         }
     }
 }
@@ -107,7 +107,8 @@ fn put(from: &Path, extension: &Extension, settings: &ExtensionSettings) -> Resu
     let work = tempfile::tempdir_in(folder).map_err(failed)?;
     // The engine takes the extension's name from the name of the file.
     let copy = work.path().join(file_name(extension.name));
-    copy_unpacked(from, &copy).map_err(|io| error::unavailable(from, format!("cannot copy it: {io}")))?;
+    copy_unpacked(from, &copy)
+        .map_err(|io| error::engine_unavailable(from, format!("cannot copy it: {io}")))?;
     let taken = engine(settings)?.execute_batch(&format!("LOAD {}", literal(&copy.display().to_string())));
     taken.map_err(|error| not_taken(from, &error))?;
     std::fs::rename(&copy, &extension.file).map_err(failed)?;
@@ -165,7 +166,7 @@ pub(crate) fn load(connection: &Connection, name: &'static str, settings: &Exten
             "the engine's extension {name}, which this lake needs, is not there: put it there with `logstore extensions \
              install`, from the network or from files, or set store.install_extensions"
         );
-        return Err(error::unavailable(file, reason));
+        return Err(error::engine_unavailable(file, reason));
     }
     let loaded = connection.execute_batch(&format!("LOAD {name}"));
     loaded.map_err(|error| not_taken(&file, &error))
@@ -176,5 +177,5 @@ fn not_taken(file: &Path, error: &::duckdb::Error) -> Error {
         "the engine does not take it: {}",
         error::first_line(&error.to_string())
     );
-    error::unavailable(file, reason)
+    error::engine_unavailable(file, reason)
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::private_folder::PrivateFolder;
-use crate::storage::Result;
 use crate::storage::duckdb::error;
+use crate::storage::{Error, Result};
 
 /// Holds a private file that is created next to its place, and moved there when it is complete.
 pub(crate) struct NewFile {
@@ -71,14 +71,14 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
 /// The engine finds the WAL by the name of the store. Under another name, it would miss what the WAL holds.
 pub(crate) fn check_store_file(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     if metadata.is_dir() {
-        return Err(error::unavailable(path, "it is a folder: name a file"));
+        return Err(error::not_a_store(path, "it is a folder: name a file"));
     }
     if !metadata.is_file() {
-        return Err(error::unavailable(path, "it is a pipe or a device: name a file"));
+        return Err(error::not_a_store(path, "it is a pipe or a device: name a file"));
     }
     match names_of(metadata) {
         0 | 1 => Ok(()),
-        names => Err(error::unavailable(
+        names => Err(error::not_a_store(
             path,
             format!(
                 "the file has {names} names (hard links), and commits made under one may be out of sight under \
@@ -105,7 +105,7 @@ pub(crate) fn check_write_ahead_log(store: &Path, metadata: &fs::Metadata) -> Re
     } else {
         return Ok(());
     };
-    Err(error::unavailable(
+    Err(error::not_a_store(
         store,
         format!(
             "its write-ahead log {} cannot be trusted, as {reason}: remove it",
@@ -177,10 +177,9 @@ pub(crate) fn prepare_write_ahead_log(store: &Path) -> Result<()> {
         .open(&name)
         .and_then(|file| file.set_permissions(fs::metadata(store)?.permissions()));
     match made {
-        Err(io) if io.kind() != io::ErrorKind::AlreadyExists => Err(error::unavailable(
-            name,
-            format!("cannot make the write-ahead log: {}", io.kind()),
-        )),
+        Err(io) if io.kind() != io::ErrorKind::AlreadyExists => {
+            Err(error::not_written(name, io.kind().to_string()))
+        }
         _ => Ok(()),
     }
 }
@@ -195,7 +194,7 @@ pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
     let canonical = canonical_as_far_as_it_exists(path)?;
     if canonical.as_os_str().as_encoded_bytes().contains(&b'?') {
         let reason = "the engine takes what follows a question mark for parameters: rename it or its folder";
-        return Err(error::unavailable(path, reason));
+        return Err(error::not_a_store(path, reason));
     }
     Ok(canonical)
 }
@@ -206,26 +205,26 @@ fn canonical_as_far_as_it_exists(path: &Path) -> Result<PathBuf> {
     }
     let name = path
         .file_name()
-        .ok_or_else(|| error::unavailable(path, "it is not the name of a file"))?;
+        .ok_or_else(|| error::not_a_store(path, "it is not the name of a file"))?;
     let parent = folder_of(path);
     let parent = parent.canonicalize().map_err(|io| {
         let problem = format!(
             "cannot use its folder {}: {io}; create it first",
             parent.display()
         );
-        error::unavailable(path, problem)
+        error::no_store(path, problem)
     })?;
     Ok(parent.join(name))
 }
 
 /// Refuses a file that the engine would create anew, wait for, or read without its WAL.
 pub(crate) fn check_file(path: &Path) -> Result<()> {
-    let metadata = path.metadata().map_err(|io| {
-        let reason = match io.kind() {
-            io::ErrorKind::NotFound => "there is no such file any more: it was moved or deleted".to_owned(),
-            _ => io.to_string(),
-        };
-        error::unavailable(path, reason)
+    let metadata = path.metadata().map_err(|io| match io.kind() {
+        io::ErrorKind::NotFound => {
+            error::no_store(path, "there is no such file any more: it was moved or deleted")
+        }
+        io::ErrorKind::PermissionDenied => Error::AccessDenied { path: path.into() },
+        _ => error::not_a_store(path, io.to_string()),
     })?;
     check_store_file(path, &metadata)?;
     check_write_ahead_log(path, &metadata)

@@ -197,7 +197,7 @@ impl Gate {
                 return Ok(gate);
             }
             let reason = "this process has it open with other engine settings";
-            return Err(error::unavailable(location.to_string(), reason));
+            return Err(error::engine_unavailable(location.to_string(), reason));
         }
         let gate = Self::new(location.clone(), settings, opener);
         gates.insert(location, Arc::downgrade(&gate));

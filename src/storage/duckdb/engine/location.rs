@@ -50,7 +50,7 @@ impl Location {
             Some(text) => match (text.strip_prefix(LAKE), server_scheme(text)) {
                 (Some(lake), _) => Lake::parse(lake).map(Self::Lake),
                 // The rest may hold a password.
-                (None, Some(scheme)) => Err(error::unavailable(
+                (None, Some(scheme)) => Err(error::not_a_store(
                     format!("{scheme}..."),
                     "it is not a file: a lake is ducklake:postgres://USER@HOST/DATABASE?data_path=PLACE, where the \
                      place may be a folder or s3://BUCKET/PREFIX",
@@ -116,7 +116,7 @@ impl Lake {
         let catalog = Catalog::parse(catalog)?;
         let data_path = match data_path {
             Some("") => {
-                return Err(error::unavailable(
+                return Err(error::not_a_store(
                     format!("{LAKE}{catalog}"),
                     "its data path is empty",
                 ));
@@ -160,7 +160,7 @@ impl Catalog {
         }
         if text.is_empty() {
             let reason = "name its catalog: a file, or postgres: and how to connect";
-            return Err(error::unavailable(LAKE, reason));
+            return Err(error::not_a_store(LAKE, reason));
         }
         refuse_secrets(text)?;
         Ok(Self::File(text.into()))
@@ -200,7 +200,7 @@ fn refuse_secrets(text: &str) -> Result<()> {
     }
     let reason =
         "it is not a file: a lake is ducklake:postgres:host=HOST user=USER dbname=DATABASE?data_path=PLACE";
-    Err(error::unavailable(shown, reason))
+    Err(error::not_a_store(shown, reason))
 }
 
 /// Hides the values of parameters that are named like secrets, in every form of a location.

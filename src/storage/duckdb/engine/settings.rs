@@ -103,7 +103,7 @@ impl ExtensionSettings {
             .ok_or_else(|| {
                 let reason =
                     "there is no home folder to look for extensions in: set store.extension_directory";
-                error::unavailable("~/.duckdb/extensions", reason)
+                error::engine_unavailable("~/.duckdb/extensions", reason)
             })
     }
 }

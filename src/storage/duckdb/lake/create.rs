@@ -43,10 +43,7 @@ fn create_in_database(lake: &Lake, settings: &EngineSettings, timeout: Duration)
     let Some(data_path) = &lake.data_path else {
         let reason = "there is no lake in it yet: say where its data goes, with ?data_path=FOLDER or \
                       ?data_path=s3://BUCKET/PREFIX after it";
-        return Err(error::unavailable(
-            Location::Lake(lake.clone()).to_string(),
-            reason,
-        ));
+        return Err(error::no_store(Location::Lake(lake.clone()).to_string(), reason));
     };
     let connection = attach::engine(lake, settings, None)?;
     let lock = commit_lock::take_to_create(&connection, lake, timeout)?;

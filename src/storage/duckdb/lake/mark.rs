@@ -43,7 +43,7 @@ pub(crate) fn refuse_taken(connection: &Connection, data_path: &str) -> Result<(
         "it is the data path of another lake, as {mark} shows: name a place of its own. If that lake is gone for good, \
          remove its files with the mark"
     );
-    Err(error::unavailable(data_path, reason))
+    Err(error::not_a_store(data_path, reason))
 }
 
 /// Returns the marks of other lakes at a data path and below it.

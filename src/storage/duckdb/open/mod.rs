@@ -62,7 +62,8 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`](crate::Error::Unavailable) if there is no store and none can be created,
+    /// [`Error::NoStore`](crate::Error::NoStore) if there is no store and none can be created,
+    /// [`Error::NotAStore`](crate::Error::NotAStore) if something else is there,
     /// [`Error::Locked`](crate::Error::Locked) if another process does not release it,
     /// [`Error::NewerSchema`](crate::Error::NewerSchema) if a later version has written it.
     pub fn open(&self, location: impl AsRef<Path>) -> Result<DuckDbStore> {
@@ -134,15 +135,16 @@ impl OpenOptions {
             })
         })?;
         store.data_path = Some(data_path);
-        let unavailable = |reason| Err(error::unavailable(&store.location, reason));
         match found {
             SchemaState::Current => {}
             SchemaState::Nothing if may_make => store.write("create the store", schema::create_missing)?,
             SchemaState::Nothing => {
-                return unavailable("it is a lake without a store: name another, or ingest logs into it");
+                let reason = "it is a lake without a store: name another, or ingest logs into it";
+                return Err(error::no_store(&store.location, reason));
             }
             SchemaState::Older | SchemaState::Foreign => {
-                return unavailable("it is a lake with the tables of another program: name another database");
+                let reason = "it is a lake with the tables of another program: name another database";
+                return Err(error::not_a_store(&store.location, reason));
             }
         }
         Ok(store)
@@ -173,11 +175,11 @@ impl OpenOptions {
     /// Checks a path for mistakes that the engine would report less clearly.
     fn check_path(&self, path: &Path) -> Result<()> {
         if path.is_dir() {
-            return Err(error::unavailable(path, "it is a folder: name a file"));
+            return Err(error::not_a_store(path, "it is a folder: name a file"));
         }
         if !path.exists() && (self.read_only || !self.create) {
             let reason = "there is no such file: name another, or make one by ingesting logs";
-            return Err(error::unavailable(path, reason));
+            return Err(error::no_store(path, reason));
         }
         Ok(())
     }

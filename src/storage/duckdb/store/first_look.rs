@@ -87,7 +87,7 @@ impl DuckDbStore {
             }
             SchemaState::Nothing => {
                 let reason = "it is a DuckDB file without a table logs: name another, or ingest logs into it";
-                return Err(error::unavailable(&self.location, reason));
+                return Err(error::no_store(&self.location, reason));
             }
         };
         Ok(Some(Change { action, run }))
