@@ -69,6 +69,7 @@
 
 mod backoff;
 pub mod config;
+pub mod detect;
 pub mod ingest;
 pub mod load;
 mod models;

@@ -48,6 +48,7 @@ mod scans;
 mod secrets;
 mod sharing;
 #[cfg(unix)]
+mod sigma;
 mod signals;
 mod sources;
 #[cfg(unix)]

@@ -70,6 +70,11 @@ impl JsonObject {
         }
     }
 
+    /// Returns the object's text, if it is held as one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
     /// Returns the object as JSON text; `None` if it has no members.
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
         match &self.text {

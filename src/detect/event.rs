@@ -1,0 +1,244 @@
+//! An event as rules see it: a list of named values.
+
+mod walk;
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::sigma::RuleSource;
+use crate::models::LogEntry;
+
+/// Holds an event: its log source, its values by name, and its text.
+///
+/// Names are those that Sigma gives them. The containers of Windows events (`Event.EventData`, `winlog.event_data` and
+/// their kin) have no names of their own, attributes of `System` are joined by `_`, and members of other objects by a
+/// dot.
+///
+/// ```
+/// use logstore::detect::Event;
+///
+/// let event = Event::from_json(r#"{"Event": {"System": {"EventID": 1}, "EventData": {"Image": "C:\\cmd.exe"}}}"#)?;
+/// assert_eq!(event.values("Image").collect::<Vec<_>>(), [r"C:\cmd.exe"]);
+/// assert_eq!(event.values("EventID").collect::<Vec<_>>(), ["1"]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    pub(crate) source: RuleSource,
+    pub(crate) leaves: Vec<Leaf<'a>>,
+    /// Holds the line, if it is not the same values again in JSON or XML.
+    pub(crate) text: Option<&'a str>,
+}
+
+/// Holds a value with its name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Leaf<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) value: Scalar<'a>,
+}
+
+/// Holds a value that is neither a list nor an object.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Unsigned(u64),
+    Float(f64),
+    Text(Cow<'a, str>),
+}
+
+impl Scalar<'_> {
+    /// Returns the value as text, as rules compare it; `None` for null.
+    pub(crate) fn to_text(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Bool(true) => "true".into(),
+            Self::Bool(false) => "false".into(),
+            Self::Int(number) => number.to_string().into(),
+            Self::Unsigned(number) => number.to_string().into(),
+            Self::Float(number) => number.to_string().into(),
+            Self::Text(text) => Cow::Borrowed(text),
+        })
+    }
+
+    /// Returns the value as a number, if it is one or reads as one.
+    pub(crate) fn to_number(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "rules compare numbers as JSON does")]
+        match self {
+            Self::Null | Self::Bool(_) => None,
+            Self::Int(number) => Some(*number as f64),
+            Self::Unsigned(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        }
+    }
+}
+
+impl<'a> Event<'a> {
+    /// Makes an event without values.
+    pub fn new(source: RuleSource) -> Self {
+        Self {
+            source,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the values of a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not one JSON object.
+    pub fn from_json(text: &'a str) -> Result<Self, serde_json::Error> {
+        let mut event = Self::default();
+        walk::text(text, &mut event.leaves)?;
+        Ok(event)
+    }
+
+    /// Takes the values of an object.
+    pub fn from_object(object: &'a Map<String, Value>) -> Self {
+        let mut event = Self::default();
+        walk::object(object, &mut event.leaves);
+        event
+    }
+
+    /// Takes the values of a log, and the log source that its format gives it.
+    pub fn from_log(log: &'a LogEntry) -> Self {
+        let mut event = Self::default();
+        match log.normalized.as_text() {
+            Some(text) if walk::text(text, &mut event.leaves).is_ok() => {}
+            _ => {
+                event.leaves.clear();
+                walk::object(&log.normalized, &mut event.leaves);
+            }
+        }
+        event.source = source_of(log);
+        event.add_core_fields(log);
+        event.text = log.raw.as_deref().filter(|raw| !is_structured(raw));
+        if event.text.is_none()
+            && let Some(message) = &log.message
+        {
+            event.push("@message", Scalar::Text(message.as_str().into()));
+        }
+        event
+    }
+
+    /// Adds the fields that a log has whatever its format calls them. Their names begin with `@`, so that no rule takes
+    /// them for fields of its own; the table of log sources maps its names to them.
+    fn add_core_fields(&mut self, log: &'a LogEntry) {
+        let fields = log.core_fields();
+        for (name, address) in [("@source_ip", fields.source_ip), ("@dest_ip", fields.dest_ip)] {
+            if let Some(address) = address {
+                self.push(name, Scalar::Text(address));
+            }
+        }
+        for (name, port) in [
+            ("@source_port", fields.source_port),
+            ("@dest_port", fields.dest_port),
+        ] {
+            if let Some(port) = port {
+                self.push(name, Scalar::Int(port.into()));
+            }
+        }
+        for (name, text) in [
+            ("@user", fields.user),
+            ("@process", fields.process),
+            ("@action", fields.action),
+            ("@outcome", fields.outcome),
+            ("@program", log.appname.as_deref()),
+            ("@host", log.hostname.as_deref()),
+        ] {
+            if let Some(text) = text {
+                self.push(name, Scalar::Text(text.into()));
+            }
+        }
+    }
+
+    /// Adds a value.
+    pub(crate) fn push(&mut self, name: impl Into<Cow<'a, str>>, value: Scalar<'a>) {
+        self.leaves.push(Leaf {
+            name: name.into(),
+            value,
+        });
+    }
+
+    /// Adds a value under a name of Sigma.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        self.push(name, Scalar::Text(value.into()));
+        self
+    }
+
+    /// Sets the log source.
+    #[must_use]
+    pub fn with_source(self, source: RuleSource) -> Self {
+        Self { source, ..self }
+    }
+
+    /// Returns the values of a field as text. Letter case and blanks of the name do not count.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+        let wanted = field_key(name);
+        let leaves = self
+            .leaves
+            .iter()
+            .filter(move |leaf| field_key(&leaf.name) == wanted);
+        leaves.filter_map(|leaf| leaf.value.to_text())
+    }
+
+    /// Returns the first value of the fields that may have one of the names.
+    pub(crate) fn first(&self, names: &[&str]) -> Option<Cow<'_, str>> {
+        names.iter().find_map(|name| self.values(name).next())
+    }
+}
+
+/// Returns the name of a field in the form in which names are compared: without blanks, in lower case, and without the
+/// containers of Windows events.
+pub(crate) fn field_key(name: &str) -> String {
+    const CONTAINERS: [&str; 8] = [
+        "winlog.event_data.",
+        "winlog.user_data.",
+        "winlog.",
+        "event.eventdata.",
+        "event.system.",
+        "event.userdata.",
+        "eventdata.",
+        "event_data.",
+    ];
+    let mut key: String = name
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .collect();
+    key.make_ascii_lowercase();
+    match CONTAINERS
+        .iter()
+        .find_map(|container| key.strip_prefix(container))
+    {
+        Some(rest) => rest.to_owned(),
+        None => key,
+    }
+}
+
+fn source_of(log: &LogEntry) -> RuleSource {
+    let Some(Value::Object(source)) = log.metadata.get("logsource") else {
+        return RuleSource::default();
+    };
+    let part = |name| source.get(name).and_then(Value::as_str).map(str::to_owned);
+    RuleSource {
+        product: part("product"),
+        category: part("category"),
+        service: part("service"),
+    }
+}
+
+/// Returns whether a line is JSON or XML, whose values are all in the log's fields.
+fn is_structured(line: &str) -> bool {
+    let mut characters = line.trim_start().chars();
+    match characters.next() {
+        Some('{') => true,
+        // A digit is the priority of a syslog line.
+        Some('<') => characters.next().is_some_and(|next| !next.is_ascii_digit()),
+        _ => false,
+    }
+}

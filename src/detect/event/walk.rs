@@ -1,0 +1,336 @@
+//! Takes an object apart into values with Sigma's names.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::{Leaf, Scalar};
+
+/// Limits how deeply nested values are named. What is deeper has the name of its last container.
+const DEEPEST: usize = 64;
+
+/// Takes apart the object that a text holds.
+pub(super) fn text<'de>(text: &'de str, leaves: &mut Vec<Leaf<'de>>) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut walk = Walk::new(leaves);
+    Members(&mut walk, Scope::Flat).deserialize(&mut deserializer)?;
+    deserializer.end()
+}
+
+/// Takes apart an object.
+pub(super) fn object<'a>(members: &'a Map<String, Value>, leaves: &mut Vec<Leaf<'a>>) {
+    Walk::new(leaves).members(members, Scope::Flat);
+}
+
+/// Says how the members of an object are named.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scope {
+    /// By their own names.
+    Flat,
+    /// By their own names, and so are the members of their objects: `UserData`.
+    Outer,
+    /// By the names of their containers as well, joined by `_`: `System`.
+    Joined,
+    /// By the names of their containers as well, joined by a dot.
+    Dotted,
+}
+
+struct Walk<'w, 'a> {
+    leaves: &'w mut Vec<Leaf<'a>>,
+    /// Holds the names of the containers that count.
+    path: String,
+    depth: usize,
+}
+
+/// Keeps what entering a container changed.
+struct Entered {
+    length: usize,
+}
+
+impl<'w, 'a> Walk<'w, 'a> {
+    fn new(leaves: &'w mut Vec<Leaf<'a>>) -> Self {
+        Self {
+            leaves,
+            path: String::new(),
+            depth: 0,
+        }
+    }
+
+    /// Enters a member that is an object, and returns how its own members are named.
+    fn enter(&mut self, scope: Scope, name: &str) -> (Entered, Scope) {
+        let entered = Entered {
+            length: self.path.len(),
+        };
+        let scope = match (scope, name) {
+            (Scope::Flat, "Event" | "EventData" | "event_data" | "winlog" | "Events") => Scope::Flat,
+            (Scope::Flat, "UserData" | "user_data") => Scope::Outer,
+            (Scope::Flat, "System") => Scope::Joined,
+            (Scope::Outer, _) => Scope::Flat,
+            (Scope::Joined, "#attributes" | "@attributes" | "$") => Scope::Joined,
+            (Scope::Joined, _) => {
+                self.add(name, '_');
+                Scope::Joined
+            }
+            (Scope::Flat | Scope::Dotted, _) => {
+                self.add(name, '.');
+                Scope::Dotted
+            }
+        };
+        (entered, scope)
+    }
+
+    fn add(&mut self, name: &str, separator: char) {
+        if self.depth >= DEEPEST {
+            return;
+        }
+        if !self.path.is_empty() {
+            self.path.push(separator);
+        }
+        self.path.push_str(name);
+    }
+
+    fn leave(&mut self, entered: &Entered) {
+        self.path.truncate(entered.length);
+    }
+
+    fn name<'n>(&self, scope: Scope, name: Cow<'n, str>) -> Cow<'n, str> {
+        let own = match scope {
+            Scope::Joined => name.trim_start_matches('@'),
+            _ => &name,
+        };
+        match (self.path.as_str(), scope) {
+            ("", _) if own.len() == name.len() => name,
+            ("", _) => own.to_owned().into(),
+            (path, _) if own == "#text" => path.to_owned().into(),
+            (path, Scope::Joined) => format!("{path}_{own}").into(),
+            (path, _) => format!("{path}.{own}").into(),
+        }
+    }
+
+    fn push(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
+        self.leaves.push(Leaf { name, value });
+    }
+
+    fn members(&mut self, members: &'a Map<String, Value>, scope: Scope) {
+        for (name, value) in members {
+            self.member(name, value, scope);
+        }
+    }
+
+    fn member(&mut self, name: &'a str, value: &'a Value, scope: Scope) {
+        match value {
+            Value::Object(members) => {
+                let (entered, inner) = self.enter(scope, name);
+                self.depth += 1;
+                self.members(members, inner);
+                self.depth -= 1;
+                self.leave(&entered);
+            }
+            Value::Array(list) => {
+                let start = self.leaves.len();
+                for element in list {
+                    self.member(name, element, scope);
+                }
+                self.end_list(start, name, scope);
+            }
+            scalar => {
+                let name = self.name(scope, name.into());
+                self.push(name, of_json(scalar));
+            }
+        }
+    }
+
+    /// Mends the values of a list: unnamed data of Windows is one text, named data has its names.
+    fn end_list(&mut self, start: usize, name: &str, scope: Scope) {
+        if scope != Scope::Flat || name != "Data" {
+            return;
+        }
+        let data = self.leaves.split_off(start);
+        let mut unnamed: Option<String> = None;
+        let mut key = None;
+        for leaf in data {
+            match (&*leaf.name, leaf.value) {
+                ("Data", value) => {
+                    let text = value.to_text().unwrap_or_default();
+                    match &mut unnamed {
+                        Some(joined) => {
+                            joined.push(' ');
+                            joined.push_str(&text);
+                        }
+                        None => unnamed = Some(text.into_owned()),
+                    }
+                    if let Some(key) = key.take() {
+                        let text = unnamed.take().unwrap_or_default();
+                        self.push(Cow::Owned(key), Scalar::Text(text.into()));
+                    }
+                }
+                ("Data.@Name" | "Data.Name" | "Data.#attributes.Name", Scalar::Text(text)) => {
+                    key = Some(text.into_owned());
+                }
+                _ => {}
+            }
+        }
+        if let Some(joined) = unnamed {
+            self.push("Data".into(), Scalar::Text(joined.into()));
+        }
+    }
+}
+
+fn of_json(value: &Value) -> Scalar<'_> {
+    match value {
+        Value::Bool(flag) => Scalar::Bool(*flag),
+        Value::String(text) => Scalar::Text(text.as_str().into()),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => Scalar::Int(number),
+            (None, Some(number), _) => Scalar::Unsigned(number),
+            (None, None, Some(number)) => Scalar::Float(number),
+            (None, None, None) => Scalar::Null,
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => Scalar::Null,
+    }
+}
+
+/// Reads the members of an object.
+struct Members<'m, 'w, 'a>(&'m mut Walk<'w, 'a>, Scope);
+
+impl<'de> DeserializeSeed<'de> for Members<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self(walk, scope) = self;
+        while let Some(name) = members.next_key_seed(Name)? {
+            members.next_value_seed(Member { walk, scope, name })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the name of a member.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(name.into())
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
+        Ok(name.to_owned().into())
+    }
+}
+
+/// Reads the value of a member.
+struct Member<'m, 'w, 'a> {
+    walk: &'m mut Walk<'w, 'a>,
+    scope: Scope,
+    name: Cow<'a, str>,
+}
+
+impl<'a> Member<'_, '_, 'a> {
+    fn push(self, value: Scalar<'a>) {
+        let name = self.walk.name(self.scope, self.name);
+        self.walk.push(name, value);
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Member<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.push(Scalar::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+        self.push(Scalar::Bool(flag));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.push(Scalar::Int(number));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.push(i64::try_from(number).map_or(Scalar::Unsigned(number), Scalar::Int));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        self.push(Scalar::Float(number));
+        Ok(())
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
+        self.push(Scalar::Text(text.into()));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.push(Scalar::Text(text.to_owned().into()));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let Self { walk, scope, name } = self;
+        let start = walk.leaves.len();
+        loop {
+            let name = name.clone();
+            let element = Member { walk, scope, name };
+            if elements.next_element_seed(element)?.is_none() {
+                break;
+            }
+        }
+        walk.end_list(start, &name, scope);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+        let Self { walk, scope, name } = self;
+        let (entered, inner) = walk.enter(scope, &name);
+        walk.depth += 1;
+        Members(walk, inner).visit_map(members)?;
+        walk.depth -= 1;
+        walk.leave(&entered);
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! Which logs feed which log sources of rules.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::event::{Event, field_key};
+use super::sigma::RuleSource;
+
+/// Holds the table that is built into the program.
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let table = toml::from_str(include_str!("routes.toml"));
+    table.expect("a test reads the table of log sources")
+});
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    windows: Vec<WindowsSource>,
+    source: Vec<OtherSource>,
+}
+
+/// Says which events of Windows feed a category or a service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowsSource {
+    category: Option<String>,
+    service: Option<String>,
+    #[serde(default)]
+    channels: Vec<String>,
+    #[serde(default)]
+    providers: Vec<String>,
+    /// Holds the ids of events; none stands for all of them.
+    #[serde(default)]
+    events: Vec<u32>,
+}
+
+/// Says which logs feed another log source, and what its fields are called in them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtherSource {
+    product: Option<String>,
+    category: Option<String>,
+    service: Option<String>,
+    #[serde(default)]
+    fed_by: Vec<Words>,
+    #[serde(default)]
+    fields: HashMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    product: Option<String>,
+    category: Option<String>,
+    service: Option<String>,
+}
+
+/// Holds what decides about the rules for an event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Route {
+    source: RuleSource,
+    channel: Option<String>,
+    provider: Option<String>,
+    event_id: Option<u32>,
+}
+
+impl Route {
+    pub(crate) fn of(event: &Event<'_>) -> Self {
+        let channel = event.first(&["Channel", "LogName"]);
+        let provider = event.first(&["Provider_Name", "SourceName", "ProviderName", "source_name"]);
+        let event_id = event.first(&["EventID", "event_id", "EventCode"]);
+        Self {
+            source: event.source.clone(),
+            channel: channel.map(|channel| channel.to_lowercase()),
+            provider: provider.map(|provider| provider.to_lowercase()),
+            event_id: event_id.and_then(|id| id.trim().parse().ok()),
+        }
+    }
+
+    fn is_of_windows(&self) -> bool {
+        let named = self.source.product.as_deref();
+        named == Some("windows") || (named.is_none() && self.channel.is_some() && self.event_id.is_some())
+    }
+
+    /// Returns whether events of this route feed a log source of rules.
+    pub(crate) fn feeds(&self, source: &RuleSource) -> bool {
+        let asks_windows = source.product.as_deref() == Some("windows")
+            || (source.product.is_none() && TABLE.windows_source(source).is_some());
+        match asks_windows && self.is_of_windows() && (self.channel.is_some() || self.provider.is_some()) {
+            true => self.feeds_windows(source),
+            false => self.feeds_by_words(source),
+        }
+    }
+
+    /// Channel, provider and id decide about events of Windows, whatever their format calls them.
+    fn feeds_windows(&self, source: &RuleSource) -> bool {
+        let category = source.category.as_deref();
+        let service = source.service.as_deref();
+        let by_category = category.is_none_or(|name| {
+            TABLE
+                .windows
+                .iter()
+                .any(|row| row.category.as_deref() == Some(name) && row.is_fed_by(self))
+        });
+        let by_service = service.is_none_or(|name| {
+            TABLE
+                .windows
+                .iter()
+                .any(|row| row.service.as_deref() == Some(name) && row.is_fed_by(self))
+        });
+        by_category && by_service
+    }
+
+    fn feeds_by_words(&self, source: &RuleSource) -> bool {
+        let words = (&source.product, &source.category, &source.service);
+        let fed_by = TABLE
+            .source
+            .iter()
+            .filter(|row| (&row.product, &row.category, &row.service) == words);
+        is_within(words, &self.source)
+            || fed_by
+                .flat_map(|row| &row.fed_by)
+                .any(|feed| is_within((&feed.product, &feed.category, &feed.service), &self.source))
+    }
+}
+
+type Parts<'a> = (&'a Option<String>, &'a Option<String>, &'a Option<String>);
+
+fn is_within((product, category, service): Parts<'_>, source: &RuleSource) -> bool {
+    let agrees = |wanted: &Option<String>, held: &Option<String>| wanted.is_none() || wanted == held;
+    agrees(product, &source.product) && agrees(category, &source.category) && agrees(service, &source.service)
+}
+
+impl WindowsSource {
+    fn is_fed_by(&self, route: &Route) -> bool {
+        let holds = |list: &[String], value: &Option<String>| {
+            value
+                .as_ref()
+                .is_some_and(|value| list.iter().any(|name| name.to_lowercase() == *value))
+        };
+        let place = match (&*self.channels, &*self.providers) {
+            ([], providers) => holds(providers, &route.provider),
+            (channels, _) => holds(channels, &route.channel),
+        };
+        let is_event = self.events.is_empty() || route.event_id.is_some_and(|id| self.events.contains(&id));
+        place && is_event
+    }
+}
+
+impl Table {
+    fn windows_source(&self, source: &RuleSource) -> Option<&WindowsSource> {
+        self.windows.iter().find(|row| {
+            (source.category.is_some() && row.category == source.category && source.service.is_none())
+                || (source.service.is_some() && row.service == source.service && source.category.is_none())
+        })
+    }
+}
+
+/// Returns the names that a field of a rule may have in logs of its source, in the form in which names are compared.
+pub(crate) fn names_of(field: &str, source: &RuleSource) -> Vec<String> {
+    let rows = TABLE.source.iter().filter(|row| {
+        let agrees = |row: &Option<String>, asked: &Option<String>| row.is_none() || row == asked;
+        agrees(&row.product, &source.product)
+            && agrees(&row.category, &source.category)
+            && agrees(&row.service, &source.service)
+    });
+    let own = field_key(field);
+    let mapped = rows.filter_map(|row| row.fields.get(field)).flatten();
+    let mut names = vec![own.clone()];
+    names.extend(mapped.map(|name| field_key(name)).filter(|name| *name != own));
+    names.extend(
+        GENERAL
+            .iter()
+            .filter(|(name, _)| *name == own)
+            .map(|(_, other)| (*other).to_owned()),
+    );
+    names
+}
+
+/// Lists names that a field of Windows events has in other programs' forms of them.
+const GENERAL: [(&str, &str); 8] = [
+    ("eventid", "event_id"),
+    ("eventid", "eventcode"),
+    ("provider_name", "sourcename"),
+    ("provider_name", "providername"),
+    ("provider_name", "source_name"),
+    ("channel", "logname"),
+    ("computer", "computer_name"),
+    ("computer", "computername"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(product: &str, category: Option<&str>, service: Option<&str>) -> RuleSource {
+        let mut source = RuleSource::default();
+        source.product = Some(product.into());
+        source.category = category.map(Into::into);
+        source.service = service.map(Into::into);
+        source
+    }
+
+    #[test]
+    fn events_of_windows_are_routed_by_channel_and_id() {
+        let event = Event::default()
+            .with("Channel", "Microsoft-Windows-Sysmon/Operational")
+            .with("EventID", "13");
+        let route = Route::of(&event);
+        assert!(route.feeds(&source("windows", Some("registry_set"), None)));
+        assert!(route.feeds(&source("windows", Some("registry_event"), None)));
+        assert!(route.feeds(&source("windows", None, Some("sysmon"))));
+        assert!(route.feeds(&source("windows", None, None)));
+        assert!(!route.feeds(&source("windows", Some("registry_add"), None)));
+        assert!(!route.feeds(&source("windows", None, Some("security"))));
+        assert!(!route.feeds(&source("linux", None, None)));
+    }
+
+    #[test]
+    fn other_logs_are_routed_by_the_words_of_their_format() {
+        let event = Event::new(source("apache", Some("webserver"), None));
+        let route = Route::of(&event);
+        let mut webserver = RuleSource::default();
+        webserver.category = Some("webserver".into());
+        assert!(route.feeds(&webserver));
+        assert!(!route.feeds(&source("nginx", Some("webserver"), None)));
+        let mut apache = RuleSource::default();
+        apache.service = Some("apache".into());
+        assert!(route.feeds(&apache));
+    }
+}

@@ -1,0 +1,164 @@
+//! The parts of a rule that say what it is, and for which logs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use super::Refusal;
+use crate::models::{InvalidValue, Severity};
+
+/// Holds what a document says about itself. Every part but the title may be missing.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct About {
+    /// Identifies the rule, usually a UUID.
+    pub id: Option<String>,
+    /// Names the rule for correlations.
+    pub name: Option<String>,
+    /// Says in a few words what the rule looks for.
+    pub title: String,
+    /// Says how mature the rule is, such as `stable` or `experimental`.
+    pub status: Option<String>,
+    /// Says how serious a match is.
+    pub level: Option<Severity>,
+    /// Describes the activity that the rule looks for.
+    pub description: Option<String>,
+    /// Names the authors.
+    pub author: Option<String>,
+    /// Holds tags such as `attack.t1059.001`.
+    pub tags: Vec<String>,
+    /// Holds the addresses of texts about the activity.
+    pub references: Vec<String>,
+    /// Lists known causes of false matches.
+    pub false_positives: Vec<String>,
+}
+
+impl About {
+    pub(super) fn from_json(members: &Map<String, Value>) -> Result<Self, Refusal> {
+        let title = text(members, "title")?.unwrap_or_default();
+        if title.trim().is_empty() {
+            return Err(Refusal::at("title", "the rule has no title"));
+        }
+        let level = match text(members, "level")? {
+            None => None,
+            Some(level) => {
+                let severity = level.parse::<Severity>();
+                Some(severity.map_err(|invalid| Refusal::at("level", invalid.to_string()))?)
+            }
+        };
+        Ok(Self {
+            id: text(members, "id")?,
+            name: text(members, "name")?,
+            title,
+            status: text(members, "status")?,
+            level,
+            description: text(members, "description")?,
+            author: text(members, "author")?,
+            tags: texts(members, "tags"),
+            references: texts(members, "references"),
+            false_positives: texts(members, "falsepositives"),
+        })
+    }
+
+    /// Returns the techniques of MITRE ATT&CK among the tags, such as `T1059.001`.
+    pub fn techniques(&self) -> impl Iterator<Item = String> + '_ {
+        let techniques = self.tags.iter().filter_map(|tag| tag.strip_prefix("attack."));
+        techniques
+            .filter(|tag| {
+                tag.strip_prefix('t')
+                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            })
+            .map(str::to_ascii_uppercase)
+    }
+}
+
+/// Returns a member that is a text or a number.
+pub(super) fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(Refusal::at(name, format!("{name} is a text"))),
+    }
+}
+
+/// Returns the texts of a member that is a text or a list of texts. Other values are of no use and left out.
+pub(super) fn texts(members: &Map<String, Value>, name: &str) -> Vec<String> {
+    let list = match members.get(name) {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(single) => std::slice::from_ref(single),
+        None => &[],
+    };
+    let texts = list.iter().filter_map(|value| value.as_str());
+    texts.map(str::to_owned).collect()
+}
+
+/// Names the kind of logs that a rule is for, as Sigma's `logsource` does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct RuleSource {
+    /// Names the product that writes the logs, such as `windows`.
+    pub product: Option<String>,
+    /// Names the kind of events, such as `process_creation`.
+    pub category: Option<String>,
+    /// Names the log of a product, such as `sshd`.
+    pub service: Option<String>,
+}
+
+impl RuleSource {
+    pub(super) fn from_json(members: &Map<String, Value>) -> Result<Self, Refusal> {
+        let Some(Value::Object(source)) = members.get("logsource") else {
+            return Err(Refusal::at(
+                "logsource",
+                "the rule names no log source: give logsource a product, category or service",
+            ));
+        };
+        let part = |name| text(source, name).map(|part| part.map(|part| part.to_lowercase()));
+        let source = Self {
+            product: part("product")?,
+            category: part("category")?,
+            service: part("service")?,
+        };
+        match source == Self::default() {
+            true => Err(Refusal::at(
+                "logsource",
+                "the log source has no product, category or service",
+            )),
+            false => Ok(source),
+        }
+    }
+}
+
+impl FromStr for RuleSource {
+    type Err = InvalidValue;
+
+    /// Reads `product/category/service`; `*` stands for a part that is not named.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [product, category, service] = parts[..] else {
+            return Err(InvalidValue::new(
+                "log source",
+                text,
+                "use product/category/service, with * for none",
+            ));
+        };
+        let part = |part: &str| (part != "*" && !part.is_empty()).then(|| part.to_lowercase());
+        Ok(Self {
+            product: part(product),
+            category: part(category),
+            service: part(service),
+        })
+    }
+}
+
+impl fmt::Display for RuleSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [&self.product, &self.category, &self.service];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .map(|part| part.as_deref().unwrap_or("*"))
+            .collect();
+        f.write_str(&parts.join("/"))
+    }
+}

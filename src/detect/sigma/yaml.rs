@@ -1,0 +1,84 @@
+//! Documents in YAML, with the lines that they begin at.
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::Refusal;
+
+/// Limits the length of one file of rules, in bytes.
+const LONGEST_FILE: usize = 16 << 20;
+
+/// Holds a document of a text in YAML.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct YamlDocument {
+    /// Holds the document as JSON.
+    pub value: Value,
+    lines: Vec<String>,
+    first_line: usize,
+}
+
+impl YamlDocument {
+    /// Adds to a refusal the line at which its faulty place is.
+    pub fn locate(&self, mut refusal: Refusal) -> Refusal {
+        if refusal.line.is_none() {
+            let place = refusal.place.as_deref().unwrap_or_default();
+            let found = self
+                .lines
+                .iter()
+                .position(|line| !place.is_empty() && line.contains(place));
+            refusal.line = Some(self.first_line + found.unwrap_or_default());
+        }
+        refusal
+    }
+}
+
+/// Reads the documents of a text in YAML. One that cannot be read does no harm to those before it.
+pub fn read_yaml(text: &str) -> Vec<Result<YamlDocument, Refusal>> {
+    if text.len() > LONGEST_FILE {
+        let reason = format!("the file is longer than {} MiB", LONGEST_FILE >> 20);
+        return vec![Err(Refusal::new(reason))];
+    }
+    let parts = documents(text);
+    let read = parts
+        .into_iter()
+        .map(|(first_line, part)| read(first_line, &part));
+    read.filter(|document| !matches!(document, Ok(document) if document.value.is_null()))
+        .collect()
+}
+
+/// Cuts a text at the lines that separate documents, so that a fault in one ends no other.
+fn documents(text: &str) -> Vec<(usize, String)> {
+    let mut parts = vec![(1, String::new())];
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        if line == "---" || line.starts_with("--- ") {
+            parts.push((number + 2, String::new()));
+        } else if line != "..."
+            && let Some((_, part)) = parts.last_mut()
+        {
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    parts
+}
+
+fn read(first_line: usize, text: &str) -> Result<YamlDocument, Refusal> {
+    let deserializer = serde_norway::Deserializer::from_str(text);
+    let yaml = serde_norway::Value::deserialize(deserializer);
+    let value = yaml
+        .and_then(serde_norway::from_value::<Value>)
+        .map_err(|error| {
+            let line = error.location().map(|place| first_line + place.line() - 1);
+            Refusal {
+                line: line.or(Some(first_line)),
+                reason: format!("it is no YAML that this program reads: {error}"),
+                place: None,
+            }
+        })?;
+    Ok(YamlDocument {
+        value,
+        lines: text.lines().map(str::to_owned).collect(),
+        first_line,
+    })
+}

@@ -1,0 +1,161 @@
+//! Sigma's rules on events whose matches are known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use logstore::LogEntry;
+use logstore::detect::{Document, Event, RuleSet, Scratch, SigmaRule, read_yaml};
+use logstore::ingest::{IngestOptions, Source};
+use serde_json::Value;
+
+use crate::support::shared_data;
+
+/// Reads all rules in a folder. The refusals name the file, the line and the reason.
+fn rules_in(folder: &Path) -> (Vec<SigmaRule>, Vec<String>) {
+    let mut rules = Vec::new();
+    let mut refusals = Vec::new();
+    for file in walkdir::WalkDir::new(folder).sort_by_file_name() {
+        let file = file.unwrap();
+        if file.path().extension().is_none_or(|end| end != "yml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        for document in read_yaml(&text) {
+            let read = document.and_then(|document| {
+                Document::from_json(&document.value, &|_| None).map_err(|refusal| document.locate(refusal))
+            });
+            match read {
+                Ok(Document::Rule(rule)) => rules.push(rule),
+                Ok(_) => {}
+                Err(refusal) => refusals.push(format!(
+                    "{}:{}: {refusal}",
+                    file.path().strip_prefix(folder).unwrap().display(),
+                    refusal.line.unwrap_or_default()
+                )),
+            }
+        }
+    }
+    (rules, refusals)
+}
+
+fn all_rules(sigma: &Path) -> Vec<SigmaRule> {
+    let folders = ["rules", "rules-emerging-threats", "rules-threat-hunting"];
+    folders
+        .iter()
+        .flat_map(|folder| rules_in(&sigma.join(folder)).0)
+        .collect()
+}
+
+fn logs_of(source: Source) -> Vec<LogEntry> {
+    source
+        .open(&IngestOptions::new())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// Returns the ids of the rules that match each of the logs.
+fn matches(rules: &RuleSet, logs: &[LogEntry]) -> BTreeMap<String, BTreeSet<usize>> {
+    let mut scratch = Scratch::default();
+    let mut found: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for (number, log) in logs.iter().enumerate() {
+        for place in rules.matches_with(&Event::from_log(log), &mut scratch) {
+            let id = rules.rules()[*place].about.id.clone().unwrap();
+            found.entry(id).or_default().insert(number);
+        }
+    }
+    found
+}
+
+#[test]
+fn all_rules_but_those_with_placeholders_are_read() {
+    let Some(sigma) = shared_data("data/sigma") else { return };
+    let folders = ["rules", "rules-emerging-threats", "rules-threat-hunting"];
+    let read = folders.map(|folder| rules_in(&sigma.join(folder)));
+    let refusals: Vec<&String> = read.iter().flat_map(|(_, refusals)| refusals).collect();
+    let rules: usize = read.iter().map(|(rules, _)| rules.len()).sum();
+    assert_eq!(rules + refusals.len(), 3754);
+    assert!(
+        refusals.len() == 2 && refusals.iter().all(|refusal| refusal.contains("placeholder %")),
+        "{refusals:#?}"
+    );
+}
+
+#[test]
+fn each_regression_sample_is_matched_by_its_rule() {
+    let Some(sigma) = shared_data("data/sigma") else { return };
+    let rules = RuleSet::new(all_rules(&sigma));
+    let key: BTreeMap<String, Value> =
+        serde_json::from_str(&std::fs::read_to_string(sigma.join("key_regression.json")).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    for (id, expected) in &key {
+        let file = sigma.join(expected["json"].as_str().unwrap());
+        let logs = logs_of(Source::file(&file));
+        assert_eq!(
+            logs.len() as u64,
+            expected["events"].as_u64().unwrap(),
+            "{}",
+            file.display()
+        );
+        let found = matches(&rules, &logs).remove(id).unwrap_or_default();
+        let numbers = expected["ref_matches"].as_array().unwrap();
+        let numbers: BTreeSet<usize> = numbers
+            .iter()
+            .map(|number| number.as_u64().unwrap() as usize)
+            .collect();
+        if found != numbers {
+            wrong.push(format!("{}: {found:?}, not {numbers:?}", expected["rule"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), key.len());
+}
+
+#[test]
+fn recorded_attacks_are_matched_as_the_reference_says() {
+    let Some(sigma) = shared_data("data/sigma") else { return };
+    let Some(otrf) = shared_data("data/json/otrf") else {
+        return;
+    };
+    let rules = RuleSet::new(all_rules(&sigma));
+    let key: Value =
+        serde_json::from_str(&std::fs::read_to_string(otrf.join("key_sigma.json")).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    for (name, expected) in key["datasets"].as_object().unwrap() {
+        let archive: PathBuf = name.split('!').next().unwrap().into();
+        let file = otrf.join(archive.file_name().unwrap());
+        let logs = logs_of(Source::file(&file));
+        assert_eq!(logs.len() as u64, expected["events"].as_u64().unwrap(), "{name}");
+        let found = matches(&rules, &logs);
+        let expected: BTreeMap<String, BTreeSet<usize>> = expected["matches"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(id, lines)| {
+                let lines = lines.as_array().unwrap().iter();
+                (
+                    id.clone(),
+                    lines.map(|line| line.as_u64().unwrap() as usize - 1).collect(),
+                )
+            })
+            .collect();
+        for (id, lines) in &expected {
+            let missing: Vec<_> = lines
+                .difference(found.get(id).unwrap_or(&BTreeSet::new()))
+                .copied()
+                .collect();
+            if !missing.is_empty() {
+                wrong.push(format!("{name}: {id} misses {missing:?}"));
+            }
+        }
+        for (id, lines) in &found {
+            let extra: Vec<_> = lines
+                .difference(expected.get(id).unwrap_or(&BTreeSet::new()))
+                .copied()
+                .collect();
+            if !extra.is_empty() {
+                wrong.push(format!("{name}: {id} also matches {extra:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
