@@ -180,10 +180,9 @@ pub(crate) fn names_of(field: &str, source: &RuleSource) -> Vec<String> {
 }
 
 /// Lists names that a field of Windows events has in other programs' forms of them.
-const GENERAL: [(&str, &str); 8] = [
+const GENERAL: [(&str, &str); 7] = [
     ("eventid", "event_id"),
     ("eventid", "eventcode"),
-    ("provider_name", "sourcename"),
     ("provider_name", "providername"),
     ("provider_name", "source_name"),
     ("channel", "logname"),

@@ -46,12 +46,18 @@ fn all_rules(sigma: &Path) -> Vec<SigmaRule> {
         .collect()
 }
 
-fn logs_of(source: Source) -> Vec<LogEntry> {
-    source
-        .open(&IngestOptions::new())
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+fn logs_of(file: &Path) -> Vec<LogEntry> {
+    let source = Source::file(file);
+    let members = source.members().unwrap();
+    let sources = members.map_or_else(
+        || vec![source],
+        |members| members.into_iter().map(Result::unwrap).collect(),
+    );
+    // Archives made on a Mac hold binary files next to the logs.
+    let readers = sources
+        .iter()
+        .filter_map(|source| source.open(&IngestOptions::new()).ok());
+    readers.flatten().map(Result::unwrap).collect()
 }
 
 /// Returns the ids of the rules that match each of the logs.
@@ -69,7 +75,9 @@ fn matches(rules: &RuleSet, logs: &[LogEntry]) -> BTreeMap<String, BTreeSet<usiz
 
 #[test]
 fn all_rules_but_those_with_placeholders_are_read() {
-    let Some(sigma) = shared_data("data/sigma") else { return };
+    let Some(sigma) = shared_data("data/sigma") else {
+        return;
+    };
     let folders = ["rules", "rules-emerging-threats", "rules-threat-hunting"];
     let read = folders.map(|folder| rules_in(&sigma.join(folder)));
     let refusals: Vec<&String> = read.iter().flat_map(|(_, refusals)| refusals).collect();
@@ -83,14 +91,16 @@ fn all_rules_but_those_with_placeholders_are_read() {
 
 #[test]
 fn each_regression_sample_is_matched_by_its_rule() {
-    let Some(sigma) = shared_data("data/sigma") else { return };
+    let Some(sigma) = shared_data("data/sigma") else {
+        return;
+    };
     let rules = RuleSet::new(all_rules(&sigma));
     let key: BTreeMap<String, Value> =
         serde_json::from_str(&std::fs::read_to_string(sigma.join("key_regression.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();
     for (id, expected) in &key {
         let file = sigma.join(expected["json"].as_str().unwrap());
-        let logs = logs_of(Source::file(&file));
+        let logs = logs_of(&file);
         assert_eq!(
             logs.len() as u64,
             expected["events"].as_u64().unwrap(),
@@ -112,7 +122,9 @@ fn each_regression_sample_is_matched_by_its_rule() {
 
 #[test]
 fn recorded_attacks_are_matched_as_the_reference_says() {
-    let Some(sigma) = shared_data("data/sigma") else { return };
+    let Some(sigma) = shared_data("data/sigma") else {
+        return;
+    };
     let Some(otrf) = shared_data("data/json/otrf") else {
         return;
     };
@@ -123,7 +135,7 @@ fn recorded_attacks_are_matched_as_the_reference_says() {
     for (name, expected) in key["datasets"].as_object().unwrap() {
         let archive: PathBuf = name.split('!').next().unwrap().into();
         let file = otrf.join(archive.file_name().unwrap());
-        let logs = logs_of(Source::file(&file));
+        let logs = logs_of(&file);
         assert_eq!(logs.len() as u64, expected["events"].as_u64().unwrap(), "{name}");
         let found = matches(&rules, &logs);
         let expected: BTreeMap<String, BTreeSet<usize>> = expected["matches"]
