@@ -84,18 +84,26 @@ pub use config::Settings;
 #[doc(inline)]
 pub use load::Loader;
 pub use models::{
-    AddressText, Alert, AlertQuery, Case, Condition, CoreFields, DetectionRule, Field, Filter, Indicator,
-    IndicatorType, IntelQuery, InvalidValue, JsonObject, LogEntry, LogKey, LogQuery, Operator, Order,
-    Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, priority_score,
+    AddressText, Alert, AlertQuery, AlertStatus, Case, Condition, CoreFields, DetectionRule, Field, Filter,
+    Indicator, IndicatorType, IntelQuery, InvalidValue, JsonObject, LogEntry, LogKey, LogQuery, Operator,
+    Order, Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, Verdict, priority_score,
 };
 pub use stop::StopHandle;
 #[doc(inline)]
 pub use storage::duckdb::{self, DuckDbStore, OpenOptions};
 #[doc(inline)]
 pub use storage::{
-    AlertStore, ConsumerStore, Cursor, Error, Fetcher, IngestStore, IntelStore, LogBatch, LogStore,
-    MemoryStore, Result, RuleStore, StartPosition, Store, StoreExt,
+    AlertStore, ConsumerStore, Cursor, DetectionStore, Error, Fetcher, IngestStore, IntelStore, LogBatch,
+    LogStore, MemoryStore, Result, RuleStore, StartPosition, Store, StoreExt,
 };
+
+pub mod alerts {
+    //! The life of an alert: matches that are counted, events of its history, and suppressions.
+
+    pub use crate::models::{
+        AlertAction, AlertEvent, AlertOrder, Detections, Hit, HitRange, Match, Suppression,
+    };
+}
 
 pub mod time {
     //! Times as people and logs write them.

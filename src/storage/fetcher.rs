@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{AlertStore, CommitResult, ConsumerStore, Cursor, Error, LogStore, Result};
+use super::{AlertStore, CommitResult, ConsumerStore, Cursor, DetectionStore, Error, LogStore, Result};
 use crate::backoff::Doubling;
-use crate::models::{Alert, LogEntry, LogQuery};
+use crate::models::{Alert, Detections, LogEntry, LogQuery};
 use crate::stop::StopHandle;
 use crate::sync::lock;
 
@@ -312,8 +312,40 @@ impl<S: ConsumerStore + AlertStore> LogBatch<S> {
     pub fn commit(&self, alerts: &[Alert]) -> Result<CommitResult> {
         let Some(consumer) = &self.consumer else {
             let stored = self.store.store_alerts(alerts)?;
-            return Ok(CommitResult { stored, missed: 0 });
+            return Ok(CommitResult::of_alerts(stored, 0));
         };
+        self.move_on(consumer, |from| {
+            self.store.commit(consumer, from, self.next, alerts)
+        })
+    }
+}
+
+impl<S: DetectionStore> LogBatch<S> {
+    /// Counts matches into alerts, stores hits and moves a named consumer's position past this batch: all or nothing.
+    ///
+    /// Without a named consumer it stores them as a hunt does: see [`DetectionStore::store_detections`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`commit`](Self::commit), and [`Error::InvalidInput`] if a match cannot be stored.
+    pub fn commit_detections(&self, detections: &Detections) -> Result<CommitResult> {
+        let Some(consumer) = &self.consumer else {
+            return self.store.store_detections(detections);
+        };
+        self.move_on(consumer, |from| {
+            self.store
+                .commit_detections(consumer, from, self.next, detections)
+        })
+    }
+}
+
+impl<S> LogBatch<S> {
+    /// Commits from the position that the consumer is known to have, and notes the one that it has then.
+    fn move_on(
+        &self,
+        consumer: &str,
+        commit: impl FnOnce(Option<Cursor>) -> Result<CommitResult>,
+    ) -> Result<CommitResult> {
         let mut position = lock(&self.position);
         if position.committed.is_some_and(|committed| committed >= self.next) {
             return Err(super::consumer_conflict(
@@ -322,7 +354,7 @@ impl<S: ConsumerStore + AlertStore> LogBatch<S> {
                 position.committed,
             ));
         }
-        let outcome = self.store.commit(consumer, position.committed, self.next, alerts);
+        let outcome = commit(position.committed);
         match &outcome {
             Ok(committed) => {
                 position.committed = Some(self.next);

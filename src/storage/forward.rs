@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    AlertStore, AppendResult, CommitResult, ConsumerStore, Cursor, GroupCount, IngestStore, IntelStore,
-    LogPage, LogStore, LogStream, Result, RuleStore, Stats, TimeBucket,
+    AlertStore, AppendResult, CommitResult, ConsumerStore, Cursor, DetectionStore, GroupCount, IngestStore,
+    IntelStore, LogPage, LogStore, LogStream, Result, RuleStore, Stats, TimeBucket,
 };
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
-    LogKey, LogQuery, RuleQuery, ThreatIntel,
+    Alert, AlertEvent, AlertQuery, DetectionRule, Detections, Field, FilePosition, FileProgress, Filter, Hit,
+    HitRange, IntelQuery, LogEntry, LogKey, LogQuery, RuleQuery, Suppression, ThreatIntel,
 };
 
 /// Implements every trait for a pointer to a store.
@@ -62,6 +62,48 @@ macro_rules! store_behind {
             }
             fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()> {
                 (**self).acknowledge_alerts(ids)
+            }
+            fn update_alerts(&self, ids: &[&str], event: &AlertEvent) -> Result<()> {
+                (**self).update_alerts(ids, event)
+            }
+            fn alert_events(&self, id: &str) -> Result<Vec<AlertEvent>> {
+                (**self).alert_events(id)
+            }
+            fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>> {
+                (**self).alert_logs(id)
+            }
+            fn delete_resolved_alerts_before(&self, time: DateTime<Utc>) -> Result<u64> {
+                (**self).delete_resolved_alerts_before(time)
+            }
+        }
+
+        impl<S: DetectionStore + ?Sized> DetectionStore for $pointer {
+            fn commit_detections(
+                &self,
+                consumer: &str,
+                from: Option<Cursor>,
+                to: Cursor,
+                detections: &Detections,
+            ) -> Result<CommitResult> {
+                (**self).commit_detections(consumer, from, to, detections)
+            }
+            fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
+                (**self).store_detections(detections)
+            }
+            fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>> {
+                (**self).hits(ranges)
+            }
+            fn delete_hits_before(&self, time: DateTime<Utc>) -> Result<u64> {
+                (**self).delete_hits_before(time)
+            }
+            fn add_suppression(&self, suppression: &Suppression) -> Result<()> {
+                (**self).add_suppression(suppression)
+            }
+            fn suppressions(&self) -> Result<Vec<Suppression>> {
+                (**self).suppressions()
+            }
+            fn remove_suppressions(&self, ids: &[&str]) -> Result<()> {
+                (**self).remove_suppressions(ids)
             }
         }
 

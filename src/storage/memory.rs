@@ -1,18 +1,20 @@
 //! A store in plain Rust: the specification for every other store, and a test double.
 
-use std::collections::{BTreeMap, HashSet};
+mod alerts;
+mod detections;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    AlertStore, AppendResult, CommitResult, ConsumerStore, Cursor, Error, FileLogs, GroupCount, IngestStore,
-    IntelStore, LogPage, LogStore, LogStream, Result, RuleStore, Stats, TimeBucket, bucket_start,
-    width_micros,
+    AppendResult, CommitResult, ConsumerStore, Cursor, Error, FileLogs, GroupCount, IngestStore, IntelStore,
+    LogPage, LogStore, LogStream, Result, RuleStore, Stats, TimeBucket, bucket_start, width_micros,
 };
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
-    LogKey, LogQuery, Order, RuleQuery, TIME_SOURCE, ThreatIntel, now, to_micros,
+    Alert, AlertEvent, AlertLog, DetectionRule, Field, FilePosition, FileProgress, Filter, Hit, IntelQuery,
+    LogEntry, LogKey, LogQuery, Order, RuleQuery, Suppression, TIME_SOURCE, ThreatIntel, now, to_micros,
 };
 use crate::sync::lock;
 
@@ -39,6 +41,11 @@ struct State {
     keys: HashSet<(DateTime<Utc>, String)>,
     last_seq: i64,
     alerts: BTreeMap<String, Alert>,
+    alert_logs: BTreeSet<AlertLog>,
+    /// Holds the events of alerts in the order in which they were stored, each with the id of its alert.
+    alert_events: Vec<(String, AlertEvent)>,
+    suppressions: BTreeMap<String, Suppression>,
+    hits: BTreeSet<Hit>,
     consumers: BTreeMap<String, Consumer>,
     files: BTreeMap<String, FilePosition>,
     intel: BTreeMap<String, ThreatIntel>,
@@ -91,21 +98,6 @@ impl State {
     fn matching<'a>(&'a self, query: &'a LogQuery) -> impl Iterator<Item = &'a LogEntry> {
         let logs = self.logs.iter().map(|(_, log)| log);
         logs.filter(|log| query.matches(log))
-    }
-
-    fn store_alerts(&mut self, alerts: &[Alert]) -> u64 {
-        let mut stored = 0;
-        for alert in alerts {
-            self.alerts.entry(alert.id.clone()).or_insert_with(|| {
-                stored += 1;
-                let created_at = to_micros(alert.created_at);
-                Alert {
-                    created_at,
-                    ..alert.clone()
-                }
-            });
-        }
-        stored
     }
 }
 
@@ -212,7 +204,7 @@ impl LogStore for MemoryStore {
     fn stats(&self) -> Result<Stats> {
         let state = self.state();
         let times = || state.logs.iter().map(|(_, log)| log.event_time);
-        let open = state.alerts.values().filter(|alert| !alert.acknowledged);
+        let new = state.alerts.values().filter(|alert| !alert.acknowledged);
         let mut without_time: BTreeMap<Option<String>, u64> = BTreeMap::new();
         let logs = state.logs.iter().map(|(_, log)| log);
         for log in logs.filter(|log| log.metadata.contains_key(TIME_SOURCE)) {
@@ -230,7 +222,7 @@ impl LogStore for MemoryStore {
             logs_without_time: without_time.values().sum(),
             files_without_time: files_with_most(without_time),
             alerts: state.alerts.len() as u64,
-            unacknowledged_alerts: open.count() as u64,
+            unacknowledged_alerts: new.count() as u64,
             threat_intel: state.intel.len() as u64,
             detection_rules: state.rules.len() as u64,
             consumers: state.consumers.len() as u64,
@@ -261,44 +253,6 @@ fn files_with_most(files: BTreeMap<Option<String>, u64>) -> Vec<FileLogs> {
     files
 }
 
-impl AlertStore for MemoryStore {
-    fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
-        alerts.iter().try_for_each(Alert::validate)?;
-        Ok(self.state().store_alerts(alerts))
-    }
-
-    fn alert(&self, id: &str) -> Result<Option<Alert>> {
-        Ok(self.state().alerts.get(id).cloned())
-    }
-
-    fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
-        let state = self.state();
-        let mut alerts: Vec<_> = state
-            .alerts
-            .values()
-            .filter(|alert| query.matches(alert))
-            .collect();
-        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.created_at));
-        Ok(limited(alerts.into_iter().cloned(), query.limit))
-    }
-
-    fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()> {
-        let mut state = self.state();
-        if let Some(unknown) = ids.iter().find(|id| !state.alerts.contains_key(**id)) {
-            return Err(Error::NotFound {
-                what: "alert",
-                name: (*unknown).to_owned(),
-            });
-        }
-        for id in ids {
-            if let Some(alert) = state.alerts.get_mut(*id) {
-                alert.acknowledged = true;
-            }
-        }
-        Ok(())
-    }
-}
-
 impl ConsumerStore for MemoryStore {
     fn position(&self, consumer: &str) -> Result<Option<Cursor>> {
         let state = self.state();
@@ -322,7 +276,15 @@ impl ConsumerStore for MemoryStore {
     ) -> Result<CommitResult> {
         alerts.iter().try_for_each(Alert::validate)?;
         let mut state = self.state();
-        let held = state.consumers.get(consumer).copied();
+        let missed = state.move_consumer(consumer, from, to)?;
+        Ok(CommitResult::of_alerts(state.store_alerts(alerts), missed))
+    }
+}
+
+impl State {
+    /// Moves a consumer, and returns how many logs it has missed.
+    fn move_consumer(&mut self, consumer: &str, from: Option<Cursor>, to: Cursor) -> Result<u64> {
+        let held = self.consumers.get(consumer).copied();
         let actual = held.map(|held| held.position);
         if actual != from {
             return Err(super::consumer_conflict(consumer, from, actual));
@@ -331,11 +293,8 @@ impl ConsumerStore for MemoryStore {
             position: to,
             missed: 0,
         };
-        state.consumers.insert(consumer.to_owned(), moved);
-        Ok(CommitResult {
-            stored: state.store_alerts(alerts),
-            missed: held.map_or(0, |held| held.missed),
-        })
+        self.consumers.insert(consumer.to_owned(), moved);
+        Ok(held.map_or(0, |held| held.missed))
     }
 }
 

@@ -16,8 +16,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::models::{
-    Alert, AlertQuery, DetectionRule, Field, FilePosition, FileProgress, Filter, IntelQuery, LogEntry,
-    LogKey, LogQuery, RuleQuery, ThreatIntel,
+    Alert, AlertEvent, AlertQuery, Counts, DetectionRule, Detections, Field, FilePosition, FileProgress,
+    Filter, Hit, HitRange, IntelQuery, InvalidValue, LogEntry, LogKey, LogQuery, RuleQuery, Suppression,
+    ThreatIntel,
 };
 
 pub use copy::{CopyOptions, CopyReport, copy_store};
@@ -109,15 +110,97 @@ pub trait AlertStore: Send + Sync {
     /// Finds one alert by its id.
     fn alert(&self, id: &str) -> Result<Option<Alert>>;
 
-    /// Returns the alerts that a query wants, the newest first, then by id.
+    /// Returns the alerts that a query wants, in its order.
     fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>>;
 
     /// Marks alerts as acknowledged, all or none of them. A repeated call changes nothing.
+    ///
+    /// Those whose status is new are then in progress.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] if there is no such alert.
     fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()>;
+
+    /// Changes alerts as an event says, and appends it to their histories: all of it or nothing.
+    ///
+    /// An event that an alert has already changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such alert, [`Error::InvalidInput`] if the event is a note without a text.
+    fn update_alerts(&self, ids: &[&str], event: &AlertEvent) -> Result<()>;
+
+    /// Returns the events of an alert, the earliest first.
+    fn alert_events(&self, id: &str) -> Result<Vec<AlertEvent>>;
+
+    /// Returns the logs of an alert: the 100 earliest and the latest, by event time and id.
+    ///
+    /// The logs may have been deleted since. An alert of a caller's own detector has none: it names one log itself.
+    fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>>;
+
+    /// Deletes the resolved alerts that were last changed before a time, with their histories, and returns their number.
+    ///
+    /// A match that is delivered again afterwards raises its alert again.
+    fn delete_resolved_alerts_before(&self, time: DateTime<Utc>) -> Result<u64>;
+}
+
+/// Holds what detectors of rules find: matches counted into alerts, hits for correlations, and suppressions.
+pub trait DetectionStore: Send + Sync {
+    /// Counts matches into alerts, stores hits, and moves a consumer from one position to another: all or nothing.
+    ///
+    /// A match is counted once, by its rule and its log. Any order and any batches of the same matches give alerts with
+    /// the same ids, counts, times and logs. A match whose alert an analyst has resolved raises an alert of the next
+    /// generation.
+    ///
+    /// A hit that is stored already is not stored again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if the consumer is not at `from`, as when another process has its name.
+    /// [`Error::InvalidInput`] if a match cannot be stored: see [`Match::validate`](crate::alerts::Match::validate).
+    fn commit_detections(
+        &self,
+        consumer: &str,
+        from: Option<Cursor>,
+        to: Cursor,
+        detections: &Detections,
+    ) -> Result<CommitResult>;
+
+    /// Counts matches into alerts and stores hits, as a hunt over stored logs does. No position moves.
+    ///
+    /// New alerts are marked as found later. The mark goes when a consumer finds one of their matches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a match cannot be stored.
+    fn store_detections(&self, detections: &Detections) -> Result<CommitResult>;
+
+    /// Returns the hits in some ranges, each once, in the order of correlation, group, event time and log id.
+    fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>>;
+
+    /// Deletes the hits from before a time, and returns their number.
+    ///
+    /// It also forgets which logs are counted in alerts whose windows end by then, but for those that the alerts keep.
+    /// So these alerts count no further matches: a commit returns the number of matches that come too late.
+    fn delete_hits_before(&self, time: DateTime<Utc>) -> Result<u64>;
+
+    /// Adds a suppression for the matches of later commits. One with the id of a stored one changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if it has no reason, or would suppress everything.
+    fn add_suppression(&self, suppression: &Suppression) -> Result<()>;
+
+    /// Returns all suppressions, the earliest first.
+    fn suppressions(&self) -> Result<Vec<Suppression>>;
+
+    /// Removes suppressions, all or none of them. Alerts keep their status.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is no such suppression.
+    fn remove_suppressions(&self, ids: &[&str]) -> Result<()>;
 }
 
 /// Holds reading positions of named consumers, committed together with their alerts.
@@ -204,9 +287,15 @@ pub trait RuleStore: Send + Sync {
 }
 
 /// Combines everything that a store does.
-pub trait Store: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleStore {}
+pub trait Store:
+    LogStore + AlertStore + DetectionStore + ConsumerStore + IngestStore + IntelStore + RuleStore
+{
+}
 
-impl<S: LogStore + AlertStore + ConsumerStore + IngestStore + IntelStore + RuleStore + ?Sized> Store for S {}
+impl<S> Store for S where
+    S: LogStore + AlertStore + DetectionStore + ConsumerStore + IngestStore + IntelStore + RuleStore + ?Sized
+{
+}
 
 /// Adds convenience methods to every [`Store`].
 ///
@@ -243,6 +332,29 @@ pub trait StoreExt: Store {
         }
     }
 
+    /// Finds one alert by its id, or by the beginning of its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if no id begins so, [`Error::InvalidInput`] if several do.
+    fn find_alert(&self, typed: &str) -> Result<Alert> {
+        if let Some(alert) = self.alert(typed)? {
+            return Ok(alert);
+        }
+        let mut found = self.fetch_alerts(&AlertQuery::new().id_prefix(typed).limit(2))?;
+        match (found.pop(), found.is_empty() && !typed.is_empty()) {
+            (Some(alert), true) => Ok(alert),
+            (Some(_), false) => {
+                let reason = "several alerts begin so: write more of the id";
+                Err(InvalidValue::new("id of an alert", typed, reason).into())
+            }
+            (None, _) => Err(Error::NotFound {
+                what: "alert",
+                name: typed.to_owned(),
+            }),
+        }
+    }
+
     /// Stores one alert. An alert whose id is already there stays as it is.
     ///
     /// # Errors
@@ -264,13 +376,44 @@ pub struct AppendResult {
     pub duplicates: u64,
 }
 
-/// Describes the outcome of a [`commit`](ConsumerStore::commit).
+/// Describes the outcome of a [`commit`](ConsumerStore::commit), or of [detections](DetectionStore::commit_detections).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommitResult {
-    /// Counts the alerts that were new.
+    /// Counts the alerts that were new, suppressed ones among them.
     pub stored: u64,
+    /// Counts the matches that were new: each is counted in one alert.
+    pub counted: u64,
+    /// Counts those of them that a suppression covers.
+    pub suppressed: u64,
+    /// Counts the matches that were counted before.
+    pub repeated: u64,
+    /// Counts the matches that came too late: it is forgotten which logs their alerts have counted.
+    pub late: u64,
     /// Counts the logs deleted since the consumer's last commit that it had not read by then.
     pub missed: u64,
+}
+
+impl CommitResult {
+    /// Returns the outcome of a commit of matches.
+    pub(crate) fn of_counts(counts: Counts, missed: u64) -> Self {
+        Self {
+            stored: counts.new,
+            counted: counts.counted,
+            suppressed: counts.suppressed,
+            repeated: counts.repeated,
+            late: counts.late,
+            missed,
+        }
+    }
+
+    /// Returns the outcome of a commit of alerts.
+    pub(crate) fn of_alerts(stored: u64, missed: u64) -> Self {
+        Self {
+            stored,
+            missed,
+            ..Self::default()
+        }
+    }
 }
 
 /// Yields logs, read on demand.

@@ -40,6 +40,10 @@ fn assert_same(a: &DuckDbStore, b: &DuckDbStore) {
     for table in [
         "log_rows",
         "alerts",
+        "alert_logs",
+        "alert_events",
+        "suppressions",
+        "hits",
         "threat_intel",
         "detection_rules",
         "consumers",

@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use duckdb::Connection;
+use logstore::alerts::HitRange;
 use logstore::{
-    AlertQuery, AlertStore as _, ConsumerStore as _, DuckDbStore, IngestStore as _, LogQuery, LogStore as _,
-    Order, StoreExt as _,
+    AlertQuery, AlertStatus, AlertStore as _, ConsumerStore as _, DetectionStore as _, DuckDbStore,
+    IngestStore as _, LogQuery, LogStore as _, Order, Severity, StoreExt as _,
 };
 
 use crate::support::log;
@@ -77,6 +78,19 @@ const VIEW_OF_VERSION_5: (&str, &str, &str) = (
     "CREATE OR REPLACE VIEW log_texts",
 );
 
+/// Takes back what version 7 has added.
+fn without_detection() -> String {
+    let migration = include_str!("../../src/storage/duckdb/schema/migrations/007_detection.sql");
+    let name = |line: &str, start: &str| Some(line.strip_prefix(start)?.split(' ').next()?.to_owned());
+    let columns = migration
+        .lines()
+        .filter_map(|line| name(line, "ALTER TABLE alerts ADD COLUMN "));
+    let columns = columns.map(|column| format!("ALTER TABLE alerts DROP COLUMN {column};"));
+    let tables = migration.lines().filter_map(|line| name(line, "CREATE TABLE "));
+    let tables = tables.map(|table| format!("DROP TABLE {table};"));
+    columns.chain(tables).collect()
+}
+
 /// Makes a store of today one of an earlier version.
 fn turn_back(path: &Path, (version, migration, view): (&str, &str, &str)) {
     let view = &migration[migration.find(view).unwrap()..];
@@ -87,6 +101,7 @@ fn turn_back(path: &Path, (version, migration, view): (&str, &str, &str)) {
     let columns = ["source_port", "dest_port", "process"];
     let columns = columns.map(|column| format!("ALTER TABLE log_rows DROP COLUMN {column};"));
     connection.execute_batch(&columns.concat()).unwrap();
+    connection.execute_batch(&without_detection()).unwrap();
     connection.execute_batch(&view).unwrap();
     connection.execute_batch(logs).unwrap();
     let version = format!("UPDATE logstore SET schema_version = {version}");
@@ -135,6 +150,51 @@ fn is_read_and_brought_up_to_date(version: (&str, &str, &str)) {
         .unwrap();
     let of_port = LogQuery::new().filter("dest_port = 22".parse().unwrap());
     assert_eq!(store.count_logs(&of_port).unwrap(), 1);
+}
+
+#[test]
+fn alerts_of_version_6_have_a_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let store = DuckDbStore::open(&path).unwrap();
+    let alerts = ["1", "2"].map(|id| crate::support::alert(id, Severity::High, 0));
+    store.store_alerts(&alerts).unwrap();
+    store.acknowledge_alerts(&["2"]).unwrap();
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(&without_detection()).unwrap();
+    connection
+        .execute_batch("UPDATE logstore SET schema_version = 6")
+        .unwrap();
+    connection.close().unwrap();
+    for read_only in [true, false] {
+        let store = DuckDbStore::options().read_only(read_only).open(&path).unwrap();
+        let of = |status| store.fetch_alerts(&AlertQuery::new().statuses([status])).unwrap();
+        assert_eq!(of(AlertStatus::New), alerts[..1]);
+        let acknowledged = of(AlertStatus::InProgress);
+        assert_eq!((acknowledged.len(), acknowledged[0].id.as_str()), (1, "2"));
+        assert!(acknowledged[0].acknowledged);
+        assert_eq!(acknowledged[0].updated_at, acknowledged[0].created_at);
+        assert!(store.alert_events("2").unwrap().is_empty());
+        assert!(store.alert_logs("2").unwrap().is_empty());
+        assert!(store.suppressions().unwrap().is_empty());
+        let all = HitRange {
+            correlation_id: "c".to_owned(),
+            group_key: "g".to_owned(),
+            since: crate::support::at(0),
+            until: crate::support::at(9),
+        };
+        assert!(store.hits(&[all]).unwrap().is_empty());
+    }
+    let store = DuckDbStore::open(&path).unwrap();
+    store.acknowledge_alerts(&["1"]).unwrap();
+    assert_eq!(store.alert_events("1").unwrap().len(), 1);
+    let problems = store
+        .check()
+        .unwrap()
+        .into_iter()
+        .flat_map(|check| check.problems);
+    assert_eq!(problems.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]

@@ -1,6 +1,11 @@
-//! Alerts: what a detector found.
+//! Alerts: the findings of detectors, and the work of analysts on them.
 
+mod detection;
+mod event;
+mod lifecycle;
 mod query;
+mod status;
+mod suppression;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +13,12 @@ use serde_json::{Map, Value};
 
 use super::time::to_micros;
 use super::{AddressText, InvalidValue, Severity, check_nesting};
-pub use query::AlertQuery;
+pub use detection::{Detections, Hit, HitRange, Match};
+pub use event::{AlertAction, AlertEvent};
+pub(crate) use lifecycle::{AlertLog, Counts, Found, LogRole, Series, Tally, kept_logs};
+pub use query::{AlertOrder, AlertQuery};
+pub use status::{AlertStatus, Verdict};
+pub use suppression::Suppression;
 
 /// Describes a finding of a detector.
 ///
@@ -44,7 +54,7 @@ pub struct Alert {
     pub metadata: Map<String, Value>,
     /// Holds the time when the alert was raised, in UTC, to the microsecond.
     pub created_at: DateTime<Utc>,
-    /// Says whether an analyst has taken note of the alert.
+    /// Says whether the status is other than new. A new alert that says so is stored as one in progress.
     pub acknowledged: bool,
     /// Says how urgent the alert is, from 0 to 100: see [`priority_score`]. JSON without a score gets one, computed
     /// from severity, confidence and risk factors.
@@ -61,6 +71,53 @@ pub struct Alert {
     /// Names the host involved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Names the program involved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// Names the rule that raised the alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<String>,
+    /// Holds the tags of the rule, such as `attack.t1059.001`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Says how far the work on the alert is.
+    pub status: AlertStatus,
+    /// Says what a closed alert was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Names the person who is responsible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
+    /// Counts the matches of the rule.
+    pub count: u64,
+    /// Holds the time of the earliest log that is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<DateTime<Utc>>,
+    /// Holds the time of the latest log that is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<DateTime<Utc>>,
+    /// Holds the time of the last change, in UTC, to the microsecond.
+    pub updated_at: DateTime<Utc>,
+    /// Holds the SHA-256 of the rule and of the fields that tell its alerts apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Holds the start of the window whose matches are counted together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_start: Option<DateTime<Utc>>,
+    /// Holds the end of that window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_end: Option<DateTime<Utc>>,
+    /// Counts the alerts of this fingerprint and window up to this one. Each one before it was closed when a match came.
+    pub generation: u32,
+    /// Names the alert of the generation before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_id: Option<String>,
+    /// Says whether only hunts have found it, and no detector that read new logs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub found_later: bool,
+    /// Says whether its counted logs are forgotten but for those that are kept. No match is counted any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_settled: bool,
 }
 
 /// Holds an alert as JSON has it. Missing members are filled when it becomes an [`Alert`].
@@ -84,6 +141,32 @@ struct WrittenAlert {
     dest_ip: Option<String>,
     user: Option<String>,
     host: Option<String>,
+    process: Option<String>,
+    rule_id: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    status: Option<AlertStatus>,
+    verdict: Option<Verdict>,
+    assignee: Option<String>,
+    #[serde(default = "one")]
+    count: u64,
+    first_seen: Option<DateTime<Utc>>,
+    last_seen: Option<DateTime<Utc>>,
+    updated_at: Option<DateTime<Utc>>,
+    fingerprint: Option<String>,
+    window_start: Option<DateTime<Utc>>,
+    window_end: Option<DateTime<Utc>>,
+    #[serde(default = "one")]
+    generation: u32,
+    previous_id: Option<String>,
+    #[serde(default)]
+    found_later: bool,
+    #[serde(default)]
+    is_settled: bool,
+}
+
+fn one<N: From<u8>>() -> N {
+    1.into()
 }
 
 impl TryFrom<WrittenAlert> for Alert {
@@ -105,11 +188,33 @@ impl TryFrom<WrittenAlert> for Alert {
             dest_ip: address(written.dest_ip)?,
             user: written.user,
             host: written.host,
+            process: written.process,
+            rule_id: written.rule_id,
+            tags: written.tags,
+            status: written.status.unwrap_or_default(),
+            verdict: written.verdict,
+            assignee: written.assignee,
+            count: written.count,
+            first_seen: written.first_seen,
+            last_seen: written.last_seen,
+            updated_at: written.updated_at.unwrap_or(written.created_at),
+            fingerprint: written.fingerprint,
+            window_start: written.window_start,
+            window_end: written.window_end,
+            generation: written.generation,
+            previous_id: written.previous_id,
+            found_later: written.found_later,
+            is_settled: written.is_settled,
         };
         match written.priority_score {
             Some(score) => alert.priority_score = score,
             None => alert.update_score(),
         }
+        // A status that is written decides; older versions wrote only the flag.
+        if written.status.is_some() {
+            alert.acknowledged = alert.status != AlertStatus::New;
+        }
+        alert.settle_status();
         Ok(alert)
     }
 }
@@ -174,6 +279,7 @@ impl Alert {
         detection_method: impl Into<String>,
         severity: Severity,
     ) -> Self {
+        let now = now();
         let mut alert = Self {
             id: new_id(),
             log_id: None,
@@ -182,13 +288,30 @@ impl Alert {
             severity,
             description: String::new(),
             metadata: Map::new(),
-            created_at: now(),
+            created_at: now,
             acknowledged: false,
             priority_score: 0.0,
             source_ip: None,
             dest_ip: None,
             user: None,
             host: None,
+            process: None,
+            rule_id: None,
+            tags: Vec::new(),
+            status: AlertStatus::New,
+            verdict: None,
+            assignee: None,
+            count: 1,
+            first_seen: None,
+            last_seen: None,
+            updated_at: now,
+            fingerprint: None,
+            window_start: None,
+            window_end: None,
+            generation: 1,
+            previous_id: None,
+            found_later: false,
+            is_settled: false,
         };
         alert.update_score();
         alert
@@ -221,11 +344,12 @@ impl Alert {
         }
     }
 
-    /// Sets when the alert was raised.
+    /// Sets when the alert was raised, and last changed.
     #[must_use]
     pub fn with_created_at(self, time: DateTime<Utc>) -> Self {
         Self {
             created_at: to_micros(time),
+            updated_at: to_micros(time),
             ..self
         }
     }
@@ -318,6 +442,32 @@ impl Alert {
     pub fn risk_factors(&self) -> Vec<RiskFactor> {
         let factors = self.metadata.get(RISK_FACTORS).cloned().unwrap_or_default();
         serde_json::from_value(factors).unwrap_or_default()
+    }
+
+    /// Returns the ATT&CK techniques that the tags name, such as `T1059.001`.
+    ///
+    /// ```
+    /// use logstore::{Alert, Severity};
+    ///
+    /// let mut alert = Alert::new("sigma", "sigma", Severity::High);
+    /// alert.tags = vec!["attack.execution".into(), "attack.t1059.001".into()];
+    /// assert_eq!(alert.techniques(), ["T1059.001"]);
+    /// ```
+    pub fn techniques(&self) -> Vec<String> {
+        let tags = self.tags.iter().filter_map(|tag| tag.strip_prefix("attack."));
+        let is_technique = |name: &&str| {
+            let number = name.strip_prefix(['t', 'T']).unwrap_or_default();
+            number.starts_with(|first: char| first.is_ascii_digit())
+        };
+        tags.filter(is_technique).map(str::to_ascii_uppercase).collect()
+    }
+
+    /// Makes the status and the flag say the same.
+    pub(crate) fn settle_status(&mut self) {
+        if self.acknowledged && self.status == AlertStatus::New {
+            self.status = AlertStatus::InProgress;
+        }
+        self.acknowledged = self.status != AlertStatus::New;
     }
 
     fn update_score(&mut self) {

@@ -1,9 +1,22 @@
 //! Queries for alerts.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, Utc};
 
-use super::Alert;
+use super::{Alert, AlertStatus};
 use crate::models::{AddressText, Severity, TimeBound};
+
+/// Orders alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AlertOrder {
+    /// Orders the alert that was raised last first, and alerts of one time by id.
+    #[default]
+    NewestFirst,
+    /// Orders the alert with the highest score first; of those, the one that was raised last, then by id.
+    RiskiestFirst,
+}
 
 /// Says which alerts a caller wants. All conditions must hold; the newest come first.
 ///
@@ -36,6 +49,16 @@ pub struct AlertQuery {
     pub host: Option<String>,
     /// Matches alerts that are, or are not, acknowledged.
     pub acknowledged: Option<bool>,
+    /// Matches alerts of one of these statuses; none means all.
+    pub statuses: Vec<AlertStatus>,
+    /// Matches alerts of this rule.
+    pub rule_id: Option<String>,
+    /// Matches alerts with this tag.
+    pub tag: Option<String>,
+    /// Matches alerts whose id begins with this text.
+    pub id_prefix: Option<String>,
+    /// Orders the alerts.
+    pub order: AlertOrder,
     /// Limits the number of alerts; `None` means all.
     pub limit: Option<u64>,
 }
@@ -136,6 +159,48 @@ impl AlertQuery {
         }
     }
 
+    /// Wants alerts of one of these statuses.
+    #[must_use]
+    pub fn statuses(self, statuses: impl IntoIterator<Item = AlertStatus>) -> Self {
+        Self {
+            statuses: statuses.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// Wants alerts of this rule.
+    #[must_use]
+    pub fn rule_id(self, id: impl Into<String>) -> Self {
+        Self {
+            rule_id: Some(id.into()),
+            ..self
+        }
+    }
+
+    /// Wants alerts with this tag.
+    #[must_use]
+    pub fn tag(self, tag: impl Into<String>) -> Self {
+        Self {
+            tag: Some(tag.into()),
+            ..self
+        }
+    }
+
+    /// Wants alerts whose id begins with this text.
+    #[must_use]
+    pub fn id_prefix(self, prefix: impl Into<String>) -> Self {
+        Self {
+            id_prefix: Some(prefix.into()),
+            ..self
+        }
+    }
+
+    /// Wants the alerts in this order.
+    #[must_use]
+    pub fn order(self, order: AlertOrder) -> Self {
+        Self { order, ..self }
+    }
+
     /// Wants at most `limit` alerts.
     #[must_use]
     pub fn limit(self, limit: u64) -> Self {
@@ -165,5 +230,24 @@ impl AlertQuery {
             && self
                 .acknowledged
                 .is_none_or(|wanted| alert.acknowledged == wanted)
+            && (self.statuses.is_empty() || self.statuses.contains(&alert.status))
+            && same(&self.rule_id, &alert.rule_id)
+            && self.tag.as_ref().is_none_or(|wanted| alert.tags.contains(wanted))
+            && self
+                .id_prefix
+                .as_ref()
+                .is_none_or(|prefix| alert.id.starts_with(prefix))
+    }
+
+    /// Compares two alerts in the order that is wanted.
+    pub(crate) fn compare(&self, a: &Alert, b: &Alert) -> Ordering {
+        let newest_first = || b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id));
+        match self.order {
+            AlertOrder::NewestFirst => newest_first(),
+            AlertOrder::RiskiestFirst => b
+                .priority_score
+                .total_cmp(&a.priority_score)
+                .then_with(newest_first),
+        }
     }
 }

@@ -75,7 +75,15 @@ pub struct MaintenanceStep {
 }
 
 /// Names the tables of a lake that grow, whose rows are moved from the catalog to files.
-const GROWING: [&str; 4] = ["log_rows", "alerts", "threat_intel", "detection_rules"];
+const GROWING: [&str; 7] = [
+    "log_rows",
+    "alerts",
+    "alert_logs",
+    "alert_events",
+    "hits",
+    "threat_intel",
+    "detection_rules",
+];
 
 /// Names the tables of few rows that change all the time. The catalog keeps every version of a row until it is flushed.
 ///

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod consumers;
+mod detections;
 mod fetcher;
 mod files;
 mod intel;
@@ -151,6 +152,28 @@ conformance! {
         finds_an_alert_by_its_id,
         acknowledges_all_or_none,
         alerts_keep_every_field,
+        finds_an_alert_by_the_beginning_of_its_id,
+        orders_alerts_by_their_risk,
+        an_alert_has_a_history,
+        an_event_is_appended_once,
+        a_status_and_its_flag_say_the_same,
+        deletes_resolved_alerts,
+    }
+    detections {
+        counts_matches_of_one_window_in_one_alert,
+        a_match_that_comes_again_is_not_counted,
+        order_and_batches_do_not_matter,
+        an_alert_looks_like_its_earliest_match,
+        an_alert_keeps_its_first_logs_and_the_latest,
+        a_closed_alert_that_is_hit_again_has_a_successor,
+        suppressed_matches_are_stored_and_counted,
+        suppressions_end_at_an_event_time,
+        keeps_suppressions,
+        hunts_mark_what_they_find,
+        detections_move_a_consumer_or_change_nothing,
+        keeps_hits_once,
+        forgets_old_hits_and_counts_late_matches,
+        fetches_alerts_by_rule_tag_and_status,
     }
     consumers {
         a_consumer_begins_without_position,

@@ -83,6 +83,7 @@ impl OpenOptions {
             query_timeout: self.query_timeout,
             read_only: self.read_only,
             log_texts: schema::LOG_TEXTS,
+            alerts: schema::ALERTS,
             data_path: None,
             held: None,
             first_look: None,
@@ -104,6 +105,7 @@ impl OpenOptions {
             SchemaState::Older if self.read_only => {
                 log::warn!("{} has the tables of an earlier version", store.location);
                 store.log_texts = schema::log_texts_of_older(store.lease(Mode::Read)?.connection())?;
+                store.alerts = schema::ALERTS_OF_OLDER;
             }
             SchemaState::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
             _ => store.make_tables(found, self.create)?,

@@ -22,7 +22,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Lists the migrations, each of which makes a version from the one before.
 ///
 /// A released migration is never changed, but for its marks.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration {
         name: "001_tables.sql",
         sql: include_str!("migrations/001_tables.sql"),
@@ -52,6 +52,11 @@ const MIGRATIONS: [Migration; 6] = [
         name: "006_ports_and_process.sql",
         sql: include_str!("migrations/006_ports_and_process.sql"),
         marks: &[(Mark::Seq, 1), (Mark::Place, 1)],
+    },
+    Migration {
+        name: "007_detection.sql",
+        sql: include_str!("migrations/007_detection.sql"),
+        marks: &[(Mark::Key, 1)],
     },
 ];
 
@@ -99,9 +104,21 @@ pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
     Ok(match version(connection)? {
         Some(4) => WITH_LAYOUTS,
         Some(5) => WITH_STORED_TEXTS,
+        Some(6) => LOG_TEXTS,
         _ => WITHOUT_LAYOUTS,
     })
 }
+
+/// Names the table that alerts are read from.
+pub(crate) const ALERTS: &str = "alerts";
+
+/// Holds SQL that replaces [`ALERTS`] in a store of an earlier version that is read only.
+pub(crate) const ALERTS_OF_OLDER: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS process,
+    CAST(NULL AS VARCHAR) AS rule_id, CAST(NULL AS JSON) AS tags, 'new' AS status, CAST(NULL AS VARCHAR) AS verdict,
+    CAST(NULL AS VARCHAR) AS assignee, CAST(1 AS BIGINT) AS count, CAST(NULL AS TIMESTAMP) AS first_seen,
+    CAST(NULL AS TIMESTAMP) AS last_seen, created_at AS updated_at, CAST(NULL AS VARCHAR) AS fingerprint,
+    CAST(NULL AS TIMESTAMP) AS window_start, CAST(NULL AS TIMESTAMP) AS window_end, CAST(1 AS BIGINT) AS generation,
+    CAST(NULL AS VARCHAR) AS previous_id, false AS found_later, false AS is_settled FROM alerts)";
 
 /// Refuses a store that a later version has written, and returns whether this version has written it.
 pub(crate) fn refuse_newer(connection: &Connection, location: &str) -> Result<bool> {
@@ -128,9 +145,13 @@ fn version(connection: &Connection) -> Result<Option<i64>> {
 }
 
 /// Names the tables that [`MIGRATIONS`] create.
-pub(crate) const TABLES: [&str; 7] = [
+pub(crate) const TABLES: [&str; 11] = [
     "log_rows",
     "alerts",
+    "alert_logs",
+    "alert_events",
+    "suppressions",
+    "hits",
     "threat_intel",
     "detection_rules",
     "consumers",

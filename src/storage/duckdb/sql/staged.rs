@@ -9,12 +9,17 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, ThreadId};
 
 use ::duckdb::Connection;
-use ::duckdb::arrow::array::RecordBatch;
+use ::duckdb::arrow::array::{
+    Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use ::duckdb::arrow::datatypes::{Field, Schema};
+use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
 use ::duckdb::vtab::{
     BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk, to_duckdb_logical_type,
 };
+
+use chrono::{DateTime, Utc};
 
 use crate::sync::lock;
 
@@ -60,10 +65,55 @@ impl StagedRows {
         Self { key }
     }
 
+    /// Stages rows, of which there is at least one: `columns` returns the names and values of the columns of a chunk.
+    ///
+    /// The columns `metadata` and `tags` are known to be JSON.
+    pub(crate) fn of<T>(
+        action: &'static str,
+        rows: &[T],
+        columns: impl Fn(&[T]) -> Vec<(&'static str, ArrayRef)>,
+    ) -> crate::storage::Result<Self> {
+        let chunks = rows.chunks(CHUNK_ROWS).map(|chunk| record_batch(columns(chunk)));
+        let chunks = chunks.collect::<Result<_, _>>();
+        let chunks = chunks.map_err(|error| crate::storage::Error::Backend {
+            action,
+            source: error.into(),
+        })?;
+        Ok(Self::new(chunks))
+    }
+
     /// Returns SQL that names these rows like a table.
     pub(crate) fn sql(&self) -> String {
         format!("{STAGED}({})", self.key)
     }
+}
+
+fn record_batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, ArrowError> {
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns
+        .into_iter()
+        .map(|(name, column)| {
+            let field = Field::new(name, column.data_type().clone(), true);
+            let is_json = ["metadata", "tags"].contains(&name);
+            (if is_json { as_json(field) } else { field }, column)
+        })
+        .unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Returns a column of texts.
+pub(crate) fn texts<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+    Arc::new(texts.collect::<StringArray>())
+}
+
+/// Returns a column of flags.
+pub(crate) fn flags(flags: impl Iterator<Item = bool>) -> ArrayRef {
+    Arc::new(flags.map(Some).collect::<BooleanArray>())
+}
+
+/// Returns a column of times.
+pub(crate) fn times(times: impl Iterator<Item = Option<DateTime<Utc>>>) -> ArrayRef {
+    let micros = times.map(|time| time.map(|time| time.timestamp_micros()));
+    Arc::new(micros.collect::<TimestampMicrosecondArray>())
 }
 
 impl Drop for StagedRows {

@@ -49,6 +49,8 @@ pub struct DuckDbStore {
     pub(super) location: String,
     /// Holds SQL that logs are read from: a view, or a query that replaces one.
     pub(super) log_texts: &'static str,
+    /// Holds SQL that alerts are read from: a table, or a query that replaces it.
+    pub(super) alerts: &'static str,
     /// Names the place of a lake's data files.
     pub(super) data_path: Option<String>,
     /// Keeps the engine open until the handle is dropped. The mutex lets threads share it.

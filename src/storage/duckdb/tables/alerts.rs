@@ -1,30 +1,24 @@
 //! Alerts.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use ::duckdb::arrow::array::{
-    Array as _, ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+use ::duckdb::{Connection, params_from_iter};
+use chrono::{DateTime, Utc};
+
+use super::alert_rows::{self, COLUMNS, READ};
+use super::{alert_events, alert_logs};
+use crate::models::{
+    Alert, AlertAction, AlertEvent, AlertOrder, AlertQuery, AlertStatus, LogKey, Severity, kept_logs,
 };
-use ::duckdb::arrow::datatypes::{Field, Schema};
-use ::duckdb::arrow::error::ArrowError;
-use ::duckdb::{Connection, Row, params};
-
-use crate::models::{Alert, AlertQuery, Severity, to_micros};
 use crate::storage::duckdb::error;
-use crate::storage::duckdb::sql::staged::{self, CHUNK_ROWS, StagedRows};
+use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{AlertStore, Error, Result};
 
-/// Lists the columns that are written, from parameters or from staged rows.
-const COLUMNS: &str = r#"id, log_id, alert_type, detection_method, severity, description, metadata, created_at,
-    acknowledged, priority_score, source_ip, dest_ip, "user", host"#;
-
-const SELECT: &str = r#"
-SELECT id, log_id, alert_type, detection_method, severity, description, CAST(metadata AS VARCHAR),
-    epoch_us(created_at), acknowledged, priority_score, source_ip, dest_ip, "user", host
-FROM alerts
-WHERE true"#;
+/// Holds SQL for the status of an alert. Other programs set only the flag.
+const STATUS: &str =
+    "CASE WHEN status <> 'new' THEN status WHEN acknowledged THEN 'in_progress' ELSE 'new' END";
 
 impl AlertStore for DuckDbStore {
     fn store_alerts(&self, alerts: &[Alert]) -> Result<u64> {
@@ -48,38 +42,109 @@ impl AlertStore for DuckDbStore {
     }
 
     fn alert(&self, id: &str) -> Result<Option<Alert>> {
-        let mut sql = Sql::new(SELECT);
+        let mut sql = self.select_alerts();
         sql.and_equals("id", Some(id.to_owned()));
         Ok(self.alerts(&sql)?.into_iter().next())
     }
 
     fn fetch_alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
-        self.alerts(&select(query))
+        let mut sql = self.select_alerts();
+        restrict(&mut sql, query);
+        sql.push(match query.order {
+            AlertOrder::NewestFirst => "\nORDER BY created_at DESC, id",
+            AlertOrder::RiskiestFirst => "\nORDER BY priority_score DESC, created_at DESC, id",
+        });
+        sql.limit(query.limit);
+        self.alerts(&sql)
     }
 
     fn acknowledge_alerts(&self, ids: &[&str]) -> Result<()> {
+        let event = AlertEvent::new(AlertAction::Status(AlertStatus::InProgress));
         self.write("acknowledge alerts", |connection| {
-            let failed = |error| error::engine("acknowledge alerts", error);
-            let sql = "UPDATE alerts SET acknowledged = true WHERE id = ?";
-            let mut statement = connection.prepare(sql).map_err(failed)?;
-            let mut done = std::collections::HashSet::new();
-            for id in ids.iter().filter(|id| done.insert(**id)) {
-                if statement.execute([id]).map_err(failed)? == 0 {
-                    return Err(Error::NotFound {
-                        what: "alert",
-                        name: (*id).to_owned(),
-                    });
-                }
+            let mut alerts = self.alerts_of_ids(connection, ids)?;
+            alerts.retain(|alert| !alert.acknowledged);
+            change(connection, alerts, &event)
+        })
+    }
+
+    fn update_alerts(&self, ids: &[&str], event: &AlertEvent) -> Result<()> {
+        event.validate()?;
+        self.write("change alerts", |connection| {
+            let mut alerts = self.alerts_of_ids(connection, ids)?;
+            let had = alert_events::alerts_with(connection, &event.id)?;
+            alerts.retain(|alert| !had.contains(&alert.id));
+            change(connection, alerts, event)
+        })
+    }
+
+    fn alert_events(&self, id: &str) -> Result<Vec<AlertEvent>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        self.read(|connection| alert_events::of_alert(connection, id))
+    }
+
+    fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        let logs = self.read(|connection| alert_logs::of_alert(connection, id))?;
+        Ok(kept_logs(logs))
+    }
+
+    fn delete_resolved_alerts_before(&self, time: DateTime<Utc>) -> Result<u64> {
+        const OLD: &str = "SELECT id FROM alerts WHERE status = 'resolved' AND updated_at < ?";
+        const ACTION: &str = "delete resolved alerts";
+        let failed = |error| error::engine(ACTION, error);
+        self.write(ACTION, |connection| {
+            for table in ["alert_logs", "alert_events"] {
+                let sql = format!("DELETE FROM {table} WHERE alert_id IN ({OLD})");
+                connection.execute(&sql, [time_value(time)]).map_err(failed)?;
             }
-            Ok(())
+            let sql = format!("DELETE FROM alerts WHERE id IN ({OLD})");
+            let deleted = connection.execute(&sql, [time_value(time)]).map_err(failed)?;
+            Ok(deleted as u64)
         })
     }
 }
 
 impl DuckDbStore {
-    fn alerts(&self, sql: &Sql) -> Result<Vec<Alert>> {
-        self.read(|connection| statement::fetch_all(connection, sql, "fetch alerts", alert))
+    /// Returns whether the store has the tables of an earlier version, which are read only.
+    pub(super) fn is_of_earlier_version(&self) -> bool {
+        self.alerts != schema::ALERTS
     }
+
+    fn select_alerts(&self) -> Sql {
+        Sql::new(format!("SELECT {READ}\nFROM {}\nWHERE true", self.alerts))
+    }
+
+    fn alerts(&self, sql: &Sql) -> Result<Vec<Alert>> {
+        self.read(|connection| statement::fetch_all(connection, sql, "fetch alerts", alert_rows::alert))
+    }
+
+    /// Returns alerts by their ids, each once.
+    fn alerts_of_ids(&self, connection: &Connection, ids: &[&str]) -> Result<Vec<Alert>> {
+        let mut seen = HashSet::new();
+        let mut alerts = Vec::new();
+        for id in ids.iter().filter(|id| seen.insert(**id)) {
+            let mut sql = self.select_alerts();
+            sql.and_equals("id", Some((*id).to_owned()));
+            let found = statement::fetch_all(connection, &sql, "fetch alerts", alert_rows::alert)?;
+            alerts.push(found.into_iter().next().ok_or_else(|| Error::NotFound {
+                what: "alert",
+                name: (*id).to_owned(),
+            })?);
+        }
+        Ok(alerts)
+    }
+}
+
+/// Changes alerts as an event says, and appends it to their histories, in the open transaction.
+fn change(connection: &Connection, mut alerts: Vec<Alert>, event: &AlertEvent) -> Result<()> {
+    alerts.iter_mut().for_each(|alert| alert.apply(event));
+    alert_rows::update(connection, &alerts.iter().collect::<Vec<_>>())?;
+    let events = alerts.into_iter().map(|alert| (alert.id, event.clone()));
+    alert_events::insert(connection, &events.collect::<Vec<_>>())
 }
 
 /// Stores alerts in the open transaction, and returns how many are new.
@@ -88,7 +153,7 @@ pub(crate) fn insert(connection: &Connection, alerts: &[Alert]) -> Result<u64> {
     if alerts.is_empty() {
         return Ok(0);
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let distinct: Vec<&Alert> = alerts
         .iter()
         .filter(|alert| seen.insert(alert.id.as_str()))
@@ -118,35 +183,24 @@ fn insert_one_by_one(connection: &Connection, alerts: &[&Alert]) -> ::duckdb::Re
 
 /// Inserts an alert. Fails if there is one with its id.
 fn insert_new(connection: &Connection, alert: &Alert) -> ::duckdb::Result<usize> {
-    let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let alert = settled(alert);
+    let values = alert_rows::values(&alert);
+    let places = vec!["?"; values.len()].join(", ");
+    let sql = format!("INSERT INTO alerts ({COLUMNS}) VALUES ({places})");
     // This plan may be kept for the next alert, as it does not depend on data.
-    connection.prepare_cached(&sql)?.execute(params![
-        alert.id,
-        alert.log_id,
-        alert.alert_type,
-        alert.detection_method,
-        alert.severity.as_str(),
-        alert.description,
-        statement::json_text(&alert.metadata),
-        time_value(to_micros(alert.created_at)),
-        alert.acknowledged,
-        alert.priority_score,
-        alert.source_ip,
-        alert.dest_ip,
-        alert.user,
-        alert.host,
-    ])
+    connection.prepare_cached(&sql)?.execute(params_from_iter(values))
+}
+
+/// Returns an alert whose status and flag say the same.
+fn settled(alert: &Alert) -> Alert {
+    let mut alert = alert.clone();
+    alert.settle_status();
+    alert
 }
 
 fn insert_staged(connection: &Connection, alerts: &[&Alert]) -> Result<::duckdb::Result<usize>> {
-    let chunks = alerts.chunks(CHUNK_ROWS).map(chunk);
-    let chunks = chunks
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|error| Error::Backend {
-            action: "store alerts",
-            source: error.into(),
-        })?;
-    let staged = StagedRows::new(chunks);
+    let alerts: Vec<Alert> = alerts.iter().map(|alert| settled(alert)).collect();
+    let staged = alert_rows::stage("store alerts", &alerts.iter().collect::<Vec<_>>())?;
     let sql = format!(
         "INSERT INTO alerts ({COLUMNS}) SELECT {COLUMNS} FROM {} WHERE id NOT IN (SELECT id FROM alerts)",
         staged.sql()
@@ -154,66 +208,15 @@ fn insert_staged(connection: &Connection, alerts: &[&Alert]) -> Result<::duckdb:
     Ok(connection.execute(&sql, []))
 }
 
-fn chunk(alerts: &[&Alert]) -> std::result::Result<RecordBatch, ArrowError> {
-    let texts = |text: fn(&Alert) -> Option<&str>| -> ArrayRef {
-        Arc::new(alerts.iter().map(|alert| text(alert)).collect::<StringArray>())
-    };
-    let metadata: StringArray = alerts
-        .iter()
-        .map(|alert| statement::json_text(&alert.metadata))
-        .collect();
-    let created = alerts
-        .iter()
-        .map(|alert| to_micros(alert.created_at).timestamp_micros());
-    let acknowledged: BooleanArray = alerts.iter().map(|alert| Some(alert.acknowledged)).collect();
-    let scores = alerts.iter().map(|alert| alert.priority_score);
-    let columns: [(&str, ArrayRef); 14] = [
-        ("id", texts(|alert| Some(&alert.id))),
-        ("log_id", texts(|alert| alert.log_id.as_deref())),
-        ("alert_type", texts(|alert| Some(&alert.alert_type))),
-        ("detection_method", texts(|alert| Some(&alert.detection_method))),
-        ("severity", texts(|alert| Some(alert.severity.as_str()))),
-        ("description", texts(|alert| Some(&alert.description))),
-        ("metadata", Arc::new(metadata)),
-        (
-            "created_at",
-            Arc::new(TimestampMicrosecondArray::from_iter_values(created)),
-        ),
-        ("acknowledged", Arc::new(acknowledged)),
-        ("priority_score", Arc::new(Float64Array::from_iter_values(scores))),
-        ("source_ip", texts(|alert| alert.source_ip.as_deref())),
-        ("dest_ip", texts(|alert| alert.dest_ip.as_deref())),
-        ("user", texts(|alert| alert.user.as_deref())),
-        ("host", texts(|alert| alert.host.as_deref())),
-    ];
-    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns
-        .into_iter()
-        .map(|(name, column)| {
-            let field = Field::new(name, column.data_type().clone(), true);
-            let is_json = name == "metadata";
-            (if is_json { staged::as_json(field) } else { field }, column)
-        })
-        .unzip();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-}
-
-fn select(query: &AlertQuery) -> Sql {
-    let mut sql = Sql::new(SELECT);
+/// Adds the conditions of a query.
+fn restrict(sql: &mut Sql, query: &AlertQuery) {
     sql.and_equals(
         "severity",
         query.severity.map(|severity| severity.as_str().to_owned()),
     );
     if let Some(least) = query.min_severity {
-        sql.push("\nAND severity IN (");
-        for (index, severity) in Severity::ALL
-            .into_iter()
-            .filter(|severity| *severity >= least)
-            .enumerate()
-        {
-            sql.push(if index == 0 { "" } else { ", " });
-            sql.bind(severity.as_str().to_owned());
-        }
-        sql.push(")");
+        let severities = Severity::ALL.into_iter().filter(|severity| *severity >= least);
+        and_one_of(sql, "severity", severities.map(Severity::as_str));
     }
     sql.and_equals("alert_type", query.alert_type.clone());
     sql.and("created_at", ">=", query.since.map(time_value));
@@ -223,34 +226,27 @@ fn select(query: &AlertQuery) -> Sql {
     sql.and_equals("\"user\"", query.user.clone());
     sql.and_equals("host", query.host.clone());
     sql.and_equals("acknowledged", query.acknowledged);
-    sql.push("\nORDER BY created_at DESC, id");
-    sql.limit(query.limit);
-    sql
+    if !query.statuses.is_empty() {
+        and_one_of(sql, STATUS, query.statuses.iter().map(|status| status.as_str()));
+    }
+    sql.and_equals("rule_id", query.rule_id.clone());
+    if let Some(tag) = &query.tag {
+        sql.push("\nAND list_contains(from_json(tags, '[\"VARCHAR\"]'), ");
+        sql.bind(tag.clone());
+        sql.push(")");
+    }
+    if let Some(prefix) = &query.id_prefix {
+        sql.push("\nAND starts_with(id, ");
+        sql.bind(prefix.clone());
+        sql.push(")");
+    }
 }
 
-fn alert(row: &Row<'_>) -> Result<Alert> {
-    let failed = |error| error::engine("fetch alerts", error);
-    let text = |index: usize| row.get::<_, Option<String>>(index).map_err(failed);
-    let id = text(0)?.unwrap_or_default();
-    let severity = text(4)?.unwrap_or_default();
-    let severity = severity
-        .parse()
-        .map_err(|error| error::corrupt(format!("alert {id:?}: {error}")))?;
-    let mut alert = Alert::new(
-        text(2)?.unwrap_or_default(),
-        text(3)?.unwrap_or_default(),
-        severity,
-    );
-    alert.id = id;
-    alert.log_id = text(1)?;
-    alert.description = text(5)?.unwrap_or_default();
-    alert.metadata = statement::json_object(text(6)?.as_deref(), "an alert's metadata")?;
-    alert.created_at = statement::time(row.get(7).map_err(failed)?)?;
-    alert.acknowledged = row.get(8).map_err(failed)?;
-    alert.priority_score = row.get(9).map_err(failed)?;
-    alert.source_ip = text(10)?;
-    alert.dest_ip = text(11)?;
-    alert.user = text(12)?;
-    alert.host = text(13)?;
-    Ok(alert)
+fn and_one_of(sql: &mut Sql, subject: &str, values: impl Iterator<Item = &'static str>) {
+    sql.push(&format!("\nAND {subject} IN ("));
+    for (index, value) in values.enumerate() {
+        sql.push(if index == 0 { "" } else { ", " });
+        sql.bind(value.to_owned());
+    }
+    sql.push(")");
 }

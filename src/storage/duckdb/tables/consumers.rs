@@ -38,30 +38,41 @@ impl ConsumerStore for DuckDbStore {
         to: Cursor,
         alerts: &[Alert],
     ) -> Result<CommitResult> {
-        const READ: &str = "SELECT position, missed FROM consumers WHERE name = ?";
-        const MOVE: &str = "MERGE INTO consumers AS known
-            USING (SELECT CAST(? AS VARCHAR) AS name, CAST(? AS BIGINT) AS position) AS new
-            ON known.name = new.name
-            WHEN MATCHED THEN UPDATE SET position = new.position, missed = 0
-            WHEN NOT MATCHED THEN INSERT (name, position, missed) VALUES (new.name, new.position, 0)";
-        let failed = |error| error::engine("commit a position", error);
         self.write("commit a position", |connection| {
-            let held = connection
-                .query_row(READ, [consumer], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional();
-            let (actual, missed) = held.map_err(failed)?.map_or((None, 0), |(position, missed)| {
-                (Some(Cursor::after(position)), missed)
-            });
-            if actual != from {
-                return Err(consumer_conflict(consumer, from, actual));
-            }
+            let missed = move_on(connection, consumer, from, to)?;
             let stored = alerts::insert(connection, alerts)?;
-            connection
-                .execute(MOVE, params![consumer, to.seq()])
-                .map_err(failed)?;
-            Ok(CommitResult { stored, missed })
+            Ok(CommitResult::of_alerts(stored, missed))
         })
     }
+}
+
+/// Moves a consumer in the open transaction, and returns how many logs it has missed.
+pub(super) fn move_on(
+    connection: &Connection,
+    consumer: &str,
+    from: Option<Cursor>,
+    to: Cursor,
+) -> Result<u64> {
+    const READ: &str = "SELECT position, missed FROM consumers WHERE name = ?";
+    const MOVE: &str = "MERGE INTO consumers AS known
+        USING (SELECT CAST(? AS VARCHAR) AS name, CAST(? AS BIGINT) AS position) AS new
+        ON known.name = new.name
+        WHEN MATCHED THEN UPDATE SET position = new.position, missed = 0
+        WHEN NOT MATCHED THEN INSERT (name, position, missed) VALUES (new.name, new.position, 0)";
+    let failed = |error| error::engine("commit a position", error);
+    let held = connection
+        .query_row(READ, [consumer], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional();
+    let (actual, missed) = held.map_err(failed)?.map_or((None, 0), |(position, missed)| {
+        (Some(Cursor::after(position)), missed)
+    });
+    if actual != from {
+        return Err(consumer_conflict(consumer, from, actual));
+    }
+    connection
+        .execute(MOVE, params![consumer, to.seq()])
+        .map_err(failed)?;
+    Ok(missed)
 }
 
 /// Adds the unread logs of a query to each consumer's count of missed logs. The query's logs are about to be deleted.

@@ -1,0 +1,128 @@
+//! The logs of alerts.
+//!
+//! A log that is counted has a row, so that a repeated delivery is told. A loud alert has as many rows as it has counted,
+//! until it is settled: then only the logs that it keeps stay. So the table holds the matches of the time that
+//! deliveries may be late by, a fraction of what their logs take. Rows come nearly in the order of event times, by
+//! which a search skips row groups.
+
+use ::duckdb::{Connection, Row, params};
+use chrono::{DateTime, Utc};
+
+use crate::models::{Alert, AlertLog, LogKey, LogRole, Match};
+use crate::storage::Result;
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::staged::{StagedRows, flags, texts, times};
+use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
+
+const READ: &str = "read the logs of an alert";
+const STORE: &str = "store the logs of an alert";
+
+/// Returns all logs of an alert.
+pub(super) fn of_alert(connection: &Connection, id: &str) -> Result<Vec<LogKey>> {
+    let mut sql =
+        Sql::new("SELECT alert_id, epoch_us(event_time), log_id, is_counted FROM alert_logs WHERE true");
+    sql.and_equals("alert_id", Some(id.to_owned()));
+    sql.push("\nORDER BY event_time, log_id, is_counted");
+    let logs = statement::fetch_all(connection, &sql, READ, alert_log)?;
+    Ok(logs.into_iter().map(|log| log.log).collect())
+}
+
+/// Returns which logs of some matches are logs of some alerts already.
+pub(super) fn known(connection: &Connection, alerts: &[Alert], matches: &[Match]) -> Result<Vec<AlertLog>> {
+    let keys: Vec<&LogKey> = matches
+        .iter()
+        .flat_map(|found| std::iter::once(&found.log).chain(&found.related))
+        .collect();
+    let times = || keys.iter().map(|key| key.event_time);
+    let (Some(first), Some(last), false) = (times().min(), times().max(), alerts.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let staged_keys = StagedRows::of(READ, &keys, |keys| {
+        vec![("log_id", texts(keys.iter().map(|key| Some(key.id.as_str()))))]
+    })?;
+    let staged_alerts = StagedRows::of(READ, alerts, |alerts| {
+        vec![(
+            "alert_id",
+            texts(alerts.iter().map(|alert| Some(alert.id.as_str()))),
+        )]
+    })?;
+    let mut sql = Sql::new(format!(
+        "SELECT alert_id, epoch_us(event_time), log_id, is_counted
+        FROM alert_logs
+        WHERE alert_id IN (SELECT alert_id FROM {})
+            AND log_id IN (SELECT log_id FROM {})",
+        staged_alerts.sql(),
+        staged_keys.sql()
+    ));
+    sql.and("event_time", ">=", Some(time_value(first)));
+    sql.and("event_time", "<=", Some(time_value(last)));
+    statement::fetch_all(connection, &sql, READ, alert_log)
+}
+
+/// Adds logs of alerts in the open transaction.
+pub(super) fn insert(connection: &Connection, logs: &[AlertLog]) -> Result<()> {
+    const COLUMNS: &str = "alert_id, event_time, log_id, is_counted";
+    if logs.is_empty() {
+        return Ok(());
+    }
+    let staged = StagedRows::of(STORE, logs, |logs| {
+        let is_counted = |log: &AlertLog| log.role == LogRole::Counted;
+        vec![
+            (
+                "alert_id",
+                texts(logs.iter().map(|log| Some(log.alert_id.as_str()))),
+            ),
+            (
+                "event_time",
+                times(logs.iter().map(|log| Some(log.log.event_time))),
+            ),
+            ("log_id", texts(logs.iter().map(|log| Some(log.log.id.as_str())))),
+            ("is_counted", flags(logs.iter().map(is_counted))),
+        ]
+    })?;
+    let sql = format!(
+        "INSERT INTO alert_logs ({COLUMNS}) SELECT {COLUMNS} FROM {}",
+        staged.sql()
+    );
+    let inserted = connection.execute(&sql, []);
+    inserted.map_err(|error| error::engine(STORE, error)).map(drop)
+}
+
+/// Settles the alerts whose windows end by a time: forgets their logs but for those that they keep.
+pub(super) fn settle_before(connection: &Connection, time: DateTime<Utc>) -> Result<()> {
+    const ACTION: &str = "forget the logs of alerts";
+    /// Deletes what is neither among the 100 earliest logs nor the latest. A log may have two rows, one for each role.
+    const FORGET: &str = "
+DELETE FROM alert_logs
+WHERE alert_id IN (SELECT id FROM alerts WHERE window_end <= ? AND NOT is_settled)
+    AND (alert_id, event_time, log_id) NOT IN (
+        SELECT (alert_id, event_time, log_id)
+        FROM (
+            SELECT DISTINCT alert_id, event_time, log_id
+            FROM alert_logs
+            WHERE alert_id IN (SELECT id FROM alerts WHERE window_end <= ? AND NOT is_settled)
+        )
+        QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY event_time, log_id) <= 100
+            OR row_number() OVER (PARTITION BY alert_id ORDER BY event_time DESC, log_id DESC) = 1)";
+    const SETTLE: &str = "UPDATE alerts SET is_settled = true WHERE window_end <= ? AND NOT is_settled";
+    let failed = |error| error::engine(ACTION, error);
+    connection
+        .execute(FORGET, params![time_value(time), time_value(time)])
+        .map_err(failed)?;
+    connection.execute(SETTLE, [time_value(time)]).map_err(failed)?;
+    Ok(())
+}
+
+fn alert_log(row: &Row<'_>) -> Result<AlertLog> {
+    let failed = |error| error::engine(READ, error);
+    let log_id: String = row.get(2).map_err(failed)?;
+    let is_counted: bool = row.get(3).map_err(failed)?;
+    Ok(AlertLog {
+        alert_id: row.get(0).map_err(failed)?,
+        log: LogKey::new(statement::time(row.get(1).map_err(failed)?)?, log_id),
+        role: match is_counted {
+            true => LogRole::Counted,
+            false => LogRole::Related,
+        },
+    })
+}

@@ -1,0 +1,122 @@
+//! What detectors of rules find: matches counted into alerts, and hits for correlations.
+//!
+//! The rule of counting is in `models/alert/lifecycle.rs`. Here a commit loads the alerts that its matches touch, counts,
+//! and writes what has changed.
+
+use std::collections::BTreeSet;
+
+use ::duckdb::Connection;
+use chrono::{DateTime, Utc};
+
+use super::alert_rows::{self, READ};
+use super::{alert_events, alert_logs, alerts, consumers, hits, suppressions};
+use crate::models::{
+    Alert, Counts, Detections, Found, Hit, HitRange, Match, Series, Suppression, Tally, now, to_micros,
+};
+use crate::storage::duckdb::sql::staged::{StagedRows, texts};
+use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
+use crate::storage::duckdb::store::DuckDbStore;
+use crate::storage::{CommitResult, Cursor, DetectionStore, Result};
+
+const STORE: &str = "store detections";
+
+impl DetectionStore for DuckDbStore {
+    fn commit_detections(
+        &self,
+        consumer: &str,
+        from: Option<Cursor>,
+        to: Cursor,
+        detections: &Detections,
+    ) -> Result<CommitResult> {
+        detections.validate()?;
+        self.write("commit detections", |connection| {
+            let missed = consumers::move_on(connection, consumer, from, to)?;
+            let counts = store(connection, detections, Found::Live)?;
+            Ok(CommitResult::of_counts(counts, missed))
+        })
+    }
+
+    fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
+        detections.validate()?;
+        self.write(STORE, |connection| {
+            let counts = store(connection, detections, Found::Later)?;
+            Ok(CommitResult::of_counts(counts, 0))
+        })
+    }
+
+    fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        self.read(|connection| hits::in_ranges(connection, ranges))
+    }
+
+    fn delete_hits_before(&self, time: DateTime<Utc>) -> Result<u64> {
+        self.write("delete hits", |connection| {
+            alert_logs::settle_before(connection, time)?;
+            hits::delete_before(connection, time)
+        })
+    }
+
+    fn add_suppression(&self, suppression: &Suppression) -> Result<()> {
+        suppression.validate()?;
+        self.write("add a suppression", |connection| {
+            suppressions::insert(connection, suppression)
+        })
+    }
+
+    fn suppressions(&self) -> Result<Vec<Suppression>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        self.read(suppressions::all)
+    }
+
+    fn remove_suppressions(&self, ids: &[&str]) -> Result<()> {
+        self.write("remove suppressions", |connection| {
+            suppressions::remove(connection, ids)
+        })
+    }
+}
+
+/// Counts matches and stores hits in the open transaction.
+fn store(connection: &Connection, detections: &Detections, found: Found) -> Result<Counts> {
+    hits::insert(connection, &detections.hits)?;
+    if detections.matches.is_empty() {
+        return Ok(Counts::default());
+    }
+    let suppressions = suppressions::all(connection)?;
+    let known = alerts_of(connection, &detections.matches)?;
+    let logs = alert_logs::known(connection, &known, &detections.matches)?;
+    let mut tally = Tally::new(to_micros(now()), found, known, logs);
+    for found in &detections.matches {
+        tally.count(found, &suppressions);
+    }
+    let tallied = tally.finish();
+    alerts::insert(connection, &tallied.raised)?;
+    alert_rows::update(connection, &tallied.changed.iter().collect::<Vec<_>>())?;
+    alert_logs::insert(connection, &tallied.logs)?;
+    alert_events::insert(connection, &tallied.events)?;
+    Ok(tallied.counts)
+}
+
+/// Returns all alerts of the fingerprints and windows of some matches, and a few others.
+fn alerts_of(connection: &Connection, matches: &[Match]) -> Result<Vec<Alert>> {
+    let series: BTreeSet<Series> = matches.iter().map(Series::of).collect();
+    let starts = || series.iter().map(|series| series.window.start);
+    let (Some(first), Some(last)) = (starts().min(), starts().max()) else {
+        return Ok(Vec::new());
+    };
+    let series: Vec<Series> = series.into_iter().collect();
+    let staged = StagedRows::of(STORE, &series, |series| {
+        let fingerprints = series.iter().map(|series| Some(series.fingerprint.as_str()));
+        vec![("fingerprint", texts(fingerprints))]
+    })?;
+    let mut sql = Sql::new(format!(
+        "SELECT {READ}\nFROM alerts\nWHERE fingerprint IN (SELECT fingerprint FROM {})",
+        staged.sql()
+    ));
+    sql.and("window_start", ">=", Some(time_value(first)));
+    sql.and("window_start", "<=", Some(time_value(last)));
+    statement::fetch_all(connection, &sql, STORE, alert_rows::alert)
+}

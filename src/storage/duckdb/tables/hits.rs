@@ -1,0 +1,107 @@
+//! Hits: the logs that match rules of correlations.
+//!
+//! The table has no index. Hits come nearly in the order of event times, by which a search skips row groups.
+
+use ::duckdb::{Connection, Row, params};
+use chrono::{DateTime, Utc};
+
+use crate::models::{Hit, HitRange, LogKey};
+use crate::storage::Result;
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::staged::{StagedRows, texts, times};
+use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
+
+const COLUMNS: &str = "correlation_id, group_key, event_time, log_id, rule_id, rule_version, value";
+
+/// Stores hits in the open transaction, each unless it is stored already.
+pub(super) fn insert(connection: &Connection, hits: &[Hit]) -> Result<()> {
+    const ACTION: &str = "store hits";
+    let times_of = || hits.iter().map(|hit| hit.log.event_time);
+    let (Some(first), Some(last)) = (times_of().min(), times_of().max()) else {
+        return Ok(());
+    };
+    let staged = StagedRows::of(ACTION, hits, |hits| {
+        let text = |text: fn(&Hit) -> Option<&str>| texts(hits.iter().map(|hit| text(hit)));
+        vec![
+            ("correlation_id", text(|hit| Some(&hit.correlation_id))),
+            ("group_key", text(|hit| Some(&hit.group_key))),
+            (
+                "event_time",
+                times(hits.iter().map(|hit| Some(hit.log.event_time))),
+            ),
+            ("log_id", text(|hit| Some(&hit.log.id))),
+            ("rule_id", text(|hit| Some(&hit.rule_id))),
+            ("rule_version", text(|hit| Some(&hit.rule_version))),
+            ("value", text(|hit| hit.value.as_deref())),
+        ]
+    })?;
+    // EXCEPT takes rows of equal values once, and NULL as equal to NULL.
+    let sql = format!(
+        "INSERT INTO hits ({COLUMNS})
+        SELECT {COLUMNS} FROM {}
+        EXCEPT
+        SELECT {COLUMNS} FROM hits WHERE event_time >= ? AND event_time <= ?",
+        staged.sql()
+    );
+    let inserted = connection.execute(&sql, params![time_value(first), time_value(last)]);
+    inserted.map_err(|error| error::engine(ACTION, error)).map(drop)
+}
+
+/// Returns the hits in some ranges, each once, in their order.
+pub(super) fn in_ranges(connection: &Connection, ranges: &[HitRange]) -> Result<Vec<Hit>> {
+    const ACTION: &str = "read hits";
+    let first = ranges.iter().map(|range| range.since).min();
+    let last = ranges.iter().map(|range| range.until).max();
+    let (Some(first), Some(last)) = (first, last) else {
+        return Ok(Vec::new());
+    };
+    let staged = StagedRows::of(ACTION, ranges, |ranges| {
+        vec![
+            (
+                "correlation_id",
+                texts(ranges.iter().map(|range| Some(range.correlation_id.as_str()))),
+            ),
+            (
+                "group_key",
+                texts(ranges.iter().map(|range| Some(range.group_key.as_str()))),
+            ),
+            ("since", times(ranges.iter().map(|range| Some(range.since)))),
+            ("until", times(ranges.iter().map(|range| Some(range.until)))),
+        ]
+    })?;
+    let mut sql = Sql::new(format!(
+        "SELECT correlation_id, group_key, epoch_us(event_time), log_id, rule_id, rule_version, value
+        FROM hits
+        WHERE EXISTS (
+            SELECT 1
+            FROM {} AS wanted
+            WHERE wanted.correlation_id = hits.correlation_id AND wanted.group_key = hits.group_key
+                AND wanted.since <= hits.event_time AND wanted.until > hits.event_time)",
+        staged.sql()
+    ));
+    sql.and("event_time", ">=", Some(time_value(first)));
+    sql.and("event_time", "<", Some(time_value(last)));
+    let mut hits = statement::fetch_all(connection, &sql, ACTION, |row| hit(row, ACTION))?;
+    hits.sort();
+    Ok(hits)
+}
+
+/// Deletes the hits from before a time in the open transaction, and returns their number.
+pub(super) fn delete_before(connection: &Connection, time: DateTime<Utc>) -> Result<u64> {
+    let deleted = connection.execute("DELETE FROM hits WHERE event_time < ?", [time_value(time)]);
+    let deleted = deleted.map_err(|error| error::engine("delete hits", error))?;
+    Ok(deleted as u64)
+}
+
+fn hit(row: &Row<'_>, action: &'static str) -> Result<Hit> {
+    let failed = |error| error::engine(action, error);
+    let log_id: String = row.get(3).map_err(failed)?;
+    Ok(Hit {
+        correlation_id: row.get(0).map_err(failed)?,
+        group_key: row.get(1).map_err(failed)?,
+        log: LogKey::new(statement::time(row.get(2).map_err(failed)?)?, log_id),
+        rule_id: row.get(4).map_err(failed)?,
+        rule_version: row.get(5).map_err(failed)?,
+        value: row.get(6).map_err(failed)?,
+    })
+}

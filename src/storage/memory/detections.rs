@@ -1,0 +1,124 @@
+//! Matches, hits and suppressions.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use super::{MemoryStore, State};
+use crate::models::{
+    AlertLog, Counts, Detections, Found, Hit, HitRange, Series, Suppression, Tally, kept_logs, now, to_micros,
+};
+use crate::storage::{CommitResult, Cursor, DetectionStore, Error, Result};
+
+impl DetectionStore for MemoryStore {
+    fn commit_detections(
+        &self,
+        consumer: &str,
+        from: Option<Cursor>,
+        to: Cursor,
+        detections: &Detections,
+    ) -> Result<CommitResult> {
+        detections.validate()?;
+        let mut state = self.state();
+        let missed = state.move_consumer(consumer, from, to)?;
+        let counts = state.store_detections(detections, Found::Live);
+        Ok(CommitResult::of_counts(counts, missed))
+    }
+
+    fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
+        detections.validate()?;
+        let counts = self.state().store_detections(detections, Found::Later);
+        Ok(CommitResult::of_counts(counts, 0))
+    }
+
+    fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>> {
+        let state = self.state();
+        let is_wanted = |hit: &&Hit| ranges.iter().any(|range| range.contains(hit));
+        Ok(state.hits.iter().filter(is_wanted).cloned().collect())
+    }
+
+    fn delete_hits_before(&self, time: DateTime<Utc>) -> Result<u64> {
+        let state = &mut *self.state();
+        let before = state.hits.len();
+        state.hits.retain(|hit| hit.log.event_time >= time);
+        for alert in state.alerts.values_mut() {
+            if alert.window_end.is_some_and(|end| end <= time) && !alert.is_settled {
+                alert.is_settled = true;
+                forget_logs(&mut state.alert_logs, &alert.id);
+            }
+        }
+        Ok((before - state.hits.len()) as u64)
+    }
+
+    fn add_suppression(&self, suppression: &Suppression) -> Result<()> {
+        suppression.validate()?;
+        let mut suppression = suppression.clone();
+        suppression.created_at = to_micros(suppression.created_at);
+        let mut state = self.state();
+        state
+            .suppressions
+            .entry(suppression.id.clone())
+            .or_insert(suppression);
+        Ok(())
+    }
+
+    fn suppressions(&self) -> Result<Vec<Suppression>> {
+        Ok(self.state().suppressions_in_order())
+    }
+
+    fn remove_suppressions(&self, ids: &[&str]) -> Result<()> {
+        let mut state = self.state();
+        if let Some(unknown) = ids.iter().find(|id| !state.suppressions.contains_key(**id)) {
+            return Err(Error::NotFound {
+                what: "suppression",
+                name: (*unknown).to_owned(),
+            });
+        }
+        for id in ids {
+            state.suppressions.remove(*id);
+        }
+        Ok(())
+    }
+}
+
+/// Forgets the logs of an alert but for those that it keeps.
+fn forget_logs(logs: &mut BTreeSet<AlertLog>, id: &str) {
+    let of_alert = |log: &&AlertLog| log.alert_id == id;
+    let kept: HashSet<_> = kept_logs(logs.iter().filter(of_alert).map(|log| log.log.clone()))
+        .into_iter()
+        .collect();
+    logs.retain(|log| log.alert_id != id || kept.contains(&log.log));
+}
+
+impl State {
+    fn suppressions_in_order(&self) -> Vec<Suppression> {
+        let mut suppressions: Vec<_> = self.suppressions.values().cloned().collect();
+        suppressions.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        suppressions
+    }
+
+    fn store_detections(&mut self, detections: &Detections, found: Found) -> Counts {
+        let suppressions = self.suppressions_in_order();
+        let series: HashSet<Series> = detections.matches.iter().map(Series::of).collect();
+        let is_touched =
+            |alert: &&crate::models::Alert| Series::of_alert(alert).is_some_and(|of| series.contains(&of));
+        let alerts: Vec<_> = self.alerts.values().filter(is_touched).cloned().collect();
+        let ids: HashSet<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+        let logs = self.alert_logs.iter();
+        let logs: Vec<_> = logs
+            .filter(|log| ids.contains(log.alert_id.as_str()))
+            .cloned()
+            .collect();
+        let mut tally = Tally::new(to_micros(now()), found, alerts, logs);
+        for found in &detections.matches {
+            tally.count(found, &suppressions);
+        }
+        let tallied = tally.finish();
+        let alerts = tallied.raised.into_iter().chain(tallied.changed);
+        self.alerts.extend(alerts.map(|alert| (alert.id.clone(), alert)));
+        self.alert_logs.extend(tallied.logs);
+        self.alert_events.extend(tallied.events);
+        self.hits.extend(detections.hits.iter().cloned());
+        tallied.counts
+    }
+}
