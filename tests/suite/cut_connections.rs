@@ -13,8 +13,8 @@ use crate::support::{PATIENCE, log, patiently};
 use crate::test_lake::{TestLake, options};
 
 /// Carries what clients and a server say to each other, until it is cut.
-struct Wire {
-    port: u16,
+pub(crate) struct Wire {
+    pub(crate) port: u16,
     state: Arc<WireState>,
 }
 
@@ -29,7 +29,7 @@ struct WireState {
 }
 
 impl Wire {
-    fn to(server: String) -> Self {
+    pub(crate) fn to(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(WireState {
@@ -50,7 +50,7 @@ impl Wire {
     }
 
     /// Carries what is said to the catalog of a lake, and returns the location that goes over it.
-    fn to_catalog_of(lake: &TestLake) -> (Self, String) {
+    pub(crate) fn to_catalog_of(lake: &TestLake) -> (Self, String) {
         let (_, rest) = lake.location.split_once("port=").unwrap();
         let (port, _) = rest.split_once(' ').unwrap();
         let wire = Self::to(format!("127.0.0.1:{port}"));
@@ -58,6 +58,12 @@ impl Wire {
             .location
             .replace(&format!("port={port}"), &format!("port={}", wire.port));
         (wire, location)
+    }
+
+    /// Breaks for good, as if the server had ended.
+    pub(crate) fn cut(&self) {
+        self.state.end.store(0, Ordering::SeqCst);
+        self.state.end_connections();
     }
 
     /// Breaks, after answers were lost or without, and is whole again.
@@ -88,6 +94,12 @@ impl WireState {
         }
     }
 
+    fn end_connections(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+
     fn carry(&self, mut from: TcpStream, mut to: TcpStream) {
         /// That a statement is done, and that the server waits for the next one.
         const END_OF_ANSWER: &[u8] = b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05T";
@@ -104,9 +116,7 @@ impl WireState {
             let carried = &said[..read.min(usize::try_from(left).unwrap_or(read))];
             let is_sent = to.write_all(carried).is_ok();
             if carried.len() < read {
-                for stream in self.open.lock().unwrap().drain(..) {
-                    stream.shutdown(Shutdown::Both).ok();
-                }
+                self.end_connections();
             }
             if !is_sent {
                 break;

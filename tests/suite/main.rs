@@ -34,6 +34,7 @@ mod long_texts;
 mod machines;
 mod migrations;
 mod multiline;
+mod outages;
 mod own_sql;
 #[cfg(unix)]
 mod private_files;

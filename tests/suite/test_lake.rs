@@ -43,6 +43,18 @@ pub(crate) fn options() -> OpenOptions {
     DuckDbStore::options().extension_directory(folder)
 }
 
+/// How to reach the server that speaks S3.
+pub(crate) fn s3_options() -> Option<S3Options> {
+    let server = given(S3)?;
+    let [endpoint, name, key] = server.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    Some(S3Options {
+        endpoint: Some(endpoint.to_owned()),
+        access_key_id: Some(name.to_owned()),
+        secret_access_key: Some(key.into()),
+        ..S3Options::default()
+    })
+}
+
 impl TestLake {
     /// A lake whose catalog is a file.
     pub(crate) fn in_file() -> Option<Self> {
@@ -65,14 +77,7 @@ impl TestLake {
 
     /// The same with its data in S3, and what is needed to open it.
     pub(crate) fn in_s3() -> Option<(Self, OpenOptions)> {
-        let server = given(S3)?;
-        let [endpoint, name, key] = server.split(' ').collect::<Vec<_>>().try_into().unwrap();
-        let s3 = S3Options {
-            endpoint: Some(endpoint.to_owned()),
-            access_key_id: Some(name.to_owned()),
-            secret_access_key: Some(key.into()),
-            ..S3Options::default()
-        };
+        let s3 = s3_options()?;
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
         let lake = Self::with_data_in(Some(folder), &format!("s3://logs/{prefix}"))?;

@@ -103,7 +103,8 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// If the store cannot be opened at all.
+    /// If the store cannot be opened at all. A lock or an outage is no problem of a table, but an error too: see
+    /// [`Error::is_retryable`].
     pub fn check(&self) -> Result<Vec<TableCheck>> {
         let mut checks = schema::TABLES
             .into_iter()
@@ -121,7 +122,7 @@ impl DuckDbStore {
     ///
     /// # Errors
     ///
-    /// If the catalog cannot be read.
+    /// If the catalog cannot be read, or the storage of the data does not answer.
     pub fn check_data(&self, mut progress: impl FnMut(CheckProgress)) -> Result<TableCheck> {
         let files = self.check_data_files()?;
         let total_bytes = files.total_bytes();
@@ -133,8 +134,7 @@ impl DuckDbStore {
                     unrecorded += u64::from(file.state == DataFileState::Unrecorded);
                     problems.extend(file.problem());
                 }
-                Err(error @ Error::Disconnected { .. }) => return Err(error),
-                Err(error) => problems.push(text(&error)),
+                Err(error) => note(error, &mut problems)?,
             }
             count += 1;
             progress(CheckProgress { bytes, total_bytes });
@@ -154,12 +154,8 @@ impl DuckDbStore {
         if let Some(problem) = self.read(|connection| wrong_columns(connection, table))? {
             problems.push(problem);
         }
-        let rows = self.count(&format!("SELECT count(*) FROM {table}"), &mut problems);
-        problems.extend(
-            self.read(|connection| read_all(connection, table))
-                .err()
-                .map(|error| text(&error)),
-        );
+        let rows = self.count(&format!("SELECT count(*) FROM {table}"), &mut problems)?;
+        found(self.read(|connection| read_all(connection, table)), &mut problems)?;
         let last_seq = self.commit_order().end_sql();
         let questions: &[Question] = match table {
             "log_rows" => &OF_LOGS,
@@ -169,7 +165,7 @@ impl DuckDbStore {
             _ => &[],
         };
         for (what, sql) in questions {
-            match self.count(&sql.replace("{last_seq}", &last_seq), &mut problems) {
+            match self.count(&sql.replace("{last_seq}", &last_seq), &mut problems)? {
                 Some(0) | None => {}
                 Some(count) => problems.push(format!("{count} {what}")),
             }
@@ -180,7 +176,7 @@ impl DuckDbStore {
             "detection_rules" => self.fetch_rules(&RuleQuery::new()).map(drop),
             _ => Ok(()),
         };
-        problems.extend(read.err().map(|error| text(&error)));
+        found(read, &mut problems)?;
         problems.dedup();
         Ok(TableCheck {
             table,
@@ -189,19 +185,31 @@ impl DuckDbStore {
         })
     }
 
-    /// Returns the result of a counting query; a query that fails is a problem.
-    fn count(&self, sql: &str, problems: &mut Vec<String>) -> Option<u64> {
+    /// Returns the result of a counting query; `None` if the query fails, which is a problem.
+    fn count(&self, sql: &str, problems: &mut Vec<String>) -> Result<Option<u64>> {
         let counted = self.read(|connection| {
             let counted = connection.query_row(sql, [], |row| row.get(0));
             counted.map_err(|error| error::engine("read the table", error))
         });
-        counted.map_err(|error| problems.push(text(&error))).ok()
+        found(counted, problems)
     }
 }
 
-fn text(error: &Error) -> String {
-    let cause = std::error::Error::source(error);
-    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+/// Returns what was read; `None` if it cannot be read, which is a problem.
+fn found<T>(read: Result<T>, problems: &mut Vec<String>) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => note(error, problems).map(|()| None),
+    }
+}
+
+/// Notes an error as a problem. A lock or an outage says nothing about what is stored, and is returned.
+fn note(error: Error, problems: &mut Vec<String>) -> Result<()> {
+    if error.is_retryable() {
+        return Err(error);
+    }
+    problems.push(error.with_causes());
+    Ok(())
 }
 
 /// Reads every value, so that the checksums of all blocks are verified.

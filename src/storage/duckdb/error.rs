@@ -137,35 +137,20 @@ pub(super) fn may_answer_soon(error: &Error) -> bool {
 
 /// Returns whether the storage of a lake's data does not answer, or fails for a reason of its own.
 fn is_unreachable(text: &str) -> bool {
-    let is_of_http = says_any(
-        text,
-        &[
-            "error for HTTP ",
-            "HTTP Error",
-            "HTTP GET error",
-            "HTTP PUT error",
-        ],
-    );
-    is_of_http
-        && says_any(
-            text,
-            &[
-                "Could not connect to server",
-                "Could not resolve hostname",
-                "Timeout was reached",
-                "Connection error",
-                "Could not establish connection",
-                "Failed to read connection",
-                "(HTTP 500",
-                "(HTTP 502",
-                "(HTTP 503",
-                "(HTTP 504",
-                "HTTP code 500",
-                "HTTP code 502",
-                "HTTP code 503",
-                "HTTP code 504",
-            ],
-        )
+    /// Follows the reason, from `Could not connect to server error for HTTP GET to 'URL'`.
+    const NO_ANSWER: &str = " error for HTTP ";
+    const LASTING: [&str; 3] = ["certificate", "CA cert", "bad/illegal format"];
+    const BUSY: [&str; 6] = ["408", "429", "500", "502", "503", "504"];
+    let has_status = |status: &&str| {
+        let named = ["(HTTP ", "HTTP code ", "Request returned HTTP "];
+        named
+            .iter()
+            .any(|before| text.contains(&format!("{before}{status}")))
+    };
+    match text.contains(NO_ANSWER) {
+        true => !says_any(text, &LASTING),
+        false => BUSY.iter().any(has_status),
+    }
 }
 
 /// Returns the program and process that hold a file, from `Conflicting lock is held in /bin/x (PID 12) by user y.`.
@@ -510,16 +495,20 @@ mod tests {
     fn storage_that_does_not_answer_is_told_apart() {
         for text in [
             "IO Error: Could not connect to server error for HTTP GET to 'http://s3/logs/a.parquet'",
+            "IO Error: Server returned nothing (no headers, no data) error for HTTP HEAD to 'http://s3/logs/a.parquet'",
             "HTTP Error: HTTP GET error on 'http://s3/logs/a.parquet' (HTTP 503)",
+            "HTTP Error: Request returned HTTP 503 for HTTP GET to 'http://s3/logs/a.parquet'",
         ] {
             let error = engine("read logs", failure(text));
             assert!(matches!(error, Error::DataUnreachable { .. }), "{error:?}");
         }
-        let forbidden = "HTTP Error: HTTP GET error on 'http://s3/logs/a.parquet' (HTTP 403)";
-        assert!(matches!(
-            engine("read logs", failure(forbidden)),
-            Error::Backend { .. }
-        ));
+        for lasting in [
+            "HTTP Error: HTTP GET error on 'http://s3/logs/a.parquet' (HTTP 403)",
+            "IO Error: SSL peer certificate or SSH remote key was not OK error for HTTP GET to 'https://s3/logs/a.parquet'",
+        ] {
+            let error = engine("read logs", failure(lasting));
+            assert!(matches!(error, Error::Backend { .. }), "{error:?}");
+        }
     }
 
     #[test]
