@@ -85,8 +85,8 @@ pub use config::Settings;
 pub use load::Loader;
 pub use models::{
     AddressText, Alert, AlertQuery, AlertStatus, Case, Condition, CoreFields, DetectionRule, Field, Filter,
-    Indicator, IndicatorType, IntelQuery, InvalidValue, JsonObject, LogEntry, LogKey, LogQuery, Operator,
-    Order, Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, Verdict, priority_score,
+    Indicator, IndicatorType, IntelQuery, InvalidValue, JsonObject, LogEntry, LogKey, LogQuery, LogSource,
+    Operator, Order, Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, Verdict, priority_score,
 };
 pub use stop::StopHandle;
 #[doc(inline)]

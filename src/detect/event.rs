@@ -6,8 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::sigma::RuleSource;
-use crate::models::LogEntry;
+use crate::models::{LogEntry, LogSource};
 
 /// Holds an event: its log source, its values by name, and its text.
 ///
@@ -26,7 +25,7 @@ use crate::models::LogEntry;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    pub(crate) source: RuleSource,
+    pub(crate) source: LogSource,
     pub(crate) leaves: Vec<Leaf<'a>>,
     /// Holds the line, if it is not the same values again in JSON or XML.
     pub(crate) text: Option<&'a str>,
@@ -79,7 +78,7 @@ impl Scalar<'_> {
 
 impl<'a> Event<'a> {
     /// Makes an event without values.
-    pub fn new(source: RuleSource) -> Self {
+    pub fn new(source: LogSource) -> Self {
         Self {
             source,
             ..Self::default()
@@ -114,7 +113,7 @@ impl<'a> Event<'a> {
                 walk::object(&log.normalized, &mut event.leaves);
             }
         }
-        event.source = source_of(log);
+        event.source = log.log_source();
         event.add_core_fields(log);
         event.text = log.raw.as_deref().filter(|raw| !is_structured(raw));
         if event.text.is_none()
@@ -173,7 +172,7 @@ impl<'a> Event<'a> {
 
     /// Sets the log source.
     #[must_use]
-    pub fn with_source(self, source: RuleSource) -> Self {
+    pub fn with_source(self, source: LogSource) -> Self {
         Self { source, ..self }
     }
 
@@ -217,18 +216,6 @@ pub(crate) fn field_key(name: &str) -> String {
     {
         Some(rest) => rest.to_owned(),
         None => key,
-    }
-}
-
-fn source_of(log: &LogEntry) -> RuleSource {
-    let Some(Value::Object(source)) = log.metadata.get("logsource") else {
-        return RuleSource::default();
-    };
-    let part = |name| source.get(name).and_then(Value::as_str).map(str::to_owned);
-    RuleSource {
-        product: part("product"),
-        category: part("category"),
-        service: part("service"),
     }
 }
 

@@ -6,14 +6,12 @@ use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 
 use super::event::{Event, Leaf, Scalar};
 use super::routes;
-use super::sigma::RuleSource;
 use super::sigma::expression::{Case, Condition, Expression, Test, TimePart};
-use crate::models::TimeContext;
-use crate::models::{address, parse_time};
+use crate::models::{LogSource, TimeContext, address, parse_time};
 
 impl Expression {
     /// Returns whether an event has what the expression asks for. `source` says what the fields are called.
-    pub(crate) fn holds(&self, event: &Event<'_>, source: &RuleSource) -> bool {
+    pub(crate) fn holds(&self, event: &Event<'_>, source: &LogSource) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.holds(event, source)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(event, source)),
@@ -25,7 +23,7 @@ impl Expression {
 
 impl Condition {
     /// Returns whether an event has what the condition asks for.
-    pub(crate) fn holds(&self, event: &Event<'_>, source: &RuleSource) -> bool {
+    pub(crate) fn holds(&self, event: &Event<'_>, source: &LogSource) -> bool {
         let Some(field) = &self.field else {
             let text = event.text.map(|text| Scalar::Text(text.into()));
             let values = event.leaves.iter().map(|leaf| &leaf.value);
@@ -45,7 +43,7 @@ impl Condition {
 }
 
 /// Returns the values that an event has for a field.
-pub(crate) fn values<'e, 'a>(event: &'e Event<'a>, field: &str, source: &RuleSource) -> Vec<&'e Leaf<'a>> {
+pub(crate) fn values<'e, 'a>(event: &'e Event<'a>, field: &str, source: &LogSource) -> Vec<&'e Leaf<'a>> {
     let names = routes::names_of(field, source);
     let is_named = |leaf: &&Leaf<'_>| names.contains(&super::event::field_key(&leaf.name));
     event.leaves.iter().filter(is_named).collect()

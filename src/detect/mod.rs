@@ -1,15 +1,21 @@
 //! Finds what rules look for in logs: new logs and old ones, with the same evaluator.
 
+mod correlate;
+mod detector;
 mod event;
+mod hunt;
 mod literal;
 mod meaning;
+mod reading;
 mod routes;
 mod rules;
+mod run;
 mod sigma;
 
+pub use detector::{Detector, RefusedRule, SIGMA};
 pub use event::Event;
+pub use reading::{ReadRule, Verdict, import_note, read_rules};
 pub use rules::{RuleSet, Scratch};
 pub use sigma::{
-    About, Correlation, CorrelationKind, Document, Refusal, RuleSource, SigmaFilter, SigmaRule, YamlDocument,
-    read_yaml,
+    About, Correlation, CorrelationKind, Document, Refusal, SigmaFilter, SigmaRule, YamlDocument, read_yaml,
 };

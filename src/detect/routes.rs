@@ -1,12 +1,12 @@
 //! Which logs feed which log sources of rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
 use super::event::{Event, field_key};
-use super::sigma::RuleSource;
+use crate::models::LogSource;
 
 /// Holds the table that is built into the program.
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -40,27 +40,17 @@ struct WindowsSource {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OtherSource {
-    product: Option<String>,
-    category: Option<String>,
-    service: Option<String>,
+    of: LogSource,
     #[serde(default)]
-    fed_by: Vec<Words>,
+    fed_by: Vec<LogSource>,
     #[serde(default)]
     fields: HashMap<String, Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Words {
-    product: Option<String>,
-    category: Option<String>,
-    service: Option<String>,
 }
 
 /// Holds what decides about the rules for an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Route {
-    source: RuleSource,
+    source: LogSource,
     channel: Option<String>,
     provider: Option<String>,
     event_id: Option<u32>,
@@ -85,7 +75,7 @@ impl Route {
     }
 
     /// Returns whether events of this route feed a log source of rules.
-    pub(crate) fn feeds(&self, source: &RuleSource) -> bool {
+    pub(crate) fn feeds(&self, source: &LogSource) -> bool {
         let asks_windows = source.product.as_deref() == Some("windows")
             || (source.product.is_none() && TABLE.windows_source(source).is_some());
         match asks_windows && self.is_of_windows() && (self.channel.is_some() || self.provider.is_some()) {
@@ -95,7 +85,7 @@ impl Route {
     }
 
     /// Channel, provider and id decide about events of Windows, whatever their format calls them.
-    fn feeds_windows(&self, source: &RuleSource) -> bool {
+    fn feeds_windows(&self, source: &LogSource) -> bool {
         let category = source.category.as_deref();
         let service = source.service.as_deref();
         let by_category = category.is_none_or(|name| {
@@ -113,24 +103,13 @@ impl Route {
         by_category && by_service
     }
 
-    fn feeds_by_words(&self, source: &RuleSource) -> bool {
-        let words = (&source.product, &source.category, &source.service);
-        let fed_by = TABLE
-            .source
-            .iter()
-            .filter(|row| (&row.product, &row.category, &row.service) == words);
-        is_within(words, &self.source)
-            || fed_by
+    fn feeds_by_words(&self, source: &LogSource) -> bool {
+        let rows = TABLE.source.iter().filter(|row| row.of == *source);
+        source.covers(&self.source)
+            || rows
                 .flat_map(|row| &row.fed_by)
-                .any(|feed| is_within((&feed.product, &feed.category, &feed.service), &self.source))
+                .any(|feed| feed.covers(&self.source))
     }
-}
-
-type Parts<'a> = (&'a Option<String>, &'a Option<String>, &'a Option<String>);
-
-fn is_within((product, category, service): Parts<'_>, source: &RuleSource) -> bool {
-    let agrees = |wanted: &Option<String>, held: &Option<String>| wanted.is_none() || wanted == held;
-    agrees(product, &source.product) && agrees(category, &source.category) && agrees(service, &source.service)
 }
 
 impl WindowsSource {
@@ -150,7 +129,7 @@ impl WindowsSource {
 }
 
 impl Table {
-    fn windows_source(&self, source: &RuleSource) -> Option<&WindowsSource> {
+    fn windows_source(&self, source: &LogSource) -> Option<&WindowsSource> {
         self.windows.iter().find(|row| {
             (source.category.is_some() && row.category == source.category && source.service.is_none())
                 || (source.service.is_some() && row.service == source.service && source.category.is_none())
@@ -158,14 +137,28 @@ impl Table {
     }
 }
 
+/// Returns whether any log feeds a log source of rules: an event of Windows that is known, or a log of one of `formats`.
+pub(crate) fn is_fed(source: &LogSource, formats: &BTreeSet<LogSource>) -> bool {
+    let is_windows = source.product.as_deref() == Some("windows");
+    let rows = |part: &Option<String>, of: fn(&WindowsSource) -> &Option<String>| {
+        part.is_none() || TABLE.windows.iter().any(|row| of(row) == part)
+    };
+    let by_channel = is_windows
+        && rows(&source.category, |row| &row.category)
+        && rows(&source.service, |row| &row.service);
+    by_channel
+        || formats.iter().any(|format| {
+            let route = Route {
+                source: format.clone(),
+                ..Route::default()
+            };
+            route.feeds_by_words(source)
+        })
+}
+
 /// Returns the names that a field of a rule may have in logs of its source, in the form in which names are compared.
-pub(crate) fn names_of(field: &str, source: &RuleSource) -> Vec<String> {
-    let rows = TABLE.source.iter().filter(|row| {
-        let agrees = |row: &Option<String>, asked: &Option<String>| row.is_none() || row == asked;
-        agrees(&row.product, &source.product)
-            && agrees(&row.category, &source.category)
-            && agrees(&row.service, &source.service)
-    });
+pub(crate) fn names_of(field: &str, source: &LogSource) -> Vec<String> {
+    let rows = TABLE.source.iter().filter(|row| row.of.covers(source));
     let own = field_key(field);
     let mapped = rows.filter_map(|row| row.fields.get(field)).flatten();
     let mut names = vec![own.clone()];
@@ -194,8 +187,8 @@ const GENERAL: [(&str, &str); 7] = [
 mod tests {
     use super::*;
 
-    fn source(product: &str, category: Option<&str>, service: Option<&str>) -> RuleSource {
-        let mut source = RuleSource::default();
+    fn source(product: &str, category: Option<&str>, service: Option<&str>) -> LogSource {
+        let mut source = LogSource::default();
         source.product = Some(product.into());
         source.category = category.map(Into::into);
         source.service = service.map(Into::into);
@@ -221,11 +214,11 @@ mod tests {
     fn other_logs_are_routed_by_the_words_of_their_format() {
         let event = Event::new(source("apache", Some("webserver"), None));
         let route = Route::of(&event);
-        let mut webserver = RuleSource::default();
+        let mut webserver = LogSource::default();
         webserver.category = Some("webserver".into());
         assert!(route.feeds(&webserver));
         assert!(!route.feeds(&source("nginx", Some("webserver"), None)));
-        let mut apache = RuleSource::default();
+        let mut apache = LogSource::default();
         apache.service = Some("apache".into());
         assert!(route.feeds(&apache));
     }

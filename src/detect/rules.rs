@@ -16,7 +16,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::event::Event;
 use super::routes::Route;
-use super::sigma::{RuleSource, SigmaFilter, SigmaRule};
+use super::sigma::{SigmaFilter, SigmaRule};
+use crate::models::LogSource;
 use class::Class;
 pub use scratch::Scratch;
 
@@ -26,7 +27,8 @@ const MOST_ROUTES: usize = 10_000;
 /// Holds rules in the form in which they are applied. It does not change, and threads may share it.
 ///
 /// ```
-/// use logstore::detect::{Document, Event, RuleSet, RuleSource, read_yaml};
+/// use logstore::LogSource;
+/// use logstore::detect::{Document, Event, RuleSet, read_yaml};
 ///
 /// let text = "
 /// title: Shadow file read
@@ -39,7 +41,7 @@ const MOST_ROUTES: usize = 10_000;
 ///     panic!("it is a rule")
 /// };
 /// let rules = RuleSet::new([rule]);
-/// let source: RuleSource = "linux/*/auditd".parse()?;
+/// let source: LogSource = "linux/*/auditd".parse()?;
 /// let event = Event::new(source).with("name", "/etc/shadow");
 /// let matched: Vec<_> = rules.matches(&event).map(|rule| &*rule.about.title).collect();
 /// assert_eq!(matched, ["Shadow file read"]);
@@ -48,7 +50,7 @@ const MOST_ROUTES: usize = 10_000;
 pub struct RuleSet {
     rules: Vec<SigmaRule>,
     /// Holds each log source once, with the places of its rules.
-    sources: Vec<(RuleSource, Vec<usize>)>,
+    sources: Vec<(LogSource, Vec<usize>)>,
     routes: RwLock<Routes>,
 }
 
@@ -68,11 +70,11 @@ impl RuleSet {
     /// Takes rules in, and narrows them by filters.
     pub fn with_filters(rules: impl IntoIterator<Item = SigmaRule>, filters: &[SigmaFilter]) -> Self {
         let rules: Vec<SigmaRule> = rules.into_iter().map(|rule| rule.narrowed(filters)).collect();
-        let mut places: HashMap<&RuleSource, Vec<usize>> = HashMap::new();
+        let mut places: HashMap<&LogSource, Vec<usize>> = HashMap::new();
         for (place, rule) in rules.iter().enumerate() {
             places.entry(&rule.log_source).or_default().push(place);
         }
-        let mut sources: Vec<(RuleSource, Vec<usize>)> = places
+        let mut sources: Vec<(LogSource, Vec<usize>)> = places
             .into_iter()
             .map(|(source, places)| (source.clone(), places))
             .collect();

@@ -1,5 +1,6 @@
 //! The formats that an ingest knows, for programs that list, check and add some.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -82,6 +83,19 @@ impl FormatLibrary {
     /// Returns the formats of this crate.
     pub fn built_in() -> Self {
         Self(Library::built_in())
+    }
+
+    /// Returns the log sources that the formats give their logs.
+    pub fn log_sources(self) -> BTreeSet<LogSource> {
+        let definitions = self.0.definitions();
+        let sources = definitions.flat_map(|definition| {
+            let cases = definition.cases.iter().filter_map(|case| case.logsource.as_ref());
+            [&definition.logsource].into_iter().chain(cases)
+        });
+        sources
+            .filter(|source| **source != LogSource::default())
+            .cloned()
+            .collect()
     }
 
     /// Adds the files `*.toml` of a folder. A format of the folder comes before those that are built in, and one of the

@@ -65,6 +65,9 @@ pub struct Fetcher<S> {
     /// Holds the time to wait before the next poll.
     wait: Duration,
     failures: u32,
+    /// Says whether the iterator ends at the last log, and whether it has come there.
+    ends: bool,
+    is_at_end: bool,
     on_batch: Vec<BatchCallback<S>>,
     on_error: Vec<ErrorCallback>,
 }
@@ -101,6 +104,8 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
             position: Arc::default(),
             wait: Duration::ZERO,
             failures: 0,
+            ends: false,
+            is_at_end: false,
             on_batch: Vec::new(),
             on_error: Vec::new(),
         }
@@ -121,10 +126,25 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
         }
     }
 
-    /// Sets how long to wait after a poll that found less than a full batch.
+    /// Sets how long to wait after a poll that came to the last log.
     #[must_use]
     pub fn every(self, interval: Duration) -> Self {
         Self { interval, ..self }
+    }
+
+    /// Ends the iterator when it has read all logs that are there, or after an error.
+    ///
+    /// ```
+    /// use logstore::{Fetcher, LogEntry, LogStore, MemoryStore};
+    ///
+    /// let store = MemoryStore::new();
+    /// store.append_logs(&[LogEntry::new(chrono::Utc::now())])?;
+    /// assert_eq!(Fetcher::new(&store).once().count(), 1);
+    /// # Ok::<(), logstore::Error>(())
+    /// ```
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { ends: true, ..self }
     }
 
     /// Limits the number of logs in a batch; 0 is taken as 1.
@@ -185,8 +205,11 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Fetcher<S> {
     fn poll(&mut self) -> Result<Option<LogBatch<S>>> {
         let from = self.next_position()?;
         let page = self.store.read_after(from, self.batch_size)?;
-        let is_full = page.logs.len() >= self.batch_size;
-        self.wait = if is_full { Duration::ZERO } else { self.interval };
+        self.is_at_end = page.is_last;
+        self.wait = match page.is_last {
+            true => self.interval,
+            false => Duration::ZERO,
+        };
         self.read = Some(page.next);
         let mut logs = page.logs;
         if let Some(query) = &self.query {
@@ -241,7 +264,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Iterator for Fetcher<S> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if self.stop.wait(self.wait) {
+            if (self.ends && self.is_at_end) || self.stop.wait(self.wait) {
                 return None;
             }
             match self.poll() {
@@ -256,6 +279,7 @@ impl<S: LogStore + ConsumerStore + AlertStore + Clone> Iterator for Fetcher<S> {
                         // The position of a named consumer was restored with the logs.
                         lock(&self.position).is_stale = self.consumer.is_some();
                     }
+                    self.is_at_end = true;
                     self.back_off();
                     return Some(Err(error));
                 }

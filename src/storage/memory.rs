@@ -174,6 +174,7 @@ impl LogStore for MemoryStore {
         Ok(LogPage {
             logs: read().map(|(_, log)| log.clone()).collect(),
             next: read().next_back().map_or(cursor, |(seq, _)| Cursor::after(*seq)),
+            is_last: state.logs.len() - after <= limit,
         })
     }
 

@@ -474,11 +474,25 @@ pub struct TimeBucket {
 
 /// Holds logs in the order of their commits, and the cursor to go on from.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct LogPage {
     /// Holds the logs.
     pub logs: Vec<LogEntry>,
     /// Holds the cursor after them.
     pub next: Cursor,
+    /// Says that the store held no logs after them. A page of long logs has fewer than were asked for.
+    pub is_last: bool,
+}
+
+impl LogPage {
+    /// Makes a page without logs, the last one.
+    pub fn empty(next: Cursor) -> Self {
+        Self {
+            logs: Vec::new(),
+            next,
+            is_last: true,
+        }
+    }
 }
 
 /// Holds the statistics of a store.

@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::Result;
 use crate::commands::{
-    alerts, backup, check, completions, config, copy, count, export, extensions, fetch, fields, formats,
-    ingest, intel, maintain, prune, query, reparse, rules, show, stats,
+    alerts, backup, check, completions, config, copy, count, detect, export, extensions, fetch, fields,
+    formats, hunt, ingest, intel, maintain, prune, query, reparse, rules, show, stats,
 };
 use crate::context::Context;
 use crate::flags::Global;
@@ -43,8 +43,12 @@ pub(crate) enum Command {
     Alerts(alerts::Args),
     /// List, add and import threat intelligence
     Intel(intel::Args),
-    /// List, add, enable and disable detection rules
+    /// Import, check, list, enable and disable detection rules
     Rules(rules::Args),
+    /// Apply the rules to new logs, and store alerts
+    Detect(detect::Args),
+    /// Apply rules to the logs that are stored
+    Hunt(hunt::Args),
     /// Run a SELECT of your own
     Query(query::Args),
     /// Show counts, times and sizes of the store
@@ -86,6 +90,8 @@ impl Command {
             Self::Alerts(args) => alerts::run(args, context),
             Self::Intel(args) => intel::run(args, context),
             Self::Rules(args) => rules::run(args, context),
+            Self::Detect(args) => detect::run(args, context),
+            Self::Hunt(args) => hunt::run(args, context),
             Self::Query(args) => query::run(args, context),
             Self::Show(args) => show::run(args, context),
             Self::Stats(args) => stats::run(args, context),

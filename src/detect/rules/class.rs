@@ -11,8 +11,9 @@ use super::tree::Tree;
 use super::witness::{self, Witness};
 use crate::detect::event::{Event, Leaf, Scalar, field_key};
 use crate::detect::routes;
+use crate::detect::sigma::SigmaRule;
 use crate::detect::sigma::expression::{Condition, Expression, Test};
-use crate::detect::sigma::{RuleSource, SigmaRule};
+use crate::models::LogSource;
 
 /// Holds the rules for events that feed the same log sources.
 #[derive(Debug, Default)]
@@ -223,7 +224,7 @@ impl Builder {
         self.rules.push(ClassRule { place, tree });
     }
 
-    fn tree(&mut self, expression: &Expression, source: &RuleSource) -> Tree {
+    fn tree(&mut self, expression: &Expression, source: &LogSource) -> Tree {
         match expression {
             Expression::All(parts) => Tree::All(parts.iter().map(|part| self.tree(part, source)).collect()),
             Expression::Any(parts) => Tree::Any(parts.iter().map(|part| self.tree(part, source)).collect()),
@@ -232,7 +233,7 @@ impl Builder {
         }
     }
 
-    fn question(&mut self, condition: &Condition, source: &RuleSource) -> Tree {
+    fn question(&mut self, condition: &Condition, source: &LogSource) -> Tree {
         let field = condition.field.as_deref().map(|name| self.field(name, source));
         let key = (field, condition.test.clone());
         if let Some(question) = self.known.get(&key) {
@@ -280,7 +281,7 @@ impl Builder {
         number(self.costs.len())
     }
 
-    fn field(&mut self, name: &str, source: &RuleSource) -> u32 {
+    fn field(&mut self, name: &str, source: &LogSource) -> u32 {
         let names = routes::names_of(name, source);
         if let Some(field) = self.places_of_fields.get(&names) {
             return *field;

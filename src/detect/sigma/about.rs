@@ -1,12 +1,9 @@
 //! The parts of a rule that say what it is, and for which logs.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde_json::{Map, Value};
 
 use super::Refusal;
-use crate::models::{InvalidValue, Severity};
+use crate::models::{LogSource, Severity};
 
 /// Holds what a document says about itself. Every part but the title may be missing.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -94,71 +91,23 @@ pub(super) fn texts(members: &Map<String, Value>, name: &str) -> Vec<String> {
     texts.map(str::to_owned).collect()
 }
 
-/// Names the kind of logs that a rule is for, as Sigma's `logsource` does.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct RuleSource {
-    /// Names the product that writes the logs, such as `windows`.
-    pub product: Option<String>,
-    /// Names the kind of events, such as `process_creation`.
-    pub category: Option<String>,
-    /// Names the log of a product, such as `sshd`.
-    pub service: Option<String>,
-}
-
-impl RuleSource {
-    pub(super) fn from_json(members: &Map<String, Value>) -> Result<Self, Refusal> {
-        let Some(Value::Object(source)) = members.get("logsource") else {
-            return Err(Refusal::at(
-                "logsource",
-                "the rule names no log source: give logsource a product, category or service",
-            ));
-        };
-        let part = |name| text(source, name).map(|part| part.map(|part| part.to_lowercase()));
-        let source = Self {
-            product: part("product")?,
-            category: part("category")?,
-            service: part("service")?,
-        };
-        match source == Self::default() {
-            true => Err(Refusal::at(
-                "logsource",
-                "the log source has no product, category or service",
-            )),
-            false => Ok(source),
-        }
-    }
-}
-
-impl FromStr for RuleSource {
-    type Err = InvalidValue;
-
-    /// Reads `product/category/service`; `*` stands for a part that is not named.
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let parts: Vec<&str> = text.split('/').collect();
-        let [product, category, service] = parts[..] else {
-            return Err(InvalidValue::new(
-                "log source",
-                text,
-                "use product/category/service, with * for none",
-            ));
-        };
-        let part = |part: &str| (part != "*" && !part.is_empty()).then(|| part.to_lowercase());
-        Ok(Self {
-            product: part(product),
-            category: part(category),
-            service: part(service),
-        })
-    }
-}
-
-impl fmt::Display for RuleSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [&self.product, &self.category, &self.service];
-        let parts: Vec<&str> = parts
-            .into_iter()
-            .map(|part| part.as_deref().unwrap_or("*"))
-            .collect();
-        f.write_str(&parts.join("/"))
+/// Reads the log source that a rule names.
+pub(super) fn log_source(members: &Map<String, Value>) -> Result<LogSource, Refusal> {
+    let Some(Value::Object(source)) = members.get("logsource") else {
+        let reason = "the rule names no log source: give logsource a product, category or service";
+        return Err(Refusal::at("logsource", reason));
+    };
+    let part = |name| text(source, name).map(|part| part.map(|part| part.to_lowercase()));
+    let source = LogSource {
+        product: part("product")?,
+        category: part("category")?,
+        service: part("service")?,
+    };
+    match source == LogSource::default() {
+        true => Err(Refusal::at(
+            "logsource",
+            "the log source has no product, category or service",
+        )),
+        false => Ok(source),
     }
 }

@@ -13,9 +13,8 @@ mod yaml;
 
 use serde_json::Value;
 
-pub use about::{About, RuleSource};
+pub use about::About;
 pub use correlation::{Correlation, CorrelationKind};
-pub(crate) use correlation::{FieldOfRule, Threshold};
 pub(crate) use modifier::{Placeholders, REGEX_SIZE};
 pub use rule::{SigmaFilter, SigmaRule};
 pub use yaml::{YamlDocument, read_yaml};

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::about::{About, RuleSource, texts};
+use super::about::{About, log_source, texts};
 use super::expression::Expression;
 use super::modifier::Placeholders;
 use super::{Refusal, condition, modifier};
+use crate::models::LogSource;
 
 /// Holds a rule that looks for single events.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +15,7 @@ pub struct SigmaRule {
     /// Holds what the rule says about itself.
     pub about: About,
     /// Names the kind of logs that the rule is for.
-    pub log_source: RuleSource,
+    pub log_source: LogSource,
     pub(crate) detection: Expression,
 }
 
@@ -35,7 +36,7 @@ impl SigmaRule {
         }
         Ok(Self {
             about: About::from_json(members)?,
-            log_source: RuleSource::from_json(members)?,
+            log_source: log_source(members)?,
             detection: self::detection(detection, placeholders)?,
         })
     }
@@ -62,7 +63,7 @@ pub struct SigmaFilter {
     /// Holds what the filter says about itself.
     pub about: About,
     /// Names the kind of logs that the filtered rules are for.
-    pub log_source: RuleSource,
+    pub log_source: LogSource,
     /// Holds the ids or names of the rules that it narrows; none stands for all rules of its log source.
     pub rules: Vec<String>,
     pub(crate) detection: Expression,
@@ -91,7 +92,7 @@ impl SigmaFilter {
         }
         Ok(Self {
             about: About::from_json(members)?,
-            log_source: RuleSource::from_json(members)?,
+            log_source: log_source(members)?,
             rules: if is_for_all { Vec::new() } else { rules },
             detection: detection(&searches, placeholders)?,
         })
@@ -104,11 +105,7 @@ impl SigmaFilter {
             .rules
             .iter()
             .any(|wanted| names.contains(&&Some(wanted.clone())));
-        let is_within = |filter: &Option<String>, rule: &Option<String>| filter.is_none() || filter == rule;
-        (self.rules.is_empty() || is_named)
-            && is_within(&self.log_source.product, &rule.log_source.product)
-            && is_within(&self.log_source.category, &rule.log_source.category)
-            && is_within(&self.log_source.service, &rule.log_source.service)
+        (self.rules.is_empty() || is_named) && self.log_source.covers(&rule.log_source)
     }
 }
 

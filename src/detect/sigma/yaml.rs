@@ -19,6 +19,11 @@ pub struct YamlDocument {
 }
 
 impl YamlDocument {
+    /// Returns the line at which the document begins, from 1.
+    pub fn first_line(&self) -> usize {
+        self.first_line
+    }
+
     /// Adds to a refusal the line at which its faulty place is.
     pub fn locate(&self, mut refusal: Refusal) -> Refusal {
         if refusal.line.is_none() {

@@ -2,23 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
 use super::BorrowedLog;
 use super::found::Found;
 use super::names::Role;
 use super::reserved::{FIELDS, FORMAT, LOGSOURCE};
 use super::values;
-use crate::models::{Json, Members};
-
-/// Names the kind of source of a log, as Sigma's `logsource` does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LogSource {
-    pub(crate) product: Option<String>,
-    pub(crate) category: Option<String>,
-    pub(crate) service: Option<String>,
-}
+use crate::models::{Json, LogSource, Members};
 
 impl<'a> BorrowedLog<'a> {
     /// Sets a field of the summary, whatever the names of the log's members give; `None` empties it.

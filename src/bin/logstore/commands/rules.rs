@@ -1,11 +1,15 @@
 //! `logstore rules`: the rules of detectors.
 
+mod files;
+
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use chrono::SecondsFormat;
 use clap::Subcommand;
+use logstore::detect::{SIGMA, Verdict};
 use logstore::time::Zone;
-use logstore::{DetectionRule, RuleQuery, RuleStore as _};
+use logstore::{DetectionRule, DuckDbStore, RuleQuery, RuleStore as _};
 use serde::Serialize;
 
 use crate::context::{Context, objects_on_stdin};
@@ -24,6 +28,10 @@ pub(crate) struct Args {
 enum Command {
     /// Print rules
     List(ListArgs),
+    /// Store rules of Sigma from files and folders, and say which of them work
+    Import(files::FilesArgs),
+    /// Say which rules of Sigma in files and folders work; fail if one is refused
+    Check(files::FilesArgs),
     /// Store one rule from flags, or rules as JSON lines from standard input
     Add(AddArgs),
     /// Enable rules: detectors apply them
@@ -126,6 +134,8 @@ const COLUMNS: Columns<'static> = Columns {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     match &args.command {
         Command::List(args) => list(args, context),
+        Command::Import(args) => files::import(args, context),
+        Command::Check(args) => files::check(args, context),
         Command::Add(args) => add(args, context),
         Command::Enable(args) => context
             .existing_store()?
@@ -181,4 +191,57 @@ fn read_definition(text: &str) -> Result<serde_json::Value> {
     };
     serde_json::from_str(&json)
         .map_err(|error| Failure::Usage(format!("the definition is not JSON: {error}")))
+}
+
+/// Returns the rules to apply to new logs: those of files and folders, or the enabled ones of the store.
+pub(super) fn enabled_rules(
+    paths: &[PathBuf],
+    store: &DuckDbStore,
+    context: &Context,
+) -> Result<Vec<DetectionRule>> {
+    match paths {
+        [] => Ok(store.fetch_rules(&RuleQuery::new().rule_type(SIGMA).enabled(true))?),
+        paths => rules_of_files(paths, context),
+    }
+}
+
+/// Returns the rules that are named: files, folders, or ids of the store. Without names, the enabled ones of the store.
+pub(super) fn rules_named(
+    names: &[String],
+    store: &DuckDbStore,
+    context: &Context,
+) -> Result<Vec<DetectionRule>> {
+    let mut rules = match names {
+        [] => enabled_rules(&[], store, context)?,
+        _ => Vec::new(),
+    };
+    for name in names {
+        let path = PathBuf::from(name);
+        if path.exists() {
+            rules.extend(rules_of_files(&[path], context)?);
+            continue;
+        }
+        let found = store.fetch_rules(&RuleQuery::new().id(name))?;
+        if found.is_empty() {
+            let text = format!("no file, and no rule of the store: {name:?}");
+            return Err(Failure::Failed(text));
+        }
+        rules.extend(found);
+    }
+    Ok(rules)
+}
+
+/// Reads the rules of files and folders. A refused one is left out with a warning.
+fn rules_of_files(paths: &[PathBuf], context: &Context) -> Result<Vec<DetectionRule>> {
+    let mut rules = Vec::new();
+    for (file, read) in files::read_all(paths, &files::sources_of(context)?)? {
+        match (read.verdict, read.rule) {
+            (Verdict::Refused(reason), _) => {
+                let line = read.line.unwrap_or_default();
+                log::warn!("{file}:{line}: the rule is not applied: {reason}");
+            }
+            (_, rule) => rules.extend(rule),
+        }
+    }
+    Ok(rules)
 }

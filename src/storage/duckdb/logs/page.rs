@@ -51,10 +51,7 @@ pub(crate) fn end(location: &Location, connection: &Connection) -> Result<Cursor
 fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit: usize) -> Result<LogPage> {
     let last = commit_order::last_seq(connection)?;
     if last <= cursor.seq() {
-        return Ok(LogPage {
-            logs: Vec::new(),
-            next: cursor,
-        });
+        return Ok(LogPage::empty(cursor));
     }
     let after = |until: i64| {
         let mut sql = select_logs(log_texts);
@@ -79,10 +76,14 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
         .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
     let first = page_until(until)?;
     let is_enough = first.logs.len() == limit || is_measured && !first.logs.is_empty();
-    match is_enough || until >= last {
-        true => Ok(first),
-        false => page_until(last),
-    }
+    let page = match is_enough || until >= last {
+        true => first,
+        false => page_until(last)?,
+    };
+    Ok(LogPage {
+        is_last: page.logs.is_empty() || page.next.seq() >= last,
+        ..page
+    })
 }
 
 /// Returns the first logs after a cursor up to the last snapshot, by the snapshots that added them.
@@ -92,23 +93,20 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
 fn page_of_lake(connection: &Connection, cursor: Cursor, last: i64, limit: usize) -> Result<LogPage> {
     let end = Cursor::after(seq::end_of_snapshot(last));
     if end <= cursor {
-        return Ok(LogPage {
-            logs: Vec::new(),
-            next: cursor,
-        });
+        return Ok(LogPage::empty(cursor));
     }
     let Some(until) = snapshot_with(connection, cursor, last, limit)? else {
-        return Ok(LogPage {
-            logs: Vec::new(),
-            next: end,
-        });
+        return Ok(LogPage::empty(end));
     };
     let mut sql = select_logs(schema::LOG_TEXTS);
     sql.append(after_in_lake(cursor, until));
     let page = page(connection, sql, cursor, limit)?;
     match page.logs.len() < limit {
         true => Ok(LogPage { next: end, ..page }),
-        false => Ok(page),
+        false => Ok(LogPage {
+            is_last: page.next >= end,
+            ..page
+        }),
     }
 }
 
@@ -165,10 +163,7 @@ fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usi
 fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> Result<LogPage> {
     sql.push("\nORDER BY seq");
     sql.limit(Some(limit as u64));
-    let mut page = LogPage {
-        logs: Vec::new(),
-        next: cursor,
-    };
+    let mut page = LogPage::empty(cursor);
     for_each_chunk(connection, &sql, |chunk| {
         for (seq, log) in decode::logs(&chunk)? {
             page.next = Cursor::after(seq);

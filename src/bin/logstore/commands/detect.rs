@@ -1,0 +1,190 @@
+//! `logstore detect`: rules over new logs.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use logstore::alerts::Detections;
+use logstore::detect::Detector;
+use logstore::storage::CommitResult;
+use logstore::{DetectionStore as _, DuckDbStore, Error, Fetcher, LogBatch, Severity, StartPosition};
+use serde_json::json;
+
+use super::rules::enabled_rules;
+use crate::Result;
+use crate::context::Context;
+use crate::flags::span;
+use crate::signals::Signals;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Go on with logs as they are stored
+    #[arg(short, long)]
+    follow: bool,
+
+    /// The name of the position in the store: under each name, every log is looked at once
+    #[arg(long, value_name = "NAME", default_value = "sigma")]
+    consumer: String,
+
+    /// Where a new consumer begins: at the first log of the store, or after the last one
+    #[arg(long, value_name = "PLACE", default_value = "earliest")]
+    from: From,
+
+    /// Apply the rules of these files and folders instead of those of the store; repeatable
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+
+    /// The least level of rules that raise alerts; others leave hits
+    #[arg(long, value_name = "LEVEL", default_value = "low")]
+    min_level: Severity,
+
+    /// Time between polls, with --follow [default: the setting fetch.interval]
+    #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
+    interval: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum From {
+    Earliest,
+    Now,
+}
+
+/// Counts what a run did.
+#[derive(Debug, Default)]
+struct Totals {
+    logs: u64,
+    matches: u64,
+    suppressed: u64,
+    alerts: u64,
+    hits: u64,
+}
+
+impl Totals {
+    fn add(&mut self, logs: usize, found: &Detections, stored: &CommitResult) {
+        self.logs += logs as u64;
+        self.matches += stored.counted;
+        self.suppressed += stored.suppressed;
+        self.alerts += stored.stored;
+        self.hits += found.hits.len() as u64;
+    }
+}
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let store = context.existing_store()?;
+    let mut rules = Rules::new(args, &store, context)?;
+    let mut fetcher = Fetcher::new(&store)
+        .consumer(&args.consumer)
+        .start(match args.from {
+            From::Earliest => StartPosition::Earliest,
+            From::Now => StartPosition::Latest,
+        })
+        .every(args.interval.unwrap_or(context.settings().fetch.interval));
+    if !args.follow {
+        fetcher = fetcher.once();
+    }
+    let signals = Signals::stopping(&fetcher.stop_handle(), || {})?;
+    let mut totals = Totals::default();
+    for batch in fetcher {
+        let outcome = batch.and_then(|batch| {
+            rules.reload(args, &store, context);
+            apply(&rules.detector, &store, &batch, &mut totals)
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(error) if args.follow && is_passing(&error) => {
+                log::warn!("cannot detect, trying again: {}", error.with_causes());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    print(&totals, context)?;
+    match args.follow {
+        true => signals.check_followed(),
+        false => signals.check(),
+    }
+}
+
+/// Returns whether the next poll may succeed. After a conflict, it goes on from the position of the other process.
+fn is_passing(error: &Error) -> bool {
+    error.is_retryable() || matches!(error, Error::Conflict { .. } | Error::Restored { .. })
+}
+
+fn apply(
+    detector: &Detector,
+    store: &DuckDbStore,
+    batch: &LogBatch<&DuckDbStore>,
+    totals: &mut Totals,
+) -> logstore::Result<()> {
+    let found = detector.detect(batch.logs(), |ranges| store.hits(ranges))?;
+    let stored = batch.commit_detections(&found)?;
+    totals.add(batch.logs().len(), &found, &stored);
+    log::info!(
+        "looked at {} logs: {} matches, {} new alerts",
+        batch.logs().len(),
+        stored.counted,
+        stored.stored
+    );
+    Ok(())
+}
+
+/// Holds the detector, and looks for changed rules from time to time.
+struct Rules {
+    detector: Detector,
+    version: Vec<(String, i64)>,
+    read: Instant,
+}
+
+impl Rules {
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    fn new(args: &Args, store: &DuckDbStore, context: &Context) -> Result<Self> {
+        let rules = enabled_rules(&args.rules, store, context)?;
+        let version = rules
+            .iter()
+            .map(|rule| (rule.id.clone(), rule.updated_at.timestamp_micros()));
+        let version = version.collect();
+        let (detector, refused) = Detector::new(&rules, &|_| None);
+        for rule in refused {
+            log::warn!("the rule {} is not applied: {}", rule.id, rule.refusal);
+        }
+        Ok(Self {
+            detector: detector.min_level(args.min_level),
+            version,
+            read: Instant::now(),
+        })
+    }
+
+    /// Takes the rules in anew if they have changed. Rules of files are read once.
+    fn reload(&mut self, args: &Args, store: &DuckDbStore, context: &Context) {
+        if !args.rules.is_empty() || self.read.elapsed() < Self::INTERVAL {
+            return;
+        }
+        match Self::new(args, store, context) {
+            Ok(new) if new.version != self.version => {
+                log::info!(
+                    "the rules have changed: {} are applied",
+                    new.detector.rules().rules().len()
+                );
+                *self = new;
+            }
+            Ok(_) => self.read = Instant::now(),
+            Err(error) => log::warn!(
+                "cannot read the rules again, going on with those that are known: {}",
+                error.text().unwrap_or_default()
+            ),
+        }
+    }
+}
+
+fn print(totals: &Totals, context: &mut Context) -> Result {
+    let names = ["logs", "matches", "suppressed", "alerts", "hits"];
+    let counts = [
+        totals.logs,
+        totals.matches,
+        totals.suppressed,
+        totals.alerts,
+        totals.hits,
+    ];
+    context
+        .output
+        .row(&names, counts.map(|count| json!(count)).to_vec())
+}

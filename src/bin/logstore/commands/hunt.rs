@@ -1,0 +1,164 @@
+//! `logstore hunt`: rules over the logs that are stored.
+
+use std::borrow::Cow;
+use std::num::NonZero;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use logstore::alerts::{Detections, Match};
+use logstore::detect::Detector;
+use logstore::time::Zone;
+use logstore::{DetectionStore as _, LogKey, Order, Severity};
+use serde::Serialize;
+
+use super::rules::rules_named;
+use crate::Result;
+use crate::context::Context;
+use crate::filters::{Filters, matched};
+use crate::flags::Limit;
+use crate::output::{Columns, Row};
+use crate::table::Column;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Apply these rules: files, folders, or ids of the store; repeatable [default: the enabled rules of the store]
+    #[arg(long, value_name = "PATH|ID")]
+    rules: Vec<String>,
+
+    #[command(flatten)]
+    filters: Filters,
+
+    /// Store what is found as alerts, marked as found later
+    #[arg(long)]
+    alerts: bool,
+
+    /// The least level of rules that are reported
+    #[arg(long, value_name = "LEVEL", default_value = "informational")]
+    min_level: Severity,
+
+    #[command(flatten)]
+    limit: Limit,
+}
+
+/// Holds a match as it is printed.
+#[derive(Debug, Serialize)]
+struct MatchRow {
+    event_time: DateTime<Utc>,
+    severity: Severity,
+    rule_id: String,
+    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest_ip: Option<String>,
+    tags: Vec<String>,
+    log: LogKey,
+}
+
+impl From<Match> for MatchRow {
+    fn from(found: Match) -> Self {
+        Self {
+            event_time: found.log.event_time,
+            severity: found.severity,
+            rule_id: found.rule_id,
+            title: found.title,
+            host: found.host,
+            user: found.user,
+            process: found.process,
+            source_ip: found.source_ip,
+            dest_ip: found.dest_ip,
+            tags: found.tags,
+            log: found.log,
+        }
+    }
+}
+
+impl Row for MatchRow {
+    const TIMES: &'static [&'static str] = &["event_time"];
+
+    fn cells(&self, zone: Zone) -> Vec<String> {
+        vec![
+            zone.format(self.event_time, SecondsFormat::Secs),
+            self.severity.to_string(),
+            self.host.clone().unwrap_or_default(),
+            self.user.clone().unwrap_or_default(),
+            self.title.clone(),
+        ]
+    }
+}
+
+const COLUMNS: Columns<'static> = Columns {
+    table: Cow::Borrowed(&[
+        Column::whole("time"),
+        Column::whole("severity"),
+        Column::cut_to(8, "host").spare(),
+        Column::cut_to(8, "user").spare(),
+        Column::cut_to(24, "rule"),
+    ]),
+    csv: &[
+        "event_time",
+        "severity",
+        "rule_id",
+        "title",
+        "host",
+        "user",
+        "process",
+        "source_ip",
+        "dest_ip",
+        "tags",
+        "log",
+    ],
+};
+
+pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    let query = args
+        .filters
+        .query(context.output.zone())?
+        .order(Order::OldestFirst);
+    let store = context.existing_store()?;
+    let rules = rules_named(&args.rules, &store, context)?;
+    let (detector, refused) = Detector::new(&rules, &|_| None);
+    for rule in refused {
+        log::warn!("the rule {} is not applied: {}", rule.id, rule.refusal);
+    }
+    let detector = detector.min_level(args.min_level);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let found = detector.hunt(&store, &query, threads, |_| {})?;
+    if args.alerts {
+        let stored = store.store_detections(&found)?;
+        eprintln!(
+            "{} matches are counted in alerts, {} of the alerts are new",
+            stored.counted, stored.stored
+        );
+    }
+    let printed = print(found, args, context)?;
+    matched(
+        printed,
+        "matches",
+        (query.since, query.until),
+        context.output.zone(),
+    )
+}
+
+fn print(found: Detections, args: &Args, context: &mut Context) -> Result<u64> {
+    let limit = context
+        .output
+        .limit(args.limit.limit)
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let count = found.matches.len();
+    let rows = found
+        .matches
+        .into_iter()
+        .take(limit)
+        .map(|found| Ok(MatchRow::from(found)));
+    let printed = context.output.rows(&COLUMNS, rows)?;
+    if limit < count {
+        eprintln!("{printed} of {count} matches are shown; --limit 0 shows all.");
+    }
+    Ok(printed)
+}

@@ -1,0 +1,256 @@
+//! Files of rules: `rules import` and `rules check`.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use logstore::detect::{ReadRule, SIGMA, Verdict, import_note, read_rules};
+use logstore::ingest::FormatLibrary;
+use logstore::time::Zone;
+use logstore::{DetectionRule, LogSource, RuleQuery, RuleStore as _};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::output::{Columns, Row};
+use crate::table::Column;
+use crate::{Failure, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FilesArgs {
+    /// Files and folders with rules of Sigma in YAML
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// Counts rules by their verdicts.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    rules: u64,
+    works: u64,
+    refused: u64,
+    never_routed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported: Option<Imported>,
+}
+
+/// Counts rules by what an import did with them.
+#[derive(Debug, Default, Serialize)]
+struct Imported {
+    new: u64,
+    changed: u64,
+    unchanged: u64,
+    vanished: u64,
+}
+
+/// Holds a rule with a fault, as it is printed.
+#[derive(Debug, Serialize)]
+struct FaultRow {
+    file: String,
+    line: Option<usize>,
+    title: Option<String>,
+    verdict: &'static str,
+    reason: Option<String>,
+}
+
+impl Row for FaultRow {
+    fn cells(&self, _: Zone) -> Vec<String> {
+        let place = match self.line {
+            Some(line) => format!("{}:{line}", self.file),
+            None => self.file.clone(),
+        };
+        vec![
+            place,
+            self.verdict.to_owned(),
+            self.reason.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+const FAULTS: Columns<'static> = Columns {
+    table: Cow::Borrowed(&[
+        Column::cut_to(24, "place"),
+        Column::whole("verdict"),
+        Column::cut_to(24, "reason"),
+    ]),
+    csv: &["file", "line", "title", "verdict", "reason"],
+};
+
+/// Reads rules and lists those that do not work. Fails if one is refused.
+pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
+    let read = read_all(&args.paths, &sources_of(context)?)?;
+    let summary = Summary::of(&read);
+    let faults = faults(&read);
+    context.output.rows(&FAULTS, faults.into_iter().map(Ok))?;
+    eprintln!("{}", summary.text());
+    match summary.refused {
+        0 => Ok(()),
+        refused => Err(Failure::Nothing(Some(format!("{refused} rules are refused")))),
+    }
+}
+
+/// Stores rules, and says what became of them.
+pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
+    let read = read_all(&args.paths, &sources_of(context)?)?;
+    for fault in faults(&read) {
+        log::warn!(
+            "{}: {}: {}",
+            fault.cells(Zone::UTC)[0],
+            fault.verdict,
+            fault.reason.unwrap_or_default()
+        );
+    }
+    let mut summary = Summary::of(&read);
+    let rules: Vec<DetectionRule> = read.into_iter().filter_map(|(_, read)| read.rule).collect();
+    let store = context.store()?;
+    let held = store.fetch_rules(&RuleQuery::new().rule_type(SIGMA))?;
+    let (stored, imported) = merge(rules, held, &args.paths);
+    store.upsert_rules(&stored)?;
+    summary.imported = Some(imported);
+    if context.output.is_table() {
+        context.output.text(&format!("{}\n", summary.text()))?;
+        return context
+            .output
+            .text("New and changed rules apply to the logs that come. For those before: logstore hunt\n");
+    }
+    let summary = json!(summary);
+    let names: Vec<&str> = summary
+        .as_object()
+        .map(|members| members.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let values = names.iter().map(|name| summary[*name].clone()).collect();
+    context.output.row(&names, values)
+}
+
+/// Returns the log sources of all formats.
+pub(super) fn sources_of(context: &Context) -> Result<BTreeSet<LogSource>> {
+    let library = match &context.settings().ingest.formats {
+        Some(folder) => {
+            FormatLibrary::with_folder(folder).map_err(|error| Failure::Failed(error.to_string()))?
+        }
+        None => FormatLibrary::built_in(),
+    };
+    Ok(library.log_sources())
+}
+
+/// Puts new rules beside those that the store holds. A rule that was disabled stays so.
+fn merge(
+    rules: Vec<DetectionRule>,
+    held: Vec<DetectionRule>,
+    paths: &[PathBuf],
+) -> (Vec<DetectionRule>, Imported) {
+    let mut imported = Imported::default();
+    let mut held: HashMap<String, DetectionRule> =
+        held.into_iter().map(|rule| (rule.id.clone(), rule)).collect();
+    let mut stored = Vec::new();
+    let mut files = BTreeSet::new();
+    for mut rule in rules {
+        files.extend(import_note(&rule, "file").map(str::to_owned));
+        match held.remove(&rule.id) {
+            None => imported.new += 1,
+            Some(old) if old.rule_definition == rule.rule_definition => {
+                imported.unchanged += 1;
+                continue;
+            }
+            Some(old) => {
+                imported.changed += 1;
+                rule.enabled = old.enabled;
+            }
+        }
+        stored.push(rule);
+    }
+    let is_of_paths = |rule: &&DetectionRule| {
+        import_note(rule, "file").is_some_and(|file| {
+            files.contains(file)
+                || paths
+                    .iter()
+                    .any(|path| Path::new(file).starts_with(absolute(path)))
+        })
+    };
+    let mut vanished: Vec<&DetectionRule> = held.values().filter(is_of_paths).collect();
+    vanished.sort_by(|left, right| left.id.cmp(&right.id));
+    imported.vanished = vanished.len() as u64;
+    for rule in vanished {
+        log::warn!(
+            "the rule {} ({}) is not in its files any more: to end it, logstore rules disable {}",
+            rule.id,
+            rule.rule_name,
+            rule.id
+        );
+    }
+    (stored, imported)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Reads all rules in files and folders.
+pub(crate) fn read_all(paths: &[PathBuf], formats: &BTreeSet<LogSource>) -> Result<Vec<(String, ReadRule)>> {
+    let mut read = Vec::new();
+    for path in paths {
+        for entry in walkdir::WalkDir::new(absolute(path)).sort_by_file_name() {
+            let entry = entry.map_err(|error| Failure::Failed(format!("cannot look for rules: {error}")))?;
+            let is_named = entry.depth() == 0;
+            if !entry.file_type().is_file() || !(is_named || is_rule_file(entry.path())) {
+                continue;
+            }
+            let file = entry.path().display().to_string();
+            let text = std::fs::read(entry.path())
+                .map_err(|error| Failure::Failed(format!("cannot read rules from {file:?}: {error}")))?;
+            let text = String::from_utf8_lossy(&text);
+            let rules = read_rules(&file, &text, formats, &|_| None);
+            read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
+        }
+    }
+    Ok(read)
+}
+
+fn is_rule_file(path: &Path) -> bool {
+    let end = path.extension().and_then(|end| end.to_str());
+    end.is_some_and(|end| end.eq_ignore_ascii_case("yml") || end.eq_ignore_ascii_case("yaml"))
+}
+
+fn faults(read: &[(String, ReadRule)]) -> Vec<FaultRow> {
+    let faulty = read.iter().filter(|(_, rule)| rule.verdict != Verdict::Works);
+    faulty
+        .map(|(file, read)| FaultRow {
+            file: file.clone(),
+            line: read.line,
+            title: read.rule.as_ref().map(|rule| rule.rule_name.clone()),
+            verdict: read.verdict.as_str(),
+            reason: read.verdict.reason().map(str::to_owned),
+        })
+        .collect()
+}
+
+impl Summary {
+    fn of(read: &[(String, ReadRule)]) -> Self {
+        let count = |word: &str| {
+            read.iter()
+                .filter(|(_, rule)| rule.verdict.as_str() == word)
+                .count() as u64
+        };
+        Self {
+            rules: read.len() as u64,
+            works: count("works"),
+            refused: count("refused"),
+            never_routed: count("never_routed"),
+            imported: None,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{} rules: {} work, {} are refused, {} are never routed",
+            self.rules, self.works, self.refused, self.never_routed
+        );
+        if let Some(imported) = &self.imported {
+            text += &format!(
+                ". {} are new, {} changed, {} unchanged, {} vanished",
+                imported.new, imported.changed, imported.unchanged, imported.vanished
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,377 @@
+//! Correlations as pure functions of stored hits: no state is kept between batches.
+//!
+//! A hit is a match of a rule that a correlation names. For each batch, the groups of its new hits are looked at again,
+//! with the hits that are stored around them. So a late log is seen in the windows of earlier and later ones, and a
+//! restart has nothing to restore. See the [specification] of correlation rules.
+//!
+//! [specification]: https://github.com/SigmaHQ/sigma-specification
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::event::Event;
+use super::meaning;
+use super::sigma::{Correlation, CorrelationKind, Refusal};
+use crate::models::{Hit, HitRange, LogKey, LogSource};
+
+/// Limits how many logs of its window a match of a correlation names.
+const MOST_RELATED: usize = 100;
+
+/// Holds correlations in an order in which each comes after those that it names.
+#[derive(Debug, Default)]
+pub(super) struct Correlations {
+    list: Vec<Compiled>,
+    /// Holds the places of the correlations that name a rule, by the id of the rule.
+    by_rule: HashMap<String, Vec<usize>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) correlation: Correlation,
+    pub(super) id: String,
+    /// Tells versions of the correlation apart, those of its rules included.
+    version: String,
+    /// Holds the rules that it names, in its order.
+    rules: Vec<Named>,
+}
+
+/// Names a rule that a correlation may name.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+    pub(super) version: String,
+}
+
+/// Holds a window of hits in which a correlation holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Found {
+    /// Names the last log of the window.
+    pub(super) log: LogKey,
+    pub(super) related: Vec<LogKey>,
+    pub(super) group: BTreeMap<String, String>,
+}
+
+impl Correlations {
+    /// Takes correlations in. Those that name what is not there, or themselves, are refused.
+    pub(super) fn new(
+        correlations: Vec<(Named, Correlation)>,
+        rules: &[Named],
+    ) -> (Self, Vec<(String, Refusal)>) {
+        let mut waiting = correlations;
+        let mut known: Vec<Named> = rules.to_vec();
+        let mut made = Self::default();
+        loop {
+            let before = waiting.len();
+            let mut left = Vec::new();
+            for (mut named, correlation) in waiting {
+                let found: Option<Vec<&Named>> = correlation
+                    .rules
+                    .iter()
+                    .map(|wanted| known.iter().find(|rule| rule.is(wanted)))
+                    .collect();
+                match found {
+                    Some(rules) => {
+                        let rules: Vec<Named> = rules.into_iter().cloned().collect();
+                        for rule in &rules {
+                            named.version = version_of(&[&named.version, &rule.version]);
+                        }
+                        made.add(named.clone(), correlation, rules);
+                        known.push(named);
+                    }
+                    None => left.push((named, correlation)),
+                }
+            }
+            waiting = left;
+            if waiting.is_empty() || waiting.len() == before {
+                break;
+            }
+        }
+        let refused = waiting.into_iter().map(|(named, correlation)| {
+            let missing = correlation
+                .rules
+                .iter()
+                .find(|wanted| !known.iter().any(|rule| rule.is(wanted)));
+            let reason = format!(
+                "the correlation names the rule {:?}, which is not there, is refused, or names it back",
+                missing.map_or("", String::as_str)
+            );
+            (named.id, Refusal::at("rules", reason))
+        });
+        let refused = refused.collect();
+        (made, refused)
+    }
+
+    fn add(&mut self, named: Named, correlation: Correlation, rules: Vec<Named>) {
+        let place = self.list.len();
+        for rule in &rules {
+            self.by_rule.entry(rule.id.clone()).or_default().push(place);
+        }
+        self.list.push(Compiled {
+            correlation,
+            id: named.id,
+            version: named.version,
+            rules,
+        });
+    }
+
+    pub(super) fn list(&self) -> &[Compiled] {
+        &self.list
+    }
+
+    /// Returns the correlations that name a rule.
+    pub(super) fn of_rule(&self, rule: &str) -> impl Iterator<Item = &Compiled> {
+        let places = self.by_rule.get(rule).into_iter().flatten();
+        places.filter_map(|place| self.list.get(*place))
+    }
+}
+
+impl Named {
+    fn is(&self, wanted: &str) -> bool {
+        self.id == wanted || self.name.as_deref() == Some(wanted)
+    }
+}
+
+impl Compiled {
+    /// Returns the hit that a match of a rule is; `None` without a field that the correlation groups by or compares.
+    pub(super) fn hit(&self, rule: &str, event: &Event<'_>, source: &LogSource, log: LogKey) -> Option<Hit> {
+        let value_of = |field: &str| {
+            let values = meaning::values(event, field, source);
+            values
+                .iter()
+                .find_map(|leaf| leaf.value.to_text())
+                .map(|text| text.into_owned())
+        };
+        self.hit_with(rule, &value_of, log)
+    }
+
+    /// Returns the hit that a window of another correlation is.
+    pub(super) fn hit_of(&self, other: &Self, found: &Found) -> Option<Hit> {
+        let value_of = |field: &str| found.group.get(field).cloned();
+        self.hit_with(&other.id, &value_of, found.log.clone())
+    }
+
+    fn hit_with(&self, rule: &str, value_of: &dyn Fn(&str) -> Option<String>, log: LogKey) -> Option<Hit> {
+        let field = |name: &str| value_of(self.field_of(name, rule).unwrap_or(name));
+        let group: Option<Vec<String>> = self.correlation.group_by.iter().map(|name| field(name)).collect();
+        let value = match &*self.correlation.fields {
+            [] => None,
+            fields => {
+                let values: Option<Vec<String>> = fields.iter().map(|name| field(name)).collect();
+                let mut values = values?;
+                Some(match values.len() {
+                    1 => values.remove(0),
+                    _ => serde_json::Value::from(values).to_string(),
+                })
+            }
+        };
+        Some(Hit {
+            correlation_id: self.id.clone(),
+            group_key: serde_json::Value::from(group?).to_string(),
+            log,
+            rule_id: rule.to_owned(),
+            rule_version: self.version.clone(),
+            value,
+        })
+    }
+
+    /// Returns the field that an alias stands for in the events of a rule.
+    fn field_of(&self, alias: &str, rule: &str) -> Option<&str> {
+        let (_, fields) = self.correlation.aliases.iter().find(|(name, _)| name == alias)?;
+        let named = self.rules.iter().find(|named| named.id == rule)?;
+        let field = fields.iter().find(|field| named.is(&field.rule))?;
+        Some(&field.field)
+    }
+
+    /// Returns the ranges of hits that decide about windows which hold one of the new hits.
+    pub(super) fn ranges(&self, new: &[Hit]) -> Vec<HitRange> {
+        let span = self.correlation.timespan;
+        let mut times: BTreeMap<&str, BTreeSet<DateTime<Utc>>> = BTreeMap::new();
+        for hit in new {
+            times
+                .entry(&hit.group_key)
+                .or_default()
+                .insert(hit.log.event_time);
+        }
+        let mut ranges: Vec<HitRange> = Vec::new();
+        for (group, times) in times {
+            for time in times {
+                let (since, until) = around(time, span);
+                match ranges.last_mut() {
+                    Some(last) if last.group_key == group && last.until >= since => last.until = until,
+                    _ => ranges.push(HitRange {
+                        correlation_id: self.id.clone(),
+                        group_key: group.to_owned(),
+                        since,
+                        until,
+                    }),
+                }
+            }
+        }
+        ranges
+    }
+
+    /// Finds the windows that end at a hit, hold one of the new hits, and meet the condition.
+    pub(super) fn windows(&self, stored: Vec<Hit>, new: &[Hit]) -> Vec<Found> {
+        let mut groups: BTreeMap<String, BTreeSet<Hit>> = BTreeMap::new();
+        for hit in stored.into_iter().chain(new.iter().cloned()) {
+            if hit.rule_version == self.version {
+                groups.entry(hit.group_key.clone()).or_default().insert(hit);
+            }
+        }
+        let mut changed: BTreeMap<&str, BTreeSet<DateTime<Utc>>> = BTreeMap::new();
+        for hit in new {
+            changed
+                .entry(&hit.group_key)
+                .or_default()
+                .insert(hit.log.event_time);
+        }
+        let mut found = Vec::new();
+        for (group, hits) in &groups {
+            let Some(changed) = changed.get(group.as_str()) else {
+                continue;
+            };
+            // One log may match several rules: all of them belong to the windows that end at it.
+            let mut hits: Vec<&Hit> = hits.iter().collect();
+            hits.sort_by(|left, right| (&left.log, &left.rule_id).cmp(&(&right.log, &right.rule_id)));
+            self.windows_of_group(&hits, changed, &mut found);
+        }
+        found
+    }
+
+    fn windows_of_group(&self, hits: &[&Hit], changed: &BTreeSet<DateTime<Utc>>, found: &mut Vec<Found>) {
+        let span = self.correlation.timespan;
+        let mut start = 0;
+        for (place, last) in hits.iter().enumerate() {
+            let end = last.log.event_time;
+            while hits
+                .get(start)
+                .is_some_and(|hit| hit.log.event_time <= end - span)
+            {
+                start += 1;
+            }
+            let is_changed = changed
+                .range(..=end)
+                .next_back()
+                .is_some_and(|time| *time > end - span);
+            // The window ends at the last hit of the log.
+            let is_last = hits.get(place + 1).is_none_or(|next| next.log != last.log);
+            let Some(window) = hits.get(start..=place).filter(|_| is_changed && is_last) else {
+                continue;
+            };
+            if self.holds(window) {
+                found.push(self.found(window, last));
+            }
+        }
+    }
+
+    fn found(&self, window: &[&Hit], last: &Hit) -> Found {
+        let values: Vec<String> = serde_json::from_str(&last.group_key).unwrap_or_default();
+        let names = self.correlation.group_by.iter().cloned();
+        let related: BTreeSet<&LogKey> = window.iter().map(|hit| &hit.log).collect();
+        Found {
+            log: last.log.clone(),
+            related: related.into_iter().rev().take(MOST_RELATED).cloned().collect(),
+            group: names.zip(values).collect(),
+        }
+    }
+
+    /// Returns whether hits, in the order of their logs, meet the condition.
+    fn holds(&self, window: &[&Hit]) -> bool {
+        let is_in_order =
+            self.correlation.kind != CorrelationKind::TemporalOrdered || self.is_in_order(window);
+        let result = self.result(window);
+        is_in_order
+            && result.is_some_and(|result| {
+                self.correlation
+                    .thresholds
+                    .iter()
+                    .all(|threshold| threshold.holds(result))
+            })
+    }
+
+    /// Returns whether the hits hold one of each rule, in the order of the rules.
+    fn is_in_order(&self, window: &[&Hit]) -> bool {
+        let mut hits = window.iter();
+        self.rules
+            .iter()
+            .all(|rule| hits.any(|hit| hit.rule_id == rule.id))
+    }
+
+    /// Returns the number that the condition compares.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a window holds fewer hits than a number is exact to"
+    )]
+    fn result(&self, window: &[&Hit]) -> Option<f64> {
+        let distinct = |values: BTreeSet<&str>| values.len() as f64;
+        match self.correlation.kind {
+            CorrelationKind::EventCount => {
+                let logs: BTreeSet<&LogKey> = window.iter().map(|hit| &hit.log).collect();
+                Some(logs.len() as f64)
+            }
+            CorrelationKind::ValueCount => Some(distinct(
+                window.iter().filter_map(|hit| hit.value.as_deref()).collect(),
+            )),
+            CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
+                Some(distinct(window.iter().map(|hit| hit.rule_id.as_str()).collect()))
+            }
+            CorrelationKind::ValueSum => numbers(window).map(|numbers| numbers.iter().sum()),
+            CorrelationKind::ValueAverage => {
+                numbers(window).map(|numbers| numbers.iter().sum::<f64>() / numbers.len() as f64)
+            }
+            CorrelationKind::ValueMedian => numbers(window).map(median),
+            CorrelationKind::ValuePercentile => {
+                let last = window.last()?.value.as_deref()?.trim().parse::<f64>().ok()?;
+                let numbers = numbers(window)?;
+                let below = numbers.iter().filter(|number| **number <= last).count();
+                Some(100.0 * below as f64 / numbers.len() as f64)
+            }
+        }
+    }
+}
+
+/// Returns the times of hits that may share a window with one at a time: from since on, and before until.
+fn around(time: DateTime<Utc>, span: TimeDelta) -> (DateTime<Utc>, DateTime<Utc>) {
+    // A window that ends just before `time + span` begins just after `time`, so hits of twice the span do not matter.
+    let since = time.checked_sub_signed(span).unwrap_or(DateTime::<Utc>::MIN_UTC);
+    let until = time.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    (since, until)
+}
+
+/// Returns the values of hits that are numbers; `None` if there is none.
+fn numbers(window: &[&Hit]) -> Option<Vec<f64>> {
+    let values = window.iter().filter_map(|hit| hit.value.as_deref());
+    let numbers: Vec<f64> = values
+        .filter_map(|value| value.trim().parse().ok())
+        .filter(|number: &f64| number.is_finite())
+        .collect();
+    (!numbers.is_empty()).then_some(numbers)
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    let upper = numbers.get(middle).copied().unwrap_or_default();
+    match numbers.len() % 2 {
+        1 => upper,
+        _ => f64::midpoint(
+            numbers.get(middle.wrapping_sub(1)).copied().unwrap_or(upper),
+            upper,
+        ),
+    }
+}
+
+/// Returns a text that is another one for other parts.
+pub(super) fn version_of(parts: &[&str]) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let digest = hash.finalize();
+    let bytes = digest.iter().take(8);
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}

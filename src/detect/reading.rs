@@ -1,0 +1,145 @@
+//! Files of rules, read into rules that a store keeps, each with a verdict.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::detector::SIGMA;
+use super::routes;
+use super::sigma::{Document, Placeholders, Refusal, read_yaml};
+use crate::models::{DetectionRule, LogSource};
+
+/// Names the member of a stored definition that holds what its import says about the rule.
+const IMPORT: &str = "logstore";
+
+/// Says what is to be expected of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", content = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Means that the rule is applied.
+    Works,
+    /// Means that the rule cannot be applied, and why.
+    Refused(String),
+    /// Means that no known log has the rule's log source.
+    NeverRouted(String),
+}
+
+impl Verdict {
+    /// Returns the verdict in one word.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Refused(_) => "refused",
+            Self::NeverRouted(_) => "never_routed",
+        }
+    }
+
+    /// Returns why the rule is not applied.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Works => None,
+            Self::Refused(reason) | Self::NeverRouted(reason) => Some(reason),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Holds what one document of a file is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ReadRule {
+    /// Holds the rule as a store keeps it; `None` if the document is no rule at all.
+    pub rule: Option<DetectionRule>,
+    /// Says what is to be expected of it.
+    pub verdict: Verdict,
+    /// Holds the line at which the rule begins, or at which its fault is, from 1.
+    pub line: Option<usize>,
+}
+
+/// Reads the rules of one file: documents of YAML or of JSON. `file` is its name. `formats` are the log sources of the
+/// logs that a store may hold, as [`FormatLibrary::log_sources`](crate::ingest::FormatLibrary::log_sources) gives them.
+///
+/// A rule without an id gets one that is made of its file and title.
+pub fn read_rules(
+    file: &str,
+    text: &str,
+    formats: &BTreeSet<LogSource>,
+    placeholders: &Placeholders<'_>,
+) -> Vec<ReadRule> {
+    let documents = read_yaml(text).into_iter();
+    documents
+        .map(|document| match document {
+            Ok(document) => {
+                let read = Document::from_json(&document.value, placeholders);
+                let (verdict, line) = match read {
+                    Ok(read) => (verdict(&read, formats), None),
+                    Err(refusal) => {
+                        let refusal = document.locate(refusal);
+                        (Verdict::Refused(refusal.reason), refusal.line)
+                    }
+                };
+                let rule = stored(file, document.value.clone(), &verdict);
+                ReadRule {
+                    rule,
+                    verdict,
+                    line: line.or(Some(document.first_line())),
+                }
+            }
+            Err(Refusal { line, reason, .. }) => ReadRule {
+                rule: None,
+                verdict: Verdict::Refused(reason),
+                line,
+            },
+        })
+        .collect()
+}
+
+fn verdict(document: &Document, formats: &BTreeSet<LogSource>) -> Verdict {
+    let source = match document {
+        Document::Rule(rule) => &rule.log_source,
+        Document::Correlation(_) | Document::Filter(_) => return Verdict::Works,
+    };
+    match routes::is_fed(source, formats) {
+        true => Verdict::Works,
+        false => Verdict::NeverRouted(format!("no format gives logs the log source {source}")),
+    }
+}
+
+/// Returns the rule as a store keeps it; `None` if it has no title.
+fn stored(file: &str, mut definition: Value, verdict: &Verdict) -> Option<DetectionRule> {
+    let members = definition.as_object_mut()?;
+    let title = members.get("title")?.as_str()?.to_owned();
+    let id = match members.get("id") {
+        Some(Value::String(id)) => id.clone(),
+        _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{file}#{title}").as_bytes()).to_string(),
+    };
+    let mut import = json!({"file": file, "verdict": verdict.as_str()});
+    if let (Some(import), Some(reason)) = (import.as_object_mut(), verdict.reason()) {
+        import.insert("reason".into(), reason.into());
+    }
+    members.insert(IMPORT.into(), import);
+    Some(DetectionRule::new(title, SIGMA, definition).with_id(id))
+}
+
+/// Returns the definition of a rule without what its import says about it.
+pub(super) fn own_definition(definition: &Value) -> Value {
+    let mut own = definition.clone();
+    if let Some(members) = own.as_object_mut() {
+        members.remove(IMPORT);
+    }
+    own
+}
+
+/// Returns a member that the import of a rule added to its definition: `file`, `verdict` or `reason`.
+pub fn import_note<'r>(rule: &'r DetectionRule, name: &str) -> Option<&'r str> {
+    rule.rule_definition.get(IMPORT)?.get(name)?.as_str()
+}
