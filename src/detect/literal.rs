@@ -61,7 +61,7 @@ mod tests {
     fn finds_a_text_that_every_match_holds() {
         for (pattern, expected) in [
             (r"\\Temp\\[a-z]+\.exe", Some(r"\temp\")),
-            (r"(?i)Invoke-Mimi", Some("invo")),
+            (r"(?i)Invoke-Mimi", Some("e-mimi")),
             (r"foo|bar", None),
             (r"(?:longer)?ab", Some("ab")),
             (r"[0-9]{4}", None),

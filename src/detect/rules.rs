@@ -7,6 +7,8 @@
 mod class;
 mod field;
 mod scratch;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod witness;
 

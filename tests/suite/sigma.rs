@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use logstore::LogEntry;
-use logstore::detect::{Document, Event, RuleSet, Scratch, SigmaRule, read_yaml};
+use chrono::{DateTime, TimeDelta, Utc};
+use logstore::detect::{Detector, Document, Event, RuleSet, Scratch, SigmaRule, read_rules, read_yaml};
 use logstore::ingest::{IngestOptions, Source};
-use serde_json::Value;
+use logstore::{
+    AlertQuery, AlertStore as _, DetectionRule, Fetcher, LogEntry, LogKey, LogStore as _, MemoryStore,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use crate::support::shared_data;
 
@@ -170,4 +174,152 @@ fn recorded_attacks_are_matched_as_the_reference_says() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Logs of `failed` logins of users on hosts, with a login at the end of some.
+fn logins(events: &[(u8, u8, bool)]) -> Vec<LogEntry> {
+    let start: DateTime<Utc> = "2024-05-01T10:00:00Z".parse().unwrap();
+    let logs = events.iter().enumerate().map(|(number, (minute, user, failed))| {
+        let mut log = LogEntry::new(start + TimeDelta::minutes((*minute).into()))
+            .with_id(format!("log-{number}"))
+            .with_host("web1")
+            .with_field("user", format!("user{user}"))
+            .with_field("result", if *failed { "failed" } else { "passed" })
+            .with_field("number", number as u64);
+        log.metadata
+            .insert("logsource".into(), json!({"product": "test"}));
+        log
+    });
+    logs.collect()
+}
+
+const CORRELATIONS: &str = "
+title: Failed login
+id: failed
+name: failed_login
+logsource: {product: test}
+detection:
+  selection: {result: failed}
+  condition: selection
+level: low
+---
+title: Login
+id: passed
+name: login
+logsource: {product: test}
+detection:
+  selection: {result: passed}
+  condition: selection
+level: informational
+---
+title: Many failed logins
+id: many
+name: many_failed
+correlation:
+  type: event_count
+  rules: [failed_login]
+  group-by: [user]
+  timespan: 10m
+  condition: {gte: 3}
+level: medium
+---
+title: Failed logins of many users
+id: users
+correlation:
+  type: value_count
+  rules: [failed_login]
+  group-by: [host]
+  aliases:
+    host: {failed_login: '@host'}
+  timespan: 10m
+  condition: {field: user, gte: 3}
+level: medium
+---
+title: Login after many failed ones
+id: guessed
+correlation:
+  type: temporal_ordered
+  rules: [many_failed, login]
+  group-by: [user]
+  timespan: 15m
+level: high
+";
+
+fn stored_rules(text: &str) -> Vec<DetectionRule> {
+    let read = read_rules("test.yml", text, &["test/*/*".parse().unwrap()].into(), &|_| None);
+    read.into_iter().map(|read| read.rule.unwrap()).collect()
+}
+
+type AlertSummary = (
+    String,
+    String,
+    u64,
+    Option<DateTime<Utc>>,
+    Option<DateTime<Utc>>,
+    Vec<LogKey>,
+);
+
+/// Applies the rules to logs that come in batches, and returns what an analyst sees in the end.
+fn alerts_of(batches: &[&[LogEntry]]) -> Vec<AlertSummary> {
+    let store = MemoryStore::new();
+    let (detector, refused) = Detector::new(&stored_rules(CORRELATIONS), &|_| None);
+    assert!(refused.is_empty(), "{refused:?}");
+    for batch in batches {
+        store.append_logs(batch).unwrap();
+        for batch in Fetcher::new(&store).consumer("sigma").once() {
+            detector.commit(&store, &batch.unwrap()).unwrap();
+        }
+    }
+    let mut alerts: Vec<AlertSummary> = store
+        .fetch_alerts(&AlertQuery::new())
+        .unwrap()
+        .into_iter()
+        .map(|alert| {
+            let logs = store.alert_logs(&alert.id).unwrap();
+            let rule = alert.rule_id.unwrap_or_default();
+            (
+                alert.id,
+                rule,
+                alert.count,
+                alert.first_seen,
+                alert.last_seen,
+                logs,
+            )
+        })
+        .collect();
+    alerts.sort();
+    alerts
+}
+
+#[test]
+fn a_login_after_many_failed_ones_is_an_alert() {
+    let logs = logins(&[
+        (0, 1, true),
+        (1, 1, true),
+        (2, 2, true),
+        (3, 1, true),
+        (9, 1, false),
+    ]);
+    let alerts = alerts_of(&[&logs]);
+    let rules: Vec<(&str, u64)> = alerts.iter().map(|alert| (alert.1.as_str(), alert.2)).collect();
+    assert_eq!(rules, [("guessed", 1)]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_order_and_any_batches_give_the_same_alerts(
+        events in proptest::collection::vec((0..60_u8, 0..4_u8, any::<bool>()), 1..40),
+        shuffled in any::<u64>(),
+        size in 1..10_usize,
+    ) {
+        let logs = logins(&events);
+        let expected = alerts_of(&[&logs]);
+        let mut mixed = logs.clone();
+        let mut random = fastrand::Rng::with_seed(shuffled);
+        random.shuffle(&mut mixed);
+        let batches: Vec<&[LogEntry]> = mixed.chunks(size).collect();
+        prop_assert_eq!(alerts_of(&batches), expected);
+    }
 }

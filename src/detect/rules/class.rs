@@ -86,7 +86,7 @@ impl Class {
                 if let Some(question) = tests.present {
                     self.yes(question, scratch);
                 }
-                if tests.asks_for_presence_only() || leaf.value == Scalar::Null {
+                if tests.asks_for_presence_only() {
                     continue;
                 }
                 self.answer(tests, &leaf.value, &mut is_folded, scratch);
@@ -104,6 +104,9 @@ impl Class {
 
     /// Answers the questions about one value. It is folded once for all fields that have it.
     fn answer(&self, tests: &FieldTests, value: &Scalar<'_>, is_folded: &mut bool, scratch: &mut Scratch) {
+        if *value == Scalar::Null {
+            return;
+        }
         let mut folded = std::mem::take(&mut scratch.folded);
         if !*is_folded {
             fold(value, &mut folded);

@@ -72,6 +72,7 @@ impl Glob {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }

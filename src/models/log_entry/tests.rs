@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
+use crate::models::LogSource;
 use crate::models::TimeContext;
 use crate::models::to_micros;
 
