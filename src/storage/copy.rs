@@ -69,8 +69,9 @@ impl CopyOptions {
 /// Consumers that the target does not know go on there from their position when the copy began. They do not if the
 /// target held other logs before: it is not known which of those they have read.
 ///
-/// Alerts, intelligence and rules that the target already holds stay as they are. Only alerts that are acknowledged in
-/// the source become so in the target.
+/// Alerts, intelligence and rules that the target already holds stay as they are. Only the events of the histories of
+/// alerts are added, and change them as in the source. Suppressions are copied. Hits of correlations and the lists of
+/// logs of alerts are not.
 ///
 /// ```
 /// use logstore::{DuckDbStore, LogEntry, LogStore, MemoryStore};
@@ -97,6 +98,7 @@ pub fn copy_store(from: &dyn Store, to: &dyn Store, options: &CopyOptions) -> Re
     let logs = from.scan_logs(&oldest_first())?;
     progress.copy_logs(&mut copied)?;
     copied.alerts = copy_alerts(from, to)?;
+    copy_suppressions(from, to)?;
     copied.threat_intel = copy_intel(from, to)?;
     copied.detection_rules = copy_rules(from, to)?;
     copied.files = copy_file_positions(from, to)?;
@@ -233,7 +235,7 @@ fn copy_alerts(from: &dyn Store, to: &dyn Store) -> Result<u64> {
             Some(until) => query.until(until),
             None => query,
         })?;
-        copied += store_alerts(&alerts, to)?;
+        copied += store_alerts(&alerts, from, to)?;
         let Some(oldest) = alerts.last().filter(|_| alerts.len() as u64 == limit) else {
             return Ok(copied);
         };
@@ -246,14 +248,28 @@ fn copy_alerts(from: &dyn Store, to: &dyn Store) -> Result<u64> {
     }
 }
 
-fn store_alerts(alerts: &[Alert], to: &dyn Store) -> Result<u64> {
+fn store_alerts(alerts: &[Alert], from: &dyn Store, to: &dyn Store) -> Result<u64> {
     let stored = to.store_alerts(alerts)?;
-    if stored < alerts.len() as u64 {
-        let acknowledged = alerts.iter().filter(|alert| alert.acknowledged);
-        let ids: Vec<&str> = acknowledged.map(|alert| alert.id.as_str()).collect();
-        to.acknowledge_alerts(&ids)?;
+    let ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+    let held = to.alert_events(&ids)?;
+    let held: HashSet<(&str, &str)> = held
+        .iter()
+        .map(|(id, event)| (id.as_str(), event.id.as_str()))
+        .collect();
+    // An event changes its alert in the target as it did in the source.
+    for (id, event) in from.alert_events(&ids)? {
+        if !held.contains(&(id.as_str(), event.id.as_str())) {
+            to.update_alerts(&[&id], &event)?;
+        }
     }
     Ok(stored)
+}
+
+fn copy_suppressions(from: &dyn Store, to: &dyn Store) -> Result<()> {
+    let suppressions = from.suppressions()?;
+    suppressions
+        .iter()
+        .try_for_each(|suppression| to.add_suppression(suppression))
 }
 
 fn copy_intel(from: &dyn Store, to: &dyn Store) -> Result<u64> {

@@ -66,8 +66,8 @@ macro_rules! store_behind {
             fn update_alerts(&self, ids: &[&str], event: &AlertEvent) -> Result<()> {
                 (**self).update_alerts(ids, event)
             }
-            fn alert_events(&self, id: &str) -> Result<Vec<AlertEvent>> {
-                (**self).alert_events(id)
+            fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>> {
+                (**self).alert_events(ids)
             }
             fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>> {
                 (**self).alert_logs(id)

@@ -131,8 +131,8 @@ pub trait AlertStore: Send + Sync {
     /// [`Error::NotFound`] if there is no such alert, [`Error::InvalidInput`] if the event is a note without a text.
     fn update_alerts(&self, ids: &[&str], event: &AlertEvent) -> Result<()>;
 
-    /// Returns the events of an alert, the earliest first.
-    fn alert_events(&self, id: &str) -> Result<Vec<AlertEvent>>;
+    /// Returns the events of some alerts, each with the id of its alert, in the order of these ids, the earliest first.
+    fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>>;
 
     /// Returns the logs of an alert: the 100 earliest and the latest, by event time and id.
     ///

@@ -46,11 +46,14 @@ impl AlertStore for MemoryStore {
         Ok(())
     }
 
-    fn alert_events(&self, id: &str) -> Result<Vec<AlertEvent>> {
+    fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>> {
         let state = self.state();
-        let events = state.alert_events.iter().filter(|(alert, _)| alert == id);
-        let mut events: Vec<AlertEvent> = events.map(|(_, event)| event.clone()).collect();
-        events.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        let events = state.alert_events.iter();
+        let mut events: Vec<_> = events
+            .filter(|(id, _)| ids.contains(&id.as_str()))
+            .cloned()
+            .collect();
+        events.sort_by(|(a_id, a), (b_id, b)| (a_id, a.at, &a.id).cmp(&(b_id, b.at, &b.id)));
         Ok(events)
     }
 

@@ -213,9 +213,10 @@ pub(super) fn suppressed_matches_are_stored_and_counted(store: &dyn Store) {
     let alerts = store.fetch_alerts(&suppressed).unwrap();
     assert_eq!((alerts.len(), alerts[0].count), (1, 2));
     assert_eq!(alerts[0].rule_id.as_deref(), Some("r"));
-    let events = store.alert_events(&alerts[0].id).unwrap();
-    assert_eq!(events[0].action, AlertAction::Status(AlertStatus::Suppressed));
-    assert!(events[0].note.as_ref().unwrap().contains("a test"));
+    let events = store.alert_events(&[&alerts[0].id]).unwrap();
+    let (_, event) = &events[0];
+    assert_eq!(event.action, AlertAction::Status(AlertStatus::Suppressed));
+    assert!(event.note.as_ref().unwrap().contains("a test"));
     // A match that is not suppressed needs an analyst.
     store.remove_suppressions(&[&suppression.id]).unwrap();
     store.store_detections(&matches([found("r", 2)])).unwrap();

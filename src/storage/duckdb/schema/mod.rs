@@ -56,7 +56,7 @@ const MIGRATIONS: [Migration; 7] = [
     Migration {
         name: "007_detection.sql",
         sql: include_str!("migrations/007_detection.sql"),
-        marks: &[(Mark::Key, 1)],
+        marks: &[(Mark::Key, 2)],
     },
 ];
 

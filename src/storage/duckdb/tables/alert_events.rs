@@ -50,16 +50,24 @@ pub(super) fn alerts_with(connection: &Connection, event_id: &str) -> Result<Has
     Ok(ids.into_iter().flatten().collect())
 }
 
-/// Returns the events of an alert, the earliest first.
-pub(super) fn of_alert(connection: &Connection, id: &str) -> Result<Vec<AlertEvent>> {
-    let mut sql = Sql::new(
-        "SELECT id, epoch_us(happened_at), actor, action, value, note
+/// Returns the events of some alerts, each with the id of its alert.
+pub(super) fn of_alerts(connection: &Connection, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let staged = StagedRows::of(ACTION, ids, |ids| {
+        vec![("id", texts(ids.iter().map(|id| Some(*id))))]
+    })?;
+    let sql = Sql::new(format!(
+        "SELECT id, epoch_us(happened_at), actor, action, value, note, alert_id
         FROM alert_events
-        WHERE true",
-    );
-    sql.and_equals("alert_id", Some(id.to_owned()));
-    sql.push("\nORDER BY happened_at, id");
-    statement::fetch_all(connection, &sql, ACTION, event)
+        WHERE alert_id IN (SELECT id FROM {})
+        ORDER BY alert_id, happened_at, id",
+        staged.sql()
+    ));
+    statement::fetch_all(connection, &sql, ACTION, |row| {
+        Ok((text(row, 6)?.unwrap_or_default(), event(row)?))
+    })
 }
 
 fn text(row: &Row<'_>, index: usize) -> Result<Option<String>> {

@@ -77,11 +77,11 @@ impl AlertStore for DuckDbStore {
         })
     }
 
-    fn alert_events(&self, id: &str) -> Result<Vec<AlertEvent>> {
+    fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>> {
         if self.is_of_earlier_version() {
             return Ok(Vec::new());
         }
-        self.read(|connection| alert_events::of_alert(connection, id))
+        self.read(|connection| alert_events::of_alerts(connection, ids))
     }
 
     fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>> {

@@ -1,21 +1,50 @@
--- The life of an alert: see Alert.
-ALTER TABLE alerts ADD COLUMN process VARCHAR;
-ALTER TABLE alerts ADD COLUMN rule_id VARCHAR;
-ALTER TABLE alerts ADD COLUMN tags JSON;
-ALTER TABLE alerts ADD COLUMN status VARCHAR DEFAULT 'new';
-ALTER TABLE alerts ADD COLUMN verdict VARCHAR;
-ALTER TABLE alerts ADD COLUMN assignee VARCHAR;
-ALTER TABLE alerts ADD COLUMN count BIGINT DEFAULT 1;
-ALTER TABLE alerts ADD COLUMN first_seen TIMESTAMP;
-ALTER TABLE alerts ADD COLUMN last_seen TIMESTAMP;
-ALTER TABLE alerts ADD COLUMN updated_at TIMESTAMP;
-ALTER TABLE alerts ADD COLUMN fingerprint VARCHAR;
-ALTER TABLE alerts ADD COLUMN window_start TIMESTAMP;
-ALTER TABLE alerts ADD COLUMN window_end TIMESTAMP;
-ALTER TABLE alerts ADD COLUMN generation BIGINT DEFAULT 1;
-ALTER TABLE alerts ADD COLUMN previous_id VARCHAR;
-ALTER TABLE alerts ADD COLUMN found_later BOOLEAN DEFAULT false;
-ALTER TABLE alerts ADD COLUMN is_settled BOOLEAN DEFAULT false;
+-- The life of an alert: see Alert. The table is made anew: DuckDB 1.5.5 fails to commit so many ALTER TABLE with a
+-- DEFAULT in one transaction ("another transaction has altered this table") where the table has rows.
+CREATE TABLE alerts_of_version_6 AS SELECT * FROM alerts;
+
+DROP TABLE alerts;
+
+CREATE TABLE alerts (
+    id VARCHAR /*:key*/PRIMARY KEY/*:*/,
+    log_id VARCHAR,
+    alert_type VARCHAR NOT NULL,
+    detection_method VARCHAR NOT NULL,
+    severity VARCHAR NOT NULL,
+    description VARCHAR,
+    metadata JSON,
+    created_at TIMESTAMP NOT NULL,
+    acknowledged BOOLEAN NOT NULL,
+    priority_score DOUBLE NOT NULL,
+    source_ip VARCHAR,
+    dest_ip VARCHAR,
+    "user" VARCHAR,
+    host VARCHAR,
+    process VARCHAR,
+    rule_id VARCHAR,
+    tags JSON,
+    status VARCHAR NOT NULL DEFAULT 'new',
+    verdict VARCHAR,
+    assignee VARCHAR,
+    count BIGINT NOT NULL DEFAULT 1,
+    first_seen TIMESTAMP,
+    last_seen TIMESTAMP,
+    updated_at TIMESTAMP,
+    fingerprint VARCHAR,
+    window_start TIMESTAMP,
+    window_end TIMESTAMP,
+    generation BIGINT NOT NULL DEFAULT 1,
+    previous_id VARCHAR,
+    found_later BOOLEAN NOT NULL DEFAULT false,
+    is_settled BOOLEAN NOT NULL DEFAULT false
+);
+
+INSERT INTO alerts (id, log_id, alert_type, detection_method, severity, description, metadata, created_at, acknowledged,
+    priority_score, source_ip, dest_ip, "user", host, status, updated_at)
+SELECT id, log_id, alert_type, detection_method, severity, description, metadata, created_at, acknowledged,
+    priority_score, source_ip, dest_ip, "user", host, CASE WHEN acknowledged THEN 'in_progress' ELSE 'new' END, created_at
+FROM alerts_of_version_6;
+
+DROP TABLE alerts_of_version_6;
 
 -- The logs of alerts, each once: those that are counted, so that none is counted twice, and those that led to them.
 -- When an alert is settled, only the logs that it keeps stay.
