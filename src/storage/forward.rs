@@ -69,8 +69,8 @@ macro_rules! store_behind {
             fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>> {
                 (**self).alert_events(ids)
             }
-            fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>> {
-                (**self).alert_logs(id)
+            fn alert_logs(&self, ids: &[&str]) -> Result<Vec<(String, LogKey)>> {
+                (**self).alert_logs(ids)
             }
             fn delete_resolved_alerts_before(&self, time: DateTime<Utc>) -> Result<u64> {
                 (**self).delete_resolved_alerts_before(time)

@@ -134,10 +134,11 @@ pub trait AlertStore: Send + Sync {
     /// Returns the events of some alerts, each with the id of its alert, in the order of these ids, the earliest first.
     fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>>;
 
-    /// Returns the logs of an alert: the 100 earliest and the latest, by event time and id.
+    /// Returns the logs of some alerts, each with the id of its alert, in the order of these ids, the earliest first.
     ///
-    /// The logs may have been deleted since. An alert of a caller's own detector has none: it names one log itself.
-    fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>>;
+    /// These are the 100 earliest logs of each alert and the latest, by event time and id. They may have been deleted
+    /// since. An alert of a caller's own detector has none: it names one log itself.
+    fn alert_logs(&self, ids: &[&str]) -> Result<Vec<(String, LogKey)>>;
 
     /// Deletes the resolved alerts that were last changed before a time, with their histories, and returns their number.
     ///

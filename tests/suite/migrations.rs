@@ -178,7 +178,7 @@ fn alerts_of_version_6_have_a_status() {
         assert!(acknowledged[0].acknowledged);
         assert_eq!(acknowledged[0].updated_at, acknowledged[0].created_at);
         assert!(store.alert_events(&["2"]).unwrap().is_empty());
-        assert!(store.alert_logs("2").unwrap().is_empty());
+        assert!(store.alert_logs(&["2"]).unwrap().is_empty());
         assert!(store.suppressions().unwrap().is_empty());
         let all = HitRange {
             correlation_id: "c".to_owned(),

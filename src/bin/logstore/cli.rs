@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Count(count::Args),
     /// List the fields that logs have, with types and examples
     Fields(fields::Args),
-    /// List, add and acknowledge alerts
+    /// List, show, add, close and suppress alerts
     Alerts(alerts::Args),
     /// List, add and import threat intelligence
     Intel(intel::Args),

@@ -73,6 +73,20 @@ impl NamedRow {
     }
 }
 
+impl NamedRow {
+    /// Holds the members of an object.
+    fn of_json(object: Value) -> Self {
+        let values = match object {
+            Value::Object(values) => values,
+            other => Map::from_iter([("value".to_owned(), other)]),
+        };
+        Self {
+            values,
+            cells: Vec::new(),
+        }
+    }
+}
+
 fn table_cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -226,6 +240,14 @@ impl Output {
             .map(lines_of)
             .collect();
         self.text(&texts.join("\n"))
+    }
+
+    /// Prints values as JSON lines, whatever the format of other results is, and says how many there were.
+    pub(crate) fn json_lines(&mut self, values: impl IntoIterator<Item = Value>) -> Result<u64> {
+        let rows = values.into_iter().map(|value| Ok(NamedRow::of_json(value)));
+        let printed = self.lines(rows)?;
+        self.out.flush()?;
+        Ok(printed)
     }
 
     /// Prints text that is for people only.

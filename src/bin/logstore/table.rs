@@ -240,7 +240,7 @@ fn line(shown: &[(usize, usize)], cells: &[String], is_cut: bool) -> String {
 }
 
 /// Cuts a text to a width in terminal columns, and marks the cut.
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
         return text.into();
     }

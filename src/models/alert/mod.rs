@@ -3,6 +3,7 @@
 mod detection;
 mod event;
 mod lifecycle;
+mod ocsf;
 mod query;
 mod status;
 mod suppression;

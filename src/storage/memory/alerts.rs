@@ -1,6 +1,6 @@
 //! Alerts and their histories.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -57,10 +57,15 @@ impl AlertStore for MemoryStore {
         Ok(events)
     }
 
-    fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>> {
+    fn alert_logs(&self, ids: &[&str]) -> Result<Vec<(String, LogKey)>> {
         let state = self.state();
-        let logs = state.alert_logs.iter().filter(|log| log.alert_id == id);
-        Ok(kept_logs(logs.map(|log| log.log.clone())))
+        let ids: BTreeSet<&str> = ids.iter().copied().collect();
+        let kept = ids.into_iter().flat_map(|id| {
+            let logs = state.alert_logs.iter().filter(|log| log.alert_id == id);
+            let kept = kept_logs(logs.map(|log| log.log.clone()));
+            kept.into_iter().map(|log| (id.to_owned(), log))
+        });
+        Ok(kept.collect())
     }
 
     fn delete_resolved_alerts_before(&self, time: DateTime<Utc>) -> Result<u64> {

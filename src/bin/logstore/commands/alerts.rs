@@ -1,20 +1,28 @@
 //! `logstore alerts`: the alerts of detectors.
 
+mod change;
+mod conditions;
+mod show;
+mod suppress;
+
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use chrono::SecondsFormat;
 use clap::Subcommand;
+use logstore::alerts::AlertOrder;
 use logstore::time::Zone;
-use logstore::{Alert, AlertQuery, AlertStore as _, RiskFactor, Severity};
+use logstore::{Alert, AlertStatus, AlertStore as _, LogKey, RiskFactor, Severity};
 use serde::Serialize;
+
+use self::conditions::Conditions;
 
 use crate::context::{Context, objects_on_stdin};
 use crate::filters::matched;
 use crate::flags::Limit;
 use crate::output::{Columns, Emphasis, Row};
 use crate::table::Column;
-use crate::typed_time::typed_time;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -25,62 +33,46 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print alerts, the newest first
-    List(ListArgs),
+    /// Print open alerts, the riskiest first
+    List(Box<ListArgs>),
+    /// Print alerts with their logs, rules and histories
+    Show(show::Args),
     /// Store one alert from flags, or alerts as JSON lines from standard input
     Add(Box<AddArgs>),
-    /// Mark alerts as taken note of
-    Ack(AckArgs),
+    /// Begin work on alerts: their status is in_progress
+    Ack(change::AckArgs),
+    /// Add a note to the history of an alert
+    Note(change::NoteArgs),
+    /// Close alerts with a verdict: their status is resolved
+    Close(change::CloseArgs),
+    /// Suppress matches that need no analyst
+    Suppress(suppress::Args),
+    /// Print alerts of any status in a schema of other programs, one JSON object a line
+    Export(Box<ExportArgs>),
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Of this severity: informational, low, medium, high or critical
-    #[arg(long)]
-    severity: Option<Severity>,
-
-    /// Of this severity or a higher one
-    #[arg(long, value_name = "SEVERITY", conflicts_with = "severity")]
-    min_severity: Option<Severity>,
-
-    /// Of this type, such as brute_force
-    #[arg(long = "type", value_name = "TYPE")]
-    alert_type: Option<String>,
-
-    /// Raised from this time on: 1m or "2 hours ago", today, 10:00, or a time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<String>,
-
-    /// Raised before this time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    until: Option<String>,
-
-    /// With this source address
-    #[arg(long, value_name = "ADDRESS")]
-    source_ip: Option<String>,
-
-    /// With this destination address
-    #[arg(long, value_name = "ADDRESS")]
-    dest_ip: Option<String>,
-
-    /// About this user
-    #[arg(long)]
-    user: Option<String>,
-
-    /// About this host
-    #[arg(long)]
-    host: Option<String>,
-
-    /// Only acknowledged alerts
-    #[arg(long, conflicts_with = "open")]
-    acknowledged: bool,
-
-    /// Only unacknowledged alerts
-    #[arg(long)]
-    open: bool,
+    #[command(flatten)]
+    conditions: Conditions,
 
     #[command(flatten)]
     limit: Limit,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExportArgs {
+    /// Schema of the objects: ocsf, for Detection Findings (class 2004)
+    #[arg(long)]
+    schema: Schema,
+
+    #[command(flatten)]
+    conditions: Conditions,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Schema {
+    Ocsf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -155,34 +147,62 @@ impl From<RiskFactorArg> for RiskFactor {
     }
 }
 
-#[derive(Debug, clap::Args)]
-struct AckArgs {
-    /// The ids of the alerts
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
-}
-
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(crate) struct AlertRow(pub(crate) Alert);
+pub(crate) struct AlertRow(Alert, #[serde(skip)] String);
+
+impl AlertRow {
+    /// Shows an alert with its whole id.
+    pub(crate) fn new(alert: Alert) -> Self {
+        let id = alert.id.clone();
+        Self(alert, id)
+    }
+
+    /// Shows alerts with as much of their ids as tells them apart.
+    fn all(alerts: Vec<Alert>) -> impl Iterator<Item = Self> {
+        let length = telling_length(&alerts);
+        alerts.into_iter().map(move |alert| {
+            let id = alert.id.chars().take(length).collect();
+            Self(alert, id)
+        })
+    }
+}
+
+/// Returns how many characters tell the ids of some alerts apart: eight at least.
+fn telling_length(alerts: &[Alert]) -> usize {
+    const LEAST: usize = 8;
+    let mut ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+    ids.sort_unstable();
+    let shared = ids.windows(2).map(|pair| match pair {
+        [a, b] => a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count() + 1,
+        _ => 0,
+    });
+    shared.max().unwrap_or_default().max(LEAST)
+}
 
 impl Row for AlertRow {
-    const TIMES: &'static [&'static str] = &["created_at"];
+    const TIMES: &'static [&'static str] = &["created_at", "updated_at", "first_seen", "last_seen"];
 
     fn cells(&self, zone: Zone) -> Vec<String> {
         let alert = &self.0;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let title = match alert.description.is_empty() {
+            true => &alert.alert_type,
+            false => &alert.description,
+        };
         vec![
-            zone.format(alert.created_at, SecondsFormat::Secs),
+            self.1.clone(),
+            zone.format(alert.last_seen.unwrap_or(alert.created_at), SecondsFormat::Secs),
             alert.severity.to_string(),
-            alert.alert_type.clone(),
-            text(&alert.source_ip),
-            text(&alert.user),
+            alert.count.to_string(),
+            title.clone(),
             text(&alert.host),
+            text(&alert.user),
+            text(&alert.source_ip),
+            alert.status.to_string(),
             format!("{:.0}", alert.priority_score),
-            if alert.acknowledged { "yes" } else { "no" }.to_owned(),
-            alert.id.clone(),
-            alert.description.clone(),
+            alert.techniques().join(" "),
+            alert.alert_type.clone(),
         ]
     }
 
@@ -198,16 +218,18 @@ impl Row for AlertRow {
 
 const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
-        Column::whole("raised"),
+        Column::whole("id"),
+        Column::whole("last seen"),
         Column::whole("severity"),
-        Column::cut_to(11, "type"),
-        Column::cut_to(15, "source"),
-        Column::cut_to(8, "user").spare(),
+        Column::whole("count").spare(),
+        Column::cut_to(11, "alert"),
         Column::cut_to(8, "host").spare(),
+        Column::cut_to(8, "user").spare(),
+        Column::cut_to(15, "source").spare(),
+        Column::whole("status").spare(),
         Column::whole("score").spare(),
-        Column::whole("ack").spare(),
-        Column::whole("id").spare(),
-        Column::cut_to(11, "description"),
+        Column::cut_to(9, "att&ck").spare(),
+        Column::cut_to(8, "type").spare(),
     ]),
     csv: &[
         "id",
@@ -224,42 +246,61 @@ const COLUMNS: Columns<'static> = Columns {
         "dest_ip",
         "user",
         "host",
+        "process",
+        "rule_id",
+        "tags",
+        "status",
+        "verdict",
+        "assignee",
+        "count",
+        "first_seen",
+        "last_seen",
+        "updated_at",
     ],
 };
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     match &args.command {
         Command::List(args) => list(args, context),
+        Command::Show(args) => show::run(args, context),
         Command::Add(args) => add(args, context),
-        Command::Ack(args) => {
-            let ids: Vec<&str> = args.ids.iter().map(String::as_str).collect();
-            Ok(context.existing_store()?.acknowledge_alerts(&ids)?)
-        }
+        Command::Ack(args) => change::ack(args, context),
+        Command::Note(args) => change::note(args, context),
+        Command::Close(args) => change::close(args, context),
+        Command::Suppress(args) => suppress::run(args, context),
+        Command::Export(args) => export(args, context),
     }
 }
 
 fn list(args: &ListArgs, context: &mut Context) -> Result {
+    const OPEN: [AlertStatus; 2] = [AlertStatus::New, AlertStatus::InProgress];
     let zone = context.output.zone();
-    let time = |text: &Option<String>| text.as_ref().map(|text| typed_time(text, zone)).transpose();
-    let mut query = AlertQuery::new();
-    query.severity = args.severity;
-    query.min_severity = args.min_severity;
-    query.alert_type.clone_from(&args.alert_type);
-    query.since = time(&args.since)?;
-    query.until = time(&args.until)?;
-    query.source_ip.clone_from(&args.source_ip);
-    query.dest_ip.clone_from(&args.dest_ip);
-    query.user.clone_from(&args.user);
-    query.host.clone_from(&args.host);
-    query.acknowledged = match (args.acknowledged, args.open) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        _ => None,
-    };
+    let mut query = args
+        .conditions
+        .query(zone, &OPEN)?
+        .order(AlertOrder::RiskiestFirst);
     query.limit = context.output.limit(args.limit.limit);
     let alerts = context.existing_store()?.fetch_alerts(&query)?;
-    let rows = alerts.into_iter().map(|alert| Ok(AlertRow(alert)));
-    let printed = context.output.rows(&COLUMNS, rows)?;
+    let printed = context.output.rows(&COLUMNS, AlertRow::all(alerts).map(Ok))?;
+    matched(printed, "alerts", (query.since, query.until), zone)
+}
+
+fn export(args: &ExportArgs, context: &mut Context) -> Result {
+    let Schema::Ocsf = args.schema;
+    let zone = context.output.zone();
+    let query = args.conditions.query(zone, &[])?;
+    let store = context.existing_store()?;
+    let alerts = store.fetch_alerts(&query)?;
+    let ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+    let mut logs: HashMap<String, Vec<LogKey>> = HashMap::new();
+    for (id, log) in store.alert_logs(&ids)? {
+        logs.entry(id).or_default().push(log);
+    }
+    let findings = alerts.iter().map(|alert| {
+        let logs = logs.remove(&alert.id).unwrap_or_default();
+        alert.to_ocsf(&logs)
+    });
+    let printed = context.output.json_lines(findings)?;
     matched(printed, "alerts", (query.since, query.until), zone)
 }
 
@@ -276,7 +317,7 @@ fn add(args: &AddArgs, context: &mut Context) -> Result {
     log::info!("stored {stored} new alerts of {}", alerts.len());
     context
         .output
-        .rows(&COLUMNS, alerts.into_iter().map(|alert| Ok(AlertRow(alert))))
+        .rows(&COLUMNS, alerts.into_iter().map(|alert| Ok(AlertRow::new(alert))))
         .map(drop)
 }
 

@@ -1,8 +1,8 @@
-//! `logstore prune`: old logs deleted.
+//! `logstore prune`: old logs, or old alerts that are closed, deleted.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::HumanCount;
-use logstore::{Filter, LogQuery, LogStore as _};
+use logstore::{AlertQuery, AlertStatus, AlertStore as _, Filter, LogQuery, LogStore as _};
 use serde_json::json;
 
 use crate::Result;
@@ -13,7 +13,7 @@ use crate::typed_time::typed_time;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Delete logs from before this time: 90d or "90 days ago", yesterday, or a time
+    /// Delete what is from before this time: 90d or "90 days ago", yesterday, or a time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     before: String,
 
@@ -21,7 +21,11 @@ pub(crate) struct Args {
     #[arg(long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
 
-    /// Only say how many logs would be deleted
+    /// Delete resolved alerts that were last changed before the time, and no logs
+    #[arg(long, conflicts_with = "filters")]
+    alerts: bool,
+
+    /// Only say how many would be deleted
     #[arg(long)]
     dry_run: bool,
 
@@ -35,6 +39,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let before = typed_time(&args.before, zone)?;
     let shown = zone.format(before, SecondsFormat::Millis);
     let store = context.existing_store()?;
+    if args.alerts {
+        return prune_alerts(args, before, context);
+    }
     let filters = args.filters.iter().map(|text| text.parse::<Filter>());
     let filter = Filter::all(filters.collect::<Result<Vec<_>, _>>()?)?;
     let counted = store.count_logs(&LogQuery::new().until(before).filter(filter.clone()))?;
@@ -58,5 +65,25 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     }
     let names = ["before", "matched", "deleted"];
     let values = vec![json!(shown), counted.into(), deleted.into()];
+    context.output.row(&names, values)
+}
+
+fn prune_alerts(args: &Args, before: DateTime<Utc>, context: &mut Context) -> Result {
+    let shown = context.output.zone().format(before, SecondsFormat::Millis);
+    let store = context.existing_store()?;
+    let resolved = store.fetch_alerts(&AlertQuery::new().statuses([AlertStatus::Resolved]))?;
+    let matched = resolved.iter().filter(|alert| alert.updated_at < before).count() as u64;
+    let mut deleted = 0;
+    if !args.dry_run && matched > 0 {
+        if !args.yes {
+            let count = HumanCount(matched);
+            confirm(&format!(
+                "Delete {count} resolved alerts that were last changed before {shown}?"
+            ))?;
+        }
+        deleted = store.delete_resolved_alerts_before(before)?;
+    }
+    let names = ["before", "matched", "deleted"];
+    let values = vec![json!(shown), matched.into(), deleted.into()];
     context.output.row(&names, values)
 }

@@ -17,14 +17,31 @@ use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 const READ: &str = "read the logs of an alert";
 const STORE: &str = "store the logs of an alert";
 
-/// Returns all logs of an alert.
-pub(super) fn of_alert(connection: &Connection, id: &str) -> Result<Vec<LogKey>> {
-    let mut sql =
-        Sql::new("SELECT alert_id, epoch_us(event_time), log_id, is_counted FROM alert_logs WHERE true");
-    sql.and_equals("alert_id", Some(id.to_owned()));
-    sql.push("\nORDER BY event_time, log_id, is_counted");
+/// Keeps the 100 earliest logs of each alert and the latest: see `kept_logs`.
+const KEPT: &str = "row_number() OVER (PARTITION BY alert_id ORDER BY event_time, log_id) <= 100
+    OR row_number() OVER (PARTITION BY alert_id ORDER BY event_time DESC, log_id DESC) = 1";
+
+/// Returns the logs that some alerts keep, each with the id of its alert.
+pub(super) fn kept(connection: &Connection, ids: &[&str]) -> Result<Vec<(String, LogKey)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let staged = StagedRows::of(READ, ids, |ids| {
+        vec![("id", texts(ids.iter().map(|id| Some(*id))))]
+    })?;
+    let sql = Sql::new(format!(
+        "SELECT alert_id, epoch_us(event_time), log_id, true
+        FROM (
+            SELECT DISTINCT alert_id, event_time, log_id
+            FROM alert_logs
+            WHERE alert_id IN (SELECT id FROM {})
+        )
+        QUALIFY {KEPT}
+        ORDER BY alert_id, event_time, log_id",
+        staged.sql()
+    ));
     let logs = statement::fetch_all(connection, &sql, READ, alert_log)?;
-    Ok(logs.into_iter().map(|log| log.log).collect())
+    Ok(logs.into_iter().map(|log| (log.alert_id, log.log)).collect())
 }
 
 /// Returns which logs of some matches are logs of some alerts already.
@@ -91,23 +108,23 @@ pub(super) fn insert(connection: &Connection, logs: &[AlertLog]) -> Result<()> {
 /// Settles the alerts whose windows end by a time: forgets their logs but for those that they keep.
 pub(super) fn settle_before(connection: &Connection, time: DateTime<Utc>) -> Result<()> {
     const ACTION: &str = "forget the logs of alerts";
-    /// Deletes what is neither among the 100 earliest logs nor the latest. A log may have two rows, one for each role.
-    const FORGET: &str = "
-DELETE FROM alert_logs
-WHERE alert_id IN (SELECT id FROM alerts WHERE window_end <= ? AND NOT is_settled)
-    AND (alert_id, event_time, log_id) NOT IN (
-        SELECT (alert_id, event_time, log_id)
-        FROM (
-            SELECT DISTINCT alert_id, event_time, log_id
-            FROM alert_logs
-            WHERE alert_id IN (SELECT id FROM alerts WHERE window_end <= ? AND NOT is_settled)
-        )
-        QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY event_time, log_id) <= 100
-            OR row_number() OVER (PARTITION BY alert_id ORDER BY event_time DESC, log_id DESC) = 1)";
     const SETTLE: &str = "UPDATE alerts SET is_settled = true WHERE window_end <= ? AND NOT is_settled";
+    // A log may have two rows, one for each role.
+    let forget = format!(
+        "DELETE FROM alert_logs
+        WHERE alert_id IN (SELECT id FROM alerts WHERE window_end <= ? AND NOT is_settled)
+            AND (alert_id, event_time, log_id) NOT IN (
+                SELECT (alert_id, event_time, log_id)
+                FROM (
+                    SELECT DISTINCT alert_id, event_time, log_id
+                    FROM alert_logs
+                    WHERE alert_id IN (SELECT id FROM alerts WHERE window_end <= ? AND NOT is_settled)
+                )
+                QUALIFY {KEPT})"
+    );
     let failed = |error| error::engine(ACTION, error);
     connection
-        .execute(FORGET, params![time_value(time), time_value(time)])
+        .execute(&forget, params![time_value(time), time_value(time)])
         .map_err(failed)?;
     connection.execute(SETTLE, [time_value(time)]).map_err(failed)?;
     Ok(())

@@ -7,9 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::alert_rows::{self, COLUMNS, READ};
 use super::{alert_events, alert_logs};
-use crate::models::{
-    Alert, AlertAction, AlertEvent, AlertOrder, AlertQuery, AlertStatus, LogKey, Severity, kept_logs,
-};
+use crate::models::{Alert, AlertAction, AlertEvent, AlertOrder, AlertQuery, AlertStatus, LogKey, Severity};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
@@ -84,12 +82,11 @@ impl AlertStore for DuckDbStore {
         self.read(|connection| alert_events::of_alerts(connection, ids))
     }
 
-    fn alert_logs(&self, id: &str) -> Result<Vec<LogKey>> {
+    fn alert_logs(&self, ids: &[&str]) -> Result<Vec<(String, LogKey)>> {
         if self.is_of_earlier_version() {
             return Ok(Vec::new());
         }
-        let logs = self.read(|connection| alert_logs::of_alert(connection, id))?;
-        Ok(kept_logs(logs))
+        self.read(|connection| alert_logs::kept(connection, ids))
     }
 
     fn delete_resolved_alerts_before(&self, time: DateTime<Utc>) -> Result<u64> {
