@@ -1,6 +1,7 @@
 //! Behaviour through the public face, in one binary: linking the engine takes longer than most tests.
 
 mod agreement;
+mod alerts;
 mod backup;
 mod bad_input;
 mod cli;

@@ -108,6 +108,14 @@ fn with_data() -> Cli {
             ]);
         }
     }
+    let suppress = [
+        "alerts",
+        "suppress",
+        "add",
+        "--rule",
+        "5013c332-8a70-4d91-8e1a-cde29a5d2a54",
+    ];
+    cli.output(&[&suppress[..], &["--reason", "the audit of the year"]].concat());
     let url = format!("https://evil.example/{}", "x".repeat(150));
     cli.output(&["intel", "add", &url, "--threat-type", "phishing"]);
     let name = "Failed logins ".repeat(10);
@@ -135,6 +143,7 @@ fn tables() -> Vec<(Vec<&'static str>, &'static str)> {
         (vec!["alerts", "list"], "high"),
         (vec!["alerts", "list", "--severity", "high"], "high"),
         (vec!["alerts", "list", "-n", "1", "--severity", "high"], "high"),
+        (vec!["alerts", "suppress", "list"], "audit"),
         (vec!["intel", "list"], "phishing"),
         (vec!["rules", "list"], "thresho"),
         (vec!["query", "SELECT * FROM logs"], "sshd"),
@@ -194,6 +203,42 @@ fn alerts_in_a_terminal() {
         let screen = run(&cli, columns, &["alerts", "list", "--color", "never"]);
         let text = screen.text();
         insta::assert_snapshot!(format!("alerts_in_{columns}_columns"), text);
+    }
+}
+
+#[test]
+fn an_alert_in_a_terminal() {
+    let (cli, ids) = crate::alerts::with_alerts();
+    cli.output(&["alerts", "note", &ids[0], "asked mallory"]);
+    let store = logstore::DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
+    let mut alert = logstore::AlertStore::alert(&store, &ids[0]).unwrap().unwrap();
+    drop(store);
+    let changed = alert.updated_at.format("%Y-%m-%dT%H:%M").to_string();
+    let raised = std::mem::take(&mut alert.created_at)
+        .format("%Y-%m-%dT%H:%M")
+        .to_string();
+    for columns in [60, 80] {
+        let text = run(&cli, columns, &["alerts", "show", &ids[0]]).text();
+        // Times of the test's own run are told by their minute.
+        let lines = text
+            .lines()
+            .map(|line| match line.contains(&changed) || line.contains(&raised) {
+                true => line
+                    .split_whitespace()
+                    .map(|word| match word.contains(':') {
+                        true => "TIME",
+                        false => word,
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                false => line.to_owned(),
+            });
+        insta::assert_snapshot!(
+            format!("an_alert_in_{columns}_columns"),
+            lines.collect::<Vec<_>>().join("\n")
+        );
+        let list = run(&cli, columns, &["alerts", "list", "--color", "never"]).text();
+        insta::assert_snapshot!(format!("counted_alerts_in_{columns}_columns"), list);
     }
 }
 

@@ -218,7 +218,7 @@ impl Row for AlertRow {
 
 const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
-        Column::whole("id"),
+        Column::cut_to(8, "id"),
         Column::whole("last seen"),
         Column::whole("severity"),
         Column::whole("count").spare(),
