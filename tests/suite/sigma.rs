@@ -275,7 +275,8 @@ fn alerts_of(batches: &[&[LogEntry]]) -> Vec<AlertSummary> {
         .unwrap()
         .into_iter()
         .map(|alert| {
-            let logs = store.alert_logs(&alert.id).unwrap();
+            let logs = store.alert_logs(&[&alert.id]).unwrap();
+            let logs = logs.into_iter().map(|(_, log)| log).collect();
             let rule = alert.rule_id.unwrap_or_default();
             (
                 alert.id,

@@ -214,6 +214,9 @@ impl Tally {
                 alert.found_later = false;
                 self.changed.insert(alert.id.clone());
             }
+            // Late logs may lead to a match that is known.
+            let id = alert.id.clone();
+            self.note_related(&id, found);
             return;
         }
         let latest = generations.values().next_back();
@@ -236,8 +239,12 @@ impl Tally {
             }
         };
         self.note_log(&id, found.log.clone(), LogRole::Counted);
+        self.note_related(&id, found);
+    }
+
+    fn note_related(&mut self, id: &str, found: &Match) {
         for log in &found.related {
-            self.note_log(&id, log.clone(), LogRole::Related);
+            self.note_log(id, log.clone(), LogRole::Related);
         }
     }
 
