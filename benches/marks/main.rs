@@ -7,6 +7,7 @@ mod alerts;
 mod append;
 mod count;
 mod data;
+mod detect;
 mod engine;
 mod fetch;
 mod ingest;
@@ -61,7 +62,7 @@ fn main() {
         folder: folder.path().to_owned(),
         plots: plots.unwrap_or_else(|| folder.path().to_owned()),
     };
-    let questions: [(&str, Measure); 9] = [
+    let questions: [(&str, Measure); 10] = [
         ("ingest", ingest::measure),
         ("append", append::measure),
         ("fetch", fetch::measure),
@@ -69,6 +70,7 @@ fn main() {
         ("poll", poll::measure),
         ("count", count::measure),
         ("alerts", alerts::measure),
+        ("detect", detect::measure),
         ("memory", memory::measure),
         ("plot", plot::measure),
     ];

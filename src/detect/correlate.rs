@@ -6,6 +6,7 @@
 //!
 //! [specification]: https://github.com/SigmaHQ/sigma-specification
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -141,7 +142,7 @@ impl Compiled {
             values
                 .iter()
                 .find_map(|leaf| leaf.value.to_text())
-                .map(|text| text.into_owned())
+                .map(Cow::into_owned)
         };
         self.hit_with(rule, &value_of, log)
     }

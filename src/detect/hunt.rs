@@ -21,6 +21,10 @@ impl Detector {
     /// # Errors
     ///
     /// Those of [`LogStore::scan_logs`].
+    ///
+    /// # Panics
+    ///
+    /// If a detector of the caller's own panics.
     pub fn hunt<S: LogStore + ?Sized>(
         &self,
         store: &S,
@@ -39,7 +43,7 @@ impl Detector {
             drop(send);
             let mut found = Detections::default();
             for worker in workers {
-                let part = worker.join().expect("a worker does not panic");
+                let part = worker.join().expect("only a caller's own detector can panic");
                 found.matches.extend(part.matches);
                 found.hits.extend(part.hits);
             }

@@ -3,6 +3,7 @@
 mod correlate;
 mod detector;
 mod event;
+mod explain;
 mod hunt;
 mod literal;
 mod meaning;
@@ -14,6 +15,7 @@ mod sigma;
 
 pub use detector::{Detector, RefusedRule, SIGMA};
 pub use event::Event;
+pub use explain::Answer;
 pub use reading::{ReadRule, Verdict, import_note, read_rules};
 pub use rules::{RuleSet, Scratch};
 pub use sigma::{

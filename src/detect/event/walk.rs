@@ -64,11 +64,11 @@ impl<'w, 'a> Walk<'w, 'a> {
             length: self.path.len(),
         };
         let scope = match (scope, name) {
-            (Scope::Flat, "Event" | "EventData" | "event_data" | "winlog" | "Events") => Scope::Flat,
+            (Scope::Flat, "Event" | "EventData" | "event_data" | "winlog" | "Events") | (Scope::Outer, _) => {
+                Scope::Flat
+            }
             (Scope::Flat, "UserData" | "user_data") => Scope::Outer,
-            (Scope::Flat, "System") => Scope::Joined,
-            (Scope::Outer, _) => Scope::Flat,
-            (Scope::Joined, "#attributes" | "@attributes" | "$") => Scope::Joined,
+            (Scope::Flat, "System") | (Scope::Joined, "#attributes" | "@attributes" | "$") => Scope::Joined,
             (Scope::Joined, _) => {
                 self.add(name, '_');
                 Scope::Joined

@@ -65,7 +65,9 @@ impl Class {
         if !self.is_empty() {
             self.answer_fields(event, scratch);
             self.answer_keywords(event, scratch);
-            self.always.iter().for_each(|rule| scratch.choose(*rule));
+            for rule in &self.always {
+                scratch.choose(*rule);
+            }
             self.look(event, scratch);
         }
         &scratch.matched
@@ -124,7 +126,9 @@ impl Class {
         if scratch.answer(question)
             && let Some(rules) = self.watchers.get(question as usize)
         {
-            rules.iter().for_each(|rule| scratch.choose(*rule));
+            for rule in rules {
+                scratch.choose(*rule);
+            }
         }
     }
 

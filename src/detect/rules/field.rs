@@ -144,7 +144,9 @@ impl FieldTests {
         if !self.equal.is_empty()
             && let Some(questions) = self.equal.get(folded)
         {
-            questions.iter().for_each(|question| yes(*question));
+            for question in questions {
+                yes(*question);
+            }
         }
         let Some(texts) = &self.texts else { return };
         for found in texts.find_overlapping_iter(folded) {

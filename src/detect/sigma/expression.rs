@@ -143,7 +143,9 @@ impl Expression {
     pub(crate) fn for_each_condition(&self, visit: &mut impl FnMut(&Condition)) {
         match self {
             Self::All(parts) | Self::Any(parts) => {
-                parts.iter().for_each(|part| part.for_each_condition(visit))
+                for part in parts {
+                    part.for_each_condition(visit);
+                }
             }
             Self::Not(inner) => inner.for_each_condition(visit),
             Self::Condition(condition) => visit(condition),

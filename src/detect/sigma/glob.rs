@@ -134,7 +134,7 @@ impl Glob {
 
     /// Returns the string with its letters folded, as values are folded before they are compared.
     pub(crate) fn folded(self) -> Self {
-        self.map_texts(|text| text.to_lowercase())
+        self.map_texts(str::to_lowercase)
     }
 
     /// Returns all strings in which each text is one of those that a function makes of it.

@@ -58,9 +58,15 @@ struct Modifiers {
     all: bool,
     negated: bool,
     cased: bool,
-    starts: bool,
-    ends: bool,
+    wildcards: Wildcards,
     flags: String,
+}
+
+/// Says where a value has wildcards that are not written.
+#[derive(Default, Clone, Copy)]
+struct Wildcards {
+    before: bool,
+    after: bool,
 }
 
 /// Changes a value before it is compared.
@@ -99,9 +105,14 @@ impl Modifiers {
 
     fn add(&mut self, word: &str) -> Result<(), String> {
         match word {
-            "contains" => (self.starts, self.ends) = (true, true),
-            "startswith" => self.ends = true,
-            "endswith" => self.starts = true,
+            "contains" => {
+                self.wildcards = Wildcards {
+                    before: true,
+                    after: true,
+                };
+            }
+            "startswith" => self.wildcards.after = true,
+            "endswith" => self.wildcards.before = true,
             "all" => self.all = true,
             "neq" => self.negated = true,
             "cased" => self.cased = true,
@@ -225,8 +236,8 @@ impl Modifiers {
             }
             Kind::FieldReference => Ok(vec![Test::Field {
                 name: text.into(),
-                starts: self.ends,
-                ends: self.starts,
+                starts: self.wildcards.after,
+                ends: self.wildcards.before,
                 case: self.case(),
             }]),
             _ => {
@@ -242,10 +253,10 @@ impl Modifiers {
     }
 
     fn text(&self, mut glob: Glob) -> Test {
-        if self.starts {
+        if self.wildcards.before {
             glob = glob.after_any();
         }
-        if self.ends {
+        if self.wildcards.after {
             glob = glob.before_any();
         }
         let case = self.case();
@@ -477,7 +488,9 @@ fn expand(glob: &Glob, placeholders: &Placeholders<'_>) -> Result<Vec<Glob>, Str
     let mut rest = plain(glob, "expand")?;
     while let Some((before, after)) = rest.split_once('%') {
         if let Some(before) = before.strip_suffix('\\') {
-            made.iter_mut().for_each(|text| *text += &format!("{before}%"));
+            for text in &mut made {
+                *text += &format!("{before}%");
+            }
             rest = after;
             continue;
         }

@@ -1,13 +1,15 @@
 //! `logstore rules`: the rules of detectors.
 
 mod files;
+mod selection;
+mod trial;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
 use chrono::SecondsFormat;
 use clap::Subcommand;
-use logstore::detect::{SIGMA, Verdict};
+use logstore::detect::{SIGMA, Verdict, import_note};
 use logstore::time::Zone;
 use logstore::{DetectionRule, DuckDbStore, RuleQuery, RuleStore as _};
 use serde::Serialize;
@@ -17,6 +19,7 @@ use crate::filters::matched;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::{Failure, Result};
+use selection::{Selection, level_of};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -34,10 +37,16 @@ enum Command {
     Check(files::FilesArgs),
     /// Store one rule from flags, or rules as JSON lines from standard input
     Add(AddArgs),
+    /// Print rules with everything that is known about them
+    Show(ShowArgs),
+    /// Print the logs of files that a rule matches
+    Test(trial::TestArgs),
+    /// Say which questions of a rule hold for a log, and which do not
+    Explain(trial::ExplainArgs),
     /// Enable rules: detectors apply them
-    Enable(IdArgs),
+    Enable(ChosenArgs),
     /// Keep detectors from applying rules
-    Disable(IdArgs),
+    Disable(ChosenArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,6 +62,9 @@ struct ListArgs {
     /// Only those that are disabled
     #[arg(long)]
     disabled: bool,
+
+    #[command(flatten)]
+    selection: Selection,
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,16 +91,20 @@ struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct IdArgs {
+struct ShowArgs {
     /// The ids of the rules
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
 }
 
-impl IdArgs {
-    fn ids(&self) -> Vec<&str> {
-        self.ids.iter().map(String::as_str).collect()
-    }
+#[derive(Debug, clap::Args)]
+struct ChosenArgs {
+    /// The ids of the rules
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+
+    #[command(flatten)]
+    selection: Selection,
 }
 
 #[derive(Serialize)]
@@ -100,13 +116,15 @@ impl Row for RuleRow {
 
     fn cells(&self, zone: Zone) -> Vec<String> {
         let rule = &self.0;
+        let level = level_of(rule).map(|level| level.to_string());
         vec![
             rule.id.clone(),
             rule.rule_type.clone(),
+            level.unwrap_or_default(),
             if rule.enabled { "yes" } else { "no" }.to_owned(),
+            import_note(rule, "verdict").unwrap_or_default().to_owned(),
             zone.format(rule.updated_at, SecondsFormat::Secs),
             rule.rule_name.clone(),
-            rule.rule_definition.to_string(),
         ]
     }
 }
@@ -114,11 +132,12 @@ impl Row for RuleRow {
 const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
         Column::whole("id").spare(),
-        Column::cut_to(8, "type"),
+        Column::cut_to(8, "type").spare(),
+        Column::whole("level"),
         Column::whole("enabled"),
-        Column::whole("updated"),
-        Column::cut_to(12, "name"),
-        Column::cut_to(12, "definition"),
+        Column::whole("verdict"),
+        Column::whole("updated").spare(),
+        Column::cut_to(24, "name"),
     ]),
     csv: &[
         "id",
@@ -137,15 +156,51 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         Command::Import(args) => files::import(args, context),
         Command::Check(args) => files::check(args, context),
         Command::Add(args) => add(args, context),
-        Command::Enable(args) => context
-            .existing_store()?
-            .enable_rules(&args.ids())
-            .map_err(Into::into),
-        Command::Disable(args) => context
-            .existing_store()?
-            .disable_rules(&args.ids())
-            .map_err(Into::into),
+        Command::Show(args) => show(args, context),
+        Command::Test(args) => trial::test(args, context),
+        Command::Explain(args) => trial::explain(args, context),
+        Command::Enable(args) => switch(args, context, DuckDbStore::enable_rules),
+        Command::Disable(args) => switch(args, context, DuckDbStore::disable_rules),
     }
+}
+
+/// Enables or disables the rules that are named or chosen.
+fn switch(
+    args: &ChosenArgs,
+    context: &mut Context,
+    switch: fn(&DuckDbStore, &[&str]) -> logstore::Result<()>,
+) -> Result {
+    let store = context.existing_store()?;
+    let mut ids = args.ids.clone();
+    if !args.selection.is_empty() {
+        let rules = store.fetch_rules(&RuleQuery::new())?;
+        let chosen = rules.into_iter().filter(|rule| args.selection.chooses(rule));
+        ids.extend(chosen.map(|rule| rule.id));
+    } else if ids.is_empty() {
+        return Err(Failure::Usage(
+            "name rules by their ids, or choose them by flags: see --help".to_owned(),
+        ));
+    }
+    if ids.is_empty() {
+        return Err(Failure::Nothing(Some("no rules match".to_owned())));
+    }
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    switch(&store, &ids)?;
+    eprintln!("{} rules", ids.len());
+    Ok(())
+}
+
+fn show(args: &ShowArgs, context: &mut Context) -> Result {
+    let store = context.existing_store()?;
+    let mut rows = Vec::new();
+    for id in &args.ids {
+        let found = store.fetch_rules(&RuleQuery::new().id(id))?;
+        if found.is_empty() {
+            return Err(Failure::Nothing(Some(format!("no rule {id:?}"))));
+        }
+        rows.extend(found.into_iter().map(RuleRow));
+    }
+    context.output.records(rows)
 }
 
 fn list(args: &ListArgs, context: &mut Context) -> Result {
@@ -157,7 +212,8 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
         _ => None,
     };
     let rules = context.existing_store()?.fetch_rules(&query)?;
-    let rows = rules.into_iter().map(|rule| Ok(RuleRow(rule)));
+    let chosen = rules.into_iter().filter(|rule| args.selection.chooses(rule));
+    let rows = chosen.map(|rule| Ok(RuleRow(rule)));
     let printed = context.output.rows(&COLUMNS, rows)?;
     matched(printed, "rules", (None, None), context.output.zone())
 }

@@ -1,0 +1,140 @@
+//! How many events does a core apply all rules to? Beside reading the same JSON alone.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use logstore::LogEntry;
+use logstore::detect::{Document, Event, RuleSet, Scratch, SigmaRule, read_yaml};
+use logstore::ingest::{IngestOptions, Source};
+
+use crate::Scale;
+use crate::report::{Report, median, ratio};
+
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !shared.join("sigma/rules").exists() {
+        println!("skipped: there are no rules of Sigma in ../shared/data");
+        return;
+    }
+    let mut rules = Vec::new();
+    for folder in ["rules", "rules-emerging-threats", "rules-threat-hunting"] {
+        rules.extend(rules_in(&shared.join("sigma").join(folder)));
+    }
+    let (time, rules) = on_processor(|| RuleSet::new(rules));
+    let samples = events(&shared.join("sigma/regression_data"));
+    let attacks = events(&shared.join("json/otrf"));
+    let first: Vec<String> = samples.iter().chain(&attacks).cloned().collect();
+    let (classes, _) = on_processor(|| matched(&rules, &first));
+    report.unmarked(
+        "take all rules in",
+        "",
+        &format!("{:.2?}", time + classes),
+        "",
+        0.0,
+    );
+    for (name, events, mark) in [("0.9 kB", &samples, 150_000.0), ("2.5 kB", &attacks, 100_000.0)] {
+        let events: Vec<String> = events
+            .iter()
+            .cycle()
+            .take(scale.rows.min(200_000))
+            .cloned()
+            .collect();
+        let bytes: usize = events.iter().map(String::len).sum();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..scale.runs {
+            ours.push(on_processor(|| matched(&rules, &events)).0);
+            theirs.push(on_processor(|| read_only(&events)).0);
+        }
+        let (ours, theirs) = (median(ours), median(theirs));
+        let rate = events.len() as f64 / ours.as_secs_f64();
+        report.line(
+            &format!(
+                "all rules, events of {name} ({} bytes): events a second and core",
+                bytes / events.len()
+            ),
+            "reading the JSON alone",
+            mark,
+            &format!("{rate:.0}"),
+            &format!("{:.0}", events.len() as f64 / theirs.as_secs_f64()),
+            ratio(ours, theirs),
+        );
+    }
+}
+
+fn rules_in(folder: &Path) -> Vec<SigmaRule> {
+    let files = files_in(folder, "yml");
+    let texts = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).expect("a file of rules"));
+    let documents = texts.flat_map(|text| read_yaml(&text));
+    let read = documents.filter_map(|document| Document::from_json(&document.ok()?.value, &|_| None).ok());
+    read.filter_map(|document| match document {
+        Document::Rule(rule) => Some(rule),
+        _ => None,
+    })
+    .collect()
+}
+
+fn files_in(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
+    let files = entries.map(|entry| entry.expect("a folder").into_path());
+    files
+        .filter(|path| path.extension().is_some_and(|found| found == end))
+        .collect()
+}
+
+/// Returns the events of all files as JSON on one line.
+fn events(folder: &Path) -> Vec<String> {
+    let files = files_in(folder, "json")
+        .into_iter()
+        .chain(files_in(folder, "zip"));
+    let logs = files
+        .filter(|file| !file.ends_with("key_sigma.json"))
+        .flat_map(|file| {
+            let source = Source::file(&file);
+            let members = source.members().expect("an archive or none");
+            let sources =
+                members.map_or_else(|| vec![source], |members| members.into_iter().flatten().collect());
+            let readers = sources
+                .into_iter()
+                .filter_map(|source| source.open(&IngestOptions::new()).ok());
+            readers
+                .flat_map(|reader| reader.filter_map(Result::ok))
+                .collect::<Vec<LogEntry>>()
+        });
+    logs.filter_map(|log| log.normalized.to_text().map(|text| text.into_owned()))
+        .collect()
+}
+
+fn matched(rules: &RuleSet, events: &[String]) -> usize {
+    let mut scratch = Scratch::default();
+    let parsed = events.iter().map(|text| Event::from_json(text).expect("JSON"));
+    parsed
+        .map(|event| rules.matches_with(&event, &mut scratch).len())
+        .sum()
+}
+
+fn read_only(events: &[String]) -> usize {
+    let parsed = events
+        .iter()
+        .map(|text| serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
+    parsed
+        .map(|value| value.as_object().map_or(0, serde_json::Map::len))
+        .sum()
+}
+
+/// Returns the time that this thread had a processor for.
+fn on_processor<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let started = processor_time();
+    let value = work();
+    (processor_time().saturating_sub(started), value)
+}
+
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text
+        .split_whitespace()
+        .next()
+        .and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
+}

@@ -1,0 +1,89 @@
+//! The flags that choose rules.
+
+use logstore::detect::import_note;
+use logstore::{DetectionRule, Severity};
+use serde_json::Value;
+
+/// Flags that choose rules. All of them must hold.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which rules")]
+pub(super) struct Selection {
+    /// Whose name holds this text, in any letter case
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+
+    /// Of this level
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<Severity>,
+
+    /// With this tag, such as attack.t1059.001
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+
+    /// For this product, such as windows
+    #[arg(long, value_name = "PRODUCT")]
+    product: Option<String>,
+
+    /// With this status, such as stable
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+
+    /// By an author whose name holds this text, in any letter case
+    #[arg(long, value_name = "TEXT")]
+    author: Option<String>,
+
+    /// With this verdict of their import: works, refused or never_routed
+    #[arg(long, value_name = "VERDICT")]
+    verdict: Option<String>,
+}
+
+impl Selection {
+    /// Returns whether no flag is given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.level.is_none()
+            && [
+                &self.name,
+                &self.tag,
+                &self.product,
+                &self.status,
+                &self.author,
+                &self.verdict,
+            ]
+            .into_iter()
+            .all(Option::is_none)
+    }
+
+    pub(super) fn chooses(&self, rule: &DetectionRule) -> bool {
+        let definition = &rule.rule_definition;
+        let text = |name: &str| definition.get(name).and_then(Value::as_str).unwrap_or_default();
+        let tags = definition.get("tags").and_then(Value::as_array);
+        let has_tag = |wanted: &String| {
+            tags.is_some_and(|tags| {
+                tags.iter()
+                    .any(|tag| tag.as_str().is_some_and(|tag| tag.eq_ignore_ascii_case(wanted)))
+            })
+        };
+        let product = definition.pointer("/logsource/product").and_then(Value::as_str);
+        let holds = |held: &str, wanted: &String| held.to_lowercase().contains(&wanted.to_lowercase());
+        self.name
+            .as_ref()
+            .is_none_or(|wanted| holds(&rule.rule_name, wanted))
+            && self.level.is_none_or(|wanted| level_of(rule) == Some(wanted))
+            && self.tag.as_ref().is_none_or(has_tag)
+            && self.product.as_ref().is_none_or(|wanted| product == Some(wanted))
+            && self.status.as_ref().is_none_or(|wanted| text("status") == wanted)
+            && self
+                .author
+                .as_ref()
+                .is_none_or(|wanted| holds(text("author"), wanted))
+            && self
+                .verdict
+                .as_ref()
+                .is_none_or(|wanted| import_note(rule, "verdict") == Some(wanted))
+    }
+}
+
+/// Returns the level that the definition of a rule names.
+pub(super) fn level_of(rule: &DetectionRule) -> Option<Severity> {
+    rule.rule_definition.get("level")?.as_str()?.parse().ok()
+}
