@@ -10,6 +10,7 @@ mod copying;
 mod crash;
 mod cut_connections;
 mod deliveries;
+mod detection;
 mod documents;
 mod encodings;
 #[cfg(feature = "evtx")]

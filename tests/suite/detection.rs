@@ -1,0 +1,248 @@
+//! Rules on stored logs, as the users of the program see them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::Cli;
+
+const RULES: &str = "\
+title: Encoded command
+id: encoded
+status: test
+author: A. Nonymous
+tags: [attack.execution, attack.t1059.001]
+logsource: {product: windows, category: process_creation}
+detection:
+  selection:
+    Image|endswith: '\\powershell.exe'
+    CommandLine|contains|windash: ' -enc '
+  condition: selection
+level: high
+---
+title: Any process
+id: any-process
+logsource: {product: windows, category: process_creation}
+detection:
+  selection: {EventID: 1}
+  condition: selection
+level: informational
+";
+
+fn process(number: usize, command: &str) -> String {
+    let minute = number / 60 % 60;
+    let second = number % 60;
+    json!({
+        "Event": {
+            "System": {
+                "Channel": "Microsoft-Windows-Sysmon/Operational",
+                "Provider": {"#attributes": {"Name": "Microsoft-Windows-Sysmon"}},
+                "EventID": 1,
+                "EventRecordID": number,
+                "Computer": "ws1",
+                "TimeCreated": {"#attributes": {"SystemTime": format!("2024-05-01T10:{minute:02}:{second:02}Z")}},
+            },
+            "EventData": {
+                "Image": r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe",
+                "CommandLine": format!("powershell{command}{number}"),
+                "User": r"CORP\ann",
+                "ProcessId": 7,
+            },
+        }
+    })
+    .to_string()
+}
+
+fn processes(count: usize) -> String {
+    let commands = [" -enc ", " /enc ", " -File "];
+    let lines = (0..count).map(|number| process(number, commands[number % 3]) + "\n");
+    lines.collect()
+}
+
+fn with_rules() -> Cli {
+    let cli = Cli::new();
+    cli.write("rules/windows.yml", RULES);
+    let imported: Value = serde_json::from_str(&cli.output(&["rules", "import", "rules"])).unwrap();
+    assert_eq!((&imported["works"], &imported["refused"]), (&json!(2), &json!(0)));
+    cli
+}
+
+#[test]
+fn new_logs_become_alerts_and_a_hunt_finds_the_same() {
+    let cli = with_rules();
+    cli.write("events.json", processes(9));
+    cli.output(&["ingest", "events.json"]);
+    let done: Value = serde_json::from_str(&cli.output(&["detect"])).unwrap();
+    assert_eq!(
+        done,
+        json!({"logs": 9, "matches": 6, "suppressed": 0, "alerts": 1, "hits": 9})
+    );
+    let again: Value = serde_json::from_str(&cli.output(&["detect"])).unwrap();
+    assert_eq!(again["logs"], 0);
+
+    let alerts = cli.rows(&["alerts", "list"]);
+    assert_eq!(alerts.len(), 1);
+    let alert = &alerts[0];
+    assert_eq!(
+        (&alert["count"], &alert["rule_id"]),
+        (&json!(6), &json!("encoded"))
+    );
+    assert_eq!(
+        (&alert["user"], &alert["host"]),
+        (&json!(r"CORP\ann"), &json!("ws1"))
+    );
+    assert!(
+        alert["tags"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("attack.t1059.001"))
+    );
+
+    let found = cli.rows(&["hunt", "--min-level", "low"]);
+    let logs: BTreeSet<&str> = found.iter().map(|row| row["log"].as_str().unwrap()).collect();
+    assert_eq!((found.len(), logs.len()), (6, 6));
+    assert_eq!(cli.rows(&["hunt", "--rules", "any-process"]).len(), 9);
+    assert_eq!(
+        cli.rows(&["hunt", "--rules", "rules/windows.yml", "--min-level", "high"])
+            .len(),
+        6
+    );
+    cli.output(&["hunt", "--alerts"]);
+    assert_eq!(cli.rows(&["alerts", "list", "--rule", "encoded"])[0]["count"], 6);
+}
+
+#[test]
+fn a_rule_that_is_disabled_or_changed_is_not_what_it_was() {
+    let cli = with_rules();
+    cli.write("events.json", processes(3));
+    cli.output(&["ingest", "events.json"]);
+    cli.output(&["rules", "disable", "--tag", "attack.t1059.001"]);
+    cli.write(
+        "rules/windows.yml",
+        RULES.replace("level: high", "level: critical"),
+    );
+    let imported: Value = serde_json::from_str(&cli.output(&["rules", "import", "rules"])).unwrap();
+    assert_eq!(
+        imported["imported"],
+        json!({"new": 0, "changed": 1, "unchanged": 1, "vanished": 0})
+    );
+    let rule = &cli.rows(&["rules", "list", "--level", "critical", "--author", "nonymous"])[0];
+    assert_eq!(
+        (&rule["id"], &rule["enabled"]),
+        (&json!("encoded"), &json!(false))
+    );
+    let done: Value = serde_json::from_str(&cli.output(&["detect"])).unwrap();
+    assert_eq!(done["matches"], 0);
+    let file = cli.write(
+        "rules/windows.yml",
+        "title: Another\nid: other\nlogsource: {product: windows}\ndetection: {a: [x], condition: a}\n",
+    );
+    let output = cli
+        .command(&["rules", "import", file.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let warnings = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        warnings.contains("the rule encoded (Encoded command) is not in its files any more"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn a_rule_is_explained_on_a_log() {
+    let cli = with_rules();
+    cli.write("events.json", processes(3));
+    cli.output(&["ingest", "events.json"]);
+    let logs = cli.rows(&["fetch", "--where", "Event.System.EventRecordID=2"]);
+    let answers = cli.rows(&["rules", "explain", "encoded", logs[0]["id"].as_str().unwrap()]);
+    let first = &answers[0];
+    assert_eq!(
+        (&first["question"], &first["holds"]),
+        (&json!("all of"), &json!(false))
+    );
+    assert_eq!(answers[1]["question"], r"Image like *\powershell.exe");
+    assert_eq!(answers[1]["holds"], true);
+    assert_eq!(
+        cli.rows(&["rules", "test", "rules/windows.yml", "events.json"])
+            .len(),
+        3
+    );
+}
+
+#[test]
+fn each_rule_that_cannot_work_gets_a_sentence_and_harms_no_other() {
+    let cli = Cli::new();
+    cli.write("rules/0.yml", RULES);
+    let rule = |title: &str, source: &str, detection: &str| {
+        format!(
+            "title: {title}\nlogsource: {source}\ndetection:\n  selection: {detection}\n  condition: selection\n"
+        )
+    };
+    let windows = "{product: windows}";
+    let faults = [
+        (rule("Modifier", windows, "{Image|endwith: x}"), "did you mean endswith?"),
+        (rule("Source", "{product: toaster}", "{Image: x}"), "no format gives logs the log source toaster/*/*"),
+        (rule("Lookahead", windows, "{Image|re: '(?=a)b'}"), "look-around"),
+        (rule("Large", windows, "{Image|re: '(a{1000}){1000}'}"), "needs more than 4 MiB"),
+        (rule("Placeholder", windows, "{Image|expand: '%Servers%'}"), "%Servers% has no values"),
+        (rule("Condition", windows, "{Image: x}").replace("condition: selection", "condition: selektion"), "selektion"),
+        ("title: Bomb\na: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f]\n".to_owned(), "repetition limit"),
+        (rule("Values", windows, &format!("{{Image: [{}]}}", "x, ".repeat(100_001))), "more than 100000 values"),
+        (rule("Nested", windows, "{Image: x}").replace("condition: selection", &format!("condition: {}selection{}", "(".repeat(200), ")".repeat(200))), "levels deep"),
+        ("title: [".to_owned(), "no YAML"),
+    ];
+    for (number, (text, _)) in faults.iter().enumerate() {
+        cli.write(&format!("rules/{}.yml", number + 1), text);
+    }
+    let output = cli
+        .command(&["rules", "check", "rules", "--format", "jsonl"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let rows: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (number, (_, expected)) in faults.iter().enumerate() {
+        let name = format!("/{}.yml", number + 1);
+        let row = rows
+            .iter()
+            .find(|row| row["file"].as_str().unwrap().ends_with(&name));
+        let reason = row.unwrap_or_else(|| panic!("{name} is not reported"))["reason"]
+            .as_str()
+            .unwrap();
+        assert!(reason.contains(expected), "{name}: {reason}");
+    }
+    let output = cli.command(&["rules", "import", "rules"]).output().unwrap();
+    let imported: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&imported["works"], &imported["rules"]), (&json!(2), &json!(12)));
+    cli.write("events.json", processes(3));
+    cli.output(&["ingest", "events.json"]);
+    let done: Value = serde_json::from_str(&cli.output(&["detect"])).unwrap();
+    assert_eq!(done["matches"], 2);
+}
+
+#[test]
+fn a_killed_detector_stores_the_alerts_of_each_log_once() {
+    let cli = with_rules();
+    cli.write("events.json", processes(4_000));
+    cli.output(&["ingest", "events.json"]);
+    for round in 0..8 {
+        let mut process = cli.program(&["detect"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(40 * round));
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    // What comes twice is not counted twice, whoever reads it.
+    cli.output(&["detect"]);
+    cli.output(&["detect", "--consumer", "another"]);
+    let counts: Vec<u64> = cli
+        .rows(&["alerts", "list", "--status", "any"])
+        .iter()
+        .map(|alert| alert["count"].as_u64().unwrap())
+        .collect();
+    let expected = (0..4_000).filter(|number| number % 3 < 2).count() as u64;
+    assert_eq!(counts.iter().sum::<u64>(), expected, "{counts:?}");
+}
