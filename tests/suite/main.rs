@@ -16,6 +16,8 @@ mod encodings;
 #[cfg(feature = "evtx")]
 mod event_logs;
 mod exactly_once;
+#[cfg(unix)]
+mod extensions;
 mod faults;
 mod fencing;
 mod fields;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ::duckdb::{Config, Connection};
 
-use super::files;
 use super::settings::ExtensionSettings;
+use super::{files, verified};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement::literal;
 use crate::storage::{Error, Result};
@@ -53,6 +53,7 @@ pub(crate) fn install(from: &[PathBuf], settings: &ExtensionSettings) -> Result<
     if from.is_empty() {
         for extension in extensions.iter().filter(|extension| !extension.installed) {
             fetch(&engine(settings)?, extension.name)?;
+            verify(extension.name, &extension.file, settings)?;
         }
         return list(settings);
     }
@@ -117,7 +118,7 @@ fn put(from: &Path, extension: &Extension, settings: &ExtensionSettings) -> Resu
         extension.name,
         from.display()
     );
-    Ok(())
+    verify(extension.name, &extension.file, settings)
 }
 
 fn copy_unpacked(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -130,7 +131,7 @@ fn copy_unpacked(from: &Path, to: &Path) -> std::io::Result<()> {
     written.sync_all()
 }
 
-/// Starts an engine that only manages its extensions.
+/// Starts an engine that only manages its extensions, and takes none without a signature.
 fn engine(settings: &ExtensionSettings) -> Result<Connection> {
     let folder = settings.folder()?.display().to_string();
     Config::default()
@@ -156,11 +157,12 @@ fn fetch(engine: &Connection, name: &str) -> Result<()> {
     installed.map_err(|error| error::engine("install an extension from the network", error))
 }
 
-/// Loads an extension into an engine. A missing extension is fetched only if the settings allow it.
+/// Loads an extension into an engine that does not verify signatures. A missing extension is fetched only if the settings
+/// allow it.
 pub(crate) fn load(connection: &Connection, name: &'static str, settings: &ExtensionSettings) -> Result<()> {
     let file = folder_of_engine(connection, &settings.folder()?)?.join(file_name(name));
     if !file.is_file() && settings.may_install {
-        fetch(connection, name)?;
+        fetch(&engine(settings)?, name)?;
     } else if !file.is_file() {
         let reason = format!(
             "the engine's extension {name}, which this lake needs, is not there: put it there with `logstore extensions \
@@ -168,8 +170,23 @@ pub(crate) fn load(connection: &Connection, name: &'static str, settings: &Exten
         );
         return Err(error::engine_unavailable(file, reason));
     }
+    if !verified::is_remembered(&file) {
+        verify(name, &file, settings)?;
+    }
+    load_file(connection, name, &file)
+}
+
+/// Verifies the signature of an extension, by loading it into an engine of its own.
+fn verify(name: &str, file: &Path, settings: &ExtensionSettings) -> Result<()> {
+    let before = verified::FileState::of(file);
+    load_file(&engine(settings)?, name, file)?;
+    verified::remember(file, before);
+    Ok(())
+}
+
+fn load_file(connection: &Connection, name: &str, file: &Path) -> Result<()> {
     let loaded = connection.execute_batch(&format!("LOAD {name}"));
-    loaded.map_err(|error| not_taken(&file, &error))
+    loaded.map_err(|error| not_taken(file, &error))
 }
 
 fn not_taken(file: &Path, error: &::duckdb::Error) -> Error {

@@ -31,7 +31,7 @@ pub(crate) trait Opener: Send + Sync {
     /// Opens the engine on the store. The gate calls this while no engine of this process has the store open.
     fn open(&self, mode: Mode) -> Result<Opened, OpenFailure>;
 
-    /// Lets a further connection of that engine find the tables of the store.
+    /// Lets a further connection of that engine find the tables of the store. The first one finds them.
     fn enter(&self, connection: &Connection) -> ::duckdb::Result<()>;
 }
 
@@ -40,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     /// Says whether the store has the tables of this version.
     pub(crate) is_current: bool,
+    /// Names the place of a lake's data files.
+    pub(crate) data_path: Option<String>,
 }
 
 /// Guards a store's engine, as the one way to it in this process.
@@ -143,6 +145,8 @@ struct Engine {
     mode: Mode,
     /// Says whether the tables were those of this version when it was opened.
     is_current: bool,
+    /// Names the place of a lake's data files.
+    data_path: Option<String>,
     /// Says whether the connection to the lake's catalog was lost. A new engine connects to it again.
     is_disconnected: bool,
     /// Says whether a fatal error has ended the engine, which DuckDB calls invalidated.
@@ -335,7 +339,10 @@ impl Gate {
         let engine = match &mut state.engine {
             Some(engine) => engine,
             none => match self.open_in_turn(&mut state.passed, mode, waiter)? {
-                Ok(engine) => none.insert(engine),
+                Ok((engine, first)) => {
+                    state.idle.push(first);
+                    none.insert(engine)
+                }
                 Err(holder) => return Ok(Entry::HeldBy(holder)),
             },
         };
@@ -372,13 +379,14 @@ impl Gate {
         }
     }
 
-    /// Opens the engine unless other processes were first, or have the file.
+    /// Opens the engine unless other processes were first, or have the file. Returns the connection that opened it too:
+    /// others would have to find a lake's tables first.
     fn open_in_turn(
         &self,
         passed: &mut Option<Passed>,
         mode: Mode,
         waiter: &mut Waiter,
-    ) -> Result<Result<Engine, Holder>, OpenFailure> {
+    ) -> Result<Result<(Engine, Connection), Holder>, OpenFailure> {
         let file = self.locked_file();
         if let Some(path) = file {
             waiter.queue_up(path, mode, passed);
@@ -387,14 +395,19 @@ impl Gate {
             return Ok(Err(Holder::Queue));
         }
         match self.opener.open(mode) {
-            Ok(opened) => Ok(Ok(Engine {
-                connection: opened.connection,
-                is_current: opened.is_current,
-                mode: file.map_or(Mode::Write, |_| mode),
-                is_disconnected: false,
-                is_invalidated: false,
-                place: file.and_then(|path| waiter.give_place(path, mode, passed)),
-            })),
+            Ok(opened) => {
+                let connection = opened.connection.try_clone();
+                let engine = Engine {
+                    connection: connection.map_err(|error| error::engine("connect to the store", error))?,
+                    is_current: opened.is_current,
+                    data_path: opened.data_path,
+                    mode: file.map_or(Mode::Write, |_| mode),
+                    is_disconnected: false,
+                    is_invalidated: false,
+                    place: file.and_then(|path| waiter.give_place(path, mode, passed)),
+                };
+                Ok(Ok((engine, opened.connection)))
+            }
             Err(OpenFailure::Locked(holder)) => {
                 waiter.note_refusal();
                 Ok(Err(Holder::Process(holder)))
@@ -500,6 +513,11 @@ impl Lease {
         self.is_current
     }
 
+    /// Returns the place of a lake's data files.
+    pub(crate) fn data_path(&self) -> Option<String> {
+        lock(&self.gate.state).engine.as_ref()?.data_path.clone()
+    }
+
     /// Keeps the connection from later operations, as its statements may be interrupted.
     pub(crate) fn for_one_use(self) -> Self {
         let mut lease = self;
@@ -580,6 +598,7 @@ mod tests {
             Ok(Opened {
                 connection: Connection::open_in_memory().unwrap(),
                 is_current: true,
+                data_path: None,
             })
         }
 

@@ -18,6 +18,7 @@ use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::functions;
 use crate::storage::duckdb::sql::statement::literal;
+use crate::storage::duckdb::transaction::read_transaction;
 
 /// Opens the engine on a lake.
 pub(crate) struct LakeOpener {
@@ -50,10 +51,19 @@ impl Opener for LakeOpener {
         functions::register(&connection)
             .and_then(|()| connection.execute_batch(&format!("SET {LARGE_BUFFERS} = true")))
             .map_err(|error| error::open_failure(&shown, error))?;
-        let is_current = schema::refuse_newer(&connection, &shown).map_err(OpenFailure::Other)?;
+        // One transaction takes fewer round trips to the catalog.
+        let (data_path, is_current) = read_transaction(&connection, "open the store", |connection| {
+            Ok((
+                data::data_path(connection)?,
+                schema::refuse_newer(connection, &shown)?,
+            ))
+        })?;
+        confine(&connection, &self.settings, &data_path)?;
+        use_threads(&connection, &self.settings)?;
         Ok(Opened {
             connection,
             is_current,
+            data_path: Some(data_path),
         })
     }
 
@@ -72,7 +82,6 @@ impl LakeOpener {
             _ => "CREATE_IF_NOT_EXISTS false",
         };
         attach(&connection, lake, settings, access, self.lock_timeout)?;
-        confine(&connection, settings).map_err(OpenFailure::Other)?;
         Ok(connection)
     }
 }
@@ -83,13 +92,18 @@ impl LakeOpener {
 const RETRIES: &str =
     "SET ducklake_retry_wait_ms = 1; SET ducklake_retry_backoff = 1.3; SET ducklake_max_retry_count = 25";
 
-/// Starts an engine that can attach a lake.
+/// Starts an engine that can attach a lake, with one thread.
+///
+/// Each of the many small queries of a catalog would be one thread's, for which the other one waits in a loop.
 pub(crate) fn engine(lake: &Lake, settings: &EngineSettings, spill: Option<&Path>) -> Result<Connection> {
     let failed = |error| error::engine("start the engine", error);
     let folder = settings.lake.extensions.folder()?;
     let connection = settings
         .common_config(Config::default(), spill)
+        .and_then(|config| config.threads(1))
         .and_then(|config| config.with("extension_directory", folder.display().to_string()))
+        // What `extensions::load` loads was verified before.
+        .and_then(Config::allow_unsigned_extensions)
         .and_then(Connection::open_in_memory_with_flags)
         .map_err(failed)?;
     extensions::load(&connection, "ducklake", &settings.lake.extensions)?;
@@ -155,16 +169,25 @@ pub(crate) fn attach(
     attached.map_err(|error| error::open_failure(&Location::Lake(lake.clone()).to_string(), error))
 }
 
+/// Lets the engine use as many threads as the settings say, or one for each processor.
+fn use_threads(connection: &Connection, settings: &EngineSettings) -> Result<()> {
+    let sql = match settings.threads {
+        Some(threads) => format!("SET threads = {threads}"),
+        None => "RESET threads".to_owned(),
+    };
+    let set = connection.execute_batch(&sql);
+    set.map_err(|error| error::engine("open the store", error))
+}
+
 /// Lets the engine use nothing but the lake's own files.
-fn confine(connection: &Connection, settings: &EngineSettings) -> Result<()> {
-    let failed = |error| error::engine("open the store", error);
-    let data_path = data::data_path(connection)?;
+fn confine(connection: &Connection, settings: &EngineSettings, data_path: &str) -> Result<()> {
     if settings.external_access {
         return Ok(());
     }
     let sql = format!(
         "SET allowed_directories = [{}]; SET enable_external_access = false",
-        literal(&data_path)
+        literal(data_path)
     );
-    connection.execute_batch(&sql).map_err(failed)
+    let confined = connection.execute_batch(&sql);
+    confined.map_err(|error| error::engine("open the store", error))
 }

@@ -130,8 +130,9 @@ fn take_lock(
         kind as i32,
         fence::IS_THERE
     );
+    // Without the names before it, the engine would look for the function in the lake, on a connection of its own.
     let sql = format!(
-        "SELECT has_fence FROM postgres_query('{database}', {})",
+        "SELECT has_fence FROM system.main.postgres_query('{database}', {})",
         literal(&wait)
     );
     connection.execute_batch("BEGIN TRANSACTION")?;

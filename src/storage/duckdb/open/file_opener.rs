@@ -114,5 +114,6 @@ fn start(
     Ok(Opened {
         connection,
         is_current,
+        data_path: None,
     })
 }

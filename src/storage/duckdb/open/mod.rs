@@ -15,7 +15,7 @@ use crate::storage::duckdb::engine::location::{Lake, Location};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::settings::EngineSettings;
 use crate::storage::duckdb::error::{self, OpenFailure};
-use crate::storage::duckdb::lake::{create, data};
+use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::options::{Access, OpenOptions};
 use crate::storage::duckdb::schema::{self, SchemaState};
 use crate::storage::duckdb::store::DuckDbStore;
@@ -130,13 +130,15 @@ impl OpenOptions {
         if is_missing {
             create::create(&lake, &self.engine, self.lock_timeout)?;
         }
-        // All of this reads one snapshot, as others may be creating the tables.
-        let (found, data_path) = store.read(|connection| {
-            read_transaction(connection, "open the store", |connection| {
-                Ok((schema::find(connection)?, data::data_path(connection)?))
-            })
+        let (found, data_path) = store.retry(|| {
+            let lease = store.lease(Mode::Read)?;
+            // All of this reads one snapshot, as others may be creating the tables.
+            let found = read_transaction(lease.connection(), "open the store", |_| {
+                first_look::found(&lease)
+            });
+            Ok((found?, lease.data_path()))
         })?;
-        store.data_path = Some(data_path);
+        store.data_path = data_path;
         match found {
             SchemaState::Current => {}
             SchemaState::Nothing if may_make => store.write("create the store", schema::create_missing)?,
