@@ -53,7 +53,7 @@ impl Catalog {
         ))
     }
 
-    fn wait_until(&self, sql: &str, expected: i64) {
+    pub(crate) fn wait_until(&self, sql: &str, expected: i64) {
         while self.number(sql) != expected {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }

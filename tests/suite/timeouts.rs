@@ -5,7 +5,7 @@ use std::time::Duration;
 use logstore::duckdb::MaintenanceOptions;
 use logstore::{DuckDbStore, Error, LogEntry, LogQuery, LogStore as _};
 
-use crate::fencing::Catalog;
+use crate::fencing::{Catalog, LOCK_HOLDERS};
 use crate::support::{PATIENCE, log};
 use crate::test_lake::{TestLake, options};
 
@@ -36,6 +36,34 @@ fn a_process_that_stops_in_its_commit_is_passed() {
             count.unsigned_abs()
         );
     }
+}
+
+/// A step may take longer than PostgreSQL waits for a process that sends nothing.
+#[test]
+fn a_process_that_works_for_long_keeps_its_turn() {
+    const WAITING: &str = "SELECT count(*) FROM pg_locks
+        WHERE relation = 'public.ducklake_snapshot'::regclass AND NOT granted";
+    const SPOKE_AGAIN: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE pid IN ({holders}) AND state_change > xact_start + INTERVAL '5 seconds'";
+    let Some(lake) = TestLake::in_postgres() else {
+        return;
+    };
+    let store = &options().lock_timeout(PATIENCE).open(&lake.location).unwrap();
+    let (catalog, slow) = (Catalog::of(&lake), Catalog::of(&lake));
+    slow.begin();
+    slow.execute("LOCK TABLE public.ducklake_snapshot IN EXCLUSIVE MODE");
+    let holders = format!("SELECT count(*) FROM ({LOCK_HOLDERS}) AS holders");
+    let spoke_again = SPOKE_AGAIN.replace("{holders}", LOCK_HOLDERS);
+    std::thread::scope(|scope| {
+        let append = scope.spawn(|| store.append_logs(&logs("a", 1)));
+        catalog.wait_until(WAITING, 1);
+        while catalog.number(&spoke_again) == 0 {
+            assert_eq!(catalog.number(&holders), 1, "it lost its turn");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        drop(slow);
+        assert_eq!(append.join().unwrap().unwrap().stored, 1);
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The locks of a lake. Each lets one process of all machines at a time commit to it, maintain it or create it.
 //!
 //! Each is an advisory lock in the PostgreSQL database that is the catalog. A transaction holds it, so that it ends
-//! when its holder is done, dies or is cut off. A holder does not notice that its lock has ended: see
+//! when its holder is done, dies, stops or is cut off. A holder does not notice that its lock has ended: see
 //! [`fence`](super::fence).
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ::duckdb::Connection;
 
+use super::heartbeat::Heartbeat;
 use super::{CATALOG, fence};
 use crate::storage::duckdb::engine::conninfo::{millis, with_timeouts};
 use crate::storage::duckdb::engine::gate::{Gate, Lease};
@@ -21,13 +22,11 @@ use crate::storage::{Error, Result};
 /// Grants the turn to commit. Writers that hold it one after another need not repeat work because of each other.
 ///
 /// A catalog in a file needs no such lock: the engine locks that file while a process writes.
-pub(crate) struct CommitLock(Option<Lease>);
+pub(crate) struct CommitLock(Option<Heartbeat>);
 
-/// Limits how long a holder may send nothing before the database takes the lock away.
+/// Limits how long a holder may send nothing before the database takes the lock away. Working holders have a
+/// [`Heartbeat`].
 const IDLE_TIMEOUT: &str = "60s";
-
-/// Limits the same for upkeep, whose steps take longer. Two that work at the same time do no harm.
-const IDLE_TIMEOUT_OF_UPKEEP: &str = "1h";
 
 /// Names the purpose of a lock, and its number in the database.
 ///
@@ -37,6 +36,17 @@ enum LockKind {
     Commit = 7_108_646,
     Maintenance = 7_108_647,
     Create = 7_108_648,
+}
+
+impl LockKind {
+    /// Limits how long a holder may work. A process that waits for a disk for ever must not keep the others waiting.
+    fn longest(self) -> Duration {
+        match self {
+            Self::Commit | Self::Create => Duration::from_secs(15 * 60),
+            // Two that maintain a lake at the same time do no harm, and the steps of a large lake take long.
+            Self::Maintenance => Duration::from_secs(24 * 3_600),
+        }
+    }
 }
 
 impl CommitLock {
@@ -53,59 +63,59 @@ impl CommitLock {
             return Ok(lock);
         }
         lock.create_fence()?;
-        drop(lock);
         Ok(Self::take_turn(gate, timeout)?.0)
     }
 
     /// Waits for the turn to commit, and returns whether the catalog has a fence.
     fn take_turn(gate: &Arc<Gate>, timeout: Duration) -> Result<(Self, bool)> {
-        Self::take_kind(LockKind::Commit, IDLE_TIMEOUT, gate, timeout)
+        Self::take_kind(LockKind::Commit, gate, timeout)
     }
 
     /// Creates the fence, and ends the transaction that holds the lock.
-    fn create_fence(&self) -> Result<()> {
-        let Some(connection) = self.connection() else {
+    fn create_fence(mut self) -> Result<()> {
+        let Some(lease) = self.0.take().and_then(Heartbeat::end) else {
             return Ok(());
         };
-        fence::create(connection)
-            .and_then(|()| connection.execute_batch("COMMIT"))
-            .map_err(error::no_fence)
+        let connection = lease.connection();
+        let created = fence::create(connection).and_then(|()| connection.execute_batch("COMMIT"));
+        if created.is_err() {
+            give_up(&lease);
+        }
+        created.map_err(error::no_fence)
     }
 
     /// Waits for the right to maintain the lake. Other processes may commit meanwhile.
     pub(crate) fn take_for_maintenance(gate: &Arc<Gate>, timeout: Duration) -> Result<Self> {
-        Ok(Self::take_kind(LockKind::Maintenance, IDLE_TIMEOUT_OF_UPKEEP, gate, timeout)?.0)
+        Ok(Self::take_kind(LockKind::Maintenance, gate, timeout)?.0)
     }
 
-    fn take_kind(
-        kind: LockKind,
-        idle_timeout: &str,
-        gate: &Arc<Gate>,
-        timeout: Duration,
-    ) -> Result<(Self, bool)> {
+    fn take_kind(kind: LockKind, gate: &Arc<Gate>, timeout: Duration) -> Result<(Self, bool)> {
         if !gate.location().has_many_writers() {
             return Ok((Self(None), true));
         }
-        let lock = Self(Some(gate.lease(Mode::Write, timeout)?));
-        let has_fence = lock.connection().map_or(Ok(true), |connection| {
-            take_lock(connection, CATALOG, kind, idle_timeout, timeout)
-                .map_err(|error| lock_failure(gate.location(), timeout, error))
-        })?;
-        Ok((lock, has_fence))
-    }
-
-    fn connection(&self) -> Option<&Connection> {
-        self.0.as_ref().map(Lease::connection)
+        let lease = gate.lease(Mode::Write, timeout)?;
+        match take_lock(lease.connection(), CATALOG, kind, timeout) {
+            Ok(has_fence) => Ok((Self(Some(Heartbeat::start(lease, kind.longest())?)), has_fence)),
+            Err(error) => {
+                give_up(&lease);
+                Err(lock_failure(gate.location(), timeout, error))
+            }
+        }
     }
 }
 
 impl Drop for CommitLock {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection()
-            && let Err(error) = connection.execute_batch("ROLLBACK")
-        {
-            log::debug!("giving up a lock of the lake: {error}");
+        if let Some(lease) = self.0.take().and_then(Heartbeat::end) {
+            give_up(&lease);
         }
+    }
+}
+
+/// Ends the transaction that holds a lock.
+fn give_up(lease: &Lease) {
+    if let Err(error) = lease.connection().execute_batch("ROLLBACK") {
+        log::debug!("giving up a lock of the lake: {error}");
     }
 }
 
@@ -114,7 +124,6 @@ fn take_lock(
     connection: &Connection,
     database: &str,
     kind: LockKind,
-    idle_timeout: &str,
     timeout: Duration,
 ) -> ::duckdb::Result<bool> {
     let millis = millis(timeout);
@@ -124,7 +133,7 @@ fn take_lock(
             ({}) AS has_fence
         FROM (
             SELECT set_config('lock_timeout', '{millis}ms', true) AS lock_timeout,
-                set_config('idle_in_transaction_session_timeout', '{idle_timeout}', true) AS idle_timeout
+                set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}', true) AS idle_timeout
             OFFSET 0
         ) AS limits",
         kind as i32,
@@ -157,7 +166,7 @@ pub(crate) fn take_to_create(engine: &Connection, lake: &Lake, timeout: Duration
     );
     let attached = connection.execute_batch(&attach);
     attached.map_err(|error| error::open_failure(&location.to_string(), error).into_error())?;
-    take_lock(&connection, DATABASE, LockKind::Create, IDLE_TIMEOUT, timeout)
+    take_lock(&connection, DATABASE, LockKind::Create, timeout)
         .map(drop)
         .map_err(|error| lock_failure(&location, timeout, error))?;
     Ok(connection)

@@ -13,6 +13,7 @@ pub(super) mod data;
 pub(super) mod data_files;
 pub(super) mod digest;
 pub(super) mod fence;
+pub(super) mod heartbeat;
 pub(super) mod history;
 pub(super) mod mark;
 pub(super) mod parts;
