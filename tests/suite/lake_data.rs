@@ -517,6 +517,46 @@ fn files_of_a_lake_are_for_their_owner_or_as_its_folder_says() {
     assert_eq!(mode(&folder), 0o2750);
 }
 
+#[test]
+#[cfg(unix)]
+fn files_of_a_lake_are_for_the_group_of_its_folder() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let Some(extensions) = given(EXTENSIONS) else {
+        return;
+    };
+    let cli = Cli::new();
+    let settings = format!("[store]\nextension_directory = \"{extensions}\"\n");
+    cli.write("logstore.toml", settings);
+    let lines: String = (0..500)
+        .map(|n| format!("2024-01-01T00:00:00Z web1 app[{n}]: hello\n"))
+        .collect();
+    cli.write("app.log", lines);
+    let folder = cli.path("data");
+    fs::create_dir(&folder).unwrap();
+    // Only root can give a folder to any group.
+    chown(&folder, None, Some(65_534)).ok();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o2750)).unwrap();
+    let group = folder.metadata().unwrap().gid();
+    let program = assert_cmd::cargo::cargo_bin!("logstore").display().to_string();
+    let ingest = format!(
+        "umask 027 && {program} -d 'ducklake:catalog?data_path={}' ingest app.log",
+        folder.display()
+    );
+    let output = cli.other_program("sh").args(["-c", &ingest]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(data_files(&folder).len(), 1);
+    for entry in walkdir::WalkDir::new(&folder) {
+        let entry = entry.unwrap();
+        let found = entry.metadata().unwrap();
+        let expected = if found.is_dir() { 0o2750 } else { 0o640 };
+        assert_eq!(
+            (found.mode() & 0o7777, found.gid()),
+            (expected, group),
+            "{entry:?}"
+        );
+    }
+}
+
 fn position(id: &str, last_second: i64) -> FilePosition {
     FilePosition {
         id: id.into(),
