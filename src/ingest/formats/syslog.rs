@@ -390,6 +390,14 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
         return true;
     }
     let (host, after_host) = text.split_once(' ').unwrap_or((text, ""));
+    if let Some(host) = host
+        .strip_suffix(':')
+        .filter(|host| is_host_name(host) && is_cisco_mark(after_host))
+    {
+        fields.hostname = present(host);
+        fields.message = Some(after_host.trim_start_matches(' '));
+        return true;
+    }
     if host.ends_with(':') {
         // A local daemon names no host: `haproxy[73411]: ...`.
         return match tag(text) {
@@ -413,7 +421,7 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
     match found {
         Some(found) => found.fill(fields),
         // Without a priority, only the old time says that this is syslog.
-        None if !has_priority && !has_bsd_time => return false,
+        None if !has_priority && !has_bsd_time && !is_cisco_mark(after_host) => return false,
         None => {
             let word = after_host.split_once(' ').filter(|(word, _)| {
                 // A program, not the first of some columns or pairs.
@@ -428,6 +436,14 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
     }
     fields.hostname = present(host);
     true
+}
+
+/// Returns whether a message starts with a mark of Cisco, such as `%FTD-6-302013: `.
+fn is_cisco_mark(text: &str) -> bool {
+    let mark = text.trim_start_matches(' ').strip_prefix('%');
+    mark.is_some_and(|mark| {
+        mark.starts_with(|c: char| c.is_ascii_uppercase()) && mark.contains("-") && mark.contains(": ")
+    })
 }
 
 /// Reads `<mail.info> `, which syslogd of the BSDs writes with -v, and returns what follows it.

@@ -231,6 +231,9 @@ const SOURCE_IP: &[&str] = &[
     "peer_ip",
     "SourceNetworkAddress",
     "tx_hosts",
+    "request.ipSrc",
+    "request.ipSource",
+    "ipSrc",
     "IpAddress",
     "ip",
 ];
@@ -263,6 +266,8 @@ const DEST_IP: &[&str] = &[
     "httpRequest.serverIp",
     "=s-ip",
     "rx_hosts",
+    "request.ipDst",
+    "ipDst",
 ];
 
 const SOURCE_PORT: &[&str] = &[
@@ -365,6 +370,7 @@ const USER: &[&str] = &[
     "dst_user",
     "user.target.name",
     "caller",
+    "UserOriginator",
     "identity",
     "serviceAccount.name",
     "MailboxOwnerUPN",
