@@ -126,6 +126,11 @@ fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String
         fields = fields.with_time(timestamp, &located);
     }
     fields.hostname = present(token("hostname")?);
+    // CyberArk's vault writes an object after its host.
+    if let Some(object) = whole.splitn(3, ' ').nth(2).filter(|rest| rest.starts_with('{')) {
+        fields.message = Some(object);
+        return Ok(fields);
+    }
     fields.appname = present(token("app-name")?);
     fields.procid = present(token("procid")?);
     if let Some(message_id) = present(token("msgid")?) {
@@ -442,7 +447,7 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
 fn is_cisco_mark(text: &str) -> bool {
     let mark = text.trim_start_matches(' ').strip_prefix('%');
     mark.is_some_and(|mark| {
-        mark.starts_with(|c: char| c.is_ascii_uppercase()) && mark.contains("-") && mark.contains(": ")
+        mark.starts_with(|c: char| c.is_ascii_uppercase()) && mark.contains('-') && mark.contains(": ")
     })
 }
 
@@ -622,6 +627,15 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn an_object_after_the_host_is_the_message() {
+        let line = r#"<5>1 2024-05-01T10:00:14Z VAULT1 {"a": "b c", "d": 1}"#;
+        let found = fields(rfc5424(line, &TimeContext::default()));
+        assert_eq!((found.hostname, found.appname), (Some("VAULT1"), None));
+        assert_eq!(found.message, Some(r#"{"a": "b c", "d": 1}"#));
+        assert!(found.problem.is_none());
     }
 
     #[test]

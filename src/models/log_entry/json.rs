@@ -169,7 +169,7 @@ impl<'a> Rest<'a> {
         let (own, text) = self.first_of(slot, text)?;
         match own {
             Some(place) => self.take_text_at(place),
-            None => (text.len() <= LONGEST_COPY).then_some(text),
+            None => (!text.is_empty() && text.len() <= LONGEST_COPY).then_some(text),
         }
     }
 

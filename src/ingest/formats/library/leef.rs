@@ -7,9 +7,12 @@ const HEADER: [&str; 5] = ["leefVersion", "vendor", "product", "productVersion",
 /// Limits the attributes of an event. A client may write as many of one name as it likes.
 const MOST_PAIRS: usize = 500;
 
-/// Reads the event that begins with `LEEF:` in a text, wherever that is.
+/// Reads the event that begins with `LEEF:` in a text, wherever that is. Some forwarders cut the mark off.
 pub(crate) fn read(text: &str) -> Option<Members<'_>> {
-    let event = text.get(text.find("LEEF:")? + 5..)?;
+    let event = match text.find("LEEF:") {
+        Some(mark) => text.get(mark + 5..)?,
+        None => Some(text).filter(|text| text.starts_with("1.0|") || text.starts_with("2.0|"))?,
+    };
     let mut members = Members::default();
     let mut rest = event;
     for name in HEADER {

@@ -211,7 +211,7 @@ pub(crate) fn value_for(field: Field, text: Cow<'_, str>) -> Option<Cow<'_, str>
         Field::SourceIp | Field::DestIp => canonical_of(text),
         Field::SourcePort | Field::DestPort => text.parse::<u16>().ok().map(|_| text),
         Field::Pid => process_id(text),
-        Field::User => is_user(&text).then_some(text),
+        Field::User => is_user(&text).then(|| without_escape(text)),
         // A word of a scale that is not known says nothing.
         Field::Level => Level::from_word(&text).map(|level| level.word().into()),
         _ => Some(text),
@@ -236,6 +236,14 @@ fn process_id(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
             .ok()
             .map(|id| id.to_string().into()),
         None => text.parse::<i64>().ok().map(|_| text),
+    }
+}
+
+/// Returns a name whose domain ends with one backslash. CEF and relays write two.
+fn without_escape(name: Cow<'_, str>) -> Cow<'_, str> {
+    match name.contains(r"\\") {
+        true => name.replace(r"\\", r"\").into(),
+        false => name,
     }
 }
 

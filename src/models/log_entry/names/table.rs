@@ -213,6 +213,10 @@ const SOURCE_IP: &[&str] = &[
     "c_ip_addr",
     "request.client_ip",
     "request.remote_ip",
+    "req.remoteAddress",
+    "req.ip",
+    "request.remoteAddress",
+    "remoteAddress",
     "remote_ip_address",
     "remote_addr",
     "=remote_ip",
@@ -268,6 +272,7 @@ const DEST_IP: &[&str] = &[
     "rx_hosts",
     "request.ipDst",
     "ipDst",
+    "upstream_addr",
 ];
 
 const SOURCE_PORT: &[&str] = &[
