@@ -200,8 +200,13 @@ impl Parser {
         let normalized = draft.log.normalized_mut();
         let extracted = extract::extract(program, message, self.proxies(), normalized);
         if extracted.is_none()
-            && let Some(reading) = self.formats.read_other(program, message)
+            && let Some(mut reading) = self.formats.read_other(program, message)
         {
+            // In a message, `host=` is mostly a peer or the host of a request.
+            let has = |name| reading.members.get(name).is_some();
+            if draft.log.hostname.is_some() && has("host") && !has("hostname") && !has("devname") {
+                reading.put(Field::Host, None);
+            }
             return self.with_reading(draft, reading);
         }
         let Extracted { format, ambiguous } = extracted.unwrap_or_default();

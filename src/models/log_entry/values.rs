@@ -148,7 +148,7 @@ pub(super) fn client_of<'a>(list: Cow<'a, str>, proxies: &[IpNet]) -> Option<Cow
 }
 
 /// Lists texts that sources write where they have no value.
-const NOTHING: [&str; 6] = ["-", "N/A", "n/a", "null", "(null)", "<null>"];
+const NOTHING: [&str; 7] = ["-", "--", "N/A", "n/a", "null", "(null)", "<null>"];
 
 /// Returns a text that says something.
 pub(super) fn text_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
