@@ -126,9 +126,11 @@ fn header<'a>(rest: &'a str, context: &TimeContext) -> Result<Fields<'a>, String
         fields = fields.with_time(timestamp, &located);
     }
     fields.hostname = present(token("hostname")?);
-    // CyberArk's vault writes an object after its host.
-    if let Some(object) = whole.splitn(3, ' ').nth(2).filter(|rest| rest.starts_with('{')) {
-        fields.message = Some(object);
+    // CyberArk's vault writes an object after its host, firewalls of Palo Alto write columns.
+    let is_message =
+        |rest: &&str| rest.starts_with('{') || rest.split(' ').next().is_some_and(|name| name.contains(','));
+    if let Some(message) = whole.splitn(3, ' ').nth(2).filter(is_message) {
+        fields.message = Some(message);
         return Ok(fields);
     }
     fields.appname = present(token("app-name")?);

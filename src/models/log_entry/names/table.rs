@@ -364,7 +364,6 @@ const USER: &[&str] = &[
     "user.email",
     "actor.email",
     "actor.user.email_addr",
-    "auid",
     "acct",
     "account",
     "login",
