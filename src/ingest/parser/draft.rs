@@ -221,7 +221,11 @@ impl Parser {
 
     fn with_reading<'a>(&mut self, outer: Draft<'a>, mut reading: Reading<'a, 'a>) -> Draft<'a> {
         let members = std::mem::take(&mut reading.members);
-        let inner = self.draft_of(members, Some(reading));
+        let is_of_header = is_program_of_header(&reading, &members);
+        let mut inner = self.draft_of(members, Some(reading));
+        if is_of_header && outer.log.appname.is_some() {
+            inner.log.appname = None;
+        }
         self.combine(inner, outer)
     }
 
@@ -320,6 +324,16 @@ fn merged<'a>(inner: BorrowedLog<'a>, outer: BorrowedLog<'a>, is_outer_time: boo
         }
     }
     log
+}
+
+/// Returns whether the program of a header wrote a text. A service or an application in the text is that of a
+/// connection, unless the definition or the text says that it is the program.
+fn is_program_of_header(reading: &Reading<'_, '_>, members: &Members<'_>) -> bool {
+    let is_program = |(field, value): &(Field, Option<_>)| *field == Field::Program && value.is_some();
+    let is_named = ["appname", "program"]
+        .iter()
+        .any(|name| members.get(name).is_some());
+    reading.definition.structure != Structure::Json && !is_named && !reading.set.iter().any(is_program)
 }
 
 /// Gives a log what a definition found in its text.
