@@ -205,6 +205,23 @@ fn insert_staged(connection: &Connection, alerts: &[&Alert]) -> Result<::duckdb:
     Ok(connection.execute(&sql, []))
 }
 
+/// Stores alerts that are known to be new in the open transaction.
+///
+/// To look whether they are there would read the ids of all alerts.
+pub(super) fn insert_raised(connection: &Connection, alerts: &[Alert]) -> Result<()> {
+    const ACTION: &str = "store alerts";
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    let staged = alert_rows::stage(ACTION, &alerts.iter().collect::<Vec<_>>())?;
+    let sql = format!(
+        "INSERT INTO alerts ({COLUMNS}) SELECT {COLUMNS} FROM {}",
+        staged.sql()
+    );
+    let inserted = connection.execute(&sql, []);
+    inserted.map_err(|error| error::engine(ACTION, error)).map(drop)
+}
+
 /// Adds the conditions of a query.
 fn restrict(sql: &mut Sql, query: &AlertQuery) {
     sql.and_equals(

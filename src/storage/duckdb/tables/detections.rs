@@ -93,7 +93,7 @@ fn store(connection: &Connection, detections: &Detections, found: Found) -> Resu
         tally.count(found, &suppressions);
     }
     let tallied = tally.finish();
-    alerts::insert(connection, &tallied.raised)?;
+    alerts::insert_raised(connection, &tallied.raised)?;
     alert_rows::update(connection, &tallied.changed.iter().collect::<Vec<_>>())?;
     alert_logs::insert(connection, &tallied.logs)?;
     alert_events::insert(connection, &tallied.events)?;

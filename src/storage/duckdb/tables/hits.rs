@@ -35,12 +35,19 @@ pub(super) fn insert(connection: &Connection, hits: &[Hit]) -> Result<()> {
             ("value", text(|hit| hit.value.as_deref())),
         ]
     })?;
-    // EXCEPT takes rows of equal values once, and NULL as equal to NULL.
+    // The engine builds a table of the new rows and passes the stored ones by; EXCEPT would build one of the stored.
     let sql = format!(
         "INSERT INTO hits ({COLUMNS})
-        SELECT {COLUMNS} FROM {}
-        EXCEPT
-        SELECT {COLUMNS} FROM hits WHERE event_time >= ? AND event_time <= ?",
+        SELECT DISTINCT {COLUMNS}
+        FROM {} AS new
+        WHERE NOT EXISTS (
+            SELECT 1
+            FROM hits AS known
+            WHERE known.event_time >= ? AND known.event_time <= ?
+                AND known.log_id = new.log_id AND known.event_time = new.event_time
+                AND known.correlation_id = new.correlation_id AND known.group_key = new.group_key
+                AND known.rule_id = new.rule_id AND known.rule_version = new.rule_version
+                AND known.value IS NOT DISTINCT FROM new.value)",
         staged.sql()
     );
     let inserted = connection.execute(&sql, params![time_value(first), time_value(last)]);
@@ -50,40 +57,61 @@ pub(super) fn insert(connection: &Connection, hits: &[Hit]) -> Result<()> {
 /// Returns the hits in some ranges, each once, in their order.
 pub(super) fn in_ranges(connection: &Connection, ranges: &[HitRange]) -> Result<Vec<Hit>> {
     const ACTION: &str = "read hits";
+    let ranges = merged(ranges);
     let first = ranges.iter().map(|range| range.since).min();
     let last = ranges.iter().map(|range| range.until).max();
     let (Some(first), Some(last)) = (first, last) else {
         return Ok(Vec::new());
     };
-    let staged = StagedRows::of(ACTION, ranges, |ranges| {
+    let staged = StagedRows::of(ACTION, &ranges, |ranges| {
+        let text = |text: fn(&HitRange) -> &str| texts(ranges.iter().map(|range| Some(text(range))));
         vec![
-            (
-                "correlation_id",
-                texts(ranges.iter().map(|range| Some(range.correlation_id.as_str()))),
-            ),
-            (
-                "group_key",
-                texts(ranges.iter().map(|range| Some(range.group_key.as_str()))),
-            ),
+            ("correlation_id", text(|range| &range.correlation_id)),
+            ("group_key", text(|range| &range.group_key)),
             ("since", times(ranges.iter().map(|range| Some(range.since)))),
             ("until", times(ranges.iter().map(|range| Some(range.until)))),
         ]
     })?;
     let mut sql = Sql::new(format!(
-        "SELECT correlation_id, group_key, epoch_us(event_time), log_id, rule_id, rule_version, value
-        FROM hits
-        WHERE EXISTS (
-            SELECT 1
-            FROM {} AS wanted
-            WHERE wanted.correlation_id = hits.correlation_id AND wanted.group_key = hits.group_key
-                AND wanted.since <= hits.event_time AND wanted.until > hits.event_time)",
+        "SELECT h.correlation_id, h.group_key, epoch_us(h.event_time), h.log_id, h.rule_id, h.rule_version, h.value
+        FROM hits AS h
+        JOIN {} AS wanted
+        ON wanted.correlation_id = h.correlation_id AND wanted.group_key = h.group_key
+            AND wanted.since <= h.event_time AND wanted.until > h.event_time
+        WHERE true",
         staged.sql()
     ));
-    sql.and("event_time", ">=", Some(time_value(first)));
-    sql.and("event_time", "<", Some(time_value(last)));
+    sql.and("h.event_time", ">=", Some(time_value(first)));
+    sql.and("h.event_time", "<", Some(time_value(last)));
     let mut hits = statement::fetch_all(connection, &sql, ACTION, |row| hit(row, ACTION))?;
     hits.sort();
     Ok(hits)
+}
+
+/// Returns ranges that hold the same hits, none of which overlap. So a join yields each hit once.
+fn merged(ranges: &[HitRange]) -> Vec<HitRange> {
+    let mut ranges = ranges.to_vec();
+    ranges.sort_by(|a, b| {
+        let of_group = a
+            .correlation_id
+            .cmp(&b.correlation_id)
+            .then_with(|| a.group_key.cmp(&b.group_key));
+        of_group.then_with(|| a.since.cmp(&b.since))
+    });
+    let mut merged: Vec<HitRange> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last)
+                if last.correlation_id == range.correlation_id
+                    && last.group_key == range.group_key
+                    && range.since <= last.until =>
+            {
+                last.until = last.until.max(range.until);
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
 
 /// Deletes the hits from before a time in the open transaction, and returns their number.
