@@ -1,8 +1,10 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use logstore::alerts::{Detections, Match};
 use logstore::{
-    AlertQuery, Cursor, Error, Fetcher, LogEntry, LogQuery, Severity, StartPosition, StopHandle, Store,
+    AlertQuery, Cursor, Error, Fetcher, LogBatch, LogEntry, LogQuery, Severity, StartPosition, StopHandle,
+    Store,
 };
 
 use crate::support::{alert, log, messages};
@@ -127,4 +129,33 @@ pub(super) fn calls_back(store: &dyn Store) {
         .on_error(move |error| errors.send(error.to_string()).unwrap());
     fetcher.run();
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["1", "no thing \"x\"", "2"]);
+}
+
+pub(super) fn a_batch_commits_detections(store: &dyn Store) {
+    let detections = |batch: &LogBatch<&dyn Store>| Detections {
+        matches: batch
+            .logs()
+            .iter()
+            .map(|log| Match::new("r", Severity::Low, log))
+            .collect(),
+        hits: Vec::new(),
+    };
+    append(store, &["1", "2"]);
+    let fetcher = || Fetcher::new(store).every(NO_WAIT).batch_size(1);
+    let (mut first, mut second) = (fetcher().consumer("c"), fetcher().consumer("c"));
+    let batch = first.next().unwrap().unwrap();
+    let late = second.next().unwrap().unwrap();
+    assert_eq!(batch.commit_detections(&detections(&batch)).unwrap().counted, 1);
+    assert_eq!(store.position("c").unwrap(), Some(batch.next_cursor()));
+    let conflict = late.commit_detections(&detections(&late));
+    assert!(matches!(conflict, Err(Error::Conflict { .. })));
+    assert_eq!(
+        next(&mut second),
+        ["2"],
+        "it goes on from the other one's position"
+    );
+    // Without a name the matches are stored, as those of a hunt.
+    let batch = fetcher().next().unwrap().unwrap();
+    assert_eq!(batch.commit_detections(&detections(&batch)).unwrap().repeated, 1);
+    assert_eq!(store.fetch_alerts(&AlertQuery::new()).unwrap()[0].count, 1);
 }

@@ -205,5 +205,6 @@ conformance! {
         yields_only_what_matches,
         stops_while_it_waits,
         calls_back,
+        a_batch_commits_detections,
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 #[serde(untagged)]
 enum Record {
     Log(LogRow),
-    Alert(AlertRow),
+    Alert(Box<AlertRow>),
 }
 
 impl Row for Record {
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             missing.push(format!("no log or alert {key:?}"));
         }
         records.extend(logs.into_iter().map(|log| Record::Log(LogRow(log))));
-        records.extend(alert.map(|alert| Record::Alert(AlertRow::new(alert))));
+        records.extend(alert.map(|alert| Record::Alert(Box::new(AlertRow::new(alert)))));
     }
     context.output.records(records)?;
     match missing.is_empty() {

@@ -7,7 +7,7 @@ use ::duckdb::types::{FromSql, Value};
 use ::duckdb::{Connection, Row};
 use chrono::{DateTime, Utc};
 
-use crate::models::{Alert, InvalidValue, to_micros};
+use crate::models::{Alert, InvalidValue, Verdict, to_micros};
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::staged::{StagedRows, texts, times};
@@ -125,10 +125,7 @@ pub(super) fn stage(action: &'static str, alerts: &[&Alert]) -> Result<StagedRow
             ("rule_id", text(|alert| alert.rule_id.as_deref())),
             ("tags", json(tags_text)),
             ("status", text(|alert| Some(alert.status.as_str()))),
-            (
-                "verdict",
-                text(|alert| alert.verdict.map(|verdict| verdict.as_str())),
-            ),
+            ("verdict", text(|alert| alert.verdict.map(Verdict::as_str))),
             ("assignee", text(|alert| alert.assignee.as_deref())),
             ("count", number(|alert| signed(alert.count))),
             ("first_seen", time(|alert| alert.first_seen)),

@@ -138,7 +138,9 @@ impl DuckDbStore {
 
 /// Changes alerts as an event says, and appends it to their histories, in the open transaction.
 fn change(connection: &Connection, mut alerts: Vec<Alert>, event: &AlertEvent) -> Result<()> {
-    alerts.iter_mut().for_each(|alert| alert.apply(event));
+    for alert in &mut alerts {
+        alert.apply(event);
+    }
     alert_rows::update(connection, &alerts.iter().collect::<Vec<_>>())?;
     let events = alerts.into_iter().map(|alert| (alert.id, event.clone()));
     alert_events::insert(connection, &events.collect::<Vec<_>>())
