@@ -260,7 +260,7 @@ fn suppressions_by_commands() {
     let added = cli.rows(&add).remove(0);
     assert_eq!(added["reason"], "the audit");
     let listed = cli.rows(&["alerts", "suppress", "list"]);
-    assert_eq!(listed, [added.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&added));
     let store = DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
     let log = LogEntry::new(at(7_200)).with_host("web1");
     let found = Match::new("9b1c3f5e", Severity::Low, &log);

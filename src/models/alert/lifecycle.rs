@@ -215,8 +215,10 @@ impl Tally {
                 self.changed.insert(alert.id.clone());
             }
             // Late logs may lead to a match that is known.
-            let id = alert.id.clone();
-            self.note_related(&id, found);
+            if !alert.is_settled {
+                let id = alert.id.clone();
+                self.note_related(&id, found);
+            }
             return;
         }
         let latest = generations.values().next_back();

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Record {
-    Log(LogRow),
+    Log(Box<LogRow>),
     Alert(Box<AlertRow>),
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         if logs.is_empty() && alert.is_none() {
             missing.push(format!("no log or alert {key:?}"));
         }
-        records.extend(logs.into_iter().map(|log| Record::Log(LogRow(log))));
+        records.extend(logs.into_iter().map(|log| Record::Log(Box::new(LogRow(log)))));
         records.extend(alert.map(|alert| Record::Alert(Box::new(AlertRow::new(alert)))));
     }
     context.output.records(records)?;

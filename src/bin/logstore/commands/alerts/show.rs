@@ -196,8 +196,8 @@ fn fitted(line: &str, width: Option<usize>) -> String {
 
 fn rule(alert: &Alert, store: &DuckDbStore) -> Result<Option<DetectionRule>> {
     let Some(id) = &alert.rule_id else { return Ok(None) };
-    let rules = store.fetch_rules(&RuleQuery::new())?;
-    Ok(rules.into_iter().find(|rule| rule.id == *id))
+    let rules = store.fetch_rules(&RuleQuery::new().id(id))?;
+    Ok(rules.into_iter().next())
 }
 
 /// Returns the logs of an alert. An alert of a detector that does not count names one log by its id.
