@@ -5,14 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::TimeDelta;
 
 use super::correlate::{Compiled, Correlations, Found, Named, version_of};
+use super::definition::{SIGMA, own_definition};
 use super::event::Event;
-use super::reading::own_definition;
 use super::rules::{RuleSet, Scratch};
 use super::sigma::{Document, Placeholders, Refusal, SigmaFilter, SigmaRule};
 use crate::models::{DetectionRule, Detections, Hit, HitRange, LogEntry, Match, Severity};
-
-/// Names the type of the rules that a [`Detector`] applies: see [`DetectionRule::rule_type`].
-pub const SIGMA: &str = "sigma";
 
 /// Finds a match in a log by a caller's own means.
 type OwnDetector = Box<dyn Fn(&LogEntry) -> Option<Match> + Send + Sync>;

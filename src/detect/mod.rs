@@ -1,6 +1,7 @@
 //! Finds what rules look for in logs: new logs and old ones, with the same evaluator.
 
 mod correlate;
+mod definition;
 mod detector;
 mod event;
 mod explain;
@@ -13,10 +14,11 @@ mod rules;
 mod run;
 mod sigma;
 
-pub use detector::{Detector, RefusedRule, SIGMA};
+pub use definition::{SIGMA, import_note};
+pub use detector::{Detector, RefusedRule};
 pub use event::Event;
 pub use explain::Answer;
-pub use reading::{ReadRule, Verdict, import_note, read_rules};
+pub use reading::{ReadRule, Verdict, read_rules};
 pub use rules::{RuleSet, Scratch};
 pub use sigma::{
     About, Correlation, CorrelationKind, Document, Refusal, SigmaFilter, SigmaRule, YamlDocument, read_yaml,

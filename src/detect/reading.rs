@@ -7,13 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::detector::SIGMA;
+use super::definition::{IMPORT, SIGMA};
 use super::routes;
 use super::sigma::{Document, Placeholders, Refusal, read_yaml};
 use crate::models::{DetectionRule, LogSource};
-
-/// Names the member of a stored definition that holds what its import says about the rule.
-const IMPORT: &str = "logstore";
 
 /// Says what is to be expected of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,18 +125,4 @@ fn stored(file: &str, mut definition: Value, verdict: &Verdict) -> Option<Detect
     }
     members.insert(IMPORT.into(), import);
     Some(DetectionRule::new(title, SIGMA, definition).with_id(id))
-}
-
-/// Returns the definition of a rule without what its import says about it.
-pub(super) fn own_definition(definition: &Value) -> Value {
-    let mut own = definition.clone();
-    if let Some(members) = own.as_object_mut() {
-        members.remove(IMPORT);
-    }
-    own
-}
-
-/// Returns a member that the import of a rule added to its definition: `file`, `verdict` or `reason`.
-pub fn import_note<'r>(rule: &'r DetectionRule, name: &str) -> Option<&'r str> {
-    rule.rule_definition.get(IMPORT)?.get(name)?.as_str()
 }
