@@ -38,6 +38,9 @@ impl<'a> Members<'a> {
     /// Limits the names that are looked through one by one. Up to this number, that takes no longer than a look-up.
     const FEW: usize = 24;
 
+    /// Counts the members to make room for with the first one. Most objects have no more.
+    const USUAL: usize = 8;
+
     /// Makes members of which no two have the same name.
     fn of_distinct(list: Vec<Member<'a>>) -> Self {
         let places = (list.len() > Self::FEW).then(|| {
@@ -65,16 +68,19 @@ impl<'a> Members<'a> {
         self.list.get_mut(place).map(|(_, value)| value)
     }
 
+    #[inline]
     pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
-        match &self.places {
-            _ if self.marks & mark(name) == 0 => None,
-            Some(places) => places.get(name).copied(),
-            None => self.list.iter().position(|(held, _)| held == name),
+        match self.marks & mark(name) {
+            0 => None,
+            _ => self.find(name),
         }
     }
 
-    pub(crate) fn name_at(&self, place: usize) -> Option<&str> {
-        self.list.get(place).map(|(name, _)| &**name)
+    fn find(&self, name: &str) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(name).copied(),
+            None => self.list.iter().position(|(held, _)| held == name),
+        }
     }
 
     pub(crate) fn value_at(&self, place: usize) -> Option<&Json<'a>> {
@@ -111,6 +117,9 @@ impl<'a> Members<'a> {
             places.insert(name.clone(), self.list.len());
         }
         self.marks |= mark(&name);
+        if self.list.capacity() == 0 {
+            self.list.reserve_exact(Self::USUAL);
+        }
         self.list.push((name, value));
         if self.places.is_none() && self.list.len() > Self::FEW {
             *self = Self::of_distinct(std::mem::take(&mut self.list));
@@ -139,26 +148,10 @@ impl<'a> Members<'a> {
         }
         self.push(free, value);
     }
-
-    /// Returns the JSON text; `None` if there are no members.
-    pub(crate) fn to_text(&self) -> Option<String> {
-        let mut text = String::new();
-        self.write_to(&mut text).then_some(text)
-    }
-
-    /// Writes the JSON text after another one; says whether there are members.
-    pub(crate) fn write_to(&self, text: &mut String) -> bool {
-        if self.is_empty() {
-            return false;
-        }
-        let mut bytes = std::mem::take(text).into_bytes();
-        serde_json::to_writer(&mut bytes, self).expect("an object with text keys is JSON");
-        *text = String::from_utf8(bytes).expect("JSON is written in UTF-8");
-        true
-    }
 }
 
 /// One of 64 bits, by the length and the ends of a name.
+#[inline]
 fn mark(name: &str) -> u64 {
     let [first, .., last] = *name.as_bytes() else {
         return 1;
@@ -179,6 +172,16 @@ impl<'a> IntoIterator for Members<'a> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.list.into_iter()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, Json<'a>)> for Members<'a> {
+    fn from_iter<T: IntoIterator<Item = (&'a str, Json<'a>)>>(members: T) -> Self {
+        let mut all = Self::default();
+        for (name, value) in members {
+            all.insert(name, value);
+        }
+        all
     }
 }
 

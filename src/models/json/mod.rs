@@ -3,6 +3,7 @@
 mod borrowed;
 mod depth;
 mod object;
+mod text;
 
 pub(crate) use borrowed::{Json, Members};
 pub(crate) use depth::{check_depth, check_nesting};
