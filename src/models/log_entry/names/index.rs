@@ -3,14 +3,16 @@
 //! A key is read byte by byte, and most keys that mean nothing are left after a few bytes. A nested key continues where
 //! the key of its object ended. So one entry finds `src_ip`, `SrcIP`, `src-ip`, and `ip` in the object `src`.
 
-/// Counts the letters and digits that names are made of.
-const SYMBOLS: usize = 36;
-/// Marks a byte that separates words.
-const SEPARATOR: u8 = 254;
-/// Marks a byte that no name has.
-const OTHER: u8 = 255;
+/// Numbers the bytes that separate words.
+const SEPARATOR: u8 = 36;
+/// Numbers the bytes that no name has.
+const OTHER: u8 = 37;
+/// Counts the numbers of bytes.
+const WIDTH: usize = 38;
+/// Marks that no name goes on. It is beyond all places.
+const NOWHERE: u16 = u16::MAX;
 
-/// Holds the symbol of each byte.
+/// Holds the number of each byte.
 const SYMBOL: [u8; 256] = {
     let mut symbols = [OTHER; 256];
     let mut byte = 0_u8;
@@ -38,35 +40,45 @@ impl Place {
 /// Maps names to values of `T`.
 #[derive(Debug)]
 pub(crate) struct Index<T> {
-    /// Holds the place after each symbol at each place, 0 where no name goes on.
-    next: Vec<[u16; SYMBOLS]>,
+    /// Holds for each place the places after it, by the number of a byte. A separator leads to the place itself.
+    next: Vec<u16>,
     values: Vec<T>,
 }
 
 impl<T: Default> Index<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            next: vec![[0; SYMBOLS]],
-            values: vec![T::default()],
-        }
+        let mut index = Self {
+            next: Vec::new(),
+            values: Vec::new(),
+        };
+        index.add_place();
+        index
+    }
+
+    fn add_place(&mut self) -> u16 {
+        let place = u16::try_from(self.values.len()).expect("the names have fewer letters together");
+        assert!(place < NOWHERE, "the names have fewer letters together");
+        let mut next = [NOWHERE; WIDTH];
+        next[usize::from(SEPARATOR)] = place;
+        self.next.extend(next);
+        self.values.push(T::default());
+        place
     }
 
     /// Returns the value of a name, for which room is made.
     pub(crate) fn value_mut(&mut self, name: &str) -> &mut T {
         let mut place = 0;
-        for symbol in name.bytes().map(|byte| usize::from(SYMBOL[usize::from(byte)])) {
-            if symbol >= SYMBOLS {
+        for symbol in name.bytes().map(|byte| SYMBOL[usize::from(byte)]) {
+            if symbol == OTHER {
                 continue;
             }
-            if self.next[place][symbol] == 0 {
-                let new = u16::try_from(self.next.len()).expect("the names have fewer letters together");
-                self.next[place][symbol] = new;
-                self.next.push([0; SYMBOLS]);
-                self.values.push(T::default());
+            let next = usize::from(place) * WIDTH + usize::from(symbol);
+            if self.next[next] == NOWHERE {
+                self.next[next] = self.add_place();
             }
-            place = usize::from(self.next[place][symbol]);
+            place = self.next[next];
         }
-        &mut self.values[place]
+        &mut self.values[usize::from(place)]
     }
 }
 
@@ -76,16 +88,10 @@ impl<T> Index<T> {
         let mut at = place.0;
         for byte in key.bytes() {
             let symbol = SYMBOL[usize::from(byte)];
-            if symbol == SEPARATOR {
-                continue;
-            }
-            at = *self.next.get(usize::from(at))?.get(usize::from(symbol))?;
-            if at == 0 {
-                return None;
-            }
+            at = *self.next.get(usize::from(at) * WIDTH + usize::from(symbol))?;
         }
         // A key of separators alone is no part of a name.
-        (at != place.0).then_some(Place(at))
+        (at != place.0 && at != NOWHERE).then_some(Place(at))
     }
 
     /// Returns the value at a place.
