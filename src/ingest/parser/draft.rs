@@ -10,7 +10,7 @@ use crate::ingest::formats::fields::{Fields, Outcome};
 use crate::ingest::formats::library::{Definition, Field, Reading, Structure};
 use crate::ingest::formats::{envelope, error_log, extract, json};
 use crate::models::{
-    BorrowedLog, Json, LogSource, Members, Origin, Role, TIME_SOURCE, TimeContext, parse_stated_time,
+    BorrowedLog, FormatNote, Json, Members, Origin, Role, TIME_SOURCE, TimeContext, parse_stated_time,
     parse_time,
 };
 
@@ -20,17 +20,6 @@ pub(super) struct Draft<'a> {
     pub(super) time: Option<DateTime<Utc>>,
     /// Holds the fields that definitions set, whatever the names of members give.
     pub(super) set: Vec<(Role, Option<Cow<'a, str>>)>,
-}
-
-impl<'a> Draft<'a> {
-    /// Sets the fields that definitions set.
-    pub(super) fn finish(self) -> (BorrowedLog<'a>, Option<DateTime<Utc>>) {
-        let mut log = self.log;
-        for (field, value) in self.set {
-            log.set_field(field, value);
-        }
-        (log, self.time)
-    }
 }
 
 /// Holds a time and its text.
@@ -114,7 +103,7 @@ impl Parser {
         };
         if let Some(structure) = structure {
             if let Some(definition) = self.formats.of_structure(structure) {
-                note_format(definition, &definition.logsource, &mut outer.log);
+                note_format(definition, &definition.note, &mut outer.log);
             }
             return outer;
         }
@@ -211,7 +200,7 @@ impl Parser {
         }
         let Extracted { format, ambiguous } = extracted.unwrap_or_default();
         if let Some(definition) = self.formats.of_message(format, program) {
-            note_format(definition, &definition.logsource, &mut draft.log);
+            note_format(definition, &definition.note, &mut draft.log);
         }
         if !ambiguous.is_empty() {
             note_ambiguous(ambiguous, &mut draft.log);
@@ -370,7 +359,7 @@ fn apply<'a>(mut reading: Reading<'a, 'a>, log: &mut BorrowedLog<'a>) -> Vec<(Ro
     for (name, value) in members.into_iter().chain(replaced) {
         normalized.insert_beside(name, value);
     }
-    note_format(reading.definition, reading.logsource, log);
+    note_format(reading.definition, reading.note, log);
     let core = reading.set.into_iter();
     core.filter_map(|(field, value)| Some((field.role()?, value)))
         .collect()
@@ -384,10 +373,9 @@ fn keep_replaced<'a>(name: &'static str, old: Option<Cow<'a, str>>, new: &str, r
 }
 
 /// Says of a log which definition read it, and what kind of source it has.
-fn note_format<'a>(definition: &'a Definition, source: &'a LogSource, log: &mut BorrowedLog<'a>) {
+fn note_format<'a>(definition: &'a Definition, note: &'a FormatNote, log: &mut BorrowedLog<'a>) {
     if log.source_type.is_none() {
         log.source_type = Some(definition.name.as_str().into());
     }
-    log.set_format(definition.held_label.as_str());
-    log.set_log_source(source);
+    log.set_format(note);
 }

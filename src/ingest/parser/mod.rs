@@ -303,13 +303,13 @@ impl Parser {
 
     fn log_of_line(&mut self, line: &RawLine<'_>, problem: Option<String>, take: &mut Take<'_>) {
         let raw = RawText::of(line.bytes);
-        let mut take = |mut log: BorrowedLog<'_>| {
-            if let Some(part) = line.part {
+        match line.part {
+            None => self.log_of_text(&raw.text, &raw, problem, take),
+            Some(part) => self.log_of_text(&raw.text, &raw, problem, &mut |mut log| {
                 log.metadata_mut().insert(LINE_PART, part);
-            }
-            take(log);
-        };
-        self.log_of_text(&raw.text, &raw, problem, &mut take);
+                take(log);
+            }),
+        }
     }
 
     /// Gives the log of a line, whose text says the same as `raw`, to `take`.
@@ -473,9 +473,12 @@ impl Parser {
         (text::text(line, &context), error)
     }
 
-    /// Gives a log the time of its text, else that of the log before it.
+    /// Sets the fields that definitions set, and the time: that of the text, else that of the log before.
     fn dated<'a>(&mut self, draft: Draft<'a>) -> BorrowedLog<'a> {
-        let (mut log, time) = draft.finish();
+        let Draft { mut log, time, set } = draft;
+        for (field, value) in set {
+            log.set_field(field, value);
+        }
         match time {
             Some(time) => {
                 log.event_time = time;

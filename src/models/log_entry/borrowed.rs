@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::found::Found;
 use super::names::Role;
 use super::reserved::{KNOWN_SOURCE, RAW_BYTES};
+use super::set_by_reader::FormatNote;
 use super::{CoreFields, Ids, LogEntry, RawText};
 use crate::models::time::to_micros;
 use crate::models::{Json, JsonObject, Members};
@@ -30,9 +31,11 @@ pub struct BorrowedLog<'a> {
     pub(crate) source_type: Option<Cow<'a, str>>,
     pub(super) normalized: Members<'a>,
     pub(super) metadata: Members<'a>,
+    /// Holds what a definition says of the log, while the metadata has nothing else.
+    pub(super) format: Option<&'a FormatNote>,
     pub(crate) ingestion_time: DateTime<Utc>,
     /// Holds the summary of its fields, if that was looked for.
-    pub(super) found: Option<Found<'a>>,
+    pub(super) found: Option<Box<Found<'a>>>,
 }
 
 impl<'a> BorrowedLog<'a> {
@@ -52,6 +55,7 @@ impl<'a> BorrowedLog<'a> {
             source_type: None,
             normalized: Members::default(),
             metadata: Members::default(),
+            format: None,
             ingestion_time: ids.now(),
             found: None,
         }
@@ -64,11 +68,12 @@ impl<'a> BorrowedLog<'a> {
 
     /// Returns whether something is known about the log under this name: see [`LogEntry::metadata`].
     pub fn has_metadata(&self, name: &str) -> bool {
-        self.metadata.get(name).is_some()
+        self.metadata.get(name).is_some() || self.format.is_some_and(|note| note.has(name))
     }
 
     /// Makes the log with texts of its own.
-    pub fn into_entry(self) -> LogEntry {
+    pub fn into_entry(mut self) -> LogEntry {
+        self.unfold_format();
         let owned = |text: Option<Cow<'a, str>>| text.map(Cow::into_owned);
         LogEntry {
             id: self.id.into_owned(),
@@ -117,11 +122,12 @@ impl<'a> BorrowedLog<'a> {
     /// Looks for the summary now, not each time that it is asked for.
     pub(crate) fn keep_core_fields(&mut self) {
         self.found
-            .get_or_insert_with(|| Found::in_objects([&self.normalized, &self.metadata]));
+            .get_or_insert_with(|| Found::in_objects([&self.normalized, &self.metadata]).into());
     }
 
     /// Adds a member to the metadata that is no field of the summary.
     pub(crate) fn note(&mut self, name: &'static str, value: impl Into<Json<'a>>) {
+        self.unfold_format();
         self.metadata.insert(name, value);
     }
 
@@ -152,12 +158,18 @@ impl<'a> BorrowedLog<'a> {
         &mut self.normalized
     }
 
-    pub(crate) fn metadata(&self) -> &Members<'a> {
-        &self.metadata
+    /// Returns the metadata as JSON text, for which there is memory; nothing if it is empty.
+    pub(crate) fn metadata_text<'t>(&'t self, memory: &'t mut String) -> Option<&'t str> {
+        if let Some(note) = self.format {
+            return Some(note.text());
+        }
+        memory.clear();
+        self.metadata.write_to(memory).then_some(memory)
     }
 
     pub(crate) fn metadata_mut(&mut self) -> &mut Members<'a> {
         self.found = None;
+        self.unfold_format();
         &mut self.metadata
     }
 
@@ -179,6 +191,7 @@ impl<'a> BorrowedLog<'a> {
             source_type: borrowed(&log.source_type),
             normalized: log.normalized.members(),
             metadata: log.metadata.members(),
+            format: None,
             ingestion_time: log.ingestion_time,
             found: None,
         }

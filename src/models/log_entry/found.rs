@@ -53,6 +53,8 @@ pub(super) struct Found<'a> {
 pub(super) struct Candidate<'a> {
     pub(super) slot: Slot,
     pub(super) rank: Rank,
+    /// Says whether it is a member of the log's own object, under the column's own name.
+    pub(super) is_own: bool,
     pub(super) value: CandidateValue<'a>,
 }
 
@@ -89,7 +91,7 @@ impl<'a> Found<'a> {
 
     /// Looks through the object of a log, and collects the members that may fill its columns too. `None` for the
     /// summary if other objects count as well.
-    pub(super) fn with_candidates(object: &Members<'a>) -> (Option<Self>, Vec<Candidate<'a>>) {
+    pub(super) fn with_candidates(object: &Members<'a>) -> (Option<Box<Self>>, Vec<Candidate<'a>>) {
         /// Most logs have no more.
         const USUAL: usize = 12;
         let mut search = Search::new(&PRIVATE_NETWORKS);
@@ -100,7 +102,8 @@ impl<'a> Found<'a> {
             .all(|name| object.place_of(name).is_none());
         let mut found = search.found;
         found.follow_proxies(&PRIVATE_NETWORKS);
-        (is_alone.then_some(found), search.candidates.unwrap_or_default())
+        let found = is_alone.then(|| Box::new(found));
+        (found, search.candidates.unwrap_or_default())
     }
 
     fn value(&self, role: Role) -> Option<&Value<'a>> {
@@ -299,7 +302,7 @@ impl<'a, 'p> Search<'a, 'p> {
             name: ranked.rank.saturating_add(1),
         };
         match ranked.meaning {
-            Meaning::Slot(slot) => self.collect(slot, rank, value, at),
+            Meaning::Slot(slot) => self.collect(key, slot, rank, value, at),
             Meaning::Role(role) => {
                 let is_set = self.origin == 2 && at.member.is_some() && key == KNOWN_SOURCE;
                 let is_logged_on = self.is_logon && key == "TargetUserName";
@@ -311,7 +314,7 @@ impl<'a, 'p> Search<'a, 'p> {
         }
     }
 
-    fn collect(&mut self, slot: Slot, rank: Rank, value: &Json<'a>, at: Whereabouts) {
+    fn collect(&mut self, key: &str, slot: Slot, rank: Rank, value: &Json<'a>, at: Whereabouts) {
         let Some(candidates) = &mut self.candidates else {
             return;
         };
@@ -321,7 +324,12 @@ impl<'a, 'p> Search<'a, 'p> {
             (None, Json::Object(_)) if slot == Slot::Time => CandidateValue::Nested(value.clone()),
             _ => return,
         };
-        candidates.push(Candidate { slot, rank, value });
+        candidates.push(Candidate {
+            slot,
+            rank,
+            is_own: at.member.is_some() && slot.is_own(key),
+            value,
+        });
     }
 
     /// Reads a value for a role, and says whether it is one to take only if there is no other.

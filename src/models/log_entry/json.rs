@@ -95,16 +95,7 @@ struct Rest<'a> {
 
 impl<'a> Rest<'a> {
     fn of(members: Members<'a>, mut candidates: Vec<Candidate<'a>>) -> Self {
-        let best_first = |candidate: &Candidate<'a>| {
-            let is_own = match candidate.value {
-                CandidateValue::Member(place) => members
-                    .name_at(place)
-                    .is_some_and(|name| candidate.slot.is_own(name)),
-                CandidateValue::Nested(_) => false,
-            };
-            (candidate.rank, !is_own)
-        };
-        candidates.sort_by_key(best_first);
+        candidates.sort_by_key(|candidate| (candidate.rank, !candidate.is_own));
         Self {
             members,
             taken: Vec::with_capacity(Slot::COUNT + OWN_NAMES),
@@ -134,8 +125,8 @@ impl<'a> Rest<'a> {
                 CandidateValue::Member(place) => {
                     let found = read(self.members.value_at(*place)?)?;
                     let is_object = matches!(self.members.value_at(*place)?, Json::Object(_));
-                    let is_own = slot.is_own(self.members.name_at(*place)?) && !is_object;
-                    Some((is_own.then_some(*place), found))
+                    let is_taken = candidate.is_own && !is_object;
+                    Some((is_taken.then_some(*place), found))
                 }
             })
     }

@@ -27,6 +27,7 @@ pub use key::LogKey;
 pub(crate) use names::Role;
 pub use reserved::TIME_SOURCE;
 pub(crate) use reserved::{FIELDS, FORMAT, LOGSOURCE, RAW_BYTES};
+pub(crate) use set_by_reader::FormatNote;
 
 /// Holds a log, as it is stored.
 ///

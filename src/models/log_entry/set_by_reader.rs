@@ -25,12 +25,13 @@ impl<'a> BorrowedLog<'a> {
         };
         let found = self
             .found
-            .get_or_insert_with(|| Found::in_objects([&self.normalized, &self.metadata]));
+            .get_or_insert_with(|| Found::in_objects([&self.normalized, &self.metadata]).into());
         if found.has(role, value.as_ref()) {
             return;
         }
         found.set(role, value.clone());
         let json = value.map_or(Json::Null, values::Value::into_json);
+        self.unfold_format();
         match self.metadata.get_mut(FIELDS) {
             Some(Json::Object(set)) => set.insert(column, json),
             _ => {
@@ -41,26 +42,71 @@ impl<'a> BorrowedLog<'a> {
         }
     }
 
-    /// Says which definition read the log, with its version, such as `fortigate/1`.
-    pub(crate) fn set_format(&mut self, definition: impl Into<Cow<'a, str>>) {
-        self.note(FORMAT, definition.into());
+    /// Says which definition read the log, and what kind of source wrote it.
+    pub(crate) fn set_format(&mut self, note: &'a FormatNote) {
+        if self.format.is_none() && self.metadata.is_empty() {
+            self.format = Some(note);
+            return;
+        }
+        for (name, value) in note.members() {
+            self.note(name, value);
+        }
     }
 
-    /// Says what kind of source wrote the log.
-    pub(crate) fn set_log_source(&mut self, source: &'a LogSource) {
+    /// Moves what the definition says into the metadata, where more follows.
+    pub(super) fn unfold_format(&mut self) {
+        if let Some(note) = self.format.take() {
+            self.metadata = note.members().into_iter().collect();
+        }
+    }
+}
+
+/// Holds what a definition says of each log that it reads. The text of it is made only once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct FormatNote {
+    /// Holds the name of the definition with its version, such as `fortigate/1`.
+    label: String,
+    source: LogSource,
+    text: String,
+}
+
+impl FormatNote {
+    pub(crate) fn new(label: String, source: LogSource) -> Self {
+        let mut note = Self {
+            label,
+            source,
+            text: String::new(),
+        };
+        let members: Members<'_> = note.members().into_iter().collect();
+        note.text = members.to_text().unwrap_or_default();
+        note
+    }
+
+    /// Returns the JSON text of the members.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether the metadata has a member of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        name == FORMAT || name == LOGSOURCE && self.source != LogSource::default()
+    }
+
+    /// Returns the members of the metadata.
+    pub(super) fn members(&self) -> Vec<(&'static str, Json<'_>)> {
         let parts = [
-            ("product", &source.product),
-            ("category", &source.category),
-            ("service", &source.service),
+            ("product", &self.source.product),
+            ("category", &self.source.category),
+            ("service", &self.source.service),
         ];
-        let mut members = Members::default();
-        for (name, part) in parts {
-            if let Some(part) = part {
-                members.insert(name, part.as_str());
-            }
+        let said = parts
+            .iter()
+            .filter_map(|(name, part)| Some((*name, part.as_deref()?.into())));
+        let source: Members<'_> = said.collect();
+        let mut members = vec![(FORMAT, self.label.as_str().into())];
+        if !source.is_empty() {
+            members.push((LOGSOURCE, source.into()));
         }
-        if !members.is_empty() {
-            self.note(LOGSOURCE, members);
-        }
+        members
     }
 }

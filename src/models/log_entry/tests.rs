@@ -420,28 +420,67 @@ fn the_reader_of_a_log_sets_its_fields() {
     assert_eq!((log.process(), log.user()), (Some("/bin/sh"), Some("bob")));
 }
 
+/// Returns what a definition says of its logs.
+fn format_note() -> FormatNote {
+    let source = LogSource {
+        product: Some("fortios".into()),
+        service: Some("traffic \"a\"".into()),
+        ..LogSource::default()
+    };
+    FormatNote::new("fortigate/1".into(), source)
+}
+
 #[test]
 fn the_reader_of_a_log_names_its_format_and_source() {
-    let (none, source) = (
-        LogSource::default(),
-        LogSource {
-            product: Some("fortios".into()),
-            service: Some("traffic".into()),
-            ..LogSource::default()
-        },
-    );
-    let log = id::with_own(|ids| {
-        let mut log = BorrowedLog::new(DateTime::UNIX_EPOCH, ids);
-        log.set_format("fortigate/1");
-        log.set_log_source(&none);
-        log.set_log_source(&source);
-        log.into_entry()
-    });
-    assert_eq!(log.format(), Some("fortigate/1"));
+    let note = format_note();
+    let other = FormatNote::new("other/1".into(), LogSource::default());
+    let metadata = |change: fn(&mut BorrowedLog<'_>), note, again: Option<_>| {
+        id::with_own(|ids| {
+            let mut log = BorrowedLog::new(DateTime::UNIX_EPOCH, ids);
+            log.set_format(note);
+            change(&mut log);
+            if let Some(again) = again {
+                log.set_format(again);
+            }
+            let text = log.metadata_text(&mut String::new()).map(str::to_owned);
+            assert_eq!(
+                log.has_metadata("logsource"),
+                text.as_ref().is_some_and(|text| text.contains("logsource"))
+            );
+            let log = log.into_entry();
+            assert_eq!(log.metadata.to_text().as_deref(), text.as_deref());
+            text.unwrap_or_default()
+        })
+    };
+    let unchanged = |_: &mut BorrowedLog<'_>| {};
+    let whole = r#""format":"fortigate/1","logsource":{"product":"fortios","service":"traffic \"a\""}"#;
+    assert_eq!(metadata(unchanged, &note, None), format!("{{{whole}}}"));
+    assert_eq!(metadata(unchanged, &other, None), r#"{"format":"other/1"}"#);
+    assert_eq!(metadata(unchanged, &other, Some(&note)), format!("{{{whole}}}"));
     assert_eq!(
-        Value::from(log.metadata),
-        json!({"format": "fortigate/1", "logsource": {"product": "fortios", "service": "traffic"}})
+        metadata(unchanged, &note, Some(&other)),
+        format!("{{{}}}", whole.replace("fortigate/1", "other/1"))
     );
+    let noted = |log: &mut BorrowedLog<'_>| log.note("time_source", "ingestion");
+    assert_eq!(
+        metadata(noted, &note, None),
+        format!(r#"{{{whole},"time_source":"ingestion"}}"#)
+    );
+    let set = |log: &mut BorrowedLog<'_>| log.set_field(Role::User, Some("root".into()));
+    assert_eq!(
+        metadata(set, &note, None),
+        format!(r#"{{{whole},"fields":{{"user":"root"}}}}"#)
+    );
+}
+
+#[test]
+fn what_a_definition_says_of_a_log_fills_no_field() {
+    let note = format_note();
+    id::with_own(|ids| {
+        let mut log = BorrowedLog::new(DateTime::UNIX_EPOCH, ids);
+        log.set_format(&note);
+        assert_eq!(log.into_entry().core_fields(), CoreFields::default());
+    });
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

@@ -161,10 +161,18 @@ pub(super) fn text_of<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
         _ => return None,
     };
     let text = match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        Cow::Borrowed(text) => Cow::Borrowed(trimmed(text)),
+        Cow::Owned(text) => Cow::Owned(trimmed(text).to_owned()),
     };
     (!text.is_empty() && !NOTHING.contains(&&*text)).then_some(text)
+}
+
+/// Returns a text without the spaces around it. Most texts have none, as their first and last bytes tell.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
 }
 
 /// Returns a list of proxies; some sources write each into an element of its own.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::grok::Pattern;
 use super::layout::Layout;
 use super::structure::Structure;
-use crate::models::{LogSource, Role};
+use crate::models::{FormatNote, LogSource, Role};
 
 /// Describes a format: how it is known, how it is taken apart, and which of its members are which fields.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,15 +59,25 @@ pub(crate) struct Definition {
     /// Holds lines and the fields that they give. A program has none: the tests read them from the file.
     #[serde(default, rename = "sample")]
     pub(crate) samples: Vec<Sample>,
-    /// Holds what [`label`](Self::label) returns.
+    /// Holds what each log says of the format.
     #[serde(skip)]
-    pub(crate) held_label: String,
+    pub(crate) note: FormatNote,
 }
 
 impl Definition {
     /// Returns the name and the version of the format, such as `cef/1`.
     pub(crate) fn label(&self) -> String {
         format!("{}/{}", self.name, self.version)
+    }
+
+    /// Makes what logs say of the format.
+    pub(super) fn write_notes(&mut self) {
+        let label = self.label();
+        for case in &mut self.cases {
+            let source = case.logsource.clone();
+            case.note = source.map(|source| FormatNote::new(label.clone(), source));
+        }
+        self.note = FormatNote::new(label, self.logsource.clone());
     }
 
     /// Returns the names of the fields that the definition fills itself.
@@ -319,6 +329,9 @@ pub(crate) struct Case {
     pub(crate) empty: Vec<Field>,
     /// Names the source of these events where it is another one.
     pub(crate) logsource: Option<LogSource>,
+    /// Holds what each of these events says of the format.
+    #[serde(skip)]
+    pub(crate) note: Option<FormatNote>,
     /// Lists where the time of these events is, where it is not where others have it.
     #[serde(default)]
     pub(crate) time: Vec<String>,

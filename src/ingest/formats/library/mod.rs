@@ -102,7 +102,7 @@ impl Library {
         };
         let mut marks = Vec::new();
         for mut definition in definitions {
-            definition.held_label = definition.label();
+            definition.write_notes();
             let compile = |text: &String| {
                 Pattern::new(text).map_err(|error| format!("format {}: {error}", definition.name))
             };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::definition::{Case, Definition, Field, Names, Values};
 use super::lookup::{Sets, is_like};
 use super::structure::text_of_value;
-use crate::models::{Json, Level, LogSource, Members, canonical_of};
+use crate::models::{FormatNote, Json, Level, Members, canonical_of};
 
 /// Holds what a definition found in a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,8 @@ pub(crate) struct Reading<'l, 'a> {
     pub(crate) set: Vec<(Field, Option<Cow<'a, str>>)>,
     /// Holds the text of the time.
     pub(crate) time: Option<Cow<'a, str>>,
-    pub(crate) logsource: &'l LogSource,
+    /// Holds what the log says of its format.
+    pub(crate) note: &'l FormatNote,
 }
 
 impl PartialEq for Definition {
@@ -33,7 +34,7 @@ impl<'l, 'a> Reading<'l, 'a> {
             members: Members::default(),
             set: Vec::new(),
             time: None,
-            logsource: &definition.logsource,
+            note: &definition.note,
         }
     }
 
@@ -88,7 +89,7 @@ impl<'l, 'a> Reading<'l, 'a> {
             conditions.all(|(name, patterns)| definition.has_value(members, name, patterns))
         };
         for case in definition.cases.iter().filter(applies) {
-            self.logsource = case.logsource.as_ref().unwrap_or(self.logsource);
+            self.note = case.note.as_ref().unwrap_or(self.note);
             self.time = time_of(members, definition, &case.time).or(self.time.take());
             for (field, names) in &case.fields {
                 self.set_from(*field, names, members);

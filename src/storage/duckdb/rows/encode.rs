@@ -330,7 +330,7 @@ impl ChunkBuilder {
         push(LogColumn::Message, log.message.as_deref());
         push(LogColumn::SourceType, log.source_type.as_deref());
         push(LogColumn::Normalized, unless_laid_out(normalized));
-        push(LogColumn::Metadata, object_text(log.metadata(), metadata));
+        push(LogColumn::Metadata, log.metadata_text(metadata));
         log.with_core_fields(|found| {
             push(LogColumn::SourceIp, found.source_ip.as_deref());
             push(LogColumn::DestIp, found.dest_ip.as_deref());
