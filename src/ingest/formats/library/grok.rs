@@ -65,8 +65,9 @@ const PARTS: &[(&str, &str)] = &[
 #[derive(Debug)]
 pub(crate) struct Pattern {
     text: String,
-    /// Holds what each text that matches starts with. Most texts do not, and need no expression.
-    start: String,
+    /// Lists texts of which each match starts with one; none where it may start with any. Most texts start with none of
+    /// them, and need no expression.
+    starts: Vec<String>,
     /// Holds for each group of the expression the name of its part.
     names: Vec<String>,
     compiled: OnceLock<Option<Regex>>,
@@ -88,7 +89,7 @@ impl Pattern {
     pub(crate) fn new(written: &str) -> Result<Self, PatternError> {
         let (text, names) = expand(written)?;
         Ok(Self {
-            start: literal_start(written).to_owned(),
+            starts: literal_starts(written),
             text: format!("^(?s:{text})$"),
             names,
             compiled: OnceLock::new(),
@@ -107,7 +108,7 @@ impl Pattern {
 
     /// Returns the parts of a text that matches, each with its name.
     pub(crate) fn parts<'p, 't>(&'p self, text: &'t str) -> Option<Vec<(&'p str, &'t str)>> {
-        if !text.starts_with(self.start.as_str()) {
+        if !self.may_match(text) {
             return None;
         }
         let compiled = self.compiled.get_or_init(|| match compile(&self.text) {
@@ -121,6 +122,14 @@ impl Pattern {
         let mut places = expression.capture_locations();
         expression.captures_read(&mut places, text)?;
         Some(self.found(&places, text))
+    }
+
+    /// Returns whether a text starts as matches do.
+    pub(crate) fn may_match(&self, text: &str) -> bool {
+        let first = text.as_bytes().first();
+        // Most texts differ in the first letter.
+        let is_start = |start: &String| start.as_bytes().first() == first && text.starts_with(start.as_str());
+        self.starts.is_empty() || self.starts.iter().any(is_start)
     }
 
     /// Returns the parts of a text that may belong to the caller.
@@ -148,17 +157,72 @@ impl Pattern {
     }
 }
 
-/// Returns the letters, digits and spaces that every match of an expression starts with.
-fn literal_start(expression: &str) -> &str {
-    let is_literal =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | ':' | ',' | '_' | '/' | '=' | '"');
-    let end = expression.find(|c| !is_literal(c)).unwrap_or(expression.len());
-    let (start, rest) = expression.split_at(end);
-    // A sign of repetition belongs to the last letter alone. With an alternative, other texts match as well.
-    match rest.starts_with(['?', '*', '+', '{']) {
-        _ if has_alternatives(rest) => "",
-        true => &start[..start.len().saturating_sub(1)],
-        false => start,
+/// Returns texts of which every match of an expression starts with one; none where it may start with any.
+fn literal_starts(expression: &str) -> Vec<String> {
+    const MOST: usize = 16;
+    let mut starts = vec![String::new()];
+    let mut rest = expression;
+    // With an alternative, other texts match as well.
+    while !has_alternatives(expression)
+        && let Some((choices, after)) = split_choices(rest)
+        && starts.len() * choices.len() <= MOST
+    {
+        let extended = starts
+            .iter()
+            .flat_map(|start| choices.iter().map(move |choice| format!("{start}{choice}")));
+        starts = extended.collect();
+        rest = after;
+    }
+    match starts.iter().any(String::is_empty) {
+        true => Vec::new(),
+        false => starts,
+    }
+}
+
+/// Splits off a character that an expression starts with, or a group of alternatives, as the texts that may be there.
+fn split_choices(expression: &str) -> Option<(Vec<&str>, &str)> {
+    let named = expression
+        .strip_prefix("(?<")
+        .and_then(|named| named.split_once('>'));
+    let group = expression.strip_prefix("(?:").or(named.map(|(_, group)| group));
+    let Some(group) = group else {
+        let (literal, rest) = split_literal(expression)?;
+        let is_repeated = rest.starts_with(['?', '*', '+', '{']);
+        return (!is_repeated).then(|| (vec![literal], rest));
+    };
+    let (inside, rest) = group.split_once(')')?;
+    let mut choices: Vec<&str> = inside.split('|').collect();
+    if !choices.iter().all(|choice| is_literal(choice)) || rest.starts_with(['*', '+', '{']) {
+        return None;
+    }
+    match rest.strip_prefix('?') {
+        Some(rest) => {
+            choices.push("");
+            Some((choices, rest))
+        }
+        None => Some((choices, rest)),
+    }
+}
+
+/// Returns whether an expression matches itself alone.
+fn is_literal(expression: &str) -> bool {
+    let is_literal = |c: char| c.is_ascii_alphanumeric() || " :,_/=\"-<>;#@!".contains(c);
+    expression.chars().all(is_literal)
+}
+
+/// Splits off the character that an expression starts with, if it stands for itself.
+fn split_literal(expression: &str) -> Option<(&str, &str)> {
+    let (escape, after) = expression.split_at_checked(1)?;
+    match escape {
+        "\\" => {
+            let (character, rest) = after.split_at_checked(1)?;
+            let is_punctuation = character.bytes().all(|byte| byte.is_ascii_punctuation());
+            // `\<` is the start of a word.
+            (is_punctuation && !matches!(character, "<" | ">")).then_some((character, rest))
+        }
+        // `%{` begins a part.
+        "%" => (!after.starts_with('{')).then_some((escape, after)),
+        literal => is_literal(literal).then_some((literal, after)),
     }
 }
 
@@ -316,20 +380,60 @@ mod tests {
 
     #[test]
     fn a_pattern_knows_what_its_texts_start_with() {
-        for (expression, start) in [
-            ("Postponed (.*)", "Postponed "),
-            ("colou?r", "colo"),
-            ("a|b", ""),
-            ("a(b|c)[|]", "a"),
-            ("a[](]|b", ""),
-            (r"a\(b|c", ""),
-            ("from %{IP:source_ip}", "from "),
-            ("(?i)x", ""),
-            ("whole", "whole"),
+        for (expression, starts) in [
+            ("Postponed (.*)", &["Postponed "][..]),
+            ("colou?r", &["colo"]),
+            ("a|b", &[]),
+            ("a(b|c)[|]", &["a"]),
+            ("a[](]|b", &[]),
+            (r"a\(b|c", &[]),
+            (r"a\(b\)\d", &["a(b)"]),
+            (r"\<a", &[]),
+            ("from %{IP:source_ip}", &["from "]),
+            ("%ASA-%{INT}", &["%ASA-"]),
+            ("(?<action>deny|permit) %{IP:source_ip}", &["deny ", "permit "]),
+            ("(?<user>a)?b", &["ab", "b"]),
+            ("(?i)x", &[]),
+            ("(?i:x)", &[]),
+            ("whole", &["whole"]),
+            (
+                "(?:error: )?(?:a|b): %{REST}",
+                &["error: a: ", "error: b: ", "a: ", "b: "],
+            ),
+            ("(?:a|b)+c", &[]),
+            ("x(?:a|b){2}c", &["x"]),
+            ("(?:a(?:b|c))d", &[]),
+            ("(?:a|)b", &["ab", "b"]),
+            ("(?:a)??b", &[]),
+            ("(?:a)?b*", &[]),
+            (
+                "(?:a|b)(?:a|b)(?:a|b)(?:a|b)(?:a|b)",
+                &[
+                    "aaaa", "aaab", "aaba", "aabb", "abaa", "abab", "abba", "abbb", "baaa", "baab", "baba",
+                    "babb", "bbaa", "bbab", "bbba", "bbbb",
+                ],
+            ),
         ] {
-            assert_eq!(literal_start(expression), start, "{expression}");
+            assert_eq!(literal_starts(expression), starts, "{expression}");
         }
         assert!(Pattern::new("ab?c").unwrap().parts("ac").is_some());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_text_that_matches_starts_as_the_pattern_says(
+            parts in proptest::collection::vec(
+                proptest::sample::select(&["a", "b", "(?:a|b)", "(?:a)?", "(?:ab|b)?", "(?<x>a|b)", "?", "*", "|", "(b|a)", "[ab]", r"\.", "{2}", "(?:", ")"][..]),
+                0..6,
+            ),
+            text in "[ab.]{0,6}",
+        ) {
+            let Ok(pattern) = Pattern::new(&parts.concat()) else { return Ok(()) };
+            let Ok(expression) = compile(&pattern.text) else { return Ok(()) };
+            if expression.is_match(&text) {
+                proptest::prop_assert!(pattern.may_match(&text), "{:?} {text:?}", pattern.text);
+            }
+        }
     }
 
     #[test]

@@ -9,16 +9,18 @@ mod key_value;
 mod layout;
 mod leef;
 mod lookup;
+mod objects;
 mod reading;
 mod structure;
 mod time;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use foldhash::fast::FixedState;
+use memchr::memmem::Finder;
 
 pub(crate) use definition::{Definition, Field, Sample};
 use definition::{PatternText, Recognise};
@@ -28,6 +30,7 @@ pub(crate) use structure::Structure;
 use crate::models::{Json, Members};
 use grok::Pattern;
 use lookup::Sets;
+use objects::ObjectIndex;
 use reading::value_for;
 
 /// Holds the definitions of this crate as JSON, which the build script makes of their files.
@@ -39,16 +42,16 @@ static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
     Library::new(definitions).expect("the tests read the patterns of the definitions")
 });
 
-type ByKey = HashMap<String, Vec<usize>, FixedState>;
-
 /// Holds a definition with its patterns.
 #[derive(Debug)]
 struct Format {
     definition: Definition,
     head: Option<Pattern>,
     patterns: Vec<Pattern>,
-    /// Holds for each member that must be there the places of which an object has one then.
-    needs: Vec<BTreeMap<String, Place>>,
+    /// Finds the texts of which a message has one.
+    one_of: Vec<Finder<'static>>,
+    /// Finds the texts that a message has all.
+    contains: Vec<Finder<'static>>,
 }
 
 /// Holds definitions, and finds the one that reads a text.
@@ -67,10 +70,7 @@ pub(crate) struct Library {
     /// Finds the marks of formats in a text: those without a program, and those that are known without theirs.
     marks: Option<AhoCorasick>,
     of_marks: Vec<usize>,
-    /// Holds the formats of objects by the least common of their keys.
-    by_key: ByKey,
-    /// Holds those of them that read what no other claims.
-    fallback_by_key: ByKey,
+    objects: ObjectIndex,
     /// Lists the formats that read what no other claims, in their order.
     fallbacks: Vec<usize>,
 }
@@ -96,8 +96,7 @@ impl Library {
             program_prefixes: Vec::new(),
             marks: None,
             of_marks: Vec::new(),
-            by_key: ByKey::default(),
-            fallback_by_key: ByKey::default(),
+            objects: ObjectIndex::default(),
             fallbacks: Vec::new(),
         };
         let mut marks = Vec::new();
@@ -111,7 +110,8 @@ impl Library {
             let patterns = patterns.collect::<Result<_, _>>()?;
             library.index(&definition, &mut marks);
             library.formats.push(Format {
-                needs: needs_of(&definition),
+                one_of: finders(&definition.recognise.one_of),
+                contains: finders(&definition.recognise.contains),
                 definition,
                 head,
                 patterns,
@@ -134,16 +134,7 @@ impl Library {
         self.by_name.entry(definition.name.clone()).or_insert(place);
         self.by_structure.entry(definition.structure).or_insert(place);
         if definition.structure == Structure::Json {
-            let by_key = match definition.is_fallback {
-                true => &mut self.fallback_by_key,
-                false => &mut self.by_key,
-            };
-            for key in keys_of(definition) {
-                let places = by_key.entry(key).or_default();
-                if places.last() != Some(&place) {
-                    places.push(place);
-                }
-            }
+            self.objects.enter(place, definition);
         } else if definition.is_fallback {
             self.fallbacks.push(place);
         } else {
@@ -252,10 +243,17 @@ impl Library {
             false => Cow::Borrowed(name),
         };
         let exact = self.by_program.get(&*lower).into_iter().flatten().copied();
-        let prefixes = self.program_prefixes.iter();
-        let prefixed =
-            prefixes.filter_map(move |(prefix, place)| lower.starts_with(prefix.as_str()).then_some(*place));
-        exact.chain(prefixed)
+        let first = lower.as_bytes().first().copied();
+        let is_like = move |(prefix, _): &&(String, usize)| {
+            // Most names begin with another letter.
+            let is_candidate = prefix
+                .as_bytes()
+                .first()
+                .is_none_or(|letter| Some(*letter) == first);
+            is_candidate && lower.starts_with(prefix.as_str())
+        };
+        let prefixed = self.program_prefixes.iter().filter(is_like);
+        exact.chain(prefixed.map(|(_, place)| *place))
     }
 
     /// Reads an object. The reading has no members: they are those of the caller.
@@ -263,21 +261,14 @@ impl Library {
     where
         'l: 'a,
     {
-        let format = self
-            .claiming(&self.by_key, members)
-            .or_else(|| self.claiming(&self.fallback_by_key, members))?;
+        let places = self.objects.formats_for(members).into_iter();
+        let mut formats = places.filter_map(|place| self.formats.get(place));
+        let format = formats.find(|format| format.claims_members(members))?;
         let found = format.parts_of(members);
         let fields = found.fields();
         let mut reading = Reading::new(&format.definition).fill_beside(members, found.members);
         FoundParts::apply_to(fields, found.set, &mut reading);
         Some(reading)
-    }
-
-    /// Finds the format of an object by its keys.
-    fn claiming(&self, by_key: &ByKey, members: &Members<'_>) -> Option<&Format> {
-        let mut places = members.iter().filter_map(|(key, _)| by_key.get(key)).flatten();
-        let place = places.find(|place| self.formats[**place].claims_members(members))?;
-        self.formats.get(*place)
     }
 
     /// Lists the formats that claim a text on their own, whatever others do.
@@ -297,82 +288,14 @@ impl Library {
     }
 }
 
-/// Names a key of an object, and keys of the object under it.
-#[derive(Debug, Clone, Default)]
-struct Place {
-    /// Says whether the key alone is enough.
-    is_whole: bool,
-    inner: Vec<String>,
-}
-
-impl Place {
-    fn is_in(&self, key: &str, members: &Members<'_>) -> bool {
-        match members.get(key) {
-            None => false,
-            Some(Json::Object(object)) => {
-                self.is_whole || self.inner.iter().any(|inner| object.place_of(inner).is_some())
-            }
-            Some(value) => self.is_whole || matches!(value, Json::Array(_)),
-        }
-    }
-}
-
-/// Adds the places of which an object has one if it has a member of this name. A dot is a nested object, or a part of a
-/// key.
-fn add_places(name: &str, places: &mut BTreeMap<String, Place>) {
-    let dots = |text: &str| text.match_indices('.').map(|(dot, _)| dot).collect::<Vec<_>>();
-    places.entry(name.to_owned()).or_default().is_whole = true;
-    for dot in dots(name) {
-        let (key, rest) = (&name[..dot], &name[dot + 1..]);
-        let prefixes = dots(rest).into_iter().map(|dot| &rest[..dot]).chain([rest]);
-        let inner = &mut places.entry(key.to_owned()).or_default().inner;
-        inner.extend(prefixes.map(str::to_owned));
-        inner.sort_unstable();
-        inner.dedup();
-    }
-}
-
-/// Returns for each member that a format needs the places of which an object has one then.
-///
-/// Most objects have none of them, and are told so without a search for every name.
-fn needs_of(definition: &Definition) -> Vec<BTreeMap<String, Place>> {
-    let known = &definition.recognise;
-    let needed = known.keys.iter().chain(known.values.keys());
-    let places_of = |name: &String| {
-        let mut places = BTreeMap::new();
-        let names = definition
-            .meant(name)
-            .chain(definition.inside.iter().map(String::as_str));
-        names.for_each(|name| add_places(name, &mut places));
-        places
-    };
-    needed.map(places_of).collect()
-}
-
-/// Returns the names of members of which an object of a format has one.
-fn keys_of(definition: &Definition) -> Vec<String> {
-    let known = &definition.recognise;
-    let names: Vec<&String> = match (known.keys.first(), known.any_key.is_empty()) {
-        (Some(key), _) => vec![key],
-        (None, false) => known.any_key.iter().collect(),
-        (None, true) => known.values.keys().take(1).collect(),
-    };
-    let meant = names.into_iter().flat_map(|name| definition.meant(name));
-    let all = meant.chain(definition.inside.iter().map(String::as_str));
-    let mut keys = Vec::new();
-    for name in all {
-        let first = name.split('.').next().unwrap_or_default();
-        keys.push(first.to_owned());
-        if first != name {
-            keys.push(name.to_owned());
-        }
-    }
-    keys
-}
-
 fn no_layout() -> &'static layout::Layout {
     static NONE: LazyLock<layout::Layout> = LazyLock::new(layout::Layout::default);
     &NONE
+}
+
+fn finders(texts: &[String]) -> Vec<Finder<'static>> {
+    let finder = |text: &String| Finder::new(text).into_owned();
+    texts.iter().map(finder).collect()
 }
 
 /// Limits where the mark of a format may be. Further back, a client may have written it.
@@ -439,17 +362,17 @@ impl Format {
     fn recognises(&self, program: Option<&str>, text: &str) -> bool {
         let known = &self.definition.recognise;
         let head = head_of(text).as_bytes();
-        let has = |mark: &String| memchr::memmem::find(head, mark.as_bytes()).is_some();
+        let has = |mark: &Finder<'_>| mark.find(head).is_some();
         let is_of_program = match program {
             None if !known.one_of.is_empty() => true,
             program => self.is_of_program(program),
         };
         // A program that is named tells more than a mark.
-        let is_marked = || known.one_of.is_empty() || known.one_of.iter().any(has);
+        let is_marked = || self.one_of.is_empty() || self.one_of.iter().any(has);
         let is_named = program.is_some() && !known.program.is_empty();
         let is_started =
             || known.starts.is_empty() || known.starts.iter().any(|start| text.starts_with(start));
-        is_of_program && (is_named || is_marked()) && is_started() && known.contains.iter().all(has)
+        is_of_program && (is_named || is_marked()) && is_started() && self.contains.iter().all(has)
     }
 
     /// Reads a text that the format claims.
@@ -486,11 +409,6 @@ impl Format {
 
     /// Returns whether the members are those of the format.
     fn claims_members(&self, members: &Members<'_>) -> bool {
-        let has_one =
-            |places: &BTreeMap<String, Place>| places.iter().any(|(key, place)| place.is_in(key, members));
-        if !self.needs.iter().all(has_one) {
-            return false;
-        }
         let known = &self.definition.recognise;
         let definition = &self.definition;
         let members = Sets {
@@ -591,7 +509,8 @@ impl Format {
         };
         let mut patterns = self.patterns.iter().zip(&self.definition.patterns);
         patterns.find_map(|(pattern, of)| {
-            let is_candidate = of.of.is_none() && of.once.iter().all(is_once) && is_for(of);
+            let may_match = of.of.is_none() && pattern.may_match(text);
+            let is_candidate = may_match && of.once.iter().all(is_once) && is_for(of);
             let parts = is_candidate.then(|| pattern.parts(text))??;
             Some((parts, of))
         })
