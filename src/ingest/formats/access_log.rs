@@ -29,7 +29,7 @@ pub(crate) fn access_log<'a>(line: &'a str, context: &TimeContext, proxies: &[Ip
 
 /// Splits `before [time] "request` around the time. Servers escape the quotes of a user's name, but not its brackets.
 fn around_time(line: &str) -> Option<(&str, &str, &str)> {
-    let (before, request) = line.split_once("] \"")?;
+    let (before, request) = split_at_quote(line, "] ")?;
     let (before, time) = before.rsplit_once(" [")?;
     Some((before, time, request))
 }
@@ -39,9 +39,17 @@ pub(crate) fn inside<'a>(message: &'a str, proxies: &[IpNet]) -> Option<Fields<'
     let (before, request) = match around_time(message) {
         Some((before, _, request)) => (before, request),
         // Some programs write no time where syslog has one.
-        None => message.split_once(" \"")?,
+        None => split_at_quote(message, " ")?,
     };
     request_fields(before, request, proxies)
+}
+
+/// Splits a text at the first quote that follows `before`.
+fn split_at_quote<'a>(text: &'a str, before: &str) -> Option<(&'a str, &'a str)> {
+    memchr::memchr_iter(b'"', text.as_bytes()).find_map(|quote| {
+        let (head, rest) = text.split_at(quote);
+        Some((head.strip_suffix(before)?, rest.get(1..)?))
+    })
 }
 
 /// Returns the fields of a line: `before` precedes the time, `request` follows the quote after it.

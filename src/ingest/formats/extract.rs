@@ -268,7 +268,7 @@ pub(crate) fn extract<'a>(
             return Some(extracted);
         }
     }
-    if memmem::find(message.as_bytes(), b"\" ").is_some()
+    if has_quote_before_space(message)
         && normalized.get("http").is_none()
         && let Some(fields) = access_log::inside(message, proxies)
     {
@@ -283,6 +283,12 @@ pub(crate) fn extract<'a>(
         });
     }
     None
+}
+
+/// Returns whether a text in quotes ends within the message, as a request does in a line of an access log.
+fn has_quote_before_space(message: &str) -> bool {
+    let bytes = message.as_bytes();
+    memchr::memchr_iter(b'"', bytes).any(|quote| bytes.get(quote + 1) == Some(&b' '))
 }
 
 /// Holds the message of a program, without the header and the count that others put around it.

@@ -82,6 +82,9 @@ fn without_priority<'a>(line: &'a str, context: &TimeContext) -> Option<Fields<'
 }
 
 fn with_priority(mut fields: Fields<'_>, priority: Priority) -> Outcome<'_> {
+    if let Priority::Missing = priority {
+        return fields.into();
+    }
     let rest = std::mem::take(&mut fields.normalized);
     priority.insert_into(&mut fields);
     for (name, value) in rest {
@@ -338,8 +341,9 @@ fn relayed_cisco<'a>(after_time: &'a str, context: &TimeContext) -> Option<Field
 fn before_mark(text: &str) -> Option<(&str, &str)> {
     const LATEST: usize = 128;
     let head = text.as_bytes().get(..text.len().min(LATEST))?;
-    let at = memchr::memmem::find(head, b": %")?;
-    let (head, message) = (text.get(..at)?, text.get(at + 2..)?);
+    let is_after_colon = |percent: &usize| head.get(..*percent).is_some_and(|head| head.ends_with(b": "));
+    let percent = memchr::memchr_iter(b'%', head).find(is_after_colon)?;
+    let (head, message) = (text.get(..percent)?.strip_suffix(": ")?, text.get(percent..)?);
     let (facility, rest) = message.strip_prefix('%')?.split_once('-')?;
     let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let is_mark = !facility.is_empty() && facility.bytes().all(is_upper) && !rest.starts_with(' ');
