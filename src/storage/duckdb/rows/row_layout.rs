@@ -58,7 +58,7 @@ impl<'a> Columns<'a> {
             3 => self.host,
             4 => self.hostname,
             5 => self.message,
-            6 => return in_json(self.message.unwrap_or_default()),
+            6 => return in_json(self.message.unwrap_or_default()).into(),
             7 => {
                 return self
                     .procid
@@ -78,7 +78,13 @@ impl<'a> Columns<'a> {
         if end.is_some() {
             return false;
         }
-        let matcher = Matcher::new(self);
+        let has_escapes = [normalized, raw]
+            .iter()
+            .any(|text| memchr::memchr(b'\\', text.as_bytes()).is_some());
+        let matcher = match has_escapes {
+            true => Matcher::new(self),
+            false => Matcher::without_escapes(self),
+        };
         matcher.encode_text(normalized, layout);
         layout.push('\n');
         matcher.encode_text(raw, layout);
@@ -131,7 +137,18 @@ struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     fn new(columns: &Columns<'a>) -> Self {
-        let values: [Cow<'a, str>; PLACES] = std::array::from_fn(|place| columns.value(place));
+        Self::of_values(std::array::from_fn(|place| columns.value(place)))
+    }
+
+    /// Makes a matcher for texts without a backslash, which do not hold the message as JSON escapes it.
+    fn without_escapes(columns: &Columns<'a>) -> Self {
+        Self::of_values(std::array::from_fn(|place| match place {
+            6 => Cow::Borrowed(""),
+            place => columns.value(place),
+        }))
+    }
+
+    fn of_values(values: [Cow<'a, str>; PLACES]) -> Self {
         let (mut classes, mut seconds) = (CLASSES, [0; 256]);
         for (place, value) in values.iter().enumerate() {
             if let [first, second, _, ..] = *value.as_bytes() {
@@ -224,11 +241,24 @@ const CLASSES: [u32; 256] = {
 };
 
 /// Returns a text as a JSON string holds it; an empty text if it is the same.
-fn in_json(text: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() {
-        return Cow::Borrowed("");
+fn in_json(text: &str) -> String {
+    let mut escaped = String::new();
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) {
+        if escaped.is_empty() {
+            escaped.reserve(text.len() + text.len() / 8 + 1);
+        }
+        let (before, after) = rest.split_at(at);
+        let (character, after) = after.split_at(1);
+        escaped.push_str(before);
+        escaped.push('\\');
+        escaped.push_str(character);
+        rest = after;
     }
-    Cow::Owned(text.replace('\\', "\\\\").replace('"', "\\\""))
+    if !escaped.is_empty() {
+        escaped.push_str(rest);
+    }
+    escaped
 }
 
 #[cfg(test)]
