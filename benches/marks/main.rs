@@ -10,6 +10,7 @@ mod data;
 mod detect;
 mod engine;
 mod fetch;
+mod formats;
 mod ingest;
 mod memory;
 mod plot;
@@ -64,6 +65,7 @@ fn main() {
     };
     let questions: [(&str, Measure); 10] = [
         ("ingest", ingest::measure),
+        ("formats", formats::measure),
         ("append", append::measure),
         ("fetch", fetch::measure),
         ("recent", recent::measure),

@@ -39,7 +39,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
 }
 
 /// The largest resident set, as GNU time tells it.
-fn peak_mib(store: &Path, arguments: &[&std::ffi::OsStr]) -> Option<f64> {
+pub(crate) fn peak_mib(store: &Path, arguments: &[&std::ffi::OsStr]) -> Option<f64> {
     let program = program(store);
     let mut command = std::process::Command::new("/usr/bin/time");
     command
