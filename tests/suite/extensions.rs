@@ -13,6 +13,7 @@ use crate::test_lake::{EXTENSIONS, given};
 struct Extensions {
     folder: TempDir,
     file: PathBuf,
+    lake: TempDir,
 }
 
 impl Extensions {
@@ -28,12 +29,16 @@ impl Extensions {
         let file = folder.path().join(of_this_engine.strip_prefix(from).unwrap());
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::copy(of_this_engine, &file).unwrap();
-        Some(Self { folder, file })
+        // Whatever the umask is.
+        let folders = file.ancestors().take_while(|path| *path != folder.path());
+        folders.for_each(|path| set_mode(path, 0o755));
+        let lake = tempfile::tempdir().unwrap();
+        Some(Self { folder, file, lake })
     }
 
     /// Opens a lake; the error if the extension is refused.
     fn open(&self) -> Result<(), String> {
-        let location = format!("ducklake:{}", self.folder.path().join("catalog").display());
+        let location = format!("ducklake:{}", self.lake.path().join("catalog").display());
         let options = DuckDbStore::options().extension_directory(self.folder.path());
         let opened = options.open(location);
         opened.map(drop).map_err(|error| error.to_string())
@@ -117,6 +122,12 @@ fn a_record_counts_only_where_no_other_user_can_write() {
         }
         set_mode(path, mode);
     }
+    let other = folder.join("icu.duckdb_extension");
+    fs::write(&other, "").unwrap();
+    set_mode(&other, 0o666);
+    extensions.assert_refused("another file that others can write");
+    fs::remove_file(&other).unwrap();
+
     set_mode(&extensions.file, 0o664);
     extensions.forge();
     extensions.assert_refused("a file that others can write");
@@ -124,12 +135,14 @@ fn a_record_counts_only_where_no_other_user_can_write() {
     extensions.forge();
     extensions.open().expect("all is as it was");
 
-    let elsewhere = extensions.folder.path().join("record");
-    fs::rename(&record, &elsewhere).unwrap();
+    let elsewhere = extensions.lake.path().join("record");
+    // The folders may be on different disks.
+    fs::copy(&record, &elsewhere).unwrap();
+    fs::remove_file(&record).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &record).unwrap();
     extensions.assert_refused("a record that is a link");
     fs::remove_file(&record).unwrap();
-    fs::rename(&elsewhere, &record).unwrap();
+    fs::copy(&elsewhere, &record).unwrap();
 
     // Only root can give a file away.
     for path in [record.as_path(), folder] {

@@ -13,5 +13,5 @@ pub(super) mod repair;
 pub(super) mod s3;
 pub(super) mod settings;
 pub(super) mod spill_folder;
-mod verified;
+pub(super) mod verified;
 pub(super) mod waiter;

@@ -5,7 +5,8 @@
 //!
 //! A record next to the file says which file was verified: each change of a file changes what the record must say. It
 //! counts only if no other user than root can write to the file, to the record or to their folder. Who can write there
-//! can also run programs as this user.
+//! can also run programs as this user. An engine that verifies nothing is used only where this holds for all that is in
+//! the folder of extensions, because the engine may load more than it is told to.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,12 @@ use super::files::folder_of;
 /// Describes a file as it was at one moment, for a user who can trust it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FileState(String);
+
+/// Returns whether no other user than root can write to anything in a folder of extensions.
+pub(crate) fn is_closed_to_others(folder: &Path) -> bool {
+    let mut entries = walkdir::WalkDir::new(folder).into_iter();
+    entries.all(|entry| entry.is_ok_and(|entry| of_system::is_closed(entry.path())))
+}
 
 /// Returns whether the file is still the one that was verified.
 pub(super) fn is_remembered(file: &Path) -> bool {
@@ -90,6 +97,12 @@ mod of_system {
         (found.is_file() && is_safe(&found)).then(text)?
     }
 
+    /// Returns whether no other user than root can write to a file or folder, which is no link.
+    pub(super) fn is_closed(path: &Path) -> bool {
+        let found = path.symlink_metadata();
+        found.is_ok_and(|found| !found.is_symlink() && is_safe(&found))
+    }
+
     fn is_safe(found: &Metadata) -> bool {
         const WRITABLE_FOR_OTHERS: u32 = 0o022;
         const ROOT: u32 = 0;
@@ -117,6 +130,10 @@ mod of_system {
 
     pub(super) fn recorded(_: &Path) -> Option<String> {
         None
+    }
+
+    pub(super) fn is_closed(_: &Path) -> bool {
+        false
     }
 
     pub(super) fn make_readable(_: &Path) -> std::io::Result<()> {

@@ -13,7 +13,7 @@ use crate::storage::duckdb::engine::location::{Catalog, Lake, Location};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::engine::settings::{EngineSettings, LARGE_BUFFERS};
 use crate::storage::duckdb::engine::spill_folder::SpillSpace;
-use crate::storage::duckdb::engine::{extensions, files, repair};
+use crate::storage::duckdb::engine::{extensions, files, repair, verified};
 use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::functions;
@@ -102,8 +102,11 @@ pub(crate) fn engine(lake: &Lake, settings: &EngineSettings, spill: Option<&Path
         .common_config(Config::default(), spill)
         .and_then(|config| config.threads(1))
         .and_then(|config| config.with("extension_directory", folder.display().to_string()))
-        // What `extensions::load` loads was verified before.
-        .and_then(Config::allow_unsigned_extensions)
+        // What `extensions::load` loads was then verified before.
+        .and_then(|config| match verified::is_closed_to_others(&folder) {
+            true => config.allow_unsigned_extensions(),
+            false => Ok(config),
+        })
         .and_then(Connection::open_in_memory_with_flags)
         .map_err(failed)?;
     extensions::load(&connection, "ducklake", &settings.lake.extensions)?;
