@@ -1,4 +1,4 @@
-//! What detectors of rules find: matches counted into alerts, and hits for correlations.
+//! Detections: matches of rules, which are counted into alerts, and hits for correlations.
 //!
 //! The rule of counting is in `models/alert/lifecycle.rs`. Here a commit loads the alerts that its matches touch, counts,
 //! and writes what has changed.

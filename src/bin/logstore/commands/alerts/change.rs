@@ -71,5 +71,17 @@ fn ids(typed: &[String], store: &DuckDbStore) -> Result<Vec<String>> {
 pub(super) fn person() -> Option<String> {
     let names = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"];
     let names = names.iter().filter_map(|name| std::env::var(name).ok());
-    names.into_iter().find(|name| !name.is_empty())
+    let mut names = names.into_iter();
+    names.find(|name| !name.is_empty()).or_else(user_number)
+}
+
+/// Returns the number of the user, for services and containers, which have no name in their environment.
+#[cfg(unix)]
+fn user_number() -> Option<String> {
+    Some(format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+#[cfg(not(unix))]
+fn user_number() -> Option<String> {
+    None
 }
