@@ -18,6 +18,7 @@ mod options;
 mod variables;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub ingest: IngestSettings,
     /// Says how logs are polled.
     pub fetch: FetchSettings,
+    /// Says how rules are applied.
+    pub detect: DetectSettings,
     /// Says how diagnostics are written.
     pub log: LogSettings,
 }
@@ -131,6 +134,21 @@ pub struct FetchSettings {
     pub interval: Duration,
 }
 
+/// Says how rules are applied to logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DetectSettings {
+    /// Holds the length of the windows of event time in which matches that are alike are counted in one alert.
+    #[serde(with = "duration")]
+    pub dedup: Duration,
+    /// Holds how late a log may come. Upkeep deletes hits that are older than this.
+    #[serde(with = "duration")]
+    pub lateness: Duration,
+    /// Holds the values of placeholders in rules, such as those of `%Servers%` under `Servers`.
+    pub placeholders: BTreeMap<String, Vec<String>>,
+}
+
 /// Says how diagnostics are written to standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,6 +201,11 @@ impl Default for Settings {
             fetch: FetchSettings {
                 interval: Duration::from_secs(1),
             },
+            detect: DetectSettings {
+                dedup: Duration::from_secs(3600),
+                lateness: Duration::from_secs(7 * 24 * 3600),
+                placeholders: BTreeMap::new(),
+            },
             log: LogSettings {
                 level: "warn".into(),
                 format: LogFormat::Text,
@@ -199,6 +222,9 @@ impl Settings {
         }
         if self.ingest.batch_size == 0 {
             return Some(("ingest.batch_size", "a batch holds at least one log"));
+        }
+        if self.detect.dedup < Duration::from_secs(1) {
+            return Some(("detect.dedup", "use at least 1s"));
         }
         if self.store.threads == Some(0) {
             return Some(("store.threads", "the engine needs at least one"));

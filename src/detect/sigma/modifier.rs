@@ -497,8 +497,9 @@ fn expand(glob: &Glob, placeholders: &Placeholders<'_>) -> Result<Vec<Glob>, Str
         let Some((name, after)) = after.split_once('%') else {
             break;
         };
-        let values = placeholders(name)
-            .ok_or_else(|| format!("the placeholder %{name}% has no values: give them in a file"))?;
+        let values = placeholders(name).ok_or_else(|| {
+            format!("the placeholder %{name}% has no values: set detect.placeholders.{name}")
+        })?;
         made = made
             .iter()
             .flat_map(|start| values.iter().map(move |value| format!("{start}{before}{value}")))

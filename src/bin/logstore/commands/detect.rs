@@ -9,7 +9,7 @@ use logstore::storage::CommitResult;
 use logstore::{DetectionStore as _, DuckDbStore, Error, Fetcher, LogBatch, Severity, StartPosition};
 use serde_json::json;
 
-use super::rules::enabled_rules;
+use super::rules::{enabled_rules, new_detector};
 use crate::Result;
 use crate::context::Context;
 use crate::flags::span;
@@ -142,10 +142,7 @@ impl Rules {
             .iter()
             .map(|rule| (rule.id.clone(), rule.updated_at.timestamp_micros()));
         let version = version.collect();
-        let (detector, refused) = Detector::new(&rules, &|_| None);
-        for rule in refused {
-            log::warn!("the rule {} is not applied: {}", rule.id, rule.refusal);
-        }
+        let detector = new_detector(&rules, context);
         Ok(Self {
             detector: detector.min_level(args.min_level),
             version,

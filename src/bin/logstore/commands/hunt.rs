@@ -5,12 +5,11 @@ use std::num::NonZero;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::alerts::{Detections, Match};
-use logstore::detect::Detector;
 use logstore::time::Zone;
 use logstore::{DetectionStore as _, LogKey, Order, Severity};
 use serde::Serialize;
 
-use super::rules::rules_named;
+use super::rules::{new_detector, rules_named};
 use crate::Result;
 use crate::context::Context;
 use crate::filters::{Filters, matched};
@@ -122,11 +121,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .order(Order::OldestFirst);
     let store = context.existing_store()?;
     let rules = rules_named(&args.rules, &store, context)?;
-    let (detector, refused) = Detector::new(&rules, &|_| None);
-    for rule in refused {
-        log::warn!("the rule {} is not applied: {}", rule.id, rule.refusal);
-    }
-    let detector = detector.min_level(args.min_level);
+    let detector = new_detector(&rules, context).min_level(args.min_level);
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let found = detector.hunt(&store, &query, threads, |_| {})?;
     if args.alerts {

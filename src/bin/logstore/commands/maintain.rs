@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use logstore::duckdb::{DataFileState, MaintenanceOptions, MaintenanceStep};
 use logstore::time::Zone;
+use logstore::{DetectionStore as _, DuckDbStore, LogStore as _};
 use serde_json::json;
 
 use crate::confirm::confirm;
@@ -78,6 +79,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         step => Some(step.map_err(Failure::from)),
     });
     let printed = context.output.rows(&COLUMNS, steps)?;
+    delete_old_hits(&store, context)?;
     match failures.pop() {
         Some(last) => {
             let texts = failures.iter().filter_map(Failure::text);
@@ -91,6 +93,24 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             Ok(())
         }
     }
+}
+
+/// Deletes the hits of rules that no late log can belong to any more.
+fn delete_old_hits(store: &DuckDbStore, context: &Context) -> Result {
+    let Some(newest) = store.stats()?.newest_log else {
+        return Ok(());
+    };
+    // A log may claim any time.
+    let newest = newest.min(Utc::now());
+    let lateness = length(context.settings().detect.lateness)?;
+    let deleted = match newest.checked_sub_signed(lateness) {
+        Some(time) => store.delete_hits_before(time)?,
+        None => 0,
+    };
+    if deleted > 0 {
+        log::info!("deleted {deleted} hits of rules from before the time of detect.lateness");
+    }
+    Ok(())
 }
 
 /// Shows what is lost with a data file, asks, and drops it.

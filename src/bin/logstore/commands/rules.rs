@@ -7,9 +7,9 @@ mod trial;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use chrono::SecondsFormat;
+use chrono::{SecondsFormat, TimeDelta};
 use clap::Subcommand;
-use logstore::detect::{SIGMA, Verdict, import_note};
+use logstore::detect::{Detector, SIGMA, Verdict, import_note};
 use logstore::time::Zone;
 use logstore::{DetectionRule, DuckDbStore, RuleQuery, RuleStore as _};
 use serde::Serialize;
@@ -290,7 +290,7 @@ pub(super) fn rules_named(
 /// Reads the rules of files and folders. A refused one is left out with a warning.
 fn rules_of_files(paths: &[PathBuf], context: &Context) -> Result<Vec<DetectionRule>> {
     let mut rules = Vec::new();
-    for (file, read) in files::read_all(paths, &files::sources_of(context)?)? {
+    for (file, read) in files::read_all(paths, context)? {
         match (read.verdict, read.rule) {
             (Verdict::Refused(reason), _) => {
                 let line = read.line.unwrap_or_default();
@@ -300,4 +300,14 @@ fn rules_of_files(paths: &[PathBuf], context: &Context) -> Result<Vec<DetectionR
         }
     }
     Ok(rules)
+}
+
+/// Returns a detector with some rules and the settings. A rule that cannot be applied gives a warning.
+pub(super) fn new_detector(rules: &[DetectionRule], context: &Context) -> Detector {
+    let settings = &context.settings().detect;
+    let (detector, refused) = Detector::new(rules, &|name| settings.placeholders.get(name).cloned());
+    for rule in refused {
+        log::warn!("the rule {} is not applied: {}", rule.id, rule.refusal);
+    }
+    detector.window(TimeDelta::from_std(settings.dedup).unwrap_or(TimeDelta::MAX))
 }

@@ -78,7 +78,7 @@ const FAULTS: Columns<'static> = Columns {
 
 /// Reads rules and lists those that do not work. Fails if one is refused.
 pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
-    let read = read_all(&args.paths, &sources_of(context)?)?;
+    let read = read_all(&args.paths, context)?;
     let summary = Summary::of(&read);
     let faults = faults(&read);
     context.output.rows(&FAULTS, faults.into_iter().map(Ok))?;
@@ -91,7 +91,7 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
 
 /// Stores rules, and says what became of them.
 pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
-    let read = read_all(&args.paths, &sources_of(context)?)?;
+    let read = read_all(&args.paths, context)?;
     for fault in faults(&read) {
         log::warn!(
             "{}: {}: {}",
@@ -123,7 +123,7 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
 }
 
 /// Returns the log sources of all formats.
-pub(super) fn sources_of(context: &Context) -> Result<BTreeSet<LogSource>> {
+fn sources_of(context: &Context) -> Result<BTreeSet<LogSource>> {
     let library = match &context.settings().ingest.formats {
         Some(folder) => {
             FormatLibrary::with_folder(folder).map_err(|error| Failure::Failed(error.to_string()))?
@@ -186,7 +186,9 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Reads all rules in files and folders.
-pub(crate) fn read_all(paths: &[PathBuf], formats: &BTreeSet<LogSource>) -> Result<Vec<(String, ReadRule)>> {
+pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(String, ReadRule)>> {
+    let formats = sources_of(context)?;
+    let values = &context.settings().detect.placeholders;
     let mut read = Vec::new();
     for path in paths {
         for entry in walkdir::WalkDir::new(absolute(path)).sort_by_file_name() {
@@ -199,7 +201,7 @@ pub(crate) fn read_all(paths: &[PathBuf], formats: &BTreeSet<LogSource>) -> Resu
             let text = std::fs::read(entry.path())
                 .map_err(|error| Failure::Failed(format!("cannot read rules from {file:?}: {error}")))?;
             let text = String::from_utf8_lossy(&text);
-            let rules = read_rules(&file, &text, formats, &|_| None);
+            let rules = read_rules(&file, &text, &formats, &|name| values.get(name).cloned());
             read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
         }
     }
