@@ -246,3 +246,34 @@ fn a_killed_detector_stores_the_alerts_of_each_log_once() {
     let expected = (0..4_000).filter(|number| number % 3 < 2).count() as u64;
     assert_eq!(counts.iter().sum::<u64>(), expected, "{counts:?}");
 }
+
+#[test]
+fn placeholders_of_the_settings_are_filled_in() {
+    let cli = Cli::new();
+    cli.write(
+        "logstore.toml",
+        "[detect.placeholders]\nShells = ['*\\powershell.exe']\n",
+    );
+    cli.write("rule.yml", "title: Shell\nid: shell\nlogsource: {product: windows}\ndetection: {a: {Image|expand: '%Shells%'}, condition: a}\n");
+    cli.write("events.json", processes(3));
+    assert_eq!(cli.rows(&["rules", "test", "rule.yml", "events.json"]).len(), 3);
+    cli.write("logstore.toml", "");
+    let (code, errors) = cli.failure(&["rules", "check", "rule.yml"]);
+    assert_eq!(code, 1, "{errors}");
+}
+
+#[test]
+fn upkeep_deletes_hits_that_no_late_log_can_belong_to() {
+    let cli = with_rules();
+    cli.write("events.json", processes(9));
+    cli.output(&["ingest", "events.json"]);
+    cli.output(&["detect"]);
+    let hits = || cli.rows(&["query", "SELECT count(*) AS hits FROM hits"])[0]["hits"].clone();
+    assert_eq!(hits(), 9);
+    cli.output(&["maintain"]);
+    assert_eq!(hits(), 9);
+    cli.write("logstore.toml", "[detect]\nlateness = '4s'\n");
+    cli.output(&["maintain"]);
+    // The newest log is of second 8: those from second 4 on are not too old.
+    assert_eq!(hits(), 5);
+}

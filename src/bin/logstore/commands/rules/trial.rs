@@ -41,7 +41,7 @@ pub(super) struct ExplainArgs {
 /// Prints the logs of files that a rule matches.
 pub(super) fn test(args: &TestArgs, context: &mut Context) -> Result {
     let rules = rules_of_files(std::slice::from_ref(&args.rule), context)?;
-    let rules = RuleSet::new(rules.iter().filter_map(single));
+    let rules = RuleSet::new(rules.iter().filter_map(|rule| single(rule, context)));
     let mut matched = Vec::new();
     let mut read = 0_u64;
     for file in &args.logs {
@@ -59,8 +59,9 @@ pub(super) fn test(args: &TestArgs, context: &mut Context) -> Result {
     }
 }
 
-fn single(rule: &DetectionRule) -> Option<SigmaRule> {
-    match Document::from_json(&rule.rule_definition, &|_| None) {
+fn single(rule: &DetectionRule, context: &Context) -> Option<SigmaRule> {
+    let values = &context.settings().detect.placeholders;
+    match Document::from_json(&rule.rule_definition, &|name| values.get(name).cloned()) {
         Ok(Document::Rule(rule)) => Some(rule),
         _ => None,
     }
@@ -109,7 +110,7 @@ const ANSWERS: Columns<'static> = Columns {
 pub(super) fn explain(args: &ExplainArgs, context: &mut Context) -> Result {
     let store = context.existing_store()?;
     let rules = rules_named(std::slice::from_ref(&args.rule), &store, context)?;
-    let Some(rule) = rules.iter().find_map(single) else {
+    let Some(rule) = rules.iter().find_map(|rule| single(rule, context)) else {
         let text = format!("{:?} is no rule on single logs that works", args.rule);
         return Err(Failure::Failed(text));
     };
