@@ -160,17 +160,25 @@ impl Pattern {
 /// Returns texts of which every match of an expression starts with one; none where it may start with any.
 fn literal_starts(expression: &str) -> Vec<String> {
     const MOST: usize = 16;
+    // With an alternative, other texts match as well.
+    if has_alternatives(expression) {
+        return Vec::new();
+    }
     let mut starts = vec![String::new()];
     let mut rest = expression;
-    // With an alternative, other texts match as well.
-    while !has_alternatives(expression)
-        && let Some((choices, after)) = split_choices(rest)
+    while let Some((choices, after)) = split_choices(rest)
         && starts.len() * choices.len() <= MOST
     {
-        let extended = starts
-            .iter()
-            .flat_map(|start| choices.iter().map(move |choice| format!("{start}{choice}")));
-        starts = extended.collect();
+        if let [literal] = choices[..] {
+            for start in &mut starts {
+                start.push_str(literal);
+            }
+        } else {
+            let extended = starts
+                .iter()
+                .flat_map(|start| choices.iter().map(move |choice| format!("{start}{choice}")));
+            starts = extended.collect();
+        }
         rest = after;
     }
     match starts.iter().any(String::is_empty) {
