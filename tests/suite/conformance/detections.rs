@@ -103,11 +103,16 @@ pub(super) fn a_match_that_comes_again_is_not_counted(store: &dyn Store) {
     let again = store.store_detections(&matches(all)).unwrap();
     assert_eq!((again.stored, again.counted, again.repeated), (0, 0, 3));
     assert_eq!(essence(store), before);
+    let odd = Match::of_key("odd", Severity::Low, LogKey::new(at(5), "it's \0"));
+    let odd = matches([odd.with_host("web\0")]);
+    assert_eq!(store.store_detections(&odd).unwrap().counted, 1);
+    assert_eq!(store.store_detections(&odd).unwrap().repeated, 1);
     // A log with the same id at another time is another log.
     let mut other = found("r", 30);
     other.log = LogKey::new(at(30), "log-0");
     assert_eq!(store.store_detections(&matches([other])).unwrap().counted, 1);
-    assert_eq!(only_alert(store).count, 4);
+    let of_rule = store.fetch_alerts(&AlertQuery::new().rule_id("r")).unwrap();
+    assert_eq!((of_rule.len(), of_rule[0].count), (1, 4));
 }
 
 pub(super) fn order_and_batches_do_not_matter(store: &dyn Store) {
@@ -324,7 +329,7 @@ pub(super) fn detections_move_a_consumer_or_change_nothing(store: &dyn Store) {
 fn hit(correlation: &str, group: &str, second: i64) -> Hit {
     Hit {
         correlation_id: correlation.to_owned(),
-        group_key: group.to_owned(),
+        group_key: format!("{group}\0"),
         log: LogKey::new(at(second), format!("it's {second}\0")),
         rule_id: "r".to_owned(),
         rule_version: "1".to_owned(),
@@ -335,7 +340,7 @@ fn hit(correlation: &str, group: &str, second: i64) -> Hit {
 fn range(correlation: &str, group: &str, since: i64, until: i64) -> HitRange {
     HitRange {
         correlation_id: correlation.to_owned(),
-        group_key: group.to_owned(),
+        group_key: format!("{group}\0"),
         since: at(since),
         until: at(until),
     }

@@ -82,6 +82,14 @@ pub(crate) fn keep_from_catalog(subject: &mut Sql, value: &Value) {
     }
 }
 
+/// Returns SQL for a column that is joined with texts: see [`keep_from_catalog`]. A join tells the catalog its texts.
+pub(crate) fn joined_column<'a>(column: &str, mut texts: impl Iterator<Item = &'a str>) -> String {
+    match texts.any(|text| text.contains('\0')) {
+        true => format!("({column} || '')"),
+        false => column.to_owned(),
+    }
+}
+
 pub(crate) fn holds_nul(value: &Value) -> bool {
     matches!(value, Value::Text(text) if text.contains('\0'))
 }

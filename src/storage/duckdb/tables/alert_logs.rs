@@ -12,7 +12,7 @@ use crate::models::{Alert, AlertLog, LogKey, LogRole, Match};
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::staged::{StagedRows, flags, texts, times};
-use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
+use crate::storage::duckdb::sql::statement::{self, Sql, joined_column, time_value};
 
 const READ: &str = "read the logs of an alert";
 const STORE: &str = "store the logs of an alert";
@@ -67,8 +67,9 @@ pub(super) fn known(connection: &Connection, alerts: &[Alert], matches: &[Match]
         "SELECT alert_id, epoch_us(event_time), log_id, is_counted
         FROM alert_logs
         WHERE alert_id IN (SELECT alert_id FROM {})
-            AND log_id IN (SELECT log_id FROM {})",
+            AND {} IN (SELECT log_id FROM {})",
         staged_alerts.sql(),
+        joined_column("log_id", keys.iter().map(|key| key.id.as_str())),
         staged_keys.sql()
     ));
     sql.and("event_time", ">=", Some(time_value(first)));

@@ -9,7 +9,7 @@ use crate::models::{Hit, HitRange, LogKey};
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::staged::{StagedRows, texts, times};
-use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
+use crate::storage::duckdb::sql::statement::{self, Sql, joined_column, time_value};
 
 const COLUMNS: &str = "correlation_id, group_key, event_time, log_id, rule_id, rule_version, value";
 
@@ -35,7 +35,20 @@ pub(super) fn insert(connection: &Connection, hits: &[Hit]) -> Result<()> {
             ("value", text(|hit| hit.value.as_deref())),
         ]
     })?;
+    let column = |name: &str, text: fn(&Hit) -> &str| {
+        let column = joined_column(&format!("known.{name}"), hits.iter().map(text));
+        format!("{column} = new.{name}")
+    };
+    let same = [
+        column("log_id", |hit| &hit.log.id),
+        column("correlation_id", |hit| &hit.correlation_id),
+        column("group_key", |hit| &hit.group_key),
+        column("rule_id", |hit| &hit.rule_id),
+        column("rule_version", |hit| &hit.rule_version),
+    ];
     // The engine builds a table of the new rows and passes the stored ones by; EXCEPT would build one of the stored.
+    // DuckLake fails on times that are joined: it tells its catalog of them without quotes. Texts without a value are
+    // compared as expressions for the same reason as those with a NUL.
     let sql = format!(
         "INSERT INTO hits ({COLUMNS})
         SELECT DISTINCT {COLUMNS}
@@ -44,11 +57,10 @@ pub(super) fn insert(connection: &Connection, hits: &[Hit]) -> Result<()> {
             SELECT 1
             FROM hits AS known
             WHERE known.event_time >= ? AND known.event_time <= ?
-                AND known.log_id = new.log_id AND known.event_time = new.event_time
-                AND known.correlation_id = new.correlation_id AND known.group_key = new.group_key
-                AND known.rule_id = new.rule_id AND known.rule_version = new.rule_version
-                AND known.value IS NOT DISTINCT FROM new.value)",
-        staged.sql()
+                AND epoch_us(known.event_time) = epoch_us(new.event_time) AND {}
+                AND (known.value || '') IS NOT DISTINCT FROM new.value)",
+        staged.sql(),
+        same.join(" AND ")
     );
     let inserted = connection.execute(&sql, params![time_value(first), time_value(last)]);
     inserted.map_err(|error| error::engine(ACTION, error)).map(drop)
@@ -72,14 +84,20 @@ pub(super) fn in_ranges(connection: &Connection, ranges: &[HitRange]) -> Result<
             ("until", times(ranges.iter().map(|range| Some(range.until)))),
         ]
     })?;
+    let column = |name: &str, text: fn(&HitRange) -> &str| {
+        let column = joined_column(&format!("h.{name}"), ranges.iter().map(text));
+        format!("wanted.{name} = {column}")
+    };
     let mut sql = Sql::new(format!(
         "SELECT h.correlation_id, h.group_key, epoch_us(h.event_time), h.log_id, h.rule_id, h.rule_version, h.value
         FROM hits AS h
         JOIN {} AS wanted
-        ON wanted.correlation_id = h.correlation_id AND wanted.group_key = h.group_key
+        ON {} AND {}
             AND wanted.since <= h.event_time AND wanted.until > h.event_time
         WHERE true",
-        staged.sql()
+        staged.sql(),
+        column("correlation_id", |range| &range.correlation_id),
+        column("group_key", |range| &range.group_key)
     ));
     sql.and("h.event_time", ">=", Some(time_value(first)));
     sql.and("h.event_time", "<", Some(time_value(last)));

@@ -71,17 +71,9 @@ fn ids(typed: &[String], store: &DuckDbStore) -> Result<Vec<String>> {
 pub(super) fn person() -> Option<String> {
     let names = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"];
     let names = names.iter().filter_map(|name| std::env::var(name).ok());
-    let mut names = names.into_iter();
-    names.find(|name| !name.is_empty()).or_else(user_number)
-}
-
-/// Returns the number of the user, for services and containers, which have no name in their environment.
-#[cfg(unix)]
-fn user_number() -> Option<String> {
-    Some(format!("uid {}", rustix::process::getuid().as_raw()))
-}
-
-#[cfg(not(unix))]
-fn user_number() -> Option<String> {
-    None
+    let name = names.into_iter().find(|name| !name.is_empty());
+    // Services and containers may have no name in their environment.
+    #[cfg(unix)]
+    let name = name.or_else(|| Some(format!("uid {}", rustix::process::getuid().as_raw())));
+    name
 }
