@@ -70,8 +70,8 @@ pub(crate) fn record(connection: &Connection, digests: &[(i64, Digest)]) -> Resu
 /// Records the digests of the files that commits since a snapshot have added, where this machine has the files.
 ///
 /// Objects in S3 would have to be fetched for this. Maintenance does that.
-pub(crate) fn record_since(connection: &Connection, snapshot: i64) -> Result<()> {
-    let added = data_files::added_since(connection, snapshot)?;
+pub(crate) fn record_since(connection: &Connection, data_path: &str, snapshot: i64) -> Result<()> {
+    let added = data_files::added_since(connection, data_path, snapshot)?;
     let here: Vec<DataFile> = added
         .into_iter()
         .filter(|file| !data::is_remote(&file.path))
@@ -96,7 +96,7 @@ pub(crate) fn record_since(connection: &Connection, snapshot: i64) -> Result<()>
 pub(crate) fn unrecorded(connection: &Connection) -> Result<Vec<DataFile>> {
     let known = recorded_ids(connection, "true")?;
     // No file is of a snapshot before the first.
-    let mut files = data_files::added_since(connection, -1)?;
+    let mut files = data_files::added_since(connection, &data::data_path(connection)?, -1)?;
     files.retain(|file| !known.contains(&file.id));
     Ok(files)
 }

@@ -79,21 +79,21 @@ const NO_TIMES: &str =
 
 /// Returns the files that the newest snapshot needs, in the order of their numbers.
 pub(crate) fn current(connection: &Connection) -> Result<Vec<DataFile>> {
-    select(connection, TIMES, "true")
+    select(connection, &data::data_path(connection)?, TIMES, "true")
 }
 
 /// Returns the files that commits after a snapshot have added, without their times.
-pub(crate) fn added_since(connection: &Connection, snapshot: i64) -> Result<Vec<DataFile>> {
-    select(connection, NO_TIMES, &format!("file.begin_snapshot > {snapshot}"))
+pub(crate) fn added_since(connection: &Connection, data_path: &str, snapshot: i64) -> Result<Vec<DataFile>> {
+    let condition = format!("file.begin_snapshot > {snapshot}");
+    select(connection, data_path, NO_TIMES, &condition)
 }
 
-fn select(connection: &Connection, times: &str, condition: &str) -> Result<Vec<DataFile>> {
+fn select(connection: &Connection, data_path: &str, times: &str, condition: &str) -> Result<Vec<DataFile>> {
     let sql = CURRENT
         .replace("{times}", times)
         .replace("{condition}", condition)
         .replace("{catalog}", CATALOG);
-    let folder = data::data_path(connection)?;
-    let files = statement::query_all(connection, &sql, params![folder], data_file);
+    let files = statement::query_all(connection, &sql, params![data_path], data_file);
     files.map_err(|error| error::engine("list the data files", error))
 }
 

@@ -7,7 +7,10 @@ use ::duckdb::Connection;
 use super::DuckDbStore;
 use crate::storage::Result;
 use crate::storage::duckdb::engine::mode::Mode;
-use crate::storage::duckdb::lake::{checksums, snapshot};
+use crate::storage::duckdb::lake::{checksums, data, snapshot};
+use crate::storage::duckdb::transaction::transaction;
+
+const ACTION: &str = "record checksums";
 
 /// Holds the snapshot from which on an operation adds files; none in a store that is not a lake.
 #[derive(Default)]
@@ -26,9 +29,18 @@ impl DuckDbStore {
     ///
     /// The logs are stored already. So a failure is not the operation's, and maintenance records what is missing.
     pub(crate) fn record_checksums(&self, files: &NewFiles) {
-        let Some(snapshot) = files.0.get() else { return };
-        let recorded = self.write_in_catalog("record checksums", |connection| {
-            checksums::record_since(connection, snapshot)
+        let (Some(snapshot), Some(data_path)) = (files.0.get(), &self.data_path) else {
+            return;
+        };
+        // Maintenance reads objects in S3.
+        if data::is_remote(data_path) {
+            return;
+        }
+        // One transaction takes fewer round trips to the catalog.
+        let recorded = self.write_in_catalog(ACTION, |connection| {
+            transaction(connection, ACTION, |connection| {
+                checksums::record_since(connection, data_path, snapshot)
+            })
         });
         if let Err(error) = recorded {
             log::debug!("maintenance will record the checksums of new files: {error}");
