@@ -63,7 +63,7 @@ fn main() {
         folder: folder.path().to_owned(),
         plots: plots.unwrap_or_else(|| folder.path().to_owned()),
     };
-    let questions: [(&str, Measure); 10] = [
+    let questions: [(&str, Measure); 11] = [
         ("ingest", ingest::measure),
         ("formats", formats::measure),
         ("append", append::measure),

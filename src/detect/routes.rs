@@ -187,12 +187,8 @@ const GENERAL: [(&str, &str); 7] = [
 mod tests {
     use super::*;
 
-    fn source(product: &str, category: Option<&str>, service: Option<&str>) -> LogSource {
-        let mut source = LogSource::default();
-        source.product = Some(product.into());
-        source.category = category.map(Into::into);
-        source.service = service.map(Into::into);
-        source
+    fn source(text: &str) -> LogSource {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -201,25 +197,21 @@ mod tests {
             .with("Channel", "Microsoft-Windows-Sysmon/Operational")
             .with("EventID", "13");
         let route = Route::of(&event);
-        assert!(route.feeds(&source("windows", Some("registry_set"), None)));
-        assert!(route.feeds(&source("windows", Some("registry_event"), None)));
-        assert!(route.feeds(&source("windows", None, Some("sysmon"))));
-        assert!(route.feeds(&source("windows", None, None)));
-        assert!(!route.feeds(&source("windows", Some("registry_add"), None)));
-        assert!(!route.feeds(&source("windows", None, Some("security"))));
-        assert!(!route.feeds(&source("linux", None, None)));
+        assert!(route.feeds(&source("windows/registry_set/*")));
+        assert!(route.feeds(&source("windows/registry_event/*")));
+        assert!(route.feeds(&source("windows/*/sysmon")));
+        assert!(route.feeds(&source("windows/*/*")));
+        assert!(!route.feeds(&source("windows/registry_add/*")));
+        assert!(!route.feeds(&source("windows/*/security")));
+        assert!(!route.feeds(&source("linux/*/*")));
     }
 
     #[test]
     fn other_logs_are_routed_by_the_words_of_their_format() {
-        let event = Event::new(source("apache", Some("webserver"), None));
+        let event = Event::new(source("apache/webserver/*"));
         let route = Route::of(&event);
-        let mut webserver = LogSource::default();
-        webserver.category = Some("webserver".into());
-        assert!(route.feeds(&webserver));
-        assert!(!route.feeds(&source("nginx", Some("webserver"), None)));
-        let mut apache = LogSource::default();
-        apache.service = Some("apache".into());
-        assert!(route.feeds(&apache));
+        assert!(route.feeds(&source("*/webserver/*")));
+        assert!(!route.feeds(&source("nginx/webserver/*")));
+        assert!(route.feeds(&source("*/*/apache")));
     }
 }

@@ -64,6 +64,13 @@ fn logs_of(file: &Path) -> Vec<LogEntry> {
     readers.flatten().map(Result::unwrap).collect()
 }
 
+fn numbers_in(list: &Value) -> BTreeSet<usize> {
+    let numbers = list.as_array().unwrap().iter();
+    numbers
+        .map(|number| usize::try_from(number.as_u64().unwrap()).unwrap())
+        .collect()
+}
+
 /// Returns the ids of the rules that match each of the logs.
 fn matches(rules: &RuleSet, logs: &[LogEntry]) -> BTreeMap<String, BTreeSet<usize>> {
     let mut scratch = Scratch::default();
@@ -112,11 +119,7 @@ fn each_regression_sample_is_matched_by_its_rule() {
             file.display()
         );
         let found = matches(&rules, &logs).remove(id).unwrap_or_default();
-        let numbers = expected["ref_matches"].as_array().unwrap();
-        let numbers: BTreeSet<usize> = numbers
-            .iter()
-            .map(|number| number.as_u64().unwrap() as usize)
-            .collect();
+        let numbers = numbers_in(&expected["ref_matches"]);
         if found != numbers {
             wrong.push(format!("{}: {found:?}, not {numbers:?}", expected["rule"]));
         }
@@ -147,11 +150,8 @@ fn recorded_attacks_are_matched_as_the_reference_says() {
             .unwrap()
             .iter()
             .map(|(id, lines)| {
-                let lines = lines.as_array().unwrap().iter();
-                (
-                    id.clone(),
-                    lines.map(|line| line.as_u64().unwrap() as usize - 1).collect(),
-                )
+                let lines = numbers_in(lines).into_iter();
+                (id.clone(), lines.map(|line| line - 1).collect())
             })
             .collect();
         for (id, lines) in &expected {

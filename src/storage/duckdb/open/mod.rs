@@ -146,7 +146,15 @@ impl OpenOptions {
                 let reason = "it is a lake without a store: name another, or ingest logs into it";
                 return Err(error::no_store(&store.location, reason));
             }
-            SchemaState::Older | SchemaState::Foreign => {
+            SchemaState::Older if !self.read_only => {
+                store.write("bring the tables up to date", schema::migrate)?;
+                log::info!("brought the tables of {} up to date", store.location);
+            }
+            SchemaState::Older => {
+                let reason = "it is a lake with the tables of an earlier version: open it for writing once";
+                return Err(error::not_a_store(&store.location, reason));
+            }
+            SchemaState::Foreign => {
                 let reason = "it is a lake with the tables of another program: name another database";
                 return Err(error::not_a_store(&store.location, reason));
             }
