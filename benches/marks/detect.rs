@@ -1,5 +1,6 @@
 //! How many events does a core apply all rules to? Beside reading the same JSON alone.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
             .take(scale.rows.min(200_000))
             .cloned()
             .collect();
+        let count = u32::try_from(events.len()).expect("fewer events");
         let bytes: usize = events.iter().map(String::len).sum();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..scale.runs {
@@ -46,7 +48,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
             theirs.push(on_processor(|| read_only(&events)).0);
         }
         let (ours, theirs) = (median(ours), median(theirs));
-        let rate = events.len() as f64 / ours.as_secs_f64();
+        let rate = |time: Duration| f64::from(count) / time.as_secs_f64();
         report.line(
             &format!(
                 "all rules, events of {name} ({} bytes): events a second and core",
@@ -54,8 +56,8 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
             ),
             "reading the JSON alone",
             mark,
-            &format!("{rate:.0}"),
-            &format!("{:.0}", events.len() as f64 / theirs.as_secs_f64()),
+            &format!("{:.0}", rate(ours)),
+            &format!("{:.0}", rate(theirs)),
             ratio(ours, theirs),
         );
     }
@@ -102,7 +104,7 @@ fn events(folder: &Path) -> Vec<String> {
                 .flat_map(|reader| reader.filter_map(Result::ok))
                 .collect::<Vec<LogEntry>>()
         });
-    logs.filter_map(|log| log.normalized.to_text().map(|text| text.into_owned()))
+    logs.filter_map(|log| log.normalized.to_text().map(Cow::into_owned))
         .collect()
 }
 
