@@ -171,10 +171,12 @@ impl LogStore for MemoryStore {
         let state = self.state();
         let after = state.logs.partition_point(|(seq, _)| *seq <= cursor.seq());
         let read = || state.logs[after..].iter().take(limit);
+        let next = read().next_back().map_or(cursor, |(seq, _)| Cursor::after(*seq));
+        let logs: Vec<LogEntry> = read().map(|(_, log)| log.clone()).collect();
         Ok(LogPage {
-            logs: read().map(|(_, log)| log.clone()).collect(),
-            next: read().next_back().map_or(cursor, |(seq, _)| Cursor::after(*seq)),
-            is_last: state.logs.len() - after <= limit,
+            is_last: logs.is_empty() || next.seq() >= state.last_seq,
+            logs,
+            next,
         })
     }
 

@@ -481,7 +481,7 @@ pub struct LogPage {
     pub logs: Vec<LogEntry>,
     /// Holds the cursor after them.
     pub next: Cursor,
-    /// Says that the store held no logs after them. A page of long logs has fewer than were asked for.
+    /// Says that no commit follows them. A page of long logs has fewer logs than were asked for, and others follow.
     pub is_last: bool,
 }
 
