@@ -116,11 +116,6 @@ impl<'a> Event<'a> {
         event.source = log.log_source();
         event.add_core_fields(log);
         event.text = log.raw.as_deref().filter(|raw| !is_structured(raw));
-        if event.text.is_none()
-            && let Some(message) = &log.message
-        {
-            event.push("@message", Scalar::Text(message.as_str().into()));
-        }
         event
     }
 
@@ -148,11 +143,20 @@ impl<'a> Event<'a> {
             ("@outcome", fields.outcome),
             ("@program", log.appname.as_deref()),
             ("@host", log.hostname.as_deref()),
+            ("@message", log.message.as_deref()),
+            ("@level", fields.level),
         ] {
             if let Some(text) = text {
                 self.push(name, Scalar::Text(text.into()));
             }
         }
+    }
+
+    /// Returns the values that keywords are looked for in: those that the source wrote.
+    pub(crate) fn written_values(&self) -> impl Iterator<Item = &Scalar<'a>> {
+        let leaves = self.leaves.iter();
+        let written = leaves.filter(|leaf| !leaf.name.starts_with('@') || leaf.name == "@message");
+        written.map(|leaf| &leaf.value)
     }
 
     /// Adds a value.

@@ -26,8 +26,8 @@ impl Condition {
     pub(crate) fn holds(&self, event: &Event<'_>, source: &LogSource) -> bool {
         let Some(field) = &self.field else {
             let text = event.text.map(|text| Scalar::Text(text.into()));
-            let values = event.leaves.iter().map(|leaf| &leaf.value);
-            return values.chain(&text).any(|value| self.test.holds_for(value));
+            let mut values = event.written_values().chain(&text);
+            return values.any(|value| self.test.holds_for(value));
         };
         let values = values(event, field, source);
         match &self.test {

@@ -163,6 +163,13 @@ pub(crate) fn names_of(field: &str, source: &LogSource) -> Vec<String> {
     let mapped = rows.filter_map(|row| row.fields.get(field)).flatten();
     let mut names = vec![own.clone()];
     names.extend(mapped.map(|name| field_key(name)).filter(|name| *name != own));
+    if source.product.as_deref() != Some("windows") {
+        names.extend(
+            CORE.iter()
+                .filter(|(name, _)| *name == own)
+                .map(|(_, core)| (*core).to_owned()),
+        );
+    }
     names.extend(
         GENERAL
             .iter()
@@ -171,6 +178,24 @@ pub(crate) fn names_of(field: &str, source: &LogSource) -> Vec<String> {
     );
     names
 }
+
+/// Lists the names under which `fetch` shows the fields of every log, for rules on other logs than those of Windows.
+const CORE: [(&str, &str); 14] = [
+    ("source_ip", "@source_ip"),
+    ("dest_ip", "@dest_ip"),
+    ("source_port", "@source_port"),
+    ("dest_port", "@dest_port"),
+    ("user", "@user"),
+    ("process", "@process"),
+    ("action", "@action"),
+    ("outcome", "@outcome"),
+    ("level", "@level"),
+    ("message", "@message"),
+    ("host", "@host"),
+    ("hostname", "@host"),
+    ("appname", "@program"),
+    ("program", "@program"),
+];
 
 /// Lists names that a field of Windows events has in other programs' forms of them.
 const GENERAL: [(&str, &str); 7] = [

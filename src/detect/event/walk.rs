@@ -110,6 +110,11 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn push(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
+        // Only the event itself gives names that begin with `@`: a source may not pass for it.
+        let name = match name.trim_start().starts_with('@') {
+            true => format!("_{name}").into(),
+            false => name,
+        };
         self.leaves.push(Leaf { name, value });
     }
 

@@ -99,7 +99,7 @@ impl Class {
     fn answer_keywords(&self, event: &Event<'_>, scratch: &mut Scratch) {
         let Some(tests) = &self.keywords else { return };
         let text = event.text.map(|text| Scalar::Text(text.into()));
-        for value in event.leaves.iter().map(|leaf| &leaf.value).chain(&text) {
+        for value in event.written_values().chain(&text) {
             self.answer(tests, value, &mut false, scratch);
         }
     }
@@ -157,7 +157,7 @@ impl Class {
         };
         let Some(field) = asked.field else {
             let text = event.text.map(|text| Scalar::Text(text.into()));
-            let mut values = event.leaves.iter().map(|leaf| &leaf.value).chain(&text);
+            let mut values = event.written_values().chain(&text);
             return values.any(|value| asked.holds_for(value));
         };
         let values = |field: u32| {
@@ -189,7 +189,7 @@ impl Asked {
 /// Writes the form of a name in which names are compared.
 fn write_key(name: &str, key: &mut String) {
     key.clear();
-    if name.contains(' ') {
+    if name.bytes().any(|byte| byte <= b' ' || !byte.is_ascii()) {
         key.push_str(&field_key(name));
         return;
     }

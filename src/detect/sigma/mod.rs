@@ -11,7 +11,7 @@ mod modifier;
 mod rule;
 mod yaml;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use about::About;
 pub use correlation::{Correlation, CorrelationKind};
@@ -96,6 +96,10 @@ impl Document {
                           what they share";
             return Err(Refusal::at("action", reason));
         }
+        refuse_misspelt(members, &MEMBERS)?;
+        if let Some(Value::Object(source)) = members.get("logsource") {
+            refuse_misspelt(source, &["product", "category", "service", "definition"])?;
+        }
         match (members.get("correlation"), members.get("filter")) {
             (Some(_), Some(_)) => Err(Refusal::at(
                 "filter",
@@ -115,4 +119,47 @@ impl Document {
             Self::Filter(filter) => &filter.about,
         }
     }
+}
+
+/// Lists the members of documents that the specification names.
+const MEMBERS: [&str; 23] = [
+    "title",
+    "id",
+    "related",
+    "name",
+    "taxonomy",
+    "status",
+    "description",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "logsource",
+    "detection",
+    "fields",
+    "falsepositives",
+    "level",
+    "tags",
+    "scope",
+    "correlation",
+    "filter",
+    "generate",
+    "simulation",
+];
+
+/// Refuses a member whose name is close to a known one that is missing. Others may have members of their own.
+fn refuse_misspelt(members: &Map<String, Value>, known: &[&str]) -> Result<(), Refusal> {
+    for name in members.keys().filter(|name| !known.contains(&name.as_str())) {
+        let is_meant =
+            |known: &&&str| !members.contains_key(**known) && strsim::damerau_levenshtein(known, name) <= 1;
+        let meant = known.iter().find(is_meant);
+        if let Some(meant) = meant {
+            return Err(Refusal::at(
+                name,
+                format!("{name:?} is no member of a rule: did you mean {meant}?"),
+            ));
+        }
+    }
+    Ok(())
 }

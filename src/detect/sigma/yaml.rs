@@ -28,10 +28,19 @@ impl YamlDocument {
     pub fn locate(&self, mut refusal: Refusal) -> Refusal {
         if refusal.line.is_none() {
             let place = refusal.place.as_deref().unwrap_or_default();
-            let found = self
-                .lines
-                .iter()
-                .position(|line| !place.is_empty() && line.contains(place));
+            let is_key = |line: &String| {
+                let line = line.trim_start_matches([' ', '-', '\'', '"']);
+                line.strip_prefix(place)
+                    .is_some_and(|rest| rest.starts_with([':', '\'', '"']))
+            };
+            let found = match place {
+                "" => None,
+                place => {
+                    let lines = &self.lines;
+                    let key = lines.iter().position(is_key);
+                    key.or_else(|| lines.iter().position(|line| line.contains(place)))
+                }
+            };
             refusal.line = Some(self.first_line + found.unwrap_or_default());
         }
         refusal

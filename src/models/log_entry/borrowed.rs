@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use ipnet::IpNet;
 
+use super::format_note::FormatNote;
 use super::found::Found;
 use super::names::Role;
 use super::reserved::{KNOWN_SOURCE, RAW_BYTES};
-use super::set_by_reader::FormatNote;
 use super::{CoreFields, Ids, LogEntry, RawText};
 use crate::models::time::to_micros;
 use crate::models::{Json, JsonObject, Members};

@@ -1,6 +1,7 @@
 //! One log: a few well-known fields, and everything else its source wrote.
 
 mod borrowed;
+mod format_note;
 mod found;
 mod id;
 mod json;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use super::time::to_micros;
 use super::{InvalidValue, JsonObject, Members};
 pub use borrowed::BorrowedLog;
+pub(crate) use format_note::FormatNote;
 use found::Found;
 pub(crate) use id::Ids;
 pub(crate) use json::Origin;
@@ -27,7 +29,6 @@ pub use key::LogKey;
 pub(crate) use names::Role;
 pub use reserved::TIME_SOURCE;
 pub(crate) use reserved::{FIELDS, FORMAT, LOGSOURCE, RAW_BYTES};
-pub(crate) use set_by_reader::FormatNote;
 
 /// Holds a log, as it is stored.
 ///

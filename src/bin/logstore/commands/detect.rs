@@ -1,12 +1,16 @@
 //! `logstore detect`: rules over new logs.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use logstore::alerts::Detections;
 use logstore::detect::Detector;
 use logstore::storage::CommitResult;
-use logstore::{DetectionStore as _, DuckDbStore, Error, Fetcher, LogBatch, Severity, StartPosition};
+use logstore::{
+    DetectionRule, DetectionStore as _, DuckDbStore, Error, Fetcher, LogBatch, LogEntry, Severity,
+    StartPosition,
+};
 use serde_json::json;
 
 use super::rules::{enabled_rules, new_detector};
@@ -84,10 +88,13 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let signals = Signals::stopping(&fetcher.stop_handle(), || {})?;
     let mut totals = Totals::default();
     for batch in fetcher {
-        let outcome = batch.and_then(|batch| {
-            rules.reload(args, &store, context);
-            apply(&rules.detector, &store, &batch, &mut totals)
-        });
+        let outcome = match batch {
+            Ok(batch) => {
+                rules.reload(batch.logs(), args, &store, context)?;
+                apply(&rules.detector, &store, &batch, &mut totals)
+            }
+            Err(error) => Err(error),
+        };
         match outcome {
             Ok(()) => {}
             Err(error) if args.follow && is_passing(&error) => {
@@ -126,50 +133,47 @@ fn apply(
     Ok(())
 }
 
-/// Holds the detector, and looks for changed rules from time to time.
+/// Holds the detector, and takes changed rules in.
 struct Rules {
     detector: Detector,
-    version: Vec<(String, i64)>,
-    read: Instant,
+    version: Vec<(String, DateTime<Utc>)>,
+    read: DateTime<Utc>,
 }
 
 impl Rules {
-    const INTERVAL: Duration = Duration::from_secs(10);
-
     fn new(args: &Args, store: &DuckDbStore, context: &Context) -> Result<Self> {
+        let read = Utc::now();
         let rules = enabled_rules(&args.rules, store, context)?;
-        let version = rules
-            .iter()
-            .map(|rule| (rule.id.clone(), rule.updated_at.timestamp_micros()));
-        let version = version.collect();
-        let detector = new_detector(&rules, context);
         Ok(Self {
-            detector: detector.min_level(args.min_level),
-            version,
-            read: Instant::now(),
+            detector: new_detector(&rules, context).min_level(args.min_level),
+            version: version_of(&rules),
+            read,
         })
     }
 
-    /// Takes the rules in anew if they have changed. Rules of files are read once.
-    fn reload(&mut self, args: &Args, store: &DuckDbStore, context: &Context) {
-        if !args.rules.is_empty() || self.read.elapsed() < Self::INTERVAL {
-            return;
+    /// Takes the rules in anew if they have changed, and if a log came after they were read last. Rules of files are
+    /// read once.
+    fn reload(&mut self, logs: &[LogEntry], args: &Args, store: &DuckDbStore, context: &Context) -> Result {
+        let is_newer = |log: &LogEntry| log.ingestion_time >= self.read;
+        if !args.rules.is_empty() || !logs.iter().any(is_newer) {
+            return Ok(());
         }
-        match Self::new(args, store, context) {
-            Ok(new) if new.version != self.version => {
-                log::info!(
-                    "the rules have changed: {} are applied",
-                    new.detector.rules().rules().len()
-                );
-                *self = new;
-            }
-            Ok(_) => self.read = Instant::now(),
-            Err(error) => log::warn!(
-                "cannot read the rules again, going on with those that are known: {}",
-                error.text().unwrap_or_default()
-            ),
+        let read = Utc::now();
+        let rules = enabled_rules(&[], store, context)?;
+        self.read = read;
+        let version = version_of(&rules);
+        if version != self.version {
+            log::info!("the rules have changed: {} are enabled", rules.len());
+            self.detector = new_detector(&rules, context).min_level(args.min_level);
+            self.version = version;
         }
+        Ok(())
     }
+}
+
+fn version_of(rules: &[DetectionRule]) -> Vec<(String, DateTime<Utc>)> {
+    let version = rules.iter().map(|rule| (rule.id.clone(), rule.updated_at));
+    version.collect()
 }
 
 fn print(totals: &Totals, context: &mut Context) -> Result {

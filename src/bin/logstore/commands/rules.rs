@@ -13,6 +13,7 @@ use logstore::detect::{Detector, SIGMA, Verdict, import_note};
 use logstore::time::Zone;
 use logstore::{DetectionRule, DuckDbStore, RuleQuery, RuleStore as _};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::context::{Context, objects_on_stdin};
 use crate::filters::matched;
@@ -283,6 +284,40 @@ pub(super) fn rules_named(
             return Err(Failure::Failed(text));
         }
         rules.extend(found);
+    }
+    with_named_rules(rules, store)
+}
+
+/// Adds the stored rules that correlations among some rules name.
+fn with_named_rules(mut rules: Vec<DetectionRule>, store: &DuckDbStore) -> Result<Vec<DetectionRule>> {
+    let named = |rule: &DetectionRule| -> Vec<String> {
+        let names = rule
+            .rule_definition
+            .pointer("/correlation/rules")
+            .and_then(Value::as_array);
+        names
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut wanted: Vec<String> = rules.iter().flat_map(named).collect();
+    if wanted.is_empty() {
+        return Ok(rules);
+    }
+    let held = store.fetch_rules(&RuleQuery::new().rule_type(SIGMA))?;
+    while let Some(name) = wanted.pop() {
+        let is_it = |rule: &&DetectionRule| {
+            rule.id == name || rule.rule_definition.get("name").and_then(Value::as_str) == Some(&name)
+        };
+        if rules.iter().any(|rule| is_it(&rule)) {
+            continue;
+        }
+        if let Some(found) = held.iter().find(is_it) {
+            wanted.extend(named(found));
+            rules.push(found.clone());
+        }
     }
     Ok(rules)
 }

@@ -55,9 +55,13 @@ struct FaultRow {
 
 impl Row for FaultRow {
     fn cells(&self, _: Zone) -> Vec<String> {
+        let name = Path::new(&self.file)
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let place = match self.line {
-            Some(line) => format!("{}:{line}", self.file),
-            None => self.file.clone(),
+            Some(line) => format!("{name}:{line}"),
+            None => name.into_owned(),
         };
         vec![
             place,
@@ -93,9 +97,15 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
 pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
     let read = read_all(&args.paths, context)?;
     for fault in faults(&read) {
-        log::warn!(
-            "{}: {}: {}",
-            fault.cells(Zone::UTC)[0],
+        // Rules for logs that no format gives are no mistake.
+        let level = match fault.verdict {
+            "refused" => log::Level::Warn,
+            _ => log::Level::Info,
+        };
+        let place = format!("{}:{}", fault.file, fault.line.unwrap_or_default());
+        log::log!(
+            level,
+            "{place}: {}: {}",
             fault.verdict,
             fault.reason.unwrap_or_default()
         );
@@ -205,7 +215,25 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
             read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
         }
     }
+    refuse_repeated_ids(&mut read);
     Ok(read)
+}
+
+/// Refuses each rule with the id of an earlier one, which it would replace.
+fn refuse_repeated_ids(read: &mut [(String, ReadRule)]) {
+    let mut first: HashMap<String, String> = HashMap::new();
+    for (file, rule) in read {
+        let Some(id) = rule.rule.as_ref().map(|rule| rule.id.clone()) else {
+            continue;
+        };
+        match first.get(&id) {
+            Some(other) => {
+                rule.verdict = Verdict::Refused(format!("its id {id} is that of a rule in {other}"));
+                rule.rule = None;
+            }
+            None => drop(first.insert(id, file.clone())),
+        }
+    }
 }
 
 fn is_rule_file(path: &Path) -> bool {
