@@ -6,10 +6,14 @@
 //!
 //! [specification]: https://github.com/SigmaHQ/sigma-specification
 
+mod sliding;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
+
+use sliding::Sliding;
 
 use super::event::Event;
 use super::meaning;
@@ -63,6 +67,7 @@ impl Correlations {
         let mut waiting = correlations;
         let mut known: Vec<Named> = rules.to_vec();
         let mut made = Self::default();
+        let mut refused = Vec::new();
         loop {
             let before = waiting.len();
             let mut left = Vec::new();
@@ -73,6 +78,10 @@ impl Correlations {
                     .map(|wanted| known.iter().find(|rule| rule.is(wanted)))
                     .collect();
                 match found {
+                    Some(rules) if !correlation.has_known_aliases(&rules) => {
+                        let reason = "an alias names a rule that the correlation does not";
+                        refused.push((named.id, Refusal::at("aliases", reason)));
+                    }
                     Some(rules) => {
                         let rules: Vec<Named> = rules.into_iter().cloned().collect();
                         for rule in &rules {
@@ -89,7 +98,7 @@ impl Correlations {
                 break;
             }
         }
-        let refused = waiting.into_iter().map(|(named, correlation)| {
+        let lost = waiting.into_iter().map(|(named, correlation)| {
             let missing = correlation
                 .rules
                 .iter()
@@ -100,7 +109,7 @@ impl Correlations {
             );
             (named.id, Refusal::at("rules", reason))
         });
-        let refused = refused.collect();
+        refused.extend(lost);
         (made, refused)
     }
 
@@ -125,6 +134,15 @@ impl Correlations {
     pub(super) fn of_rule(&self, rule: &str) -> impl Iterator<Item = &Compiled> {
         let places = self.by_rule.get(rule).into_iter().flatten();
         places.filter_map(|place| self.list.get(*place))
+    }
+}
+
+impl Correlation {
+    /// Returns whether each alias is of rules that the correlation names.
+    fn has_known_aliases(&self, rules: &[&Named]) -> bool {
+        let fields = self.aliases.iter().flat_map(|(_, fields)| fields);
+        let mut names = fields.map(|field| &field.rule);
+        names.all(|name| rules.iter().any(|rule| rule.is(name)))
     }
 }
 
@@ -243,61 +261,68 @@ impl Compiled {
 
     fn windows_of_group(&self, hits: &[&Hit], changed: &BTreeSet<DateTime<Utc>>, found: &mut Vec<Found>) {
         let span = self.correlation.timespan;
-        let mut start = 0;
+        let mut sliding = Sliding::new(hits, self.key(), self.order());
         for (place, last) in hits.iter().enumerate() {
             let end = last.log.event_time;
-            while hits
-                .get(start)
+            sliding.add();
+            while sliding
+                .window()
+                .first()
                 .is_some_and(|hit| hit.log.event_time <= end - span)
             {
-                start += 1;
+                sliding.remove();
             }
-            let is_changed = changed
-                .range(..=end)
-                .next_back()
-                .is_some_and(|time| *time > end - span);
+            let before = changed.range(..=end).next_back();
+            let is_changed = before.is_some_and(|time| *time > end - span);
             // The window ends at the last hit of the log.
             let is_last = hits.get(place + 1).is_none_or(|next| next.log != last.log);
-            let Some(window) = hits.get(start..=place).filter(|_| is_changed && is_last) else {
-                continue;
-            };
-            if self.holds(window) {
-                found.push(self.found(window, last));
+            if is_changed && is_last && self.holds(&sliding) {
+                found.push(self.found(sliding.window(), last));
             }
+        }
+    }
+
+    /// Returns the values that are counted once each.
+    fn key(&self) -> fn(&Hit) -> Option<&str> {
+        match self.correlation.kind {
+            CorrelationKind::ValueCount => |hit| hit.value.as_deref(),
+            _ => |hit| Some(&hit.rule_id),
+        }
+    }
+
+    fn order(&self) -> Vec<&str> {
+        match self.correlation.kind {
+            CorrelationKind::TemporalOrdered => self.rules.iter().map(|rule| rule.id.as_str()).collect(),
+            _ => Vec::new(),
         }
     }
 
     fn found(&self, window: &[&Hit], last: &Hit) -> Found {
         let values: Vec<String> = serde_json::from_str(&last.group_key).unwrap_or_default();
         let names = self.correlation.group_by.iter().cloned();
-        let related: BTreeSet<&LogKey> = window.iter().map(|hit| &hit.log).collect();
+        let mut related: Vec<LogKey> = Vec::new();
+        for hit in window.iter().rev() {
+            if related.len() < MOST_RELATED && related.last() != Some(&hit.log) {
+                related.push(hit.log.clone());
+            } else if related.len() == MOST_RELATED {
+                break;
+            }
+        }
         Found {
             log: last.log.clone(),
-            related: related.into_iter().rev().take(MOST_RELATED).cloned().collect(),
+            related,
             group: names.zip(values).collect(),
         }
     }
 
-    /// Returns whether hits, in the order of their logs, meet the condition.
-    fn holds(&self, window: &[&Hit]) -> bool {
-        let is_in_order =
-            self.correlation.kind != CorrelationKind::TemporalOrdered || self.is_in_order(window);
-        let result = self.result(window);
-        is_in_order
+    /// Returns whether the hits of a window meet the condition.
+    fn holds(&self, sliding: &Sliding<'_>) -> bool {
+        let result = self.result(sliding);
+        sliding.is_in_order()
             && result.is_some_and(|result| {
-                self.correlation
-                    .thresholds
-                    .iter()
-                    .all(|threshold| threshold.holds(result))
+                let mut thresholds = self.correlation.thresholds.iter();
+                thresholds.all(|threshold| threshold.holds(result))
             })
-    }
-
-    /// Returns whether the hits hold one of each rule, in the order of the rules.
-    fn is_in_order(&self, window: &[&Hit]) -> bool {
-        let mut hits = window.iter();
-        self.rules
-            .iter()
-            .all(|rule| hits.any(|hit| hit.rule_id == rule.id))
     }
 
     /// Returns the number that the condition compares.
@@ -305,18 +330,12 @@ impl Compiled {
         clippy::cast_precision_loss,
         reason = "a window holds fewer hits than a number is exact to"
     )]
-    fn result(&self, window: &[&Hit]) -> Option<f64> {
-        let distinct = |values: BTreeSet<&str>| values.len() as f64;
+    fn result(&self, sliding: &Sliding<'_>) -> Option<f64> {
+        let window = sliding.window();
         match self.correlation.kind {
-            CorrelationKind::EventCount => {
-                let logs: BTreeSet<&LogKey> = window.iter().map(|hit| &hit.log).collect();
-                Some(logs.len() as f64)
-            }
-            CorrelationKind::ValueCount => Some(distinct(
-                window.iter().filter_map(|hit| hit.value.as_deref()).collect(),
-            )),
-            CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
-                Some(distinct(window.iter().map(|hit| hit.rule_id.as_str()).collect()))
+            CorrelationKind::EventCount => Some(sliding.logs() as f64),
+            CorrelationKind::ValueCount | CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
+                Some(sliding.keys() as f64)
             }
             CorrelationKind::ValueSum => numbers(window).map(|numbers| numbers.iter().sum()),
             CorrelationKind::ValueAverage => {
@@ -325,6 +344,9 @@ impl Compiled {
             CorrelationKind::ValueMedian => numbers(window).map(median),
             CorrelationKind::ValuePercentile => {
                 let last = window.last()?.value.as_deref()?.trim().parse::<f64>().ok()?;
+                if !last.is_finite() {
+                    return None;
+                }
                 let numbers = numbers(window)?;
                 let below = numbers.iter().filter(|number| **number <= last).count();
                 Some(100.0 * below as f64 / numbers.len() as f64)

@@ -58,7 +58,8 @@ impl Scalar<'_> {
             Self::Bool(false) => "false".into(),
             Self::Int(number) => number.to_string().into(),
             Self::Unsigned(number) => number.to_string().into(),
-            Self::Float(number) => number.to_string().into(),
+            // As JSON writes it: 1.0 is not 1.
+            Self::Float(number) => serde_json::Number::from_f64(*number)?.to_string().into(),
             Self::Text(text) => Cow::Borrowed(text),
         })
     }

@@ -114,9 +114,13 @@ fn verdict(document: &Document, formats: &BTreeSet<LogSource>) -> Verdict {
 /// Returns the rule as a store keeps it; `None` if it has no title.
 fn stored(file: &str, mut definition: Value, verdict: &Verdict) -> Option<DetectionRule> {
     let members = definition.as_object_mut()?;
-    let title = members.get("title")?.as_str()?.to_owned();
+    let title = match members.get("title")? {
+        Value::String(title) => title.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
     let id = match members.get("id") {
-        Some(Value::String(id)) => id.clone(),
+        Some(Value::String(id)) if !id.trim().is_empty() => id.clone(),
         _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{file}#{title}").as_bytes()).to_string(),
     };
     let mut import = json!({"file": file, "verdict": verdict.as_str()});

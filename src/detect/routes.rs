@@ -1,5 +1,6 @@
 //! Which logs feed which log sources of rules.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
@@ -7,6 +8,9 @@ use serde::Deserialize;
 
 use super::event::{Event, field_key};
 use crate::models::LogSource;
+
+/// Limits the length of the names of channels and providers: routes are remembered, and the writer of a log chooses them.
+const LONGEST_NAME: usize = 256;
 
 /// Holds the table that is built into the program.
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -56,10 +60,22 @@ pub(crate) struct Route {
     event_id: Option<u32>,
 }
 
+fn short_name(text: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
+    text.filter(|text| text.len() <= LONGEST_NAME)
+}
+
 impl Route {
     pub(crate) fn of(event: &Event<'_>) -> Self {
-        let channel = event.first(&["Channel", "LogName"]);
-        let provider = event.first(&["Provider_Name", "SourceName", "ProviderName", "source_name"]);
+        // A text line that holds such names is no event of Windows: its writer chose them.
+        if event.text.is_some() && event.source.product.as_deref() != Some("windows") {
+            return Self {
+                source: event.source.clone(),
+                ..Self::default()
+            };
+        }
+        let channel = short_name(event.first(&["Channel", "LogName"]));
+        let provider =
+            short_name(event.first(&["Provider_Name", "SourceName", "ProviderName", "source_name"]));
         let event_id = event.first(&["EventID", "event_id", "EventCode"]);
         Self {
             source: event.source.clone(),
@@ -160,7 +176,10 @@ pub(crate) fn is_fed(source: &LogSource, formats: &BTreeSet<LogSource>) -> bool 
 pub(crate) fn names_of(field: &str, source: &LogSource) -> Vec<String> {
     let rows = TABLE.source.iter().filter(|row| row.of.covers(source));
     let own = field_key(field);
-    let mapped = rows.filter_map(|row| row.fields.get(field)).flatten();
+    let mapped = rows
+        .flat_map(|row| &row.fields)
+        .filter(|(name, _)| field_key(name) == own);
+    let mapped = mapped.flat_map(|(_, names)| names);
     let mut names = vec![own.clone()];
     names.extend(mapped.map(|name| field_key(name)).filter(|name| *name != own));
     if source.product.as_deref() != Some("windows") {

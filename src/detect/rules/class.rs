@@ -189,7 +189,9 @@ impl Asked {
 /// Writes the form of a name in which names are compared.
 fn write_key(name: &str, key: &mut String) {
     key.clear();
-    if name.bytes().any(|byte| byte <= b' ' || !byte.is_ascii()) {
+    let is_plain = |byte: u8| byte > b' ' && byte.is_ascii();
+    let may_have_containers = name.starts_with(['w', 'W', 'e', 'E']) && name.contains('.');
+    if may_have_containers || !name.bytes().all(is_plain) {
         key.push_str(&field_key(name));
         return;
     }

@@ -149,13 +149,20 @@ impl FieldTests {
             }
         }
         let Some(texts) = &self.texts else { return };
+        // A text may be in a value many times, and to look closer once is enough.
+        let mut looked = Vec::new();
         for found in texts.find_overlapping_iter(folded) {
             for used in &self.uses[found.pattern().as_usize()] {
                 match used {
                     Use::Anywhere(question) => yes(*question),
                     Use::Start(question) if found.start() == 0 => yes(*question),
                     Use::End(question) if found.end() == folded.len() => yes(*question),
-                    Use::Closer(question, closer) if closer.holds(folded, value) => yes(*question),
+                    Use::Closer(question, closer) if !looked.contains(question) => {
+                        looked.push(*question);
+                        if closer.holds(folded, value) {
+                            yes(*question);
+                        }
+                    }
                     Use::Start(_) | Use::End(_) | Use::Closer(..) => {}
                 }
             }

@@ -87,8 +87,12 @@ pub(super) fn texts(members: &Map<String, Value>, name: &str) -> Vec<String> {
         Some(single) => std::slice::from_ref(single),
         None => &[],
     };
-    let texts = list.iter().filter_map(|value| value.as_str());
-    texts.map(str::to_owned).collect()
+    let texts = list.iter().filter_map(|value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// Reads the log source that a rule names.

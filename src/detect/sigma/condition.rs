@@ -173,6 +173,16 @@ fn at_least(number: usize, searches: &[Expression]) -> Result<Expression, String
             ));
         }
     }
+    let mut sizes = vec![0_usize; searches.len()];
+    for (size, search) in sizes.iter_mut().zip(searches) {
+        search.for_each_condition(&mut |_| *size += 1);
+    }
+    let all = sets.iter().filter(|set| set.len() == number).flatten();
+    if all.filter_map(|place| sizes.get(*place)).sum::<usize>() > MOST_QUESTIONS {
+        return Err(format!(
+            "the condition comes to more than {MOST_QUESTIONS} comparisons"
+        ));
+    }
     let chosen = sets.into_iter().filter(|set| set.len() == number).map(|set| {
         let held = set.into_iter().filter_map(|place| searches.get(place).cloned());
         Expression::all(held.collect())

@@ -1,5 +1,7 @@
 //! Rules on several events that belong together.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
@@ -110,7 +112,7 @@ impl Correlation {
         if rules.is_empty() {
             return Err(Refusal::at("rules", "the correlation names no rules"));
         }
-        let (fields, thresholds) = condition(body, kind, rules.len())?;
+        let (fields, thresholds) = condition(body, kind, rules.iter().collect::<BTreeSet<_>>().len())?;
         Ok(Self {
             about: About::from_json(members)?,
             kind,
@@ -137,7 +139,11 @@ fn timespan(body: &Map<String, Value>) -> Result<TimeDelta, Refusal> {
     };
     let text = text(body, "timespan")?.ok_or_else(wrong)?;
     let unit = text.chars().last().ok_or_else(wrong)?;
-    let number: i64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let number: i64 = text
+        .strip_suffix(unit)
+        .unwrap_or_default()
+        .parse()
+        .map_err(|_| wrong())?;
     let span = match unit {
         's' => TimeDelta::try_seconds(number),
         'm' => TimeDelta::try_minutes(number),
@@ -225,6 +231,17 @@ fn condition(
     }
     let counts =
         matches!(kind, CorrelationKind::EventCount | CorrelationKind::ValueCount) || kind.is_temporal();
+    let distinct = rules;
+    if kind.is_temporal()
+        && !(1..=distinct).any(|count| {
+            let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+            thresholds.iter().all(|threshold| threshold.holds(count))
+        })
+    {
+        return Err(at(format!(
+            "the condition cannot hold: the correlation names {distinct} different rules"
+        )));
+    }
     if counts && !thresholds.iter().all(|threshold| threshold.holds_for_some()) {
         return Err(at(
             "the condition holds only if nothing happens, which no match can show".into(),

@@ -137,26 +137,29 @@ impl Glob {
         self.map_texts(str::to_lowercase)
     }
 
-    /// Returns all strings in which each text is one of those that a function makes of it.
-    pub(crate) fn expand_texts(&self, expand: impl Fn(&str) -> Vec<String>) -> Vec<Self> {
-        let mut made = vec![Vec::new()];
+    /// Returns all strings in which each text is one of those that a function makes of it; `None` if there are more than
+    /// `most`.
+    pub(crate) fn expand_texts(
+        &self,
+        expand: impl Fn(&str) -> Vec<String>,
+        most: usize,
+    ) -> Option<Vec<Self>> {
+        let mut made: Vec<Vec<Part>> = vec![Vec::new()];
         for part in &self.parts {
             let choices = match part {
                 Part::Text(text) => expand(text).into_iter().map(Part::Text).collect(),
                 wildcard => vec![wildcard.clone()],
             };
-            made = made
-                .into_iter()
-                .flat_map(|start: Vec<Part>| {
-                    choices.iter().map(move |choice| {
-                        let mut parts = start.clone();
-                        parts.push(choice.clone());
-                        parts
-                    })
-                })
-                .collect();
+            if made.len().saturating_mul(choices.len()) > most {
+                return None;
+            }
+            let longer = made.iter().flat_map(|start| {
+                let with = |choice: &Part| start.iter().chain([choice]).cloned().collect();
+                choices.iter().map(with)
+            });
+            made = longer.collect();
         }
-        made.into_iter().map(|parts| Self { parts }).collect()
+        Some(made.into_iter().map(|parts| Self { parts }).collect())
     }
 
     /// Returns whether the string matches a value from its start to its end.

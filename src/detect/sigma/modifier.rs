@@ -12,6 +12,9 @@ use crate::models::address;
 /// Limits how many values one field of a rule may have, lists of placeholders included.
 const MOST_VALUES: usize = 100_000;
 
+/// Limits how many values one value may come to.
+const MOST_FORMS: usize = 10_000;
+
 /// Limits the memory of one compiled regular expression, in bytes.
 pub(crate) const REGEX_SIZE: usize = 4 << 20;
 
@@ -39,7 +42,18 @@ pub(crate) fn parse(
         let question = modifiers.question(field.as_deref(), value, placeholders);
         question.map_err(|reason| format!("{key:?}: {reason}"))
     });
-    let parts = questions.collect::<Result<Vec<_>, _>>()?;
+    let mut parts = Vec::with_capacity(values.len());
+    let mut forms = 0_usize;
+    for question in questions {
+        let question = question?;
+        question.for_each_condition(&mut |_| forms += 1);
+        if forms > MOST_VALUES {
+            return Err(format!(
+                "the field {key:?} comes to more than {MOST_VALUES} values"
+            ));
+        }
+        parts.push(question);
+    }
     let combined = match modifiers.all {
         true => Expression::all(parts),
         false => Expression::any(parts),
@@ -374,7 +388,12 @@ impl Step {
         let mut changed = Vec::new();
         for glob in globs {
             match self {
-                Self::WindowsDash => changed.extend(glob.expand_texts(dashes)),
+                Self::WindowsDash => {
+                    let forms = glob.expand_texts(dashes, MOST_FORMS);
+                    changed.extend(forms.ok_or_else(|| {
+                        format!("with windash it comes to more than {MOST_FORMS} values: name fewer dashes")
+                    })?);
+                }
                 Self::Utf16 { big_endian, marked } => {
                     changed.push(glob.map_texts(|text| as_text(&utf16(text, big_endian, marked))));
                 }
@@ -385,7 +404,12 @@ impl Step {
                 }
                 Self::Base64Offset => {
                     let bytes = bytes(plain(&glob, "base64offset")?);
-                    changed.extend((0..3).map(|offset| Glob::plain(at_offset(&bytes, offset))));
+                    let forms = (0..3).map(|offset| at_offset(&bytes, offset));
+                    let forms: Vec<String> = forms.collect();
+                    if forms.iter().any(String::is_empty) {
+                        return Err("base64offset takes a text of at least three bytes".into());
+                    }
+                    changed.extend(forms.into_iter().map(Glob::plain));
                 }
                 Self::Expand => changed.extend(expand(&glob, placeholders)?),
             }

@@ -66,7 +66,11 @@ fn documents(text: &str) -> Vec<(usize, String)> {
     let mut parts = vec![(1, String::new())];
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         if line == "---" || line.starts_with("--- ") {
-            parts.push((number + 2, String::new()));
+            let rest = line.trim_start_matches("---").trim_start();
+            match rest.starts_with('#') || rest.is_empty() {
+                true => parts.push((number + 2, String::new())),
+                false => parts.push((number + 1, format!("{rest}\n"))),
+            }
         } else if line != "..."
             && let Some((_, part)) = parts.last_mut()
         {
@@ -77,7 +81,23 @@ fn documents(text: &str) -> Vec<(usize, String)> {
     parts
 }
 
+/// Limits what aliases may come to, in bytes.
+const LONGEST_EXPANSION: usize = 64 << 20;
+
+/// Returns whether the aliases of a text may come to more than is sound: each at most to the text itself.
+fn has_too_many_aliases(text: &str) -> bool {
+    let is_alias = |pair: &[u8]| matches!(pair, [b' ' | b'[' | b',' | b':' | b'{', b'*']);
+    let aliases = text.as_bytes().windows(2).filter(|pair| is_alias(pair)).count();
+    text.contains('&') && aliases.saturating_mul(text.len()) > LONGEST_EXPANSION
+}
+
 fn read(first_line: usize, text: &str) -> Result<YamlDocument, Refusal> {
+    if has_too_many_aliases(text) {
+        return Err(Refusal {
+            line: Some(first_line),
+            ..Refusal::new("its aliases come to too much: write out what they stand for")
+        });
+    }
     let deserializer = serde_norway::Deserializer::from_str(text);
     let yaml = serde_norway::Value::deserialize(deserializer);
     let value = yaml

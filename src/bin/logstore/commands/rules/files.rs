@@ -210,7 +210,10 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
             let file = entry.path().display().to_string();
             let text = std::fs::read(entry.path())
                 .map_err(|error| Failure::Failed(format!("cannot read rules from {file:?}: {error}")))?;
-            let text = String::from_utf8_lossy(&text);
+            let Ok(text) = String::from_utf8(text) else {
+                let text = format!("cannot read rules from {file:?}: it is not UTF-8");
+                return Err(Failure::Failed(text));
+            };
             let rules = read_rules(&file, &text, &formats, &|name| values.get(name).cloned());
             read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
         }

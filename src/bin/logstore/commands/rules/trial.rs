@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use logstore::detect::{Answer, Document, Event, RuleSet, SigmaRule};
+use logstore::detect::{Answer, Document, Event, RuleSet, SigmaFilter, SigmaRule};
 use logstore::ingest::{IngestOptions, Source};
 use logstore::time::Zone;
 use logstore::{DetectionRule, LogEntry, StoreExt as _};
@@ -41,7 +41,9 @@ pub(super) struct ExplainArgs {
 /// Prints the logs of files that a rule matches.
 pub(super) fn test(args: &TestArgs, context: &mut Context) -> Result {
     let rules = rules_of_files(std::slice::from_ref(&args.rule), context)?;
-    let rules = RuleSet::new(rules.iter().filter_map(|rule| single(rule, context)));
+    let filters: Vec<SigmaFilter> = rules.iter().filter_map(|rule| filter(rule, context)).collect();
+    let singles = rules.iter().filter_map(|rule| single(rule, context));
+    let rules = RuleSet::with_filters(singles, &filters);
     let mut matched = Vec::new();
     let mut read = 0_u64;
     for file in &args.logs {
@@ -60,11 +62,22 @@ pub(super) fn test(args: &TestArgs, context: &mut Context) -> Result {
 }
 
 fn single(rule: &DetectionRule, context: &Context) -> Option<SigmaRule> {
-    let values = &context.settings().detect.placeholders;
-    match Document::from_json(&rule.rule_definition, &|name| values.get(name).cloned()) {
-        Ok(Document::Rule(rule)) => Some(rule),
+    match document(rule, context) {
+        Some(Document::Rule(rule)) => Some(rule),
         _ => None,
     }
+}
+
+fn filter(rule: &DetectionRule, context: &Context) -> Option<SigmaFilter> {
+    match document(rule, context) {
+        Some(Document::Filter(filter)) => Some(filter),
+        _ => None,
+    }
+}
+
+fn document(rule: &DetectionRule, context: &Context) -> Option<Document> {
+    let values = &context.settings().detect.placeholders;
+    Document::from_json(&rule.rule_definition, &|name| values.get(name).cloned()).ok()
 }
 
 fn logs_of(file: &Path) -> Result<Vec<LogEntry>> {
