@@ -56,7 +56,7 @@ fn alert(number: usize) -> Alert {
     alert
 }
 
-fn row(alert: &Alert) -> [Value; 14] {
+fn row(alert: &Alert) -> [Value; 31] {
     let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
     [
         Value::Text(alert.id.clone()),
@@ -73,11 +73,29 @@ fn row(alert: &Alert) -> [Value; 14] {
         text(&alert.dest_ip),
         text(&alert.user),
         text(&alert.host),
+        text(&alert.process),
+        text(&alert.rule_id),
+        Value::Null,
+        Value::Text(alert.status.as_str().to_owned()),
+        Value::Null,
+        text(&alert.assignee),
+        Value::BigInt(1),
+        Value::Null,
+        Value::Null,
+        Value::Timestamp(TimeUnit::Microsecond, alert.updated_at.timestamp_micros()),
+        text(&alert.fingerprint),
+        Value::Null,
+        Value::Null,
+        Value::BigInt(1),
+        text(&alert.previous_id),
+        Value::Boolean(alert.found_later),
+        Value::Boolean(alert.is_settled),
     ]
 }
 
 fn insert(engine: &Connection, alert: &Alert) -> bool {
-    let sql = "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let mut statement = engine.prepare_cached(sql).expect("SQL");
-    statement.execute(params_from_iter(row(alert))).is_ok()
+    let row = row(alert);
+    let sql = format!("INSERT INTO alerts VALUES ({})", vec!["?"; row.len()].join(", "));
+    let mut statement = engine.prepare_cached(&sql).expect("SQL");
+    statement.execute(params_from_iter(row)).is_ok()
 }
