@@ -187,13 +187,22 @@ impl<'a> Event<'a> {
         let leaves = self
             .leaves
             .iter()
-            .filter(move |leaf| field_key(&leaf.name) == wanted);
+            .filter(move |leaf| has_key(&leaf.name, &wanted));
         leaves.filter_map(|leaf| leaf.value.to_text())
     }
 
     /// Returns the first value of the fields that may have one of the names.
     pub(crate) fn first(&self, names: &[&str]) -> Option<Cow<'_, str>> {
         names.iter().find_map(|name| self.values(name).next())
+    }
+}
+
+/// Returns whether a name has a key, without making the key of plain names.
+fn has_key(name: &str, key: &str) -> bool {
+    let is_plain = |byte: u8| byte > b' ' && byte != b'.' && byte.is_ascii();
+    match name.bytes().all(is_plain) {
+        true => name.eq_ignore_ascii_case(key),
+        false => field_key(name) == key,
     }
 }
 
