@@ -18,7 +18,7 @@ use sliding::Sliding;
 use super::event::Event;
 use super::meaning;
 use super::sigma::{Correlation, CorrelationKind, Refusal};
-use crate::models::{Hit, HitRange, LogKey, LogSource};
+use crate::models::{Hit, HitRange, LogKey, LogSource, hexadecimal};
 
 /// Limits how many logs of its window a match of a correlation names.
 const MOST_RELATED: usize = 100;
@@ -394,7 +394,7 @@ pub(super) fn version_of(parts: &[&str]) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let digest = hash.finalize();
-    let bytes = digest.iter().take(8);
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    let mut version = hexadecimal(&hash.finalize());
+    version.truncate(16);
+    version
 }

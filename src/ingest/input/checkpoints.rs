@@ -11,7 +11,7 @@ use super::archive::open_path;
 use super::opened::{Content, Opened};
 use super::rotated::{is_rotation_of, siblings};
 use super::tracked::{SAMPLE, Sample};
-use crate::models::FilePosition;
+use crate::models::{FilePosition, hexadecimal};
 
 /// Holds the positions of the files that were read before.
 ///
@@ -307,10 +307,6 @@ pub(crate) fn head_digests(head: &[u8]) -> String {
 
 pub(crate) fn digest(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

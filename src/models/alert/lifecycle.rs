@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{Alert, AlertAction, AlertEvent, AlertStatus, Match, Suppression};
-use crate::models::{LogKey, to_micros};
+use crate::models::{LogKey, hexadecimal, to_micros};
 
 /// Counts the earliest logs that an alert keeps. It keeps the latest one too.
 pub(crate) const EARLIEST_KEPT: usize = 100;
@@ -63,11 +63,7 @@ pub(crate) fn fingerprint(rule_id: &str, group: &BTreeMap<&str, &str>) -> String
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text);
     }
-    digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&digest.finalize())
 }
 
 /// Names the fingerprint and the window that matches share.

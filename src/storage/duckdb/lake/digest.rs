@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use ::duckdb::{Connection, Row, params};
 use sha2::{Digest as _, Sha256};
 
+use crate::models::hexadecimal;
 use crate::storage::duckdb::error;
 use crate::storage::{Error, Result};
 
@@ -48,7 +49,7 @@ fn of_content(mut file: File) -> io::Result<Digest> {
     loop {
         let read = file.read(&mut piece)?;
         let Some(content) = piece.get(..read).filter(|content| !content.is_empty()) else {
-            let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256 = hexadecimal(&hash.finalize());
             return Ok(Digest { bytes, sha256 });
         };
         hash.update(content);
