@@ -4,8 +4,6 @@ mod walk;
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 use crate::models::{LogEntry, LogSource};
 
 /// Holds an event: its log source, its values by name, and its text.
@@ -97,21 +95,14 @@ impl<'a> Event<'a> {
         Ok(event)
     }
 
-    /// Takes the values of an object.
-    pub fn from_object(object: &'a Map<String, Value>) -> Self {
-        let mut event = Self::default();
-        walk::object(object, &mut event.leaves);
-        event
-    }
-
     /// Takes the values of a log, and the log source that its format gives it.
     pub fn from_log(log: &'a LogEntry) -> Self {
         let mut event = Self::default();
-        match log.normalized.as_text() {
-            Some(text) if walk::text(text, &mut event.leaves).is_ok() => {}
-            _ => {
-                event.leaves.clear();
-                walk::object(&log.normalized, &mut event.leaves);
+        let text = log.normalized.as_text();
+        if !text.is_some_and(|text| walk::text(text, &mut event.leaves).is_ok()) {
+            event.leaves.clear();
+            if let Err(error) = walk::object(&*log.normalized, &mut event.leaves) {
+                log::warn!("rules do not see all fields of the log {:?}: {error}", log.id);
             }
         }
         event.source = log.log_source();
@@ -241,5 +232,37 @@ fn is_structured(line: &str) -> bool {
         // A digit is the priority of a syslog line.
         Some('<') => characters.next().is_some_and(|next| !next.is_ascii_digit()),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_object_gives_the_same_values_as_text_and_as_a_map() {
+        let object = json!({
+            "Event": {
+                "System": {"Provider": {"#attributes": {"Name": "p"}}, "EventID": {"#text": 1}, "Level": null},
+                "EventData": {"Data": ["a", 2, true], "Big": u64::MAX, "Half": 0.5},
+            },
+            "list": [{"a": -1}, {"a": "x\ny"}],
+            "@user": "root",
+        });
+        let Value::Object(map) = &object else {
+            panic!("it is an object")
+        };
+        let (mut of_map, mut of_text) = (Vec::new(), Vec::new());
+        walk::object(map, &mut of_map).unwrap();
+        let text = object.to_string();
+        walk::text(&text, &mut of_text).unwrap();
+        assert_eq!(of_map, of_text);
+        let event = Event::from_json(&text).unwrap();
+        assert_eq!(event.values("Provider_Name").collect::<Vec<_>>(), ["p"]);
+        assert_eq!(event.values("Data").collect::<Vec<_>>(), ["a 2 true"]);
+        assert_eq!(event.values("list.a").collect::<Vec<_>>(), ["-1", "x\ny"]);
+        assert_eq!(event.values("@user").count(), 0);
     }
 }

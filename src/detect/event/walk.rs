@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
 
 use super::{Leaf, Scalar};
+use crate::models::MemberName;
 
 /// Limits how deeply nested values are named. What is deeper has the name of its last container.
 const DEEPEST: usize = 64;
@@ -14,14 +14,21 @@ const DEEPEST: usize = 64;
 /// Takes apart the object that a text holds.
 pub(super) fn text<'de>(text: &'de str, leaves: &mut Vec<Leaf<'de>>) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut walk = Walk::new(leaves);
-    Members(&mut walk, Scope::Flat).deserialize(&mut deserializer)?;
+    object(&mut deserializer, leaves)?;
     deserializer.end()
 }
 
 /// Takes apart an object.
-pub(super) fn object<'a>(members: &'a Map<String, Value>, leaves: &mut Vec<Leaf<'a>>) {
-    Walk::new(leaves).members(members, Scope::Flat);
+pub(super) fn object<'de, D: Deserializer<'de>>(
+    object: D,
+    leaves: &mut Vec<Leaf<'de>>,
+) -> Result<(), D::Error> {
+    let mut walk = Walk {
+        leaves,
+        path: String::new(),
+        depth: 0,
+    };
+    Members(&mut walk, Scope::Flat).deserialize(object)
 }
 
 /// Says how the members of an object are named.
@@ -44,26 +51,10 @@ struct Walk<'w, 'a> {
     depth: usize,
 }
 
-/// Keeps what entering a container changed.
-struct Entered {
-    length: usize,
-}
-
-impl<'w, 'a> Walk<'w, 'a> {
-    fn new(leaves: &'w mut Vec<Leaf<'a>>) -> Self {
-        Self {
-            leaves,
-            path: String::new(),
-            depth: 0,
-        }
-    }
-
+impl<'a> Walk<'_, 'a> {
     /// Enters a member that is an object, and returns how its own members are named.
-    fn enter(&mut self, scope: Scope, name: &str) -> (Entered, Scope) {
-        let entered = Entered {
-            length: self.path.len(),
-        };
-        let scope = match (scope, name) {
+    fn enter(&mut self, scope: Scope, name: &str) -> Scope {
+        match (scope, name) {
             (Scope::Flat, "Event" | "EventData" | "event_data" | "winlog" | "Events") | (Scope::Outer, _) => {
                 Scope::Flat
             }
@@ -77,8 +68,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.add(name, '.');
                 Scope::Dotted
             }
-        };
-        (entered, scope)
+        }
     }
 
     fn add(&mut self, name: &str, separator: char) {
@@ -89,10 +79,6 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.path.push(separator);
         }
         self.path.push_str(name);
-    }
-
-    fn leave(&mut self, entered: &Entered) {
-        self.path.truncate(entered.length);
     }
 
     fn name<'n>(&self, scope: Scope, name: Cow<'n, str>) -> Cow<'n, str> {
@@ -116,35 +102,6 @@ impl<'w, 'a> Walk<'w, 'a> {
             false => name,
         };
         self.leaves.push(Leaf { name, value });
-    }
-
-    fn members(&mut self, members: &'a Map<String, Value>, scope: Scope) {
-        for (name, value) in members {
-            self.member(name, value, scope);
-        }
-    }
-
-    fn member(&mut self, name: &'a str, value: &'a Value, scope: Scope) {
-        match value {
-            Value::Object(members) => {
-                let (entered, inner) = self.enter(scope, name);
-                self.depth += 1;
-                self.members(members, inner);
-                self.depth -= 1;
-                self.leave(&entered);
-            }
-            Value::Array(list) => {
-                let start = self.leaves.len();
-                for element in list {
-                    self.member(name, element, scope);
-                }
-                self.end_list(start, name, scope);
-            }
-            scalar => {
-                let name = self.name(scope, name.into());
-                self.push(name, of_json(scalar));
-            }
-        }
     }
 
     /// Mends the values of a list: unnamed data of Windows is one text, named data has its names.
@@ -183,20 +140,6 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 }
 
-fn of_json(value: &Value) -> Scalar<'_> {
-    match value {
-        Value::Bool(flag) => Scalar::Bool(*flag),
-        Value::String(text) => Scalar::Text(text.as_str().into()),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(number), ..) => Scalar::Int(number),
-            (None, Some(number), _) => Scalar::Unsigned(number),
-            (None, None, Some(number)) => Scalar::Float(number),
-            (None, None, None) => Scalar::Null,
-        },
-        Value::Null | Value::Array(_) | Value::Object(_) => Scalar::Null,
-    }
-}
-
 /// Reads the members of an object.
 struct Members<'m, 'w, 'a>(&'m mut Walk<'w, 'a>, Scope);
 
@@ -217,37 +160,10 @@ impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self(walk, scope) = self;
-        while let Some(name) = members.next_key_seed(Name)? {
+        while let Some(name) = members.next_key_seed(MemberName)? {
             members.next_value_seed(Member { walk, scope, name })?;
         }
         Ok(())
-    }
-}
-
-/// Reads the name of a member.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(name.into())
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Cow<'de, str>, E> {
-        Ok(name.to_owned().into())
     }
 }
 
@@ -331,11 +247,12 @@ impl<'de> Visitor<'de> for Member<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
         let Self { walk, scope, name } = self;
-        let (entered, inner) = walk.enter(scope, &name);
+        let outer = walk.path.len();
+        let inner = walk.enter(scope, &name);
         walk.depth += 1;
         Members(walk, inner).visit_map(members)?;
         walk.depth -= 1;
-        walk.leave(&entered);
+        walk.path.truncate(outer);
         Ok(())
     }
 }

@@ -386,7 +386,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
         let mut members = Members::default();
-        while let Some(name) = access.next_key_seed(Name)? {
+        while let Some(name) = access.next_key_seed(MemberName)? {
             if members.list.capacity() == 0 {
                 members.list.reserve_exact(self.capacity);
             }
@@ -396,10 +396,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-/// The name of a member, borrowed where it can be.
-struct Name;
+/// Reads the name of a member, borrowed where it can be.
+pub(crate) struct MemberName;
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for MemberName {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
@@ -407,7 +407,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-impl<'de> Visitor<'de> for Name {
+impl<'de> Visitor<'de> for MemberName {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,6 @@ mod depth;
 mod object;
 mod text;
 
-pub(crate) use borrowed::{Json, Members};
+pub(crate) use borrowed::{Json, MemberName, Members};
 pub(crate) use depth::{check_depth, check_nesting};
 pub use object::JsonObject;
