@@ -99,7 +99,7 @@ impl<'a> Event<'a> {
     pub fn from_log(log: &'a LogEntry) -> Self {
         let mut event = Self::default();
         let text = log.normalized.as_text();
-        if !text.is_some_and(|text| walk::text(text, &mut event.leaves).is_ok()) {
+        if text.is_none_or(|text| walk::text(text, &mut event.leaves).is_err()) {
             event.leaves.clear();
             if let Err(error) = walk::object(&*log.normalized, &mut event.leaves) {
                 log::warn!("rules do not see all fields of the log {:?}: {error}", log.id);
@@ -144,11 +144,12 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Returns the values that keywords are looked for in: those that the source wrote.
-    pub(crate) fn written_values(&self) -> impl Iterator<Item = &Scalar<'a>> {
+    /// Returns the values that keywords are looked for in: those that the source wrote, and the line.
+    pub(crate) fn written_values(&self) -> impl Iterator<Item = Cow<'_, Scalar<'a>>> {
         let leaves = self.leaves.iter();
         let written = leaves.filter(|leaf| !leaf.name.starts_with('@') || leaf.name == "@message");
-        written.map(|leaf| &leaf.value)
+        let line = self.text.map(|text| Cow::Owned(Scalar::Text(text.into())));
+        written.map(|leaf| Cow::Borrowed(&leaf.value)).chain(line)
     }
 
     /// Adds a value.
@@ -181,20 +182,32 @@ impl<'a> Event<'a> {
             .filter(move |leaf| has_key(&leaf.name, &wanted));
         leaves.filter_map(|leaf| leaf.value.to_text())
     }
-
-    /// Returns the first value of the fields that may have one of the names.
-    pub(crate) fn first(&self, names: &[&str]) -> Option<Cow<'_, str>> {
-        names.iter().find_map(|name| self.values(name).next())
-    }
 }
 
 /// Returns whether a name has a key, without making the key of plain names.
 fn has_key(name: &str, key: &str) -> bool {
-    let is_plain = |byte: u8| byte > b' ' && byte != b'.' && byte.is_ascii();
-    match name.bytes().all(is_plain) {
+    match is_plain(name) {
         true => name.eq_ignore_ascii_case(key),
         false => field_key(name) == key,
     }
+}
+
+/// Writes the key of a name in place of a text, without making the key of plain names.
+pub(crate) fn write_key(name: &str, key: &mut String) {
+    key.clear();
+    match is_plain(name) {
+        true => {
+            key.push_str(name);
+            key.make_ascii_lowercase();
+        }
+        false => key.push_str(&field_key(name)),
+    }
+}
+
+/// Returns whether the key of a name is the name in lower case: without blanks, and without containers.
+fn is_plain(name: &str) -> bool {
+    let may_have_containers = name.starts_with(['w', 'W', 'e', 'E']) && name.contains('.');
+    !may_have_containers && name.bytes().all(|byte| byte > b' ' && byte.is_ascii())
 }
 
 /// Returns the name of a field in the form in which names are compared: without blanks, in lower case, and without the

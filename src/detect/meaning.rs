@@ -25,9 +25,7 @@ impl Condition {
     /// Returns whether an event has what the condition asks for.
     pub(crate) fn holds(&self, event: &Event<'_>, source: &LogSource) -> bool {
         let Some(field) = &self.field else {
-            let text = event.text.map(|text| Scalar::Text(text.into()));
-            let mut values = event.written_values().chain(&text);
-            return values.any(|value| self.test.holds_for(value));
+            return event.written_values().any(|value| self.test.holds_for(&value));
         };
         let values = values(event, field, source);
         match &self.test {

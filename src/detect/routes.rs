@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::event::{Event, field_key};
+use super::event::{Event, field_key, write_key};
 use crate::models::LogSource;
 
 /// Limits the length of the names of channels and providers: routes are remembered, and the writer of a log chooses them.
@@ -60,28 +60,42 @@ pub(crate) struct Route {
     event_id: Option<u32>,
 }
 
-fn short_name(text: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
-    text.filter(|text| text.len() <= LONGEST_NAME)
-}
+/// Holds the value of the best name that has been seen, with the place of the name.
+type Best<'e> = Option<(u8, Cow<'e, str>)>;
 
 impl Route {
     pub(crate) fn of(event: &Event<'_>) -> Self {
         // A text line that holds such names is no event of Windows: its writer chose them.
-        if event.text.is_some() && event.source.product.as_deref() != Some("windows") {
-            return Self {
-                source: event.source.clone(),
-                ..Self::default()
+        let may_be_of_windows = event.text.is_none() || event.source.product.as_deref() == Some("windows");
+        let (mut channel, mut provider, mut event_id): (Best<'_>, Best<'_>, Best<'_>) = (None, None, None);
+        let mut key = String::new();
+        for leaf in event.leaves.iter().filter(|_| may_be_of_windows) {
+            write_key(&leaf.name, &mut key);
+            let (best, place) = match key.as_str() {
+                "channel" => (&mut channel, 0),
+                "logname" => (&mut channel, 1),
+                "provider_name" => (&mut provider, 0),
+                "sourcename" => (&mut provider, 1),
+                "providername" => (&mut provider, 2),
+                "source_name" => (&mut provider, 3),
+                "eventid" => (&mut event_id, 0),
+                "event_id" => (&mut event_id, 1),
+                "eventcode" => (&mut event_id, 2),
+                _ => continue,
             };
+            if best.as_ref().is_none_or(|(known, _)| place < *known) {
+                *best = leaf.value.to_text().map(|text| (place, text)).or(best.take());
+            }
         }
-        let channel = short_name(event.first(&["Channel", "LogName"]));
-        let provider =
-            short_name(event.first(&["Provider_Name", "SourceName", "ProviderName", "source_name"]));
-        let event_id = event.first(&["EventID", "event_id", "EventCode"]);
+        let name = |best: Best<'_>| {
+            let (_, text) = best.filter(|(_, text)| text.len() <= LONGEST_NAME)?;
+            Some(text.to_lowercase())
+        };
         Self {
             source: event.source.clone(),
-            channel: channel.map(|channel| channel.to_lowercase()),
-            provider: provider.map(|provider| provider.to_lowercase()),
-            event_id: event_id.and_then(|id| id.trim().parse().ok()),
+            channel: name(channel),
+            provider: name(provider),
+            event_id: event_id.and_then(|(_, id)| id.trim().parse().ok()),
         }
     }
 
@@ -102,21 +116,7 @@ impl Route {
 
     /// Channel, provider and id decide about events of Windows, whatever their format calls them.
     fn feeds_windows(&self, source: &LogSource) -> bool {
-        let category = source.category.as_deref();
-        let service = source.service.as_deref();
-        let by_category = category.is_none_or(|name| {
-            TABLE
-                .windows
-                .iter()
-                .any(|row| row.category.as_deref() == Some(name) && row.is_fed_by(self))
-        });
-        let by_service = service.is_none_or(|name| {
-            TABLE
-                .windows
-                .iter()
-                .any(|row| row.service.as_deref() == Some(name) && row.is_fed_by(self))
-        });
-        by_category && by_service
+        TABLE.has_rows_for(source, |row| row.is_fed_by(self))
     }
 
     fn feeds_by_words(&self, source: &LogSource) -> bool {
@@ -145,6 +145,15 @@ impl WindowsSource {
 }
 
 impl Table {
+    /// Returns whether a row for the category of a source, and one for its service, is as it should be. A part that the
+    /// source does not name needs none.
+    fn has_rows_for(&self, source: &LogSource, is_right: impl Fn(&WindowsSource) -> bool) -> bool {
+        let has_row = |part: &Option<String>, of: fn(&WindowsSource) -> &Option<String>| {
+            part.is_none() || self.windows.iter().any(|row| of(row) == part && is_right(row))
+        };
+        has_row(&source.category, |row| &row.category) && has_row(&source.service, |row| &row.service)
+    }
+
     fn windows_source(&self, source: &LogSource) -> Option<&WindowsSource> {
         self.windows.iter().find(|row| {
             (source.category.is_some() && row.category == source.category && source.service.is_none())
@@ -156,12 +165,7 @@ impl Table {
 /// Returns whether any log feeds a log source of rules: an event of Windows that is known, or a log of one of `formats`.
 pub(crate) fn is_fed(source: &LogSource, formats: &BTreeSet<LogSource>) -> bool {
     let is_windows = source.product.as_deref() == Some("windows");
-    let rows = |part: &Option<String>, of: fn(&WindowsSource) -> &Option<String>| {
-        part.is_none() || TABLE.windows.iter().any(|row| of(row) == part)
-    };
-    let by_channel = is_windows
-        && rows(&source.category, |row| &row.category)
-        && rows(&source.service, |row| &row.service);
+    let by_channel = is_windows && TABLE.has_rows_for(source, |_| true);
     by_channel
         || formats.iter().any(|format| {
             let route = Route {

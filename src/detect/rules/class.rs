@@ -9,7 +9,7 @@ use super::field::{FieldBuilder, FieldTests, compiled};
 use super::scratch::Scratch;
 use super::tree::Tree;
 use super::witness::{self, Witness};
-use crate::detect::event::{Event, Leaf, Scalar, field_key};
+use crate::detect::event::{Event, Leaf, Scalar, field_key, write_key};
 use crate::detect::routes;
 use crate::detect::sigma::SigmaRule;
 use crate::detect::sigma::expression::{Condition, Expression, Test};
@@ -98,9 +98,8 @@ impl Class {
 
     fn answer_keywords(&self, event: &Event<'_>, scratch: &mut Scratch) {
         let Some(tests) = &self.keywords else { return };
-        let text = event.text.map(|text| Scalar::Text(text.into()));
-        for value in event.written_values().chain(&text) {
-            self.answer(tests, value, &mut false, scratch);
+        for value in event.written_values() {
+            self.answer(tests, &value, &mut false, scratch);
         }
     }
 
@@ -156,9 +155,7 @@ impl Class {
             return false;
         };
         let Some(field) = asked.field else {
-            let text = event.text.map(|text| Scalar::Text(text.into()));
-            let mut values = event.written_values().chain(&text);
-            return values.any(|value| asked.holds_for(value));
+            return event.written_values().any(|value| asked.holds_for(&value));
         };
         let values = |field: u32| {
             let places = scratch.values.iter().filter(move |(held, _)| *held == field);
@@ -184,19 +181,6 @@ impl Asked {
             None => self.test.holds_for(value),
         }
     }
-}
-
-/// Writes the form of a name in which names are compared.
-fn write_key(name: &str, key: &mut String) {
-    key.clear();
-    let is_plain = |byte: u8| byte > b' ' && byte.is_ascii();
-    let may_have_containers = name.starts_with(['w', 'W', 'e', 'E']) && name.contains('.');
-    if may_have_containers || !name.bytes().all(is_plain) {
-        key.push_str(&field_key(name));
-        return;
-    }
-    key.push_str(name);
-    key.make_ascii_lowercase();
 }
 
 /// Writes a value as text without letter case.
