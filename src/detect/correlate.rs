@@ -130,6 +130,12 @@ impl Correlations {
         &self.list
     }
 
+    /// Returns whether a rule only serves correlations: some name it, and none wants it to raise alerts of its own.
+    pub(super) fn are_served_by(&self, rule: &str) -> bool {
+        let mut naming = self.of_rule(rule).peekable();
+        naming.peek().is_some() && naming.all(|compiled| !compiled.correlation.generate)
+    }
+
     /// Returns the correlations that name a rule.
     pub(super) fn of_rule(&self, rule: &str) -> impl Iterator<Item = &Compiled> {
         let places = self.by_rule.get(rule).into_iter().flatten();
@@ -205,30 +211,16 @@ impl Compiled {
 
     /// Returns the ranges of hits that decide about windows which hold one of the new hits.
     pub(super) fn ranges(&self, new: &[Hit]) -> Vec<HitRange> {
-        let span = self.correlation.timespan;
-        let mut times: BTreeMap<&str, BTreeSet<DateTime<Utc>>> = BTreeMap::new();
-        for hit in new {
-            times
-                .entry(&hit.group_key)
-                .or_default()
-                .insert(hit.log.event_time);
-        }
-        let mut ranges: Vec<HitRange> = Vec::new();
-        for (group, times) in times {
-            for time in times {
-                let (since, until) = around(time, span);
-                match ranges.last_mut() {
-                    Some(last) if last.group_key == group && last.until >= since => last.until = until,
-                    _ => ranges.push(HitRange {
-                        correlation_id: self.id.clone(),
-                        group_key: group.to_owned(),
-                        since,
-                        until,
-                    }),
-                }
+        let ranges = new.iter().map(|hit| {
+            let (since, until) = around(hit.log.event_time, self.correlation.timespan);
+            HitRange {
+                correlation_id: self.id.clone(),
+                group_key: hit.group_key.clone(),
+                since,
+                until,
             }
-        }
-        ranges
+        });
+        HitRange::merged(&ranges.collect::<Vec<_>>())
     }
 
     /// Finds the windows that end at a hit, hold one of the new hits, and meet the condition.

@@ -100,12 +100,8 @@ impl Detector {
     }
 
     fn of(singles: Vec<(Named, SigmaRule)>, filters: &[SigmaFilter], correlations: Correlations) -> Self {
-        let is_part = |id: &str| {
-            let mut naming = correlations.of_rule(id).peekable();
-            naming.peek().is_some() && naming.all(|correlation| !correlation.correlation.generate)
-        };
         let uses = singles.iter().map(|(named, _)| RuleUse {
-            is_part: is_part(&named.id),
+            is_part: correlations.are_served_by(&named.id),
             id: named.id.clone(),
             version: named.version.clone(),
         });
@@ -174,7 +170,7 @@ impl Detector {
             let hits = correlations
                 .filter_map(|correlation| correlation.hit(&used.id, &event, &rule.log_source, log.key()));
             detections.hits.extend(hits);
-            let severity = rule.about.level.unwrap_or(Severity::Medium);
+            let severity = rule.about.severity();
             if severity >= self.min_level && !used.is_part {
                 let found = Match::new(&used.id, severity, log).with_title(&rule.about.title);
                 let found = found.with_tags(&rule.about.tags).with_window(self.window);
@@ -223,11 +219,9 @@ impl Detector {
     }
 
     fn report(&self, correlation: &Compiled, found: Found, detections: &mut Detections) {
-        let mut naming = self.correlations.of_rule(&correlation.id).peekable();
-        let is_part = naming.peek().is_some() && naming.all(|other| !other.correlation.generate);
         let about = &correlation.correlation.about;
-        let severity = about.level.unwrap_or(Severity::Medium);
-        if is_part || severity < self.min_level {
+        let severity = about.severity();
+        if severity < self.min_level || self.correlations.are_served_by(&correlation.id) {
             return;
         }
         let mut found_match = Match::of_key(&correlation.id, severity, found.log)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::definition::{IMPORT, SIGMA};
 use super::routes;
-use super::sigma::{Document, Placeholders, Refusal, read_yaml};
+use super::sigma::{Document, Placeholders, Refusal, read_yaml, text};
 use crate::models::{DetectionRule, LogSource};
 
 /// Says what is to be expected of a rule.
@@ -114,11 +114,7 @@ fn verdict(document: &Document, formats: &BTreeSet<LogSource>) -> Verdict {
 /// Returns the rule as a store keeps it; `None` if it has no title.
 fn stored(file: &str, mut definition: Value, verdict: &Verdict) -> Option<DetectionRule> {
     let members = definition.as_object_mut()?;
-    let title = match members.get("title")? {
-        Value::String(title) => title.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
+    let title = text(members, "title").ok()??;
     let id = match members.get("id") {
         Some(Value::String(id)) if !id.trim().is_empty() => id.clone(),
         _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{file}#{title}").as_bytes()).to_string(),

@@ -58,20 +58,14 @@ impl About {
         })
     }
 
-    /// Returns the techniques of MITRE ATT&CK among the tags, such as `T1059.001`.
-    pub fn techniques(&self) -> impl Iterator<Item = String> + '_ {
-        let techniques = self.tags.iter().filter_map(|tag| tag.strip_prefix("attack."));
-        techniques
-            .filter(|tag| {
-                tag.strip_prefix('t')
-                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-            })
-            .map(str::to_ascii_uppercase)
+    /// Returns how serious a match is: medium if the document does not say.
+    pub fn severity(&self) -> Severity {
+        self.level.unwrap_or(Severity::Medium)
     }
 }
 
 /// Returns a member that is a text or a number.
-pub(super) fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+pub(crate) fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),

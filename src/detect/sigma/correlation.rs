@@ -180,7 +180,7 @@ fn aliases(body: &Map<String, Value>) -> Result<Vec<(String, Vec<FieldOfRule>)>,
     read.collect()
 }
 
-/// Reads the condition: fields, and numbers to compare with. Conditions that hold for no match at all are refused, as
+/// Reads the condition over a number of different rules: fields, and numbers to compare with. Conditions that hold for no match at all are refused, as
 /// nothing happens that could be looked at.
 fn condition(
     body: &Map<String, Value>,
@@ -231,15 +231,14 @@ fn condition(
     }
     let counts =
         matches!(kind, CorrelationKind::EventCount | CorrelationKind::ValueCount) || kind.is_temporal();
-    let distinct = rules;
     if kind.is_temporal()
-        && !(1..=distinct).any(|count| {
+        && !(1..=rules).any(|count| {
             let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
             thresholds.iter().all(|threshold| threshold.holds(count))
         })
     {
         return Err(at(format!(
-            "the condition cannot hold: the correlation names {distinct} different rules"
+            "the condition cannot hold: the correlation names {rules} different rules"
         )));
     }
     if counts && !thresholds.iter().all(|threshold| threshold.holds_for_some()) {

@@ -14,6 +14,7 @@ mod yaml;
 use serde_json::{Map, Value};
 
 pub use about::About;
+pub(crate) use about::text;
 pub use correlation::{Correlation, CorrelationKind};
 pub(crate) use modifier::{Placeholders, REGEX_SIZE};
 pub use rule::{SigmaFilter, SigmaRule};

@@ -308,7 +308,7 @@ fn in_one_line(error: &regex::Error) -> String {
 }
 
 fn similar(word: &str) -> String {
-    const KNOWN: [&str; 26] = [
+    const KNOWN: [&str; 28] = [
         "all",
         "startswith",
         "endswith",
@@ -335,11 +335,14 @@ fn similar(word: &str) -> String {
         "month",
         "year",
         "cidr",
+        "expand",
+        "fieldref",
     ];
-    let known = KNOWN.into_iter().chain(["expand", "fieldref"]);
-    let best = known
-        .max_by(|left, right| strsim::jaro_winkler(left, word).total_cmp(&strsim::jaro_winkler(right, word)));
-    best.filter(|best| strsim::jaro_winkler(best, word) > 0.8)
+    let likeness = |known: &&str| strsim::jaro_winkler(known, word);
+    let best = KNOWN
+        .into_iter()
+        .max_by(|left, right| likeness(left).total_cmp(&likeness(right)));
+    best.filter(|best| likeness(best) > 0.8)
         .map(|best| format!(": did you mean {best}?"))
         .unwrap_or_default()
 }

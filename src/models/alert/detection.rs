@@ -285,6 +285,29 @@ pub struct HitRange {
 }
 
 impl HitRange {
+    /// Returns ranges that hold the same hits, none of which overlap.
+    pub(crate) fn merged(ranges: &[Self]) -> Vec<Self> {
+        let mut ranges = ranges.to_vec();
+        ranges.sort_by(|a, b| {
+            let of_group = (&a.correlation_id, &a.group_key).cmp(&(&b.correlation_id, &b.group_key));
+            of_group.then_with(|| a.since.cmp(&b.since))
+        });
+        let mut merged: Vec<Self> = Vec::new();
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last)
+                    if last.correlation_id == range.correlation_id
+                        && last.group_key == range.group_key
+                        && range.since <= last.until =>
+                {
+                    last.until = last.until.max(range.until);
+                }
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
+
     /// Returns whether a hit is one of them.
     pub fn contains(&self, hit: &Hit) -> bool {
         hit.correlation_id == self.correlation_id

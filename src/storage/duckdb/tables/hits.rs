@@ -69,7 +69,7 @@ pub(super) fn insert(connection: &Connection, hits: &[Hit]) -> Result<()> {
 /// Returns the hits in some ranges, each once, in their order.
 pub(super) fn in_ranges(connection: &Connection, ranges: &[HitRange]) -> Result<Vec<Hit>> {
     const ACTION: &str = "read hits";
-    let ranges = merged(ranges);
+    let ranges = HitRange::merged(ranges);
     let first = ranges.iter().map(|range| range.since).min();
     let last = ranges.iter().map(|range| range.until).max();
     let (Some(first), Some(last)) = (first, last) else {
@@ -104,32 +104,6 @@ pub(super) fn in_ranges(connection: &Connection, ranges: &[HitRange]) -> Result<
     let mut hits = statement::fetch_all(connection, &sql, ACTION, |row| hit(row, ACTION))?;
     hits.sort();
     Ok(hits)
-}
-
-/// Returns ranges that hold the same hits, none of which overlap. So a join yields each hit once.
-fn merged(ranges: &[HitRange]) -> Vec<HitRange> {
-    let mut ranges = ranges.to_vec();
-    ranges.sort_by(|a, b| {
-        let of_group = a
-            .correlation_id
-            .cmp(&b.correlation_id)
-            .then_with(|| a.group_key.cmp(&b.group_key));
-        of_group.then_with(|| a.since.cmp(&b.since))
-    });
-    let mut merged: Vec<HitRange> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last)
-                if last.correlation_id == range.correlation_id
-                    && last.group_key == range.group_key
-                    && range.since <= last.until =>
-            {
-                last.until = last.until.max(range.until);
-            }
-            _ => merged.push(range),
-        }
-    }
-    merged
 }
 
 /// Deletes the hits from before a time in the open transaction, and returns their number.
