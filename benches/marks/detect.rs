@@ -93,13 +93,10 @@ fn events(folder: &Path) -> Vec<String> {
     let logs = files
         .filter(|file| !file.ends_with("key_sigma.json"))
         .flat_map(|file| {
-            let source = Source::file(&file);
-            let members = source.members().expect("an archive or none");
-            let sources =
-                members.map_or_else(|| vec![source], |members| members.into_iter().flatten().collect());
-            let readers = sources
+            let parts = Source::file(&file).into_parts().expect("a file");
+            let readers = parts
                 .into_iter()
-                .filter_map(|source| source.open(&IngestOptions::new()).ok());
+                .filter_map(|source| source.ok()?.open(&IngestOptions::new()).ok());
             readers
                 .flat_map(|reader| reader.filter_map(Result::ok))
                 .collect::<Vec<LogEntry>>()

@@ -149,6 +149,13 @@ pub struct DetectSettings {
     pub placeholders: BTreeMap<String, Vec<String>>,
 }
 
+impl DetectSettings {
+    /// Returns the values of a placeholder, by its name without the signs.
+    pub fn placeholder(&self, name: &str) -> Option<Vec<String>> {
+        self.placeholders.get(name).cloned()
+    }
+}
+
 /// Says how diagnostics are written to standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,10 +1,11 @@
 //! New logs: batches of a fetcher in, alerts, hits and the position committed together.
 
 use super::Detector;
+use crate::models::Detections;
 use crate::storage::{AlertStore, CommitResult, ConsumerStore, DetectionStore, LogBatch, Result};
 
 impl Detector {
-    /// Applies the rules to a batch of new logs, and commits what was found with the consumer's position.
+    /// Applies the rules to a batch of new logs, commits what was found with the consumer's position, and returns both.
     ///
     /// ```
     /// use logstore::detect::{Detector, SIGMA};
@@ -35,12 +36,13 @@ impl Detector {
     /// # Errors
     ///
     /// Those of [`LogBatch::commit_detections`]. Nothing was stored then.
-    pub fn commit<S, B>(&self, store: &S, batch: &LogBatch<B>) -> Result<CommitResult>
+    pub fn commit<S, B>(&self, store: &S, batch: &LogBatch<B>) -> Result<(Detections, CommitResult)>
     where
         S: DetectionStore + ?Sized,
         B: ConsumerStore + AlertStore + DetectionStore,
     {
         let detections = self.detect(batch.logs(), |ranges| store.hits(ranges))?;
-        batch.commit_detections(&detections)
+        let committed = batch.commit_detections(&detections)?;
+        Ok((detections, committed))
     }
 }

@@ -216,6 +216,23 @@ impl Source {
         self.members_of(&file)
     }
 
+    /// Returns what is to be read: the files of a zip archive as [`members`](Self::members) does, else the source itself.
+    ///
+    /// ```
+    /// use logstore::ingest::Source;
+    ///
+    /// let parts = Source::file("README.md").into_parts()?;
+    /// assert_eq!(parts.len(), 1);
+    /// # Ok::<(), logstore::ingest::IngestError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read.
+    pub fn into_parts(self) -> Result<Members, IngestError> {
+        Ok(self.members()?.unwrap_or_else(|| vec![Ok(self)]))
+    }
+
     /// Returns the files in an open file of this source.
     pub(super) fn members_of(&self, file: &File) -> Result<Option<Members>, IngestError> {
         let path = &self.name();

@@ -51,16 +51,11 @@ fn all_rules(sigma: &Path) -> Vec<SigmaRule> {
 }
 
 fn logs_of(file: &Path) -> Vec<LogEntry> {
-    let source = Source::file(file);
-    let members = source.members().unwrap();
-    let sources = members.map_or_else(
-        || vec![source],
-        |members| members.into_iter().map(Result::unwrap).collect(),
-    );
+    let parts = Source::file(file).into_parts().unwrap();
     // Archives made on a Mac hold binary files next to the logs.
-    let readers = sources
-        .iter()
-        .filter_map(|source| source.open(&IngestOptions::new()).ok());
+    let readers = parts
+        .into_iter()
+        .filter_map(|source| source.unwrap().open(&IngestOptions::new()).ok());
     readers.flatten().map(Result::unwrap).collect()
 }
 

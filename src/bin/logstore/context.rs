@@ -119,7 +119,7 @@ fn load_settings(global: &Global) -> Result<LoadedSettings> {
 }
 
 /// Returns how many threads run at the same time; one, if the system does not say.
-fn processors() -> usize {
+pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 

@@ -7,10 +7,7 @@ use chrono::{DateTime, Utc};
 use logstore::alerts::Detections;
 use logstore::detect::Detector;
 use logstore::storage::CommitResult;
-use logstore::{
-    DetectionRule, DetectionStore as _, DuckDbStore, Error, Fetcher, LogBatch, LogEntry, Severity,
-    StartPosition,
-};
+use logstore::{DetectionRule, DuckDbStore, Error, Fetcher, LogBatch, LogEntry, Severity, StartPosition};
 use serde_json::json;
 
 use super::rules::{enabled_rules, new_detector};
@@ -121,8 +118,7 @@ fn apply(
     batch: &LogBatch<&DuckDbStore>,
     totals: &mut Totals,
 ) -> logstore::Result<()> {
-    let found = detector.detect(batch.logs(), |ranges| store.hits(ranges))?;
-    let stored = batch.commit_detections(&found)?;
+    let (found, stored) = detector.commit(store, batch)?;
     totals.add(batch.logs().len(), &found, &stored);
     log::info!(
         "looked at {} logs: {} matches, {} new alerts",

@@ -1,7 +1,6 @@
 //! `logstore hunt`: rules over the logs that are stored.
 
 use std::borrow::Cow;
-use std::num::NonZero;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::alerts::{Detections, Match};
@@ -11,7 +10,7 @@ use serde::Serialize;
 
 use super::rules::{new_detector, rules_named};
 use crate::Result;
-use crate::context::Context;
+use crate::context::{Context, processors};
 use crate::filters::{Filters, matched};
 use crate::flags::Limit;
 use crate::output::{Columns, Row};
@@ -122,8 +121,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let store = context.existing_store()?;
     let rules = rules_named(&args.rules, &store, context)?;
     let detector = new_detector(&rules, context).min_level(args.min_level);
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let found = detector.hunt(&store, &query, threads, |_| {})?;
+    let found = detector.hunt(&store, &query, processors(), |_| {})?;
     if args.alerts {
         let stored = store.store_detections(&found)?;
         eprintln!(

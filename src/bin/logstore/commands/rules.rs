@@ -340,7 +340,7 @@ fn rules_of_files(paths: &[PathBuf], context: &Context) -> Result<Vec<DetectionR
 /// Returns a detector with some rules and the settings. A rule that cannot be applied gives a warning.
 pub(super) fn new_detector(rules: &[DetectionRule], context: &Context) -> Detector {
     let settings = &context.settings().detect;
-    let (detector, refused) = Detector::new(rules, &|name| settings.placeholders.get(name).cloned());
+    let (detector, refused) = Detector::new(rules, &|name| settings.placeholder(name));
     for rule in refused {
         log::warn!("the rule {} is not applied: {}", rule.id, rule.refusal);
     }

@@ -198,7 +198,7 @@ fn absolute(path: &Path) -> PathBuf {
 /// Reads all rules in files and folders.
 pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(String, ReadRule)>> {
     let formats = sources_of(context)?;
-    let values = &context.settings().detect.placeholders;
+    let settings = &context.settings().detect;
     let mut read = Vec::new();
     for path in paths {
         for entry in walkdir::WalkDir::new(absolute(path)).sort_by_file_name() {
@@ -214,7 +214,7 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
                 let text = format!("cannot read rules from {file:?}: it is not UTF-8");
                 return Err(Failure::Failed(text));
             };
-            let rules = read_rules(&file, &text, &formats, &|name| values.get(name).cloned());
+            let rules = read_rules(&file, &text, &formats, &|name| settings.placeholder(name));
             read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
         }
     }

@@ -76,19 +76,14 @@ fn filter(rule: &DetectionRule, context: &Context) -> Option<SigmaFilter> {
 }
 
 fn document(rule: &DetectionRule, context: &Context) -> Option<Document> {
-    let values = &context.settings().detect.placeholders;
-    Document::from_json(&rule.rule_definition, &|name| values.get(name).cloned()).ok()
+    let settings = &context.settings().detect;
+    Document::from_json(&rule.rule_definition, &|name| settings.placeholder(name)).ok()
 }
 
 fn logs_of(file: &Path) -> Result<Vec<LogEntry>> {
-    let source = Source::file(file);
-    let sources = match source.members()? {
-        Some(members) => members.into_iter().collect::<std::result::Result<_, _>>()?,
-        None => vec![source],
-    };
     let mut logs = Vec::new();
-    for source in sources {
-        for log in source.open(&IngestOptions::new())? {
+    for source in Source::file(file).into_parts()? {
+        for log in source?.open(&IngestOptions::new())? {
             logs.push(log?);
         }
     }
