@@ -21,6 +21,7 @@ use ::duckdb::vtab::{
 
 use chrono::{DateTime, Utc};
 
+use crate::storage::duckdb::error;
 use crate::sync::lock;
 
 /// Names the SQL function `staged(key)`.
@@ -80,6 +81,34 @@ impl StagedRows {
             source: error.into(),
         })?;
         Ok(Self::new(chunks))
+    }
+
+    /// Stages one column of texts, of which there is at least one.
+    pub(crate) fn of_texts<'a>(
+        action: &'static str,
+        column: &'static str,
+        values: impl Iterator<Item = &'a str>,
+    ) -> crate::storage::Result<Self> {
+        let values: Vec<&str> = values.collect();
+        Self::of(action, &values, |values| {
+            vec![(column, texts(values.iter().copied().map(Some)))]
+        })
+    }
+
+    /// Inserts the rows into a table, whose columns have their names, in the open transaction.
+    pub(crate) fn insert_into(
+        &self,
+        connection: &Connection,
+        action: &'static str,
+        table: &str,
+        columns: &str,
+    ) -> crate::storage::Result<()> {
+        let sql = format!(
+            "INSERT INTO {table} ({columns}) SELECT {columns} FROM {}",
+            self.sql()
+        );
+        let inserted = connection.execute(&sql, []);
+        inserted.map_err(|error| error::engine(action, error)).map(drop)
     }
 
     /// Returns SQL that names these rows like a table.

@@ -34,12 +34,7 @@ pub(super) fn insert(connection: &Connection, events: &[(String, AlertEvent)]) -
             ("note", text(|event| event.note.as_deref())),
         ]
     })?;
-    let sql = format!(
-        "INSERT INTO alert_events ({COLUMNS}) SELECT {COLUMNS} FROM {}",
-        staged.sql()
-    );
-    let inserted = connection.execute(&sql, []);
-    inserted.map_err(|error| error::engine(ACTION, error)).map(drop)
+    staged.insert_into(connection, ACTION, "alert_events", COLUMNS)
 }
 
 /// Returns the ids of the alerts that have an event already.
@@ -55,9 +50,7 @@ pub(super) fn of_alerts(connection: &Connection, ids: &[&str]) -> Result<Vec<(St
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let staged = StagedRows::of(ACTION, ids, |ids| {
-        vec![("id", texts(ids.iter().map(|id| Some(*id))))]
-    })?;
+    let staged = StagedRows::of_texts(ACTION, "id", ids.iter().copied())?;
     let sql = Sql::new(format!(
         "SELECT id, epoch_us(happened_at), actor, action, value, note, alert_id
         FROM alert_events

@@ -26,9 +26,7 @@ pub(super) fn kept(connection: &Connection, ids: &[&str]) -> Result<Vec<(String,
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let staged = StagedRows::of(READ, ids, |ids| {
-        vec![("id", texts(ids.iter().map(|id| Some(*id))))]
-    })?;
+    let staged = StagedRows::of_texts(READ, "id", ids.iter().copied())?;
     let sql = Sql::new(format!(
         "SELECT alert_id, epoch_us(event_time), log_id, true
         FROM (
@@ -54,22 +52,17 @@ pub(super) fn known(connection: &Connection, alerts: &[Alert], matches: &[Match]
     let (Some(first), Some(last), false) = (times().min(), times().max(), alerts.is_empty()) else {
         return Ok(Vec::new());
     };
-    let staged_keys = StagedRows::of(READ, &keys, |keys| {
-        vec![("log_id", texts(keys.iter().map(|key| Some(key.id.as_str()))))]
-    })?;
-    let staged_alerts = StagedRows::of(READ, alerts, |alerts| {
-        vec![(
-            "alert_id",
-            texts(alerts.iter().map(|alert| Some(alert.id.as_str()))),
-        )]
-    })?;
+    let log_ids = || keys.iter().map(|key| key.id.as_str());
+    let staged_keys = StagedRows::of_texts(READ, "log_id", log_ids())?;
+    let alert_ids = alerts.iter().map(|alert| alert.id.as_str());
+    let staged_alerts = StagedRows::of_texts(READ, "alert_id", alert_ids)?;
     let mut sql = Sql::new(format!(
         "SELECT alert_id, epoch_us(event_time), log_id, is_counted
         FROM alert_logs
         WHERE alert_id IN (SELECT alert_id FROM {})
             AND {} IN (SELECT log_id FROM {})",
         staged_alerts.sql(),
-        joined_column("log_id", keys.iter().map(|key| key.id.as_str())),
+        joined_column("log_id", log_ids()),
         staged_keys.sql()
     ));
     sql.and("event_time", ">=", Some(time_value(first)));
@@ -98,12 +91,7 @@ pub(super) fn insert(connection: &Connection, logs: &[AlertLog]) -> Result<()> {
             ("is_counted", flags(logs.iter().map(is_counted))),
         ]
     })?;
-    let sql = format!(
-        "INSERT INTO alert_logs ({COLUMNS}) SELECT {COLUMNS} FROM {}",
-        staged.sql()
-    );
-    let inserted = connection.execute(&sql, []);
-    inserted.map_err(|error| error::engine(STORE, error)).map(drop)
+    staged.insert_into(connection, STORE, "alert_logs", COLUMNS)
 }
 
 /// Settles the alerts whose windows end by a time: forgets their logs but for those that they keep.

@@ -216,12 +216,7 @@ pub(super) fn insert_raised(connection: &Connection, alerts: &[Alert]) -> Result
         return Ok(());
     }
     let staged = alert_rows::stage(ACTION, &alerts.iter().collect::<Vec<_>>())?;
-    let sql = format!(
-        "INSERT INTO alerts ({COLUMNS}) SELECT {COLUMNS} FROM {}",
-        staged.sql()
-    );
-    let inserted = connection.execute(&sql, []);
-    inserted.map_err(|error| error::engine(ACTION, error)).map(drop)
+    staged.insert_into(connection, ACTION, "alerts", COLUMNS)
 }
 
 /// Adds the conditions of a query.

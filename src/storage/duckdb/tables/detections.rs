@@ -13,7 +13,7 @@ use super::{alert_events, alert_logs, alerts, consumers, hits, suppressions};
 use crate::models::{
     Alert, Counts, Detections, Found, Hit, HitRange, Match, Series, Suppression, Tally, now, to_micros,
 };
-use crate::storage::duckdb::sql::staged::{StagedRows, texts};
+use crate::storage::duckdb::sql::staged::StagedRows;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{CommitResult, Cursor, DetectionStore, Result};
@@ -107,11 +107,8 @@ fn alerts_of(connection: &Connection, matches: &[Match]) -> Result<Vec<Alert>> {
     let (Some(first), Some(last)) = (starts().min(), starts().max()) else {
         return Ok(Vec::new());
     };
-    let series: Vec<Series> = series.into_iter().collect();
-    let staged = StagedRows::of(STORE, &series, |series| {
-        let fingerprints = series.iter().map(|series| Some(series.fingerprint.as_str()));
-        vec![("fingerprint", texts(fingerprints))]
-    })?;
+    let fingerprints = series.iter().map(|series| series.fingerprint.as_str());
+    let staged = StagedRows::of_texts(STORE, "fingerprint", fingerprints)?;
     let mut sql = Sql::new(format!(
         "SELECT {READ}\nFROM alerts\nWHERE fingerprint IN (SELECT fingerprint FROM {})",
         staged.sql()
