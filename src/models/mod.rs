@@ -48,7 +48,5 @@ pub(crate) use query::{Column, ColumnType, Node, Operand, Place, Test, longest_w
 pub use secret::Secret;
 pub use severity::Severity;
 pub use threat_intel::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
-#[expect(unused_imports, reason = "definitions of formats will read parts of times")]
-pub(crate) use time::parse_parts;
 pub use time::{DateOrder, TimeContext, TimeMatch, Zone, find_time, find_time_at_start, parse_time};
 pub(crate) use time::{deciding_order, now, parse_stated_time, to_micros};

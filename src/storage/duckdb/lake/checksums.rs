@@ -9,13 +9,17 @@ use ::duckdb::Connection;
 
 use super::data_files::{self, DataFile};
 use super::digest::{self, Digest};
-use super::{CATALOG, data};
+use super::CATALOG;
 use crate::storage::Result;
+use crate::storage::duckdb::engine::location::Location;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement::{self, literal};
 
 /// Names the table. It has no key, because a writer and maintenance may record the same file.
 const TABLE: &str = "logstore_checksums";
+
+/// Names the schema of the catalog's tables in a `PostgreSQL` server, for statements that the server runs.
+const SERVER_SCHEMA: &str = "public";
 
 /// Creates the table, unless it is there.
 pub(crate) fn make_table(connection: &Connection) -> Result<()> {
@@ -55,54 +59,87 @@ pub(crate) fn record(connection: &Connection, digests: &[(i64, Digest)]) -> Resu
     if digests.is_empty() {
         return Ok(());
     }
+    let recorded = connection.execute_batch(&insert(CATALOG, digests));
+    recorded.map_err(|error| error::engine("record checksums", error))
+}
+
+fn insert(schema: &str, digests: &[(i64, Digest)]) -> String {
     let rows: Vec<String> = digests
         .iter()
         .map(|(id, digest)| format!("({id}, {}, {})", digest.bytes, literal(&digest.sha256)))
         .collect();
-    let sql = format!(
-        "INSERT INTO {CATALOG}.{TABLE} (file_id, bytes, sha256) VALUES {}",
+    format!(
+        "INSERT INTO {schema}.{TABLE} (file_id, bytes, sha256) VALUES {}",
         rows.join(", ")
-    );
-    let recorded = connection.execute_batch(&sql);
+    )
+}
+
+/// Records the digests of the files on this machine that commits since a snapshot have added.
+///
+/// A `PostgreSQL` server answers two statements for this. The engine would read whole tables of the catalog.
+pub(crate) fn record_since(
+    connection: &Connection,
+    location: &Location,
+    data_path: &str,
+    snapshot: i64,
+) -> Result<()> {
+    let is_server = location.has_many_writers();
+    let schema = if is_server { SERVER_SCHEMA } else { CATALOG };
+    let mut digests = Vec::new();
+    for (id, path) in unrecorded_since(connection, schema, data_path, snapshot)? {
+        if let Some(digest) = digest::of_file(&path)? {
+            digests.push((id, digest));
+        }
+    }
+    if !is_server || digests.is_empty() {
+        return record(connection, &digests);
+    }
+    let insert = literal(&insert(schema, &digests));
+    let recorded = connection.execute_batch(&format!("CALL postgres_execute('{CATALOG}', {insert})"));
     recorded.map_err(|error| error::engine("record checksums", error))
 }
 
-/// Records the digests of the files that commits since a snapshot have added, where this machine has the files.
-///
-/// Objects in S3 would have to be fetched for this. Maintenance does that.
-pub(crate) fn record_since(connection: &Connection, data_path: &str, snapshot: i64) -> Result<()> {
-    let added = data_files::added_since(connection, data_path, snapshot)?;
-    let here: Vec<DataFile> = added
-        .into_iter()
-        .filter(|file| !data::is_remote(&file.path))
-        .collect();
-    if here.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<String> = here.iter().map(|file| file.id.to_string()).collect();
-    let known = recorded_ids(connection, &format!("file_id IN ({})", ids.join(", ")))?;
-    let mut digests = Vec::new();
-    for file in here {
-        if !known.contains(&file.id)
-            && let Some(digest) = digest::of_file(&file.path)?
-        {
-            digests.push((file.id, digest));
-        }
-    }
-    record(connection, &digests)
+/// Returns the number and the path of each file that commits after a snapshot have added, if it has no checksum yet.
+fn unrecorded_since(
+    connection: &Connection,
+    schema: &str,
+    data_path: &str,
+    snapshot: i64,
+) -> Result<Vec<(i64, String)>> {
+    let sql = format!(
+        "SELECT f.data_file_id AS id,
+            CASE WHEN NOT f.path_is_relative THEN f.path
+                WHEN NOT t.path_is_relative THEN t.path || f.path
+                WHEN NOT s.path_is_relative THEN s.path || t.path || f.path
+                ELSE {} || s.path || t.path || f.path END AS place
+        FROM {schema}.ducklake_data_file AS f
+        JOIN {schema}.ducklake_table AS t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
+        JOIN {schema}.ducklake_schema AS s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
+        WHERE f.begin_snapshot > {snapshot} AND f.end_snapshot IS NULL
+            AND NOT EXISTS (SELECT 1 FROM {schema}.{TABLE} AS known WHERE known.file_id = f.data_file_id)",
+        literal(data_path)
+    );
+    let sql = match schema {
+        SERVER_SCHEMA => format!(
+            "SELECT id, place FROM system.main.postgres_query('{CATALOG}', {})",
+            literal(&sql)
+        ),
+        _ => sql,
+    };
+    let files = statement::query_all(connection, &sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    files.map_err(|error| error::engine("list the new data files", error))
 }
 
 /// Returns the files that have no checksum yet.
 pub(crate) fn unrecorded(connection: &Connection) -> Result<Vec<DataFile>> {
-    let known = recorded_ids(connection, "true")?;
-    // No file is of a snapshot before the first.
-    let mut files = data_files::added_since(connection, &data::data_path(connection)?, -1)?;
+    let known = recorded_ids(connection)?;
+    let mut files = data_files::current_without_times(connection)?;
     files.retain(|file| !known.contains(&file.id));
     Ok(files)
 }
 
-fn recorded_ids(connection: &Connection, condition: &str) -> Result<HashSet<i64>> {
-    let sql = format!("SELECT file_id FROM {CATALOG}.{TABLE} WHERE {condition}");
+fn recorded_ids(connection: &Connection) -> Result<HashSet<i64>> {
+    let sql = format!("SELECT file_id FROM {CATALOG}.{TABLE}");
     let ids = statement::query_all(connection, &sql, [], |row| row.get(0));
     let ids: Vec<i64> = ids.map_err(|error| error::engine("read the checksums", error))?;
     Ok(ids.into_iter().collect())

@@ -27,7 +27,7 @@ pub(crate) struct DataFile {
     pub(crate) times: Option<(i64, i64)>,
 }
 
-/// Selects the files that the newest snapshot needs. `{times}` joins their times, `{condition}` is about `file`.
+/// Selects the files that the newest snapshot needs. `{times}` joins their times.
 const CURRENT: &str = "
 WITH tables AS (
     SELECT t.table_id, t.table_name,
@@ -38,18 +38,18 @@ WITH tables AS (
     JOIN {catalog}.ducklake_schema AS s ON s.schema_id = t.schema_id
     WHERE t.end_snapshot IS NULL AND s.end_snapshot IS NULL
 ), deletions AS (
-    SELECT delete_file_id, data_file_id, path, path_is_relative, file_size_bytes, delete_count, begin_snapshot
+    SELECT delete_file_id, data_file_id, path, path_is_relative, file_size_bytes, delete_count
     FROM {catalog}.ducklake_delete_file
     WHERE end_snapshot IS NULL
 ), files AS (
     SELECT f.data_file_id AS id, f.data_file_id AS rows_in, f.table_id, f.path, f.path_is_relative,
-        f.file_size_bytes, f.record_count - coalesce(d.delete_count, 0) AS row_count, f.begin_snapshot
+        f.file_size_bytes, f.record_count - coalesce(d.delete_count, 0) AS row_count
     FROM {catalog}.ducklake_data_file AS f
     LEFT JOIN deletions AS d ON d.data_file_id = f.data_file_id
     WHERE f.end_snapshot IS NULL
     UNION ALL
     SELECT d.delete_file_id, d.data_file_id, f.table_id, d.path, d.path_is_relative, d.file_size_bytes,
-        f.record_count - d.delete_count, d.begin_snapshot
+        f.record_count - d.delete_count
     FROM deletions AS d
     JOIN {catalog}.ducklake_data_file AS f ON f.data_file_id = d.data_file_id
 )
@@ -59,7 +59,6 @@ SELECT file.id, file.rows_in, t.table_name,
 FROM files AS file
 JOIN tables AS t ON t.table_id = file.table_id
 LEFT JOIN {times} AS times ON times.data_file_id = file.rows_in
-WHERE {condition}
 ORDER BY file.id";
 
 /// Selects the times of the first and last row of each file, from the statistics that the catalog has.
@@ -79,20 +78,17 @@ const NO_TIMES: &str =
 
 /// Returns the files that the newest snapshot needs, in the order of their numbers.
 pub(crate) fn current(connection: &Connection) -> Result<Vec<DataFile>> {
-    select(connection, &data::data_path(connection)?, TIMES, "true")
+    select(connection, TIMES)
 }
 
-/// Returns the files that commits after a snapshot have added, without their times.
-pub(crate) fn added_since(connection: &Connection, data_path: &str, snapshot: i64) -> Result<Vec<DataFile>> {
-    let condition = format!("file.begin_snapshot > {snapshot}");
-    select(connection, data_path, NO_TIMES, &condition)
+/// Returns the same files without the times of their rows.
+pub(crate) fn current_without_times(connection: &Connection) -> Result<Vec<DataFile>> {
+    select(connection, NO_TIMES)
 }
 
-fn select(connection: &Connection, data_path: &str, times: &str, condition: &str) -> Result<Vec<DataFile>> {
-    let sql = CURRENT
-        .replace("{times}", times)
-        .replace("{condition}", condition)
-        .replace("{catalog}", CATALOG);
+fn select(connection: &Connection, times: &str) -> Result<Vec<DataFile>> {
+    let sql = CURRENT.replace("{times}", times).replace("{catalog}", CATALOG);
+    let data_path = data::data_path(connection)?;
     let files = statement::query_all(connection, &sql, params![data_path], data_file);
     files.map_err(|error| error::engine("list the data files", error))
 }

@@ -8,7 +8,6 @@ use super::DuckDbStore;
 use crate::storage::Result;
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::lake::{checksums, data, snapshot};
-use crate::storage::duckdb::transaction::transaction;
 
 const ACTION: &str = "record checksums";
 
@@ -36,11 +35,8 @@ impl DuckDbStore {
         if data::is_remote(data_path) {
             return;
         }
-        // One transaction takes fewer round trips to the catalog.
         let recorded = self.write_in_catalog(ACTION, |connection| {
-            transaction(connection, ACTION, |connection| {
-                checksums::record_since(connection, data_path, snapshot)
-            })
+            checksums::record_since(connection, self.gate.location(), data_path, snapshot)
         });
         if let Err(error) = recorded {
             log::debug!("maintenance will record the checksums of new files: {error}");
