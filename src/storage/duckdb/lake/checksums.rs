@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 
 use ::duckdb::Connection;
 
+use super::CATALOG;
 use super::data_files::{self, DataFile};
 use super::digest::{self, Digest};
-use super::CATALOG;
 use crate::storage::Result;
 use crate::storage::duckdb::engine::location::Location;
 use crate::storage::duckdb::error;
@@ -76,7 +76,8 @@ fn insert(schema: &str, digests: &[(i64, Digest)]) -> String {
 
 /// Records the digests of the files on this machine that commits since a snapshot have added.
 ///
-/// A `PostgreSQL` server answers two statements for this. The engine would read whole tables of the catalog.
+/// A `PostgreSQL` server answers two statements for this. The engine would read whole tables of the catalog. The
+/// server answers before the rows are on its disk, because maintenance records what a crash takes.
 pub(crate) fn record_since(
     connection: &Connection,
     location: &Location,
@@ -94,8 +95,12 @@ pub(crate) fn record_since(
     if !is_server || digests.is_empty() {
         return record(connection, &digests);
     }
-    let insert = literal(&insert(schema, &digests));
-    let recorded = connection.execute_batch(&format!("CALL postgres_execute('{CATALOG}', {insert})"));
+    let insert = format!("SET LOCAL synchronous_commit = off; {}", insert(schema, &digests));
+    // A transaction of the engine would take two more round trips.
+    let recorded = connection.execute_batch(&format!(
+        "CALL postgres_execute('{CATALOG}', {}, use_transaction := false)",
+        literal(&insert)
+    ));
     recorded.map_err(|error| error::engine("record checksums", error))
 }
 
@@ -121,7 +126,7 @@ fn unrecorded_since(
     );
     let sql = match schema {
         SERVER_SCHEMA => format!(
-            "SELECT id, place FROM system.main.postgres_query('{CATALOG}', {})",
+            "SELECT id, place FROM system.main.postgres_query('{CATALOG}', {}, use_transaction := false)",
             literal(&sql)
         ),
         _ => sql,
