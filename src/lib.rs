@@ -70,6 +70,7 @@
 mod backoff;
 pub mod config;
 pub mod detect;
+pub mod feeds;
 pub mod ingest;
 pub mod load;
 mod models;

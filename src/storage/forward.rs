@@ -141,6 +141,14 @@ macro_rules! store_behind {
             fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
                 (**self).fetch_intel(query)
             }
+            fn replace_intel(
+                &self,
+                source: &str,
+                intel: &[ThreatIntel],
+                time: DateTime<Utc>,
+            ) -> Result<u64> {
+                (**self).replace_intel(source, intel, time)
+            }
             fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
                 (**self).expire_intel(time)
             }

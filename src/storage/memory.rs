@@ -338,6 +338,26 @@ impl IntelStore for MemoryStore {
         Ok(limited(intel.cloned(), query.limit))
     }
 
+    fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64> {
+        intel.iter().try_for_each(ThreatIntel::validate)?;
+        let time = to_micros(time);
+        let said: HashSet<&str> = intel.iter().map(|intel| intel.id.as_str()).collect();
+        let mut state = self.state();
+        let is_unsaid = |intel: &&mut ThreatIntel| {
+            intel.source == source
+                && !said.contains(intel.id.as_str())
+                && intel.expires_at.is_none_or(|expiry| time < expiry)
+        };
+        let mut expired = 0;
+        for intel in state.intel.values_mut().filter(is_unsaid) {
+            intel.expires_at = Some(time);
+            expired += 1;
+        }
+        let named = intel.iter().map(|intel| (intel.id.clone(), intel.clone()));
+        state.intel.extend(named);
+        Ok(expired)
+    }
+
     fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
         let mut state = self.state();
         let before = state.intel.len();

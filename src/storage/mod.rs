@@ -254,6 +254,11 @@ pub trait IntelStore: Send + Sync {
     /// Returns the threat intelligence that a query wants, in the order of its ids.
     fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>>;
 
+    /// Stores what a source says now, all or none of it, and lets what it says no longer expire at a time.
+    ///
+    /// That is the intelligence of the source with other ids, unless it expires earlier. Returns the number of those.
+    fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64>;
+
     /// Deletes the threat intelligence that has expired at a time, and returns the number of pieces.
     fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64>;
 }

@@ -453,16 +453,18 @@ fn threat_intelligence() {
         "--expires",
         "30d",
     ]);
-    cli.write("list.txt", "# comment\n203.0.113.9\t3\n10.0.0.0/8\n");
+    cli.write("list.txt", "# comment\n203.0.113.9\t3\n198.51.100.0/24\n");
     assert_eq!(
         cli.rows(&["intel", "import", "list.txt"]),
-        [json!({"entries": 2, "stored": 2, "rejected": 0})]
+        [json!({"format": "list", "entries": 2, "stored": 2, "refused": 0, "expired": 0})]
     );
     cli.write(
         "misp.json",
         json!({"name": "x", "list": [".dyn.example", "198.51.100.7"]}).to_string(),
     );
-    cli.output(&["intel", "import", "misp.json", "--source", "misp"]);
+    let (code, text) = cli.failure(&["intel", "import", "misp.json", "--source", "misp"]);
+    assert!(code == 3 && text.contains("--allow"), "{text}");
+    cli.output(&["intel", "import", "misp.json", "--source", "misp", "--allow"]);
     assert_eq!(cli.rows(&["intel", "list"]).len(), 5);
     assert_eq!(
         cli.rows(&["intel", "list", "--type", "domain", "--min-confidence", "0.8"])[0]["indicator_value"],
@@ -475,11 +477,47 @@ fn threat_intelligence() {
         5,
         "importing again doubles nothing"
     );
-    cli.write("bad.txt", "203.0.113.10\nnonsense\n");
-    let (code, text) = cli.failure(&["intel", "import", "bad.txt"]);
+}
+
+#[test]
+fn a_feed_is_taken_without_what_cannot_be_a_threat() {
+    let cli = Cli::new();
+    cli.write("feed.txt", "203.0.113.10\nnonsense\n10.0.0.1\n");
+    let output = cli.program(&["intel", "import", "feed.txt"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
     assert!(
-        code == 3 && text.contains("1 of 2") && text.contains("nonsense"),
-        "{text}"
+        said.contains("line 2: \"nonsense\"") && said.contains("line 3: \"10.0.0.1\""),
+        "{said}"
+    );
+    assert_eq!(cli.rows(&["intel", "list"]).len(), 1);
+    cli.output(&["intel", "import", "feed.txt", "--keep-all"]);
+    assert_eq!(cli.rows(&["intel", "list"]).len(), 2);
+    cli.write("none.txt", "nonsense\n");
+    let (code, text) = cli.failure(&["intel", "import", "none.txt"]);
+    assert!(code == 3 && text.contains("has no indicators"), "{text}");
+    cli.write("bad.json", "{\"a\": ");
+    let (code, text) = cli.failure(&["intel", "import", "bad.json", "--input-format", "stix"]);
+    assert!(code == 3 && text.contains("not valid JSON"), "{text}");
+}
+
+#[test]
+fn a_replaced_feed_lets_the_rest_expire() {
+    let cli = Cli::new();
+    cli.write("feed.txt", "203.0.113.10\n203.0.113.11\n");
+    cli.output(&["intel", "import", "feed.txt"]);
+    cli.write("feed.txt", "203.0.113.11\n203.0.113.12\n");
+    let counts = cli.rows(&["intel", "import", "feed.txt", "--replace"]);
+    assert_eq!(counts[0]["expired"], 1);
+    assert_eq!(cli.rows(&["intel", "list"]).len(), 3);
+    let valid = cli.rows(&["intel", "list", "--valid"]);
+    let values: Vec<_> = valid
+        .iter()
+        .map(|row| row["indicator_value"].as_str().unwrap())
+        .collect();
+    assert!(
+        values.len() == 2 && !values.contains(&"203.0.113.10"),
+        "{values:?}"
     );
 }
 

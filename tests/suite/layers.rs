@@ -10,11 +10,12 @@ use std::path::Path;
 use regex::Regex;
 
 /// Each part, and the parts that it may import besides itself. The longest name that fits a file counts.
-const PARTS: [(&str, &[&str]); 12] = [
+const PARTS: [(&str, &[&str]); 13] = [
     ("sync", &[]),
     ("backoff", &[]),
     ("stop", &["sync"]),
     ("models", &[]),
+    ("feeds", &["models"]),
     ("ingest", &["models", "stop"]),
     ("storage", &["models", "sync", "backoff", "stop"]),
     (

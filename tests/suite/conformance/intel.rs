@@ -56,6 +56,26 @@ pub(super) fn fetches_intel_by_condition(store: &dyn Store) {
     }
 }
 
+pub(super) fn replaces_what_a_source_said(store: &dyn Store) {
+    let mut other = intel("4", "10.0.0.4");
+    other.source = "other".into();
+    let before = [
+        intel("1", "10.0.0.1"),
+        intel("2", "10.0.0.2"),
+        intel("3", "10.0.0.3").valid_until(at(5)),
+        other,
+    ];
+    store.upsert_intel(&before).unwrap();
+    let now = [intel("2", "10.0.0.2").valid_until(at(9)), intel("5", "10.0.0.5")];
+    assert_eq!(store.replace_intel("list", &now, at(7)).unwrap(), 1);
+    let expiries: Vec<_> = store.fetch_intel(&IntelQuery::new()).unwrap();
+    let expiries: Vec<_> = expiries.iter().map(|piece| piece.expires_at).collect();
+    assert_eq!(expiries, [Some(at(7)), Some(at(9)), Some(at(5)), None, None]);
+    assert_eq!(store.replace_intel("list", &now, at(8)).unwrap(), 0);
+    assert_eq!(store.replace_intel("list", &[], at(8)).unwrap(), 2);
+    assert_eq!(ids(store, &IntelQuery::new().valid_at(at(8))), ["4"]);
+}
+
 pub(super) fn expires_at_the_time(store: &dyn Store) {
     let pieces = [intel("1", "10.0.0.1"), intel("2", "10.0.0.2").valid_until(at(5))];
     store.upsert_intel(&pieces).unwrap();

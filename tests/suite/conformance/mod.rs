@@ -189,6 +189,7 @@ conformance! {
     intel {
         upserts_replace,
         fetches_intel_by_condition,
+        replaces_what_a_source_said,
         expires_at_the_time,
     }
     rules {

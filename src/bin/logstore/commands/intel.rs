@@ -1,14 +1,16 @@
 //! `logstore intel`: indicators of known threats.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
+use logstore::feeds::{self, Feed, FeedFormat, FeedOptions};
 use logstore::time::Zone;
 use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, ThreatIntel};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
@@ -31,7 +33,7 @@ enum Command {
     Add(AddArgs),
     /// Print threat intelligence
     List(ListArgs),
-    /// Store the indicators of a list: a text file with one a line, a MISP warning list, or JSON lines
+    /// Store the indicators of a feed: a list, a table, STIX, MISP, OTX or JSON lines
     Import(ImportArgs),
 }
 
@@ -92,11 +94,31 @@ struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 struct ImportArgs {
-    /// The list, or - for standard input
+    /// The feed, or - for standard input
     file: PathBuf,
 
     #[command(flatten)]
     about: About,
+
+    /// Format, if the feed does not tell it: list, csv, json, stix, misp, warning-list or otx
+    #[arg(long, value_name = "FORMAT")]
+    input_format: Option<FeedFormat>,
+
+    /// Names of the columns of a table without names, such as id,ip,name
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<String>,
+
+    /// Let what the source said before and does not say now expire
+    #[arg(long)]
+    replace: bool,
+
+    /// Keep values that cannot be signs of a threat, such as private addresses
+    #[arg(long)]
+    keep_all: bool,
+
+    /// The feed names what is harmless, as MISP's warning lists do
+    #[arg(long)]
+    allow: bool,
 }
 
 #[derive(Serialize)]
@@ -157,6 +179,17 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
 }
 
 impl About {
+    /// Returns the confidence, if it is one.
+    fn confidence(&self) -> Result<f64> {
+        match (0.0..=1.0).contains(&self.confidence) {
+            true => Ok(self.confidence),
+            false => Err(Failure::Usage(format!(
+                "--confidence {} is not a number from 0 to 1",
+                self.confidence
+            ))),
+        }
+    }
+
     fn intel(&self, indicator: Indicator, source: &str, context: &Context) -> Result<ThreatIntel> {
         let source = self.source.as_deref().unwrap_or(source);
         let intel =
@@ -195,78 +228,76 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
 
 fn import(args: &ImportArgs, context: &mut Context) -> Result {
     let text = read(&args.file)?;
+    let feed = feeds::read(&text, &feed_options(args, context)?)
+        .map_err(|error| Failure::Failed(format!("cannot read indicators from {:?}: {error}", args.file)))?;
+    warn_of_refused(&feed);
+    if feed.intel.is_empty() && !feed.refused.is_empty() {
+        return Err(Failure::Failed(format!(
+            "{:?} has no indicators: all of its {} entries were refused",
+            args.file, feed.entries
+        )));
+    }
+    let store = context.store()?;
+    let expired = match args.replace {
+        true => store.replace_intel(&source_of(args), &feed.intel, Utc::now())?,
+        false => store.upsert_intel(&feed.intel).map(|()| 0)?,
+    };
+    let names = ["format", "entries", "stored", "refused", "expired"];
+    let counts = [
+        feed.entries,
+        feed.intel.len() as u64,
+        feed.refused.len() as u64,
+        expired,
+    ];
+    let values = std::iter::once(json!(feed.format.as_str())).chain(counts.map(|count| json!(count)));
+    context.output.row(&names, values.collect())
+}
+
+/// Returns the source of a feed: the one that is given, or the name of its file.
+fn source_of(args: &ImportArgs) -> String {
     let name = args.file.file_name().unwrap_or_default().to_string_lossy();
-    let entries = entries(&text);
-    let total = entries.len();
-    let mut intel = Vec::with_capacity(total);
-    let mut first_problem = None;
-    for entry in entries {
-        let found = match entry {
-            Entry::Intel(found) => *found,
-            Entry::Indicator(text) => text
-                .parse()
-                .map_err(Failure::from)
-                .and_then(|indicator| args.about.intel(indicator, &name, context)),
-        };
-        match found {
-            Ok(piece) => intel.push(piece),
-            Err(failure) => first_problem = first_problem.or_else(|| failure.text().map(str::to_owned)),
-        }
+    args.about.source.clone().unwrap_or_else(|| name.into_owned())
+}
+
+fn feed_options(args: &ImportArgs, context: &Context) -> Result<FeedOptions> {
+    let mut options = FeedOptions::new(source_of(args));
+    options.format = args.input_format;
+    options.columns.clone_from(&args.columns);
+    options.threat_type.clone_from(&args.about.threat_type);
+    options.confidence = args.about.confidence()?;
+    options.expires_at = args
+        .about
+        .expires
+        .as_deref()
+        .map(|text| expiry(text, context))
+        .transpose()?;
+    options.keep_all = args.keep_all;
+    options.allow = args.allow;
+    Ok(options)
+}
+
+/// Warns of the first refused entries, and counts the others by their reasons.
+fn warn_of_refused(feed: &Feed) {
+    const SHOWN: usize = 10;
+    for refused in feed.refused.iter().take(SHOWN) {
+        log::warn!("{refused}");
     }
-    let rejected = total - intel.len();
-    context.store()?.upsert_intel(&intel)?;
-    let names = ["entries", "stored", "rejected"];
-    let counts = vec![json!(total), json!(intel.len()), json!(rejected)];
-    context.output.row(&names, counts)?;
-    match first_problem {
-        None => Ok(()),
-        Some(problem) => Err(Failure::Failed(format!(
-            "{rejected} of {total} entries are no indicators; the first: {problem}"
-        ))),
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for refused in feed.refused.iter().skip(SHOWN) {
+        *counts.entry(&refused.reason).or_default() += 1;
+    }
+    for (reason, count) in counts {
+        log::warn!("{count} more entries: {reason}");
     }
 }
 
+/// Reads a feed. Its indicators are ASCII, whatever the encoding of its comments.
 fn read(file: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
     let read = match file == Path::new("-") {
-        true => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
-        }
-        false => std::fs::read_to_string(file),
+        true => std::io::stdin().read_to_end(&mut bytes).map(drop),
+        false => std::fs::read(file).map(|read| bytes = read),
     };
-    read.map_err(|error| Failure::Failed(format!("cannot read indicators from {file:?}: {error}")))
-}
-
-enum Entry<'a> {
-    Indicator(&'a str),
-    Intel(Box<Result<ThreatIntel>>),
-}
-
-/// Holds a list of MISP's warning lists.
-#[derive(Deserialize)]
-struct WarningList<'a> {
-    #[serde(borrow)]
-    list: Vec<&'a str>,
-}
-
-fn entries(text: &str) -> Vec<Entry<'_>> {
-    if let Ok(WarningList { list }) = serde_json::from_str(text) {
-        // A dot in front means that subdomains are meant as well.
-        let names = list.into_iter().map(|name| name.trim_start_matches('.'));
-        return names.map(Entry::Indicator).collect();
-    }
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let entry = |line: &'_ str| {
-        let object: Result<ThreatIntel> =
-            serde_json::from_str(line).map_err(|error| Failure::Usage(error.to_string()));
-        Entry::Intel(Box::new(object))
-    };
-    lines
-        .map(|line| match line.starts_with('{') {
-            true => entry(line),
-            // Counts and comments follow the indicator.
-            false => Entry::Indicator(line.split([' ', '\t', ',', ';']).next().unwrap_or(line)),
-        })
-        .collect()
+    read.map_err(|error| Failure::Failed(format!("cannot read indicators from {file:?}: {error}")))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

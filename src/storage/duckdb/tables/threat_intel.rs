@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ::duckdb::{Row, params_from_iter};
+use ::duckdb::{Connection, Row, params, params_from_iter};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -47,6 +47,13 @@ WHEN NOT MATCHED THEN INSERT (id, indicator_type, indicator_value, threat_type, 
     VALUES (new.id, new.indicator_type, new.indicator_value, new.threat_type, new.confidence, new.source, new.metadata,
     new.created_at, new.expires_at)"#;
 
+/// Lets the intelligence of a source expire, if it has none of the ids in a JSON array.
+const EXPIRE_UNSAID: &str = r#"
+UPDATE threat_intel
+SET expires_at = $1
+WHERE source = $2 AND coalesce(expires_at, 'infinity') > $1
+    AND id NOT IN (SELECT unnest(from_json($3, '["VARCHAR"]')))"#;
+
 const SELECT: &str = "
 SELECT id, indicator_type, indicator_value, threat_type, confidence, source, CAST(metadata AS VARCHAR),
     epoch_us(created_at), epoch_us(expires_at)
@@ -55,19 +62,27 @@ WHERE true";
 
 impl IntelStore for DuckDbStore {
     fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
+        const ACTION: &str = "store threat intelligence";
         intel.iter().try_for_each(ThreatIntel::validate)?;
         if intel.is_empty() {
             return Ok(());
         }
-        let last: HashMap<&str, &ThreatIntel> =
-            intel.iter().map(|intel| (intel.id.as_str(), intel)).collect();
-        let records: Vec<IntelRow<'_>> = last.into_values().map(row_of).collect();
-        let json = statement::json_array(&records);
-        self.write("store threat intelligence", |connection| {
-            let stored = connection.execute(UPSERT, [&json]);
-            stored
-                .map_err(|error| error::engine("store threat intelligence", error))
-                .map(drop)
+        let rows = rows_of(intel);
+        self.write(ACTION, |connection| upsert(connection, &rows, ACTION))
+    }
+
+    fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64> {
+        const ACTION: &str = "replace threat intelligence";
+        intel.iter().try_for_each(ThreatIntel::validate)?;
+        let rows = rows_of(intel);
+        let ids: Vec<&str> = intel.iter().map(|intel| intel.id.as_str()).collect();
+        let ids = statement::json_array(&ids);
+        self.write(ACTION, |connection| {
+            upsert(connection, &rows, ACTION)?;
+            let expired = connection.execute(EXPIRE_UNSAID, params![time_value(time), source, ids]);
+            expired
+                .map(|count| count as u64)
+                .map_err(|error| error::engine(ACTION, error))
         })
     }
 
@@ -85,6 +100,18 @@ impl IntelStore for DuckDbStore {
             Ok(deleted as u64)
         })
     }
+}
+
+/// Returns intelligence as JSON for [`UPSERT`]. Of several pieces with one id the last counts.
+fn rows_of(intel: &[ThreatIntel]) -> String {
+    let last: HashMap<&str, &ThreatIntel> = intel.iter().map(|intel| (intel.id.as_str(), intel)).collect();
+    let rows: Vec<IntelRow<'_>> = last.into_values().map(row_of).collect();
+    statement::json_array(&rows)
+}
+
+fn upsert(connection: &Connection, rows: &String, action: &'static str) -> Result<()> {
+    let stored = connection.execute(UPSERT, [rows]);
+    stored.map(drop).map_err(|error| error::engine(action, error))
 }
 
 fn row_of(intel: &ThreatIntel) -> IntelRow<'_> {

@@ -1,0 +1,218 @@
+//! Reads threat intelligence in the forms in which it is published: lists, tables, STIX, MISP and OTX.
+//!
+//! ```
+//! use logstore::feeds::{FeedOptions, read};
+//!
+//! let feed = read("# a list\n198.51.100[.]7:8080\n10.0.0.1\n", &FeedOptions::new("example"))?;
+//! assert_eq!(feed.intel[0].indicator.to_string(), "198.51.100.7");
+//! assert_eq!(feed.refused[0].line, Some(3));
+//! assert!(feed.refused[0].reason.contains("private"));
+//! # Ok::<(), logstore::feeds::FeedError>(())
+//! ```
+
+mod entry;
+mod json;
+mod list;
+mod misp;
+mod otx;
+mod row;
+mod stix;
+mod table;
+mod unlikely;
+mod value;
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+
+use crate::models::{InvalidValue, ThreatIntel};
+
+use entry::Collector;
+
+/// Names the forms of feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FeedFormat {
+    /// Means one indicator on a line, with comments; also hosts files and the lists of ad blockers.
+    List,
+    /// Means a table whose first line or comment names its columns.
+    Csv,
+    /// Means objects with named members: this crate's own, or those of any producer.
+    Json,
+    /// Means the indicators of [STIX 2.1](https://docs.oasis-open.org/cti/stix/v2.1/stix-v2.1.html), in a bundle or in
+    /// the answer of a TAXII server.
+    Stix,
+    /// Means the events or attributes of [MISP](https://www.misp-standard.org/rfc/misp-standard-core.html).
+    Misp,
+    /// Means a warning list of MISP. It names what is harmless.
+    WarningList,
+    /// Means the pulses of Open Threat Exchange.
+    Otx,
+}
+
+impl FeedFormat {
+    /// Lists every format.
+    pub const ALL: [Self; 7] = [
+        Self::List,
+        Self::Csv,
+        Self::Json,
+        Self::Stix,
+        Self::Misp,
+        Self::WarningList,
+        Self::Otx,
+    ];
+
+    /// Returns the format's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Stix => "stix",
+            Self::Misp => "misp",
+            Self::WarningList => "warning-list",
+            Self::Otx => "otx",
+        }
+    }
+}
+
+impl fmt::Display for FeedFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for FeedFormat {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let known = Self::ALL.into_iter().find(|format| format.as_str() == text);
+        known.ok_or_else(|| {
+            let reason = "use list, csv, json, stix, misp, warning-list or otx";
+            InvalidValue::new("format of a feed", text, reason)
+        })
+    }
+}
+
+/// Says how a feed is read, and what holds for entries that say nothing themselves.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FeedOptions {
+    /// Names the source of the intelligence.
+    pub source: String,
+    /// Holds the format; `None` lets the text tell it.
+    pub format: Option<FeedFormat>,
+    /// Names the columns of a table; none lets the table name them.
+    pub columns: Vec<String>,
+    /// Holds the threat type of entries without one. Default: `unknown`.
+    pub threat_type: String,
+    /// Holds the confidence of entries without one, from 0 to 1. Default: 0.5.
+    pub confidence: f64,
+    /// Holds the expiry of entries without one; `None` means never.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Says whether values are kept that cannot be signs of a threat, such as private addresses.
+    pub keep_all: bool,
+    /// Says whether the feed names what is harmless. Its entries get the threat type [`BENIGN`].
+    pub allow: bool,
+}
+
+/// Names the threat type of what is harmless
+/// ([STIX 2.1](https://docs.oasis-open.org/cti/stix/v2.1/stix-v2.1.html), `indicator-type-ov`).
+pub const BENIGN: &str = "benign";
+
+impl FeedOptions {
+    /// Makes the options of a source. The text of a feed tells its format.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            format: None,
+            columns: Vec::new(),
+            threat_type: "unknown".to_owned(),
+            confidence: 0.5,
+            expires_at: None,
+            keep_all: false,
+            allow: false,
+        }
+    }
+}
+
+/// Holds what a feed says.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Feed {
+    /// Holds the format in which the feed was read.
+    pub format: FeedFormat,
+    /// Counts the entries, those included that were refused.
+    pub entries: u64,
+    /// Holds the intelligence in the order of the feed.
+    pub intel: Vec<ThreatIntel>,
+    /// Lists the entries that were not taken.
+    pub refused: Vec<RefusedEntry>,
+}
+
+/// Describes an entry of a feed that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedEntry {
+    /// Holds the number of its line from 1; `None` in a document of objects.
+    pub line: Option<u64>,
+    /// Holds the beginning of its text.
+    pub entry: String,
+    /// Says why it was not taken.
+    pub reason: String,
+}
+
+impl fmt::Display for RefusedEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        write!(f, "{:?}: {}", self.entry, self.reason)
+    }
+}
+
+/// Says why a feed cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeedError {
+    /// Means that the text does not have the format that was asked for.
+    #[error("the feed is not of the format {format}: {reason}")]
+    Format {
+        /// Holds the format that was asked for.
+        format: FeedFormat,
+        /// Says what is wrong.
+        reason: String,
+    },
+    /// Means that the feed names what is harmless, and was not read as such.
+    #[error(
+        "this is a warning list, which names what is harmless: read it as a list of allowed values (--allow)"
+    )]
+    NamesTheHarmless,
+}
+
+/// Reads a feed.
+///
+/// An entry that cannot be read, or that cannot be the sign of a threat, is refused with its reason. The others are
+/// taken.
+///
+/// # Errors
+///
+/// If the text is not of the format that the options name, or if it is a warning list and the options do not say that
+/// the feed names what is harmless.
+pub fn read(text: &str, options: &FeedOptions) -> Result<Feed, FeedError> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut collector = Collector::new(options);
+    let format = match options.format {
+        Some(FeedFormat::List) => list::read(text, &mut collector),
+        Some(FeedFormat::Csv) => table::read(text, &mut collector)?,
+        Some(format) => json::read(text, Some(format), &mut collector)?,
+        None if json::may_be(text) => json::read(text, None, &mut collector)?,
+        None if table::may_be(text, options) => table::read(text, &mut collector)?,
+        None => list::read(text, &mut collector),
+    };
+    Ok(collector.into_feed(format))
+}
+
+#[cfg(test)]
+mod tests;
