@@ -6,6 +6,7 @@ mod detector;
 mod event;
 mod explain;
 mod hunt;
+mod indicators;
 mod literal;
 mod meaning;
 mod reading;
@@ -18,6 +19,7 @@ pub use definition::{SIGMA, import_note};
 pub use detector::{Detector, RefusedRule};
 pub use event::Event;
 pub use explain::Answer;
+pub use indicators::{IndicatorMatch, IndicatorSet, THREAT_INTEL};
 pub use reading::{ReadRule, Verdict, read_rules};
 pub use rules::{RuleSet, Scratch};
 pub use sigma::{

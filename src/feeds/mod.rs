@@ -26,6 +26,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 
+pub use crate::models::BENIGN;
 use crate::models::{InvalidValue, ThreatIntel};
 
 use entry::Collector;
@@ -116,10 +117,6 @@ pub struct FeedOptions {
     /// Says whether the feed names what is harmless. Its entries get the threat type [`BENIGN`].
     pub allow: bool,
 }
-
-/// Names the threat type of what is harmless
-/// ([STIX 2.1](https://docs.oasis-open.org/cti/stix/v2.1/stix-v2.1.html), `indicator-type-ov`).
-pub const BENIGN: &str = "benign";
 
 impl FeedOptions {
     /// Makes the options of a source. The text of a feed tells its format.

@@ -13,6 +13,10 @@ use uuid::Uuid;
 use super::time::to_micros;
 use super::{InvalidValue, check_nesting};
 
+/// Names the threat type of what is harmless
+/// ([STIX 2.1](https://docs.oasis-open.org/cti/stix/v2.1/stix-v2.1.html), `indicator-type-ov`).
+pub const BENIGN: &str = "benign";
+
 /// Represents something that can be seen in a log and compared with a list.
 ///
 /// Each is kept in one form, so that equal indicators are equal texts:

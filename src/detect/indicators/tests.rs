@@ -1,0 +1,163 @@
+use chrono::DateTime;
+use serde_json::json;
+
+use super::*;
+
+fn time() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+}
+
+fn intel(indicator: &str, source: &str) -> ThreatIntel {
+    ThreatIntel::new(indicator.parse().unwrap(), "c2", source)
+}
+
+fn set(indicators: &[&str]) -> IndicatorSet {
+    let intel: Vec<ThreatIntel> = indicators.iter().map(|text| intel(text, "feed")).collect();
+    IndicatorSet::new(&intel, time())
+}
+
+fn found(set: &IndicatorSet, log: &LogEntry) -> Vec<(String, String)> {
+    let matches = set.matches(log).into_iter();
+    matches.map(|found| (found.indicator, found.field)).collect()
+}
+
+fn in_text(indicator: &str, text: &str) -> bool {
+    !set(&[indicator])
+        .matches(&LogEntry::new(time()).with_message(text))
+        .is_empty()
+}
+
+#[test]
+fn observables_are_found_in_free_text() {
+    for (indicator, text) in [
+        ("198.51.100.4", "Failed password from 198.51.100.4 port 22 ssh2"),
+        ("198.51.100.4", "connect to 198.51.100.4:8443."),
+        ("198.51.100.4", "src=198.51.100.4,dst=x"),
+        ("198.51.100.4", "GET http://198.51.100.4/a"),
+        ("198.51.100.4", "peer ::ffff:198.51.100.4"),
+        ("198.51.100.0/24", "from 198.51.100.4"),
+        ("2001:db8::7", "from [2001:DB8:0::7]:443"),
+        ("2001:db8::7", "fe80 2001:db8::7%eth0"),
+        ("2001:db8::/32", "from 2001:db8::7"),
+        ("bad.example", "query: www.BAD.example. IN A"),
+        ("bad.example", "https://user@bad.example:8443/x?y"),
+        ("bad.example", "from=<eve@bad.example>"),
+        ("eve@bad.example", "from=<Eve@Bad.example>,"),
+        ("http://bad.example/x?y=1", "GET \"HTTP://BAD.example/x?y=1\" 200"),
+        ("http://bad.example", "see http://bad.example/."),
+        (
+            "0cc175b9c0f1b6a831c399e269772661",
+            "Hashes=MD5=0CC175B9C0F1B6A831C399E269772661,SHA1=x",
+        ),
+        ("bad.zip", "GET https://bad.zip/"),
+    ] {
+        assert!(in_text(indicator, text), "{indicator} in {text}");
+    }
+}
+
+#[test]
+fn what_only_looks_alike_is_not_found() {
+    for (indicator, text) in [
+        ("198.51.100.4", "from 198.51.100.44 and 1198.51.100.4"),
+        ("198.51.100.4", "version 198.51.100.4.5"),
+        ("198.51.100.4", "Mozilla/5.0 (rv:198.51.100.4)"),
+        ("198.51.100.0/24", "from 198.51.101.4"),
+        ("bad.example", "notbad.example bad.example.org"),
+        ("bad.zip", "wrote C:\\temp\\bad.zip"),
+        ("http://bad.example/x", "http://bad.example/xy"),
+        (
+            "0cc175b9c0f1b6a831c399e269772661",
+            "x0cc175b9c0f1b6a831c399e269772661",
+        ),
+    ] {
+        assert!(!in_text(indicator, text), "{indicator} in {text}");
+    }
+}
+
+#[test]
+fn a_field_comes_before_free_text_and_each_counts_once() {
+    let log = LogEntry::new(time())
+        .with_field("source_ip", "198.51.100.4")
+        .with_field(
+            "dns",
+            json!({"question": [{"name": "a"}, {"query": "x.bad.zip"}]}),
+        )
+        .with_message("198.51.100.4 198.51.100.4");
+    let found = found(&set(&["198.51.100.4", "198.51.100.0/24", "bad.zip"]), &log);
+    let expected = [
+        ("198.51.100.4", "source_ip"),
+        ("198.51.100.0/24", "source_ip"),
+        ("bad.zip", "dns.question.query"),
+    ];
+    assert_eq!(found, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+}
+
+#[test]
+fn two_sources_are_one_match() {
+    let one = intel("198.51.100.4", "a").with_confidence(0.3).unwrap();
+    let other = intel("198.51.100.4", "b").with_confidence(0.9).unwrap();
+    let set = IndicatorSet::new([&one, &other], time());
+    let found = set.matches(&LogEntry::new(time()).with_message("198.51.100.4"));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].sources, ["b", "a"]);
+    assert_eq!(found[0].severity(), Severity::High);
+}
+
+#[test]
+fn what_is_benign_is_never_found() {
+    let mut benign = intel("192.0.2.0/24", "allowed");
+    benign.threat_type = BENIGN.to_owned();
+    let set = IndicatorSet::new(
+        [
+            &intel("192.0.2.1", "feed"),
+            &benign,
+            &intel("198.51.100.4", "feed"),
+        ],
+        time(),
+    );
+    let log = LogEntry::new(time()).with_message("192.0.2.1 198.51.100.4");
+    assert_eq!(
+        found(&set, &log),
+        [("198.51.100.4".to_owned(), "message".to_owned())]
+    );
+}
+
+#[test]
+fn what_has_expired_is_not_believed() {
+    let expired = intel("198.51.100.4", "feed").valid_until(time());
+    assert!(IndicatorSet::new([&expired], time()).is_empty());
+    assert_eq!(
+        IndicatorSet::new([&expired], time() - TimeDelta::seconds(1)).len(),
+        1
+    );
+}
+
+#[test]
+fn an_alert_is_for_an_indicator_and_a_host() {
+    let mut log = LogEntry::new(time()).with_message("198.51.100.4 and bad.example");
+    log.host = Some("web1".to_owned());
+    let set = set(&["198.51.100.4", "bad.example"]);
+    let alerts: Vec<Match> = set.alerts(&log).collect();
+    assert_eq!(alerts.len(), 2);
+    let group = alerts[0].group.clone().unwrap();
+    assert_eq!(
+        (group["indicator"].as_str(), group["host"].as_str()),
+        ("198.51.100.4", "web1")
+    );
+    assert_eq!(alerts[0].window, TimeDelta::days(1));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_searched(text in r#"[\[\]{}'"|:.,;#/=*^@()<>% \\0-9a-fx-zé-]{0,200}"#) {
+        let set = set(&["198.51.100.4", "bad.example"]);
+        set.matches(&LogEntry::new(time()).with_message(text));
+    }
+
+    #[test]
+    fn an_address_between_any_words_is_found(before in "[ ,;(=\"]", after in "[ ,;)\"]", octet in 0..=255_u8) {
+        let address = format!("198.51.{octet}.4");
+        let in_words = in_text(&address, &format!("x{before}{address}{after}y"));
+        proptest::prop_assert!(in_words);
+    }
+}
