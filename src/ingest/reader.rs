@@ -19,7 +19,7 @@ use super::input::lines::{LONGEST_LINE, Line, Lines};
 use super::input::opened::{Ends, Opened, Plain};
 use super::input::tracked::{Sample, Tracked};
 use super::options::IngestOptions;
-use super::parser::{Parser, check_json};
+use super::parser::{Parser, check_json, is_cut_json};
 use crate::models::{BorrowedLog, Encoding, FilePosition, FileProgress, LogEntry, ResumePoint};
 
 /// Iterates over the logs of one source, in its order.
@@ -626,7 +626,7 @@ impl LogReader {
             && line.part.is_none()
             && json::may_be_object(bytes)
             && json::may_go_on(bytes);
-        if may_go_on && check_json(bytes).is_err_and(|error| error.is_eof()) {
+        if may_go_on && is_cut_json(bytes) {
             return self.read_object(line);
         }
         self.pieces.push_line(line);

@@ -35,7 +35,7 @@ pub use file_position::{FilePosition, FileProgress, ResumePoint};
 pub(crate) use hexadecimal::hexadecimal;
 pub use invalid::InvalidValue;
 pub use json::JsonObject;
-pub(crate) use json::{Json, MemberName, Members, check_depth, check_nesting};
+pub(crate) use json::{DEEPEST, Json, MemberName, Members, check_depth, check_nesting};
 pub(crate) use level::Level;
 pub(crate) use log_entry::BorrowedLog;
 pub use log_entry::{CoreFields, LogEntry, LogKey, TIME_SOURCE};

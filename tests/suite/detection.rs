@@ -277,3 +277,49 @@ fn upkeep_deletes_hits_that_no_late_log_can_belong_to() {
     // The newest log is of second 8: those from second 4 on are not too old.
     assert_eq!(hits(), 5);
 }
+
+#[test]
+fn no_flaw_of_an_object_hides_it_from_rules() {
+    let process = process(1, " -enc ");
+    let with = |member: &str| process.replacen('{', &format!("{{{member}, "), 1);
+    let deep = format!("\"x\": {}1{}", "[".repeat(300), "]".repeat(300));
+    let long = format!("\"{}\": 1", "k".repeat(1 << 20));
+    let user = r#""User":"CORP\\ann""#;
+    assert!(process.contains(user));
+    let flawed = [
+        with("\"x\": 1e999"),
+        with("\"x\": NaN"),
+        with(r#""x": "\ud800""#),
+        with(r#""x": "C:\Users\bob""#),
+        with("\"x\": \"a\u{1}b\""),
+        with(&deep),
+        with(r#""Event": 1, "Event": 2"#),
+        process.replace(r#""CommandLine":"#, r#""CommandLine": "cmd", "CommandLine":"#),
+        process.replace(user, r#""User": 1e999, "CommandLine": "cmd""#),
+        with(r#""a\u0000b": {"\u0000": "\u0000"}"#),
+        with(&long),
+        format!("\u{feff}{process}"),
+        format!("{process},"),
+        format!("{process}\0"),
+        process.trim_end_matches('}').to_owned(),
+        format!("May  1 10:00:00 ws1 agent: {}", with("\"x\": 1e999")),
+        json!({"time": "2024-05-01T10:00:00Z", "log": with("\"x\": 1e999")}).to_string(),
+        format!("[{}, {}]", with("\"x\": 1e999"), r#"{"EventID": 0}"#),
+        format!("{process}{}", r#"{"EventID": 0}"#),
+        format!(r#"{{"Records": [{}]}}"#, with("\"x\": 1e999")),
+    ];
+    for line in &flawed {
+        let cli = Cli::new();
+        cli.write("rules.yml", RULES);
+        cli.output(&["rules", "import", "rules.yml"]);
+        cli.write("events.json", format!("{line}\n"));
+        cli.output(&["ingest", "events.json"]);
+        cli.output(&["detect"]);
+        let alerts = cli.rows(&["alerts", "list"]);
+        let name = line.chars().take(90).collect::<String>();
+        assert!(
+            alerts.iter().any(|alert| alert["rule_id"] == "encoded"),
+            "{name}: {alerts:?}"
+        );
+    }
+}

@@ -232,6 +232,120 @@ fn what_cannot_be_parsed_is_kept_and_says_why() {
 }
 
 #[test]
+fn the_sound_parts_of_an_object_are_read() {
+    for (text, member, problem) in [
+        (
+            r#"{"a": 1, "b": 1e999}"#,
+            json!("1e999"),
+            "a value that JSON cannot hold at column 15",
+        ),
+        (
+            r#"{"a": 1, "b": "x\ud800"}"#,
+            json!("x\u{fffd}"),
+            "half of a surrogate pair",
+        ),
+        (
+            r#"{"a": 1, "b": "C:\Users"}"#,
+            json!(r"C:\Users"),
+            "an escape sequence",
+        ),
+        (
+            r#"{"a": 1, "b": "long te"#,
+            json!("long te\u{fffd}"),
+            "ends too early",
+        ),
+        (
+            r#"{"a": 1, "b": 2, "ua": "x"y"}"#,
+            json!(2),
+            "no JSON any more at column 27",
+        ),
+        (
+            r#"h app: {"a": 1, "b": 1e999}"#,
+            json!("1e999"),
+            "a value that JSON cannot hold",
+        ),
+        (
+            r#"{"a": 1, "log": "{\"b\": 1e999}"}"#,
+            json!("1e999"),
+            "a value that JSON cannot hold",
+        ),
+    ] {
+        let text = match text.strip_prefix("h app") {
+            Some(rest) => format!("May  1 10:00:00 h app{rest}"),
+            None => text.to_owned(),
+        };
+        let logs = read(&text);
+        assert_eq!(raws(&logs), [text.as_bytes()]);
+        let log = &logs[0];
+        let error = log.metadata[PARSE_ERROR].as_str().unwrap();
+        assert!(
+            error.starts_with("not valid JSON: ") && error.contains(problem),
+            "{text}: {error}"
+        );
+        assert_eq!(
+            (&log.normalized["a"], &log.normalized["b"]),
+            (&json!(1), &member),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn levels_below_the_hundredth_are_a_text() {
+    let text = format!("{{\"a\": 1, \"b\": {}7{}}}", "[".repeat(2000), "]".repeat(2000));
+    let logs = read(&text);
+    assert_eq!(logs[0].raw.as_ref(), Some(&text));
+    assert_eq!(logs[0].normalized["a"], 1);
+    let error = logs[0].metadata[PARSE_ERROR].as_str().unwrap();
+    assert!(error.contains("more than 100 levels"), "{error}");
+    let mut value = &logs[0].normalized["b"];
+    for _ in 0..99 {
+        value = &value[0];
+    }
+    assert_eq!(*value, format!("{}7{}", "[".repeat(1901), "]".repeat(1901)));
+}
+
+#[test]
+fn values_of_one_name_are_kept() {
+    let text = r#"{"time": "2024-01-02", "user": "a", "time": "2024-01-01T10:00:00Z", "message": "x", "user": "b", "message": "y"}"#;
+    let log = &read(text)[0];
+    assert_eq!(log.event_time.to_rfc3339(), "2024-01-01T10:00:00+00:00");
+    assert_eq!(log.user(), Some("b"));
+    assert_eq!(log.message.as_deref(), Some("y"));
+    assert_eq!(log.normalized["user"], json!(["b", "a"]));
+    assert_eq!(log.normalized["message"], json!(["y", "x"]));
+    assert!(!log.metadata.contains_key(PARSE_ERROR));
+}
+
+#[test]
+fn an_object_over_several_lines_may_have_flaws() {
+    let text = "{\n  \"a\": 1e999,\n  \"b\": {\n    \"c\": 2\n  }\n}\n{\"a\": 1e999, \"b\": {\n\"c\": 2}}\n";
+    let logs = read(text);
+    assert_eq!(logs.len(), 2);
+    for log in &logs {
+        assert_eq!(log.normalized["a"], "1e999");
+        assert_eq!(log.normalized["b"]["c"], 2);
+    }
+    assert_eq!(raws(&logs).join(&b'\n'), text.trim_end().as_bytes());
+    let array = "[\n{\"a\": 1},\n{\"a\": 1e999},\n{\"a\": 3}\n]\n";
+    let values: Vec<_> = read(array)
+        .iter()
+        .map(|log| log.normalized["a"].clone())
+        .collect();
+    assert_eq!(values, [json!(1), json!("1e999"), json!(3)]);
+}
+
+#[test]
+fn several_objects_on_a_line_are_logs_of_their_own() {
+    let text = r#"{"a": 1}{"a": 2} {"a": 1e999}"#;
+    let logs = read(text);
+    assert_eq!(
+        raws(&logs),
+        [&br#"{"a": 1}"#[..], br#"{"a": 2}"#, br#"{"a": 1e999}"#]
+    );
+}
+
+#[test]
 fn the_ids_of_others_are_fields() {
     let logs = read("{\"id\": \"x\", \"raw\": 7, \"message\": \"m\"}");
     assert_ne!(logs[0].id, "x");

@@ -182,7 +182,8 @@ const LINES: [&str; 6] = ["log", "message", "MESSAGE", "msg", "_raw", "event"];
 pub(crate) fn object_in_line(object: &Members<'_>) -> Option<(&'static str, String)> {
     LINES.iter().find_map(|name| {
         let text = object.get(name)?.as_str()?.trim();
-        (text.starts_with('{') && text.ends_with('}')).then(|| (*name, text.to_owned()))
+        let may_be_object = text.starts_with('{') && text.ends_with('}') || text.starts_with("{\"");
+        may_be_object.then(|| (*name, text.to_owned()))
     })
 }
 

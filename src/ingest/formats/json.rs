@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 use serde::de::{Error as _, IgnoredAny};
 use serde_json::Deserializer;
 
+use super::mended::{self, Mended};
 use crate::models::{Members, check_depth};
 
 /// An object and its text.
@@ -23,21 +24,57 @@ pub(crate) fn objects(text: &str) -> Result<Vec<Element<'_>>, serde_json::Error>
     Ok(vec![(text, storable(serde_json::from_str(text)?)?)])
 }
 
-/// Reads a text that is an object; `None` if it is none, or one that cannot be stored.
-pub(crate) fn object(text: &str) -> Option<Members<'_>> {
-    storable(serde_json::from_str(text).ok()?).ok()
+/// Returns the objects of a mended text, each with its own text.
+pub(crate) fn mended_objects<'m>(mended: &'m Mended<'_>) -> Result<Vec<Element<'m>>, serde_json::Error> {
+    let text = mended.text.as_str();
+    if text.starts_with('[') {
+        return objects(text);
+    }
+    let mut elements = Vec::new();
+    let mut objects = Deserializer::from_str(text).into_iter::<Members<'_>>();
+    let mut start = 0;
+    while let Some(object) = objects.next() {
+        let end = objects.byte_offset();
+        let text = text.get(start..end).unwrap_or_default().trim_start();
+        elements.push((text, storable(object?)?));
+        start = end;
+    }
+    Ok(elements)
+}
+
+/// Holds an object that is a part of a text.
+#[derive(Debug)]
+pub(crate) struct Object<'a> {
+    pub(crate) members: Members<'a>,
+    /// Says which part of it could not be read.
+    pub(crate) problem: Option<String>,
+}
+
+/// Reads a text that is an object; `None` if it is none.
+pub(crate) fn object(text: &str) -> Option<Object<'_>> {
+    if let Ok(members) = serde_json::from_str(text).and_then(storable) {
+        let problem = None;
+        return Some(Object { members, problem });
+    }
+    let mended = mended::mend(text)?;
+    let mut elements = mended_objects(&mended).ok()?;
+    let (_, members) = elements.pop().filter(|_| elements.is_empty())?;
+    Some(Object {
+        members: members.into_owned(),
+        problem: mended.problem,
+    })
 }
 
 /// Reads the object that a message is, or that follows a short header such as `@cee:`.
-pub(crate) fn object_after_header(message: &str) -> Option<Members<'_>> {
+pub(crate) fn object_after_header(message: &str) -> Option<Object<'_>> {
     const LONGEST_HEADER: usize = 32;
     let message = message.trim_end();
-    if !message.ends_with('}') {
-        return None;
-    }
-    let start = message.find('{').filter(|start| *start <= LONGEST_HEADER)?;
-    let is_header = !message[..start].contains(['"', '\'', '=']);
-    is_header.then(|| object(&message[start..]))?
+    let mut head = message.bytes().take(LONGEST_HEADER + 1);
+    let (header, text) = message.split_at_checked(head.position(|byte| byte == b'{')?)?;
+    let is_header = !header.contains(['"', '\'', '=']);
+    // A sender may cut a long object.
+    let may_be_object = message.ends_with('}') || text.starts_with("{\"");
+    (is_header && may_be_object).then(|| object(text))?
 }
 
 fn storable(object: Members<'_>) -> Result<Members<'_>, serde_json::Error> {

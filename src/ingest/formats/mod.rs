@@ -16,6 +16,7 @@ pub(super) mod header;
 pub(super) mod json;
 pub(super) mod library;
 mod marked;
+pub(super) mod mended;
 mod pam;
 mod readings;
 pub(super) mod record_id;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::{Parser, note_ambiguous};
+use super::{PARSE_ERROR, Parser, note_ambiguous};
 use crate::ingest::formats::extract::Extracted;
 use crate::ingest::formats::fields::{Fields, Outcome};
 use crate::ingest::formats::library::{Definition, Field, Reading, Structure};
@@ -48,14 +48,16 @@ impl Parser {
     pub(super) fn draft_of_object<'a>(
         &mut self,
         object: Members<'a>,
-        line: Option<(&str, Members<'a>)>,
+        line: Option<(&str, json::Object<'a>)>,
     ) -> Draft<'a> {
         let mut object = object;
         let mut levels = Vec::new();
+        let mut problem = None;
         if let Some((name, line)) = line {
             let place = object.place_of(name);
             object.remove(|at| Some(at) == place);
-            levels.extend(envelope::unwrap(line));
+            levels.extend(envelope::unwrap(line.members));
+            problem = line.problem;
         }
         levels.extend(envelope::unwrap(object));
         let outmost = levels.pop().unwrap_or_default();
@@ -63,6 +65,9 @@ impl Parser {
         while let Some(level) = levels.pop() {
             let inner = self.draft_of_members(level);
             whole = self.combine(inner, whole);
+        }
+        if let Some(problem) = problem {
+            whole.log.note(PARSE_ERROR, problem);
         }
         whole
     }
@@ -114,10 +119,7 @@ impl Parser {
                 self.with_text(outer, program, message)
             }
             (None, Some(message)) => match json::object_after_header(message) {
-                Some(object) => {
-                    let inner = self.draft_of_object(object, None);
-                    self.combine(inner, outer)
-                }
+                Some(object) => self.with_object(outer, object),
                 None => self.with_extract(outer, program, message),
             },
             (None, None) => outer,
@@ -155,8 +157,7 @@ impl Parser {
     /// Adds what the message of a line holds: an object, or a text that a definition reads.
     fn with_text<'a>(&mut self, outer: Draft<'a>, program: Option<&'a str>, message: &'a str) -> Draft<'a> {
         if let Some(object) = json::object_after_header(message) {
-            let inner = self.draft_of_object(object, None);
-            return self.combine(inner, outer);
+            return self.with_object(outer, object);
         }
         if let Some(fields) = self.relayed_error_log(program, message) {
             let inner = self.draft_of_line(fields, message);
@@ -166,6 +167,15 @@ impl Parser {
             Some(reading) => self.with_reading(outer, reading),
             None => self.with_extract(outer, program, message),
         }
+    }
+
+    /// Adds an object, and says which part of it could not be read.
+    fn with_object<'a>(&mut self, outer: Draft<'a>, object: json::Object<'a>) -> Draft<'a> {
+        let mut inner = self.draft_of_object(object.members, None);
+        if let Some(problem) = object.problem {
+            inner.log.note(PARSE_ERROR, problem);
+        }
+        self.combine(inner, outer)
     }
 
     /// Reads a line of nginx's error log that nginx sent to syslog.
@@ -210,8 +220,12 @@ impl Parser {
 
     fn with_reading<'a>(&mut self, outer: Draft<'a>, mut reading: Reading<'a, 'a>) -> Draft<'a> {
         let members = std::mem::take(&mut reading.members);
+        let problem = reading.problem.take();
         let is_of_header = is_program_of_header(&reading, &members);
         let mut inner = self.draft_of(members, Some(reading));
+        if let Some(problem) = problem {
+            inner.log.note(PARSE_ERROR, problem);
+        }
         if is_of_header && outer.log.appname.is_some() {
             inner.log.appname = None;
         }

@@ -10,7 +10,9 @@ use crate::ingest::formats::envelope::{self, Delivery};
 use crate::ingest::formats::fields::{Fields, FoundTime, Outcome};
 use crate::ingest::formats::header::Header;
 use crate::ingest::formats::library::Library;
-use crate::ingest::formats::{access_log, error_log, event_xml, exported, json, record_id, syslog, text};
+use crate::ingest::formats::{
+    access_log, error_log, event_xml, exported, json, mended, record_id, syslog, text,
+};
 use crate::ingest::input_format::InputFormat;
 use crate::ingest::options::IngestOptions;
 use crate::models::{
@@ -337,18 +339,46 @@ impl Parser {
     ) -> Result<(), serde_json::Error> {
         let line = RawText::of(bytes);
         let text = without_mark(&line.text);
-        let objects = json::objects(text)?;
+        let error = match json::objects(text) {
+            Ok(objects) => {
+                self.objects(objects, &line, &|part| part, take);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let Some(mended) = mended::mend(text) else {
+            return Err(error);
+        };
+        let Ok(objects) = json::mended_objects(&mended) else {
+            return Err(error);
+        };
+        let take = &mut |mut log: BorrowedLog<'_>| {
+            if let Some(problem) = &mended.problem {
+                log.note(PARSE_ERROR, problem.clone());
+            }
+            take(log);
+        };
+        self.objects(objects, &line, &|part| mended.original_of(part), take);
+        Ok(())
+    }
+
+    /// Gives the logs of the objects of a line to `take`. The line has each object as `raw` returns it.
+    fn objects<'a>(
+        &mut self,
+        objects: Vec<json::Element<'a>>,
+        line: &RawText<'_>,
+        raw: &dyn Fn(&'a str) -> &'a str,
+        take: &mut Take<'_>,
+    ) {
         // One object has the whole line for its text, with what surrounds it.
-        let whole =
-            objects.len() == 1 && !text.trim_start().starts_with('[') && objects[0].0.len() == text.len();
+        let whole = objects.len() == 1 && !without_mark(&line.text).trim_start().starts_with('[');
         for object in objects {
             match envelope::delivery(object) {
-                Ok(delivery) => self.delivery(delivery, take),
-                Err((_, object)) if whole => self.log_of_json(object, &line, None, take),
-                Err((text, object)) => self.log_of_json(object, &text.into(), None, take),
+                Ok(delivery) => self.delivery(delivery, raw, take),
+                Err((_, object)) if whole => self.log_of_json(object, line, None, take),
+                Err((text, object)) => self.log_of_json(object, &raw(text).into(), None, take),
             }
         }
-        Ok(())
     }
 
     /// Gives the log of a line with columns to `take`. Returns `false` if the line does not fit the header.
@@ -369,9 +399,19 @@ impl Parser {
         true
     }
 
-    fn delivery(&mut self, delivery: Delivery<'_>, take: &mut Take<'_>) {
+    fn delivery<'a>(
+        &mut self,
+        delivery: Delivery<'a>,
+        raw: &dyn Fn(&'a str) -> &'a str,
+        take: &mut Take<'_>,
+    ) {
         for record in delivery.records {
-            self.log_of_json(record.members, &record.text.into(), Some(record.shared), take);
+            self.log_of_json(
+                record.members,
+                &raw(record.text).into(),
+                Some(record.shared),
+                take,
+            );
         }
     }
 
@@ -558,18 +598,34 @@ fn note_ambiguous(names: Vec<&'static str>, log: &mut BorrowedLog<'_>) {
 /// Returns the object of a line that Docker has cut into these.
 fn whole_docker_line(lines: &str) -> Option<Members<'_>> {
     let mut parts = lines.split('\n').map(json::object);
-    let mut whole = parts.next()??;
+    let mut whole = parts.next()??.members;
     let mut text = whole.get("log")?.as_str()?.to_owned();
     for part in parts {
-        text.push_str(part?.get("log")?.as_str()?);
+        text.push_str(part?.members.get("log")?.as_str()?);
     }
     whole.insert("log", text);
     Some(whole)
 }
 
-/// Fails if [`Parser::json`] does not take these bytes.
+/// Fails if [`Parser::json`] does not take these bytes as a whole.
 pub(in crate::ingest) fn check_json(bytes: &[u8]) -> Result<(), serde_json::Error> {
-    json::objects(without_mark(&RawText::of(bytes).text)).map(drop)
+    let text = RawText::of(bytes).text;
+    let text = without_mark(&text);
+    match json::objects(text) {
+        Ok(_) => Ok(()),
+        Err(_) if mended::mend(text).is_some_and(|mended| !mended.is_cut) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether these bytes are the beginning of an object.
+pub(in crate::ingest) fn is_cut_json(bytes: &[u8]) -> bool {
+    let text = RawText::of(bytes).text;
+    let text = without_mark(&text);
+    match json::objects(text) {
+        Ok(_) => false,
+        Err(error) => error.is_eof() || mended::mend(text).is_some_and(|mended| mended.is_cut),
+    }
 }
 
 /// Returns a text without byte order marks.

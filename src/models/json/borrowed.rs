@@ -20,8 +20,8 @@ pub(crate) enum Json<'a> {
     Object(Members<'a>),
 }
 
-/// Holds the members of a JSON object, in their order, each name once. Of several members of one name, the last counts,
-/// at the place of the first.
+/// Holds the members of a JSON object, in their order, each name once. Several values of one name are a list at the place
+/// of the first: the last value, which counts, and then the others.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Members<'a> {
     list: Vec<Member<'a>>,
@@ -126,6 +126,30 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Makes lists of the values of names that are there several times. Each value comes with its place.
+    fn add_earlier(&mut self, mut earlier: Vec<(usize, Json<'a>)>) {
+        earlier.sort_by_key(|(place, _)| *place);
+        let mut earlier = earlier.into_iter().peekable();
+        while let Some((place, value)) = earlier.next() {
+            let Some((_, last)) = self.list.get_mut(place) else {
+                return;
+            };
+            let mut values = vec![std::mem::replace(last, Json::Null), value];
+            while let Some((_, value)) = earlier.next_if(|(other, _)| *other == place) {
+                values.push(value);
+            }
+            values.dedup();
+            *last = Json::Array(values);
+        }
+    }
+
+    /// Returns the members with texts of their own.
+    pub(crate) fn into_owned(self) -> Members<'static> {
+        let list = self.list.into_iter();
+        let owned = list.map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()));
+        Members::of_distinct(owned.collect())
+    }
+
     /// Removes the members at some places.
     pub(crate) fn remove(&mut self, is_removed: impl Fn(usize) -> bool) {
         let mut list = std::mem::take(&mut self.list);
@@ -223,6 +247,18 @@ impl<'a> Json<'a> {
             Self::Array(elements) => elements.get(name.parse::<usize>().ok()?),
             _ => None,
         })
+    }
+
+    /// Returns the value with texts of its own.
+    pub(crate) fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(flag) => Json::Bool(flag),
+            Self::Number(number) => Json::Number(number),
+            Self::String(text) => Json::String(text.into_owned().into()),
+            Self::Array(elements) => Json::Array(elements.into_iter().map(Json::into_owned).collect()),
+            Self::Object(members) => Json::Object(members.into_owned()),
+        }
     }
 
     /// Returns whether objects and lists are nested more than `levels` deep, this value included.
@@ -386,11 +422,24 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members<'de>, A::Error> {
         let mut members = Members::default();
+        let mut earlier = Vec::new();
         while let Some(name) = access.next_key_seed(MemberName)? {
             if members.list.capacity() == 0 {
                 members.list.reserve_exact(self.capacity);
             }
-            members.insert(name, access.next_value::<Json<'de>>()?);
+            let value = access.next_value::<Json<'de>>()?;
+            match members.place_of(&name) {
+                None => members.push(name, value),
+                Some(place) => {
+                    let held = std::mem::replace(&mut members.list[place].1, value);
+                    if held != members.list[place].1 {
+                        earlier.push((place, held));
+                    }
+                }
+            }
+        }
+        if !earlier.is_empty() {
+            members.add_earlier(earlier);
         }
         Ok(members)
     }
@@ -428,17 +477,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_of_several_members_counts_in_the_place_of_the_first() {
-        let text = r#"{"a": 1, "b": 2, "a": 3}"#;
-        let members: Members = serde_json::from_str(text).unwrap();
-        assert_eq!(members.to_text().as_deref(), Some(r#"{"a":3,"b":2}"#));
+    fn the_last_of_several_values_is_the_first_of_a_list() {
+        for (text, expected) in [
+            (r#"{"a": 1, "b": 2, "a": 3}"#, r#"{"a":[3,1],"b":2}"#),
+            (r#"{"a": 1, "a": 1}"#, r#"{"a":1}"#),
+            (r#"{"a": [1], "a": 2, "a": 3}"#, r#"{"a":[3,[1],2]}"#),
+        ] {
+            let members: Members = serde_json::from_str(text).unwrap();
+            assert_eq!(members.to_text().as_deref(), Some(expected));
+        }
         let many: String = (0..100)
             .map(|number| format!("\"k{}\":{number},", number % 50))
             .collect();
         let text = format!("{{{}}}", many.trim_end_matches(','));
         let members: Members = serde_json::from_str(&text).unwrap();
         let map: Map<String, Value> = serde_json::from_str(&members.to_text().unwrap()).unwrap();
-        assert_eq!((map.len(), &map["k0"]), (50, &Value::from(50)));
+        assert_eq!((map.len(), &map["k0"]), (50, &serde_json::json!([50, 0])));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::models::InvalidValue;
 
 /// Limits objects and lists within one another. Readers of JSON have limits of their own, such as 128 in serde_json.
 /// The levels around a value count there as well.
-pub(super) const DEEPEST: usize = 100;
+pub(crate) const DEEPEST: usize = 100;
 
 /// Checks that values can be stored in an object.
 pub(crate) fn check_nesting<'a>(

@@ -6,5 +6,5 @@ mod object;
 mod text;
 
 pub(crate) use borrowed::{Json, MemberName, Members};
-pub(crate) use depth::{check_depth, check_nesting};
+pub(crate) use depth::{DEEPEST, check_depth, check_nesting};
 pub use object::JsonObject;

@@ -123,10 +123,10 @@ impl<'a> Rest<'a> {
                 CandidateValue::Nested(value) => Some((None, read(value)?)),
                 CandidateValue::Member(place) if self.taken.contains(place) => None,
                 CandidateValue::Member(place) => {
-                    let found = read(self.members.value_at(*place)?)?;
-                    let is_object = matches!(self.members.value_at(*place)?, Json::Object(_));
-                    let is_taken = candidate.is_own && !is_object;
-                    Some((is_taken.then_some(*place), found))
+                    let value = self.members.value_at(*place)?;
+                    let is_alone = !matches!(value, Json::Object(_) | Json::Array(_));
+                    let is_taken = candidate.is_own && is_alone;
+                    Some((is_taken.then_some(*place), read(first_value(value))?))
                 }
             })
     }
@@ -286,6 +286,14 @@ impl<'a> Rest<'a> {
             members.insert_beside(name, value);
         }
         members
+    }
+}
+
+/// Returns the first value of a list, which is the one that counts of several members of one name.
+fn first_value<'j, 'a>(value: &'j Json<'a>) -> &'j Json<'a> {
+    match value {
+        Json::Array(values) => values.first().unwrap_or(value),
+        value => value,
     }
 }
 

@@ -27,6 +27,7 @@ use definition::{PatternText, Recognise};
 pub(crate) use reading::Reading;
 pub(crate) use structure::Structure;
 
+use crate::ingest::formats::json;
 use crate::models::{Json, Members};
 use grok::Pattern;
 use lookup::Sets;
@@ -288,6 +289,7 @@ impl Library {
     }
 }
 
+#[cfg(test)]
 fn no_layout() -> &'static layout::Layout {
     static NONE: LazyLock<layout::Layout> = LazyLock::new(layout::Layout::default);
     &NONE
@@ -531,8 +533,10 @@ impl Format {
                 ("time", _) => reading.time = Some(part.into()),
                 ("pairs", _) => insert_beside(structure::pairs(part, &self.definition.layout), &mut members),
                 ("json", _) => {
-                    let inner = Structure::Json.read(part, no_layout(), false).unwrap_or_default();
-                    insert_beside(inner, &mut members);
+                    if let Some(object) = json::object_after_header(part) {
+                        insert_beside(object.members, &mut members);
+                        reading.problem = object.problem;
+                    }
                 }
                 (_, Some(field)) => {
                     members.insert(name, part);

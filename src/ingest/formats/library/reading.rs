@@ -19,6 +19,8 @@ pub(crate) struct Reading<'l, 'a> {
     pub(crate) time: Option<Cow<'a, str>>,
     /// Holds what the log says of its format.
     pub(crate) note: &'l FormatNote,
+    /// Says which part of the text could not be read.
+    pub(crate) problem: Option<String>,
 }
 
 impl PartialEq for Definition {
@@ -35,6 +37,7 @@ impl<'l, 'a> Reading<'l, 'a> {
             set: Vec::new(),
             time: None,
             note: &definition.note,
+            problem: None,
         }
     }
 

@@ -61,7 +61,7 @@ impl Structure {
             Self::Leef => leef::read(text),
             Self::Delimited => Some(delimited::read(text, layout)),
             Self::Auditd => auditd::read(text),
-            Self::Json => json::object_after_header(text),
+            Self::Json => json::object_after_header(text).map(|object| object.members),
             Self::Pattern | Self::Login | Self::AccessLog | Self::ErrorLog => None,
         }
     }
