@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::block::{End, LastEvent, LogBlock, Pieces};
 use super::error::IngestError;
+use super::formats::brackets::Depth;
 use super::formats::continued::{self, Joint};
 use super::formats::event_xml;
 use super::formats::header::Headers;
-use super::formats::json::{self, Depth, Piece};
+use super::formats::json::{self, Piece};
 use super::input::checkpoints::{digest, head_digests};
 use super::input::decoder::{decode, decode_tail};
 use super::input::encoding::recognise;

@@ -6,6 +6,7 @@ mod address_text;
 mod alert;
 mod continuation_lines;
 mod detection_rule;
+mod edits;
 mod encoding;
 mod file_position;
 mod hexadecimal;
@@ -29,6 +30,7 @@ pub use alert::{
 pub(crate) use alert::{AlertLog, Counts, Found, LogRole, Series, Tally, kept_logs};
 pub use continuation_lines::ContinuationLines;
 pub use detection_rule::{DetectionRule, RuleQuery};
+pub(crate) use edits::Edits;
 pub use encoding::Encoding;
 pub(crate) use encoding::Kind as EncodingKind;
 pub use file_position::{FilePosition, FileProgress, ResumePoint};

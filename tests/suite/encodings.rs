@@ -177,3 +177,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn records_of_a_line_that_is_not_utf_8_keep_their_bytes() {
+    for (line, records) in [
+        (
+            &b"{\"Records\": [{\"a\": \"\xff\xfe\"}, {\"b\": \"\xc3\xa9\"}, {\"c\": \"\xe9\"}], \"d\": \"\xff\"}"[..],
+            [&b"{\"a\": \"\xff\xfe\"}"[..], b"{\"b\": \"\xc3\xa9\"}", b"{\"c\": \"\xe9\"}"],
+        ),
+        (
+            b"[{\"a\": \"\xff\", \"n\": 1e999}, {\"b\": 2}, {\"c\": \"\xe9\"}]",
+            [b"{\"a\": \"\xff\", \"n\": 1e999}", b"{\"b\": 2}", b"{\"c\": \"\xe9\"}"],
+        ),
+    ] {
+        let logs = read(line.to_vec(), &IngestOptions::new().with_encoding(Encoding::UTF_8));
+        let raws: Vec<_> = logs.iter().map(|log| log.raw_bytes().unwrap()).collect();
+        assert_eq!(raws, records);
+    }
+}

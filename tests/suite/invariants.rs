@@ -19,13 +19,6 @@ pub(crate) fn lines(input: &[u8]) {
     let Some((format, text)) = input.split_first() else {
         return;
     };
-    // What is between the events of a list is its punctuation.
-    if [&b"<Event"[..], b"</Events>"]
-        .iter()
-        .any(|mark| text.windows(mark.len()).any(|part| part == *mark))
-    {
-        return;
-    }
     let mut options = IngestOptions::new().with_encoding(Encoding::UTF_8);
     options.format = InputFormat::ALL
         .into_iter()
@@ -35,17 +28,49 @@ pub(crate) fn lines(input: &[u8]) {
     if options.format == Some(InputFormat::Export) {
         return;
     }
-    let logs: Vec<LogEntry> = LogReader::new(Cursor::new(text.to_vec()), &options)
+    comes_back(text, &options);
+}
+
+/// Marks the texts whose records are logs of their own: what is between them is punctuation, or kept elsewhere.
+const LISTS: [&[u8]; 6] = [
+    b"<Event",
+    b"</Events>",
+    b"Records",
+    b"records",
+    b"logEvents",
+    b"resourceLogs",
+];
+
+/// Each line of a text is the text of a log; of records, each text is a part of the lines.
+fn comes_back(text: &[u8], options: &IngestOptions) {
+    let logs: Vec<LogEntry> = LogReader::new(Cursor::new(text.to_vec()), options)
         .map(Result::unwrap)
         .collect();
     let raws: Vec<_> = logs.iter().map(|log| log.raw_bytes().unwrap()).collect();
+    if LISTS.iter().any(|mark| contains(text, mark)) {
+        let lines = split(text).join(&b'\n');
+        for raw in &raws {
+            assert!(
+                contains(&lines, &split(raw).join(&b'\n')),
+                "{}",
+                String::from_utf8_lossy(raw)
+            );
+        }
+        return;
+    }
     // An object over several lines holds their ends, and the empty ones among them.
     let found: Vec<_> = raws.iter().flat_map(|raw| split(raw)).collect();
     let expected = split(text);
     let is_in_array = expected
         .iter()
         .any(|line| line.trim_ascii_start().starts_with(b"["));
-    assert_eq!(content(&found, is_in_array), content(&expected, is_in_array));
+    let are_several = logs.len() > expected.len();
+    let is_punctuated = is_in_array || are_several;
+    assert_eq!(content(&found, is_punctuated), content(&expected, is_punctuated));
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || text.windows(part.len()).any(|window| window == part)
 }
 
 /// Lines without their ends, `\n` or `\r\n`, and without many NULs before them. The last one has no end.
@@ -68,6 +93,156 @@ fn content(lines: &[&[u8]], is_in_array: bool) -> String {
     let mut bytes = lines.join(&b'\n');
     bytes.retain(|byte| !is_in_array || !(b"[],".contains(byte) || byte.is_ascii_whitespace()));
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A sample of a format comes back, however a client or a sender changes it.
+///
+/// The first two bytes choose a line, and each four bytes after them a change of it.
+pub(crate) fn formats(input: &[u8]) {
+    static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let mut lines = samples();
+        lines.extend(ENVELOPES.iter().map(|line| (*line).to_owned()));
+        lines
+    });
+    let [first, second, changes @ ..] = input else {
+        return;
+    };
+    let lines = &*LINES;
+    let line = |number: usize| lines[number % lines.len()].as_bytes();
+    let mut text = line(usize::from(*first) << 8 | usize::from(*second)).to_vec();
+    for change in changes.chunks_exact(4).take(16) {
+        let [kind, high, low, argument] = *change else {
+            continue;
+        };
+        let place = text.len() * (usize::from(high) << 8 | usize::from(low)) >> 16;
+        changed(
+            &mut text,
+            kind,
+            place,
+            argument,
+            line(usize::from(low) << 8 | usize::from(argument)),
+        );
+        text.truncate(LONGEST);
+    }
+    comes_back(&text, &IngestOptions::new().with_encoding(Encoding::UTF_8));
+}
+
+/// Limits a changed text. A reader that takes quadratic time takes minutes for it.
+const LONGEST: usize = 1 << 16;
+
+/// Lists lines of the structures and envelopes that no definition has.
+const ENVELOPES: [&str; 16] = [
+    r#"{"log":"203.0.113.9 - bob [01/May/2024:10:00:00 +0000] \"GET / HTTP/1.1\" 200 5\n","stream":"stdout","time":"2024-05-01T10:00:00.5Z"}"#,
+    r#"2024-05-01T10:00:00.1Z stdout P {"user":"bob","#,
+    r#"2024-05-01T10:00:00.1Z stdout F "src":"203.0.113.9"}"#,
+    r#"{"Records":[{"eventVersion":"1.08","eventTime":"2024-05-01T10:00:00Z","sourceIPAddress":"203.0.113.9"},{"a":1}]}"#,
+    r#"{"owner":"1","logEvents":[{"id":"1","timestamp":1714557600000,"message":"Failed password for root from 203.0.113.9 port 4 ssh2"}]}"#,
+    r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"h"}}]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1714557600000000000","body":{"stringValue":"x"}}]}]}]}"#,
+    r#"{"_index":"a","_source":{"@timestamp":"2024-05-01T10:00:00Z","message":"{\"user\":\"bob\"}"}}"#,
+    "<34>1 2024-05-01T10:00:00.003Z h app 42 ID47 [a@1 b=\"c\\\"\"][d e=\"f\"] message",
+    "<34>Oct 11 22:14:15 h su[7]: 'su root' failed for bob on /dev/pts/8",
+    "<189>123: *May  1 10:00:00.123 UTC: %SYS-5-CONFIG_I: Configured from console by bob on vty0 (203.0.113.9)",
+    "#Fields: date time s-ip cs-method c-ip sc-status\n2024-05-01 10:00:00 203.0.113.1 GET 203.0.113.9 200\n2024-05-01 10:00:01 - \"a b\" - -",
+    "#separator \\x09\n#fields\tts\tid.orig_h\tuser\n#types\ttime\taddr\tstring\n1714557600.5\t203.0.113.9\t(empty)",
+    "time,src_ip,user\n2024-05-01T10:00:00Z,203.0.113.9,\"b\"\"o\nb\"\n",
+    "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='a'/><EventID>4625</EventID><TimeCreated SystemTime='2024-05-01T10:00:00Z'/><Computer>h</Computer></System><EventData><Data Name='TargetUserName'>bob &amp; eve</Data></EventData></Event>",
+    "2024-01-01 10:00:00 ERROR x\n\tat com.example.Main.run(Main.java:12)\nCaused by: java.io.IOException: no",
+    "[\n{\"a\": 1},\n{\"a\": [2]}\n]",
+];
+
+/// Lists texts that end, begin or escape something in some structure.
+const NASTY: [&[u8]; 32] = [
+    b"\"",
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"=",
+    b"|",
+    b"\0",
+    b"\0\0\0\0\0\0\0\0\0",
+    b"\xef\xbb\xbf",
+    b"\xff",
+    b"1e999",
+    b"\\ud800",
+    b"<134>",
+    b" from 203.0.113.9 ",
+    b"\t",
+    b",",
+    b";",
+    b"<![CDATA[",
+    b"]]>",
+    b"&#0;",
+    "\u{e9}".as_bytes(),
+    b"\n",
+    b"\r\n",
+    b"\x1b[31m",
+    b"'",
+    b": ",
+    b" user=\"",
+    b"</Event>",
+    b"{\"a\":",
+    b"\\=",
+];
+
+fn changed(text: &mut Vec<u8>, kind: u8, place: usize, argument: u8, other: &[u8]) {
+    let size = usize::from(argument);
+    let end = text.len().min(place + size + 1);
+    let nasty = NASTY[size % NASTY.len()];
+    match kind % 8 {
+        0 => drop(text.drain(place..end)),
+        1 | 2 => drop(text.splice(place..place, nasty.iter().copied())),
+        3 => drop(text.splice(place..end.min(place + 1), [argument])),
+        4 => {
+            let part = text[place..end].repeat(LONGEST / (8 * (end - place).max(1)));
+            text.splice(place..place, part);
+        }
+        5 => {
+            text.truncate(place);
+            text.extend(other.iter().skip(place.min(other.len() / 2)));
+        }
+        6 => text.truncate(place),
+        _ => wrap(text, argument),
+    }
+}
+
+/// Puts a line into an envelope.
+fn wrap(text: &mut Vec<u8>, kind: u8) {
+    let line = String::from_utf8_lossy(text).into_owned();
+    let wrapped = match kind % 6 {
+        0 => format!("<13>May  1 10:00:00 h app[7]: {line}"),
+        1 => format!("<13>1 2024-05-01T10:00:00Z h app 7 - - {line}"),
+        2 => format!("2024-05-01T10:00:00.1Z stdout F {line}"),
+        3 => json!({"log": line, "stream": "stdout", "time": "2024-05-01T10:00:00.5Z"}).to_string(),
+        4 => json!({"@timestamp": "2024-05-01T10:00:00Z", "message": line}).to_string(),
+        _ => format!("May  1 10:00:00 relay May  1 10:00:00 h {line}"),
+    };
+    *text = wrapped.into_bytes();
+}
+
+/// Returns the lines of the samples of all definitions.
+fn samples() -> Vec<String> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = "src/ingest/formats/library";
+    let folder = [root.join(library), root.join("..").join(library)];
+    let folder = folder.iter().find(|folder| folder.is_dir()).unwrap();
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    let mut lines = Vec::new();
+    for path in paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+    {
+        let definition: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+        let samples = definition.get("sample").and_then(toml::Value::as_array);
+        let line = |sample: &toml::Value| sample.get("line")?.as_str().map(str::to_owned);
+        lines.extend(samples.into_iter().flatten().filter_map(line));
+    }
+    lines
 }
 
 /// A time is found within the text, and read again from how it is written.
@@ -209,6 +384,62 @@ fn for_each_seed(target: &str, check: impl Fn(&[u8])) {
 #[test]
 fn every_line_of_the_seeds_comes_back() {
     for_each_seed("lines", lines);
+}
+
+/// Returns bytes that follow from a number alone.
+#[cfg(test)]
+fn bytes_of(number: u64, length: usize) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Calls a check with inputs that follow from numbers, each with its number in the message of a failure.
+#[cfg(test)]
+fn for_each_number(numbers: impl Iterator<Item = u64>, check: impl Fn(&[u8])) {
+    for number in numbers {
+        let length = usize::try_from(number % 11).unwrap() * 4 + 2;
+        let failed =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&bytes_of(number, length))));
+        assert!(failed.is_ok(), "the input of number {number} fails");
+    }
+}
+
+#[test]
+fn samples_of_formats_come_back_whole() {
+    for line in samples() {
+        comes_back(line.as_bytes(), &IngestOptions::new());
+    }
+    let lines = samples().len() + ENVELOPES.len();
+    // Each line as it is, then changed lines.
+    for number in 0..u16::try_from(lines).unwrap() {
+        formats(&number.to_be_bytes());
+    }
+    for_each_seed("formats", formats);
+    for_each_number(0..400, formats);
+}
+
+/// Runs for so many seconds as LOGSTORE_FUZZ_SECONDS says, from the number of LOGSTORE_FUZZ_START on. `scripts/fuzz`
+/// does that where cargo-fuzz is not installed.
+#[test]
+#[ignore = "runs for a stated time"]
+fn changed_samples_of_formats_come_back() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seconds = number("LOGSTORE_FUZZ_SECONDS").unwrap_or(60);
+    let start = number("LOGSTORE_FUZZ_START").unwrap_or_else(|| Utc::now().timestamp().unsigned_abs() << 20);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let numbers = (start..).take_while(|number| {
+        if number % 1000 == 0 {
+            eprintln!("{number}");
+        }
+        std::time::Instant::now() < end
+    });
+    for_each_number(numbers, formats);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 use serde::de::{Error as _, IgnoredAny};
 use serde_json::Deserializer;
 
+use super::brackets::Depth;
 use super::mended::{self, Mended};
 use crate::models::{Members, check_depth};
 
@@ -155,36 +156,6 @@ fn start(line: &[u8]) -> &[u8] {
 /// Returns whether an object that does not end on this line may go on below. It then breaks off where a printer would.
 pub(crate) fn may_go_on(line: &[u8]) -> bool {
     matches!(line.trim_ascii_end().last(), Some(b'{' | b'[' | b','))
-}
-
-/// Counts how deep in brackets a text is, character by character.
-#[derive(Debug, Default)]
-pub(crate) struct Depth {
-    open_brackets: usize,
-    in_string: bool,
-    is_escaped: bool,
-}
-
-impl Depth {
-    /// Reads on. Returns how many bytes it took to close the outermost bracket.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' if self.in_string => self.is_escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                b'{' | b'[' if !self.in_string => self.open_brackets += 1,
-                b'}' | b']' if !self.in_string => {
-                    self.open_brackets = self.open_brackets.saturating_sub(1);
-                    if self.open_brackets == 0 {
-                        return Some(at + 1);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
 }
 
 /// Holds a piece of an array that is read element by element.

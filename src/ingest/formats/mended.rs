@@ -4,8 +4,8 @@
 //! JSON does not have becomes a text, half of a surrogate pair becomes U+FFFD, and where the text breaks off, the
 //! members before that place count.
 
-use super::json::Depth;
-use crate::models::DEEPEST;
+use super::brackets::Depth;
+use crate::models::{DEEPEST, Edits};
 
 /// Holds objects without flaws, and says where their parts are in the original text.
 #[derive(Debug)]
@@ -17,29 +17,22 @@ pub(crate) struct Mended<'t> {
     /// Says that the original ends within an object or a list.
     pub(crate) is_cut: bool,
     original: &'t str,
-    /// Holds the ends of mended parts, in the mended text and in the original.
-    edits: Vec<(usize, usize)>,
-    /// Holds the place in the mended text where the original breaks off.
-    end: usize,
+    /// Says that some text at the end of the original is no JSON.
+    breaks_off: bool,
+    /// Says what was mended.
+    edits: Edits,
 }
 
 impl<'t> Mended<'t> {
-    /// Returns what a part of the mended text is in the original.
-    pub(crate) fn original_of(&self, part: &str) -> &'t str {
-        let start = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
-        let end = match start + part.len() {
-            end if end > self.end => self.original.len(),
-            end => self.place_of(end),
+    /// Returns what a part of the mended text is in the original. The last part has the rest of a text that breaks off.
+    pub(crate) fn original_of(&self, part: &str, is_last: bool) -> &'t str {
+        let place = self.edits.original_of(part, &self.text);
+        let end = match is_last && self.breaks_off {
+            true => self.original.len(),
+            false => place.end,
         };
-        let part = self.original.get(self.place_of(start)..end);
+        let part = self.original.get(place.start..end);
         part.unwrap_or(self.original)
-    }
-
-    fn place_of(&self, place: usize) -> usize {
-        let before = self.edits.partition_point(|(end, _)| *end <= place);
-        let edit = before.checked_sub(1).and_then(|last| self.edits.get(last));
-        let (end, original) = edit.copied().unwrap_or_default();
-        original + (place - end)
     }
 }
 
@@ -56,8 +49,8 @@ pub(crate) fn mend(text: &str) -> Option<Mended<'_>> {
         problem: mender.problem,
         is_cut: flow == Flow::Cut,
         original: text,
+        breaks_off: flow != Flow::Whole,
         edits: mender.edits,
-        end: mender.end,
     })
 }
 
@@ -88,10 +81,9 @@ struct Mender<'t> {
     /// Holds the place up to which the text is written again.
     copied: usize,
     mended: String,
-    edits: Vec<(usize, usize)>,
+    edits: Edits,
     problem: Option<String>,
     members: usize,
-    end: usize,
 }
 
 impl<'t> Mender<'t> {
@@ -101,36 +93,44 @@ impl<'t> Mender<'t> {
             at: 0,
             copied: 0,
             mended: String::with_capacity(text.len()),
-            edits: Vec::new(),
+            edits: Edits::default(),
             problem: None,
             members: 0,
-            end: usize::MAX,
         }
     }
 
     /// Reads an array of objects, or objects one after the other.
     fn top(&mut self) -> Flow {
         self.space();
-        let mut flow = match self.peek() {
-            Some(b'[') => self.entries(b']', 0, Self::value),
-            _ => self.object(1),
+        let is_list = self.peek() == Some(b'[');
+        let mut flow = match is_list {
+            true => self.entries(b']', 0, Self::value),
+            false => self.object(1),
         };
         self.space();
+        let mut is_alone = !is_list;
         while flow == Flow::Whole && self.peek() == Some(b'{') {
             flow = self.object(1);
             self.space();
+            is_alone = false;
         }
         self.copy();
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        if flow == Flow::Whole && !rest.is_empty() {
-            // A line of an array ends with a comma, and some senders end a message with a NUL.
-            self.note("a character after the object");
-            let is_known = rest
-                .trim_matches(['\0', ',', ';', ' ', '\t', '\r', '\n'])
-                .is_empty();
-            return if is_known { flow } else { Flow::Other };
+        match flow {
+            Flow::Whole if self.at < self.text.len() => self.end(is_alone),
+            flow => flow,
         }
-        flow
+    }
+
+    /// Reads what follows the objects. An object alone has it in its `raw`.
+    fn end(&mut self, is_alone: bool) -> Flow {
+        // A line of an array ends with a comma, and some senders end a message with a NUL.
+        let is_known = |c| matches!(c, '\0' | ',' | ';' | ' ' | '\t' | '\r' | '\n');
+        self.note("a character after the object");
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        match is_alone && rest.chars().all(is_known) {
+            true => Flow::Whole,
+            false => Flow::Other,
+        }
     }
 
     fn object(&mut self, level: usize) -> Flow {
@@ -163,8 +163,9 @@ impl<'t> Mender<'t> {
                 return Flow::Whole;
             }
             if !self.take(b',') {
-                let is_end = self.peek().is_none();
-                return self.stop(if is_end { after } else { before }, close);
+                // A value before other text may be a part of one whose quotes are wrong. A whole record counts.
+                let is_sound = self.peek().is_none() || level == 0;
+                return self.stop(if is_sound { after } else { before }, close);
             }
             self.space();
             if self.peek() == Some(close) {
@@ -324,7 +325,7 @@ impl<'t> Mender<'t> {
     fn edited(&mut self, length: usize) {
         self.at += length;
         self.copied = self.at;
-        self.edits.push((self.mended.len(), self.at));
+        self.edits.push(self.mended.len(), self.at);
     }
 
     fn mark(&mut self) -> Mark {
@@ -360,7 +361,6 @@ impl<'t> Mender<'t> {
         self.copy();
         self.at = self.text.len();
         self.copied = self.at;
-        self.end = self.mended.len();
         self.note("the text ends too early");
         self.mended.push_str(end);
         Flow::Cut
@@ -446,7 +446,11 @@ mod tests {
         let text = r#"[{"a": 1e999, "b": "\ud800"}, {"c": 2, "d": tr"#;
         let mended = mend(text).unwrap();
         let objects = json::objects(&mended.text).unwrap();
-        let parts: Vec<_> = objects.iter().map(|(part, _)| mended.original_of(part)).collect();
+        let last = objects.len() - 1;
+        let parts = objects.iter().enumerate();
+        let parts: Vec<_> = parts
+            .map(|(place, (part, _))| mended.original_of(part, place == last))
+            .collect();
         assert_eq!(parts, [r#"{"a": 1e999, "b": "\ud800"}"#, r#"{"c": 2, "d": tr"#]);
     }
 

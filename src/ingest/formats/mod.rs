@@ -4,6 +4,7 @@
 //! read the messages of daemons, which [`extract`] finds by their marks.
 
 pub(super) mod access_log;
+pub(super) mod brackets;
 mod columns;
 pub(super) mod continued;
 pub(super) mod envelope;

@@ -341,7 +341,7 @@ impl Parser {
         let text = without_mark(&line.text);
         let error = match json::objects(text) {
             Ok(objects) => {
-                self.objects(objects, &line, &|part| part, take);
+                self.objects(objects, &line, &|part, _| line.part(part), take);
                 return Ok(());
             }
             Err(error) => error,
@@ -358,25 +358,32 @@ impl Parser {
             }
             take(log);
         };
-        self.objects(objects, &line, &|part| mended.original_of(part), take);
+        self.objects(
+            objects,
+            &line,
+            &|part, is_last| line.part(mended.original_of(part, is_last)),
+            take,
+        );
         Ok(())
     }
 
-    /// Gives the logs of the objects of a line to `take`. The line has each object as `raw` returns it.
+    /// Gives the logs of the objects of a line to `take`. `raw` returns what an object, maybe the last, is in the line.
     fn objects<'a>(
         &mut self,
         objects: Vec<json::Element<'a>>,
         line: &RawText<'_>,
-        raw: &dyn Fn(&'a str) -> &'a str,
+        raw: &dyn Fn(&'a str, bool) -> RawText<'a>,
         take: &mut Take<'_>,
     ) {
         // One object has the whole line for its text, with what surrounds it.
         let whole = objects.len() == 1 && !without_mark(&line.text).trim_start().starts_with('[');
-        for object in objects {
+        let mut objects = objects.into_iter();
+        while let Some(object) = objects.next() {
+            let is_last = objects.len() == 0;
             match envelope::delivery(object) {
-                Ok(delivery) => self.delivery(delivery, raw, take),
+                Ok(delivery) => self.delivery(delivery, &|text, last| raw(text, last && is_last), take),
                 Err((_, object)) if whole => self.log_of_json(object, line, None, take),
-                Err((text, object)) => self.log_of_json(object, &raw(text).into(), None, take),
+                Err((text, object)) => self.log_of_json(object, &raw(text, is_last), None, take),
             }
         }
     }
@@ -402,16 +409,13 @@ impl Parser {
     fn delivery<'a>(
         &mut self,
         delivery: Delivery<'a>,
-        raw: &dyn Fn(&'a str) -> &'a str,
+        raw: &dyn Fn(&'a str, bool) -> RawText<'a>,
         take: &mut Take<'_>,
     ) {
-        for record in delivery.records {
-            self.log_of_json(
-                record.members,
-                &raw(record.text).into(),
-                Some(record.shared),
-                take,
-            );
+        let mut records = delivery.records.into_iter();
+        while let Some(record) = records.next() {
+            let text = raw(record.text, records.len() == 0);
+            self.log_of_json(record.members, &text, Some(record.shared), take);
         }
     }
 

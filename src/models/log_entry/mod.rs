@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::time::to_micros;
-use super::{InvalidValue, JsonObject, Members};
+use super::{Edits, InvalidValue, JsonObject, Members};
 pub use borrowed::BorrowedLog;
 pub(crate) use format_note::FormatNote;
 use found::Found;
@@ -369,6 +369,8 @@ pub(crate) struct RawText<'a> {
     pub(crate) text: Cow<'a, str>,
     /// Holds the line, if the text is not all of it.
     bytes: Option<&'a [u8]>,
+    /// Says what was replaced in the text.
+    replaced: Edits,
 }
 
 impl<'a> RawText<'a> {
@@ -376,11 +378,34 @@ impl<'a> RawText<'a> {
         // Nearly all are UTF-8, which `from_utf8` tells many times faster than `from_utf8_lossy`.
         match str::from_utf8(line) {
             Ok(text) => text.into(),
-            Err(_) => Self {
-                text: String::from_utf8_lossy(line),
-                bytes: Some(line),
-            },
+            Err(_) => Self::undecoded(line),
         }
+    }
+
+    fn undecoded(line: &'a [u8]) -> Self {
+        let (mut text, mut end, mut replaced) = (String::new(), 0, Edits::default());
+        for chunk in line.utf8_chunks() {
+            text.push_str(chunk.valid());
+            end += chunk.valid().len() + chunk.invalid().len();
+            if !chunk.invalid().is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+                replaced.push(text.len(), end);
+            }
+        }
+        Self {
+            text: text.into(),
+            bytes: Some(line),
+            replaced,
+        }
+    }
+
+    /// Returns a part of the text with its part of the line.
+    pub(crate) fn part<'t>(&'t self, part: &'t str) -> RawText<'t> {
+        let Some(bytes) = self.bytes else {
+            return part.into();
+        };
+        let bytes = bytes.get(self.replaced.original_of(part, &self.text));
+        bytes.map_or_else(|| part.into(), RawText::of)
     }
 
     /// Returns the line in Base64, if the text is not all of it.
@@ -394,6 +419,7 @@ impl<'a> From<&'a str> for RawText<'a> {
         Self {
             text: text.into(),
             bytes: None,
+            replaced: Edits::default(),
         }
     }
 }
