@@ -136,7 +136,7 @@ fn attribute_value(value: Json<'_>) -> Json<'_> {
 }
 
 /// Lists the members that hold a whole record of another program, each with a member that tells the wrapper.
-const WRAPPED: [(&str, &str); 4] = [
+const WRAPPED: [(&str, &str); 5] = [
     // Elasticsearch, as its search and elasticdump write it.
     ("_source", "_index"),
     // Splunk's export.
@@ -144,6 +144,8 @@ const WRAPPED: [(&str, &str); 4] = [
     // Splunk's HTTP event collector.
     ("event", "sourcetype"),
     ("event", "sourceType"),
+    // Beats, which read a line as JSON.
+    ("json", "@timestamp"),
 ];
 
 /// Limits the wrappers around a record.
@@ -237,12 +239,12 @@ mod tests {
 
     #[test]
     fn wrappers_are_opened_from_the_outside() {
-        let text = r#"{"_index": "a", "_source": {"sourcetype": "b", "event": {"user": "c"}}}"#;
+        let text = r#"{"_index": "a", "_source": {"@timestamp": "b", "json": {"user": "c"}}}"#;
         let opened = unwrap(serde_json::from_str(text).unwrap());
         let texts: Vec<_> = opened.iter().filter_map(Members::to_text).collect();
         assert_eq!(
             texts,
-            [r#"{"user":"c"}"#, r#"{"sourcetype":"b"}"#, r#"{"_index":"a"}"#]
+            [r#"{"user":"c"}"#, r#"{"@timestamp":"b"}"#, r#"{"_index":"a"}"#]
         );
     }
 

@@ -20,7 +20,10 @@ impl<'a> Value<'a> {
     pub(super) fn is_id(&self) -> bool {
         match self {
             Self::Text(text) => {
-                text.bytes().all(|byte| byte.is_ascii_digit()) || text.starts_with("S-1-") || is_guid(text)
+                text.bytes().all(|byte| byte.is_ascii_digit())
+                    || text.starts_with("S-1-")
+                    || is_guid(text)
+                    || is_object_id(text)
             }
             Self::Port(_) => true,
         }
@@ -33,6 +36,11 @@ impl<'a> Value<'a> {
             Self::Port(port) => port.into(),
         }
     }
+}
+
+/// Says whether a text is written as the id of an object of `MongoDB`, such as `637f18000269b20f2233bf4a`.
+fn is_object_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Says whether a text is written as a GUID, such as `5f0e8c0a-2b7e-4c39-9d1e-0a4f5b6c7d8e`.
