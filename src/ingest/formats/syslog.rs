@@ -278,7 +278,9 @@ pub(crate) fn rfc3164<'a>(line: &'a str, context: &TimeContext) -> Outcome<'a> {
 /// Reads `2361044: sw01: *Jan  6 2022 22:11:43.398 UTC: %SYS-6-LOGOUT: ...`, as Cisco's devices write: a number, a host
 /// and a time may precede the mark.
 fn cisco<'a>(rest: &'a str, context: &TimeContext, has_priority: bool) -> Option<Fields<'a>> {
-    let (mut head, message) = before_mark(rest)?;
+    let Some((mut head, message)) = before_mark(rest) else {
+        return nexus(rest, context);
+    };
     let mut fields = Fields::new("syslog");
     while let Some((word, after)) = head.split_once(':') {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
@@ -307,6 +309,22 @@ fn cisco<'a>(rest: &'a str, context: &TimeContext, has_priority: bool) -> Option
     let is_syslog = has_priority || fields.time.is_some() || fields.hostname.is_some();
     fields.message = Some(message);
     is_syslog.then_some(fields)
+}
+
+/// Reads `2022 Jan  6 22:11:43 sw01 %LLDP-3-DETECT: ...`, as the files of NX-OS have it.
+fn nexus<'a>(rest: &'a str, context: &TimeContext) -> Option<Fields<'a>> {
+    let [b'1' | b'2', _, _, _, b' ', b'A'..=b'Z', ..] = rest.as_bytes() else {
+        return None;
+    };
+    let (head, _) = rest.split_once(" %")?;
+    let (time, host) = head.rsplit_once(' ')?;
+    let found = cisco_time(time, context).filter(|found| found.has_date && is_host_name(host))?;
+    let mut fields = Fields::new("syslog");
+    fields.time = Some(found);
+    fields.timestamp = Some(time);
+    fields.hostname = Some(host);
+    fields.message = rest.get(head.len() + 1..);
+    Some(fields)
 }
 
 /// Reads `Jan  6 2022 22:11:43.398 UTC`, or with the year first, as NX-OS writes.
