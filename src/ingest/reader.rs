@@ -113,6 +113,18 @@ impl LogReader {
         Self::build(opened, options, Path::new("-"), None)
     }
 
+    /// Reads lines that stand for those of a source with this name. The reader has no position.
+    pub(crate) fn of_lines(
+        input: impl BufRead + Send + 'static,
+        options: &IngestOptions,
+        name: &Path,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::new(input, options)
+        }
+    }
+
     /// Reads from a source with this name. The name `-` is standard input, which is no file.
     pub(super) fn of_source(opened: Opened, options: &IngestOptions, name: &Path) -> Self {
         let file = (name != Path::new("-")).then(|| name.to_string_lossy().into_owned());

@@ -1,7 +1,7 @@
 //! Sources that a user names: files, folders, patterns, archives and standard input, compressed or not.
 
 use std::fs::File;
-use std::io::{self, BufRead as _};
+use std::io::{self, BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -199,6 +199,25 @@ impl Source {
     pub fn bytes(&self) -> Option<u64> {
         let metadata = self.path.as_ref()?.metadata().ok()?;
         metadata.is_file().then_some(metadata.len())
+    }
+
+    /// Returns the path of a Parquet file that is read as an export; `None` if it is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read.
+    pub(crate) fn exported_parquet(&self, options: &IngestOptions) -> Result<Option<&Path>, IngestError> {
+        const MAGIC: &[u8] = b"PAR1";
+        let (Some(path), None) = (&self.path, &self.member) else {
+            return Ok(None);
+        };
+        if options.format != Some(InputFormat::Export) || self.is_stream() {
+            return Ok(None);
+        }
+        let mut start = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+        read.map_err(|error| IngestError::new(path, error))?;
+        Ok((start == MAGIC).then_some(path))
     }
 
     /// Returns the files of a zip archive, in their order; `None` if it is no such archive.

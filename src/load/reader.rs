@@ -1,5 +1,6 @@
 //! The thread that reads the sources. It hands their lines to the parsers and the writer.
 
+use std::io::BufReader;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::ingest::{
     Source,
 };
 use crate::stop::StopHandle;
+use crate::storage::duckdb::exported_lines;
 
 /// Holds a block that is to be parsed, and the channel for its rows.
 pub(super) struct Job {
@@ -93,8 +95,18 @@ impl<'a> SourceReader<'a> {
         self.send(Message::Done(done))
     }
 
-    /// Reads a file, or those in an archive.
+    /// Reads a file, or those in an archive. The engine reads Parquet.
     fn read_source(&mut self, source: &Source) -> Result<(), WriterGone> {
+        match source.exported_parquet(self.options) {
+            Ok(None) => {}
+            Ok(Some(path)) => {
+                let opened = exported_lines(path).map_err(|error| IngestError::new(path, error));
+                let reader =
+                    opened.map(|lines| LogReader::of_lines(BufReader::new(lines), self.options, path));
+                return self.read(source, reader);
+            }
+            Err(error) => return self.fail(error),
+        }
         match source.members() {
             Ok(None) => {
                 let opened = source.open_known(self.options, &self.checkpoints);

@@ -65,28 +65,53 @@ fn exported_logs_come_back_as_they_were() {
         "{\"time\":\"2024-01-01T00:00:00.5Z\",\"user\":\"bob\",\"msg\":\"=x, \\\"y\\\"\",\"n\":{\"a\":[1,null]}}\n\
         <34>Oct 11 22:14:15 web1 su[7]: failed\n\
         2024-01-01 10:00:00 ERROR x\n\tat com.example.Main.run(Main.java:12)\n\
-        plain, with \"quotes\"\ncaf\u{e9} \u{20ac}\n-\n",
+        plain, with \"quotes\"\ncaf\u{e9} \u{20ac}\n-\n{\"a\": \"\\u0000\", \"n\": 1e999}\n",
     );
     ingest(&cli, &["app.log"]);
     let before = cli.rows(&["query", SQL]);
-    assert_eq!(before.len(), 6);
-    for name in ["logs.jsonl", "logs.csv"] {
+    assert_eq!(before.len(), 7);
+    for name in ["logs.jsonl", "logs.csv", "logs.parquet"] {
         cli.output(&["export", name]);
         let other = ["-d", "other.duckdb"];
         let read = ["ingest", name, "--input-format", "export"];
         let summary = &cli.rows(&[&other[..], &read].concat())[0];
         assert_eq!(
             (&summary["stored"], &summary["parse_errors"]),
-            (&json!(6), &json!(0)),
+            (&json!(7), &json!(1)),
             "{name}"
         );
         let after = cli.rows(&[&other[..], &["query", SQL]].concat());
         assert_eq!(after, before, "{name}");
         // Where they are already, they are not stored again.
         let summary = &cli.rows(&read)[0];
-        assert_eq!(counts(summary), [0, 6], "{name}");
+        assert_eq!(counts(summary), [0, 7], "{name}");
         std::fs::remove_file(cli.path("other.duckdb")).unwrap();
     }
+}
+
+#[test]
+fn a_parquet_file_that_was_not_exported_is_an_error() {
+    let cli = Cli::new();
+    ingest_text(&cli, "plain\n", &[]);
+    let other = "COPY (SELECT 1 AS a) TO 'other.parquet' (FORMAT parquet)";
+    let engine = duckdb::Connection::open_in_memory().unwrap();
+    engine
+        .execute_batch(&other.replace("other.parquet", cli.path("other.parquet").to_str().unwrap()))
+        .unwrap();
+    std::fs::write(cli.path("cut.parquet"), b"PAR1 and no more").unwrap();
+    std::fs::copy(cli.path("other.parquet"), cli.path("a[b].parquet")).unwrap();
+    for (name, reason) in [
+        ("other.parquet", "event_time"),
+        ("cut.parquet", "no Parquet file of an export, or a damaged one"),
+        ("a[b].parquet", "rename it"),
+    ] {
+        let (code, text) = cli.failure(&["ingest", name, "--input-format", "export"]);
+        assert!(
+            code == 3 && text.contains(name) && text.contains(reason),
+            "{text}"
+        );
+    }
+    assert_eq!(cli.rows(&["fetch"]).len(), 1);
 }
 
 #[test]

@@ -55,7 +55,7 @@ const FLOORS: [&[&str]; 14] = [
     &["logs"],
     &["open"],
     &["data_files"],
-    &["backup", "check", "export", "maintain", "query"],
+    &["backup", "check", "export", "exported", "maintain", "query"],
 ];
 
 const ROOMS: &str = "storage::duckdb";

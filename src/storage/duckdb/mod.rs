@@ -33,6 +33,7 @@ mod data_files;
 mod backup;
 mod check;
 mod export;
+mod exported;
 mod maintain;
 mod query;
 
@@ -44,6 +45,7 @@ pub(crate) use engine::location::without_password;
 pub use engine::s3::S3Options;
 pub use engine::settings::DEFAULT_MEMORY_LIMIT;
 pub use export::ExportFormat;
+pub(crate) use exported::exported_lines;
 pub use maintain::{MaintenanceOptions, MaintenanceStep};
 pub use open::open_guard::OpenGuard;
 pub use options::{Access, OpenOptions};
