@@ -7,7 +7,7 @@ use crate::ingest::{
 };
 use crate::models::{FIELDS, FORMAT, LOGSOURCE, LogEntry, LogQuery, RAW_BYTES};
 use crate::stop::StopHandle;
-use crate::storage::duckdb::DuckDbStore;
+use crate::storage::duckdb::{Change, DuckDbStore};
 use crate::storage::{Cursor, Result};
 
 /// Reads the lines of stored logs again, so that they have the fields that today's formats find.
@@ -47,6 +47,9 @@ pub struct ReparseReport {
     pub read: u64,
     /// Counts the logs whose fields changed, or would change.
     pub changed: u64,
+    /// Counts the logs that stay as they are because their lines alone do not say what they are: those below a header
+    /// line, and parts of long lines. An ingest of their files into a new store reads them again.
+    pub unreadable: u64,
 }
 
 impl<'a> Reparse<'a> {
@@ -100,8 +103,11 @@ impl<'a> Reparse<'a> {
         let mut report = ReparseReport::default();
         let mut cursor = Cursor::BEGINNING;
         let change = |log: &LogEntry| match self.query.matches(log) {
-            true => reparsed(log, &self.options).filter(|new| new != log),
-            false => None,
+            true if is_unreadable(log) => Change::Unreadable,
+            true => reparsed(log, &self.options)
+                .filter(|new| new != log)
+                .map_or(Change::None, |new| Change::To(Box::new(new))),
+            false => Change::None,
         };
         while !self.stop.is_stopped() {
             let part = self
@@ -109,6 +115,7 @@ impl<'a> Reparse<'a> {
                 .rewrite_logs(cursor, Self::BATCH, self.is_dry_run, &change)?;
             report.read += part.read;
             report.changed += part.changed;
+            report.unreadable += part.unreadable;
             let Some(next) = part.next else { break };
             cursor = next;
         }
@@ -130,14 +137,18 @@ const READ_AGAIN: [&str; 7] = [
     RAW_BYTES,
 ];
 
+/// Returns whether the line of a log does not say what the log is.
+fn is_unreadable(log: &LogEntry) -> bool {
+    [LINE_PART, HEADER]
+        .iter()
+        .any(|name| log.metadata.contains_key(*name))
+}
+
 /// Returns the log that the line of another one makes today. `None` if it has no line, or is not one of an ingest.
 fn reparsed(log: &LogEntry, options: &IngestOptions) -> Option<LogEntry> {
     let source_type = log.source_type.as_deref()?;
     let is_of_format = log.metadata.contains_key(FORMAT);
-    if !is_of_format && !GENERAL.contains(&source_type)
-        || log.metadata.contains_key(LINE_PART)
-        || log.metadata.contains_key(HEADER)
-    {
+    if !is_of_format && !GENERAL.contains(&source_type) {
         return None;
     }
     // A time without a year was before the log was read.

@@ -85,3 +85,20 @@ fn a_definition_that_is_added_reads_old_logs() {
     assert_eq!(rows[0]["source_type"], "example-gateway");
     assert_eq!(cli.rows(&["reparse"])[0]["changed"], 0);
 }
+
+#[test]
+fn logs_below_a_header_line_are_counted_and_stay() {
+    let cli = Cli::new();
+    cli.write(
+        "a.csv",
+        "time,src_ip,user\n2024-05-01T10:00:00Z,203.0.113.9,bob\n2024-05-01T10:00:01Z,203.0.113.9,eve\n",
+    );
+    cli.output(&["ingest", "a.csv"]);
+    let before = cli.rows(&["fetch"]);
+    let report = &cli.rows(&["reparse"])[0];
+    assert_eq!(
+        (&report["read"], &report["changed"], &report["unreadable"]),
+        (&3.into(), &0.into(), &2.into())
+    );
+    assert_eq!(cli.rows(&["fetch"]), before);
+}

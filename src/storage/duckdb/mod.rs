@@ -46,6 +46,7 @@ pub use engine::s3::S3Options;
 pub use engine::settings::DEFAULT_MEMORY_LIMIT;
 pub use export::ExportFormat;
 pub(crate) use exported::exported_lines;
+pub(crate) use logs::rewrite::Change;
 pub use maintain::{MaintenanceOptions, MaintenanceStep};
 pub use open::open_guard::OpenGuard;
 pub use options::{Access, OpenOptions};

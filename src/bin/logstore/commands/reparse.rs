@@ -38,8 +38,12 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let report = reparse.run()?;
     let changed = if args.dry_run { "would_change" } else { "changed" };
     context.output.row(
-        &["read", changed],
-        vec![report.read.into(), report.changed.into()],
+        &["read", changed, "unreadable"],
+        vec![
+            report.read.into(),
+            report.changed.into(),
+            report.unreadable.into(),
+        ],
     )?;
     signals.check()
 }

@@ -15,12 +15,23 @@ use crate::storage::{Cursor, Result};
 pub(crate) struct Rewritten {
     pub(crate) read: u64,
     pub(crate) changed: u64,
+    /// Counts the logs that `change` cannot read.
+    pub(crate) unreadable: u64,
     /// Marks where the next part begins; `None` at the end of the store.
     pub(crate) next: Option<Cursor>,
 }
 
+/// Says what becomes of a log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    None,
+    /// Means that the log stays as it is, because it does not say enough to be read again.
+    Unreadable,
+    To(Box<LogEntry>),
+}
+
 impl DuckDbStore {
-    /// Replaces logs after a cursor by what `change` makes of them, in one transaction. `None` leaves a log as it is.
+    /// Replaces logs after a cursor by what `change` makes of them, in one transaction.
     ///
     /// Each log keeps its id and its place, so that no consumer is given it again.
     ///
@@ -32,25 +43,37 @@ impl DuckDbStore {
         cursor: Cursor,
         limit: usize,
         is_dry_run: bool,
-        change: &dyn Fn(&LogEntry) -> Option<LogEntry>,
+        change: &dyn Fn(&LogEntry) -> Change,
     ) -> Result<Rewritten> {
         const ACTION: &str = "replace logs";
         if self.is_lake() {
-            let reason = "a lake numbers its logs by their commits, so that replaced ones would be new ones";
+            let reason = "a lake numbers its logs by their commits, so that consumers would be given replaced ones again: \
+                          ingest the files into a new lake";
             return Err(InvalidValue::new("store", self.location(), reason).into());
         }
         let rewrite = |connection: &Connection| {
             let page = page::after(self.gate.location(), connection, self.log_texts, cursor, limit)?;
             let read = page.logs.len() as u64;
             let next = (read > 0).then_some(page.next);
-            let changes: Vec<Option<LogEntry>> = page.logs.iter().map(change).collect();
-            let changed = changes.iter().flatten().count() as u64;
+            let changes: Vec<Change> = page.logs.iter().map(change).collect();
+            let count = |is: fn(&Change) -> bool| changes.iter().filter(|change| is(change)).count() as u64;
+            let changed = count(|change| matches!(change, Change::To(_)));
+            let unreadable = count(|change| *change == Change::Unreadable);
             if changed > 0 && !is_dry_run {
                 let both = page.logs.into_iter().zip(changes);
-                let logs: Vec<LogEntry> = both.map(|(log, changed)| changed.unwrap_or(log)).collect();
+                let after = |(log, change)| match change {
+                    Change::To(new) => *new,
+                    Change::None | Change::Unreadable => log,
+                };
+                let logs: Vec<LogEntry> = both.map(after).collect();
                 replace(connection, cursor, page.next, &logs)?;
             }
-            Ok(Rewritten { read, changed, next })
+            Ok(Rewritten {
+                read,
+                changed,
+                unreadable,
+                next,
+            })
         };
         match is_dry_run {
             true => self.read(rewrite),
