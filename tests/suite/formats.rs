@@ -1,8 +1,11 @@
 //! Formats: the command, definitions of a user, and the list in docs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use logstore::ingest::FormatLibrary;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::Cli;
 
@@ -125,4 +128,67 @@ fn the_list_in_the_documents_is_that_of_the_library() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(written, list(), "run UPDATE_FORMAT_LIST=1 scripts/test formats::");
+}
+
+/// The version of a definition, and the digest of what it says.
+type Record = (i64, String);
+
+fn library_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ingest/formats/library")
+}
+
+/// Returns the record of a definition. Its samples and its title do not change how it reads.
+fn record_of(path: &Path) -> (String, Record) {
+    let mut table: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    let name = table["name"].as_str().unwrap().to_owned();
+    let version = table.remove("version").unwrap().as_integer().unwrap();
+    table.remove("sample");
+    table.remove("title");
+    let digest = Sha256::digest(table.to_string());
+    let digest = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    (name, (version, digest))
+}
+
+fn records() -> BTreeMap<String, Record> {
+    let paths = std::fs::read_dir(library_folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let definitions = paths.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    definitions.map(|path| record_of(&path)).collect()
+}
+
+/// Reads `name version digest` of each line.
+fn read_records(text: &str) -> BTreeMap<String, Record> {
+    let record = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        let (name, version) = (words.next()?, words.next()?.parse().ok()?);
+        Some((name, (version, words.next()?)))
+    };
+    text.lines().filter_map(record).collect()
+}
+
+#[test]
+fn a_definition_that_reads_otherwise_has_another_version() {
+    let path = library_folder().join("versions.txt");
+    let known = read_records(&std::fs::read_to_string(&path).unwrap_or_default());
+    let today = records();
+    for (name, (version, digest)) in &today {
+        if let Some((before, was)) = known.get(name) {
+            assert!(
+                version > before || version == before && digest == was,
+                "{name}: the definition has changed since version {before}: count its version up"
+            );
+        }
+    }
+    if std::env::var_os("UPDATE_FORMAT_VERSIONS").is_some() {
+        let lines = today
+            .iter()
+            .map(|(name, (version, digest))| format!("{name} {version} {digest}\n"));
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+        return;
+    }
+    assert_eq!(
+        known, today,
+        "run UPDATE_FORMAT_VERSIONS=1 scripts/test formats::"
+    );
 }
