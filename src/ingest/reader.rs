@@ -565,8 +565,16 @@ impl LogReader {
             }
             match event_xml::next(buffer) {
                 event_xml::Next::Event(space) => {
-                    input.consume(space);
-                    return Ok(true);
+                    // Other documents have elements of that name.
+                    let is_in_document = self.parser.joins_lines()
+                        && self
+                            .pieces
+                            .last()
+                            .is_some_and(|event| continued::is_open_document(event.text, event.last));
+                    if !is_in_document {
+                        input.consume(space);
+                    }
+                    return Ok(!is_in_document);
                 }
                 event_xml::Next::End(length) => input.consume(length),
                 event_xml::Next::Unknown if input.show_more()? => {}

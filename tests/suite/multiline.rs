@@ -222,3 +222,25 @@ proptest! {
         prop_assert_eq!(logs.iter().filter(|log| log.raw.as_deref() == Some("last")).count(), 1);
     }
 }
+
+#[test]
+fn a_document_is_one_log_with_the_elements_in_it() {
+    let document = |user: &str| {
+        format!(
+            "<?xml version=\"1.0\"?>\n<EPOEvent>\n<MachineInfo>\n    <MachineName>WS4</MachineName>\n    <UserName>{user}</UserName>\n\
+            </MachineInfo>\n  <Event>\n    <EventID>1027</EventID>\n    <GMTTime>2024-05-01T10:00:14</GMTTime>\n  </Event>\n</EPOEvent>"
+        )
+    };
+    let text = format!(
+        "first\n{}\n{}\n<13>May  1 10:00:00 h last\n",
+        document("bob"),
+        document("eve")
+    );
+    let logs = read(&text);
+    assert_eq!(raws(&logs).join("\n"), text.trim_end());
+    let users: Vec<_> = logs.iter().map(LogEntry::user).collect();
+    assert_eq!(users, [None, Some("bob"), Some("eve"), None]);
+    let whole = event(7);
+    let logs = read(&format!("first\n<?xml version=\"1.0\"?>\n{whole}\nlast\n"));
+    assert_eq!((logs.len(), records(&logs)), (4, vec![7]));
+}

@@ -11,6 +11,8 @@ pub(crate) enum Joint {
     Container,
     /// Means the next part of a line that Docker has cut.
     Docker,
+    /// Means lines of one XML document, such as an event of ePolicy Orchestrator.
+    Xml,
 }
 
 /// Begins a line of Docker.
@@ -23,6 +25,8 @@ const TRACEBACK: &[u8] = b"Traceback (most recent call last):";
 pub(crate) fn may_be(line: &[u8]) -> bool {
     match line.first() {
         Some(b'{') => line.starts_with(DOCKER),
+        // A priority of syslog has a digit here.
+        Some(b'<') => !line.get(1).is_some_and(u8::is_ascii_digit),
         Some(first) => first.is_ascii_alphanumeric() || matches!(first, b' ' | b'\t'),
         None => false,
     }
@@ -32,6 +36,11 @@ pub(crate) fn may_be(line: &[u8]) -> bool {
 ///
 /// The event is all of its lines so far, and `last` the last one of them.
 pub(crate) fn joint(event: &[u8], last: &[u8], line: &[u8]) -> Option<Joint> {
+    if line.starts_with(b"<") && is_declaration(event) && !line.starts_with(b"<Event")
+        || is_open_document(event, last)
+    {
+        return Some(Joint::Xml);
+    }
     match line.first()? {
         b'0'..=b'9' => {
             let (part, before) = (container_part(line)?, container_part(last)?);
@@ -53,6 +62,29 @@ fn continues(event: &[u8], last: &[u8], line: &[u8]) -> bool {
         true => is_frame(text) || is_in_traceback(event, last),
         false => is_header(line) || is_indented(last) && is_in_traceback(event, last) && is_exception(line),
     }
+}
+
+/// Returns whether an event is only the line `<?xml ...?>` before an XML document.
+fn is_declaration(event: &[u8]) -> bool {
+    event.starts_with(b"<?xml ") && event.trim_ascii_end().ends_with(b"?>")
+}
+
+/// Returns whether an event is an XML document that has not ended. Windows events are read as such.
+pub(crate) fn is_open_document(event: &[u8], last: &[u8]) -> bool {
+    const OF_EPO: [&[u8]; 2] = [b"<EPO", b"<MSME"];
+    let document = match event.strip_prefix(b"<?xml ") {
+        Some(rest) => memmem::find(rest, b"?>").and_then(|end| rest.get(end + 2..)),
+        None => Some(event).filter(|event| OF_EPO.iter().any(|start| event.starts_with(start))),
+    };
+    let root = document.and_then(|document| document.trim_ascii_start().strip_prefix(b"<"));
+    let Some(root) = root
+        .map(name_of)
+        .filter(|root| !root.is_empty() && !root.starts_with(b"Event"))
+    else {
+        return false;
+    };
+    let ends = |tag: usize| last.get(tag + 2..).is_some_and(|name| name.starts_with(root));
+    !memmem::find_iter(last, b"</").any(ends)
 }
 
 fn is_indented(line: &[u8]) -> bool {

@@ -117,8 +117,29 @@ impl<'a> Scan<'a> {
         let month = self.number(1, 2)?;
         self.byte(separator)?;
         let day = self.number(1, 2)?;
+        if self.byte(b'-').is_some() {
+            return self.clock_with_dots(full_date(year, month, day)?);
+        }
         self.date_clock_separator()?;
         self.clock_and_zone(full_date(year, month, day)?)
+    }
+
+    /// Reads the clock of `2024-05-01-10.00.14.250000+120`, as IBM i and Db2 write: the zone is in minutes.
+    fn clock_with_dots(&mut self, date: NaiveDate) -> Option<Stamp> {
+        let hour = self.number(2, 2)?;
+        self.byte(b'.')?;
+        let minute = self.number(2, 2)?;
+        self.byte(b'.')?;
+        let second = self.number(2, 2)?;
+        let nanos = self.fraction();
+        let (time, over) = time_of_day(hour, minute, second, nanos)?;
+        let zone = self.try_format(|scan| {
+            let sign = scan.one_of(b"+-")?;
+            let minutes = i32::try_from(scan.number(3, 3)?).ok()?;
+            Zone::fixed(60 * if sign == b'-' { -minutes } else { minutes })
+        });
+        let local = carry(date, time, over)?;
+        Some(civil(Date::Full(local.date()), local.time(), zone))
     }
 
     /// Reads `2012-025T10:22:40,672`: the day of the year instead of month and day.
