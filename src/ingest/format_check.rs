@@ -7,7 +7,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::format_library::{FormatError, FormatLibrary, definition};
-use super::formats::library::{Definition, Sample};
+use super::formats::library::{Definition, Sample, Structure};
 use super::options::IngestOptions;
 use super::reader::LogReader;
 use crate::models::{FORMAT, Field, LogEntry, TIME_SOURCE};
@@ -50,12 +50,20 @@ impl FormatLibrary {
             let reader = label.map_or("no format".to_owned(), |label| format!("the format {label}"));
             problems.push(format!("{reader} reads {}", sample.line));
         }
+        let before = problems.len();
         for (name, given) in &sample.gives {
             let found = field_of(log, name);
             if !is_given(name, found.as_deref(), given) {
                 let found = found.map_or("empty".to_owned(), |found| format!("{found:?}"));
                 problems.push(format!("{name} is {found}, not {given:?}, of {}", sample.line));
             }
+        }
+        if problems.len() > before
+            && definition.structure == Structure::Pattern
+            && let Some(message) = &log.message
+            && let Some(rest) = self.0.unmatched(&definition.name, message)
+        {
+            problems.push(format!("no [[pattern]] matches {rest:?}"));
         }
         problems
     }
@@ -74,6 +82,12 @@ fn field_of(log: &LogEntry, name: &str) -> Option<String> {
     if name == "event_time" && log.metadata.contains_key(TIME_SOURCE) {
         return None;
     }
+    // A definition calls these as its fields do.
+    let name = match name {
+        "program" => "appname",
+        "pid" => "procid",
+        name => name,
+    };
     let field: Field = name.parse().ok()?;
     field.text_in(log).map(Cow::into_owned)
 }

@@ -60,6 +60,62 @@ fn a_definition_of_a_user_reads_logs() {
     assert!(listed.iter().any(|format| format["name"] == "example-gateway"));
 }
 
+/// A definition as a stranger writes it of the documents alone.
+const SWITCH: &str = r#"
+name = "example-switch"
+version = 1
+title = "Example switch"
+structure = "pattern"
+head = '%(?<facility>[A-Z0-9_]+)-(?<level>[0-7])-(?<event>[A-Z0-9_]+): %{REST:rest}'
+
+[recognise]
+program = ["Aaa"]
+
+[values.level]
+from = ["level"]
+warning = ["4"]
+notice = ["5"]
+
+[[pattern]]
+match = 'user %{USER:user} logged in \[from: %{IP:source_ip}\].*'
+set = { action = "login", outcome = "success" }
+
+[[sample]]
+line = 'May  1 10:00:14 sw1 Aaa: %AAA-5-LOGIN: user bob logged in [from: 203.0.113.9] [service: sshd]'
+gives = { host = "sw1", program = "Aaa", user = "bob", source_ip = "203.0.113.9", outcome = "success", level = "notice" }
+"#;
+
+#[test]
+fn a_pattern_that_does_not_match_or_is_none_says_so() {
+    let cli = Cli::new();
+    for (definition, problem) in [
+        (SWITCH.to_owned(), ""),
+        (
+            SWITCH.replace("logged in", "has logged in"),
+            "no [[pattern]] matches",
+        ),
+        (
+            SWITCH.replace("%{USER:user}", "%{USER:user"),
+            "a part cannot have the name",
+        ),
+        (
+            SWITCH.replace("%{USER:user}", "%{PERSON:user}"),
+            "there is no part %{PERSON}",
+        ),
+    ] {
+        // The line stays as it is.
+        let definition = definition.replace("bob has logged in", "bob logged in");
+        cli.write("example-switch.toml", &definition);
+        let checked = cli
+            .command(&["formats", "check", "example-switch.toml"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(checked.stdout).unwrap();
+        assert_eq!(checked.status.success(), problem.is_empty(), "{text}");
+        assert!(text.contains(problem), "{text}");
+    }
+}
+
 #[test]
 fn a_sample_that_does_not_hold_is_named() {
     let cli = Cli::new();
@@ -67,7 +123,7 @@ fn a_sample_that_does_not_hold_is_named() {
     std::fs::write(&file, GATEWAY.replace("user = \"bob\"", "user = \"eve\"")).unwrap();
     let (code, failed) = cli.failure(&["formats", "check", "example-gateway.toml"]);
     assert_eq!(code, 3);
-    assert!(failed.contains("1 problems"), "{failed}");
+    assert!(failed.contains("1 problem:"), "{failed}");
     for (broken, reason) in [
         (
             GATEWAY.replace("contains = [\"gwid=\"]", ""),

@@ -153,8 +153,9 @@ fn check(files: &[PathBuf], context: &mut Context) -> Result {
     }
     let count = rows.len();
     context.output.rows(&PROBLEMS, rows.into_iter().map(Ok))?;
+    let problems = if count == 1 { "problem" } else { "problems" };
     Err(Failure::Failed(format!(
-        "{count} problems: see the guide in docs/formats.md"
+        "{count} {problems}: see the guide in docs/formats.md"
     )))
 }
 

@@ -80,6 +80,10 @@ pub(crate) enum PatternError {
     UnknownPart(String),
     #[error("%{{ without its }}, or (?< without its >")]
     Unclosed,
+    #[error(
+        "a part cannot have the name {0:?}: use letters, digits, _, - and dots, and close %{{ and (?< after it"
+    )]
+    Name(String),
     #[error(transparent)]
     Expression(#[from] regex::Error),
 }
@@ -270,7 +274,7 @@ fn expand(text: &str) -> Result<(String, Vec<String>), PatternError> {
         rest = match rest[at..].strip_prefix("(?<") {
             Some(group) => {
                 let (name, after) = group.split_once('>').ok_or(PatternError::Unclosed)?;
-                names.push(name.to_owned());
+                names.push(name_of_part(name)?);
                 expanded.push('(');
                 after
             }
@@ -330,8 +334,16 @@ fn expand_part(inside: &str, expanded: &mut String, names: &mut Vec<String>) -> 
     });
     expanded.push_str(expression);
     expanded.push(')');
-    names.extend(member.map(str::to_owned));
+    names.extend(member.map(name_of_part).transpose()?);
     Ok(())
+}
+
+fn name_of_part(name: &str) -> Result<String, PatternError> {
+    let is_part = |c: char| c.is_alphanumeric() || "_.-@".contains(c);
+    match !name.is_empty() && name.chars().all(is_part) {
+        true => Ok(name.to_owned()),
+        false => Err(PatternError::Name(name.to_owned())),
+    }
 }
 
 #[cfg(test)]

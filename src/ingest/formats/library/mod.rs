@@ -238,6 +238,16 @@ impl Library {
             .find(|definition| definition.recognise.is_program_alone())
     }
 
+    /// Returns what follows the head of a message, if no pattern of a format matches it.
+    pub(crate) fn unmatched<'t>(&self, name: &str, message: &'t str) -> Option<&'t str> {
+        let format = self.formats.get(*self.by_name.get(name)?)?;
+        let head = format.head.as_ref().and_then(|head| head.parts(message));
+        let mut parts = head.unwrap_or_default();
+        let rest = parts.iter().position(|(name, _)| *name == "rest");
+        let rest = rest.map_or(message, |place| parts.remove(place).1);
+        format.matching(&parts, rest).is_none().then_some(rest)
+    }
+
     fn of_program(&self, name: &str) -> impl Iterator<Item = usize> {
         let lower = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Cow::Owned(name.to_ascii_lowercase()),
