@@ -48,6 +48,14 @@ impl LogSource {
 impl LogEntry {
     /// Returns the kind of source that wrote the log, as the format that read it says.
     pub fn log_source(&self) -> LogSource {
+        let noted = self.metadata.as_text().map(serde_json::from_str::<SourceNote>);
+        match noted {
+            Some(Ok(note)) => note.logsource.unwrap_or_default(),
+            _ => self.log_source_of_members(),
+        }
+    }
+
+    fn log_source_of_members(&self) -> LogSource {
         match self.metadata.get(LOGSOURCE) {
             Some(Value::Object(source)) => {
                 let part = |name| source.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -60,6 +68,12 @@ impl LogEntry {
             _ => LogSource::default(),
         }
     }
+}
+
+/// Holds what the metadata of most logs say of their source. It is read without a map of all metadata.
+#[derive(Deserialize)]
+struct SourceNote {
+    logsource: Option<LogSource>,
 }
 
 impl FromStr for LogSource {
