@@ -1,8 +1,11 @@
 //! An event as rules see it: a list of named values.
 
+mod scan;
 mod walk;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use crate::models::{LogEntry, LogSource};
 
@@ -27,6 +30,10 @@ pub struct Event<'a> {
     pub(crate) leaves: Vec<Leaf<'a>>,
     /// Holds the line, if it is not the same values again in JSON or XML.
     pub(crate) text: Option<&'a str>,
+    log: Option<&'a LogEntry>,
+    /// Holds the fields of the log that its format names, once they were asked for: to find them takes longer than all
+    /// rules for events of Windows, which do not ask for them.
+    core: OnceLock<Vec<Leaf<'a>>>,
 }
 
 /// Holds a value with its name.
@@ -45,6 +52,15 @@ pub(crate) enum Scalar<'a> {
     Unsigned(u64),
     Float(f64),
     Text(Cow<'a, str>),
+    /// Holds a text of JSON with escapes, each of them one character after a backslash.
+    Escaped(&'a str),
+}
+
+impl Leaf<'_> {
+    /// Returns whether the source wrote the value, so that keywords are looked for in it.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.name.starts_with('@') || self.name == "@message"
+    }
 }
 
 impl Scalar<'_> {
@@ -59,6 +75,7 @@ impl Scalar<'_> {
             // As JSON writes it: 1.0 is not 1.
             Self::Float(number) => serde_json::Number::from_f64(*number)?.to_string().into(),
             Self::Text(text) => Cow::Borrowed(text),
+            Self::Escaped(text) => scan::decoded(text).into(),
         })
     }
 
@@ -71,6 +88,19 @@ impl Scalar<'_> {
             Self::Unsigned(number) => Some(*number as f64),
             Self::Float(number) => Some(*number),
             Self::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            // A number has no escapes but blanks.
+            Self::Escaped(text) => Scalar::Text(scan::decoded(text).into()).to_number(),
+        }
+    }
+
+    /// Writes the value as text, as rules compare it, in place of another text.
+    pub(crate) fn write(&self, text: &mut String) {
+        text.clear();
+        match self {
+            Self::Text(value) => text.push_str(value),
+            Self::Escaped(value) => scan::decode(value, text),
+            Self::Int(number) => write!(text, "{number}").expect("a text takes any text"),
+            other => text.push_str(&other.to_text().unwrap_or_default()),
         }
     }
 }
@@ -91,7 +121,7 @@ impl<'a> Event<'a> {
     /// If the text is not one JSON object.
     pub fn from_json(text: &'a str) -> Result<Self, serde_json::Error> {
         let mut event = Self::default();
-        walk::text(text, &mut event.leaves)?;
+        take_apart(text, &mut event.leaves)?;
         Ok(event)
     }
 
@@ -99,55 +129,52 @@ impl<'a> Event<'a> {
     pub fn from_log(log: &'a LogEntry) -> Self {
         let mut event = Self::default();
         let text = log.normalized.as_text();
-        if text.is_none_or(|text| walk::text(text, &mut event.leaves).is_err()) {
+        if text.is_none_or(|text| take_apart(text, &mut event.leaves).is_err()) {
             event.leaves.clear();
             if let Err(error) = walk::object(&*log.normalized, &mut event.leaves) {
                 log::warn!("rules do not see all fields of the log {:?}: {error}", log.id);
             }
         }
         event.source = log.log_source();
-        event.add_core_fields(log);
+        event.log = Some(log);
+        for (name, text) in [
+            ("@program", &log.appname),
+            ("@host", &log.hostname),
+            ("@message", &log.message),
+        ] {
+            if let Some(text) = text {
+                event.push(name, Scalar::Text(text.into()));
+            }
+        }
         event.text = log.raw.as_deref().filter(|raw| !is_structured(raw));
         event
     }
 
-    /// Adds the fields that a log has whatever its format calls them. Their names begin with `@`, so that no rule takes
+    /// Returns the fields that a log has whatever its format calls them. Their names begin with `@`, so that no rule takes
     /// them for fields of its own; the table of log sources maps its names to them.
-    fn add_core_fields(&mut self, log: &'a LogEntry) {
-        let fields = log.core_fields();
-        for (name, address) in [("@source_ip", fields.source_ip), ("@dest_ip", fields.dest_ip)] {
-            if let Some(address) = address {
-                self.push(name, Scalar::Text(address));
-            }
-        }
-        for (name, port) in [
-            ("@source_port", fields.source_port),
-            ("@dest_port", fields.dest_port),
-        ] {
-            if let Some(port) = port {
-                self.push(name, Scalar::Int(port.into()));
-            }
-        }
-        for (name, text) in [
-            ("@user", fields.user),
-            ("@process", fields.process),
-            ("@action", fields.action),
-            ("@outcome", fields.outcome),
-            ("@program", log.appname.as_deref()),
-            ("@host", log.hostname.as_deref()),
-            ("@message", log.message.as_deref()),
-            ("@level", fields.level),
-        ] {
-            if let Some(text) = text {
-                self.push(name, Scalar::Text(text.into()));
-            }
+    pub(crate) fn core(&self) -> &[Leaf<'a>] {
+        self.log
+            .map(|log| self.core.get_or_init(|| core(log)).as_slice())
+            .unwrap_or_default()
+    }
+
+    /// Returns all values.
+    pub(crate) fn all_leaves(&self) -> impl Iterator<Item = &Leaf<'a>> {
+        self.leaves.iter().chain(self.core())
+    }
+
+    /// Returns the value at a place in [`all_leaves`](Self::all_leaves).
+    pub(crate) fn leaf(&self, place: usize) -> Option<&Leaf<'a>> {
+        match place.checked_sub(self.leaves.len()) {
+            None => self.leaves.get(place),
+            Some(place) => self.core().get(place),
         }
     }
 
     /// Returns the values that keywords are looked for in: those that the source wrote, and the line.
     pub(crate) fn written_values(&self) -> impl Iterator<Item = Cow<'_, Scalar<'a>>> {
         let leaves = self.leaves.iter();
-        let written = leaves.filter(|leaf| !leaf.name.starts_with('@') || leaf.name == "@message");
+        let written = leaves.filter(|leaf| leaf.is_written());
         let line = self.text.map(|text| Cow::Owned(Scalar::Text(text.into())));
         written.map(|leaf| Cow::Borrowed(&leaf.value)).chain(line)
     }
@@ -176,11 +203,57 @@ impl<'a> Event<'a> {
     /// Returns the values of a field as text. Letter case and blanks of the name do not count.
     pub fn values(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
         let wanted = field_key(name);
-        let leaves = self
-            .leaves
-            .iter()
-            .filter(move |leaf| has_key(&leaf.name, &wanted));
+        let leaves = self.all_leaves().filter(move |leaf| has_key(&leaf.name, &wanted));
         leaves.filter_map(|leaf| leaf.value.to_text())
+    }
+}
+
+/// Lists the names of the fields that [`Event::core`] may return.
+pub(crate) const CORE_NAMES: [&str; 9] = [
+    "@source_ip",
+    "@dest_ip",
+    "@source_port",
+    "@dest_port",
+    "@user",
+    "@process",
+    "@action",
+    "@outcome",
+    "@level",
+];
+
+fn core(log: &LogEntry) -> Vec<Leaf<'_>> {
+    let fields = log.core_fields();
+    let port = |port: Option<u16>| port.map(|port| Scalar::Int(port.into()));
+    let text = |text: Option<&'_ str>| text.map(|text| Scalar::Text(text.to_owned().into()));
+    let values = [
+        fields.source_ip.map(Scalar::Text),
+        fields.dest_ip.map(Scalar::Text),
+        port(fields.source_port),
+        port(fields.dest_port),
+        text(fields.user),
+        text(fields.process),
+        text(fields.action),
+        text(fields.outcome),
+        text(fields.level),
+    ];
+    let named = CORE_NAMES.into_iter().zip(values);
+    let leaves = named.filter_map(|(name, value)| {
+        Some(Leaf {
+            name: name.into(),
+            value: value?,
+        })
+    });
+    leaves.collect()
+}
+
+/// Takes apart the object that a text holds.
+fn take_apart<'a>(text: &'a str, leaves: &mut Vec<Leaf<'a>>) -> Result<(), serde_json::Error> {
+    match scan::text(text, leaves) {
+        Some(()) => Ok(()),
+        None => {
+            leaves.clear();
+            walk::text(text, leaves)
+        }
     }
 }
 
@@ -270,8 +343,14 @@ mod tests {
         let (mut of_map, mut of_text) = (Vec::new(), Vec::new());
         walk::object(map, &mut of_map).unwrap();
         let text = object.to_string();
-        walk::text(&text, &mut of_text).unwrap();
-        assert_eq!(of_map, of_text);
+        take_apart(&text, &mut of_text).unwrap();
+        let plain = |leaves: &[Leaf<'_>]| {
+            let values = leaves
+                .iter()
+                .map(|leaf| (leaf.name.to_string(), leaf.value.to_text().map(Cow::into_owned)));
+            values.collect::<Vec<_>>()
+        };
+        assert_eq!(plain(&of_map), plain(&of_text));
         let event = Event::from_json(&text).unwrap();
         assert_eq!(event.values("Provider_Name").collect::<Vec<_>>(), ["p"]);
         assert_eq!(event.values("Data").collect::<Vec<_>>(), ["a 2 true"]);

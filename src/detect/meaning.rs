@@ -44,7 +44,7 @@ impl Condition {
 pub(crate) fn values<'e, 'a>(event: &'e Event<'a>, field: &str, source: &LogSource) -> Vec<&'e Leaf<'a>> {
     let names = routes::names_of(field, source);
     let is_named = |leaf: &&Leaf<'_>| names.contains(&super::event::field_key(&leaf.name));
-    event.leaves.iter().filter(is_named).collect()
+    event.all_leaves().filter(is_named).collect()
 }
 
 impl Test {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::event::{Event, field_key, write_key};
+use super::event::{Event, Scalar, field_key, write_key};
 use crate::models::LogSource;
 
 /// Limits the length of the names of channels and providers: routes are remembered, and the writer of a log chooses them.
@@ -60,43 +60,88 @@ pub(crate) struct Route {
     event_id: Option<u32>,
 }
 
-/// Holds the value of the best name that has been seen, with the place of the name.
-type Best<'e> = Option<(u8, Cow<'e, str>)>;
+/// Names the parts of a route that an event itself holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RoutePart {
+    Channel,
+    Provider,
+    EventId,
+}
 
-impl Route {
-    pub(crate) fn of(event: &Event<'_>) -> Self {
+/// Lists the keys of the names that these parts have, the best name of each first.
+pub(crate) const ROUTE_NAMES: [(&str, RoutePart, u8); 9] = [
+    ("channel", RoutePart::Channel, 0),
+    ("logname", RoutePart::Channel, 1),
+    ("provider_name", RoutePart::Provider, 0),
+    ("sourcename", RoutePart::Provider, 1),
+    ("providername", RoutePart::Provider, 2),
+    ("source_name", RoutePart::Provider, 3),
+    ("eventid", RoutePart::EventId, 0),
+    ("event_id", RoutePart::EventId, 1),
+    ("eventcode", RoutePart::EventId, 2),
+];
+
+/// Holds what decides about the route of an event, as the event has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RouteParts<'e> {
+    source: Cow<'e, LogSource>,
+    channel: Option<Cow<'e, str>>,
+    provider: Option<Cow<'e, str>>,
+    event_id: Option<u32>,
+}
+
+/// Holds the value of the best name that has been seen, with the place of the name.
+type Best<'e> = Option<(u8, &'e Scalar<'e>)>;
+
+impl<'e> RouteParts<'e> {
+    /// Takes the parts of an event. `name_of` gives the place of the name of a value in [`ROUTE_NAMES`], if it is there.
+    pub(crate) fn of(event: &'e Event<'_>, mut name_of: impl FnMut(usize, &str) -> Option<usize>) -> Self {
         // A text line that holds such names is no event of Windows: its writer chose them.
         let may_be_of_windows = event.text.is_none() || event.source.product.as_deref() == Some("windows");
         let (mut channel, mut provider, mut event_id): (Best<'_>, Best<'_>, Best<'_>) = (None, None, None);
-        let mut key = String::new();
-        for leaf in event.leaves.iter().filter(|_| may_be_of_windows) {
-            write_key(&leaf.name, &mut key);
-            let (best, place) = match key.as_str() {
-                "channel" => (&mut channel, 0),
-                "logname" => (&mut channel, 1),
-                "provider_name" => (&mut provider, 0),
-                "sourcename" => (&mut provider, 1),
-                "providername" => (&mut provider, 2),
-                "source_name" => (&mut provider, 3),
-                "eventid" => (&mut event_id, 0),
-                "event_id" => (&mut event_id, 1),
-                "eventcode" => (&mut event_id, 2),
-                _ => continue,
+        for (place, leaf) in event.leaves.iter().enumerate() {
+            let Some((_, part, rank)) = name_of(place, &leaf.name).and_then(|name| ROUTE_NAMES.get(name))
+            else {
+                continue;
             };
-            if best.as_ref().is_none_or(|(known, _)| place < *known) {
-                *best = leaf.value.to_text().map(|text| (place, text)).or(best.take());
+            let best = match part {
+                RoutePart::Channel => &mut channel,
+                RoutePart::Provider => &mut provider,
+                RoutePart::EventId => &mut event_id,
+            };
+            let is_better = best.is_none_or(|(known, _)| *rank < known);
+            if may_be_of_windows && is_better && leaf.value != Scalar::Null {
+                *best = Some((*rank, &leaf.value));
             }
         }
-        let name = |best: Best<'_>| {
-            let (_, text) = best.filter(|(_, text)| text.len() <= LONGEST_NAME)?;
-            Some(text.to_lowercase())
-        };
+        let name = |best: Best<'e>| best?.1.to_text().filter(|text| text.len() <= LONGEST_NAME);
         Self {
-            source: event.source.clone(),
+            source: Cow::Borrowed(&event.source),
             channel: name(channel),
             provider: name(provider),
-            event_id: event_id.and_then(|(_, id)| id.trim().parse().ok()),
+            event_id: event_id.and_then(|(_, id)| id.to_text()?.trim().parse().ok()),
         }
+    }
+
+    pub(crate) fn into_owned(self) -> RouteParts<'static> {
+        let owned = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        RouteParts {
+            source: Cow::Owned(self.source.into_owned()),
+            channel: owned(self.channel),
+            provider: owned(self.provider),
+            event_id: self.event_id,
+        }
+    }
+}
+
+impl Route {
+    pub(crate) fn of(event: &Event<'_>) -> Self {
+        let mut key = String::new();
+        let parts = RouteParts::of(event, |_, name| {
+            write_key(name, &mut key);
+            ROUTE_NAMES.iter().position(|(known, ..)| *known == key)
+        });
+        Self::from(&parts)
     }
 
     fn is_of_windows(&self) -> bool {
@@ -125,6 +170,18 @@ impl Route {
             || rows
                 .flat_map(|row| &row.fed_by)
                 .any(|feed| feed.covers(&self.source))
+    }
+}
+
+impl From<&RouteParts<'_>> for Route {
+    fn from(parts: &RouteParts<'_>) -> Self {
+        let folded = |text: &Option<Cow<'_, str>>| text.as_ref().map(|text| text.to_lowercase());
+        Self {
+            source: parts.source.clone().into_owned(),
+            channel: folded(&parts.channel),
+            provider: folded(&parts.provider),
+            event_id: parts.event_id,
+        }
     }
 }
 

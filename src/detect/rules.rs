@@ -6,25 +6,32 @@
 
 mod class;
 mod field;
+mod lists;
+mod names;
+mod needles;
 mod scratch;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod witness;
+mod work;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::event::Event;
-use super::routes::Route;
+use super::routes::{ROUTE_NAMES, Route, RouteParts};
 use super::sigma::{SigmaFilter, SigmaRule};
 use crate::models::LogSource;
 use class::Class;
+use names::Names;
+use scratch::MOST_ROUTES;
 pub use scratch::Scratch;
 
-/// Limits how many routes are remembered: whoever writes logs chooses their channels.
-const MOST_ROUTES: usize = 10_000;
+/// Holds the number of the next set of rules.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Holds rules in the form in which they are applied. It does not change, and threads may share it.
 ///
@@ -50,6 +57,9 @@ const MOST_ROUTES: usize = 10_000;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RuleSet {
+    /// Tells sets apart, so that a [`Scratch`] knows of which set it has learnt.
+    number: u64,
+    names: Names,
     rules: Vec<SigmaRule>,
     /// Holds each log source once, with the places of its rules.
     sources: Vec<(LogSource, Vec<usize>)>,
@@ -82,6 +92,8 @@ impl RuleSet {
             .collect();
         sources.sort();
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            names: Names::new(&rules),
             rules,
             sources,
             routes: RwLock::default(),
@@ -103,17 +115,33 @@ impl RuleSet {
     /// Returns the places of the rules that match an event, in their order. The memory of `scratch` is used again for
     /// the next event; each thread needs its own.
     pub fn matches_with<'s>(&self, event: &Event<'_>, scratch: &'s mut Scratch) -> &'s [usize] {
-        let class = self.class_of(event);
-        class.evaluate(event, scratch)
+        scratch.begin(self.number);
+        let Scratch {
+            names, routes, work, ..
+        } = scratch;
+        work.names.clear();
+        let parts = RouteParts::of(event, |_, name| {
+            let number = names.number(name, &self.names);
+            work.names.push(number);
+            Some(number as usize).filter(|number| *number < ROUTE_NAMES.len())
+        });
+        let class = routes.class(parts, |parts| self.class_of(Route::from(parts)));
+        if class.asks_for_core() {
+            let core = event
+                .core()
+                .iter()
+                .map(|leaf| names.number(&leaf.name, &self.names));
+            work.names.extend(core);
+        }
+        class.evaluate(event, work)
     }
 
     /// Returns whether any rule is for events of this route.
     pub fn has_rules_for(&self, event: &Event<'_>) -> bool {
-        !self.class_of(event).is_empty()
+        !self.class_of(Route::of(event)).is_empty()
     }
 
-    fn class_of(&self, event: &Event<'_>) -> Arc<Class> {
-        let route = Route::of(event);
+    fn class_of(&self, route: Route) -> Arc<Class> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(class) = routes.by_route.get(&route) {
             return Arc::clone(class);
@@ -144,11 +172,10 @@ impl RuleSet {
         let places = sources.iter().filter_map(|place| self.sources.get(*place));
         let mut places: Vec<usize> = places.flat_map(|(_, places)| places).copied().collect();
         places.sort_unstable();
-        Class::new(
-            places
-                .into_iter()
-                .filter_map(|place| Some((place, self.rules.get(place)?))),
-        )
+        let rules = places
+            .into_iter()
+            .filter_map(|place| Some((place, self.rules.get(place)?)));
+        Class::new(rules, &self.names)
     }
 }
 

@@ -11,6 +11,9 @@ use crate::models::MemberName;
 /// Limits how deeply nested values are named. What is deeper has the name of its last container.
 const DEEPEST: usize = 64;
 
+/// Counts the values to make room for: most events have no more.
+const USUAL: usize = 32;
+
 /// Takes apart the object that a text holds.
 pub(super) fn text<'de>(text: &'de str, leaves: &mut Vec<Leaf<'de>>) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -23,17 +26,12 @@ pub(super) fn object<'de, D: Deserializer<'de>>(
     object: D,
     leaves: &mut Vec<Leaf<'de>>,
 ) -> Result<(), D::Error> {
-    let mut walk = Walk {
-        leaves,
-        path: String::new(),
-        depth: 0,
-    };
-    Members(&mut walk, Scope::Flat).deserialize(object)
+    Members(&mut Walk::new(leaves), Scope::Flat).deserialize(object)
 }
 
 /// Says how the members of an object are named.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Scope {
+pub(super) enum Scope {
     /// By their own names.
     Flat,
     /// By their own names, and so are the members of their objects: `UserData`.
@@ -44,14 +42,50 @@ enum Scope {
     Dotted,
 }
 
-struct Walk<'w, 'a> {
+pub(super) struct Walk<'w, 'a> {
     leaves: &'w mut Vec<Leaf<'a>>,
     /// Holds the names of the containers that count.
     path: String,
     depth: usize,
 }
 
-impl<'a> Walk<'_, 'a> {
+impl<'w, 'a> Walk<'w, 'a> {
+    pub(super) fn new(leaves: &'w mut Vec<Leaf<'a>>) -> Self {
+        leaves.reserve(USUAL);
+        Self {
+            leaves,
+            path: String::new(),
+            depth: 0,
+        }
+    }
+
+    /// Counts the values so far.
+    pub(super) fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Reads the members of an object that is a member itself.
+    pub(super) fn inside<T>(
+        &mut self,
+        scope: Scope,
+        name: &str,
+        read: impl FnOnce(&mut Self, Scope) -> T,
+    ) -> T {
+        let outer = self.path.len();
+        let inner = self.enter(scope, name);
+        self.depth += 1;
+        let read = read(self, inner);
+        self.depth -= 1;
+        self.path.truncate(outer);
+        read
+    }
+
+    /// Adds a value under the name of its member.
+    pub(super) fn push_member(&mut self, scope: Scope, name: Cow<'a, str>, value: Scalar<'a>) {
+        let name = self.name(scope, name);
+        self.push(name, value);
+    }
+
     /// Enters a member that is an object, and returns how its own members are named.
     fn enter(&mut self, scope: Scope, name: &str) -> Scope {
         match (scope, name) {
@@ -90,14 +124,18 @@ impl<'a> Walk<'_, 'a> {
             ("", _) if own.len() == name.len() => name,
             ("", _) => own.to_owned().into(),
             (path, _) if own == "#text" => path.to_owned().into(),
-            (path, Scope::Joined) => format!("{path}_{own}").into(),
+            (path, Scope::Joined) => joined(path, own),
             (path, _) => format!("{path}.{own}").into(),
         }
     }
 
     fn push(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
         // Only the event itself gives names that begin with `@`: a source may not pass for it.
-        let name = match name.trim_start().starts_with('@') {
+        let may_be_own = name
+            .as_bytes()
+            .first()
+            .is_some_and(|first| *first == b'@' || !first.is_ascii_graphic());
+        let name = match may_be_own && name.trim_start().starts_with('@') {
             true => format!("_{name}").into(),
             false => name,
         };
@@ -105,7 +143,7 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Mends the values of a list: unnamed data of Windows is one text, named data has its names.
-    fn end_list(&mut self, start: usize, name: &str, scope: Scope) {
+    pub(super) fn end_list(&mut self, start: usize, name: &str, scope: Scope) {
         if scope != Scope::Flat || name != "Data" {
             return;
         }
@@ -128,8 +166,11 @@ impl<'a> Walk<'_, 'a> {
                         self.push(Cow::Owned(key), Scalar::Text(text.into()));
                     }
                 }
-                ("Data.@Name" | "Data.Name" | "Data.#attributes.Name", Scalar::Text(text)) => {
-                    key = Some(text.into_owned());
+                (
+                    "Data.@Name" | "Data.Name" | "Data.#attributes.Name",
+                    value @ (Scalar::Text(_) | Scalar::Escaped(_)),
+                ) => {
+                    key = value.to_text().map(Cow::into_owned);
                 }
                 _ => {}
             }
@@ -137,6 +178,27 @@ impl<'a> Walk<'_, 'a> {
         if let Some(joined) = unnamed {
             self.push("Data".into(), Scalar::Text(joined.into()));
         }
+    }
+}
+
+/// Joins two names as members of `System` are joined. Those that each event of Windows has are not copied.
+fn joined(path: &str, own: &str) -> Cow<'static, str> {
+    const USUAL: [(&str, &str, &str); 8] = [
+        ("Provider", "Name", "Provider_Name"),
+        ("Provider", "Guid", "Provider_Guid"),
+        ("TimeCreated", "SystemTime", "TimeCreated_SystemTime"),
+        ("Execution", "ProcessID", "Execution_ProcessID"),
+        ("Execution", "ThreadID", "Execution_ThreadID"),
+        ("Security", "UserID", "Security_UserID"),
+        ("Correlation", "ActivityID", "Correlation_ActivityID"),
+        ("EventID", "Qualifiers", "EventID_Qualifiers"),
+    ];
+    let usual = USUAL
+        .iter()
+        .find(|(container, name, _)| *container == path && *name == own);
+    match usual {
+        Some((.., joined)) => Cow::Borrowed(joined),
+        None => format!("{path}_{own}").into(),
     }
 }
 
@@ -176,8 +238,7 @@ struct Member<'m, 'w, 'a> {
 
 impl<'a> Member<'_, '_, 'a> {
     fn push(self, value: Scalar<'a>) {
-        let name = self.walk.name(self.scope, self.name);
-        self.walk.push(name, value);
+        self.walk.push_member(self.scope, self.name, value);
     }
 }
 
@@ -247,12 +308,9 @@ impl<'de> Visitor<'de> for Member<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
         let Self { walk, scope, name } = self;
-        let outer = walk.path.len();
-        let inner = walk.enter(scope, &name);
-        walk.depth += 1;
-        Members(walk, inner).visit_map(members)?;
-        walk.depth -= 1;
-        walk.path.truncate(outer);
+        walk.inside(scope, &name, |walk, inner| {
+            Members(walk, inner).visit_map(members)
+        })?;
         Ok(())
     }
 }

@@ -6,10 +6,12 @@ use foldhash::fast::RandomState;
 use regex::Regex;
 
 use super::field::{FieldBuilder, FieldTests, compiled};
-use super::scratch::Scratch;
+use super::lists::Lists;
+use super::names::Names;
 use super::tree::Tree;
 use super::witness::{self, Witness};
-use crate::detect::event::{Event, Leaf, Scalar, field_key, write_key};
+use super::work::Work;
+use crate::detect::event::{CORE_NAMES, Event, Leaf, Scalar, field_key};
 use crate::detect::routes;
 use crate::detect::sigma::SigmaRule;
 use crate::detect::sigma::expression::{Condition, Expression, Test};
@@ -19,13 +21,15 @@ use crate::models::LogSource;
 #[derive(Debug, Default)]
 pub(super) struct Class {
     rules: Vec<ClassRule>,
-    /// Holds the fields that have a name, by the name.
-    names: HashMap<Box<str>, Vec<u32>, RandomState>,
+    /// Holds the fields that have a name, by the number of the name.
+    names: Lists,
+    asks_for_core: bool,
     fields: Vec<FieldTests>,
     /// Holds the questions about every value.
     keywords: Option<FieldTests>,
     /// Holds, for each question, the rules that it is a witness of.
-    watchers: Vec<Vec<u32>>,
+    watchers: Lists,
+    questions: usize,
     /// Holds the rules without a witness.
     always: Vec<u32>,
     asked: Vec<Asked>,
@@ -47,110 +51,111 @@ struct Asked {
 }
 
 impl Class {
-    pub(super) fn new<'r>(rules: impl Iterator<Item = (usize, &'r SigmaRule)>) -> Self {
+    pub(super) fn new<'r>(rules: impl Iterator<Item = (usize, &'r SigmaRule)>, names: &Names) -> Self {
         let mut builder = Builder::default();
         for (place, rule) in rules {
             builder.add(place, rule);
         }
-        builder.build()
+        builder.build(names)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Finds the rules that match an event.
-    pub(super) fn evaluate<'s>(&self, event: &Event<'_>, scratch: &'s mut Scratch) -> &'s [usize] {
-        scratch.begin(self.watchers.len(), self.rules.len());
+    /// Returns whether a rule asks for a field of [`Event::core`].
+    pub(super) fn asks_for_core(&self) -> bool {
+        self.asks_for_core
+    }
+
+    /// Finds the rules that match an event, of whose values the names are known by their numbers.
+    pub(super) fn evaluate<'s>(&self, event: &Event<'_>, work: &'s mut Work) -> &'s [usize] {
+        work.begin(self.questions, self.rules.len());
         if !self.is_empty() {
-            self.answer_fields(event, scratch);
-            self.answer_keywords(event, scratch);
+            self.answer_values(event, work);
             for rule in &self.always {
-                scratch.choose(*rule);
+                work.choose(*rule);
             }
-            self.look(event, scratch);
+            self.look(event, work);
         }
-        &scratch.matched
+        &work.matched
     }
 
-    fn answer_fields(&self, event: &Event<'_>, scratch: &mut Scratch) {
-        for (place, leaf) in (0..).zip(&event.leaves) {
-            write_key(&leaf.name, &mut scratch.key);
-            let Some(fields) = self.names.get(scratch.key.as_str()) else {
-                continue;
-            };
-            let mut is_folded = false;
+    /// Answers the questions about all values, each in one pass.
+    fn answer_values(&self, event: &Event<'_>, work: &mut Work) {
+        let names = std::mem::take(&mut work.names);
+        let core = if self.asks_for_core { event.core() } else { &[] };
+        for (place, (leaf, name)) in (0..).zip(event.leaves.iter().chain(core).zip(&names)) {
+            let fields = self.names.get(*name);
             for field in fields {
-                scratch.values.push((*field, place));
-                let Some(tests) = self.fields.get(*field as usize) else {
-                    continue;
-                };
-                if let Some(question) = tests.present {
-                    self.yes(question, scratch);
-                }
-                if tests.asks_for_presence_only() {
-                    continue;
-                }
-                self.answer(tests, &leaf.value, &mut is_folded, scratch);
+                work.values.push((*field, place));
             }
+            self.answer(fields, &leaf.value, leaf.is_written(), work);
+        }
+        work.names = names;
+        if let (Some(text), Some(_)) = (event.text, &self.keywords) {
+            self.answer(&[], &Scalar::Text(text.into()), true, work);
         }
     }
 
-    fn answer_keywords(&self, event: &Event<'_>, scratch: &mut Scratch) {
-        let Some(tests) = &self.keywords else { return };
-        for value in event.written_values() {
-            self.answer(tests, &value, &mut false, scratch);
+    /// Answers the questions about the value of some fields, and those about all values if it is one that the source
+    /// wrote. The value is folded once for all of them.
+    fn answer(&self, fields: &[u32], value: &Scalar<'_>, is_written: bool, work: &mut Work) {
+        let fields = fields.iter().filter_map(|field| self.fields.get(*field as usize));
+        for question in fields.clone().filter_map(|tests| tests.present) {
+            self.yes(question, work);
         }
-    }
-
-    /// Answers the questions about one value. It is folded once for all fields that have it.
-    fn answer(&self, tests: &FieldTests, value: &Scalar<'_>, is_folded: &mut bool, scratch: &mut Scratch) {
-        if *value == Scalar::Null {
+        let keywords = self.keywords.iter().filter(|_| is_written);
+        let mut asking = fields
+            .chain(keywords)
+            .filter(|tests| !tests.asks_for_presence_only())
+            .peekable();
+        if *value == Scalar::Null || asking.peek().is_none() {
             return;
         }
-        let mut folded = std::mem::take(&mut scratch.folded);
-        if !*is_folded {
-            fold(value, &mut folded);
-            *is_folded = true;
-        }
-        let exact = match value {
+        let (mut exact, mut folded) = (std::mem::take(&mut work.exact), std::mem::take(&mut work.folded));
+        let text = match value {
             Scalar::Text(text) => text,
-            _ => folded.as_str(),
+            _ => {
+                value.write(&mut exact);
+                exact.as_str()
+            }
         };
-        tests.answer(&folded, exact, &mut |question| self.yes(question, scratch));
-        scratch.folded = folded;
+        fold(text, &mut folded);
+        for tests in asking {
+            tests.answer(&folded, text, &mut |question| self.yes(question, work));
+        }
+        (work.exact, work.folded) = (exact, folded);
     }
 
-    fn yes(&self, question: u32, scratch: &mut Scratch) {
-        if scratch.answer(question)
-            && let Some(rules) = self.watchers.get(question as usize)
-        {
-            for rule in rules {
-                scratch.choose(*rule);
+    fn yes(&self, question: u32, work: &mut Work) {
+        if work.answer(question) {
+            for rule in self.watchers.get(question) {
+                work.choose(*rule);
             }
         }
     }
 
     /// Looks at the rules of which a witness holds.
-    fn look(&self, event: &Event<'_>, scratch: &mut Scratch) {
-        let candidates = std::mem::take(&mut scratch.candidates);
-        let mut matched = std::mem::take(&mut scratch.matched);
+    fn look(&self, event: &Event<'_>, work: &mut Work) {
+        let candidates = std::mem::take(&mut work.candidates);
+        let mut matched = std::mem::take(&mut work.matched);
         for rule in candidates
             .iter()
             .filter_map(|rule| self.rules.get(*rule as usize))
         {
-            let known = |question| scratch.holds(question);
-            let ask = |place: u32| self.ask(place, event, scratch);
+            let known = |question| work.holds(question);
+            let ask = |place: u32| self.ask(place, event, work);
             if rule.tree.holds(&known, &ask) {
                 matched.push(rule.place);
             }
         }
         matched.sort_unstable();
-        scratch.matched = matched;
-        scratch.candidates = candidates;
+        work.matched = matched;
+        work.candidates = candidates;
     }
 
-    fn ask(&self, place: u32, event: &Event<'_>, scratch: &Scratch) -> bool {
+    fn ask(&self, place: u32, event: &Event<'_>, work: &Work) -> bool {
         let Some(asked) = self.asked.get(place as usize) else {
             return false;
         };
@@ -158,8 +163,8 @@ impl Class {
             return event.written_values().any(|value| asked.holds_for(&value));
         };
         let values = |field: u32| {
-            let places = scratch.values.iter().filter(move |(held, _)| *held == field);
-            places.filter_map(|(_, place)| event.leaves.get(*place as usize))
+            let places = work.values.iter().filter(move |(held, _)| *held == field);
+            places.filter_map(|(_, place)| event.leaf(*place as usize))
         };
         match (&asked.test, asked.other) {
             (Test::Exists, _) => values(field).next().is_some(),
@@ -183,16 +188,15 @@ impl Asked {
     }
 }
 
-/// Writes a value as text without letter case.
-fn fold(value: &Scalar<'_>, folded: &mut String) {
+/// Writes a text without letter case in place of another text.
+fn fold(text: &str, folded: &mut String) {
     folded.clear();
-    match value {
-        Scalar::Text(text) if text.is_ascii() => {
+    match text.is_ascii() {
+        true => {
             folded.push_str(text);
             folded.make_ascii_lowercase();
         }
-        Scalar::Text(text) => folded.push_str(&text.to_lowercase()),
-        other => folded.push_str(&other.to_text().unwrap_or_default()),
+        false => folded.push_str(&text.to_lowercase()),
     }
 }
 
@@ -230,6 +234,10 @@ impl Builder {
         let field = condition.field.as_deref().map(|name| self.field(name, source));
         let key = (field, condition.test.clone());
         if let Some(question) = self.known.get(&key) {
+            // Rules often ask for what is often there.
+            if let Some(cost) = self.costs.get_mut(*question as usize) {
+                *cost += self::cost(condition);
+            }
             return Tree::Known(*question);
         }
         let question = self.next_question();
@@ -299,7 +307,7 @@ impl Builder {
         tests.present
     }
 
-    fn build(mut self) -> Class {
+    fn build(mut self, names: &Names) -> Class {
         // A question that is asked has a witness: that its field is there.
         let mut presences = Vec::with_capacity(self.asked.len());
         for place in 0..self.asked.len() {
@@ -329,12 +337,24 @@ impl Builder {
             }
         }
         let keywords = self.keywords.build();
+        let asks_for_core = CORE_NAMES.iter().any(|name| self.names.contains_key(*name));
+        let mut fields_of = vec![Vec::new(); names.len()];
+        for (key, fields) in self.names {
+            if let Some(list) = names
+                .of_key(&key)
+                .and_then(|name| fields_of.get_mut(name as usize))
+            {
+                *list = fields;
+            }
+        }
         Class {
             rules: self.rules,
-            names: self.names,
+            asks_for_core,
+            names: fields_of.iter().map(Vec::as_slice).collect(),
             fields: self.fields.into_iter().map(FieldBuilder::build).collect(),
             keywords: (!keywords.asks_for_presence_only()).then_some(keywords),
-            watchers,
+            questions: watchers.len(),
+            watchers: watchers.iter().map(Vec::as_slice).collect(),
             always,
             asked: self.asked,
         }

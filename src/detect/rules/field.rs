@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use foldhash::fast::RandomState;
 use regex::Regex;
 
+use super::needles::Needles;
 use crate::detect::literal;
 use crate::detect::sigma::REGEX_SIZE;
 use crate::detect::sigma::expression::{Case, Test};
@@ -17,9 +17,15 @@ pub(super) struct FieldTests {
     /// Holds the question that a value is there.
     pub(super) present: Option<u32>,
     equal: HashMap<Box<str>, Vec<u32>, RandomState>,
-    texts: Option<AhoCorasick>,
-    uses: Vec<Vec<Use>>,
+    /// Holds texts of four bytes and more, of two or three, and of one.
+    long: Needles<4, Uses>,
+    short: Needles<2, Uses>,
+    single: Needles<1, Uses>,
 }
+
+/// Holds what one text in a value means.
+#[derive(Debug)]
+struct Uses(Box<[Use]>);
 
 /// Says what a text in a value means.
 #[derive(Debug)]
@@ -53,9 +59,8 @@ impl Closer {
 pub(super) struct FieldBuilder {
     pub(super) present: Option<u32>,
     equal: HashMap<Box<str>, Vec<u32>, RandomState>,
-    places: HashMap<String, usize>,
-    needles: Vec<String>,
-    uses: Vec<Vec<Use>>,
+    /// Holds what each text that is looked for is used for.
+    texts: HashMap<String, Vec<Use>>,
 }
 
 impl FieldBuilder {
@@ -99,26 +104,27 @@ impl FieldBuilder {
     }
 
     fn look_for(&mut self, text: &str, used: Use) -> bool {
-        let place = *self.places.entry(text.to_owned()).or_insert_with(|| {
-            self.needles.push(text.to_owned());
-            self.uses.push(Vec::new());
-            self.needles.len() - 1
-        });
-        if let Some(uses) = self.uses.get_mut(place) {
-            uses.push(used);
-        }
+        self.texts.entry(text.to_owned()).or_default().push(used);
         true
     }
 
     pub(super) fn build(self) -> FieldTests {
-        let texts = (!self.needles.is_empty())
-            .then(|| automaton(&self.needles))
-            .flatten();
+        let (mut long, mut short, mut single) = (Vec::new(), Vec::new(), Vec::new());
+        for (text, uses) in self.texts {
+            // Each length has its own list.
+            let list = match text.len() {
+                0 | 1 => &mut single,
+                2 | 3 => &mut short,
+                _ => &mut long,
+            };
+            list.push((text, Uses(uses.into())));
+        }
         FieldTests {
             present: self.present,
             equal: self.equal,
-            texts,
-            uses: self.uses,
+            long: Needles::new(long),
+            short: Needles::new(short),
+            single: Needles::new(single),
         }
     }
 }
@@ -127,14 +133,6 @@ pub(super) fn compiled(pattern: &str) -> Option<Regex> {
     regex::RegexBuilder::new(pattern)
         .size_limit(REGEX_SIZE)
         .build()
-        .ok()
-}
-
-fn automaton(needles: &[String]) -> Option<AhoCorasick> {
-    AhoCorasickBuilder::new()
-        .match_kind(MatchKind::Standard)
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
-        .build(needles)
         .ok()
 }
 
@@ -148,15 +146,14 @@ impl FieldTests {
                 yes(*question);
             }
         }
-        let Some(texts) = &self.texts else { return };
         // A text may be in a value many times, and to look closer once is enough.
         let mut looked = Vec::new();
-        for found in texts.find_overlapping_iter(folded) {
-            for used in &self.uses[found.pattern().as_usize()] {
+        let mut found = |start: usize, end: usize, uses: &Uses| {
+            for used in &uses.0 {
                 match used {
                     Use::Anywhere(question) => yes(*question),
-                    Use::Start(question) if found.start() == 0 => yes(*question),
-                    Use::End(question) if found.end() == folded.len() => yes(*question),
+                    Use::Start(question) if start == 0 => yes(*question),
+                    Use::End(question) if end == folded.len() => yes(*question),
                     Use::Closer(question, closer) if !looked.contains(question) => {
                         looked.push(*question);
                         if closer.holds(folded, value) {
@@ -166,11 +163,14 @@ impl FieldTests {
                     Use::Start(_) | Use::End(_) | Use::Closer(..) => {}
                 }
             }
-        }
+        };
+        self.long.find(folded, &mut found);
+        self.short.find(folded, &mut found);
+        self.single.find(folded, &mut found);
     }
 
     /// Returns whether only the presence of the field is asked for.
     pub(super) fn asks_for_presence_only(&self) -> bool {
-        self.equal.is_empty() && self.texts.is_none()
+        self.equal.is_empty() && self.long.is_empty() && self.short.is_empty() && self.single.is_empty()
     }
 }

@@ -1,58 +1,71 @@
-//! Memory that is used again for each event.
+//! What events taught about the rules for the next ones.
 
-/// Holds what is found out about one event. Its memory is used again for the next one.
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::class::Class;
+use super::names::SeenNames;
+use super::work::Work;
+use crate::detect::routes::RouteParts;
+
+/// Limits how many routes are remembered: the writer of a log chooses its channel.
+pub(super) const MOST_ROUTES: usize = 10_000;
+
+/// Holds what is found out about one event, and what was learnt from earlier ones. Its memory is used again for the next
+/// event.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Counts events, so that answers to earlier ones need not be wiped.
-    round: u32,
-    answers: Vec<u32>,
-    chosen: Vec<u32>,
-    pub(super) candidates: Vec<u32>,
-    /// Holds the values of fields that rules ask for: the field, and the place of the value.
-    pub(super) values: Vec<(u32, u32)>,
-    pub(super) folded: String,
-    pub(super) key: String,
-    pub(super) matched: Vec<usize>,
+    /// Names the set of rules that names and routes were learnt from; `None` before the first event.
+    rules: Option<u64>,
+    pub(super) names: SeenNames,
+    pub(super) routes: SeenRoutes,
+    pub(super) work: Work,
 }
 
 impl Scratch {
-    /// Makes room for an event of a class with so many questions and rules.
-    pub(super) fn begin(&mut self, questions: usize, rules: usize) {
-        if self.round == u32::MAX {
-            self.answers.fill(0);
-            self.chosen.fill(0);
-            self.round = 0;
+    /// Forgets what another set of rules made of names and routes.
+    pub(super) fn begin(&mut self, rules: u64) {
+        if self.rules != Some(rules) {
+            *self = Self {
+                rules: Some(rules),
+                ..Self::default()
+            };
         }
-        self.round += 1;
-        if self.answers.len() < questions {
-            self.answers.resize(questions, 0);
-        }
-        if self.chosen.len() < rules {
-            self.chosen.resize(rules, 0);
-        }
-        self.candidates.clear();
-        self.values.clear();
-        self.matched.clear();
     }
+}
 
-    /// Notes that a question holds. Returns whether that is new.
-    pub(super) fn answer(&mut self, question: u32) -> bool {
-        let round = self.round;
-        self.answers
-            .get_mut(question as usize)
-            .is_some_and(|answer| std::mem::replace(answer, round) != round)
-    }
+/// Remembers the classes of routes.
+#[derive(Debug, Default)]
+pub(super) struct SeenRoutes {
+    /// Holds the place of the class of each route.
+    routes: HashMap<RouteParts<'static>, usize, RandomState>,
+    classes: Vec<Arc<Class>>,
+    /// Holds the class of a route that is not remembered.
+    other: Arc<Class>,
+}
 
-    pub(super) fn holds(&self, question: u32) -> bool {
-        self.answers.get(question as usize) == Some(&self.round)
-    }
-
-    /// Notes that a rule is to be looked at.
-    pub(super) fn choose(&mut self, rule: u32) {
-        let round = self.round;
-        let is_new = self.chosen.get_mut(rule as usize);
-        if is_new.is_some_and(|chosen| std::mem::replace(chosen, round) != round) {
-            self.candidates.push(rule);
-        }
+impl SeenRoutes {
+    /// Returns the class of a route, which a function finds if it is not known yet.
+    pub(super) fn class(
+        &mut self,
+        parts: RouteParts<'_>,
+        find: impl FnOnce(&RouteParts<'_>) -> Arc<Class>,
+    ) -> &Class {
+        let known = self.routes.get(&parts).copied();
+        let place = known.unwrap_or_else(|| {
+            let class = find(&parts);
+            let next = self.classes.len();
+            match next < MOST_ROUTES {
+                true => {
+                    self.routes.insert(parts.into_owned(), next);
+                    self.classes.push(class);
+                }
+                false => self.other = class,
+            }
+            next
+        });
+        self.classes.get(place).unwrap_or(&self.other)
     }
 }
