@@ -6,6 +6,8 @@
 //!
 //! [specification]: https://github.com/SigmaHQ/sigma-specification
 
+mod exact_sum;
+mod numbers;
 mod sliding;
 
 use std::borrow::Cow;
@@ -253,7 +255,11 @@ impl Compiled {
 
     fn windows_of_group(&self, hits: &[&Hit], changed: &BTreeSet<DateTime<Utc>>, found: &mut Vec<Found>) {
         let span = self.correlation.timespan;
-        let mut sliding = Sliding::new(hits, self.key(), self.order());
+        let sliding = Sliding::new(hits, self.key(), self.order());
+        let mut sliding = match self.correlation.kind.compares_numbers() {
+            true => sliding.with_numbers(),
+            false => sliding,
+        };
         for (place, last) in hits.iter().enumerate() {
             let end = last.log.event_time;
             sliding.add();
@@ -323,25 +329,18 @@ impl Compiled {
         reason = "a window holds fewer hits than a number is exact to"
     )]
     fn result(&self, sliding: &Sliding<'_>) -> Option<f64> {
-        let window = sliding.window();
+        let numbers = || sliding.numbers();
         match self.correlation.kind {
             CorrelationKind::EventCount => Some(sliding.logs() as f64),
             CorrelationKind::ValueCount | CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
                 Some(sliding.keys() as f64)
             }
-            CorrelationKind::ValueSum => numbers(window).map(|numbers| numbers.iter().sum()),
-            CorrelationKind::ValueAverage => {
-                numbers(window).map(|numbers| numbers.iter().sum::<f64>() / numbers.len() as f64)
-            }
-            CorrelationKind::ValueMedian => numbers(window).map(median),
+            CorrelationKind::ValueSum => numbers()?.0.sum(),
+            CorrelationKind::ValueAverage => numbers()?.0.mean(),
+            CorrelationKind::ValueMedian => numbers()?.0.median(),
             CorrelationKind::ValuePercentile => {
-                let last = window.last()?.value.as_deref()?.trim().parse::<f64>().ok()?;
-                if !last.is_finite() {
-                    return None;
-                }
-                let numbers = numbers(window)?;
-                let below = numbers.iter().filter(|number| **number <= last).count();
-                Some(100.0 * below as f64 / numbers.len() as f64)
+                let (numbers, last) = numbers()?;
+                numbers.percentile(last)
             }
         }
     }
@@ -353,29 +352,6 @@ fn around(time: DateTime<Utc>, span: TimeDelta) -> (DateTime<Utc>, DateTime<Utc>
     let since = time.checked_sub_signed(span).unwrap_or(DateTime::<Utc>::MIN_UTC);
     let until = time.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC);
     (since, until)
-}
-
-/// Returns the values of hits that are numbers; `None` if there is none.
-fn numbers(window: &[&Hit]) -> Option<Vec<f64>> {
-    let values = window.iter().filter_map(|hit| hit.value.as_deref());
-    let numbers: Vec<f64> = values
-        .filter_map(|value| value.trim().parse().ok())
-        .filter(|number: &f64| number.is_finite())
-        .collect();
-    (!numbers.is_empty()).then_some(numbers)
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    let middle = numbers.len() / 2;
-    let upper = numbers.get(middle).copied().unwrap_or_default();
-    match numbers.len() % 2 {
-        1 => upper,
-        _ => f64::midpoint(
-            numbers.get(middle.wrapping_sub(1)).copied().unwrap_or(upper),
-            upper,
-        ),
-    }
 }
 
 /// Returns a text that is another one for other parts.

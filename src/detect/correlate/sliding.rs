@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::numbers::Numbers;
 use crate::models::Hit;
 
 /// Counts the hits of a window: those from a start on that have been added.
@@ -16,6 +17,8 @@ pub(super) struct Sliding<'h> {
     by_key: HashMap<&'h str, usize>,
     /// Holds, for each rule of the order, the latest start of hits that match it and those before it in order.
     chains: Vec<Option<usize>>,
+    /// Holds the numbers of the hits, if the correlation compares them.
+    numbers: Option<Numbers>,
 }
 
 impl<'h> Sliding<'h> {
@@ -29,6 +32,15 @@ impl<'h> Sliding<'h> {
             end: 0,
             logs: 0,
             by_key: HashMap::new(),
+            numbers: None,
+        }
+    }
+
+    /// Adds the numbers of the hits to what is counted.
+    pub(super) fn with_numbers(self) -> Self {
+        Self {
+            numbers: Some(Numbers::new(self.hits)),
+            ..self
         }
     }
 
@@ -52,6 +64,9 @@ impl<'h> Sliding<'h> {
                     *chain = begun.or(*chain);
                 }
             }
+        }
+        if let Some(numbers) = &mut self.numbers {
+            numbers.add(self.end);
         }
         self.end += 1;
     }
@@ -77,6 +92,9 @@ impl<'h> Sliding<'h> {
                 self.by_key.remove(key);
             }
         }
+        if let Some(numbers) = &mut self.numbers {
+            numbers.remove(self.start);
+        }
         self.start += 1;
     }
 
@@ -86,6 +104,11 @@ impl<'h> Sliding<'h> {
 
     pub(super) fn window(&self) -> &'h [&'h Hit] {
         self.hits.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Returns the numbers of the window, and the place of its last hit; `None` if the window was made without them.
+    pub(super) fn numbers(&self) -> Option<(&Numbers, usize)> {
+        Some((self.numbers.as_ref()?, self.end.checked_sub(1)?))
     }
 
     /// Counts the logs.

@@ -91,6 +91,14 @@ impl CorrelationKind {
         })
     }
 
+    /// Returns whether the correlation reads the values of a field as numbers.
+    pub(crate) fn compares_numbers(self) -> bool {
+        matches!(
+            self,
+            Self::ValueSum | Self::ValueAverage | Self::ValuePercentile | Self::ValueMedian
+        )
+    }
+
     /// Returns whether the correlation asks for a match of each rule.
     pub(crate) fn is_temporal(self) -> bool {
         matches!(self, Self::Temporal | Self::TemporalOrdered)
