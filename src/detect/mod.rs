@@ -5,6 +5,7 @@ mod definition;
 mod detector;
 mod event;
 mod explain;
+mod fields;
 mod hunt;
 mod indicators;
 mod literal;

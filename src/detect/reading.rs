@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::definition::{IMPORT, SIGMA};
-use super::routes;
 use super::sigma::{Document, Placeholders, Refusal, read_yaml, text};
+use super::{fields, routes};
 use crate::models::{DetectionRule, LogSource};
 
 /// Says what is to be expected of a rule.
@@ -23,6 +23,8 @@ pub enum Verdict {
     Refused(String),
     /// Means that no known log has the rule's log source.
     NeverRouted(String),
+    /// Means that the rule needs a field that no log of its log source has.
+    NeverMatches(String),
 }
 
 impl Verdict {
@@ -32,14 +34,15 @@ impl Verdict {
             Self::Works => "works",
             Self::Refused(_) => "refused",
             Self::NeverRouted(_) => "never_routed",
+            Self::NeverMatches(_) => "never_matches",
         }
     }
 
-    /// Returns why the rule is not applied.
+    /// Returns why the rule is not applied, or finds nothing.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Works => None,
-            Self::Refused(reason) | Self::NeverRouted(reason) => Some(reason),
+            Self::Refused(reason) | Self::NeverRouted(reason) | Self::NeverMatches(reason) => Some(reason),
         }
     }
 }
@@ -58,6 +61,8 @@ pub struct ReadRule {
     pub rule: Option<DetectionRule>,
     /// Says what is to be expected of it.
     pub verdict: Verdict,
+    /// Holds a sentence for each field that no log of the rule's log source has, if the rule matches without it.
+    pub warnings: Vec<String>,
     /// Holds the line at which the rule begins, or at which its fault is, from 1.
     pub line: Option<usize>,
 }
@@ -77,37 +82,48 @@ pub fn read_rules(
         .map(|document| match document {
             Ok(document) => {
                 let read = Document::from_json(&document.value, placeholders);
-                let (verdict, line) = match read {
-                    Ok(read) => (verdict(&read, formats), None),
+                let (verdict, warnings, line) = match read {
+                    Ok(read) => {
+                        let (verdict, warnings) = verdict(&read, formats);
+                        (verdict, warnings, None)
+                    }
                     Err(refusal) => {
                         let refusal = document.locate(refusal);
-                        (Verdict::Refused(refusal.reason), refusal.line)
+                        (Verdict::Refused(refusal.reason), Vec::new(), refusal.line)
                     }
                 };
                 let rule = stored(file, document.value.clone(), &verdict);
                 ReadRule {
                     rule,
                     verdict,
+                    warnings,
                     line: line.or(Some(document.first_line())),
                 }
             }
             Err(Refusal { line, reason, .. }) => ReadRule {
                 rule: None,
                 verdict: Verdict::Refused(reason),
+                warnings: Vec::new(),
                 line,
             },
         })
         .collect()
 }
 
-fn verdict(document: &Document, formats: &BTreeSet<LogSource>) -> Verdict {
-    let source = match document {
-        Document::Rule(rule) => &rule.log_source,
-        Document::Correlation(_) | Document::Filter(_) => return Verdict::Works,
+/// Returns the verdict, and sentences about what a rule asks for in vain.
+fn verdict(document: &Document, formats: &BTreeSet<LogSource>) -> (Verdict, Vec<String>) {
+    let Document::Rule(rule) = document else {
+        return (Verdict::Works, Vec::new());
     };
-    match routes::is_fed(source, formats) {
-        true => Verdict::Works,
-        false => Verdict::NeverRouted(format!("no format gives logs the log source {source}")),
+    let source = &rule.log_source;
+    if !routes::is_fed(source, formats) {
+        let reason = format!("no format gives logs the log source {source}");
+        return (Verdict::NeverRouted(reason), Vec::new());
+    }
+    let check = fields::check(rule);
+    match check.never_matches {
+        true => (Verdict::NeverMatches(check.faults.join("; ")), Vec::new()),
+        false => (Verdict::Works, check.faults),
     }
 }
 

@@ -219,6 +219,24 @@ impl Table {
     }
 }
 
+/// Returns the channels and providers of Windows that feed a log source of rules, with the ids of their events: none
+/// stands for all of them.
+pub(crate) fn windows_logs(source: &LogSource) -> impl Iterator<Item = (&'static String, &'static [u32])> {
+    let is_windows = source.product.as_deref() == Some("windows")
+        || (source.product.is_none() && TABLE.windows_source(source).is_some());
+    // A category is narrower than the service that it is written by.
+    let feeds = |row: &&WindowsSource| match &source.category {
+        Some(_) => row.category == source.category,
+        None => source.service.is_none() || row.service == source.service,
+    };
+    let rows = TABLE.windows.iter().filter(move |_| is_windows).filter(feeds);
+    let rows: Vec<&'static WindowsSource> = rows.collect();
+    rows.into_iter().flat_map(|row| {
+        let logs = row.channels.iter().chain(&row.providers);
+        logs.map(|log| (log, row.events.as_slice()))
+    })
+}
+
 /// Returns whether any log feeds a log source of rules: an event of Windows that is known, or a log of one of `formats`.
 pub(crate) fn is_fed(source: &LogSource, formats: &BTreeSet<LogSource>) -> bool {
     let is_windows = source.product.as_deref() == Some("windows");

@@ -225,6 +225,35 @@ fn each_rule_that_cannot_work_gets_a_sentence_and_harms_no_other() {
 }
 
 #[test]
+fn a_rule_that_needs_an_unknown_field_is_said_to_match_never() {
+    let cli = Cli::new();
+    cli.write(
+        "rules/windows.yml",
+        RULES.replace("CommandLine|contains", "CommandLin|contains"),
+    );
+    let sentence =
+        "unknown field CommandLin: no log of windows/process_creation/* has it, did you mean CommandLine?";
+    let faults = cli.rows(&["rules", "check", "rules"]);
+    assert_eq!(faults.len(), 1);
+    assert_eq!(
+        (&faults[0]["verdict"], &faults[0]["reason"]),
+        (&json!("never_matches"), &json!(sentence))
+    );
+    let output = cli.command(&["rules", "import", "rules"]).output().unwrap();
+    let imported: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(imported["never_matches"], 1);
+    assert!(String::from_utf8_lossy(&output.stderr).contains(sentence));
+    let listed = cli.rows(&["rules", "list", "--verdict", "never_matches"]);
+    assert_eq!(listed[0]["rule_definition"]["logstore"]["reason"], sentence);
+    cli.write("events.json", processes(3));
+    let output = cli
+        .command(&["rules", "test", "rules/windows.yml", "events.json"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains(sentence));
+}
+
+#[test]
 fn a_killed_detector_stores_the_alerts_of_each_log_once() {
     let cli = with_rules();
     cli.write("events.json", processes(4_000));

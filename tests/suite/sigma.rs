@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use logstore::detect::{Detector, Document, Event, RuleSet, Scratch, SigmaRule, read_rules, read_yaml};
-use logstore::ingest::{IngestOptions, Source};
+use logstore::detect::{
+    Detector, Document, Event, RuleSet, Scratch, SigmaRule, Verdict, read_rules, read_yaml,
+};
+use logstore::ingest::{FormatLibrary, IngestOptions, Source};
 use logstore::{
     AlertQuery, AlertStore as _, DetectionRule, Fetcher, LogEntry, LogKey, LogStore as _, MemoryStore,
 };
@@ -169,6 +171,38 @@ fn recorded_attacks_are_matched_as_the_reference_says() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_rule_that_matches_is_called_dead() {
+    let (Some(sigma), Some(otrf)) = (shared_data("data/sigma"), shared_data("data/json/otrf")) else {
+        return;
+    };
+    let key =
+        |file: &Path| -> Value { serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap() };
+    let samples = key(&sigma.join("key_regression.json"));
+    let mut matching: BTreeSet<String> = samples.as_object().unwrap().keys().cloned().collect();
+    let attacks = key(&otrf.join("key_sigma.json"));
+    for set in attacks["datasets"].as_object().unwrap().values() {
+        matching.extend(set["matches"].as_object().unwrap().keys().cloned());
+    }
+    let formats = FormatLibrary::built_in().log_sources();
+    let mut dead = Vec::new();
+    for file in walkdir::WalkDir::new(&sigma) {
+        let file = file.unwrap();
+        if file.path().extension().is_none_or(|end| end != "yml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        for read in read_rules("rules.yml", &text, &formats, &|_| None) {
+            if let (Verdict::NeverMatches(reason), Some(rule)) = (read.verdict, read.rule) {
+                dead.push((rule.id, reason));
+            }
+        }
+    }
+    let wrong: Vec<_> = dead.iter().filter(|(id, _)| matching.contains(id)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(dead.len(), 10, "{dead:#?}");
 }
 
 /// Logs of `failed` logins of users on hosts, with a login at the end of some.

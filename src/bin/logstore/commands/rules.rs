@@ -331,7 +331,17 @@ fn rules_of_files(paths: &[PathBuf], context: &Context) -> Result<Vec<DetectionR
                 let line = read.line.unwrap_or_default();
                 log::warn!("{file}:{line}: the rule is not applied: {reason}");
             }
-            (_, rule) => rules.extend(rule),
+            (verdict, rule) => {
+                let line = read.line.unwrap_or_default();
+                for fault in verdict
+                    .reason()
+                    .into_iter()
+                    .chain(read.warnings.iter().map(String::as_str))
+                {
+                    log::warn!("{file}:{line}: {verdict}: {fault}");
+                }
+                rules.extend(rule);
+            }
         }
     }
     Ok(rules)

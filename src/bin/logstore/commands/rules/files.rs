@@ -30,6 +30,7 @@ struct Summary {
     works: u64,
     refused: u64,
     never_routed: u64,
+    never_matches: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     imported: Option<Imported>,
 }
@@ -50,7 +51,7 @@ struct FaultRow {
     line: Option<usize>,
     title: Option<String>,
     verdict: &'static str,
-    reason: Option<String>,
+    reason: String,
 }
 
 impl Row for FaultRow {
@@ -63,11 +64,7 @@ impl Row for FaultRow {
             Some(line) => format!("{name}:{line}"),
             None => name.into_owned(),
         };
-        vec![
-            place,
-            self.verdict.to_owned(),
-            self.reason.clone().unwrap_or_default(),
-        ]
+        vec![place, self.verdict.to_owned(), self.reason.clone()]
     }
 }
 
@@ -97,18 +94,13 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
 pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
     let read = read_all(&args.paths, context)?;
     for fault in faults(&read) {
-        // Rules for logs that no format gives are no mistake.
+        // Rules for logs that no format gives are no mistake, and some rules ask for more than one product has.
         let level = match fault.verdict {
-            "refused" => log::Level::Warn,
+            "refused" | "never_matches" => log::Level::Warn,
             _ => log::Level::Info,
         };
         let place = format!("{}:{}", fault.file, fault.line.unwrap_or_default());
-        log::log!(
-            level,
-            "{place}: {}: {}",
-            fault.verdict,
-            fault.reason.unwrap_or_default()
-        );
+        log::log!(level, "{place}: {}: {}", fault.verdict, fault.reason);
     }
     let mut summary = Summary::of(&read);
     let rules: Vec<DetectionRule> = read.into_iter().filter_map(|(_, read)| read.rule).collect();
@@ -245,16 +237,18 @@ fn is_rule_file(path: &Path) -> bool {
 }
 
 fn faults(read: &[(String, ReadRule)]) -> Vec<FaultRow> {
-    let faulty = read.iter().filter(|(_, rule)| rule.verdict != Verdict::Works);
-    faulty
-        .map(|(file, read)| FaultRow {
+    let faulty = read.iter().flat_map(|(file, read)| {
+        let reasons = read.verdict.reason().into_iter();
+        let reasons = reasons.chain(read.warnings.iter().map(String::as_str));
+        reasons.map(|reason| FaultRow {
             file: file.clone(),
             line: read.line,
             title: read.rule.as_ref().map(|rule| rule.rule_name.clone()),
             verdict: read.verdict.as_str(),
-            reason: read.verdict.reason().map(str::to_owned),
+            reason: reason.to_owned(),
         })
-        .collect()
+    });
+    faulty.collect()
 }
 
 impl Summary {
@@ -269,14 +263,15 @@ impl Summary {
             works: count("works"),
             refused: count("refused"),
             never_routed: count("never_routed"),
+            never_matches: count("never_matches"),
             imported: None,
         }
     }
 
     fn text(&self) -> String {
         let mut text = format!(
-            "{} rules: {} work, {} are refused, {} are never routed",
-            self.rules, self.works, self.refused, self.never_routed
+            "{} rules: {} work, {} are refused, {} are never routed, {} never match",
+            self.rules, self.works, self.refused, self.never_routed, self.never_matches
         );
         if let Some(imported) = &self.imported {
             text += &format!(

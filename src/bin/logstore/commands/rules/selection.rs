@@ -32,7 +32,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "TEXT")]
     author: Option<String>,
 
-    /// With this verdict of their import: works, refused or never_routed
+    /// With this verdict of their import: works, refused, never_routed or never_matches
     #[arg(long, value_name = "VERDICT")]
     verdict: Option<String>,
 }
