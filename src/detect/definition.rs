@@ -11,7 +11,7 @@ pub const SIGMA: &str = "sigma";
 pub(super) const IMPORT: &str = "logstore";
 
 /// Returns the definition of a rule without what its import says about it.
-pub(super) fn own_definition(definition: &Value) -> Value {
+pub fn own_definition(definition: &Value) -> Value {
     let mut own = definition.clone();
     if let Some(members) = own.as_object_mut() {
         members.remove(IMPORT);

@@ -16,7 +16,7 @@ mod rules;
 mod run;
 mod sigma;
 
-pub use definition::{SIGMA, import_note};
+pub use definition::{SIGMA, import_note, own_definition};
 pub use detector::{Detector, RefusedRule};
 pub use event::Event;
 pub use explain::Answer;

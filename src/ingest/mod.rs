@@ -4,6 +4,7 @@
 //! of logs. No line is lost: every line that is not empty becomes a log whose [`raw`](crate::LogEntry::raw) is that
 //! line.
 
+mod archive_files;
 mod block;
 mod error;
 mod follow;
@@ -18,6 +19,7 @@ mod reader;
 mod source;
 
 pub use crate::models::{ContinuationLines, Encoding, FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
+pub use archive_files::files_in_archive;
 pub(crate) use block::LogBlock;
 pub use error::{IngestError, IngestErrorKind};
 pub(crate) use follow::{ChangedFile, Follower};

@@ -48,6 +48,7 @@ mod real_data;
 mod reparse;
 mod restored;
 mod rotation;
+mod rule_files;
 mod scale_out;
 mod scans;
 mod secrets;

@@ -42,7 +42,7 @@ fn files(cli: &Cli) -> Vec<(String, u64)> {
 }
 
 /// A zip archive of these members, deflated or stored.
-fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     use rawzip::{CompressionMethod, ZipArchiveWriter};
     let mut archive = ZipArchiveWriter::new(Vec::new());
     for (index, (name, content)) in members.iter().enumerate() {

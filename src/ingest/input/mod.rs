@@ -3,7 +3,7 @@
 pub(super) mod archive;
 pub(super) mod binary;
 pub(super) mod checkpoints;
-mod compression;
+pub(super) mod compression;
 pub(super) mod decoder;
 pub(super) mod encoding;
 #[cfg(feature = "evtx")]

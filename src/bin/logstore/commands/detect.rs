@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PLACE", default_value = "earliest")]
     from: From,
 
-    /// Apply the rules of these files and folders instead of those of the store; repeatable
+    /// Apply the rules of these files, folders and archives instead of those of the store; repeatable
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
 

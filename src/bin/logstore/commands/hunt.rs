@@ -18,7 +18,7 @@ use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Apply these rules: files, folders, or ids of the store; repeatable [default: the enabled rules of the store]
+    /// Apply these rules: files, folders, archives, or ids of the store; repeatable [default: the enabled rules of the store]
     #[arg(long, value_name = "PATH|ID")]
     rules: Vec<String>,
 

@@ -32,9 +32,9 @@ pub(crate) struct Args {
 enum Command {
     /// Print rules
     List(ListArgs),
-    /// Store rules of Sigma from files and folders, and say which of them work
+    /// Store rules of Sigma from files, folders and archives, and say which of them work
     Import(files::FilesArgs),
-    /// Say which rules of Sigma in files and folders work; fail if one is refused
+    /// Say which rules of Sigma in files, folders and archives work; fail if one is refused
     Check(files::FilesArgs),
     /// Store one rule from flags, or rules as JSON lines from standard input
     Add(AddArgs),

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use logstore::detect::{ReadRule, SIGMA, Verdict, import_note, read_rules};
-use logstore::ingest::FormatLibrary;
+use logstore::detect::{ReadRule, SIGMA, Verdict, import_note, own_definition, read_rules};
+use logstore::ingest::{FormatLibrary, files_in_archive};
 use logstore::time::Zone;
 use logstore::{DetectionRule, LogSource, RuleQuery, RuleStore as _};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FilesArgs {
-    /// Files and folders with rules of Sigma in YAML
+    /// Files, folders and archives (zip, tar) with rules of Sigma in YAML
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -155,7 +155,11 @@ fn merge(
                 continue;
             }
             Some(old) => {
-                imported.changed += 1;
+                // The same rule may have come by another file, such as the archive of a later release.
+                match own_definition(&old.rule_definition) == own_definition(&rule.rule_definition) {
+                    true => imported.unchanged += 1,
+                    false => imported.changed += 1,
+                }
                 rule.enabled = old.enabled;
             }
         }
@@ -199,19 +203,40 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
             if !entry.file_type().is_file() || !(is_named || is_rule_file(entry.path())) {
                 continue;
             }
-            let file = entry.path().display().to_string();
-            let text = std::fs::read(entry.path())
-                .map_err(|error| Failure::Failed(format!("cannot read rules from {file:?}: {error}")))?;
-            let Ok(text) = String::from_utf8(text) else {
-                let text = format!("cannot read rules from {file:?}: it is not UTF-8");
-                return Err(Failure::Failed(text));
-            };
-            let rules = read_rules(&file, &text, &formats, &|name| settings.placeholder(name));
-            read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
+            for (file, text) in texts(entry.path(), is_named)? {
+                let rules = read_rules(&file, &text, &formats, &|name| settings.placeholder(name));
+                read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
+            }
         }
     }
     refuse_repeated_ids(&mut read);
     Ok(read)
+}
+
+/// Reads a file, or the files with rules in an archive that is named itself.
+fn texts(path: &Path, is_named: bool) -> Result<Vec<(String, String)>> {
+    let failed = |name: &Path, reason: &dyn std::fmt::Display| {
+        Failure::Failed(format!("cannot read rules from {name:?}: {reason}"))
+    };
+    let archived = match is_named {
+        true => files_in_archive(path, is_rule_file).map_err(|error| failed(&error.name, &error.reason))?,
+        false => None,
+    };
+    let files = match archived {
+        Some(files) if files.is_empty() => {
+            return Err(failed(path, &"the archive has no files *.yml or *.yaml"));
+        }
+        Some(files) => files,
+        None => vec![(
+            path.to_owned(),
+            std::fs::read(path).map_err(|error| failed(path, &error))?,
+        )],
+    };
+    let texts = files.into_iter().map(|(name, content)| {
+        let text = String::from_utf8(content).map_err(|_| failed(&name, &"it is not UTF-8"))?;
+        Ok((name.display().to_string(), text))
+    });
+    texts.collect()
 }
 
 /// Refuses each rule with the id of an earlier one, which it would replace.
