@@ -44,6 +44,7 @@ pub struct Detector {
     min_level: Severity,
     window: TimeDelta,
     own: Vec<OwnDetector>,
+    receiver: Option<String>,
 }
 
 /// Says what is to be done with the matches of a rule.
@@ -113,6 +114,7 @@ impl Detector {
             min_level: Severity::Low,
             window: TimeDelta::hours(1),
             own: Vec::new(),
+            receiver: None,
         }
     }
 
@@ -126,6 +128,16 @@ impl Detector {
     #[must_use]
     pub fn window(self, window: TimeDelta) -> Self {
         Self { window, ..self }
+    }
+
+    /// Lets new alerts wait for their delivery to a receiver: see
+    /// [`AlertStore::undelivered_alerts`](crate::AlertStore::undelivered_alerts).
+    #[must_use]
+    pub fn deliver_to(self, receiver: impl Into<String>) -> Self {
+        Self {
+            receiver: Some(receiver.into()),
+            ..self
+        }
     }
 
     /// Adds a detector of the caller's own. It sees every log.
@@ -150,7 +162,10 @@ impl Detector {
         logs: &[LogEntry],
         stored: impl FnMut(&[HitRange]) -> Result<Vec<Hit>, E>,
     ) -> Result<Detections, E> {
-        let mut detections = Detections::default();
+        let mut detections = Detections {
+            receiver: self.receiver.clone(),
+            ..Detections::default()
+        };
         let mut scratch = Scratch::default();
         for log in logs {
             self.apply(log, &mut scratch, &mut detections);

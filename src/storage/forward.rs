@@ -69,6 +69,9 @@ macro_rules! store_behind {
             fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>> {
                 (**self).alert_events(ids)
             }
+            fn undelivered_alerts(&self, receiver: &str) -> Result<Vec<String>> {
+                (**self).undelivered_alerts(receiver)
+            }
             fn alert_logs(&self, ids: &[&str]) -> Result<Vec<(String, LogKey)>> {
                 (**self).alert_logs(ids)
             }

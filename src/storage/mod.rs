@@ -134,6 +134,13 @@ pub trait AlertStore: Send + Sync {
     /// Returns the events of some alerts, each with the id of its alert, in the order of these ids, the earliest first.
     fn alert_events(&self, ids: &[&str]) -> Result<Vec<(String, AlertEvent)>>;
 
+    /// Returns the ids of the alerts that wait for their delivery to a receiver: their histories have
+    /// [`AwaitDelivery`](crate::alerts::AlertAction::AwaitDelivery) by it, and no
+    /// [`Deliver`](crate::alerts::AlertAction::Deliver).
+    ///
+    /// Those with fewer failures come first, and then those that have waited longer.
+    fn undelivered_alerts(&self, receiver: &str) -> Result<Vec<String>>;
+
     /// Returns the logs of some alerts, each with the id of its alert, in the order of these ids, the earliest first.
     ///
     /// These are the 100 earliest logs of each alert and the latest, by event time and id. They may have been deleted

@@ -14,7 +14,7 @@ use crate::support::{Cli, at};
 fn detections(matches: impl IntoIterator<Item = Match>) -> Detections {
     Detections {
         matches: matches.into_iter().collect(),
-        hits: Vec::new(),
+        ..Detections::default()
     }
 }
 

@@ -17,6 +17,8 @@ mod encodings;
 mod event_logs;
 mod exactly_once;
 #[cfg(unix)]
+mod exec;
+#[cfg(unix)]
 mod extensions;
 mod faults;
 mod fencing;

@@ -22,7 +22,7 @@ use crate::models::{AddressText, InvalidValue, LogEntry, LogKey, Severity};
 /// let store = MemoryStore::new();
 /// let log = LogEntry::new(chrono::Utc::now()).with_host("web1").with_field("user", "root");
 /// let found = Match::new("5013c332", Severity::High, &log).with_title("Root login");
-/// let detections = Detections { matches: vec![found.clone(), found], hits: Vec::new() };
+/// let detections = Detections { matches: vec![found.clone(), found], ..Detections::default() };
 /// let stored = store.store_detections(&detections)?;
 /// assert_eq!((stored.stored, stored.counted, stored.repeated), (1, 1, 1));
 /// # Ok::<(), logstore::Error>(())
@@ -324,6 +324,9 @@ pub struct Detections {
     pub matches: Vec<Match>,
     /// Holds the hits, which are kept for correlations.
     pub hits: Vec<Hit>,
+    /// Names the receiver that new alerts wait for, but for suppressed ones: see
+    /// [`AlertStore::undelivered_alerts`](crate::AlertStore::undelivered_alerts).
+    pub receiver: Option<String>,
 }
 
 impl Detections {

@@ -48,9 +48,11 @@ pub enum AlertAction {
     Assign(String),
     /// Leaves a note.
     Note,
-    /// Hands the alert to another program.
+    /// Makes the alert wait for its delivery to a receiver: the actor.
+    AwaitDelivery,
+    /// Hands the alert to a receiver: the actor.
     Deliver,
-    /// Fails to hand the alert to another program.
+    /// Fails to hand the alert to a receiver: the actor.
     FailToDeliver,
 }
 
@@ -62,6 +64,7 @@ impl AlertAction {
             Self::Close(_) => "close",
             Self::Assign(_) => "assign",
             Self::Note => "note",
+            Self::AwaitDelivery => "await_delivery",
             Self::Deliver => "deliver",
             Self::FailToDeliver => "fail_to_deliver",
         }
@@ -73,7 +76,7 @@ impl AlertAction {
             Self::Status(status) => Some(status.as_str()),
             Self::Close(verdict) => Some(verdict.as_str()),
             Self::Assign(person) => Some(person),
-            Self::Note | Self::Deliver | Self::FailToDeliver => None,
+            Self::Note | Self::AwaitDelivery | Self::Deliver | Self::FailToDeliver => None,
         }
     }
 
@@ -85,6 +88,7 @@ impl AlertAction {
             "close" => Self::Close(text.parse()?),
             "assign" => Self::Assign(text.to_owned()),
             "note" => Self::Note,
+            "await_delivery" => Self::AwaitDelivery,
             "deliver" => Self::Deliver,
             "fail_to_deliver" => Self::FailToDeliver,
             _ => {
@@ -150,7 +154,10 @@ impl Alert {
             AlertAction::Assign(person) => {
                 self.assignee = Some(person.clone()).filter(|person| !person.is_empty());
             }
-            AlertAction::Note | AlertAction::Deliver | AlertAction::FailToDeliver => {}
+            AlertAction::Note
+            | AlertAction::AwaitDelivery
+            | AlertAction::Deliver
+            | AlertAction::FailToDeliver => {}
         }
         self.updated_at = self.updated_at.max(event.at);
     }

@@ -144,6 +144,7 @@ pub(crate) struct Counts {
 pub(crate) struct Tally {
     now: DateTime<Utc>,
     found: Found,
+    receiver: Option<String>,
     alerts: HashMap<Series, BTreeMap<u32, Alert>>,
     logs: HashSet<AlertLog>,
     raised: HashSet<String>,
@@ -183,6 +184,7 @@ impl Tally {
         Self {
             now,
             found,
+            receiver: None,
             alerts: known,
             logs: logs.into_iter().collect(),
             raised: HashSet::new(),
@@ -190,6 +192,14 @@ impl Tally {
             new_logs: Vec::new(),
             events: Vec::new(),
             counts: Counts::default(),
+        }
+    }
+
+    /// Names the receiver that new alerts wait for.
+    pub(crate) fn awaiting(self, receiver: Option<&str>) -> Self {
+        Self {
+            receiver: receiver.map(str::to_owned),
+            ..self
         }
     }
 
@@ -274,10 +284,13 @@ impl Tally {
         alert.generation = generation;
         alert.previous_id = previous.map(|(_, id)| id);
         alert.found_later = self.found == Found::Later;
-        if let Some(suppression) = suppression {
-            alert.set_status(AlertStatus::Suppressed);
-            let status = AlertAction::Status(AlertStatus::Suppressed);
-            self.note_event(&id, status, format!("{}: {}", suppression.id, suppression.reason));
+        match suppression {
+            Some(suppression) => {
+                alert.set_status(AlertStatus::Suppressed);
+                let status = AlertAction::Status(AlertStatus::Suppressed);
+                self.note_event(&id, status, format!("{}: {}", suppression.id, suppression.reason));
+            }
+            None => self.await_delivery(&id),
         }
         self.raised.insert(id.clone());
         self.counts.new += 1;
@@ -312,6 +325,7 @@ impl Tally {
             alert.set_status(AlertStatus::New);
             let note = "a match that no suppression covers";
             self.note_event(&id, AlertAction::Status(AlertStatus::New), note);
+            self.await_delivery(&id);
         }
         self.changed.insert(id);
     }
@@ -333,6 +347,15 @@ impl Tally {
             ..AlertEvent::new(action)
         };
         self.events.push((id.to_owned(), event.with_note(note)));
+    }
+
+    fn await_delivery(&mut self, id: &str) {
+        let Some(receiver) = &self.receiver else { return };
+        let event = AlertEvent {
+            at: self.now,
+            ..AlertEvent::new(AlertAction::AwaitDelivery).by(receiver)
+        };
+        self.events.push((id.to_owned(), event));
     }
 
     /// Returns what the store has to write.

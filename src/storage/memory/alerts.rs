@@ -1,6 +1,6 @@
 //! Alerts and their histories.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -57,6 +57,22 @@ impl AlertStore for MemoryStore {
         Ok(events)
     }
 
+    fn undelivered_alerts(&self, receiver: &str) -> Result<Vec<String>> {
+        let state = self.state();
+        let mut waiting: BTreeMap<&str, Waiting> = BTreeMap::new();
+        let by_receiver = |event: &AlertEvent| event.actor.as_deref() == Some(receiver);
+        for (id, event) in state.alert_events.iter().filter(|(_, event)| by_receiver(event)) {
+            waiting.entry(id).or_default().note(event);
+        }
+        let mut ids: Vec<_> = waiting
+            .into_iter()
+            .filter(|(_, waiting)| !waiting.is_delivered)
+            .filter_map(|(id, waiting)| Some((waiting.failures, waiting.since?, id)))
+            .collect();
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(|(_, _, id)| id.to_owned()).collect())
+    }
+
     fn alert_logs(&self, ids: &[&str]) -> Result<Vec<(String, LogKey)>> {
         let state = self.state();
         let ids: BTreeSet<&str> = ids.iter().copied().collect();
@@ -78,6 +94,27 @@ impl AlertStore for MemoryStore {
         state.alert_logs.retain(|log| !old.contains(&log.alert_id));
         state.alert_events.retain(|(id, _)| !old.contains(id));
         Ok(old.len() as u64)
+    }
+}
+
+/// Says how far the delivery of an alert has come.
+#[derive(Default)]
+struct Waiting {
+    since: Option<DateTime<Utc>>,
+    failures: usize,
+    is_delivered: bool,
+}
+
+impl Waiting {
+    fn note(&mut self, event: &AlertEvent) {
+        match event.action {
+            AlertAction::AwaitDelivery => {
+                self.since = Some(self.since.map_or(event.at, |since| since.min(event.at)));
+            }
+            AlertAction::FailToDeliver => self.failures += 1,
+            AlertAction::Deliver => self.is_delivered = true,
+            _ => {}
+        }
     }
 }
 

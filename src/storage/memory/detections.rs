@@ -109,7 +109,8 @@ impl State {
             .filter(|log| ids.contains(log.alert_id.as_str()))
             .cloned()
             .collect();
-        let mut tally = Tally::new(to_micros(now()), found, alerts, logs);
+        let tally = Tally::new(to_micros(now()), found, alerts, logs);
+        let mut tally = tally.awaiting(detections.receiver.as_deref());
         for found in &detections.matches {
             tally.count(found, &suppressions);
         }

@@ -21,7 +21,7 @@ fn found(rule: &str, second: i64) -> Match {
 fn matches(matches: impl IntoIterator<Item = Match>) -> Detections {
     Detections {
         matches: matches.into_iter().collect(),
-        hits: Vec::new(),
+        ..Detections::default()
     }
 }
 
@@ -305,6 +305,7 @@ pub(super) fn detections_move_a_consumer_or_change_nothing(store: &dyn Store) {
     let both = Detections {
         matches: vec![found("r", 0)],
         hits: vec![hit("c", "g", 0)],
+        ..Detections::default()
     };
     let elsewhere = store.commit_detections("d", Some(end), end, &both);
     assert!(matches!(elsewhere, Err(Error::Conflict { .. })));
@@ -348,8 +349,8 @@ fn range(correlation: &str, group: &str, since: i64, until: i64) -> HitRange {
 
 pub(super) fn keeps_hits_once(store: &dyn Store) {
     let hits = |hits: Vec<Hit>| Detections {
-        matches: Vec::new(),
         hits,
+        ..Detections::default()
     };
     let all: Vec<Hit> = (0..10).rev().map(|second| hit("c", "g", second)).collect();
     store.store_detections(&hits(all.clone())).unwrap();
@@ -390,6 +391,7 @@ pub(super) fn forgets_old_hits_and_counts_late_matches(store: &dyn Store) {
             .chain([found("r", 3_600)])
             .collect(),
         hits: [0, 3_599, 3_600].map(|second| hit("c", "g", second)).into(),
+        ..Detections::default()
     };
     store.store_detections(&detections).unwrap();
     let before = essence(store);
@@ -458,4 +460,47 @@ pub(super) fn fetches_alerts_by_rule_tag_and_status(store: &dyn Store) {
     assert_eq!(rules(AlertQuery::new().statuses(open)), ["r", "s", "t"]);
     let prefix = &of_s[0].id[..8];
     assert_eq!(store.find_alert(prefix).unwrap().rule_id.as_deref(), Some("s"));
+}
+
+pub(super) fn keeps_which_alerts_wait_for_a_receiver(store: &dyn Store) {
+    let quiet = Suppression::new("a test", "host = web1".parse().unwrap()).of_rule("quiet");
+    store.add_suppression(&quiet).unwrap();
+    let awaiting = |rules: &[&str]| Detections {
+        receiver: Some("mail".to_owned()),
+        ..matches(rules.iter().map(|rule| found(rule, 0)))
+    };
+    let waiting = || {
+        let ids = store.undelivered_alerts("mail").unwrap();
+        let rules = ids
+            .iter()
+            .map(|id| store.alert(id).unwrap().unwrap().rule_id.unwrap());
+        rules.collect::<Vec<String>>()
+    };
+    store.store_detections(&matches([found("before", 0)])).unwrap();
+    store
+        .store_detections(&awaiting(&["a", "before", "quiet"]))
+        .unwrap();
+    store.store_detections(&awaiting(&["b"])).unwrap();
+    assert_eq!(waiting(), ["a", "b"]);
+    assert!(store.undelivered_alerts("chat").unwrap().is_empty());
+
+    let ids = store.undelivered_alerts("mail").unwrap();
+    let event = |action: AlertAction| AlertEvent::new(action).by("mail");
+    store
+        .update_alerts(&[&ids[0]], &event(AlertAction::FailToDeliver))
+        .unwrap();
+    assert_eq!(waiting(), ["b", "a"]);
+    store
+        .update_alerts(&[&ids[1]], &event(AlertAction::Deliver))
+        .unwrap();
+    store.store_detections(&awaiting(&["b"])).unwrap();
+    assert_eq!(waiting(), ["a"]);
+
+    store.remove_suppressions(&[&quiet.id]).unwrap();
+    let later = Detections {
+        receiver: Some("mail".to_owned()),
+        ..matches([found("quiet", 1)])
+    };
+    store.store_detections(&later).unwrap();
+    assert_eq!(waiting(), ["quiet", "a"]);
 }

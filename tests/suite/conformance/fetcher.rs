@@ -138,7 +138,7 @@ pub(super) fn a_batch_commits_detections(store: &dyn Store) {
             .iter()
             .map(|log| Match::new("r", Severity::Low, log))
             .collect(),
-        hits: Vec::new(),
+        ..Detections::default()
     };
     append(store, &["1", "2"]);
     let fetcher = || Fetcher::new(store).every(NO_WAIT).batch_size(1);

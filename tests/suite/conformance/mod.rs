@@ -174,6 +174,7 @@ conformance! {
         keeps_hits_once,
         forgets_old_hits_and_counts_late_matches,
         fetches_alerts_by_rule_tag_and_status,
+        keeps_which_alerts_wait_for_a_receiver,
     }
     consumers {
         a_consumer_begins_without_position,

@@ -2,7 +2,7 @@
 
 mod change;
 mod conditions;
-mod show;
+pub(crate) mod show;
 mod suppress;
 
 use std::borrow::Cow;

@@ -1,6 +1,10 @@
 //! `logstore detect`: rules over new logs.
 
+mod bounded;
+mod deliveries;
+
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +14,7 @@ use logstore::storage::CommitResult;
 use logstore::{DetectionRule, DuckDbStore, Error, Fetcher, LogBatch, LogEntry, Severity, StartPosition};
 use serde_json::json;
 
+use self::deliveries::Deliveries;
 use super::rules::{enabled_rules, new_detector};
 use crate::Result;
 use crate::context::Context;
@@ -37,6 +42,11 @@ pub(crate) struct Args {
     /// The least level of rules that raise alerts; others leave hits
     #[arg(long, value_name = "LEVEL", default_value = "low")]
     min_level: Severity,
+
+    /// Run this shell command for each new alert, with the alert as JSON on its standard input. It is ended after 30
+    /// seconds, at most 4 run at a time, and what was not delivered is tried again later and by the next run
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
 
     /// Time between polls, with --follow [default: the setting fetch.interval]
     #[arg(long, value_name = "TIME", value_parser = span, requires = "follow")]
@@ -82,24 +92,36 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     if !args.follow {
         fetcher = fetcher.once();
     }
-    let signals = Signals::stopping(&fetcher.stop_handle(), || {})?;
+    let stop = fetcher.stop_handle();
+    let signals = Signals::stopping(&stop, || {})?;
     let mut totals = Totals::default();
-    for batch in fetcher {
-        let outcome = match batch {
-            Ok(batch) => {
-                rules.reload(batch.logs(), args, &store, context)?;
-                apply(&rules.detector, &store, &batch, &mut totals)
+    thread::scope(|scope| {
+        let deliveries = args.exec.as_ref().map(|command| {
+            let deliveries = Deliveries::new(&store, &args.consumer, command, &stop);
+            deliveries.start(scope)
+        });
+        for batch in fetcher {
+            let outcome = match batch {
+                Ok(batch) => {
+                    rules.reload(batch.logs(), args, &store, context)?;
+                    apply(&rules.detector, &store, &batch, &mut totals)
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(error) if args.follow && is_passing(&error) => {
+                    log::warn!("cannot detect, trying again: {}", error.with_causes());
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(()) => {}
-            Err(error) if args.follow && is_passing(&error) => {
-                log::warn!("cannot detect, trying again: {}", error.with_causes());
+            if let Some(wake) = &deliveries {
+                // A full channel wakes it as well.
+                wake.try_send(()).ok();
             }
-            Err(error) => return Err(error.into()),
         }
-    }
+        Ok::<(), crate::Failure>(())
+    })?;
     print(&totals, context)?;
     match args.follow {
         true => signals.check_followed(),
@@ -141,7 +163,7 @@ impl Rules {
         let read = Utc::now();
         let rules = enabled_rules(&args.rules, store, context)?;
         Ok(Self {
-            detector: new_detector(&rules, context).min_level(args.min_level),
+            detector: detector(&rules, args, context),
             version: version_of(&rules),
             read,
         })
@@ -160,10 +182,18 @@ impl Rules {
         let version = version_of(&rules);
         if version != self.version {
             log::info!("the rules have changed: {} are enabled", rules.len());
-            self.detector = new_detector(&rules, context).min_level(args.min_level);
+            self.detector = detector(&rules, args, context);
             self.version = version;
         }
         Ok(())
+    }
+}
+
+fn detector(rules: &[DetectionRule], args: &Args, context: &Context) -> Detector {
+    let detector = new_detector(rules, context).min_level(args.min_level);
+    match args.exec {
+        Some(_) => detector.deliver_to(&args.consumer),
+        None => detector,
     }
 }
 

@@ -63,6 +63,21 @@ pub(super) fn of_alerts(connection: &Connection, ids: &[&str]) -> Result<Vec<(St
     })
 }
 
+/// Returns the ids of the alerts that wait for a receiver.
+pub(super) fn undelivered(connection: &Connection, receiver: &str) -> Result<Vec<String>> {
+    let mut sql = Sql::new("SELECT alert_id\nFROM alert_events\nWHERE true");
+    sql.and_equals("actor", Some(receiver.to_owned()));
+    sql.push(
+        "\nGROUP BY alert_id
+        HAVING bool_or(action = 'await_delivery') AND NOT bool_or(action = 'deliver')
+        ORDER BY count(*) FILTER (action = 'fail_to_deliver'),
+            min(happened_at) FILTER (action = 'await_delivery'),
+            alert_id",
+    );
+    let ids = statement::fetch_all(connection, &sql, ACTION, |row| text(row, 0))?;
+    Ok(ids.into_iter().flatten().collect())
+}
+
 fn text(row: &Row<'_>, index: usize) -> Result<Option<String>> {
     row.get(index).map_err(|error| error::engine(ACTION, error))
 }

@@ -82,6 +82,13 @@ impl AlertStore for DuckDbStore {
         self.read(|connection| alert_events::of_alerts(connection, ids))
     }
 
+    fn undelivered_alerts(&self, receiver: &str) -> Result<Vec<String>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        self.read(|connection| alert_events::undelivered(connection, receiver))
+    }
+
     fn alert_logs(&self, ids: &[&str]) -> Result<Vec<(String, LogKey)>> {
         if self.is_of_earlier_version() {
             return Ok(Vec::new());

@@ -88,7 +88,8 @@ fn store(connection: &Connection, detections: &Detections, found: Found) -> Resu
     let suppressions = suppressions::all(connection)?;
     let known = alerts_of(connection, &detections.matches)?;
     let logs = alert_logs::known(connection, &known, &detections.matches)?;
-    let mut tally = Tally::new(to_micros(now()), found, known, logs);
+    let tally = Tally::new(to_micros(now()), found, known, logs);
+    let mut tally = tally.awaiting(detections.receiver.as_deref());
     for found in &detections.matches {
         tally.count(found, &suppressions);
     }

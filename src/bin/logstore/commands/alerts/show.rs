@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 /// Holds an alert with all that belongs to it.
 #[derive(Serialize)]
-struct AlertRecord {
+pub(crate) struct AlertRecord {
     #[serde(flatten)]
     alert: Alert,
     techniques: Vec<String>,
@@ -63,7 +63,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result {
 }
 
 impl AlertRecord {
-    fn read(typed: &str, store: &DuckDbStore) -> Result<Self> {
+    /// Reads the alert that an id or the beginning of an id names.
+    pub(crate) fn read(typed: &str, store: &DuckDbStore) -> Result<Self> {
         let alert = store.find_alert(typed)?;
         let keys = store.alert_logs(&[&alert.id])?.into_iter().map(|(_, key)| key);
         let events = store
