@@ -1,12 +1,14 @@
 //! Logs in, matches and hits out.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use super::correlate::{Compiled, Correlations, Found, Named, version_of};
 use super::definition::{SIGMA, own_definition};
 use super::event::Event;
+use super::indicators::IndicatorSet;
 use super::rules::{RuleSet, Scratch};
 use super::sigma::{Document, Placeholders, Refusal, SigmaFilter, SigmaRule};
 use crate::models::{DetectionRule, Detections, Hit, HitRange, LogEntry, Match, Severity};
@@ -44,6 +46,7 @@ pub struct Detector {
     min_level: Severity,
     window: TimeDelta,
     own: Vec<OwnDetector>,
+    indicators: Arc<IndicatorSet>,
     receiver: Option<String>,
 }
 
@@ -114,6 +117,7 @@ impl Detector {
             min_level: Severity::Low,
             window: TimeDelta::hours(1),
             own: Vec::new(),
+            indicators: Arc::default(),
             receiver: None,
         }
     }
@@ -145,6 +149,11 @@ impl Detector {
     pub fn with(mut self, detector: impl Fn(&LogEntry) -> Option<Match> + Send + Sync + 'static) -> Self {
         self.own.push(Box::new(detector));
         self
+    }
+
+    /// Sets the indicators that are looked for in every log. An alert is for an indicator, a host and a day.
+    pub fn set_indicators(&mut self, indicators: Arc<IndicatorSet>) {
+        self.indicators = indicators;
     }
 
     /// Returns the rules on single events.
@@ -197,6 +206,7 @@ impl Detector {
         detections
             .matches
             .extend(self.own.iter().filter_map(|own| own(log)));
+        detections.matches.extend(self.indicators.alerts(log));
     }
 
     /// Applies the correlations to the hits of rules. The hits of one correlation may be those of another.

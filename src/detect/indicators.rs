@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use serde_json::Value;
@@ -24,10 +24,9 @@ pub const THREAT_INTEL: &str = "threat_intel";
 /// use logstore::detect::IndicatorSet;
 /// use logstore::{LogEntry, ThreatIntel};
 ///
-/// let now = chrono::Utc::now();
 /// let intel = ThreatIntel::new("bad.example".parse()?, "phishing", "a feed");
-/// let set = IndicatorSet::new([&intel], now);
-/// let log = LogEntry::new(now).with_message("query for www.bad.example. from 192.0.2.1");
+/// let set = IndicatorSet::new([&intel]);
+/// let log = LogEntry::new(chrono::Utc::now()).with_message("query for www.bad.example. from 192.0.2.1");
 /// let found = set.matches(&log);
 /// assert_eq!((found[0].indicator.as_str(), found[0].field.as_str()), ("bad.example", "message"));
 /// # Ok::<(), logstore::InvalidValue>(())
@@ -58,6 +57,8 @@ struct Record {
     source: u32,
     threat_type: u32,
     confidence: f32,
+    /// Holds the expiry in microseconds since 1970.
+    expires_at: i64,
 }
 
 /// Describes an indicator that was found in a log.
@@ -79,14 +80,13 @@ pub struct IndicatorMatch {
 }
 
 impl IndicatorSet {
-    /// Makes a set of what is believed at a time.
+    /// Makes a set of threat intelligence.
     ///
-    /// What a source calls [benign](BENIGN) is never found, whatever others say of it.
-    pub fn new<'i>(intel: impl IntoIterator<Item = &'i ThreatIntel>, time: DateTime<Utc>) -> Self {
-        let is_believed = |intel: &&ThreatIntel| intel.expires_at.is_none_or(|expiry| time < expiry);
+    /// An indicator counts for logs from before its expiry. What a source calls [benign](BENIGN) is never found,
+    /// whatever others say of it.
+    pub fn new<'i>(intel: impl IntoIterator<Item = &'i ThreatIntel>) -> Self {
         let mut said: Vec<(IndicatorType, String, &ThreatIntel)> = intel
             .into_iter()
-            .filter(is_believed)
             .map(|intel| (intel.indicator.indicator_type(), key_of(&intel.indicator), intel))
             .collect();
         said.sort_unstable_by(|(a_type, a, a_intel), (b_type, b, b_intel)| {
@@ -136,6 +136,7 @@ impl IndicatorSet {
             threat_type,
             #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough")]
             confidence: intel.confidence as f32,
+            expires_at: intel.expires_at.map_or(i64::MAX, |time| time.timestamp_micros()),
         });
     }
 
@@ -170,6 +171,7 @@ impl IndicatorSet {
     pub fn matches(&self, log: &LogEntry) -> Vec<IndicatorMatch> {
         let mut found = Found {
             set: self,
+            time: log.event_time.timestamp_micros(),
             matches: Vec::new(),
         };
         if self.is_empty() {
@@ -205,7 +207,7 @@ impl IndicatorSet {
             let record = self.records.get(*place);
             record.is_some_and(|record| record.indicator_type == indicator_type) && self.text(*place) == text
         };
-        let count = (first..).take_while(is_same).count();
+        let count = (first..self.records.len()).take_while(is_same).count();
         self.records.get(first..first + count).unwrap_or_default()
     }
 
@@ -229,6 +231,8 @@ fn key_of(indicator: &Indicator) -> String {
 /// Collects the indicators of a log.
 struct Found<'s> {
     set: &'s IndicatorSet,
+    /// Holds the time of the log in microseconds since 1970.
+    time: i64,
     matches: Vec<IndicatorMatch>,
 }
 
@@ -255,7 +259,7 @@ impl Found<'_> {
             return;
         };
         observables::each(text, surroundings, &mut |observable| {
-            self.compare(field, &observable)
+            self.compare(field, &observable);
         });
     }
 
@@ -306,9 +310,14 @@ impl Found<'_> {
                 .get(record.threat_type as usize)
                 .is_some_and(|name| name == BENIGN)
         };
+        let believed = |(indicator_type, text): &(IndicatorType, &'_ str)| {
+            let records = set.records_of(*indicator_type, text).iter();
+            let records = records.filter(|record| self.time < record.expires_at);
+            records.copied().collect::<Vec<Record>>()
+        };
         let known: Vec<_> = texts
             .iter()
-            .map(|(indicator_type, text)| (*indicator_type, *text, set.records_of(*indicator_type, text)))
+            .map(|observable| (observable.0, observable.1, believed(observable)))
             .filter(|(_, _, records)| !records.is_empty())
             .collect();
         if known.iter().any(|(_, _, records)| records.iter().any(is_benign)) {
@@ -320,7 +329,8 @@ impl Found<'_> {
                 .iter()
                 .any(|found| found.indicator_type == indicator_type && found.indicator == text);
             if !is_found {
-                self.matches.push(set.found(field, indicator_type, text, records));
+                self.matches
+                    .push(set.found(field, indicator_type, text, &records));
             }
         }
     }

@@ -141,7 +141,7 @@ const READ_AGAIN: [&str; 7] = [
 fn is_unreadable(log: &LogEntry) -> bool {
     [LINE_PART, HEADER]
         .iter()
-        .any(|name| log.metadata.contains_key(*name))
+        .any(|name| log.metadata.contains_key(name))
 }
 
 /// Returns the log that the line of another one makes today. `None` if it has no line, or is not one of an ingest.

@@ -152,6 +152,9 @@ macro_rules! store_behind {
             ) -> Result<u64> {
                 (**self).replace_intel(source, intel, time)
             }
+            fn intel_version(&self) -> Result<u64> {
+                (**self).intel_version()
+            }
             fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
                 (**self).expire_intel(time)
             }

@@ -4,6 +4,7 @@ mod alerts;
 mod detections;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -356,6 +357,17 @@ impl IntelStore for MemoryStore {
         let named = intel.iter().map(|intel| (intel.id.clone(), intel.clone()));
         state.intel.extend(named);
         Ok(expired)
+    }
+
+    fn intel_version(&self) -> Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        for intel in self.state().intel.values() {
+            intel.id.hash(&mut hasher);
+            intel.threat_type.hash(&mut hasher);
+            intel.confidence.to_bits().hash(&mut hasher);
+            (intel.created_at, intel.expires_at).hash(&mut hasher);
+        }
+        Ok(hasher.finish())
     }
 
     fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {

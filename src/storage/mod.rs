@@ -266,6 +266,11 @@ pub trait IntelStore: Send + Sync {
     /// That is the intelligence of the source with other ids, unless it expires earlier. Returns the number of those.
     fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64>;
 
+    /// Returns a number that is another one when the threat intelligence is.
+    ///
+    /// It takes much less time than to fetch all of it. Another store or program gives another number.
+    fn intel_version(&self) -> Result<u64>;
+
     /// Deletes the threat intelligence that has expired at a time, and returns the number of pieces.
     fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64>;
 }

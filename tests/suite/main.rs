@@ -30,6 +30,7 @@ mod formats;
 mod headers;
 mod hostile;
 mod ingest;
+mod intel;
 mod invariants;
 mod lake_data;
 mod lakes;

@@ -76,6 +76,22 @@ pub(super) fn replaces_what_a_source_said(store: &dyn Store) {
     assert_eq!(ids(store, &IntelQuery::new().valid_at(at(8))), ["4"]);
 }
 
+pub(super) fn the_version_of_intel_changes_with_it(store: &dyn Store) {
+    let mut versions = vec![store.intel_version().unwrap()];
+    let first = intel("1", "10.0.0.1").with_created_at(at(1));
+    let sure = first.clone().with_confidence(0.9).unwrap();
+    let second = intel("2", "10.0.0.2").with_created_at(at(1));
+    for pieces in [[first], [sure], [second.clone()], [second.valid_until(at(5))]] {
+        store.upsert_intel(&pieces).unwrap();
+        let version = store.intel_version().unwrap();
+        assert_eq!(store.intel_version().unwrap(), version);
+        assert!(!versions.contains(&version), "{pieces:?}");
+        versions.push(version);
+    }
+    store.expire_intel(at(5)).unwrap();
+    assert_eq!(store.intel_version().unwrap(), versions[2]);
+}
+
 pub(super) fn expires_at_the_time(store: &dyn Store) {
     let pieces = [intel("1", "10.0.0.1"), intel("2", "10.0.0.2").valid_until(at(5))];
     store.upsert_intel(&pieces).unwrap();

@@ -191,6 +191,7 @@ conformance! {
         upserts_replace,
         fetches_intel_by_condition,
         replaces_what_a_source_said,
+        the_version_of_intel_changes_with_it,
         expires_at_the_time,
     }
     rules {

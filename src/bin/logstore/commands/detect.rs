@@ -4,14 +4,18 @@ mod bounded;
 mod deliveries;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use logstore::alerts::Detections;
-use logstore::detect::Detector;
+use logstore::detect::{Detector, IndicatorSet};
 use logstore::storage::CommitResult;
-use logstore::{DetectionRule, DuckDbStore, Error, Fetcher, LogBatch, LogEntry, Severity, StartPosition};
+use logstore::{
+    DetectionRule, DuckDbStore, Error, Fetcher, IntelQuery, IntelStore as _, LogBatch, LogEntry, Severity,
+    StartPosition,
+};
 use serde_json::json;
 
 use self::deliveries::Deliveries;
@@ -151,10 +155,12 @@ fn apply(
     Ok(())
 }
 
-/// Holds the detector, and takes changed rules in.
+/// Holds the detector, and takes changed rules and intelligence in.
 struct Rules {
     detector: Detector,
     version: Vec<(String, DateTime<Utc>)>,
+    indicators: Arc<IndicatorSet>,
+    intel_version: u64,
     read: DateTime<Utc>,
 }
 
@@ -162,29 +168,46 @@ impl Rules {
     fn new(args: &Args, store: &DuckDbStore, context: &Context) -> Result<Self> {
         let read = Utc::now();
         let rules = enabled_rules(&args.rules, store, context)?;
+        let intel_version = store.intel_version()?;
+        let indicators = Arc::new(IndicatorSet::new(&store.fetch_intel(&IntelQuery::new())?));
+        let mut detector = detector(&rules, args, context);
+        detector.set_indicators(Arc::clone(&indicators));
         Ok(Self {
-            detector: detector(&rules, args, context),
+            detector,
             version: version_of(&rules),
+            indicators,
+            intel_version,
             read,
         })
     }
 
-    /// Takes the rules in anew if they have changed, and if a log came after they were read last. Rules of files are
-    /// read once.
+    /// Takes rules and intelligence in anew if they have changed, and if a log came after they were read last. Rules of
+    /// files are read once.
     fn reload(&mut self, logs: &[LogEntry], args: &Args, store: &DuckDbStore, context: &Context) -> Result {
         let is_newer = |log: &LogEntry| log.ingestion_time >= self.read;
-        if !args.rules.is_empty() || !logs.iter().any(is_newer) {
+        if !logs.iter().any(is_newer) {
             return Ok(());
         }
-        let read = Utc::now();
-        let rules = enabled_rules(&[], store, context)?;
-        self.read = read;
-        let version = version_of(&rules);
-        if version != self.version {
-            log::info!("the rules have changed: {} are enabled", rules.len());
-            self.detector = detector(&rules, args, context);
-            self.version = version;
+        self.read = Utc::now();
+        let intel_version = store.intel_version()?;
+        if intel_version != self.intel_version {
+            self.indicators = Arc::new(IndicatorSet::new(&store.fetch_intel(&IntelQuery::new())?));
+            self.intel_version = intel_version;
+            log::info!(
+                "the intelligence has changed: {} indicators",
+                self.indicators.len()
+            );
         }
+        if args.rules.is_empty() {
+            let rules = enabled_rules(&[], store, context)?;
+            let version = version_of(&rules);
+            if version != self.version {
+                log::info!("the rules have changed: {} are enabled", rules.len());
+                self.detector = detector(&rules, args, context);
+                self.version = version;
+            }
+        }
+        self.detector.set_indicators(Arc::clone(&self.indicators));
         Ok(())
     }
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::alerts::{Detections, Match};
+use logstore::detect::Detector;
 use logstore::time::Zone;
-use logstore::{DetectionStore as _, LogKey, Order, Severity};
+use logstore::{DetectionStore as _, LogKey, LogQuery, Order, Severity};
 use serde::Serialize;
 
 use super::rules::{new_detector, rules_named};
@@ -121,15 +122,27 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let store = context.existing_store()?;
     let rules = rules_named(&args.rules, &store, context)?;
     let detector = new_detector(&rules, context).min_level(args.min_level);
-    let found = detector.hunt(&store, &query, processors(), |_| {})?;
-    if args.alerts {
+    report(&detector, &query, args.alerts, &args.limit, context)
+}
+
+/// Applies a detector to the logs that a query wants, stores what it finds as alerts if asked to, and prints it.
+pub(super) fn report(
+    detector: &Detector,
+    query: &LogQuery,
+    stores_alerts: bool,
+    limit: &Limit,
+    context: &mut Context,
+) -> Result {
+    let store = context.existing_store()?;
+    let found = detector.hunt(&store, query, processors(), |_| {})?;
+    if stores_alerts {
         let stored = store.store_detections(&found)?;
         eprintln!(
             "{} matches are counted in alerts, {} of the alerts are new",
             stored.counted, stored.stored
         );
     }
-    let printed = print(found, args, context)?;
+    let printed = print(found, limit, context)?;
     matched(
         printed,
         "matches",
@@ -138,10 +151,10 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     )
 }
 
-fn print(found: Detections, args: &Args, context: &mut Context) -> Result<u64> {
+fn print(found: Detections, limit: &Limit, context: &mut Context) -> Result<u64> {
     let limit = context
         .output
-        .limit(args.limit.limit)
+        .limit(limit.limit)
         .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let count = found.matches.len();
     let rows = found

@@ -1,20 +1,25 @@
 //! `logstore intel`: indicators of known threats.
 
+mod lookup;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
+use logstore::detect::{Detector, IndicatorSet};
 use logstore::feeds::{self, Feed, FeedFormat, FeedOptions};
 use logstore::time::Zone;
-use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, ThreatIntel};
+use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
 use serde::Serialize;
 use serde_json::json;
 
+use super::hunt;
 use crate::context::Context;
-use crate::filters::matched;
+use crate::filters::{Filters, matched};
 use crate::flags::Limit;
 use crate::output::{Columns, Row};
 use crate::table::Column;
@@ -35,6 +40,10 @@ enum Command {
     List(ListArgs),
     /// Store the indicators of a feed: a list, a table, STIX, MISP, OTX or JSON lines
     Import(ImportArgs),
+    /// Find indicators in the logs that are stored
+    Match(MatchArgs),
+    /// Print what is known of values, and when logs had them
+    Lookup(lookup::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,6 +130,19 @@ struct ImportArgs {
     allow: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct MatchArgs {
+    #[command(flatten)]
+    filters: Filters,
+
+    /// Store what is found as alerts, marked as found later
+    #[arg(long)]
+    alerts: bool,
+
+    #[command(flatten)]
+    limit: Limit,
+}
+
 #[derive(Serialize)]
 #[serde(transparent)]
 struct IntelRow(ThreatIntel);
@@ -175,6 +197,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         }
         Command::List(args) => list(args, context),
         Command::Import(args) => import(args, context),
+        Command::Match(args) => match_logs(args, context),
+        Command::Lookup(args) => lookup::run(args, context),
     }
 }
 
@@ -224,6 +248,16 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     let rows = intel.into_iter().map(|intel| Ok(IntelRow(intel)));
     let printed = context.output.rows(&COLUMNS, rows)?;
     matched(printed, "indicators", (None, None), context.output.zone())
+}
+
+/// Finds the indicators of the store in its logs.
+fn match_logs(args: &MatchArgs, context: &mut Context) -> Result {
+    let query = args.filters.query(context.output.zone())?;
+    let query = query.order(Order::OldestFirst);
+    let intel = context.existing_store()?.fetch_intel(&IntelQuery::new())?;
+    let (mut detector, _) = Detector::new(&[], &|_| None);
+    detector.set_indicators(Arc::new(IndicatorSet::new(&intel)));
+    hunt::report(&detector, &query, args.alerts, &args.limit, context)
 }
 
 fn import(args: &ImportArgs, context: &mut Context) -> Result {

@@ -91,6 +91,17 @@ impl IntelStore for DuckDbStore {
         self.read(|connection| statement::fetch_all(connection, &sql, "fetch threat intelligence", intel_of))
     }
 
+    fn intel_version(&self) -> Result<u64> {
+        // Rows may come in any order, and none is there twice.
+        const SQL: &str = "
+            SELECT coalesce(bit_xor(hash(id, threat_type, confidence, created_at, expires_at)), 0)
+            FROM threat_intel";
+        self.read(|connection| {
+            let version = connection.query_row(SQL, [], |row| row.get(0));
+            version.map_err(|error| error::engine("look at threat intelligence", error))
+        })
+    }
+
     fn expire_intel(&self, time: DateTime<Utc>) -> Result<u64> {
         let mut sql = Sql::new("DELETE FROM threat_intel WHERE expires_at <= ");
         sql.bind(time_value(time));

@@ -1,0 +1,161 @@
+//! `logstore intel lookup`: what is known of a value, and where logs have it.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use logstore::detect::IndicatorSet;
+use logstore::ipnet::IpNet;
+use logstore::time::Zone;
+use logstore::{
+    DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, LogEntry, LogQuery, LogStore as _,
+    Pattern, ThreatIntel,
+};
+use serde::Serialize;
+
+use crate::Result;
+use crate::context::Context;
+use crate::output::{Columns, Row};
+use crate::table::Column;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Addresses, networks, domains, URLs, e-mail addresses or file hashes
+    #[arg(required = true)]
+    values: Vec<Indicator>,
+}
+
+/// Says what is known of a value, and when logs had it.
+#[derive(Debug, Serialize)]
+struct Answer {
+    value: String,
+    #[serde(rename = "type")]
+    indicator_type: IndicatorType,
+    logs: u64,
+    first_seen: Option<DateTime<Utc>>,
+    last_seen: Option<DateTime<Utc>>,
+    hosts: BTreeSet<String>,
+    intel: Vec<ThreatIntel>,
+}
+
+impl Row for Answer {
+    const TIMES: &'static [&'static str] = &["first_seen", "last_seen"];
+
+    fn cells(&self, zone: Zone) -> Vec<String> {
+        let time = |time: Option<DateTime<Utc>>| time.map(|time| zone.format(time, SecondsFormat::Secs));
+        let known = self
+            .intel
+            .iter()
+            .map(|intel| format!("{} ({})", intel.threat_type, intel.source));
+        vec![
+            self.value.clone(),
+            self.logs.to_string(),
+            time(self.first_seen).unwrap_or_default(),
+            time(self.last_seen).unwrap_or_default(),
+            known.collect::<Vec<_>>().join(", "),
+        ]
+    }
+}
+
+const COLUMNS: Columns<'static> = Columns {
+    table: Cow::Borrowed(&[
+        Column::cut_to(12, "value"),
+        Column::whole("logs"),
+        Column::whole("first seen"),
+        Column::whole("last seen"),
+        Column::cut_to(12, "known as"),
+    ]),
+    csv: &[
+        "value",
+        "type",
+        "logs",
+        "first_seen",
+        "last_seen",
+        "hosts",
+        "intel",
+    ],
+};
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result {
+    let store = context.existing_store()?;
+    let answers = args.values.iter().map(|value| answer(value, &store));
+    let answers = answers.collect::<Result<Vec<_>>>()?;
+    context
+        .output
+        .rows(&COLUMNS, answers.into_iter().map(Ok))
+        .map(drop)
+}
+
+fn answer(value: &Indicator, store: &DuckDbStore) -> Result<Answer> {
+    let mut answer = Answer {
+        value: value.to_string(),
+        indicator_type: value.indicator_type(),
+        logs: 0,
+        first_seen: None,
+        last_seen: None,
+        hosts: BTreeSet::new(),
+        intel: known(value, store)?,
+    };
+    let set = IndicatorSet::new([&ThreatIntel::new(value.clone(), "lookup", "lookup")]);
+    for log in store.scan_logs(&may_hold(value)?)? {
+        let log = log?;
+        if !set.matches(&log).is_empty() {
+            answer.add(log);
+        }
+    }
+    Ok(answer)
+}
+
+impl Answer {
+    fn add(&mut self, log: LogEntry) {
+        self.logs += 1;
+        let time = log.event_time;
+        self.first_seen = Some(self.first_seen.map_or(time, |first| first.min(time)));
+        self.last_seen = Some(self.last_seen.map_or(time, |last| last.max(time)));
+        self.hosts.extend(log.host);
+    }
+}
+
+/// Returns a query for all logs that may hold a value.
+fn may_hold(value: &Indicator) -> Result<LogQuery> {
+    let text = match value {
+        // An address of IPv6 has many spellings, and a network many addresses.
+        Indicator::Ip(address) if address.is_ipv6() => return Ok(LogQuery::new()),
+        Indicator::Cidr(_) => return Ok(LogQuery::new()),
+        // The root of a host is written with and without a slash.
+        Indicator::Url(url) => url.trim_end_matches('/').to_owned(),
+        other => other.to_string(),
+    };
+    Ok(LogQuery::new().pattern(Pattern::literal_ignoring_case(&text)?))
+}
+
+/// Returns what sources say of a value, of the networks that hold it and of the domains above it.
+fn known(value: &Indicator, store: &DuckDbStore) -> Result<Vec<ThreatIntel>> {
+    let mut known = Vec::new();
+    for indicator in around(value) {
+        known.extend(store.fetch_intel(&IntelQuery::new().indicator(indicator))?);
+    }
+    Ok(known)
+}
+
+fn around(value: &Indicator) -> Vec<Indicator> {
+    let mut around = vec![value.clone()];
+    match value {
+        Indicator::Ip(address) => {
+            let longest = if address.is_ipv6() { 128 } else { 32 };
+            let networks = (0..=longest)
+                .rev()
+                .filter_map(|length| IpNet::new(*address, length).ok());
+            around.extend(networks.map(Indicator::from));
+        }
+        Indicator::Domain(name) => {
+            let mut rest = name.as_str();
+            while let Some((_, above)) = rest.split_once('.') {
+                around.extend(above.parse());
+                rest = above;
+            }
+        }
+        _ => {}
+    }
+    around
+}

@@ -1,0 +1,107 @@
+//! Threat intelligence from a feed to alerts: in new logs, in stored ones, and for one value.
+
+use serde_json::{Value, json};
+
+use crate::support::Cli;
+
+const LOGS: &str = "\
+{\"timestamp\":\"2026-03-01T10:00:00Z\",\"host\":\"web1\",\"source_ip\":\"198.51.100.4\",\"message\":\"login\"}
+{\"timestamp\":\"2026-03-01T11:00:00Z\",\"host\":\"web1\",\"message\":\"query for www.bad.example. and 198.51.100.4\"}
+{\"timestamp\":\"2026-03-01T12:00:00Z\",\"host\":\"web2\",\"message\":\"answer from [::ffff:198.51.100.4]:443\"}
+{\"timestamp\":\"2026-03-01T13:00:00Z\",\"host\":\"web2\",\"message\":\"198.51.100.44 notbad.example 192.0.2.7\"}
+";
+
+fn store_with_intel() -> Cli {
+    let cli = Cli::new();
+    cli.write(
+        "feed.csv",
+        "ip,threat_type,confidence\n198.51.100.4,botnet_cc,90\n192.0.2.7,scanner,20\n",
+    );
+    cli.write("domains.txt", "bad[.]example\n");
+    cli.write("allowed.txt", "192.0.2.0/24\n");
+    cli.output(&["intel", "import", "feed.csv"]);
+    cli.output(&["intel", "import", "domains.txt", "--threat-type", "phishing"]);
+    cli.output(&["intel", "import", "allowed.txt", "--allow"]);
+    cli.write("logs.jsonl", LOGS);
+    cli
+}
+
+/// The alerts of a store, each as its title up to its sources, its host and its count.
+fn alerts(cli: &Cli) -> Vec<Value> {
+    let mut alerts: Vec<Value> = cli
+        .rows(&["alerts", "list", "--status", "any"])
+        .iter()
+        .map(|alert| {
+            let title = alert["description"].as_str().unwrap_or_default();
+            let title = title.split(" of ").next().unwrap_or_default();
+            json!([title, alert["host"], alert["count"]])
+        })
+        .collect();
+    alerts.sort_by_key(ToString::to_string);
+    alerts
+}
+
+#[test]
+fn new_logs_are_compared_with_intelligence() {
+    let cli = store_with_intel();
+    cli.output(&["ingest", "logs.jsonl"]);
+    cli.output(&["detect"]);
+    let expected = [
+        json!(["botnet_cc 198.51.100.4", "web1", 2]),
+        json!(["botnet_cc 198.51.100.4", "web2", 1]),
+        json!(["phishing bad.example", "web1", 1]),
+    ];
+    assert_eq!(alerts(&cli), expected);
+    cli.output(&["detect"]);
+    assert_eq!(alerts(&cli), expected, "a second run finds nothing more");
+    cli.output(&["intel", "match", "--alerts"]);
+    assert_eq!(alerts(&cli), expected, "the same logs count once");
+}
+
+#[test]
+fn an_alert_says_which_source_and_where() {
+    let cli = store_with_intel();
+    cli.output(&["ingest", "logs.jsonl"]);
+    let found = cli.rows(&["intel", "match", "--filter", "host = web2"]);
+    assert_eq!(found.len(), 1);
+    let title = found[0]["title"].as_str().unwrap();
+    for part in ["feed.csv", "0.90", "message"] {
+        assert!(title.contains(part), "{title}");
+    }
+    assert_eq!(found[0]["severity"], "high");
+}
+
+#[test]
+fn stored_logs_are_compared_with_what_came_later() {
+    let cli = Cli::new();
+    cli.write("logs.jsonl", LOGS);
+    cli.output(&["ingest", "logs.jsonl"]);
+    cli.output(&["detect"]);
+    cli.write("late.txt", "198.51.100.0/25\n");
+    cli.output(&["intel", "import", "late.txt"]);
+    assert_eq!(cli.rows(&["intel", "match"]).len(), 4);
+    cli.finds_nothing(&["intel", "match", "--since", "2026-03-02"]);
+}
+
+#[test]
+fn a_lookup_says_when_and_where_a_value_was_seen() {
+    let cli = store_with_intel();
+    cli.output(&["ingest", "logs.jsonl"]);
+    let found = cli.rows(&[
+        "intel",
+        "lookup",
+        "198.51.100.4",
+        "www.bad.example",
+        "203.0.113.1",
+    ]);
+    assert_eq!(
+        (&found[0]["logs"], &found[0]["hosts"]),
+        (&json!(3), &json!(["web1", "web2"]))
+    );
+    assert_eq!(found[0]["first_seen"], "2026-03-01T10:00:00Z");
+    assert_eq!(found[0]["last_seen"], "2026-03-01T12:00:00Z");
+    assert_eq!(found[0]["intel"][0]["threat_type"], "botnet_cc");
+    assert_eq!(found[1]["logs"], 1);
+    assert_eq!(found[1]["intel"][0]["indicator_value"], "bad.example");
+    assert_eq!((&found[2]["logs"], &found[2]["intel"]), (&json!(0), &json!([])));
+}
