@@ -47,12 +47,12 @@ WHEN NOT MATCHED THEN INSERT (id, indicator_type, indicator_value, threat_type, 
     VALUES (new.id, new.indicator_type, new.indicator_value, new.threat_type, new.confidence, new.source, new.metadata,
     new.created_at, new.expires_at)"#;
 
-/// Lets the intelligence of a source expire, if it has none of the ids in a JSON array.
-const EXPIRE_UNSAID: &str = r#"
-UPDATE threat_intel
-SET expires_at = $1
-WHERE source = $2 AND coalesce(expires_at, 'infinity') > $1
-    AND id NOT IN (SELECT unnest(from_json($3, '["VARCHAR"]')))"#;
+/// Lets all intelligence of a source expire at a time, unless it expires earlier.
+const EXPIRE_ALL: &str = "
+UPDATE threat_intel SET expires_at = $2 WHERE source = $1 AND coalesce(expires_at, 'infinity') > $2";
+
+/// Counts the intelligence of a source that has expired at a time.
+const COUNT_EXPIRED: &str = "SELECT count(*) FROM threat_intel WHERE source = $1 AND expires_at <= $2";
 
 const SELECT: &str = "
 SELECT id, indicator_type, indicator_value, threat_type, confidence, source, CAST(metadata AS VARCHAR),
@@ -68,21 +68,24 @@ impl IntelStore for DuckDbStore {
             return Ok(());
         }
         let rows = rows_of(intel);
-        self.write(ACTION, |connection| upsert(connection, &rows, ACTION))
+        self.write(ACTION, |connection| upsert(connection, &rows))
     }
 
     fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64> {
         const ACTION: &str = "replace threat intelligence";
         intel.iter().try_for_each(ThreatIntel::validate)?;
         let rows = rows_of(intel);
-        let ids: Vec<&str> = intel.iter().map(|intel| intel.id.as_str()).collect();
-        let ids = statement::json_array(&ids);
         self.write(ACTION, |connection| {
-            upsert(connection, &rows, ACTION)?;
-            let expired = connection.execute(EXPIRE_UNSAID, params![time_value(time), source, ids]);
-            expired
-                .map(|count| count as u64)
-                .map_err(|error| error::engine(ACTION, error))
+            let failed = |error| error::engine(ACTION, error);
+            let count =
+                || connection.query_row(COUNT_EXPIRED, params![source, time_value(time)], |row| row.get(0));
+            let before: u64 = count().map_err(failed)?;
+            connection
+                .execute(EXPIRE_ALL, params![source, time_value(time)])
+                .map_err(failed)?;
+            upsert(connection, &rows)?;
+            let after: u64 = count().map_err(failed)?;
+            Ok(after.saturating_sub(before))
         })
     }
 
@@ -113,16 +116,24 @@ impl IntelStore for DuckDbStore {
     }
 }
 
-/// Returns intelligence as JSON for [`UPSERT`]. Of several pieces with one id the last counts.
-fn rows_of(intel: &[ThreatIntel]) -> String {
+/// Limits the rows of a statement. The engine takes a gigabyte for a statement with a million.
+const ROWS_OF_STATEMENT: usize = 20_000;
+
+/// Returns intelligence as JSON for [`UPSERT`]: a text for each statement. Of several pieces with one id the last counts.
+fn rows_of(intel: &[ThreatIntel]) -> Vec<String> {
     let last: HashMap<&str, &ThreatIntel> = intel.iter().map(|intel| (intel.id.as_str(), intel)).collect();
     let rows: Vec<IntelRow<'_>> = last.into_values().map(row_of).collect();
-    statement::json_array(&rows)
+    rows.chunks(ROWS_OF_STATEMENT)
+        .map(statement::json_array)
+        .collect()
 }
 
-fn upsert(connection: &Connection, rows: &String, action: &'static str) -> Result<()> {
-    let stored = connection.execute(UPSERT, [rows]);
-    stored.map(drop).map_err(|error| error::engine(action, error))
+fn upsert(connection: &Connection, rows: &[String]) -> Result<()> {
+    for rows in rows {
+        let stored = connection.execute(UPSERT, [rows]);
+        stored.map_err(|error| error::engine("store threat intelligence", error))?;
+    }
+    Ok(())
 }
 
 fn row_of(intel: &ThreatIntel) -> IntelRow<'_> {
