@@ -40,7 +40,7 @@ pub(super) struct Compiled {
     /// Tells versions of the correlation apart, those of its rules included.
     version: String,
     /// Holds the rules that it names, in its order.
-    rules: Vec<Named>,
+    pub(super) rules: Vec<Named>,
 }
 
 /// Names a rule that a correlation may name.

@@ -110,8 +110,42 @@ pub fn read_rules(
         .collect()
 }
 
+impl ReadRule {
+    /// Returns whether there is a rule that was not refused.
+    pub(super) fn is_usable(&self) -> bool {
+        self.rule.is_some() && !matches!(self.verdict, Verdict::Refused(_))
+    }
+
+    /// Returns whether the rule is a correlation or a filter, which name other rules.
+    pub(super) fn names_rules(&self) -> bool {
+        let definition = self.rule.as_ref().map(|rule| &rule.rule_definition);
+        definition.is_some_and(|definition| {
+            definition.get("correlation").is_some() || definition.get("filter").is_some()
+        })
+    }
+
+    pub(super) fn set_verdict(&mut self, verdict: Verdict) {
+        if let Some(rule) = &mut self.rule {
+            note_verdict(&mut rule.rule_definition, &verdict);
+        }
+        self.verdict = verdict;
+    }
+}
+
+/// Notes the verdict of the import in a definition that has a note of it.
+fn note_verdict(definition: &mut Value, verdict: &Verdict) {
+    let Some(import) = definition.get_mut(IMPORT).and_then(Value::as_object_mut) else {
+        return;
+    };
+    import.insert("verdict".into(), verdict.as_str().into());
+    match verdict.reason() {
+        Some(reason) => drop(import.insert("reason".into(), reason.into())),
+        None => drop(import.remove("reason")),
+    }
+}
+
 /// Returns the verdict, and sentences about what a rule asks for in vain.
-fn verdict(document: &Document, formats: &BTreeSet<LogSource>) -> (Verdict, Vec<String>) {
+pub(super) fn verdict(document: &Document, formats: &BTreeSet<LogSource>) -> (Verdict, Vec<String>) {
     let Document::Rule(rule) = document else {
         return (Verdict::Works, Vec::new());
     };
@@ -135,10 +169,7 @@ fn stored(file: &str, mut definition: Value, verdict: &Verdict) -> Option<Detect
         Some(Value::String(id)) if !id.trim().is_empty() => id.clone(),
         _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{file}#{title}").as_bytes()).to_string(),
     };
-    let mut import = json!({"file": file, "verdict": verdict.as_str()});
-    if let (Some(import), Some(reason)) = (import.as_object_mut(), verdict.reason()) {
-        import.insert("reason".into(), reason.into());
-    }
-    members.insert(IMPORT.into(), import);
+    members.insert(IMPORT.into(), json!({"file": file}));
+    note_verdict(&mut definition, verdict);
     Some(DetectionRule::new(title, SIGMA, definition).with_id(id))
 }

@@ -144,6 +144,14 @@ impl Route {
         Self::from(&parts)
     }
 
+    /// Returns the channel, if the event is one of Windows.
+    pub(crate) fn into_channel(self) -> Option<String> {
+        match self.is_of_windows() {
+            true => self.channel,
+            false => None,
+        }
+    }
+
     fn is_of_windows(&self) -> bool {
         let named = self.source.product.as_deref();
         named == Some("windows") || (named.is_none() && self.channel.is_some() && self.event_id.is_some())

@@ -141,6 +141,11 @@ impl RuleSet {
         !self.class_of(Route::of(event)).is_empty()
     }
 
+    /// Returns the number of rules for events of this route.
+    pub(crate) fn count_for(&self, event: &Event<'_>) -> usize {
+        self.class_of(Route::of(event)).len()
+    }
+
     fn class_of(&self, route: Route) -> Arc<Class> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(class) = routes.by_route.get(&route) {

@@ -25,7 +25,7 @@ pub(crate) use address::{PRIVATE_NETWORKS, canonical_of, endpoint};
 pub use address_text::AddressText;
 pub use alert::{
     Alert, AlertAction, AlertEvent, AlertOrder, AlertQuery, AlertStatus, Detections, Hit, HitRange, Match,
-    RiskFactor, Suppression, Verdict, priority_score,
+    RiskFactor, RuleDay, Suppression, Verdict, priority_score,
 };
 pub(crate) use alert::{AlertLog, Counts, Found, LogRole, Series, Tally, kept_logs};
 pub use continuation_lines::ContinuationLines;

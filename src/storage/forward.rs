@@ -8,7 +8,7 @@ use super::{
 };
 use crate::models::{
     Alert, AlertEvent, AlertQuery, DetectionRule, Detections, Field, FilePosition, FileProgress, Filter, Hit,
-    HitRange, IntelQuery, LogEntry, LogKey, LogQuery, RuleQuery, Suppression, ThreatIntel,
+    HitRange, IntelQuery, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery, Suppression, ThreatIntel,
 };
 
 /// Implements every trait for a pointer to a store.
@@ -95,6 +95,9 @@ macro_rules! store_behind {
             }
             fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>> {
                 (**self).hits(ranges)
+            }
+            fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>> {
+                (**self).rule_days(since)
             }
             fn delete_hits_before(&self, time: DateTime<Utc>) -> Result<u64> {
                 (**self).delete_hits_before(time)

@@ -17,8 +17,8 @@ use serde::Serialize;
 
 use crate::models::{
     Alert, AlertEvent, AlertQuery, Counts, DetectionRule, Detections, Field, FilePosition, FileProgress,
-    Filter, Hit, HitRange, IntelQuery, InvalidValue, LogEntry, LogKey, LogQuery, RuleQuery, Suppression,
-    ThreatIntel,
+    Filter, Hit, HitRange, IntelQuery, InvalidValue, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery,
+    Suppression, ThreatIntel,
 };
 
 pub use copy::{CopyOptions, CopyReport, copy_store};
@@ -186,6 +186,9 @@ pub trait DetectionStore: Send + Sync {
 
     /// Returns the hits in some ranges, each once, in the order of correlation, group, event time and log id.
     fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>>;
+
+    /// Counts what each rule found on each day of event time, from a time on, in the order of rules and days.
+    fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>>;
 
     /// Deletes the hits from before a time, and returns their number.
     ///

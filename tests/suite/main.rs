@@ -52,6 +52,7 @@ mod reparse;
 mod restored;
 mod rotation;
 mod rule_files;
+mod rule_stats;
 mod scale_out;
 mod scans;
 mod secrets;

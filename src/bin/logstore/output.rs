@@ -165,6 +165,10 @@ impl Output {
         self.format == Format::Table
     }
 
+    pub(crate) fn is_csv(&self) -> bool {
+        self.format == Format::Csv
+    }
+
     /// Returns the zone of the times that are shown.
     pub(crate) fn zone(&self) -> Zone {
         self.zone

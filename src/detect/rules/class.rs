@@ -63,6 +63,10 @@ impl Class {
         self.rules.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Returns whether a rule asks for a field of [`Event::core`].
     pub(super) fn asks_for_core(&self) -> bool {
         self.asks_for_core

@@ -264,6 +264,20 @@ fn condition(
     }
 }
 
+impl Correlation {
+    /// Returns whether the correlation can hold if so many of its rules find anything.
+    pub(crate) fn can_hold_with(&self, rules: usize) -> bool {
+        let holds = |count: usize| {
+            let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+            self.thresholds.iter().all(|threshold| threshold.holds(count))
+        };
+        match self.kind.is_temporal() {
+            true => (1..=rules).any(holds),
+            false => rules > 0,
+        }
+    }
+}
+
 impl Threshold {
     /// Returns whether a count of one or more can pass.
     fn holds_for_some(self) -> bool {

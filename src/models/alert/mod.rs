@@ -5,6 +5,7 @@ mod event;
 mod lifecycle;
 mod ocsf;
 mod query;
+mod rule_day;
 mod status;
 mod suppression;
 
@@ -18,6 +19,7 @@ pub use detection::{Detections, Hit, HitRange, Match};
 pub use event::{AlertAction, AlertEvent};
 pub(crate) use lifecycle::{AlertLog, Counts, Found, LogRole, Series, Tally, kept_logs};
 pub use query::{AlertOrder, AlertQuery};
+pub use rule_day::RuleDay;
 pub use status::{AlertStatus, Verdict};
 pub use suppression::Suppression;
 

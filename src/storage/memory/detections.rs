@@ -1,12 +1,13 @@
 //! Matches, hits and suppressions.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{MemoryStore, State};
 use crate::models::{
-    AlertLog, Counts, Detections, Found, Hit, HitRange, Series, Suppression, Tally, kept_logs, now, to_micros,
+    AlertLog, Counts, Detections, Found, Hit, HitRange, RuleDay, Series, Suppression, Tally, kept_logs, now,
+    to_micros,
 };
 use crate::storage::{CommitResult, Cursor, DetectionStore, Error, Result};
 
@@ -35,6 +36,31 @@ impl DetectionStore for MemoryStore {
         let state = self.state();
         let is_wanted = |hit: &&Hit| ranges.iter().any(|range| range.contains(hit));
         Ok(state.hits.iter().filter(is_wanted).cloned().collect())
+    }
+
+    fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>> {
+        let state = self.state();
+        let mut days: BTreeMap<(String, NaiveDate), RuleDay> = BTreeMap::new();
+        let is_wanted = |at: DateTime<Utc>| since.is_none_or(|since| at >= since);
+        let mut day = |rule: &str, at: DateTime<Utc>, count: &dyn Fn(&mut RuleDay)| {
+            let day = at.date_naive();
+            let key = (rule.to_owned(), day);
+            count(days.entry(key).or_insert_with(|| RuleDay::new(rule, day)));
+        };
+        for alert in state.alerts.values() {
+            let at = alert.first_seen.unwrap_or(alert.created_at);
+            if let Some(rule) = alert.rule_id.as_ref().filter(|_| is_wanted(at)) {
+                day(rule, at, &|day| {
+                    day.alerts += 1;
+                    day.matches += u64::from(alert.count);
+                });
+            }
+        }
+        let hits: BTreeSet<_> = state.hits.iter().map(|hit| (&hit.rule_id, &hit.log)).collect();
+        for (rule, log) in hits.into_iter().filter(|(_, log)| is_wanted(log.event_time)) {
+            day(rule, log.event_time, &|day| day.hits += 1);
+        }
+        Ok(days.into_values().collect())
     }
 
     fn delete_hits_before(&self, time: DateTime<Utc>) -> Result<u64> {

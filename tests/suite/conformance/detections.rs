@@ -504,3 +504,35 @@ pub(super) fn keeps_which_alerts_wait_for_a_receiver(store: &dyn Store) {
     store.store_detections(&later).unwrap();
     assert_eq!(waiting(), ["quiet", "a"]);
 }
+
+pub(super) fn counts_what_rules_found_by_day(store: &dyn Store) {
+    const DAY: i64 = 86_400;
+    let detections = Detections {
+        hits: vec![hit("c", "g", 0), hit("d", "g", 0), hit("c", "g", DAY)],
+        ..matches([
+            found("r", 0),
+            found("r", 1),
+            found("r", 7_200),
+            found("r", DAY),
+            found("s", 0),
+        ])
+    };
+    store.store_detections(&detections).unwrap();
+    let days = |since| {
+        let days = store.rule_days(since).unwrap().into_iter();
+        days.map(|day| {
+            let number = (day.day - at(0).date_naive()).num_days();
+            (day.rule_id, number, [day.alerts, day.matches, day.hits])
+        })
+        .collect::<Vec<_>>()
+    };
+    let expected = [
+        ("r".to_owned(), 0, [2, 3, 1]),
+        ("r".to_owned(), 1, [1, 1, 1]),
+        ("s".to_owned(), 0, [1, 1, 0]),
+    ];
+    let mut all = days(None);
+    assert_eq!(all, expected);
+    all.retain(|(_, day, _)| *day == 1);
+    assert_eq!(days(Some(at(DAY))), all);
+}

@@ -175,6 +175,7 @@ conformance! {
         forgets_old_hits_and_counts_late_matches,
         fetches_alerts_by_rule_tag_and_status,
         keeps_which_alerts_wait_for_a_receiver,
+        counts_what_rules_found_by_day,
     }
     consumers {
         a_consumer_begins_without_position,

@@ -1,7 +1,9 @@
 //! `logstore rules`: the rules of detectors.
 
+mod coverage;
 mod files;
 mod selection;
+mod stats;
 mod trial;
 
 use std::borrow::Cow;
@@ -44,6 +46,10 @@ enum Command {
     Test(trial::TestArgs),
     /// Say which questions of a rule hold for a log, and which do not
     Explain(trial::ExplainArgs),
+    /// Print what rules found by rule and day, rules that found nothing, and logs that no rule is for
+    Stats(stats::StatsArgs),
+    /// Print which rules can fire, by product, and why the others cannot
+    Coverage(coverage::CoverageArgs),
     /// Enable rules: detectors apply them
     Enable(ChosenArgs),
     /// Keep detectors from applying rules
@@ -160,6 +166,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         Command::Show(args) => show(args, context),
         Command::Test(args) => trial::test(args, context),
         Command::Explain(args) => trial::explain(args, context),
+        Command::Stats(args) => stats::stats(args, context),
+        Command::Coverage(args) => coverage::coverage(args, context),
         Command::Enable(args) => switch(args, context, DuckDbStore::enable_rules),
         Command::Disable(args) => switch(args, context, DuckDbStore::disable_rules),
     }

@@ -9,9 +9,10 @@ use ::duckdb::Connection;
 use chrono::{DateTime, Utc};
 
 use super::alert_rows::{self, READ};
-use super::{alert_events, alert_logs, alerts, consumers, hits, suppressions};
+use super::{alert_events, alert_logs, alerts, consumers, hits, rule_days, suppressions};
 use crate::models::{
-    Alert, Counts, Detections, Found, Hit, HitRange, Match, Series, Suppression, Tally, now, to_micros,
+    Alert, Counts, Detections, Found, Hit, HitRange, Match, RuleDay, Series, Suppression, Tally, now,
+    to_micros,
 };
 use crate::storage::duckdb::sql::staged::StagedRows;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
@@ -49,6 +50,13 @@ impl DetectionStore for DuckDbStore {
             return Ok(Vec::new());
         }
         self.read(|connection| hits::in_ranges(connection, ranges))
+    }
+
+    fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        self.read(|connection| rule_days::since(connection, since))
     }
 
     fn delete_hits_before(&self, time: DateTime<Utc>) -> Result<u64> {

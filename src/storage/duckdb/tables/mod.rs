@@ -10,5 +10,6 @@ mod detections;
 pub(super) mod file_positions;
 mod hits;
 pub(super) mod idle_positions;
+mod rule_days;
 mod suppressions;
 pub(super) mod threat_intel;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use logstore::detect::{ReadRule, SIGMA, Verdict, import_note, own_definition, read_rules};
+use logstore::detect::{ReadRule, SIGMA, Verdict, import_note, own_definition, read_rules, review};
 use logstore::ingest::{FormatLibrary, files_in_archive};
 use logstore::time::Zone;
 use logstore::{DetectionRule, LogSource, RuleQuery, RuleStore as _};
@@ -79,7 +79,8 @@ const FAULTS: Columns<'static> = Columns {
 
 /// Reads rules and lists those that do not work. Fails if one is refused.
 pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
-    let read = read_all(&args.paths, context)?;
+    let mut read = read_all(&args.paths, context)?;
+    judge(&mut read, &[], context)?;
     let summary = Summary::of(&read);
     let faults = faults(&read);
     context.output.rows(&FAULTS, faults.into_iter().map(Ok))?;
@@ -92,7 +93,10 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
 
 /// Stores rules, and says what became of them.
 pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
-    let read = read_all(&args.paths, context)?;
+    let mut read = read_all(&args.paths, context)?;
+    let store = context.store()?;
+    let held = store.fetch_rules(&RuleQuery::new().rule_type(SIGMA))?;
+    judge(&mut read, &held, context)?;
     for fault in faults(&read) {
         // Rules for logs that no format gives are no mistake, and some rules ask for more than one product has.
         let level = match fault.verdict {
@@ -104,8 +108,6 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
     }
     let mut summary = Summary::of(&read);
     let rules: Vec<DetectionRule> = read.into_iter().filter_map(|(_, read)| read.rule).collect();
-    let store = context.store()?;
-    let held = store.fetch_rules(&RuleQuery::new().rule_type(SIGMA))?;
     let (stored, imported) = merge(rules, held, &args.paths);
     store.upsert_rules(&stored)?;
     summary.imported = Some(imported);
@@ -124,8 +126,18 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
     context.output.row(&names, values)
 }
 
+/// Judges correlations and filters, which may name rules of the store.
+fn judge(read: &mut [(String, ReadRule)], held: &[DetectionRule], context: &Context) -> Result {
+    let settings = &context.settings().detect;
+    let rules = read.iter_mut().map(|(_, read)| read);
+    review(rules, held, &sources_of(context)?, &|name| {
+        settings.placeholder(name)
+    });
+    Ok(())
+}
+
 /// Returns the log sources of all formats.
-fn sources_of(context: &Context) -> Result<BTreeSet<LogSource>> {
+pub(super) fn sources_of(context: &Context) -> Result<BTreeSet<LogSource>> {
     let library = match &context.settings().ingest.formats {
         Some(folder) => {
             FormatLibrary::with_folder(folder).map_err(|error| Failure::Failed(error.to_string()))?
