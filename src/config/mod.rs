@@ -145,6 +145,10 @@ pub struct DetectSettings {
     /// Holds how late a log may come. Upkeep deletes hits that are older than this.
     #[serde(with = "duration")]
     pub lateness: Duration,
+    /// Names a file in TOML that says which logs feed which log sources of rules, besides what is built in.
+    pub routes: Option<PathBuf>,
+    /// Says whether event 4688 of the security log feeds rules for `process_creation`.
+    pub security_4688: bool,
     /// Holds the values of placeholders in rules, such as those of `%Servers%` under `Servers`.
     pub placeholders: BTreeMap<String, Vec<String>>,
 }
@@ -211,6 +215,8 @@ impl Default for Settings {
             detect: DetectSettings {
                 dedup: Duration::from_secs(3600),
                 lateness: Duration::from_secs(7 * 24 * 3600),
+                routes: None,
+                security_4688: false,
                 placeholders: BTreeMap::new(),
             },
             log: LogSettings {

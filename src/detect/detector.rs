@@ -1,5 +1,6 @@
 //! Logs in, matches and hits out.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::correlate::{Compiled, Correlations, Found, Named, version_of};
 use super::definition::{SIGMA, own_definition};
 use super::event::Event;
 use super::indicators::IndicatorSet;
+use super::routes::{self, Route};
 use super::rules::{RuleSet, Scratch};
 use super::sigma::{Document, Placeholders, Refusal, SigmaFilter, SigmaRule};
 use crate::models::{DetectionRule, Detections, Hit, HitRange, LogEntry, Match, Severity};
@@ -196,7 +198,7 @@ impl Detector {
             detections.hits.extend(hits);
             let severity = rule.about.severity();
             if severity >= self.min_level && !used.is_part {
-                let found = Match::new(&used.id, severity, log).with_title(&rule.about.title);
+                let found = Match::new(&used.id, severity, log).with_title(title(rule, &event));
                 let found = found.with_tags(&rule.about.tags).with_window(self.window);
                 detections.matches.push(found);
             } else {
@@ -259,6 +261,16 @@ impl Detector {
             found_match = with_role(found_match, name, value);
         }
         detections.matches.push(found_match.with_group(found.group));
+    }
+}
+
+/// Returns the title of an alert: it says whether the security log stands in for Sysmon.
+fn title<'r>(rule: &'r SigmaRule, event: &Event<'_>) -> Cow<'r, str> {
+    let title = &rule.about.title;
+    let is_for_processes = rule.log_source.category.as_deref() == Some("process_creation");
+    match is_for_processes && routes::has_security_4688() && Route::of(event).is_security_4688() {
+        true => format!("{title} (security event 4688)").into(),
+        false => title.into(),
     }
 }
 

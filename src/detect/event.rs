@@ -146,6 +146,9 @@ impl<'a> Event<'a> {
                 event.push(name, Scalar::Text(text.into()));
             }
         }
+        if event.source.service.as_deref() == Some("security") {
+            event.add_integrity_level();
+        }
         event.text = log.raw.as_deref().filter(|raw| !is_structured(raw));
         event
     }
@@ -169,6 +172,21 @@ impl<'a> Event<'a> {
             None => self.leaves.get(place),
             Some(place) => self.core().get(place),
         }
+    }
+
+    /// Adds the integrity level that the label of a new process stands for, in the words of Sysmon. See
+    /// `security_4688.toml`.
+    fn add_integrity_level(&mut self) {
+        let label = self.leaves.iter().find(|leaf| has_key(&leaf.name, "mandatorylabel"));
+        let label = label.and_then(|leaf| leaf.value.to_text());
+        let level = match label.as_deref() {
+            Some("S-1-16-4096") => "Low",
+            Some("S-1-16-8192" | "S-1-16-8448") => "Medium",
+            Some("S-1-16-12288") => "High",
+            Some("S-1-16-16384") => "System",
+            _ => return,
+        };
+        self.push("@integrity_level", Scalar::Text(level.into()));
     }
 
     /// Returns the values that keywords are looked for in: those that the source wrote, and the line.

@@ -26,6 +26,7 @@ pub use explain::Answer;
 pub use indicators::{IndicatorMatch, IndicatorSet, THREAT_INTEL};
 pub use reading::{ReadRule, Verdict, read_rules};
 pub use review::{review, verdicts};
+pub use routes::RouteOptions;
 pub use rules::{RuleSet, Scratch};
 pub use sigma::{
     About, Correlation, CorrelationKind, Document, Refusal, SigmaFilter, SigmaRule, YamlDocument, read_yaml,

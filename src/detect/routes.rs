@@ -2,27 +2,71 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use super::event::{Event, Scalar, field_key, write_key};
-use crate::models::LogSource;
+use crate::models::{InvalidValue, LogSource};
 
 /// Limits the length of the names of channels and providers: routes are remembered, and the writer of a log chooses them.
 const LONGEST_NAME: usize = 256;
 
-/// Holds the table that is built into the program.
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let table = toml::from_str(include_str!("routes.toml"));
-    table.expect("a test reads the table of log sources")
-});
+/// Holds the table of the process, once it is in use.
+static TABLE: OnceLock<Table> = OnceLock::new();
+
+fn table() -> &'static Table {
+    TABLE.get_or_init(|| Table::built_in(include_str!("routes.toml")))
+}
+
+/// Says which logs feed which log sources of rules, besides those that are built in.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct RouteOptions<'a> {
+    /// Holds a table in the form of `src/detect/routes.toml`, whose rows are added.
+    pub own: Option<&'a str>,
+    /// Says whether event 4688 of the security log feeds `process_creation`. Where Sysmon runs too, each alert comes
+    /// twice.
+    pub security_4688: bool,
+}
+
+impl RouteOptions<'_> {
+    /// Sets the routes of this process. Call it before rules are read or applied.
+    ///
+    /// # Errors
+    ///
+    /// If the table cannot be used, or if other routes are in use already.
+    pub fn set(self) -> Result<(), InvalidValue> {
+        let mut table = Table::built_in(include_str!("routes.toml"));
+        if let Some(own) = self.own {
+            table.add(
+                Table::read(own).map_err(|reason| InvalidValue::new("table of log sources", own, reason))?,
+            );
+        }
+        if self.security_4688 {
+            table.add(Table::built_in(include_str!("security_4688.toml")));
+            table.has_security_4688 = true;
+        }
+        let reason = "other routes are in use already: set them first";
+        let used = TABLE.set(table);
+        used.map_err(|_| InvalidValue::new("table of log sources", self.own.unwrap_or_default(), reason))
+    }
+}
+
+/// Returns whether event 4688 of the security log feeds `process_creation`.
+pub(crate) fn has_security_4688() -> bool {
+    table().has_security_4688
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    #[serde(default)]
     windows: Vec<WindowsSource>,
+    #[serde(default)]
     source: Vec<OtherSource>,
+    #[serde(skip)]
+    has_security_4688: bool,
 }
 
 /// Says which events of Windows feed a category or a service.
@@ -152,6 +196,11 @@ impl Route {
         }
     }
 
+    /// Returns whether the event is the security log's record of a new process.
+    pub(crate) fn is_security_4688(&self) -> bool {
+        self.channel.as_deref() == Some("security") && self.event_id == Some(4688)
+    }
+
     fn is_of_windows(&self) -> bool {
         let named = self.source.product.as_deref();
         named == Some("windows") || (named.is_none() && self.channel.is_some() && self.event_id.is_some())
@@ -160,7 +209,7 @@ impl Route {
     /// Returns whether events of this route feed a log source of rules.
     pub(crate) fn feeds(&self, source: &LogSource) -> bool {
         let asks_windows = source.product.as_deref() == Some("windows")
-            || (source.product.is_none() && TABLE.windows_source(source).is_some());
+            || (source.product.is_none() && table().windows_source(source).is_some());
         match asks_windows && self.is_of_windows() && (self.channel.is_some() || self.provider.is_some()) {
             true => self.feeds_windows(source),
             false => self.feeds_by_words(source),
@@ -169,11 +218,11 @@ impl Route {
 
     /// Channel, provider and id decide about events of Windows, whatever their format calls them.
     fn feeds_windows(&self, source: &LogSource) -> bool {
-        TABLE.has_rows_for(source, |row| row.is_fed_by(self))
+        table().has_rows_for(source, |row| row.is_fed_by(self))
     }
 
     fn feeds_by_words(&self, source: &LogSource) -> bool {
-        let rows = TABLE.source.iter().filter(|row| row.of == *source);
+        let rows = table().source.iter().filter(|row| row.of == *source);
         source.covers(&self.source)
             || rows
                 .flat_map(|row| &row.fed_by)
@@ -193,7 +242,38 @@ impl From<&RouteParts<'_>> for Route {
     }
 }
 
+impl OtherSource {
+    fn check(&self) -> Result<(), &'static str> {
+        let empty = LogSource::default();
+        match self {
+            Self { of, .. } if *of == empty => {
+                Err("is of no log source: give `of` a product, category or service")
+            }
+            Self { fed_by, .. } if fed_by.contains(&empty) => {
+                Err("is fed by a log source without a product, category or service")
+            }
+            Self { fed_by, fields, .. } if fed_by.is_empty() && fields.is_empty() => {
+                Err("says nothing: give it `fed_by` or `fields`")
+            }
+            Self { fields, .. } if fields.values().any(Vec::is_empty) => {
+                Err("has a field without names in logs")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl WindowsSource {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.category.is_some() == self.service.is_some() {
+            return Err("is for either a category or a service: give it one of them");
+        }
+        match self.channels.is_empty() && self.providers.is_empty() {
+            true => Err("names no channels and no providers"),
+            false => Ok(()),
+        }
+    }
+
     fn is_fed_by(&self, route: &Route) -> bool {
         let holds = |list: &[String], value: &Option<String>| {
             value
@@ -210,6 +290,31 @@ impl WindowsSource {
 }
 
 impl Table {
+    fn built_in(text: &str) -> Self {
+        Self::read(text).expect("tests read the tables that are built in")
+    }
+
+    /// Reads a table. The error says what is wrong with it.
+    fn read(text: &str) -> Result<Self, String> {
+        let table: Self =
+            toml::from_str(text).map_err(|error| error.to_string().trim().replace('\n', " "))?;
+        for (number, row) in (1..).zip(&table.windows) {
+            row.check()
+                .map_err(|reason| format!("[[windows]] number {number} {reason}"))?;
+        }
+        for (number, row) in (1..).zip(&table.source) {
+            row.check()
+                .map_err(|reason| format!("[[source]] number {number} {reason}"))?;
+        }
+        Ok(table)
+    }
+
+    /// Adds the rows of another table.
+    fn add(&mut self, other: Self) {
+        self.windows.extend(other.windows);
+        self.source.extend(other.source);
+    }
+
     /// Returns whether a row for the category of a source, and one for its service, is as it should be. A part that the
     /// source does not name needs none.
     fn has_rows_for(&self, source: &LogSource, is_right: impl Fn(&WindowsSource) -> bool) -> bool {
@@ -231,13 +336,13 @@ impl Table {
 /// stands for all of them.
 pub(crate) fn windows_logs(source: &LogSource) -> impl Iterator<Item = (&'static String, &'static [u32])> {
     let is_windows = source.product.as_deref() == Some("windows")
-        || (source.product.is_none() && TABLE.windows_source(source).is_some());
+        || (source.product.is_none() && table().windows_source(source).is_some());
     // A category is narrower than the service that it is written by.
     let feeds = |row: &&WindowsSource| match &source.category {
         Some(_) => row.category == source.category,
         None => source.service.is_none() || row.service == source.service,
     };
-    let rows = TABLE.windows.iter().filter(move |_| is_windows).filter(feeds);
+    let rows = table().windows.iter().filter(move |_| is_windows).filter(feeds);
     let rows: Vec<&'static WindowsSource> = rows.collect();
     rows.into_iter().flat_map(|row| {
         let logs = row.channels.iter().chain(&row.providers);
@@ -248,7 +353,7 @@ pub(crate) fn windows_logs(source: &LogSource) -> impl Iterator<Item = (&'static
 /// Returns whether any log feeds a log source of rules: an event of Windows that is known, or a log of one of `formats`.
 pub(crate) fn is_fed(source: &LogSource, formats: &BTreeSet<LogSource>) -> bool {
     let is_windows = source.product.as_deref() == Some("windows");
-    let by_channel = is_windows && TABLE.has_rows_for(source, |_| true);
+    let by_channel = is_windows && table().has_rows_for(source, |_| true);
     by_channel
         || formats.iter().any(|format| {
             let route = Route {
@@ -261,7 +366,7 @@ pub(crate) fn is_fed(source: &LogSource, formats: &BTreeSet<LogSource>) -> bool 
 
 /// Returns the names that a field of a rule may have in logs of its source, in the form in which names are compared.
 pub(crate) fn names_of(field: &str, source: &LogSource) -> Vec<String> {
-    let rows = TABLE.source.iter().filter(|row| row.of.covers(source));
+    let rows = table().source.iter().filter(|row| row.of.covers(source));
     let own = field_key(field);
     let mapped = rows
         .flat_map(|row| &row.fields)
@@ -317,6 +422,38 @@ const GENERAL: [(&str, &str); 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_of_users_are_checked() {
+        for (text, expected) in [
+            (
+                "[[windows]]\nchannels = ['x']\n",
+                "[[windows]] number 1 is for either a category or a service",
+            ),
+            (
+                "[[windows]]\nservice = 'x'\n",
+                "names no channels and no providers",
+            ),
+            (
+                "[[source]]\nof = {}\nfed_by = [{product = 'x'}]\n",
+                "is of no log source",
+            ),
+            ("[[source]]\nof = {product = 'x'}\n", "says nothing"),
+            (
+                "[[source]]\nof = {product = 'x'}\nfed_by = [{}]\n",
+                "without a product, category or service",
+            ),
+            (
+                "[[source]]\nof = {product = 'x'}\nfields = {a = []}\n",
+                "a field without names",
+            ),
+            ("[[sources]]\n", "unknown field"),
+        ] {
+            let reason = Table::read(text).unwrap_err();
+            assert!(reason.contains(expected), "{text}: {reason}");
+        }
+        Table::read(include_str!("security_4688.toml")).unwrap();
+    }
 
     fn source(text: &str) -> LogSource {
         text.parse().unwrap()

@@ -51,6 +51,7 @@ mod real_data;
 mod reparse;
 mod restored;
 mod rotation;
+mod routes;
 mod rule_files;
 mod rule_stats;
 mod scale_out;

@@ -19,7 +19,7 @@ use logstore::{
 use serde_json::json;
 
 use self::deliveries::Deliveries;
-use super::rules::{enabled_rules, new_detector};
+use super::rules::{enabled_rules, new_detector, set_routes};
 use crate::Result;
 use crate::context::Context;
 use crate::flags::span;
@@ -84,6 +84,7 @@ impl Totals {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    set_routes(context)?;
     let store = context.existing_store()?;
     let mut rules = Rules::new(args, &store, context)?;
     let mut fetcher = Fetcher::new(&store)

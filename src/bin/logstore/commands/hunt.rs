@@ -9,7 +9,7 @@ use logstore::time::Zone;
 use logstore::{DetectionStore as _, LogKey, LogQuery, Order, Severity};
 use serde::Serialize;
 
-use super::rules::{new_detector, rules_named};
+use super::rules::{new_detector, rules_named, set_routes};
 use crate::Result;
 use crate::context::{Context, processors};
 use crate::filters::{Filters, matched};
@@ -119,6 +119,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .filters
         .query(context.output.zone())?
         .order(Order::OldestFirst);
+    set_routes(context)?;
     let store = context.existing_store()?;
     let rules = rules_named(&args.rules, &store, context)?;
     let detector = new_detector(&rules, context).min_level(args.min_level);

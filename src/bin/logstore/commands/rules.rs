@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use chrono::{SecondsFormat, TimeDelta};
 use clap::Subcommand;
-use logstore::detect::{Detector, SIGMA, Verdict, import_note};
+use logstore::detect::{Detector, RouteOptions, SIGMA, Verdict, import_note};
 use logstore::time::Zone;
 use logstore::{DetectionRule, DuckDbStore, RuleQuery, RuleStore as _};
 use serde::Serialize;
@@ -158,6 +158,7 @@ const COLUMNS: Columns<'static> = Columns {
 };
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    set_routes(context)?;
     match &args.command {
         Command::List(args) => list(args, context),
         Command::Import(args) => files::import(args, context),
@@ -256,6 +257,33 @@ fn read_definition(text: &str) -> Result<serde_json::Value> {
     };
     serde_json::from_str(&json)
         .map_err(|error| Failure::Usage(format!("the definition is not JSON: {error}")))
+}
+
+/// Sets the routes of the settings, before any rule is read.
+pub(super) fn set_routes(context: &Context) -> Result {
+    let settings = &context.settings().detect;
+    let mut routes = RouteOptions::default();
+    routes.security_4688 = settings.security_4688;
+    let own = match &settings.routes {
+        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
+            Failure::Failed(format!(
+                "cannot read the setting detect.routes from {file:?}: {error}"
+            ))
+        })?),
+        None => None,
+    };
+    routes.own = own.as_deref();
+    if !settings.security_4688 && own.is_none() {
+        return Ok(());
+    }
+    routes.set().map_err(|error| {
+        let file = settings.routes.as_deref().unwrap_or(std::path::Path::new(""));
+        Failure::Failed(format!(
+            "cannot use the setting detect.routes ({}): {}",
+            file.display(),
+            error.reason
+        ))
+    })
 }
 
 /// Returns the rules to apply to new logs: those of files and folders, or the enabled ones of the store.
