@@ -24,10 +24,10 @@ mod time;
 pub(crate) use address::{PRIVATE_NETWORKS, canonical_of, endpoint};
 pub use address_text::AddressText;
 pub use alert::{
-    Alert, AlertAction, AlertEvent, AlertOrder, AlertQuery, AlertStatus, Detections, Hit, HitRange, Match,
-    RiskFactor, RuleDay, Suppression, Verdict, priority_score,
+    Alert, AlertAction, AlertEvent, AlertLog, AlertOrder, AlertQuery, AlertStatus, Detections, Hit, HitRange,
+    LogRole, Match, RiskFactor, RuleDay, Suppression, Verdict, priority_score,
 };
-pub(crate) use alert::{AlertLog, Counts, Found, LogRole, Series, Tally, kept_logs};
+pub(crate) use alert::{Counts, Found, Series, Tally, kept_logs};
 pub use continuation_lines::ContinuationLines;
 pub use detection_rule::{DetectionRule, RuleQuery};
 pub(crate) use edits::Edits;

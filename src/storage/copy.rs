@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Cursor, LogStream, Result, Store};
 use crate::models::{
-    Alert, AlertQuery, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery, Order, RuleQuery,
+    Alert, AlertQuery, Detections, FilePosition, FileProgress, IntelQuery, LogEntry, LogQuery, Order,
+    RuleQuery,
 };
 
 /// Counts the logs that are read and stored at a time.
@@ -98,6 +99,7 @@ pub fn copy_store(from: &dyn Store, to: &dyn Store, options: &CopyOptions) -> Re
     let logs = from.scan_logs(&oldest_first())?;
     progress.copy_logs(&mut copied)?;
     copied.alerts = copy_alerts(from, to)?;
+    copy_hits(from, to)?;
     copy_suppressions(from, to)?;
     copied.threat_intel = copy_intel(from, to)?;
     copied.detection_rules = copy_rules(from, to)?;
@@ -251,6 +253,7 @@ fn copy_alerts(from: &dyn Store, to: &dyn Store) -> Result<u64> {
 fn store_alerts(alerts: &[Alert], from: &dyn Store, to: &dyn Store) -> Result<u64> {
     let stored = to.store_alerts(alerts)?;
     let ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+    to.store_detected_logs(&from.detected_logs(&ids)?)?;
     let held = to.alert_events(&ids)?;
     let held: HashSet<(&str, &str)> = held
         .iter()
@@ -263,6 +266,30 @@ fn store_alerts(alerts: &[Alert], from: &dyn Store, to: &dyn Store) -> Result<u6
         }
     }
     Ok(stored)
+}
+
+/// Counts the hits that are read and stored at a time.
+const HITS_AT_ONCE: u64 = 100_000;
+
+fn copy_hits(from: &dyn Store, to: &dyn Store) -> Result<()> {
+    let mut since: Option<DateTime<Utc>> = None;
+    let mut limit = HITS_AT_ONCE;
+    loop {
+        let hits = from.hits_since(since, limit)?;
+        let last = hits.last().filter(|_| hits.len() as u64 == limit);
+        let last = last.map(|hit| hit.log.event_time);
+        let detections = Detections {
+            hits,
+            ..Detections::default()
+        };
+        to.store_detections(&detections)?;
+        // The page may not have held all hits of the last one's time.
+        match last {
+            None => return Ok(()),
+            Some(last) if Some(last) == since => limit = limit.saturating_mul(2),
+            Some(last) => since = Some(last),
+        }
+    }
 }
 
 fn copy_suppressions(from: &dyn Store, to: &dyn Store) -> Result<()> {

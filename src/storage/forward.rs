@@ -7,8 +7,9 @@ use super::{
     IntelStore, LogPage, LogStore, LogStream, Result, RuleStore, Stats, TimeBucket,
 };
 use crate::models::{
-    Alert, AlertEvent, AlertQuery, DetectionRule, Detections, Field, FilePosition, FileProgress, Filter, Hit,
-    HitRange, IntelQuery, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery, Suppression, ThreatIntel,
+    Alert, AlertEvent, AlertLog, AlertQuery, DetectionRule, Detections, Field, FilePosition, FileProgress,
+    Filter, Hit, HitRange, IntelQuery, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery, Suppression,
+    ThreatIntel,
 };
 
 /// Implements every trait for a pointer to a store.
@@ -95,6 +96,15 @@ macro_rules! store_behind {
             }
             fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>> {
                 (**self).hits(ranges)
+            }
+            fn hits_since(&self, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<Hit>> {
+                (**self).hits_since(since, limit)
+            }
+            fn detected_logs(&self, alerts: &[&str]) -> Result<Vec<AlertLog>> {
+                (**self).detected_logs(alerts)
+            }
+            fn store_detected_logs(&self, logs: &[AlertLog]) -> Result<()> {
+                (**self).store_detected_logs(logs)
             }
             fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>> {
                 (**self).rule_days(since)

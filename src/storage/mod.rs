@@ -16,9 +16,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::models::{
-    Alert, AlertEvent, AlertQuery, Counts, DetectionRule, Detections, Field, FilePosition, FileProgress,
-    Filter, Hit, HitRange, IntelQuery, InvalidValue, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery,
-    Suppression, ThreatIntel,
+    Alert, AlertEvent, AlertLog, AlertQuery, Counts, DetectionRule, Detections, Field, FilePosition,
+    FileProgress, Filter, Hit, HitRange, IntelQuery, InvalidValue, LogEntry, LogKey, LogQuery, RuleDay,
+    RuleQuery, Suppression, ThreatIntel,
 };
 
 pub use copy::{CopyOptions, CopyReport, copy_store};
@@ -186,6 +186,18 @@ pub trait DetectionStore: Send + Sync {
 
     /// Returns the hits in some ranges, each once, in the order of correlation, group, event time and log id.
     fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>>;
+
+    /// Returns up to `limit` hits from a time on, in the order of event time.
+    fn hits_since(&self, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<Hit>>;
+
+    /// Returns all logs of some alerts, those that are counted and those that led to them, in no order.
+    ///
+    /// [`AlertStore::alert_logs`] returns those that an analyst wants.
+    fn detected_logs(&self, alerts: &[&str]) -> Result<Vec<AlertLog>>;
+
+    /// Stores logs of alerts, as another store holds them. They change no alert. One that is stored already is not
+    /// stored again.
+    fn store_detected_logs(&self, logs: &[AlertLog]) -> Result<()>;
 
     /// Counts what each rule found on each day of event time, from a time on, in the order of rules and days.
     fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>>;

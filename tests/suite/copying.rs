@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use logstore::alerts::{Detections, Hit, Match, Suppression};
 use logstore::ingest::{FilePosition, FileProgress, ResumePoint};
 use logstore::storage::{CopyOptions, copy_store};
 use logstore::{
     AlertQuery, ConsumerStore as _, Cursor, DetectionRule, DuckDbStore, Indicator, IndicatorType, IntelQuery,
-    LogEntry, LogQuery, LogStore as _, MemoryStore, Order, RuleQuery, Severity, Store, StoreExt as _,
+    LogEntry, LogKey, LogQuery, LogStore as _, MemoryStore, Order, RuleQuery, Severity, Store, StoreExt as _,
     ThreatIntel,
 };
 
@@ -32,6 +33,26 @@ fn fill(store: &dyn Store) {
         .collect();
     store.store_alerts(&alerts).unwrap();
     store.acknowledge_alerts(&["3"]).unwrap();
+    let found = |second: i64| {
+        let log = log(second, "sudo", "x").with_id(format!("found-{second}"));
+        Match::new("sudo", Severity::High, &log)
+    };
+    let hit = |second: i64| Hit {
+        correlation_id: "c".into(),
+        group_key: "g".into(),
+        log: LogKey::new(at(second), format!("found-{second}")),
+        rule_id: "sudo".into(),
+        rule_version: "1".into(),
+        value: None,
+    };
+    let detections = Detections {
+        matches: (0..150).map(found).collect(),
+        hits: vec![hit(0), hit(0), hit(9)],
+        ..Detections::default()
+    };
+    store.store_detections(&detections).unwrap();
+    let quiet = Suppression::new("a test", "host = web1".parse().unwrap());
+    store.add_suppression(&quiet).unwrap();
     let indicator = Indicator::new(IndicatorType::Ip, "203.0.113.9").unwrap();
     store
         .upsert_intel(&[ThreatIntel::new(indicator, "scanner", "feed").with_id("i")])
@@ -80,7 +101,7 @@ fn is_copied_whole(from: &dyn Store, to: &dyn Store) {
     );
     assert_eq!(
         (copied.alerts, copied.threat_intel, copied.detection_rules),
-        (40, 1, 1)
+        (41, 1, 1)
     );
     assert_eq!((copied.consumers, copied.files), (4, 1));
     assert_eq!(copied.source_checksum, copied.target_checksum);
@@ -88,6 +109,24 @@ fn is_copied_whole(from: &dyn Store, to: &dyn Store) {
     assert_eq!(logs(to), logs(from));
     let alerts = |store: &dyn Store| store.fetch_alerts(&AlertQuery::new()).unwrap();
     assert_eq!(alerts(to), alerts(from));
+    let ids: Vec<String> = alerts(from).into_iter().map(|alert| alert.id).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let detected = |store: &dyn Store| {
+        let mut logs = store.detected_logs(&ids).unwrap();
+        logs.sort();
+        (
+            logs,
+            store.hits_since(None, 10).unwrap(),
+            store.suppressions().unwrap(),
+        )
+    };
+    let (logs_of_alerts, hits, suppressions) = detected(from);
+    assert_eq!(
+        (logs_of_alerts.len(), hits.len(), suppressions.len()),
+        (150, 2, 1)
+    );
+    assert_eq!(detected(to), detected(from));
+    assert_eq!(to.alert_events(&ids).unwrap(), from.alert_events(&ids).unwrap());
     assert_eq!(
         to.fetch_intel(&IntelQuery::new()).unwrap(),
         from.fetch_intel(&IntelQuery::new()).unwrap()
@@ -120,6 +159,7 @@ fn is_copied_whole(from: &dyn Store, to: &dyn Store) {
     assert_eq!((again.alerts, again.consumers, again.files), (0, 0, 0));
     assert_ne!(again.source_checksum, copied.source_checksum);
     assert_eq!(alerts(to), alerts(from));
+    assert_eq!(detected(to), detected(from));
     assert_eq!(to.position("one").unwrap(), done);
 }
 

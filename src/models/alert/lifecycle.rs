@@ -114,7 +114,7 @@ pub(crate) enum Found {
 
 /// Says what a log is to an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum LogRole {
+pub enum LogRole {
     /// Means that the log is counted.
     Counted,
     /// Means that the log led to one that is counted.
@@ -123,10 +123,13 @@ pub(crate) enum LogRole {
 
 /// Holds a log of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct AlertLog {
-    pub(crate) alert_id: String,
-    pub(crate) log: LogKey,
-    pub(crate) role: LogRole,
+pub struct AlertLog {
+    /// Names the alert.
+    pub alert_id: String,
+    /// Names the log.
+    pub log: LogKey,
+    /// Says whether the alert counts the log.
+    pub role: LogRole,
 }
 
 /// Counts what a commit did with its matches.

@@ -53,6 +53,8 @@ pub struct AlertQuery {
     pub statuses: Vec<AlertStatus>,
     /// Matches alerts of this rule.
     pub rule_id: Option<String>,
+    /// Matches alerts that this person is responsible for.
+    pub assignee: Option<String>,
     /// Matches alerts with this tag.
     pub tag: Option<String>,
     /// Matches alerts whose id begins with this text.
@@ -177,6 +179,15 @@ impl AlertQuery {
         }
     }
 
+    /// Wants alerts that this person is responsible for.
+    #[must_use]
+    pub fn assignee(self, person: impl Into<String>) -> Self {
+        Self {
+            assignee: Some(person.into()),
+            ..self
+        }
+    }
+
     /// Wants alerts with this tag.
     #[must_use]
     pub fn tag(self, tag: impl Into<String>) -> Self {
@@ -232,6 +243,7 @@ impl AlertQuery {
                 .is_none_or(|wanted| alert.acknowledged == wanted)
             && (self.statuses.is_empty() || self.statuses.contains(&alert.status))
             && same(&self.rule_id, &alert.rule_id)
+            && same(&self.assignee, &alert.assignee)
             && self.tag.as_ref().is_none_or(|wanted| alert.tags.contains(wanted))
             && self
                 .id_prefix

@@ -38,6 +38,32 @@ impl DetectionStore for MemoryStore {
         Ok(state.hits.iter().filter(is_wanted).cloned().collect())
     }
 
+    fn hits_since(&self, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<Hit>> {
+        let state = self.state();
+        let hits = state
+            .hits
+            .iter()
+            .filter(|hit| since.is_none_or(|since| hit.log.event_time >= since));
+        let mut hits: Vec<Hit> = hits.cloned().collect();
+        hits.sort_by(|a, b| (&a.log, a).cmp(&(&b.log, b)));
+        hits.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(hits)
+    }
+
+    fn detected_logs(&self, alerts: &[&str]) -> Result<Vec<AlertLog>> {
+        let state = self.state();
+        let logs = state.alert_logs.iter();
+        Ok(logs
+            .filter(|log| alerts.contains(&log.alert_id.as_str()))
+            .cloned()
+            .collect())
+    }
+
+    fn store_detected_logs(&self, logs: &[AlertLog]) -> Result<()> {
+        self.state().alert_logs.extend(logs.iter().cloned());
+        Ok(())
+    }
+
     fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>> {
         let state = self.state();
         let mut days: BTreeMap<(String, NaiveDate), RuleDay> = BTreeMap::new();
@@ -52,7 +78,7 @@ impl DetectionStore for MemoryStore {
             if let Some(rule) = alert.rule_id.as_ref().filter(|_| is_wanted(at)) {
                 day(rule, at, &|day| {
                     day.alerts += 1;
-                    day.matches += u64::from(alert.count);
+                    day.matches += alert.count;
                 });
             }
         }

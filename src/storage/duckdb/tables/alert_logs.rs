@@ -5,6 +5,8 @@
 //! deliveries may be late by, a fraction of what their logs take. Rows come nearly in the order of event times, by
 //! which a search skips row groups.
 
+use std::collections::{BTreeSet, HashSet};
+
 use ::duckdb::{Connection, Row, params};
 use chrono::{DateTime, Utc};
 
@@ -68,6 +70,30 @@ pub(super) fn known(connection: &Connection, alerts: &[Alert], matches: &[Match]
     sql.and("event_time", ">=", Some(time_value(first)));
     sql.and("event_time", "<=", Some(time_value(last)));
     statement::fetch_all(connection, &sql, READ, alert_log)
+}
+
+/// Returns all logs of some alerts.
+pub(super) fn of_alerts(connection: &Connection, ids: &[&str]) -> Result<Vec<AlertLog>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let staged = StagedRows::of_texts(READ, "id", ids.iter().copied())?;
+    let sql = Sql::new(format!(
+        "SELECT alert_id, epoch_us(event_time), log_id, is_counted
+        FROM alert_logs
+        WHERE alert_id IN (SELECT id FROM {})",
+        staged.sql()
+    ));
+    statement::fetch_all(connection, &sql, READ, alert_log)
+}
+
+/// Adds logs of alerts in the open transaction, each unless it is stored already.
+pub(super) fn insert_new(connection: &Connection, logs: &[AlertLog]) -> Result<()> {
+    let ids: BTreeSet<&str> = logs.iter().map(|log| log.alert_id.as_str()).collect();
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let mut known: HashSet<AlertLog> = of_alerts(connection, &ids)?.into_iter().collect();
+    let new = logs.iter().filter(|log| known.insert((*log).clone()));
+    insert(connection, &new.cloned().collect::<Vec<_>>())
 }
 
 /// Adds logs of alerts in the open transaction.

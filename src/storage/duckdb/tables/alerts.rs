@@ -248,6 +248,7 @@ fn restrict(sql: &mut Sql, query: &AlertQuery) {
         and_one_of(sql, STATUS, query.statuses.iter().map(|status| status.as_str()));
     }
     sql.and_equals("rule_id", query.rule_id.clone());
+    sql.and_equals("assignee", query.assignee.clone());
     if let Some(tag) = &query.tag {
         sql.push("\nAND list_contains(from_json(tags, '[\"VARCHAR\"]'), ");
         sql.bind(tag.clone());

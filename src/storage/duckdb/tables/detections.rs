@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use super::alert_rows::{self, READ};
 use super::{alert_events, alert_logs, alerts, consumers, hits, rule_days, suppressions};
 use crate::models::{
-    Alert, Counts, Detections, Found, Hit, HitRange, Match, RuleDay, Series, Suppression, Tally, now,
-    to_micros,
+    Alert, AlertLog, Counts, Detections, Found, Hit, HitRange, Match, RuleDay, Series, Suppression, Tally,
+    now, to_micros,
 };
 use crate::storage::duckdb::sql::staged::StagedRows;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
@@ -50,6 +50,26 @@ impl DetectionStore for DuckDbStore {
             return Ok(Vec::new());
         }
         self.read(|connection| hits::in_ranges(connection, ranges))
+    }
+
+    fn hits_since(&self, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<Hit>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        self.read(|connection| hits::since(connection, since, limit))
+    }
+
+    fn detected_logs(&self, alerts: &[&str]) -> Result<Vec<AlertLog>> {
+        if self.is_of_earlier_version() {
+            return Ok(Vec::new());
+        }
+        self.read(|connection| alert_logs::of_alerts(connection, alerts))
+    }
+
+    fn store_detected_logs(&self, logs: &[AlertLog]) -> Result<()> {
+        self.write("store the logs of alerts", |connection| {
+            alert_logs::insert_new(connection, logs)
+        })
     }
 
     fn rule_days(&self, since: Option<DateTime<Utc>>) -> Result<Vec<RuleDay>> {

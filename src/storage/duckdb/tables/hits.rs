@@ -106,6 +106,20 @@ pub(super) fn in_ranges(connection: &Connection, ranges: &[HitRange]) -> Result<
     Ok(hits)
 }
 
+/// Returns hits from a time on, in the order of event time.
+pub(super) fn since(connection: &Connection, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<Hit>> {
+    const ACTION: &str = "read hits";
+    let mut sql = Sql::new(
+        "SELECT correlation_id, group_key, epoch_us(event_time), log_id, rule_id, rule_version, value
+        FROM hits
+        WHERE true",
+    );
+    sql.and("event_time", ">=", since.map(time_value));
+    sql.push("\nORDER BY event_time, log_id, correlation_id, group_key, rule_id, rule_version, value");
+    sql.limit(Some(limit));
+    statement::fetch_all(connection, &sql, ACTION, |row| hit(row, ACTION))
+}
+
 /// Deletes the hits from before a time in the open transaction, and returns their number.
 pub(super) fn delete_before(connection: &Connection, time: DateTime<Utc>) -> Result<u64> {
     let deleted = connection.execute("DELETE FROM hits WHERE event_time < ?", [time_value(time)]);
