@@ -323,8 +323,9 @@ pub(crate) fn field_key(name: &str) -> String {
         .iter()
         .find_map(|container| key.strip_prefix(container))
     {
-        Some(rest) => rest.to_owned(),
-        None => key,
+        // A source may not pass for the event itself through the name of a container.
+        Some(rest) if !rest.starts_with('@') => rest.to_owned(),
+        _ => key,
     }
 }
 
@@ -354,6 +355,8 @@ mod tests {
             },
             "list": [{"a": -1}, {"a": "x\ny"}],
             "@user": "root",
+            "Event.EventData.@user": "root",
+            "winlog. @user": "root",
         });
         let Value::Object(map) = &object else {
             panic!("it is an object")

@@ -475,6 +475,15 @@ mod tests {
     }
 
     #[test]
+    fn the_channel_of_the_system_decides() {
+        let event =
+            r#"{"EventData": {"Channel": "Security"}, "System": {"Channel": "System", "EventID": 104}}"#;
+        let event = Event::from_json(event).unwrap();
+        let route = Route::of(&event);
+        assert!(route.feeds(&source("windows/*/system")) && !route.feeds(&source("windows/*/security")));
+    }
+
+    #[test]
     fn other_logs_are_routed_by_the_words_of_their_format() {
         let event = Event::new(source("apache/webserver/*"));
         let route = Route::of(&event);

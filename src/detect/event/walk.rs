@@ -71,12 +71,16 @@ impl<'w, 'a> Walk<'w, 'a> {
         name: &str,
         read: impl FnOnce(&mut Self, Scope) -> T,
     ) -> T {
-        let outer = self.path.len();
+        let (outer, start) = (self.path.len(), self.leaves.len());
         let inner = self.enter(scope, name);
         self.depth += 1;
         let read = read(self, inner);
         self.depth -= 1;
         self.path.truncate(outer);
+        if start > 0 && (scope, inner) == (Scope::Flat, Scope::Joined) {
+            // The data of an event may have a Channel too. That of the system decides, wherever it stands.
+            self.leaves.rotate_left(start);
+        }
         read
     }
 

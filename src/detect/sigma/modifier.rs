@@ -432,8 +432,8 @@ fn plain<'a>(glob: &'a Glob, modifier: &str) -> Result<&'a str, String> {
 /// Returns all forms of a text whose dashes before words are written in each way that Windows programs take.
 fn dashes(text: &str) -> Vec<String> {
     const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
-    /// Of more dashes, only the first ones are varied: each makes the forms five times as many.
-    const VARIED: usize = 4;
+    /// More dashes come to more forms than a value may have, so these are enough to refuse them.
+    const VARIED: usize = 6;
     let characters: Vec<char> = text.chars().collect();
     let is_word = |place: usize| {
         let character = characters.get(place);

@@ -71,6 +71,7 @@ struct Totals {
     suppressed: u64,
     alerts: u64,
     hits: u64,
+    late: u64,
 }
 
 impl Totals {
@@ -80,6 +81,7 @@ impl Totals {
         self.suppressed += stored.suppressed;
         self.alerts += stored.stored;
         self.hits += found.hits.len() as u64;
+        self.late += stored.late;
     }
 }
 
@@ -227,13 +229,14 @@ fn version_of(rules: &[DetectionRule]) -> Vec<(String, DateTime<Utc>)> {
 }
 
 fn print(totals: &Totals, context: &mut Context) -> Result {
-    let names = ["logs", "matches", "suppressed", "alerts", "hits"];
+    let names = ["logs", "matches", "suppressed", "alerts", "hits", "late"];
     let counts = [
         totals.logs,
         totals.matches,
         totals.suppressed,
         totals.alerts,
         totals.hits,
+        totals.late,
     ];
     context
         .output

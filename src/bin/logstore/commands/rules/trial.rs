@@ -38,7 +38,25 @@ pub(super) struct ExplainArgs {
     log: String,
 }
 
-/// Prints the logs of files that a rule matches.
+/// Holds a log with the titles of the rules that match it.
+#[derive(Serialize)]
+struct MatchedLog {
+    rules: Vec<String>,
+    #[serde(flatten)]
+    log: LogRow,
+}
+
+impl Row for MatchedLog {
+    const TIMES: &'static [&'static str] = LogRow::TIMES;
+
+    fn cells(&self, zone: Zone) -> Vec<String> {
+        let mut cells = vec![self.rules.join(", ")];
+        cells.extend(self.log.cells(zone));
+        cells
+    }
+}
+
+/// Prints the logs of files that rules match, and which rules do.
 pub(super) fn test(args: &TestArgs, context: &mut Context) -> Result {
     let rules = rules_of_files(std::slice::from_ref(&args.rule), context)?;
     let filters: Vec<SigmaFilter> = rules.iter().filter_map(|rule| filter(rule, context)).collect();
@@ -49,12 +67,30 @@ pub(super) fn test(args: &TestArgs, context: &mut Context) -> Result {
     for file in &args.logs {
         for log in logs_of(file)? {
             read += 1;
-            if rules.matches(&Event::from_log(&log)).next().is_some() {
-                matched.push(Ok(LogRow(log)));
+            let titles: Vec<String> = rules
+                .matches(&Event::from_log(&log))
+                .map(|rule| rule.about.title.clone())
+                .collect();
+            if !titles.is_empty() {
+                matched.push(Ok(MatchedLog {
+                    rules: titles,
+                    log: LogRow(log),
+                }));
             }
         }
     }
-    let count = context.output.rows(&LOG_COLUMNS, matched)?;
+    let table = [Column::cut_to(16, "rules")]
+        .into_iter()
+        .chain(LOG_COLUMNS.table.iter().copied());
+    let csv: Vec<&str> = ["rules"]
+        .into_iter()
+        .chain(LOG_COLUMNS.csv.iter().copied())
+        .collect();
+    let columns = Columns {
+        table: table.collect(),
+        csv: &csv,
+    };
+    let count = context.output.rows(&columns, matched)?;
     match count {
         0 => Err(Failure::Nothing(Some(format!("none of {read} logs match")))),
         _ => Ok(()),
