@@ -7,7 +7,7 @@ use logstore::{
     LogKey, LogStore as _, MemoryStore, Severity, Store,
 };
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Cli, at};
 
@@ -242,6 +242,88 @@ fn an_alert_that_no_id_or_several_name() {
     cli.output(&["alerts", "ack", &ids[0]]);
     let (code, _) = cli.failure(&["alerts", "ack", &ids[0], "nosuch"]);
     assert_eq!(code, 1);
+}
+
+#[test]
+fn each_change_of_an_alert_is_said_and_a_closed_one_stays_closed() {
+    let (cli, ids) = with_alerts();
+    let prefix = &ids[0][..8];
+    let said = |arguments: &[&str]| {
+        let output = cli.command(&[&["alerts"], arguments].concat()).output().unwrap();
+        assert!(
+            output.status.success() && output.stdout.is_empty(),
+            "{arguments:?}: {output:?}"
+        );
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (arguments, expected) in [
+        (
+            vec!["assign", prefix, "ann"],
+            "is assigned to ann: Sudo Privilege Escalation",
+        ),
+        (vec!["ack", prefix], "is in progress"),
+        (vec!["note", prefix, "asked"], "has a new note"),
+        (vec!["close", prefix, "--verdict", "benign"], "is closed (benign)"),
+    ] {
+        let text = said(&arguments);
+        assert!(text.contains(&ids[0]) && text.contains(expected), "{text}");
+    }
+    let shown = cli.rows(&["alerts", "show", prefix]).remove(0);
+    assert_eq!(
+        (&shown["assignee"], &shown["events"][0]["action"]),
+        (&json!("ann"), &json!("assign"))
+    );
+    let ann = ["alerts", "list", "--status", "any", "--assignee", "ann"];
+    assert_eq!(cli.rows(&ann).len(), 1);
+    let (code, text) = cli.failure(&["alerts", "ack", &ids[1], prefix]);
+    assert!(
+        code == 3 && text.contains("is closed (benign), and stays so"),
+        "{text}"
+    );
+    assert_eq!(cli.rows(&["alerts", "list", "--status", "in_progress"]).len(), 0);
+    assert!(said(&["assign", prefix, ""]).contains("is assigned to no person"));
+    cli.finds_nothing(&ann);
+}
+
+#[test]
+fn suppressions_that_cover_less_than_they_seem_to_are_told() {
+    let (cli, _) = with_alerts();
+    let added = |arguments: &[&str]| {
+        let add = [&["alerts", "suppress", "add", "--reason", "x"], arguments].concat();
+        let output = cli.command(&add).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let row: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (
+            row["id"].as_str().unwrap().to_owned(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (_, text) = added(&["--rule", "nosuch"]);
+    assert!(text.contains("the store has no rule \"nosuch\""), "{text}");
+    let (_, text) = added(&["--filter", "host = web1"]);
+    assert!(text.is_empty(), "{text}");
+    cli.write(
+        "rules.yml",
+        "title: A\nid: a\nlogsource: {product: linux}\ndetection: {s: [x], condition: s}\n---\ntitle: B\nid: b\n\
+         correlation: {type: event_count, rules: [a], timespan: 1m, condition: {gte: 2}}\n",
+    );
+    cli.output(&["rules", "import", "rules.yml"]);
+    for arguments in [
+        &["--filter", "host = web2"][..],
+        &["--rule", "b", "--filter", "host = web2"],
+    ] {
+        let (_, text) = added(arguments);
+        assert!(text.contains("only the fields of their groups"), "{text}");
+    }
+    let (id, text) = added(&["--rule", "b"]);
+    assert!(text.is_empty(), "{text}");
+    let all = cli.rows(&["alerts", "suppress", "list"]).len();
+    assert_eq!(cli.rows(&["alerts", "suppress", "list", "--limit", "2"]).len(), 2);
+    let (code, _) = cli.failure(&["alerts", "suppress", "remove", "0"]);
+    assert_eq!(code, 2, "all ids begin so");
+    cli.output(&["alerts", "suppress", "remove", &id[..id.len() - 1]]);
+    assert_eq!(cli.rows(&["alerts", "suppress", "list"]).len(), all - 1);
+    assert_eq!(cli.rows(&["rules", "list", "--limit", "1"]).len(), 1);
 }
 
 #[test]

@@ -41,6 +41,8 @@ enum Command {
     Add(Box<AddArgs>),
     /// Begin work on alerts: their status is in_progress
     Ack(change::AckArgs),
+    /// Make a person responsible for an alert
+    Assign(change::AssignArgs),
     /// Add a note to the history of an alert
     Note(change::NoteArgs),
     /// Close alerts with a verdict: their status is resolved
@@ -160,7 +162,7 @@ impl AlertRow {
 
     /// Shows alerts with as much of their ids as tells them apart.
     fn all(alerts: Vec<Alert>) -> impl Iterator<Item = Self> {
-        let length = telling_length(&alerts);
+        let length = telling_length(alerts.iter().map(|alert| alert.id.as_str()));
         alerts.into_iter().map(move |alert| {
             let id = alert.id.chars().take(length).collect();
             Self(alert, id)
@@ -168,10 +170,10 @@ impl AlertRow {
     }
 }
 
-/// Returns how many characters tell the ids of some alerts apart: eight at least.
-fn telling_length(alerts: &[Alert]) -> usize {
+/// Returns how many characters tell some ids apart: eight at least.
+fn telling_length<'i>(ids: impl Iterator<Item = &'i str>) -> usize {
     const LEAST: usize = 8;
-    let mut ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+    let mut ids: Vec<&str> = ids.collect();
     ids.sort_unstable();
     let shared = ids.windows(2).map(|pair| match pair {
         [a, b] => a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count() + 1,
@@ -218,7 +220,7 @@ impl Row for AlertRow {
 
 const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
-        Column::cut_to(8, "id"),
+        Column::whole("id"),
         Column::whole("last seen"),
         Column::whole("severity"),
         Column::whole("count").spare(),
@@ -265,6 +267,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         Command::Show(args) => show::run(args, context),
         Command::Add(args) => add(args, context),
         Command::Ack(args) => change::ack(args, context),
+        Command::Assign(args) => change::assign(args, context),
         Command::Note(args) => change::note(args, context),
         Command::Close(args) => change::close(args, context),
         Command::Suppress(args) => suppress::run(args, context),

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::context::{Context, objects_on_stdin};
 use crate::filters::matched;
+use crate::flags::Limit;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::{Failure, Result};
@@ -72,6 +73,9 @@ struct ListArgs {
 
     #[command(flatten)]
     selection: Selection,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,10 +130,10 @@ impl Row for RuleRow {
         let level = level_of(rule).map(|level| level.to_string());
         vec![
             rule.id.clone(),
-            rule.rule_type.clone(),
             level.unwrap_or_default(),
-            if rule.enabled { "yes" } else { "no" }.to_owned(),
             import_note(rule, "verdict").unwrap_or_default().to_owned(),
+            if rule.enabled { "yes" } else { "no" }.to_owned(),
+            rule.rule_type.clone(),
             zone.format(rule.updated_at, SecondsFormat::Secs),
             rule.rule_name.clone(),
         ]
@@ -138,13 +142,13 @@ impl Row for RuleRow {
 
 const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
-        Column::whole("id").spare(),
+        Column::whole("id"),
+        Column::whole("level").spare(),
+        Column::whole("verdict").spare(),
+        Column::whole("enabled").spare(),
         Column::cut_to(8, "type").spare(),
-        Column::whole("level"),
-        Column::whole("enabled"),
-        Column::whole("verdict"),
         Column::whole("updated").spare(),
-        Column::cut_to(24, "name"),
+        Column::cut_to(12, "name"),
     ]),
     csv: &[
         "id",
@@ -223,8 +227,17 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     };
     let rules = context.existing_store()?.fetch_rules(&query)?;
     let chosen = rules.into_iter().filter(|rule| args.selection.chooses(rule));
-    let rows = chosen.map(|rule| Ok(RuleRow(rule)));
+    let chosen: Vec<DetectionRule> = chosen.collect();
+    let count = chosen.len() as u64;
+    let limit = context.output.limit(args.limit.limit).unwrap_or(u64::MAX);
+    let rows = chosen
+        .into_iter()
+        .take(usize::try_from(limit).unwrap_or(usize::MAX));
+    let rows = rows.map(|rule| Ok(RuleRow(rule)));
     let printed = context.output.rows(&COLUMNS, rows)?;
+    if printed < count {
+        eprintln!("{printed} of {count} rules are shown; --limit 0 shows all.");
+    }
     matched(printed, "rules", (None, None), context.output.zone())
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "ID")]
     rule: Option<String>,
 
+    /// That this person is responsible for
+    #[arg(long, value_name = "WHO")]
+    assignee: Option<String>,
+
     /// With this tag, such as attack.t1059
     #[arg(long)]
     tag: Option<String>,
@@ -89,6 +93,7 @@ impl Conditions {
         query.severity = self.severity;
         query.min_severity = self.min_severity;
         query.rule_id.clone_from(&self.rule);
+        query.assignee.clone_from(&self.assignee);
         // Rules write their tags in lower case.
         query.tag = self.tag.as_ref().map(|tag| tag.to_lowercase());
         query.alert_type.clone_from(&self.alert_type);

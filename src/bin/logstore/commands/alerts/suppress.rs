@@ -6,13 +6,14 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
 use logstore::alerts::Suppression;
 use logstore::time::Zone;
-use logstore::{DetectionStore as _, Filter};
+use logstore::{DetectionRule, DetectionStore as _, DuckDbStore, Filter, RuleQuery, RuleStore as _};
 use serde::Serialize;
 
 use super::change::person;
+use super::telling_length;
 use crate::context::Context;
 use crate::filters::matched;
-use crate::flags::span;
+use crate::flags::{Limit, span};
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::typed_time::typed_time;
@@ -29,7 +30,7 @@ enum Command {
     /// Suppress matches of a rule, of some logs, or of both
     Add(AddArgs),
     /// Print suppressions
-    List,
+    List(ListArgs),
     /// Remove suppressions; alerts keep their status
     Remove(RemoveArgs),
 }
@@ -54,15 +55,32 @@ struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    limit: Limit,
+}
+
+#[derive(Debug, clap::Args)]
 struct RemoveArgs {
-    /// The ids of the suppressions
+    /// The ids of the suppressions, or the beginnings of their ids
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
 }
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct SuppressionRow(Suppression);
+struct SuppressionRow(Suppression, #[serde(skip)] String);
+
+impl SuppressionRow {
+    /// Shows suppressions with as much of their ids as tells them apart.
+    fn all(suppressions: Vec<Suppression>) -> impl Iterator<Item = Self> {
+        let length = telling_length(suppressions.iter().map(|suppression| suppression.id.as_str()));
+        suppressions.into_iter().map(move |suppression| {
+            let id = suppression.id.chars().take(length).collect();
+            Self(suppression, id)
+        })
+    }
+}
 
 impl Row for SuppressionRow {
     const TIMES: &'static [&'static str] = &["created_at", "expires_at"];
@@ -71,7 +89,7 @@ impl Row for SuppressionRow {
         let suppression = &self.0;
         let expires = suppression.expires_at;
         vec![
-            suppression.id.clone(),
+            self.1.clone(),
             suppression.rule_id.clone().unwrap_or_default(),
             suppression.filter.to_string(),
             expires.map_or("never".to_owned(), |time| zone.format(time, SecondsFormat::Secs)),
@@ -85,8 +103,8 @@ const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
         Column::whole("id"),
         Column::cut_to(8, "rule").spare(),
-        Column::cut_to(8, "filter").spare(),
-        Column::whole("expires"),
+        Column::cut_to(8, "filter"),
+        Column::whole("expires").spare(),
         Column::cut_to(8, "owner").spare(),
         Column::cut_to(10, "reason"),
     ]),
@@ -104,11 +122,8 @@ const COLUMNS: Columns<'static> = Columns {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result {
     match &args.command {
         Command::Add(args) => add(args, context),
-        Command::List => list(context),
-        Command::Remove(args) => {
-            let ids: Vec<&str> = args.ids.iter().map(String::as_str).collect();
-            Ok(context.existing_store()?.remove_suppressions(&ids)?)
-        }
+        Command::List(args) => list(args, context),
+        Command::Remove(args) => remove(args, context),
     }
 }
 
@@ -121,11 +136,60 @@ fn add(args: &AddArgs, context: &mut Context) -> Result {
     if let Some(text) = &args.expires {
         suppression = suppression.until(end(text, context.output.zone())?);
     }
-    context.store()?.add_suppression(&suppression)?;
+    let store = context.store()?;
+    warn_of_rule(&suppression, &store)?;
+    store.add_suppression(&suppression)?;
+    let id = suppression.id.clone();
     context
         .output
-        .rows(&COLUMNS, [Ok(SuppressionRow(suppression))])
+        .rows(&COLUMNS, [Ok(SuppressionRow(suppression, id))])
         .map(drop)
+}
+
+/// Says where a suppression covers less than a person may think.
+fn warn_of_rule(suppression: &Suppression, store: &DuckDbStore) -> Result {
+    let query = match &suppression.rule_id {
+        Some(id) => RuleQuery::new().id(id),
+        None => RuleQuery::new().enabled(true),
+    };
+    let rules = store.fetch_rules(&query)?;
+    if let (Some(id), true) = (&suppression.rule_id, rules.is_empty()) {
+        log::warn!("the store has no rule {id:?}: the suppression covers nothing until a rule has this id");
+    }
+    let has_filter = suppression.filter != Filter::default();
+    let is_correlation = |rule: &DetectionRule| rule.rule_definition.get("correlation").is_some();
+    if has_filter && rules.iter().any(is_correlation) {
+        log::warn!(
+            "of the matches of correlations, the filter sees only the fields of their groups, and no log: \
+             suppress the rules that they name, or suppress by --rule"
+        );
+    }
+    Ok(())
+}
+
+fn remove(args: &RemoveArgs, context: &Context) -> Result {
+    let store = context.existing_store()?;
+    let held = store.suppressions()?;
+    let mut ids = Vec::new();
+    for typed in &args.ids {
+        let mut found = held
+            .iter()
+            .filter(|suppression| suppression.id.starts_with(typed));
+        match (found.next(), found.next()) {
+            (Some(one), None) => ids.push(one.id.as_str()),
+            (Some(_), Some(_)) => {
+                return Err(Failure::Usage(format!(
+                    "several suppressions begin with {typed:?}: type more of the id"
+                )));
+            }
+            (None, _) => ids.push(typed),
+        }
+    }
+    store.remove_suppressions(&ids)?;
+    for id in ids {
+        eprintln!("The suppression {id} is removed");
+    }
+    Ok(())
 }
 
 /// Reads an end: how long from now on, or a time.
@@ -138,10 +202,15 @@ fn end(text: &str, zone: Zone) -> Result<DateTime<Utc>> {
     end.ok_or_else(|| Failure::Usage(format!("--expires {text} is too far away: leave it out")))
 }
 
-fn list(context: &mut Context) -> Result {
+fn list(args: &ListArgs, context: &mut Context) -> Result {
     let zone = context.output.zone();
-    let suppressions = context.existing_store()?.suppressions()?.into_iter();
-    let rows = suppressions.map(|suppression| Ok(SuppressionRow(suppression)));
-    let printed = context.output.rows(&COLUMNS, rows)?;
+    let suppressions = context.existing_store()?.suppressions()?;
+    let count = suppressions.len() as u64;
+    let limit = context.output.limit(args.limit.limit).unwrap_or(u64::MAX);
+    let rows = SuppressionRow::all(suppressions).take(usize::try_from(limit).unwrap_or(usize::MAX));
+    let printed = context.output.rows(&COLUMNS, rows.map(Ok))?;
+    if printed < count {
+        eprintln!("{printed} of {count} suppressions are shown; --limit 0 shows all.");
+    }
     matched(printed, "suppressions", (None, None), zone)
 }
