@@ -74,8 +74,20 @@ fn of_tar(
     if !is_tar(&start) {
         return Ok(None);
     }
-    let mut files = Files::default();
     let mut archive = tar::Archive::new(io::Cursor::new(start).chain(input));
+    let files = entries(path, &mut archive, is_wanted);
+    match archive.into_inner().get_ref().1.get_ref().limit() {
+        0 => Err(too_large()),
+        _ => files.map(|files| Some(files.list)),
+    }
+}
+
+fn entries(
+    path: &Path,
+    archive: &mut tar::Archive<impl Read>,
+    is_wanted: &dyn Fn(&Path) -> bool,
+) -> io::Result<Files> {
+    let mut files = Files::default();
     for entry in archive.entries()? {
         let entry = entry?;
         let name = member_path(path, &entry.path()?.to_string_lossy());
@@ -83,12 +95,7 @@ fn of_tar(
             files.add(&name, entry)?;
         }
     }
-    let mut rest = archive.into_inner();
-    io::copy(&mut rest, &mut io::sink())?;
-    match rest.get_ref().1.get_ref().limit() {
-        0 => Err(too_large()),
-        _ => Ok(Some(files.list)),
-    }
+    Ok(files)
 }
 
 fn is_tar(start: &[u8]) -> bool {
