@@ -177,7 +177,10 @@ impl<'a> Event<'a> {
     /// Adds the integrity level that the label of a new process stands for, in the words of Sysmon. See
     /// `security_4688.toml`.
     fn add_integrity_level(&mut self) {
-        let label = self.leaves.iter().find(|leaf| has_key(&leaf.name, "mandatorylabel"));
+        let label = self
+            .leaves
+            .iter()
+            .find(|leaf| has_key(&leaf.name, "mandatorylabel"));
         let label = label.and_then(|leaf| leaf.value.to_text());
         let level = match label.as_deref() {
             Some("S-1-16-4096") => "Low",

@@ -202,7 +202,7 @@ fn no_rule_that_matches_is_called_dead() {
     }
     let wrong: Vec<_> = dead.iter().filter(|(id, _)| matching.contains(id)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(dead.len(), 8, "{dead:#?}");
+    assert_eq!(dead.len(), 4, "{dead:#?}");
 }
 
 /// Logs of `failed` logins of users on hosts, with a login at the end of some.
