@@ -86,7 +86,9 @@ mod tests {
 
     fn sum(numbers: &[f64]) -> f64 {
         let mut sum = ExactSum::new();
-        numbers.iter().for_each(|number| sum.add(*number));
+        for number in numbers {
+            sum.add(*number);
+        }
         sum.value()
     }
 

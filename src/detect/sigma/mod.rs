@@ -6,6 +6,7 @@ mod about;
 mod condition;
 mod correlation;
 pub(crate) mod expression;
+mod expressions;
 pub(crate) mod glob;
 mod modifier;
 mod rule;

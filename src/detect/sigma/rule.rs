@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::about::{About, log_source, texts};
 use super::expression::Expression;
 use super::modifier::Placeholders;
-use super::{Refusal, condition, modifier};
+use super::{Refusal, condition, expressions, modifier};
 use crate::models::LogSource;
 
 /// Holds a rule that looks for single events.
@@ -111,6 +111,7 @@ impl SigmaFilter {
 
 /// Reads searches and the condition over them.
 fn detection(members: &Map<String, Value>, placeholders: &Placeholders<'_>) -> Result<Expression, Refusal> {
+    expressions::check(members)?;
     let mut searches = Vec::new();
     for (name, value) in members.iter().filter(|(name, _)| *name != "condition") {
         searches.push((name.clone(), search(name, value, placeholders)?));
