@@ -163,6 +163,18 @@ impl Detector {
         &self.rules
     }
 
+    /// Returns words of which one is in each log that a rule matches; `None` if there are no such words, or too many of
+    /// them.
+    pub(super) fn words(&self) -> Option<Vec<String>> {
+        // More words take longer than the rules.
+        const MOST_WORDS: usize = 64;
+        let mut words = BTreeSet::new();
+        for rule in self.rules.rules().iter().filter(|_| self.own.is_empty()) {
+            words.extend(rule.words()?);
+        }
+        (!words.is_empty() && words.len() <= MOST_WORDS).then(|| words.into_iter().collect())
+    }
+
     /// Finds what rules and correlations look for. `stored` gives the hits that a store holds in some ranges.
     ///
     /// # Errors

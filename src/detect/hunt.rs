@@ -16,7 +16,8 @@ impl Detector {
     /// Applies the rules to all logs that a query wants, on a number of threads. `progress` is told the number of logs
     /// that were read, again and again.
     ///
-    /// Correlations see the hits of these logs, and no others.
+    /// Correlations see the hits of these logs, and no others. If each rule needs one of a few words, the store is asked only
+    /// for the logs that may hold one.
     ///
     /// # Errors
     ///
@@ -32,7 +33,10 @@ impl Detector {
         threads: usize,
         mut progress: impl FnMut(u64),
     ) -> Result<Detections> {
-        let logs = store.scan_logs(query)?;
+        let logs = match self.words() {
+            Some(words) => store.scan_logs_with_words(query, &words)?,
+            None => store.scan_logs(query)?,
+        };
         let (send, receive) = bounded::<Vec<LogEntry>>(2 * threads.max(1));
         let mut detections = thread::scope(|scope| {
             let receive = &receive;

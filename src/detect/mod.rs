@@ -17,6 +17,7 @@ mod routes;
 mod rules;
 mod run;
 mod sigma;
+mod words;
 
 pub use coverage::SourceCoverage;
 pub use definition::{SIGMA, import_note, own_definition};

@@ -22,6 +22,9 @@ macro_rules! store_behind {
             fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
                 (**self).scan_logs(query)
             }
+            fn scan_logs_with_words(&self, query: &LogQuery, words: &[String]) -> Result<LogStream> {
+                (**self).scan_logs_with_words(query, words)
+            }
             fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
                 (**self).log(key)
             }

@@ -131,6 +131,11 @@ impl LogStore for MemoryStore {
         Ok(LogStream::new(logs.into_iter().map(Ok)))
     }
 
+    fn scan_logs_with_words(&self, query: &LogQuery, _words: &[String]) -> Result<LogStream> {
+        // To look for words takes as long as to look at the logs.
+        self.scan_logs(query)
+    }
+
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
         let state = self.state();
         let mut logs = state.logs.iter().map(|(_, log)| log);

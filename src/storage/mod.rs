@@ -49,6 +49,17 @@ pub trait LogStore: Send + Sync {
     /// outlive the handle, and go to another thread.
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream>;
 
+    /// Returns a stream of the logs of a query that may hold one of some words, in its order.
+    ///
+    /// Each log that holds one, in any of its texts and in any letter case, is among them. Others may be: the store leaves
+    /// out what it can tell at little cost. A word consists of letters and digits of ASCII. The query's limit
+    /// counts all logs of the query.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a word has other characters or none.
+    fn scan_logs_with_words(&self, query: &LogQuery, words: &[String]) -> Result<LogStream>;
+
     /// Finds one log by its key.
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>>;
 

@@ -126,4 +126,20 @@ proptest! {
             prop_assert_eq!(rules.matches_with(event, &mut scratch), &expected[..]);
         }
     }
+
+    #[test]
+    fn one_of_the_words_of_a_rule_is_in_each_event_that_it_matches(
+        expression in expression(),
+        events in proptest::collection::vec(event(), 1..4),
+    ) {
+        let source: LogSource = "linux/*/*".parse().unwrap();
+        let rule = rule(expression, &source);
+        if let Some(words) = rule.words() {
+            for event in events.iter().filter(|event| rule.detection.holds(event, &source)) {
+                let texts = event.leaves.iter().filter_map(|leaf| leaf.value.to_text());
+                let text = texts.collect::<Vec<_>>().join(" ").to_lowercase();
+                prop_assert!(words.iter().any(|word| text.contains(word.as_str())), "{words:?} in {text:?}");
+            }
+        }
+    }
 }

@@ -668,3 +668,29 @@ pub(super) fn statistics_say_which_logs_have_no_time(store: &dyn Store) {
     assert_eq!(stats.logs_without_time, 10);
     assert_eq!(files, [(Some("0.log"), 6), (Some("1.log"), 3), (None, 1)]);
 }
+
+pub(super) fn logs_that_may_hold_a_word_are_found(store: &dyn Store) {
+    let logs = [
+        log(0, "sshd", "a MimiKatz ran"),
+        log(1, "sshd", "nested").with_field("a", json!({"b": ["x", "C:\\mimikatz.exe"]})),
+        log(2, "sshd", "line").with_raw("<38>sshd: mimikatz"),
+        log(3, "mimikatz", "program"),
+        log(4, "sshd", "folded").with_field("a", "m\u{130}mi mim\u{130}\u{212a}atz"),
+        log(5, "sshd", "other"),
+    ];
+    store.append_logs(&logs).unwrap();
+    let found = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let query = LogQuery::new().order(Order::OldestFirst);
+        let logs = store.scan_logs_with_words(&query, &words).unwrap();
+        let logs: Vec<LogEntry> = logs.collect::<Result<_, _>>().unwrap();
+        messages(&logs).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mimikatz = found(&["absent", "mimikatz"]);
+    for message in ["a MimiKatz ran", "nested", "line", "program", "folded"] {
+        assert!(
+            mimikatz.contains(&message.to_owned()),
+            "{message} in {mimikatz:?}"
+        );
+    }
+}

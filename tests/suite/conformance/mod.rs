@@ -143,6 +143,7 @@ conformance! {
         takes_sql_for_text,
         statistics_count,
         statistics_say_which_logs_have_no_time,
+        logs_that_may_hold_a_word_are_found,
     }
     alerts {
         stores_alerts_once,

@@ -1,8 +1,11 @@
 //! `logstore hunt`: rules over the logs that are stored.
 
 use std::borrow::Cow;
+use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logstore::alerts::{Detections, Match};
 use logstore::detect::Detector;
 use logstore::time::Zone;
@@ -14,6 +17,7 @@ use crate::Result;
 use crate::context::{Context, processors};
 use crate::filters::{Filters, matched};
 use crate::flags::Limit;
+use crate::logging::Drawn;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 
@@ -135,7 +139,10 @@ pub(super) fn report(
     context: &mut Context,
 ) -> Result {
     let store = context.existing_store()?;
-    let found = detector.hunt(&store, query, processors(), |_| {})?;
+    let bar = progress_bar();
+    let drawn = Drawn::new(bar.clone());
+    let found = detector.hunt(&store, query, processors(), |logs| bar.set_position(logs))?;
+    drop(drawn);
     if stores_alerts {
         let stored = store.store_detections(&found)?;
         eprintln!(
@@ -150,6 +157,21 @@ pub(super) fn report(
         (query.since, query.until),
         context.output.zone(),
     )
+}
+
+/// Returns a bar that is drawn if standard error is a terminal. It counts the logs, as no store knows how many of them may
+/// match.
+fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    // The template is valid; a bar without it only spins.
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} logs {per_sec} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 fn print(found: Detections, limit: &Limit, context: &mut Context) -> Result<u64> {

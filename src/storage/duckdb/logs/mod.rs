@@ -12,12 +12,13 @@ mod stats;
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::scan::{Query, Scan};
+use self::scan::{Keep, Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::lake::data;
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::encode::LogRows;
+use crate::storage::duckdb::rows::words::Words;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
 use crate::storage::duckdb::store::DuckDbStore;
@@ -42,19 +43,12 @@ impl LogStore for DuckDbStore {
     }
 
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
-        let limit = query.limit;
-        let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
-        let plan = move |connection: &Connection| plan::statements(order, connection, &query, log_texts);
-        let lease = self.lease(Mode::Read)?.for_one_use();
-        let wanted = Query {
-            plan,
-            limit,
-            time: self.query_timeout,
-            error: |_, error| error::engine("read logs", error),
-            subject: String::new(),
-        };
-        let scan: Scan<LogEntry> = Scan::start(lease, wanted, self.patience_with_readers())?;
-        Ok(LogStream::new(scan))
+        self.scan(query, None)
+    }
+
+    fn scan_logs_with_words(&self, query: &LogQuery, words: &[String]) -> Result<LogStream> {
+        let words = Words::new(words)?;
+        self.scan(query, Some(Box::new(move |chunk| words.keep(&chunk))))
     }
 
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
@@ -195,6 +189,24 @@ impl LogStore for DuckDbStore {
 }
 
 impl DuckDbStore {
+    /// Starts a scan of the logs of a query. `keep` may leave out some of them.
+    fn scan(&self, query: &LogQuery, keep: Option<Keep>) -> Result<LogStream> {
+        let limit = query.limit;
+        let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
+        let plan = move |connection: &Connection| plan::statements(order, connection, &query, log_texts);
+        let lease = self.lease(Mode::Read)?.for_one_use();
+        let wanted = Query {
+            plan,
+            limit,
+            time: self.query_timeout,
+            error: |_, error| error::engine("read logs", error),
+            subject: String::new(),
+            keep,
+        };
+        let scan: Scan<LogEntry> = Scan::start(lease, wanted, self.patience_with_readers())?;
+        Ok(LogStream::new(scan))
+    }
+
     /// Deletes the logs of a query, and returns their number.
     pub(crate) fn delete_logs(&self, query: &LogQuery) -> Result<u64> {
         let sql = plan::delete(query);

@@ -60,7 +60,12 @@ pub(crate) struct Query<P> {
     pub(crate) error: fn(&str, ::duckdb::Error) -> Error,
     /// Holds the name that `error` is given.
     pub(crate) subject: String,
+    /// Leaves out some rows of a chunk; `None` keeps all of them.
+    pub(crate) keep: Option<Keep>,
 }
+
+/// Returns the rows of a chunk that the reader gets.
+pub(crate) type Keep = Box<dyn Fn(StructArray) -> Result<StructArray> + Send>;
 
 /// Runs a query in a thread of its own, a few chunks ahead of its reader.
 ///
@@ -151,6 +156,13 @@ fn give_all<T: FromRows>(
         for_each_chunk_or(connection, &sql, failed, |chunk| {
             let chunk = chunk.slice(0, chunk.len().min(missing));
             missing -= chunk.len();
+            let chunk = match &wanted.keep {
+                Some(keep) => keep(chunk)?,
+                None => chunk,
+            };
+            if chunk.is_empty() {
+                return Ok(missing > 0);
+            }
             for piece in long_texts::pieces(chunk) {
                 is_wanted = is_wanted && reader.give(piece)?;
             }

@@ -150,6 +150,7 @@ impl DuckDbStore {
             time: self.query_timeout,
             error: rejected,
             subject: sql.to_owned(),
+            keep: None,
         };
         let scan = Scan::start(lease, wanted, self.patience_with_readers());
         Ok(QueryStream {

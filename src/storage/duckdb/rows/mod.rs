@@ -5,3 +5,4 @@ pub(super) mod constant_columns;
 pub(super) mod decode;
 pub(super) mod encode;
 pub(super) mod row_layout;
+pub(crate) mod words;
