@@ -1,5 +1,7 @@
 //! How many events does a core apply all rules to? Beside reading the same JSON alone.
 
+mod stored;
+
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,21 +19,42 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
         println!("skipped: there are no rules of Sigma in ../shared/data");
         return;
     }
-    let mut rules = Vec::new();
-    for folder in ["rules", "rules-emerging-threats", "rules-threat-hunting"] {
-        rules.extend(rules_in(&shared.join("sigma").join(folder)));
-    }
+    let folders = ["rules", "rules-emerging-threats", "rules-threat-hunting"];
+    let folders = folders.map(|folder| shared.join("sigma").join(folder));
+    let samples = logs(&shared.join("sigma/regression_data"));
+    let attacks = logs(&shared.join("json/otrf"));
+    evaluate(scale, report, &folders, [texts(&samples), texts(&attacks)]);
+    let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+    stored::measure(scale, report, &folders, attacks);
+}
+
+fn evaluate(scale: &Scale, report: &mut Report, folders: &[PathBuf], [samples, attacks]: [Vec<String>; 2]) {
+    let before = resident_mb();
+    let (reading, rules) = on_processor(|| {
+        folders
+            .iter()
+            .flat_map(|folder| rules_in(folder))
+            .collect::<Vec<_>>()
+    });
     let (time, rules) = on_processor(|| RuleSet::new(rules));
-    let samples = events(&shared.join("sigma/regression_data"));
-    let attacks = events(&shared.join("json/otrf"));
     let first: Vec<String> = samples.iter().chain(&attacks).cloned().collect();
     let (classes, _) = on_processor(|| matched(&rules, &first));
-    report.unmarked(
-        "take all rules in",
+    let (load, memory) = ((reading + time + classes).as_secs_f64(), resident_mb() - before);
+    report.line(
+        "read all rules, prepare their classes: seconds",
         "",
-        &format!("{:.2?}", time + classes),
+        1.0,
+        &format!("{load:.2}"),
         "",
-        0.0,
+        load,
+    );
+    report.line(
+        "memory for all rules, MB",
+        "",
+        80.0,
+        &format!("{memory:.0}"),
+        "",
+        memory / 80.0,
     );
     for (name, events, mark) in [("0.9 kB", &samples, 150_000.0), ("2.5 kB", &attacks, 100_000.0)] {
         let events: Vec<String> = events
@@ -60,7 +83,32 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
             &format!("{:.0}", rate(theirs)),
             ratio(ours, theirs),
         );
+        let scaling = scaling(scale, &rules, &events);
+        report.line(
+            &format!("all rules, events of {name}: two threads, times one"),
+            "",
+            1.8,
+            &format!("{scaling:.2}"),
+            "",
+            1.8 / scaling,
+        );
     }
+}
+
+/// Returns how many times as many events two threads apply rules to as one does in the same processor time of each.
+fn scaling(scale: &Scale, rules: &RuleSet, events: &[String]) -> f64 {
+    let (left, right) = events.split_at(events.len() / 2);
+    let (mut ones, mut halves) = (Vec::new(), Vec::new());
+    for _ in 0..scale.runs {
+        ones.push(on_processor(|| matched(rules, events)).0);
+        let (left, right) = std::thread::scope(|scope| {
+            let left = scope.spawn(|| on_processor(|| matched(rules, left)).0);
+            let right = on_processor(|| matched(rules, right)).0;
+            (left.join().expect("a thread"), right)
+        });
+        halves.push(left.max(right));
+    }
+    ratio(median(ones), median(halves))
 }
 
 fn rules_in(folder: &Path) -> Vec<SigmaRule> {
@@ -85,8 +133,8 @@ fn files_in(folder: &Path, end: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Returns the events of all files as JSON on one line.
-fn events(folder: &Path) -> Vec<String> {
+/// Returns the logs of all files.
+fn logs(folder: &Path) -> Vec<LogEntry> {
     let files = files_in(folder, "json")
         .into_iter()
         .chain(files_in(folder, "zip"));
@@ -101,7 +149,13 @@ fn events(folder: &Path) -> Vec<String> {
                 .flat_map(|reader| reader.filter_map(Result::ok))
                 .collect::<Vec<LogEntry>>()
         });
-    logs.filter_map(|log| log.normalized.to_text().map(Cow::into_owned))
+    logs.collect()
+}
+
+/// Returns the events of logs as JSON on one line.
+fn texts(logs: &[LogEntry]) -> Vec<String> {
+    logs.iter()
+        .filter_map(|log| log.normalized.to_text().map(Cow::into_owned))
         .collect()
 }
 
@@ -136,4 +190,29 @@ fn processor_time() -> Duration {
         .next()
         .and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.unwrap_or_default())
+}
+
+/// Returns the time that all threads of this process had a processor for.
+fn processor_time_of_process() -> Duration {
+    const TICK: Duration = Duration::from_millis(10);
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the process may hold blanks.
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<u32> = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse().ok())
+        .collect();
+    TICK * ticks.iter().sum::<u32>()
+}
+
+/// Returns the memory of this process that is resident, in MB.
+fn resident_mb() -> f64 {
+    const PAGE_MB: f64 = 0.004_096;
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse().ok());
+    PAGE_MB * pages.unwrap_or(0.0)
 }

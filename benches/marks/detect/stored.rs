@@ -1,0 +1,111 @@
+//! Rules over a store: new logs until their alerts are committed, and hunts over all that is stored.
+
+use std::path::Path;
+use std::time::Duration;
+
+use logstore::detect::{Detector, read_rules};
+use logstore::{DetectionRule, DuckDbStore, Fetcher, LogEntry, LogQuery, LogStore as _};
+
+use super::{files_in, processor_time_of_process};
+use crate::Scale;
+use crate::report::{Report, median};
+use crate::stores::exclusive;
+
+/// Limits the length of the logs: together they have about a kilobyte each.
+const LONGEST: usize = 1_200;
+
+/// Names a rule with one rare word, for a hunt of one rule.
+const ONE_RULE: &str = "HackTool - SafetyKatz Execution";
+
+pub(super) fn measure(scale: &Scale, report: &mut Report, rules: &[&Path], logs: Vec<LogEntry>) {
+    let rules: Vec<DetectionRule> = rules.iter().flat_map(|folder| stored_rules(folder)).collect();
+    let length = |log: &LogEntry| log.normalized.to_text().map_or(0, |text| text.len());
+    let samples: Vec<LogEntry> = logs.into_iter().filter(|log| length(log) <= LONGEST).collect();
+    let bytes = samples.iter().map(length).sum::<usize>() / samples.len();
+    let count = scale.rows.min(1_000_000);
+    let store = exclusive(&scale.new_file("detect.duckdb"));
+    fill(&store, &samples, count);
+    let (all, _) = Detector::new(&rules, &|_| None);
+    let one: Vec<DetectionRule> = rules
+        .into_iter()
+        .filter(|rule| rule.rule_name == ONE_RULE)
+        .collect();
+    let (one, _) = Detector::new(&one, &|_| None);
+    let number = f64::from(u32::try_from(count).expect("fewer logs"));
+
+    let time = of_runs(scale, |run| poll(&store, &all, &format!("run {run}")));
+    let rate = number / time.as_secs_f64();
+    report.line(
+        &format!("poll to committed alerts, all rules, logs of {bytes} bytes: logs a second and core"),
+        "",
+        80_000.0,
+        &format!("{rate:.0}"),
+        "",
+        80_000.0 / rate,
+    );
+    for (name, detector, mark) in [("all rules", &all, 15.0), ("one rule", &one, 2.5)] {
+        let time = of_runs(scale, |_| hunt(&store, detector));
+        let seconds = time.as_secs_f64() * 1e6 / number;
+        report.line(
+            &format!("hunt, {name}, logs of {bytes} bytes: processor seconds for 1,000,000"),
+            "",
+            mark,
+            &format!("{seconds:.2}"),
+            "",
+            seconds / mark,
+        );
+    }
+}
+
+fn stored_rules(folder: &Path) -> Vec<DetectionRule> {
+    let files = files_in(folder, "yml").into_iter();
+    let rules = files.flat_map(|file| {
+        let text = std::fs::read_to_string(&file).expect("a file of rules");
+        read_rules(
+            &file.to_string_lossy(),
+            &text,
+            &std::collections::BTreeSet::new(),
+            &|_| None,
+        )
+    });
+    rules.filter_map(|read| read.rule).collect()
+}
+
+/// Appends as many logs, each with an id of its own.
+fn fill(store: &DuckDbStore, samples: &[LogEntry], count: usize) {
+    let mut logs = samples.iter().cycle().zip(0..count).map(|(log, number)| {
+        let mut log = log.clone();
+        log.id = format!("{number:032}");
+        log
+    });
+    loop {
+        let batch: Vec<LogEntry> = logs.by_ref().take(50_000).collect();
+        if batch.is_empty() {
+            return;
+        }
+        store.append_logs(&batch).expect("logs are stored");
+    }
+}
+
+fn poll(store: &DuckDbStore, detector: &Detector, consumer: &str) {
+    for batch in Fetcher::new(store).consumer(consumer).once() {
+        detector
+            .commit(store, &batch.expect("a batch"))
+            .expect("a commit");
+    }
+}
+
+fn hunt(store: &DuckDbStore, detector: &Detector) {
+    let found = detector.hunt(store, &LogQuery::new(), 2, |_| {}).expect("a hunt");
+    std::hint::black_box(found.matches.len());
+}
+
+/// Returns the median of the processor time of some work in all threads.
+fn of_runs(scale: &Scale, work: impl Fn(usize)) -> Duration {
+    let times = (0..scale.runs).map(|run| {
+        let started = processor_time_of_process();
+        work(run);
+        processor_time_of_process().saturating_sub(started)
+    });
+    median(times.collect())
+}
