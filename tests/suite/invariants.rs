@@ -109,18 +109,18 @@ pub(crate) fn formats(input: &[u8]) {
     };
     let lines = &*LINES;
     let line = |number: usize| lines[number % lines.len()].as_bytes();
-    let mut text = line(usize::from(*first) << 8 | usize::from(*second)).to_vec();
+    let mut text = line(usize::from(u16::from_be_bytes([*first, *second]))).to_vec();
     for change in changes.chunks_exact(4).take(16) {
         let [kind, high, low, argument] = *change else {
             continue;
         };
-        let place = text.len() * (usize::from(high) << 8 | usize::from(low)) >> 16;
+        let place = (text.len() * usize::from(u16::from_be_bytes([high, low]))) >> 16;
         changed(
             &mut text,
             kind,
             place,
             argument,
-            line(usize::from(low) << 8 | usize::from(argument)),
+            line(usize::from(u16::from_be_bytes([low, argument]))),
         );
         text.truncate(LONGEST);
     }

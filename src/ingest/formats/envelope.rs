@@ -166,7 +166,7 @@ pub(crate) fn unwrap(object: Members<'_>) -> Vec<Members<'_>> {
 /// Takes the record out of a wrapper.
 fn wrapped<'a>(object: &mut Members<'a>) -> Option<Members<'a>> {
     let (name, _) = WRAPPED.iter().find(|(name, mark)| {
-        object.get(mark).is_some() && matches!(object.get(name), Some(Json::Object(_)))
+        matches!(object.get(name), Some(Json::Object(_))) && object.get(mark).is_some()
     })?;
     let place = object.place_of(name)?;
     let inner = object.take_value_at(place)?;

@@ -70,8 +70,11 @@ pub(crate) fn object(text: &str) -> Option<Object<'_>> {
 pub(crate) fn object_after_header(message: &str) -> Option<Object<'_>> {
     const LONGEST_HEADER: usize = 32;
     let message = message.trim_end();
-    let mut head = message.bytes().take(LONGEST_HEADER + 1);
-    let (header, text) = message.split_at_checked(head.position(|byte| byte == b'{')?)?;
+    let head = message
+        .as_bytes()
+        .get(..=LONGEST_HEADER)
+        .unwrap_or(message.as_bytes());
+    let (header, text) = message.split_at_checked(memchr::memchr(b'{', head)?)?;
     let is_header = !header.contains(['"', '\'', '=']);
     // A sender may cut a long object.
     let may_be_object = message.ends_with('}') || text.starts_with("{\"");

@@ -257,7 +257,14 @@ impl<'a> Rest<'a> {
 
     /// Says whether the object is about a request, so that its `host` is the header of that name.
     fn is_of_request(&self) -> bool {
-        const CLIENT: [&str; 4] = ["remote_addr", "remote_ip", "client_ip", "clientip"];
+        const CLIENT: [&str; 6] = [
+            "remote_addr",
+            "remote_ip",
+            "client_ip",
+            "clientip",
+            "client_address",
+            "client_addr",
+        ];
         const REQUEST: [&str; 5] = [
             "request",
             "request_uri",
