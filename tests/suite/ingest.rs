@@ -291,6 +291,20 @@ fn the_sound_parts_of_an_object_are_read() {
 }
 
 #[test]
+fn the_first_part_of_a_long_object_is_read() {
+    let text = format!(
+        "{{\"user\": \"bob\", \"x\": \"{}\", \"y\": 1}}\n",
+        "a".repeat(9 << 20)
+    );
+    let logs = read(&text);
+    assert_eq!(logs.len(), 2);
+    assert_eq!(raws(&logs).concat(), text.trim_end().as_bytes());
+    assert_eq!((logs[0].user(), logs[1].user()), (Some("bob"), None));
+    let parts: Vec<_> = logs.iter().map(|log| &log.metadata["line_part"]).collect();
+    assert_eq!(parts, [1, 2]);
+}
+
+#[test]
 fn levels_below_the_hundredth_are_a_text() {
     let text = format!("{{\"a\": 1, \"b\": {}7{}}}", "[".repeat(2000), "]".repeat(2000));
     let logs = read(&text);

@@ -219,10 +219,26 @@ impl Parser {
     pub(in crate::ingest) fn line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
         if self.options.format == Some(InputFormat::Export) {
             self.exported(line, take);
-        } else if !self.reads_json() || line.part.is_some() || !json::may_be_objects(line.bytes) {
+        } else if line.part.is_some() {
+            self.part_of_line(line, take);
+        } else if !self.reads_json() || !json::may_be_objects(line.bytes) {
             self.log_of_line(line, None, take);
         } else if let Err(error) = self.json(line.bytes, take) {
             self.broken_json(line, &error.to_string(), take);
+        }
+    }
+
+    /// Gives the log of a part of a long line to `take`. The first part of an object is read as far as it goes.
+    fn part_of_line(&mut self, line: &RawLine<'_>, take: &mut Take<'_>) {
+        let begins_object = line.part == Some(1) && self.reads_json() && json::may_be_object(line.bytes);
+        let read = begins_object.then(|| {
+            self.json(line.bytes, &mut |mut log| {
+                log.note(LINE_PART, 1_u64);
+                take(log);
+            })
+        });
+        if !matches!(read, Some(Ok(()))) {
+            self.log_of_line(line, None, take);
         }
     }
 
