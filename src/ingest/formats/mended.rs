@@ -241,17 +241,18 @@ impl<'t> Mender<'t> {
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
             let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-            let Some(plain) = rest.iter().position(is_special) else {
+            let mut special = rest.iter().enumerate().filter(|(_, byte)| is_special(byte));
+            let Some((plain, byte)) = special.next() else {
                 self.at = self.text.len();
                 return self.cut("\u{fffd}\"");
             };
             self.at += plain;
-            match rest[plain] {
+            match *byte {
                 b'"' => {
                     self.at += 1;
                     return Flow::Whole;
                 }
-                b'\\' => self.escape(&rest[plain..]),
+                b'\\' => self.escape(rest.get(plain..).unwrap_or_default()),
                 control => {
                     self.note("a control character");
                     self.replace(1, &format!("\\u{control:04x}"));
