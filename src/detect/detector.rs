@@ -168,8 +168,11 @@ impl Detector {
     pub(super) fn words(&self) -> Option<Vec<String>> {
         // More words take longer than the rules.
         const MOST_WORDS: usize = 64;
+        if !self.own.is_empty() {
+            return None;
+        }
         let mut words = BTreeSet::new();
-        for rule in self.rules.rules().iter().filter(|_| self.own.is_empty()) {
+        for rule in self.rules.rules() {
             words.extend(rule.words()?);
         }
         (!words.is_empty() && words.len() <= MOST_WORDS).then(|| words.into_iter().collect())

@@ -1,7 +1,7 @@
 //! Many rules, applied to one event after another.
 //!
-//! Each question of each rule is asked once. For each class of events and each field, one automaton holds all texts
-//! that rules look for in it, so one pass over a value answers them all. A rule is looked at only if one of its
+//! Each question of each rule is asked once. For each class of events and each field, one table holds all texts that
+//! rules look for in it, so one pass over a value answers them all. A rule is looked at only if one of its
 //! *witnesses* holds: questions of which at least one holds in each event that the rule matches.
 
 mod class;
