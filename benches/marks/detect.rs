@@ -1,5 +1,6 @@
 //! How many events does a core apply all rules to? Beside reading the same JSON alone.
 
+mod correlations;
 mod stored;
 
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     evaluate(scale, report, &folders, [texts(&samples), texts(&attacks)]);
     let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
     stored::measure(scale, report, &folders, attacks);
+    correlations::measure(scale, report);
 }
 
 fn evaluate(scale: &Scale, report: &mut Report, folders: &[PathBuf], [samples, attacks]: [Vec<String>; 2]) {
