@@ -164,7 +164,7 @@ impl IndicatorSet {
         self.records.len()
     }
 
-    /// Finds the indicators that a log holds, each once.
+    /// Finds the indicators that a log holds, each once: the first 100.
     ///
     /// A field that says what its value is comes before free text. Networks are found by their addresses, and domains
     /// by those below them.
@@ -218,15 +218,17 @@ impl IndicatorSet {
     }
 }
 
-/// Returns the text by which an indicator is looked for. Hosts of URLs have no letter case (RFC 3986, section 6.2.2.1).
+/// Returns the text by which an indicator is looked for.
 fn key_of(indicator: &Indicator) -> String {
     match indicator {
         Indicator::Ip(address) => address.to_canonical().to_string(),
         Indicator::Cidr(network) => network.trunc().to_string(),
-        Indicator::Url(url) => observables::url_key(url),
         other => other.to_string(),
     }
 }
+
+/// Limits the indicators of a log. A line may hold a whole feed, and each is an alert.
+const MOST_MATCHES: usize = 100;
 
 /// Collects the indicators of a log.
 struct Found<'s> {
@@ -324,6 +326,9 @@ impl Found<'_> {
             return;
         }
         for (indicator_type, text, records) in known {
+            if self.matches.len() >= MOST_MATCHES {
+                return;
+            }
             let is_found = self
                 .matches
                 .iter()

@@ -73,10 +73,13 @@ pub struct ReadRule {
 /// A rule without an id gets one that is made of its file and title.
 pub fn read_rules(
     file: &str,
-    text: &str,
+    text: impl AsRef<[u8]>,
     formats: &BTreeSet<LogSource>,
     placeholders: &Placeholders<'_>,
 ) -> Vec<ReadRule> {
+    let Ok(text) = std::str::from_utf8(text.as_ref()) else {
+        return vec![ReadRule::refused(None, "the file is not UTF-8".to_owned())];
+    };
     let documents = read_yaml(text).into_iter();
     documents
         .map(|document| match document {
@@ -100,17 +103,22 @@ pub fn read_rules(
                     line: line.or(Some(document.first_line())),
                 }
             }
-            Err(Refusal { line, reason, .. }) => ReadRule {
-                rule: None,
-                verdict: Verdict::Refused(reason),
-                warnings: Vec::new(),
-                line,
-            },
+            Err(Refusal { line, reason, .. }) => ReadRule::refused(line, reason),
         })
         .collect()
 }
 
 impl ReadRule {
+    /// Describes a document that is no rule at all.
+    fn refused(line: Option<usize>, reason: String) -> Self {
+        Self {
+            rule: None,
+            verdict: Verdict::Refused(reason),
+            warnings: Vec::new(),
+            line,
+        }
+    }
+
     /// Returns whether there is a rule that was not refused.
     pub(super) fn is_usable(&self) -> bool {
         self.rule.is_some() && !matches!(self.verdict, Verdict::Refused(_))

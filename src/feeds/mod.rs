@@ -27,7 +27,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 
 pub use crate::models::BENIGN;
-use crate::models::{InvalidValue, ThreatIntel};
+use crate::models::{Indicator, InvalidValue, ThreatIntel};
 
 use entry::Collector;
 
@@ -181,6 +181,9 @@ pub enum FeedError {
         /// Says what is wrong.
         reason: String,
     },
+    /// Means that the text is a page for people, such as the error of a server.
+    #[error("this is a page of HTML or XML, and no feed")]
+    Page,
     /// Means that the feed names what is harmless, and was not read as such.
     #[error(
         "this is a warning list, which names what is harmless: read it as a list of allowed values (--allow)"
@@ -199,6 +202,9 @@ pub enum FeedError {
 /// the feed names what is harmless.
 pub fn read(text: &str, options: &FeedOptions) -> Result<Feed, FeedError> {
     let text = text.trim_start_matches('\u{feff}');
+    if text.trim_start().starts_with('<') {
+        return Err(FeedError::Page);
+    }
     let mut collector = Collector::new(options);
     let format = match options.format {
         Some(FeedFormat::List) => list::read(text, &mut collector),
@@ -209,6 +215,34 @@ pub fn read(text: &str, options: &FeedOptions) -> Result<Feed, FeedError> {
         None => list::read(text, &mut collector),
     };
     Ok(collector.into_feed(format))
+}
+
+/// Reads one indicator as analysts write it: it may be defanged, or have a port.
+///
+/// ```
+/// use logstore::feeds::indicator;
+///
+/// assert_eq!(indicator("hxxp://Bad[.]example:80")?.to_string(), "http://bad.example/");
+/// # Ok::<(), logstore::InvalidValue>(())
+/// ```
+///
+/// # Errors
+///
+/// If the text is no indicator, or a range of addresses that takes several networks.
+pub fn indicator(text: &str) -> Result<Indicator, InvalidValue> {
+    let invalid = |reason: &str| InvalidValue::new("indicator", text, reason);
+    match value::indicators(text, None) {
+        Ok(found) => match <[Indicator; 1]>::try_from(found) {
+            Ok([indicator]) => Ok(indicator),
+            Err(_) => Err(invalid("it is a range of several networks")),
+        },
+        Err(reason) => Err(invalid(&reason)),
+    }
+}
+
+/// Returns why an indicator cannot be the sign of a threat, as feeds are checked; `None` if it can.
+pub fn reason_against(indicator: &Indicator) -> Option<String> {
+    unlikely::reason_against(indicator)
 }
 
 #[cfg(test)]

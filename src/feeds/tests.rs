@@ -84,6 +84,9 @@ fn values_that_cannot_be_signs_of_a_threat_are_refused() {
         "::ffff:192.168.1.1",
         "192.168.0.0/24",
         "0.0.0.0/0",
+        "64.0.0.0/7",
+        "2000::/3",
+        "１０.０.０.１",
         "co.uk",
         "com",
         "localhost",
@@ -255,6 +258,25 @@ fn attributes_of_misp_for_detection_are_taken() {
     assert_eq!(feed.intel[0].metadata["tlp"], "green");
     assert_eq!(feed.intel[0].metadata["event"], "a campaign");
     assert_eq!(feed.refused.len(), 1);
+}
+
+#[test]
+fn a_page_is_no_feed() {
+    let page = "<html>\n503 Service Unavailable\ncdn.example\n";
+    assert!(matches!(
+        read(page, &FeedOptions::new("test")),
+        Err(FeedError::Page)
+    ));
+}
+
+#[test]
+fn one_indicator_may_be_defanged() {
+    assert_eq!(
+        indicator("198[.]51[.]100[.]4").unwrap().to_string(),
+        "198.51.100.4"
+    );
+    assert!(indicator("198.51.100.1-198.51.100.4").is_err());
+    assert!(indicator("nonsense").is_err());
 }
 
 #[test]

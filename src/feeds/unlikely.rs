@@ -73,7 +73,14 @@ fn no_peer(address: IpAddr) -> Option<String> {
     range.map(|(_, name)| format!("{name} is no peer on the internet"))
 }
 
+/// Limits how wide a network may be: more of the internet is no sign of a threat. Holds the least lengths of prefixes.
+const WIDEST: [u8; 2] = [8, 16];
+
 fn no_peers(network: &IpNet) -> Option<String> {
+    let widest = WIDEST[usize::from(network.addr().is_ipv6())];
+    if network.prefix_len() < widest {
+        return Some(format!("the network is wider than /{widest}"));
+    }
     let overlapping = ranges()
         .iter()
         .find(|(range, _)| range.contains(network) || network.contains(range));

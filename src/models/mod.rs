@@ -49,6 +49,7 @@ pub use query::{Case, Condition, Field, Filter, LogQuery, Operator, Order, Patte
 pub(crate) use query::{Column, ColumnType, Node, Operand, Place, Test, longest_word};
 pub use secret::Secret;
 pub use severity::Severity;
+pub(crate) use threat_intel::canonical_url;
 pub use threat_intel::{BENIGN, Indicator, IndicatorType, IntelQuery, ThreatIntel};
 pub use time::{DateOrder, TimeContext, TimeMatch, Zone, find_time, find_time_at_start, parse_time};
 pub(crate) use time::{deciding_order, now, parse_stated_time, to_micros};

@@ -214,7 +214,7 @@ fn domain(text: &str) -> Option<String> {
         (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
     };
     let valid = name.len() <= 253 && name.contains('.') && name.split('.').all(label);
-    let is_number = name.rsplit('.').next()?.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = name.rsplit('.').next()?.chars().all(char::is_numeric);
     (valid && !is_number).then_some(name)
 }
 
@@ -226,7 +226,29 @@ fn url(text: &str) -> Option<Indicator> {
             .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         && !rest.is_empty()
         && !text.contains(char::is_whitespace);
-    valid.then(|| Indicator::Url(text.to_owned()))
+    valid.then(|| Indicator::Url(canonical_url(text)))
+}
+
+/// Returns a URL in the form in which equal ones are equal texts (RFC 3986, section 6.2).
+///
+/// Scheme and host are in lower case. User, fragment, the port of the scheme and a dot after the host are left out,
+/// and a path is there.
+pub(crate) fn canonical_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let scheme = scheme.to_ascii_lowercase();
+    let rest = rest.split('#').next().unwrap_or(rest);
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let port = match scheme.as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        "ftp" => ":21",
+        _ => ":",
+    };
+    let host = host.strip_suffix(port).unwrap_or(host);
+    let host = host.strip_suffix('.').unwrap_or(host).to_lowercase();
+    let root = if path.starts_with('/') { "" } else { "/" };
+    format!("{scheme}://{host}{root}{path}")
 }
 
 fn email(text: &str) -> Option<Indicator> {

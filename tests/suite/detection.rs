@@ -330,6 +330,8 @@ fn no_flaw_of_an_object_hides_it_from_rules() {
         format!("\u{feff}{process}"),
         format!("{process},"),
         format!("{process}\0"),
+        format!("{process} and more"),
+        with(r#""records": [{"a": "b"}]"#),
         process.trim_end_matches('}').to_owned(),
         format!("May  1 10:00:00 ws1 agent: {}", with("\"x\": 1e999")),
         json!({"time": "2024-05-01T10:00:00Z", "log": with("\"x\": 1e999")}).to_string(),

@@ -105,3 +105,55 @@ fn a_lookup_says_when_and_where_a_value_was_seen() {
     assert_eq!(found[1]["intel"][0]["indicator_value"], "bad.example");
     assert_eq!((&found[2]["logs"], &found[2]["intel"]), (&json!(0), &json!([])));
 }
+
+#[test]
+fn a_lookup_takes_any_spelling() {
+    let cli = Cli::new();
+    cli.write("feed.txt", "hxxp://bad[.]example/x\nworse.example\n");
+    cli.output(&["intel", "import", "feed.txt"]);
+    cli.write("log.txt", "GET HTTP://BAD.example:80/x 200\n");
+    cli.output(&["ingest", "log.txt"]);
+    let found = cli.rows(&[
+        "intel",
+        "lookup",
+        "hxxp://bad[.]example/x",
+        "http://a.worse.example/y",
+    ]);
+    assert_eq!(found[0]["logs"], 1);
+    assert_eq!(found[0]["intel"].as_array().unwrap().len(), 1);
+    assert_eq!(found[1]["intel"][0]["indicator_value"], "worse.example");
+    cli.output(&["intel", "add", "hxxp://third[.]example/"]);
+    assert_eq!(
+        cli.rows(&["intel", "list", "--indicator", "http://third.example/"])
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn an_answer_without_indicators_replaces_no_feed() {
+    let cli = Cli::new();
+    cli.write("feed.txt", "bad.example\n");
+    cli.output(&["intel", "import", "feed.txt"]);
+    for answer in [
+        "",
+        "# nothing\n",
+        "[]",
+        "{\"error\": \"quota exceeded\"}",
+        "<html>\nbad.example\n",
+    ] {
+        cli.write("feed.txt", answer);
+        let (code, text) = cli.failure(&["intel", "import", "feed.txt", "--replace"]);
+        assert_eq!(code, 3, "{answer}: {text}");
+    }
+    assert_eq!(cli.rows(&["intel", "list", "--valid"]).len(), 1);
+}
+
+#[test]
+fn a_feed_may_be_utf_16() {
+    let cli = Cli::new();
+    let units = "\u{feff}bad.example\r\n".encode_utf16();
+    cli.write("feed.txt", units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    cli.output(&["intel", "import", "feed.txt"]);
+    assert_eq!(cli.rows(&["intel", "list"])[0]["indicator_value"], "bad.example");
+}

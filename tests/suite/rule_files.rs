@@ -35,6 +35,20 @@ fn import(cli: &Cli, name: &str) -> (Value, String) {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_does_no_harm_to_others() {
+    let cli = Cli::new();
+    cli.write("rules/a.yml", b"\xff\xfe");
+    cli.write("rules/b.yml", format!("x: {}", "[".repeat(100_000)));
+    cli.write("rules/c.yml", rule("one", r"\one.exe"));
+    let (counts, errors) = import(&cli, "rules");
+    assert_eq!((&counts["works"], &counts["refused"]), (&json!(1), &json!(2)));
+    assert!(
+        errors.contains("not UTF-8") && errors.contains("1,000 deep"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn archives_of_rules_are_read_and_a_later_release_replaces_them() {
     let cli = Cli::new();
     let (one, two) = (rule("one", r"\one.exe"), rule("two", r"\two.exe"));

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memmem;
 
+use crate::models::canonical_url;
+
 /// Holds something in a text that may be an indicator, in the form in which indicators are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Observable<'t> {
@@ -57,7 +59,9 @@ const FILE_ENDINGS: [&str; 18] = [
 pub(super) fn each<'t>(text: &'t str, surroundings: Surroundings, take: &mut dyn FnMut(Observable<'t>)) {
     for at in memmem::find_iter(text.as_bytes(), b"://") {
         if let Some(url) = url_at(text, at) {
-            take(Observable::Url(url_key(url).into()));
+            if url.len() <= LONGEST_URL {
+                take(Observable::Url(canonical_url(url).into()));
+            }
             if let Some(host) = host_of(url) {
                 token(host, Surroundings::Field, take);
             }
@@ -77,31 +81,33 @@ fn is_of_token(c: char) -> bool {
     matches!(c, '.' | '-' | '_' | ':' | '@' | '+' | '%') || c.is_alphanumeric()
 }
 
-/// Returns the URL whose `://` is at a place.
+/// Limits the bytes of a URL that is compared. A line may hold the start of a URL at each of its places.
+const LONGEST_URL: usize = 2_048;
+
+/// Limits the bytes of a scheme.
+const LONGEST_SCHEME: usize = 32;
+
+/// Returns the URL whose `://` is at a place, or the beginning of it if it is too long.
 fn url_at(text: &str, at: usize) -> Option<&str> {
-    let before = &text[..at];
-    let scheme = before.rfind(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'));
-    let start = scheme.map_or(0, |place| {
-        place + before[place..].chars().next().map_or(1, char::len_utf8)
-    });
+    let is_of_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let before = &text.as_bytes()[..at];
+    let scheme = before
+        .iter()
+        .rev()
+        .take(LONGEST_SCHEME)
+        .take_while(|byte| is_of_scheme(byte))
+        .count();
+    let rest = text.get(at - scheme..)?;
+    let mut end = rest.len().min(LONGEST_URL + 1);
+    while !rest.is_char_boundary(end) {
+        end -= 1;
+    }
+    let rest = &rest[..end];
     let is_end =
         |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '|' | '{' | '}' | '\\');
-    let end = text[at..].find(is_end).map_or(text.len(), |length| at + length);
-    let url = text.get(start..end)?;
+    let url = &rest[..rest.find(is_end).unwrap_or(rest.len())];
     let url = url.trim_end_matches(['.', ',', ';', ':', ')', ']', '!', '?']);
-    (start < at && url.len() > at - start + 3).then_some(url)
-}
-
-/// Returns the form in which a URL is compared: scheme and host in lower case (RFC 3986, section 6.2.2.1).
-pub(super) fn url_key(url: &str) -> String {
-    let host_end = url.find("://").map_or(0, |at| {
-        let rest = &url[at + 3..];
-        at + 3 + rest.find(['/', '?', '#']).unwrap_or(rest.len())
-    });
-    let (host, path) = url.split_at(host_end);
-    // Without a path, a URL means the root.
-    let path = if path.is_empty() { "/" } else { path };
-    host.to_lowercase() + path
+    (scheme > 0 && url.len() > scheme + 3).then_some(url)
 }
 
 /// Returns the host of a URL, with its port.
@@ -118,7 +124,10 @@ fn token<'t>(word: &'t str, surroundings: Surroundings, take: &mut dyn FnMut(Obs
     if colons >= 2
         && let Some(address) = v6(word)
     {
-        return take(Observable::Ip(address));
+        take(Observable::Ip(address));
+        return embedded(address)
+            .into_iter()
+            .for_each(|address| take(Observable::Ip(address)));
     }
     if colons > 0 {
         for part in word.split(':').filter(|part| part.len() >= SHORTEST) {
@@ -135,8 +144,16 @@ fn token<'t>(word: &'t str, surroundings: Surroundings, take: &mut dyn FnMut(Obs
         }
         return token(domain, Surroundings::Field, take);
     }
-    if let Ok(address) = word.parse::<Ipv4Addr>() {
+    // As in `192.0.2.1%eth0`.
+    let address = word.split('%').next().unwrap_or(word);
+    if let Ok(address) = address.parse::<Ipv4Addr>() {
         return take(Observable::Ip(address.into()));
+    }
+    if let Some((first, last)) = word.split_once('-')
+        && let (Ok(first), Ok(last)) = (first.parse::<Ipv4Addr>(), last.parse::<Ipv4Addr>())
+    {
+        take(Observable::Ip(first.into()));
+        return take(Observable::Ip(last.into()));
     }
     if matches!(word.len(), 32 | 40 | 64 | 128) && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return take(Observable::FileHash(lower(word)));
@@ -155,6 +172,25 @@ fn v6(word: &str) -> Option<IpAddr> {
         .or_else(|_| word.parse())
         .ok()?;
     Some(IpAddr::V6(address).to_canonical())
+}
+
+/// Returns the address of IPv4 in one of a translator (RFC 6052) or of 6to4 (RFC 3056).
+fn embedded(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(address) = address else {
+        return None;
+    };
+    let bits = address.to_bits();
+    let v4 = |shift: u32| {
+        let [.., a, b, c, d] = (bits >> shift).to_be_bytes();
+        Some(Ipv4Addr::new(a, b, c, d).into())
+    };
+    if bits >> 32 == 0x0064_ff9b_0000_0000_0000_0000 {
+        v4(0)
+    } else if bits >> 112 == 0x2002 {
+        v4(80)
+    } else {
+        None
+    }
 }
 
 fn lower(text: &str) -> Cow<'_, str> {

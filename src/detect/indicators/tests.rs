@@ -50,6 +50,14 @@ fn observables_are_found_in_free_text() {
             "Hashes=MD5=0CC175B9C0F1B6A831C399E269772661,SHA1=x",
         ),
         ("bad.zip", "GET https://bad.zip/"),
+        ("198.51.100.4", "from 64:ff9b::198.51.100.4 and 2002:c633:6404::1"),
+        ("198.51.100.4", "dev 198.51.100.4%eth0"),
+        ("198.51.100.9", "range 198.51.100.4-198.51.100.9"),
+        ("http://bad.example/x", "GET http://user:pw@BAD.example.:80/x#top"),
+        (
+            "http://bad.example/x",
+            "/go?to=http://ok.example/?u=http://bad.example/x",
+        ),
     ] {
         assert!(in_text(indicator, text), "{indicator} in {text}");
     }
@@ -140,6 +148,20 @@ fn an_alert_is_for_an_indicator_and_a_host() {
         ("198.51.100.4", "web1")
     );
     assert_eq!(alerts[0].window, TimeDelta::days(1));
+}
+
+#[test]
+fn a_line_that_is_full_of_urls_has_its_hosts_found() {
+    let text = format!("{}http://bad.example/", "http://".repeat(100_000));
+    assert!(in_text("bad.example", &text));
+}
+
+#[test]
+fn a_line_with_a_whole_feed_has_a_bounded_number_of_matches() {
+    let addresses: Vec<String> = (0..200).map(|octet| format!("198.51.100.{octet}")).collect();
+    let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let log = LogEntry::new(time()).with_message(addresses.join(" "));
+    assert_eq!(set(&texts).matches(&log).len(), 100);
 }
 
 proptest::proptest! {

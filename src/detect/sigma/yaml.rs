@@ -91,7 +91,29 @@ fn has_too_many_aliases(text: &str) -> bool {
     text.contains('&') && aliases.saturating_mul(text.len()) > LONGEST_EXPANSION
 }
 
+/// Limits how deep brackets may be nested. The reader of YAML takes time that grows with the square of it.
+const DEEPEST_BRACKETS: usize = 1_000;
+
+/// Returns whether more brackets are open at a place than any rule needs, whatever they mean there.
+fn has_too_deep_brackets(text: &str) -> bool {
+    let mut depth = 0_usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST_BRACKETS
+    })
+}
+
 fn read(first_line: usize, text: &str) -> Result<YamlDocument, Refusal> {
+    if has_too_deep_brackets(text) {
+        return Err(Refusal {
+            line: Some(first_line),
+            ..Refusal::new("its brackets are nested more than 1,000 deep")
+        });
+    }
     if has_too_many_aliases(text) {
         return Err(Refusal {
             line: Some(first_line),

@@ -29,7 +29,8 @@ pub(crate) struct Record<'a> {
 
 /// Returns the records of a delivery. An object that is none comes back.
 pub(crate) fn delivery((text, object): Element<'_>) -> Result<Delivery<'_>, Element<'_>> {
-    let opened = match LISTS.iter().find(|name| is_list_of_objects(object.get(name))) {
+    let is_list = |name: &&&str| is_list_of_objects(object.get(name)) && is_envelope(&object, name);
+    let opened = match LISTS.iter().find(is_list) {
         Some(name) => listed(text, &object, name),
         None if object.get("resourceLogs").is_some() => open_telemetry(text),
         None => None,
@@ -38,6 +39,18 @@ pub(crate) fn delivery((text, object): Element<'_>) -> Result<Delivery<'_>, Elem
         Some(records) if !records.is_empty() => Ok(Delivery { records }),
         _ => Err((text, object)),
     }
+}
+
+/// Returns whether the members next to a list of records can be those of an envelope.
+///
+/// An event with a member `records` of its own is no delivery: rules would not see its other members.
+fn is_envelope(object: &Members<'_>, list: &str) -> bool {
+    // A request's id and time, as Amazon's Firehose writes them.
+    const MOST_OTHERS: usize = 2;
+    let is_of_log_group = list == "logEvents" && object.get("logGroup").is_some();
+    let others = || object.iter().filter(|(name, _)| *name != list);
+    let is_event = |value: &Json<'_>| matches!(value, Json::Object(_));
+    is_of_log_group || others().count() <= MOST_OTHERS && !others().any(|(_, value)| is_event(value))
 }
 
 fn is_list_of_objects(value: Option<&Json<'_>>) -> bool {

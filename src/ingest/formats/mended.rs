@@ -37,7 +37,7 @@ impl<'t> Mended<'t> {
 }
 
 /// Mends a text that starts as an object, or as an array of objects. Returns `None` where no member can be read, and
-/// where another text follows the objects.
+/// where another text follows several objects.
 pub(crate) fn mend(text: &str) -> Option<Mended<'_>> {
     let mut mender = Mender::of(text);
     let flow = mender.top();
@@ -123,11 +123,8 @@ impl<'t> Mender<'t> {
 
     /// Reads what follows the objects. An object alone has it in its `raw`.
     fn end(&mut self, is_alone: bool) -> Flow {
-        // A line of an array ends with a comma, and some senders end a message with a NUL.
-        let is_known = |c| matches!(c, '\0' | ',' | ';' | ' ' | '\t' | '\r' | '\n');
         self.note("a character after the object");
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        match is_alone && rest.chars().all(is_known) {
+        match is_alone {
             true => Flow::Whole,
             false => Flow::Other,
         }
@@ -423,6 +420,7 @@ mod tests {
             (r#"{"a": 1, "b": "x"y", "c": 3}"#, r#"{"a": 1}"#),
             (r#"[{"a": 1}, {"b": 2"#, r#"[{"a": 1}, {}]"#),
             (r#"{"a": 1, "b": "x\"#, "{\"a\": 1, \"b\": \"x\u{fffd}\"}"),
+            (r#"{"a": 1} text"#, r#"{"a": 1} "#),
         ] {
             assert_eq!(mended(text).unwrap().0, expected);
         }
@@ -431,7 +429,7 @@ mod tests {
             "{}",
             r#"{"a" 1}"#,
             "[1, 2",
-            r#"{"a": 1} text"#,
+            r#"{"a": 1}{"b": 2} text"#,
             "{a: 1}",
             "[warn] x",
         ] {

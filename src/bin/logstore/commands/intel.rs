@@ -48,7 +48,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct AddArgs {
-    /// An address, network, domain, URL, e-mail address or file hash
+    /// An address, network, domain, URL, e-mail address or file hash; it may be defanged
+    #[arg(value_parser = feeds::indicator)]
     indicator: Indicator,
 
     #[command(flatten)]
@@ -191,6 +192,9 @@ const COLUMNS: Columns<'static> = Columns {
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     match &args.command {
         Command::Add(args) => {
+            if let Some(reason) = feeds::reason_against(&args.indicator) {
+                log::warn!("{} is stored all the same: {reason}", args.indicator);
+            }
             let intel = args.about.intel(args.indicator.clone(), "user", context)?;
             context.store()?.upsert_intel(std::slice::from_ref(&intel))?;
             context.output.rows(&COLUMNS, [Ok(IntelRow(intel))]).map(drop)
@@ -271,6 +275,12 @@ fn import(args: &ImportArgs, context: &mut Context) -> Result {
             args.file, feed.entries
         )));
     }
+    if args.replace && feed.intel.is_empty() {
+        return Err(Failure::Failed(format!(
+            "{:?} has no indicators: --replace would let all that its source said before expire",
+            args.file
+        )));
+    }
     let store = context.store()?;
     let expired = match args.replace {
         true => store.replace_intel(&source_of(args), &feed.intel, Utc::now())?,
@@ -333,5 +343,19 @@ fn read(file: &Path) -> Result<String> {
         false => std::fs::read(file).map(|read| bytes = read),
     };
     read.map_err(|error| Failure::Failed(format!("cannot read indicators from {file:?}: {error}")))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(text_of(&bytes))
+}
+
+/// Returns the text of a feed. It may be UTF-16, if it says so by its mark.
+fn text_of(bytes: &[u8]) -> String {
+    let units = |unit: fn([u8; 2]) -> u16| {
+        let pairs = bytes.get(2..).unwrap_or_default().chunks_exact(2);
+        let units: Vec<u16> = pairs.map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    match bytes {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }

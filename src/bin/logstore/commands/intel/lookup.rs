@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::detect::IndicatorSet;
+use logstore::feeds;
 use logstore::ipnet::IpNet;
 use logstore::time::Zone;
 use logstore::{
@@ -20,8 +21,8 @@ use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Addresses, networks, domains, URLs, e-mail addresses or file hashes
-    #[arg(required = true)]
+    /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged
+    #[arg(required = true, value_parser = feeds::indicator)]
     values: Vec<Indicator>,
 }
 
@@ -122,14 +123,14 @@ fn may_hold(value: &Indicator) -> Result<LogQuery> {
         // An address of IPv6 has many spellings, and a network many addresses.
         Indicator::Ip(address) if address.is_ipv6() => return Ok(LogQuery::new()),
         Indicator::Cidr(_) => return Ok(LogQuery::new()),
-        // The root of a host is written with and without a slash.
-        Indicator::Url(url) => url.trim_end_matches('/').to_owned(),
+        // A URL has several spellings. Its host is in each.
+        Indicator::Url(url) => host_of(url).to_owned(),
         other => other.to_string(),
     };
     Ok(LogQuery::new().pattern(Pattern::literal_ignoring_case(&text)?))
 }
 
-/// Returns what sources say of a value, of the networks that hold it and of the domains above it.
+/// Returns what sources say of a value, of the networks that hold it, of the domains above it and of the host of a URL.
 fn known(value: &Indicator, store: &DuckDbStore) -> Result<Vec<ThreatIntel>> {
     let mut known = Vec::new();
     for indicator in around(value) {
@@ -141,6 +142,10 @@ fn known(value: &Indicator, store: &DuckDbStore) -> Result<Vec<ThreatIntel>> {
 fn around(value: &Indicator) -> Vec<Indicator> {
     let mut around = vec![value.clone()];
     match value {
+        Indicator::Url(url) => {
+            let host = feeds::indicator(host_of(url));
+            around.extend(host.iter().flat_map(self::around));
+        }
         Indicator::Ip(address) => {
             let longest = if address.is_ipv6() { 128 } else { 32 };
             let networks = (0..=longest)
@@ -158,4 +163,10 @@ fn around(value: &Indicator) -> Vec<Indicator> {
         _ => {}
     }
     around
+}
+
+/// Returns the host of a URL, with its port.
+fn host_of(url: &str) -> &str {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    rest.split(['/', '?']).next().unwrap_or(rest)
 }

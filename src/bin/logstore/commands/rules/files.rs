@@ -215,8 +215,8 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
             if !entry.file_type().is_file() || !(is_named || is_rule_file(entry.path())) {
                 continue;
             }
-            for (file, text) in texts(entry.path(), is_named)? {
-                let rules = read_rules(&file, &text, &formats, &|name| settings.placeholder(name));
+            for (file, content) in contents(entry.path(), is_named)? {
+                let rules = read_rules(&file, &content, &formats, &|name| settings.placeholder(name));
                 read.extend(rules.into_iter().map(|rule| (file.clone(), rule)));
             }
         }
@@ -226,7 +226,7 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
 }
 
 /// Reads a file, or the files with rules in an archive that is named itself.
-fn texts(path: &Path, is_named: bool) -> Result<Vec<(String, String)>> {
+fn contents(path: &Path, is_named: bool) -> Result<Vec<(String, Vec<u8>)>> {
     let failed = |name: &Path, reason: &dyn std::fmt::Display| {
         Failure::Failed(format!("cannot read rules from {name:?}: {reason}"))
     };
@@ -244,11 +244,10 @@ fn texts(path: &Path, is_named: bool) -> Result<Vec<(String, String)>> {
             std::fs::read(path).map_err(|error| failed(path, &error))?,
         )],
     };
-    let texts = files.into_iter().map(|(name, content)| {
-        let text = String::from_utf8(content).map_err(|_| failed(&name, &"it is not UTF-8"))?;
-        Ok((name.display().to_string(), text))
-    });
-    texts.collect()
+    let named = files.into_iter();
+    Ok(named
+        .map(|(name, content)| (name.display().to_string(), content))
+        .collect())
 }
 
 /// Refuses each rule with the id of an earlier one, which it would replace.
