@@ -4,23 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::models::{LogEntry, TimeContext};
-
-/// Lists the columns of a log that say all of it. The others follow from them.
-const TEXTS: [&str; 10] = [
-    "id",
-    "timestamp",
-    "raw",
-    "appname",
-    "file",
-    "host",
-    "hostname",
-    "message",
-    "source_type",
-    "procid",
-];
-const TIMES: [&str; 2] = ["event_time", "ingestion_time"];
-const OBJECTS: [&str; 2] = ["normalized", "metadata"];
+use crate::models::{LogEntry, OBJECT_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS, TimeContext};
 
 /// Begins the header of a CSV file.
 const CSV_HEADER: &str = "event_time,id,";
@@ -44,7 +28,7 @@ pub(crate) fn of_json(line: &str) -> Option<LogEntry> {
 pub(crate) fn of_columns<'a>(columns: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> Option<LogEntry> {
     let mut object = Map::new();
     for (name, value) in columns.filter(|(name, value)| is_kept(name) && !value.is_empty()) {
-        let value = match OBJECTS.contains(&name) {
+        let value = match OBJECT_COLUMNS.contains(&name) {
             true => serde_json::from_str(&value).ok()?,
             false => Value::String(without_quote(&value).to_owned()),
         };
@@ -54,7 +38,7 @@ pub(crate) fn of_columns<'a>(columns: impl Iterator<Item = (&'a str, Cow<'a, str
 }
 
 fn is_kept(name: &str) -> bool {
-    [&TEXTS[..], &TIMES, &OBJECTS]
+    [&TEXT_COLUMNS[..], &TIME_COLUMNS, &OBJECT_COLUMNS]
         .iter()
         .any(|names| names.contains(&name))
 }
@@ -68,7 +52,7 @@ fn without_quote(text: &str) -> &str {
 }
 
 fn entry(mut object: Map<String, Value>) -> Option<LogEntry> {
-    for name in TIMES {
+    for name in TIME_COLUMNS {
         if let Some(Value::String(time)) = object.get_mut(name) {
             *time = format!("{}Z", time.trim_end_matches('Z').replacen(' ', "T", 1));
         }

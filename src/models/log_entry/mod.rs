@@ -30,6 +30,22 @@ pub(crate) use names::Role;
 pub use reserved::TIME_SOURCE;
 pub(crate) use reserved::{FIELDS, FORMAT, LOGSOURCE, RAW_BYTES};
 
+/// Lists the columns of texts that, with the times and objects, say all of a log. The others follow from them.
+pub(crate) const TEXT_COLUMNS: [&str; 10] = [
+    "id",
+    "timestamp",
+    "raw",
+    "appname",
+    "file",
+    "host",
+    "hostname",
+    "message",
+    "source_type",
+    "procid",
+];
+pub(crate) const TIME_COLUMNS: [&str; 2] = ["event_time", "ingestion_time"];
+pub(crate) const OBJECT_COLUMNS: [&str; 2] = ["normalized", "metadata"];
+
 /// Holds a log, as it is stored.
 ///
 /// Two logs are the same if they agree in [`event_time`](Self::event_time) and [`id`](Self::id):

@@ -9,6 +9,7 @@ use ::duckdb::{Config, Connection};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::sql::statement::{Sql, for_each_chunk, literal};
+use crate::models::{OBJECT_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS};
 use crate::storage::Error;
 
 /// Limits the memory of the engine that reads a file. An export writes row groups of up to 64 MB.
@@ -45,23 +46,9 @@ fn name_of(file: &Path) -> Result<String, &'static str> {
 
 /// Returns SQL for the logs of a file as JSON, in the order of the file.
 fn lines_of(file: &str) -> String {
-    const COLUMNS: [&str; 12] = [
-        "event_time",
-        "id",
-        "timestamp",
-        "raw",
-        "appname",
-        "file",
-        "host",
-        "hostname",
-        "message",
-        "procid",
-        "source_type",
-        "ingestion_time",
-    ];
-    const OBJECTS: [&str; 2] = ["normalized", "metadata"];
-    let texts = COLUMNS.iter().map(|name| format!("'{name}', \"{name}\""));
-    let objects = OBJECTS
+    let texts = TIME_COLUMNS.iter().chain(&TEXT_COLUMNS);
+    let texts = texts.map(|name| format!("'{name}', \"{name}\""));
+    let objects = OBJECT_COLUMNS
         .iter()
         .map(|name| format!("'{name}', CAST(\"{name}\" AS JSON)"));
     let members: Vec<String> = texts.chain(objects).collect();
