@@ -27,7 +27,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 
 pub use crate::models::BENIGN;
-use crate::models::{Indicator, InvalidValue, ThreatIntel};
+use crate::models::{Indicator, InvalidValue, ThreatIntel, checked_confidence};
 
 use entry::Collector;
 
@@ -131,6 +131,16 @@ impl FeedOptions {
             keep_all: false,
             allow: false,
         }
+    }
+
+    /// Sets the confidence of entries without one.
+    ///
+    /// # Errors
+    ///
+    /// If the confidence is not from 0 to 1.
+    pub fn with_confidence(self, confidence: f64) -> Result<Self, InvalidValue> {
+        let confidence = checked_confidence(confidence)?;
+        Ok(Self { confidence, ..self })
     }
 }
 

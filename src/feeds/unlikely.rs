@@ -47,8 +47,7 @@ pub(super) fn reason_against(indicator: &Indicator) -> Option<String> {
         Indicator::Ip(address) => no_peer(*address),
         Indicator::Cidr(network) => no_peers(network),
         Indicator::Domain(name) => public_suffix(name),
-        Indicator::Url(url) => of_host(host_of(url)),
-        Indicator::Email(address) => address.rsplit_once('@').and_then(|(_, host)| of_host(host)),
+        Indicator::Url(_) | Indicator::Email(_) => indicator.host().and_then(of_host),
         Indicator::FileHash(digest) => EMPTY_FILE
             .contains(&digest.as_str())
             .then(|| "the digest of an empty file".to_owned()),
@@ -104,16 +103,5 @@ fn of_host(host: &str) -> Option<String> {
             Some("this host is no peer on the internet".to_owned())
         }
         Err(_) => None,
-    }
-}
-
-/// Returns the host of a URL, without brackets, user and port.
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
-        Some((host, _)) => host,
-        None => host.split(':').next().unwrap_or(host),
     }
 }

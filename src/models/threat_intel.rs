@@ -143,6 +143,15 @@ impl Indicator {
         }
     }
 
+    /// Returns the host that a URL or an e-mail address names, without port and brackets; `None` for other types.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Url(url) => host_of_url(url),
+            Self::Email(address) => address.rsplit_once('@').map(|(_, host)| host),
+            _ => None,
+        }
+    }
+
     /// Returns the indicator's type.
     pub const fn indicator_type(&self) -> IndicatorType {
         match self {
@@ -227,6 +236,17 @@ fn url(text: &str) -> Option<Indicator> {
         && !rest.is_empty()
         && !text.contains(char::is_whitespace);
     valid.then(|| Indicator::Url(canonical_url(text)))
+}
+
+/// Returns the host of a URL, without user, port and brackets (RFC 3986, section 3.2).
+pub(crate) fn host_of_url(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((host, _)) => Some(host),
+        None => host.split(':').next(),
+    }
 }
 
 /// Returns a URL in the form in which equal ones are equal texts (RFC 3986, section 6.2).
@@ -371,7 +391,7 @@ fn intel_id(indicator: &Indicator, source: &str) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
-pub(super) fn checked_confidence(confidence: f64) -> Result<f64, InvalidValue> {
+pub(crate) fn checked_confidence(confidence: f64) -> Result<f64, InvalidValue> {
     if (0.0..=1.0).contains(&confidence) {
         Ok(confidence)
     } else {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memmem;
 
-use crate::models::canonical_url;
+use crate::models::{canonical_url, host_of_url};
 
 /// Holds something in a text that may be an indicator, in the form in which indicators are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(super) fn each<'t>(text: &'t str, surroundings: Surroundings, take: &mut dyn
             if url.len() <= LONGEST_URL {
                 take(Observable::Url(canonical_url(url).into()));
             }
-            if let Some(host) = host_of(url) {
+            if let Some(host) = host_of_url(url) {
                 token(host, Surroundings::Field, take);
             }
         }
@@ -108,13 +108,6 @@ fn url_at(text: &str, at: usize) -> Option<&str> {
     let url = &rest[..rest.find(is_end).unwrap_or(rest.len())];
     let url = url.trim_end_matches(['.', ',', ';', ':', ')', ']', '!', '?']);
     (scheme > 0 && url.len() > scheme + 3).then_some(url)
-}
-
-/// Returns the host of a URL, with its port.
-fn host_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
 }
 
 /// Gives what a word is to `take`.

@@ -13,12 +13,12 @@ use logstore::alerts::Detections;
 use logstore::detect::{Detector, IndicatorSet};
 use logstore::storage::CommitResult;
 use logstore::{
-    DetectionRule, DuckDbStore, Error, Fetcher, IntelQuery, IntelStore as _, LogBatch, LogEntry, Severity,
-    StartPosition,
+    DetectionRule, DuckDbStore, Error, Fetcher, IntelStore as _, LogBatch, LogEntry, Severity, StartPosition,
 };
 use serde_json::json;
 
 use self::deliveries::Deliveries;
+use super::intel::indicators;
 use super::rules::{enabled_rules, new_detector, set_routes};
 use crate::Result;
 use crate::context::Context;
@@ -172,7 +172,7 @@ impl Rules {
         let read = Utc::now();
         let rules = enabled_rules(&args.rules, store, context)?;
         let intel_version = store.intel_version()?;
-        let indicators = Arc::new(IndicatorSet::new(&store.fetch_intel(&IntelQuery::new())?));
+        let indicators = indicators(store)?;
         let mut detector = detector(&rules, args, context);
         detector.set_indicators(Arc::clone(&indicators));
         Ok(Self {
@@ -194,7 +194,7 @@ impl Rules {
         self.read = Utc::now();
         let intel_version = store.intel_version()?;
         if intel_version != self.intel_version {
-            self.indicators = Arc::new(IndicatorSet::new(&store.fetch_intel(&IntelQuery::new())?));
+            self.indicators = indicators(store)?;
             self.intel_version = intel_version;
             log::info!(
                 "the intelligence has changed: {} indicators",

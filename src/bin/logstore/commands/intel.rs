@@ -13,7 +13,7 @@ use clap::Subcommand;
 use logstore::detect::{Detector, IndicatorSet};
 use logstore::feeds::{self, Feed, FeedFormat, FeedOptions};
 use logstore::time::Zone;
-use logstore::{Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
+use logstore::{DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
 use serde::Serialize;
 use serde_json::json;
 
@@ -207,17 +207,6 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
 }
 
 impl About {
-    /// Returns the confidence, if it is one.
-    fn confidence(&self) -> Result<f64> {
-        match (0.0..=1.0).contains(&self.confidence) {
-            true => Ok(self.confidence),
-            false => Err(Failure::Usage(format!(
-                "--confidence {} is not a number from 0 to 1",
-                self.confidence
-            ))),
-        }
-    }
-
     fn intel(&self, indicator: Indicator, source: &str, context: &Context) -> Result<ThreatIntel> {
         let source = self.source.as_deref().unwrap_or(source);
         let intel =
@@ -254,13 +243,18 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     matched(printed, "indicators", (None, None), context.output.zone())
 }
 
+/// Returns the indicators of a store, to look for all of them at the same time.
+pub(super) fn indicators(store: &DuckDbStore) -> Result<Arc<IndicatorSet>> {
+    let intel = store.fetch_intel(&IntelQuery::new())?;
+    Ok(Arc::new(IndicatorSet::new(&intel)))
+}
+
 /// Finds the indicators of the store in its logs.
 fn match_logs(args: &MatchArgs, context: &mut Context) -> Result {
     let query = args.filters.query(context.output.zone())?;
     let query = query.order(Order::OldestFirst);
-    let intel = context.existing_store()?.fetch_intel(&IntelQuery::new())?;
     let (mut detector, _) = Detector::new(&[], &|_| None);
-    detector.set_indicators(Arc::new(IndicatorSet::new(&intel)));
+    detector.set_indicators(indicators(&context.existing_store()?)?);
     hunt::report(&detector, &query, args.alerts, &args.limit, context)
 }
 
@@ -304,11 +298,10 @@ fn source_of(args: &ImportArgs) -> String {
 }
 
 fn feed_options(args: &ImportArgs, context: &Context) -> Result<FeedOptions> {
-    let mut options = FeedOptions::new(source_of(args));
+    let mut options = FeedOptions::new(source_of(args)).with_confidence(args.about.confidence)?;
     options.format = args.input_format;
     options.columns.clone_from(&args.columns);
     options.threat_type.clone_from(&args.about.threat_type);
-    options.confidence = args.about.confidence()?;
     options.expires_at = args
         .about
         .expires
@@ -335,7 +328,8 @@ fn warn_of_refused(feed: &Feed) {
     }
 }
 
-/// Reads a feed. Its indicators are ASCII, whatever the encoding of its comments.
+/// Reads a feed. It may be UTF-16, if it says so by its mark. Otherwise its indicators are ASCII, whatever the encoding of
+/// its comments.
 fn read(file: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     let read = match file == Path::new("-") {
@@ -343,19 +337,5 @@ fn read(file: &Path) -> Result<String> {
         false => std::fs::read(file).map(|read| bytes = read),
     };
     read.map_err(|error| Failure::Failed(format!("cannot read indicators from {file:?}: {error}")))?;
-    Ok(text_of(&bytes))
-}
-
-/// Returns the text of a feed. It may be UTF-16, if it says so by its mark.
-fn text_of(bytes: &[u8]) -> String {
-    let units = |unit: fn([u8; 2]) -> u16| {
-        let pairs = bytes.get(2..).unwrap_or_default().chunks_exact(2);
-        let units: Vec<u16> = pairs.map(|pair| unit([pair[0], pair[1]])).collect();
-        String::from_utf16_lossy(&units)
-    };
-    match bytes {
-        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    }
+    Ok(encoding_rs::UTF_8.decode(&bytes).0.into_owned())
 }

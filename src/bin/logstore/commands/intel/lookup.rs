@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::detect::IndicatorSet;
 use logstore::feeds;
-use logstore::ipnet::IpNet;
 use logstore::time::Zone;
 use logstore::{
     DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, LogEntry, LogQuery, LogStore as _,
@@ -124,7 +123,7 @@ fn may_hold(value: &Indicator) -> Result<LogQuery> {
         Indicator::Ip(address) if address.is_ipv6() => return Ok(LogQuery::new()),
         Indicator::Cidr(_) => return Ok(LogQuery::new()),
         // A URL has several spellings. Its host is in each.
-        Indicator::Url(url) => host_of(url).to_owned(),
+        Indicator::Url(url) => value.host().unwrap_or(url).to_owned(),
         other => other.to_string(),
     };
     Ok(LogQuery::new().pattern(Pattern::literal_ignoring_case(&text)?))
@@ -132,41 +131,28 @@ fn may_hold(value: &Indicator) -> Result<LogQuery> {
 
 /// Returns what sources say of a value, of the networks that hold it, of the domains above it and of the host of a URL.
 fn known(value: &Indicator, store: &DuckDbStore) -> Result<Vec<ThreatIntel>> {
-    let mut known = Vec::new();
-    for indicator in around(value) {
-        known.extend(store.fetch_intel(&IntelQuery::new().indicator(indicator))?);
-    }
-    Ok(known)
-}
-
-fn around(value: &Indicator) -> Vec<Indicator> {
-    let mut around = vec![value.clone()];
+    let mut known = store.fetch_intel(&IntelQuery::new().indicator(value.clone()))?;
     match value {
-        Indicator::Url(url) => {
-            let host = feeds::indicator(host_of(url));
-            around.extend(host.iter().flat_map(self::around));
-        }
         Indicator::Ip(address) => {
-            let longest = if address.is_ipv6() { 128 } else { 32 };
-            let networks = (0..=longest)
-                .rev()
-                .filter_map(|length| IpNet::new(*address, length).ok());
-            around.extend(networks.map(Indicator::from));
+            let networks = store.fetch_intel(&IntelQuery::new().indicator_type(IndicatorType::Cidr))?;
+            let holds = |intel: &ThreatIntel| matches!(intel.indicator, Indicator::Cidr(network) if network.contains(address));
+            known.extend(networks.into_iter().filter(holds));
         }
         Indicator::Domain(name) => {
             let mut rest = name.as_str();
-            while let Some((_, above)) = rest.split_once('.') {
-                around.extend(above.parse());
+            while let Some((_, above)) = rest.split_once('.')
+                && let Ok(domain) = above.parse::<Indicator>()
+            {
+                known.extend(store.fetch_intel(&IntelQuery::new().indicator(domain))?);
                 rest = above;
+            }
+        }
+        Indicator::Url(_) => {
+            if let Some(Ok(host)) = value.host().map(feeds::indicator) {
+                known.extend(self::known(&host, store)?);
             }
         }
         _ => {}
     }
-    around
-}
-
-/// Returns the host of a URL, with its port.
-fn host_of(url: &str) -> &str {
-    let (_, rest) = url.split_once("://").unwrap_or(("", url));
-    rest.split(['/', '?']).next().unwrap_or(rest)
+    Ok(known)
 }
