@@ -17,6 +17,7 @@ mod options;
 mod parser;
 mod reader;
 mod source;
+mod stored;
 
 pub use crate::models::{ContinuationLines, Encoding, FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
 pub use archive_files::files_in_archive;
@@ -31,3 +32,4 @@ pub(crate) use parser::LINE_PART;
 pub use parser::{AMBIGUOUS, ENVELOPE, HEADER, PARSE_ERROR, SKIPPED_NULS};
 pub use reader::{CutFile, LogReader};
 pub use source::{Source, find_sources};
+pub(crate) use stored::read_columns;

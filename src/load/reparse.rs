@@ -4,6 +4,7 @@ use std::io::Cursor as Bytes;
 
 use crate::ingest::{
     AMBIGUOUS, FormatLibrary, HEADER, IngestOptions, LINE_PART, LogReader, PARSE_ERROR, TIME_SOURCE,
+    read_columns,
 };
 use crate::models::{FIELDS, FORMAT, LOGSOURCE, LogEntry, LogQuery, RAW_BYTES};
 use crate::stop::StopHandle;
@@ -47,8 +48,8 @@ pub struct ReparseReport {
     pub read: u64,
     /// Counts the logs whose fields changed, or would change.
     pub changed: u64,
-    /// Counts the logs that stay as they are because their lines alone do not say what they are: those below a header
-    /// line, and parts of long lines. An ingest of their files into a new store reads them again.
+    /// Counts the logs that stay as they are because their lines alone do not say what they are: parts of long lines,
+    /// and lines with columns that hold an envelope. An ingest of their files into a new store reads them again.
     pub unreadable: u64,
 }
 
@@ -103,10 +104,7 @@ impl<'a> Reparse<'a> {
         let mut report = ReparseReport::default();
         let mut cursor = Cursor::BEGINNING;
         let change = |log: &LogEntry| match self.query.matches(log) {
-            true if is_unreadable(log) => Change::Unreadable,
-            true => reparsed(log, &self.options)
-                .filter(|new| new != log)
-                .map_or(Change::None, |new| Change::To(Box::new(new))),
+            true => change_of(log, &self.options),
             false => Change::None,
         };
         while !self.stop.is_stopped() {
@@ -137,27 +135,39 @@ const READ_AGAIN: [&str; 7] = [
     RAW_BYTES,
 ];
 
-/// Returns whether the line of a log does not say what the log is.
-fn is_unreadable(log: &LogEntry) -> bool {
-    [LINE_PART, HEADER]
-        .iter()
-        .any(|name| log.metadata.contains_key(name))
+/// Returns what reading the line of a log again changes.
+fn change_of(log: &LogEntry, options: &IngestOptions) -> Change {
+    // A time without a year was before the log was read.
+    let options = options.clone().with_reference(log.ingestion_time);
+    let new = if log.metadata.contains_key(LINE_PART) {
+        return Change::Unreadable;
+    } else if log.metadata.contains_key(HEADER) {
+        match read_columns(log, &options) {
+            Some(new) => Some(new),
+            None => return Change::Unreadable,
+        }
+    } else {
+        read_line(log, &options)
+    };
+    new.map(|new| keep(new, log))
+        .filter(|new| new != log)
+        .map_or(Change::None, |new| Change::To(Box::new(new)))
 }
 
 /// Returns the log that the line of another one makes today. `None` if it has no line, or is not one of an ingest.
-fn reparsed(log: &LogEntry, options: &IngestOptions) -> Option<LogEntry> {
+fn read_line(log: &LogEntry, options: &IngestOptions) -> Option<LogEntry> {
     let source_type = log.source_type.as_deref()?;
     let is_of_format = log.metadata.contains_key(FORMAT);
     if !is_of_format && !GENERAL.contains(&source_type) {
         return None;
     }
-    // A time without a year was before the log was read.
-    let options = options.clone().with_reference(log.ingestion_time);
-    let mut logs = LogReader::new(Bytes::new(log.raw_bytes()?), &options);
-    let mut new = logs.next()?.ok()?;
-    if logs.next().is_some() {
-        return None;
-    }
+    let mut logs = LogReader::new(Bytes::new(log.raw_bytes()?), options);
+    let new = logs.next()?.ok()?;
+    logs.next().is_none().then_some(new)
+}
+
+/// Gives a log that was read again what stays of the stored one.
+fn keep(mut new: LogEntry, log: &LogEntry) -> LogEntry {
     new.id.clone_from(&log.id);
     new.ingestion_time = log.ingestion_time;
     new.raw.clone_from(&log.raw);
@@ -172,7 +182,7 @@ fn reparsed(log: &LogEntry, options: &IngestOptions) -> Option<LogEntry> {
     for (name, value) in kept {
         new.metadata.insert(name.clone(), value.clone());
     }
-    Some(new)
+    new
 }
 
 /// Keeps the time of a log where its line gives none, or the same text.

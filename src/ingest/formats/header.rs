@@ -34,6 +34,23 @@ enum Kind {
     Csv,
 }
 
+impl Kind {
+    const ALL: [Self; 3] = [Self::W3c, Self::Zeek, Self::Csv];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::W3c => "w3c",
+            Self::Zeek => "zeek",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// Returns the name of a family of headers that a stored log has.
+pub(crate) fn family(name: &str) -> Option<&'static str> {
+    Kind::ALL.map(Kind::as_str).into_iter().find(|kind| *kind == name)
+}
+
 /// Holds what the lines before a header say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Directives {
@@ -50,11 +67,7 @@ struct Directives {
 impl Header {
     /// Returns the name of its family.
     pub(crate) fn format(&self) -> &'static str {
-        match self.kind {
-            Kind::W3c => "w3c",
-            Kind::Zeek => "zeek",
-            Kind::Csv => "csv",
-        }
+        self.kind.as_str()
     }
 
     /// Returns the members that a line has under the names of the columns; `None` if it does not fit the header.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::{PARSE_ERROR, Parser, note_ambiguous};
+use super::{OUTER, PARSE_ERROR, Parser, note_ambiguous};
 use crate::ingest::formats::extract::Extracted;
 use crate::ingest::formats::fields::{Fields, Outcome};
 use crate::ingest::formats::library::{Definition, Field, Reading, Structure};
@@ -318,7 +318,7 @@ fn merged<'a>(inner: BorrowedLog<'a>, outer: BorrowedLog<'a>, is_outer_time: boo
         normalized.insert_beside(name, value);
     }
     if !replaced.is_empty() {
-        normalized.insert_beside("outer".into(), Json::Object(replaced));
+        normalized.insert_beside(OUTER.into(), Json::Object(replaced));
     }
     let metadata = std::mem::take(outer.metadata_mut());
     for (name, value) in metadata {

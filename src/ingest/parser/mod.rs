@@ -50,6 +50,9 @@ pub const HEADER: &str = "header";
 /// Names the key of the metadata that says which part of a long line a log is, from 1.
 pub(crate) const LINE_PART: &str = "line_part";
 
+/// Names the member of `normalized` that holds what a record has in another way than its envelope.
+pub(in crate::ingest) const OUTER: &str = "outer";
+
 /// Takes the logs, each while its line is in memory.
 pub(in crate::ingest) type Take<'t> = dyn FnMut(BorrowedLog<'_>) + 't;
 
@@ -415,12 +418,32 @@ impl Parser {
         let Some(members) = header.members(&line.text) else {
             return false;
         };
-        let format = header.format();
-        self.log_of_members(members, format, &line, None, &mut |mut log| {
+        self.log_of_columns(members, header.format(), &line, take);
+        true
+    }
+
+    /// Gives the log of a stored line to `take`, by the members that its columns have made.
+    pub(in crate::ingest) fn stored_columns(
+        &mut self,
+        members: Members<'_>,
+        format: &'static str,
+        line: &[u8],
+        take: &mut Take<'_>,
+    ) {
+        self.log_of_columns(members, format, &RawText::of(line), take);
+    }
+
+    fn log_of_columns(
+        &mut self,
+        members: Members<'_>,
+        format: &'static str,
+        line: &RawText<'_>,
+        take: &mut Take<'_>,
+    ) {
+        self.log_of_members(members, format, line, None, &mut |mut log| {
             log.note(HEADER, format);
             take(log);
         });
-        true
     }
 
     fn delivery<'a>(
