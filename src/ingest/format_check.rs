@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::format_library::{FormatError, FormatLibrary, definition};
-use super::formats::library::{Definition, Sample, Structure};
+use super::format_library::{FormatError, FormatLibrary, definition, definition_files};
+use super::formats::library::{Definition, Sample};
 use super::options::IngestOptions;
 use super::reader::LogReader;
 use crate::models::{FORMAT, Field, LogEntry, TIME_SOURCE};
@@ -25,6 +25,25 @@ impl FormatLibrary {
         let definition = definition(path)?;
         let library = Self::with_file(path)?;
         Ok(library.problems(&definition))
+    }
+
+    /// Lists the files of definitions of a folder, in the order of their names; a file is its own list.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read.
+    pub fn files(path: &Path) -> Result<Vec<PathBuf>, FormatError> {
+        match path.is_dir() {
+            true => definition_files(path),
+            false => Ok(vec![path.to_owned()]),
+        }
+    }
+
+    /// Returns the text of a log that no pattern of its format takes apart; `None` for formats without patterns.
+    pub fn unmatched(self, log: &LogEntry) -> Option<&str> {
+        let label = log.metadata.get(FORMAT)?.as_str()?;
+        let (name, _) = label.rsplit_once('/')?;
+        self.0.unmatched(name, log.message.as_ref()?)
     }
 
     /// Describes each sample of a definition that does not give what it says.
@@ -59,9 +78,7 @@ impl FormatLibrary {
             }
         }
         if problems.len() > before
-            && definition.structure == Structure::Pattern
-            && let Some(message) = &log.message
-            && let Some(rest) = self.0.unmatched(&definition.name, message)
+            && let Some(rest) = self.unmatched(log)
         {
             problems.push(format!("no [[pattern]] matches {rest:?}"));
         }

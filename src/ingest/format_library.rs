@@ -1,6 +1,6 @@
 //! The formats that an ingest knows, for programs that list, check and add some.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -103,25 +103,22 @@ impl FormatLibrary {
     ///
     /// # Errors
     ///
-    /// If the folder or a file cannot be read, or a file is no definition.
+    /// If the folder or a file cannot be read, a file is no definition, or two files define one name.
     pub fn with_folder(folder: &Path) -> Result<Self, FormatError> {
         let failed = |reason: String| FormatError {
             path: folder.to_owned(),
             reason,
         };
-        let entries = std::fs::read_dir(folder).map_err(|error| failed(error.to_string()))?;
-        let mut paths = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(|error| failed(error.to_string()))?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                paths.push(path);
+        let mut own: Vec<Definition> = Vec::new();
+        let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for path in definition_files(folder)? {
+            let definition = definition(&path)?;
+            if let Some(first) = files.insert(definition.name.clone(), path.clone()) {
+                let reason = format!("{first:?} has the name {:?} too: rename one", definition.name);
+                return Err(FormatError { path, reason });
             }
+            own.push(definition);
         }
-        paths.sort();
-        let own: Vec<Definition> = paths
-            .iter()
-            .map(|path| definition(path))
-            .collect::<Result<_, _>>()?;
         library_with(own)
             .map(|library| Self(Box::leak(Box::new(library))))
             .map_err(failed)
@@ -144,6 +141,23 @@ impl FormatLibrary {
         })?;
         Ok(Self(Box::leak(Box::new(library))))
     }
+}
+
+/// Lists the files `*.toml` of a folder by name.
+pub(super) fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, FormatError> {
+    let failed = |error: std::io::Error| FormatError {
+        path: folder.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Reads the file of a definition.

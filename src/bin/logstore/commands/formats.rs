@@ -34,7 +34,7 @@ enum Command {
     },
     /// Run the samples of definitions, and list those that do not give what they say
     Check {
-        /// Files with definitions
+        /// Files with definitions, or folders of them
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -137,17 +137,28 @@ fn show(name: &str, context: &mut Context) -> Result {
     context.output.records(vec![FormatRow(format)])
 }
 
-fn check(files: &[PathBuf], context: &mut Context) -> Result {
+fn check(paths: &[PathBuf], context: &mut Context) -> Result {
     let mut rows = Vec::new();
-    for file in files {
-        let problems = FormatLibrary::check(file).unwrap_or_else(|error| vec![error.reason]);
-        rows.extend(problems.into_iter().map(|problem| CheckRow {
-            file: file.display().to_string(),
-            problem,
-        }));
+    let mut count = 0;
+    for path in paths {
+        let files = FormatLibrary::files(path).map_err(|error| Failure::Failed(error.to_string()))?;
+        count += files.len();
+        for file in files {
+            let problems = FormatLibrary::check(&file).unwrap_or_else(|error| vec![error.reason]);
+            rows.extend(problems.into_iter().map(|problem| CheckRow {
+                file: file.display().to_string(),
+                problem,
+            }));
+        }
+        if path.is_dir() && rows.is_empty() {
+            // What the files say together, such as one name twice.
+            FormatLibrary::with_folder(path).map_err(|error| Failure::Failed(error.to_string()))?;
+        }
+    }
+    if rows.is_empty() && count == 0 {
+        return Err(Failure::Nothing(Some("no file *.toml there".to_owned())));
     }
     if rows.is_empty() {
-        let count = files.len();
         eprintln!("{count} of {count} definitions give what their samples say");
         return Ok(());
     }
@@ -167,8 +178,11 @@ fn try_line(file: &Path, line: &str, context: &mut Context) -> Result {
         std::io::stdin().read_to_string(&mut text)?;
     }
     let logs: Vec<LogEntry> = library.read(&text);
-    match logs.is_empty() {
-        true => Err(Failure::Nothing(Some("the line is empty".to_owned()))),
-        false => context.output.records(logs.into_iter().map(LogRow).collect()),
+    if logs.is_empty() {
+        return Err(Failure::Nothing(Some("the line is empty".to_owned())));
     }
+    for rest in logs.iter().filter_map(|log| library.unmatched(log)) {
+        eprintln!("logstore: no [[pattern]] of its format matches {rest:?}");
+    }
+    context.output.records(logs.into_iter().map(LogRow).collect())
 }

@@ -238,9 +238,12 @@ impl Library {
             .find(|definition| definition.recognise.is_program_alone())
     }
 
-    /// Returns what follows the head of a message, if no pattern of a format matches it.
+    /// Returns what follows the head of a message, if its format has patterns and none matches.
     pub(crate) fn unmatched<'t>(&self, name: &str, message: &'t str) -> Option<&'t str> {
         let format = self.formats.get(*self.by_name.get(name)?)?;
+        if format.definition.structure != Structure::Pattern {
+            return None;
+        }
         let head = format.head.as_ref().and_then(|head| head.parts(message));
         let mut parts = head.unwrap_or_default();
         let rest = parts.iter().position(|(name, _)| *name == "rest");
