@@ -10,6 +10,7 @@ mod copying;
 mod crash;
 mod cut_connections;
 mod deliveries;
+mod detect_crash;
 mod detection;
 mod documents;
 mod encodings;
