@@ -203,6 +203,12 @@ impl Compiled {
         })
     }
 
+    /// Returns the fields of the events of a rule that its hits must have: those that group, and those that count.
+    pub(super) fn needed_fields(&self, rule: &str) -> impl Iterator<Item = &str> {
+        let names = self.correlation.group_by.iter().chain(&self.correlation.fields);
+        names.map(move |name| self.field_of(name, rule).unwrap_or(name))
+    }
+
     /// Returns the field that an alias stands for in the events of a rule.
     fn field_of(&self, alias: &str, rule: &str) -> Option<&str> {
         let (_, fields) = self.correlation.aliases.iter().find(|(name, _)| name == alias)?;

@@ -151,6 +151,16 @@ pub(super) fn check(rule: &SigmaRule) -> FieldCheck {
     }
 }
 
+/// Says that no log in which a rule may match has a field; `None` if one has it, or if nothing is known of them.
+pub(super) fn unknown(rule: &SigmaRule, field: &str) -> Option<String> {
+    let source = &rule.log_source;
+    let shapes = shapes(source);
+    let may_hold = |shape: &&Shape<'_>| can(&rule.detection, shape, &|field| shape.has(field, source)).hold;
+    let fitting: Vec<&Shape<'_>> = shapes.iter().filter(may_hold).collect();
+    let is_known = fitting.is_empty() || fitting.iter().any(|shape| shape.has(field, source));
+    (!is_known).then(|| fault(field, source, &fitting))
+}
+
 fn fault(field: &str, source: &LogSource, shapes: &[&Shape<'_>]) -> String {
     let mut text = format!("unknown field {field}: no log of {source} has it");
     if let Some(name) = similar(field, shapes) {

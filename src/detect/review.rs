@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::correlate::{Compiled, Correlations, Named};
 use super::definition::SIGMA;
+use super::fields;
 use super::reading::{ReadRule, Verdict, verdict};
 use super::sigma::{Document, Placeholders, SigmaFilter, SigmaRule};
 use crate::models::{DetectionRule, LogSource};
@@ -125,13 +126,12 @@ impl Review {
 
     /// Returns the verdict on a correlation that too few of its rules can ever serve.
     fn verdict_on(&self, correlation: &Compiled) -> Option<Verdict> {
-        let verdict = |rule: &Named| {
-            self.verdicts
-                .get(&rule.id)
-                .filter(|verdict| **verdict != Verdict::Works)
+        let verdict = |rule: &Named| match self.verdicts.get(&rule.id)? {
+            Verdict::Works => Some(Verdict::NeverMatches(self.missing_field(correlation, rule)?)),
+            verdict => Some(verdict.clone()),
         };
         let ids: BTreeSet<&str> = correlation.rules.iter().map(|rule| rule.id.as_str()).collect();
-        let dead: Vec<(&Named, &Verdict)> = correlation
+        let dead: Vec<(&Named, Verdict)> = correlation
             .rules
             .iter()
             .filter_map(|rule| Some((rule, verdict(rule)?)))
@@ -150,5 +150,13 @@ impl Review {
             Verdict::NeverRouted(_) => Verdict::NeverRouted(reason),
             _ => Verdict::NeverMatches(reason),
         })
+    }
+
+    /// Says which field that a correlation groups by or counts is in no log of a rule.
+    fn missing_field(&self, correlation: &Compiled, named: &Named) -> Option<String> {
+        let (_, rule) = self.singles.iter().find(|(single, _)| single.id == named.id)?;
+        correlation
+            .needed_fields(&named.id)
+            .find_map(|field| fields::unknown(rule, field))
     }
 }

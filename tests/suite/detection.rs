@@ -233,11 +233,11 @@ fn a_rule_that_needs_an_unknown_field_is_said_to_match_never() {
     );
     let sentence =
         "unknown field CommandLin: no log of windows/process_creation/* has it, did you mean CommandLine?";
-    let faults = cli.rows(&["rules", "check", "rules"]);
-    assert_eq!(faults.len(), 1);
+    let checked = cli.command(&["rules", "check", "rules"]).output().unwrap();
+    let fault: Value = serde_json::from_slice(&checked.stdout).unwrap();
     assert_eq!(
-        (&faults[0]["verdict"], &faults[0]["reason"]),
-        (&json!("never_matches"), &json!(sentence))
+        (checked.status.code(), &fault["verdict"], &fault["reason"]),
+        (Some(1), &json!("never_matches"), &json!(sentence))
     );
     let output = cli.command(&["rules", "import", "rules"]).output().unwrap();
     let imported: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -251,6 +251,25 @@ fn a_rule_that_needs_an_unknown_field_is_said_to_match_never() {
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains(sentence));
+}
+
+#[test]
+fn a_correlation_by_a_field_that_no_log_has_is_said_to_match_never() {
+    let cli = Cli::new();
+    let grouped_by = |field: &str| {
+        format!(
+            "{RULES}---\ntitle: Many\nid: many\ncorrelation: {{type: event_count, rules: [encoded], \
+             group-by: [{field}], timespan: 1m, condition: {{gte: 3}}}}\n"
+        )
+    };
+    cli.write("rules.yml", grouped_by("Computr"));
+    let checked = cli.command(&["rules", "check", "rules.yml"]).output().unwrap();
+    let fault: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(fault["verdict"], "never_matches");
+    let reason = fault["reason"].as_str().unwrap();
+    assert!(reason.contains("unknown field Computr"), "{reason}");
+    cli.write("rules.yml", grouped_by("Computer"));
+    assert_eq!(cli.output(&["rules", "check", "rules.yml"]), "");
 }
 
 #[test]

@@ -85,9 +85,12 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
     let faults = faults(&read);
     context.output.rows(&FAULTS, faults.into_iter().map(Ok))?;
     eprintln!("{}", summary.text());
-    match summary.refused {
-        0 => Ok(()),
-        refused => Err(Failure::Nothing(Some(format!("{refused} rules are refused")))),
+    match (summary.refused, summary.never_matches) {
+        (0, 0) => Ok(()),
+        (refused, 0) => Err(Failure::Nothing(Some(format!("{refused} rules are refused")))),
+        (refused, never) => Err(Failure::Nothing(Some(format!(
+            "{refused} rules are refused, {never} never match"
+        )))),
     }
 }
 
