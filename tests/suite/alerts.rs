@@ -303,6 +303,16 @@ fn suppressions_that_cover_less_than_they_seem_to_are_told() {
     let (_, text) = added(&["--filter", "host = web1"]);
     assert!(text.is_empty(), "{text}");
     cli.write(
+        "a.json",
+        "{\"time\": \"2024-05-01T10:00:00Z\", \"zone\": \"dmz\"}\n",
+    );
+    cli.output(&["ingest", "a.json"]);
+    let (_, text) = added(&["--filter", "zome = dmz"]);
+    assert!(
+        text.contains("has the field normalized.zome: did you mean zone?"),
+        "{text}"
+    );
+    cli.write(
         "rules.yml",
         "title: A\nid: a\nlogsource: {product: linux}\ndetection: {s: [x], condition: s}\n---\ntitle: B\nid: b\n\
          correlation: {type: event_count, rules: [a], timespan: 1m, condition: {gte: 2}}\n",

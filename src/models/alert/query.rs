@@ -45,7 +45,7 @@ pub struct AlertQuery {
     pub dest_ip: Option<String>,
     /// Matches alerts about this user.
     pub user: Option<String>,
-    /// Matches alerts about this host.
+    /// Matches alerts about this host, in any letter case ([RFC 4343](https://www.rfc-editor.org/rfc/rfc4343)).
     pub host: Option<String>,
     /// Matches alerts that are, or are not, acknowledged.
     pub acknowledged: Option<bool>,
@@ -237,7 +237,10 @@ impl AlertQuery {
             && same(&self.source_ip, &alert.source_ip)
             && same(&self.dest_ip, &alert.dest_ip)
             && same(&self.user, &alert.user)
-            && same(&self.host, &alert.host)
+            && self.host.as_ref().is_none_or(|wanted| {
+                let held = alert.host.as_ref();
+                held.is_some_and(|held| held.eq_ignore_ascii_case(wanted))
+            })
             && self
                 .acknowledged
                 .is_none_or(|wanted| alert.acknowledged == wanted)

@@ -74,6 +74,7 @@ pub(super) fn fetches_alerts_by_field(store: &dyn Store) {
         (AlertQuery::new().dest_ip("10.0.0.1"), "2"),
         (AlertQuery::new().user("root"), "1"),
         (AlertQuery::new().host("web1"), "2"),
+        (AlertQuery::new().host("WEB1"), "2"),
         (AlertQuery::new().alert_type("malware"), "3"),
         (AlertQuery::new().since(at(2)), "3"),
         (AlertQuery::new().until(at(1)), "1"),

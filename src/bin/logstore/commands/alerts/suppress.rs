@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::change::person;
 use super::telling_length;
 use crate::context::Context;
-use crate::filters::matched;
+use crate::filters::{matched, note_unknown_fields};
 use crate::flags::{Limit, span};
 use crate::output::{Columns, Row};
 use crate::table::Column;
@@ -138,6 +138,7 @@ fn add(args: &AddArgs, context: &mut Context) -> Result {
     }
     let store = context.store()?;
     warn_of_rule(&suppression, &store)?;
+    note_unknown_fields(suppression.filter.fields(), &store);
     store.add_suppression(&suppression)?;
     let id = suppression.id.clone();
     context
