@@ -4,9 +4,14 @@
 //! The engine of `regex` takes time that is linear in the length of the text, whatever a client wrote.
 
 use std::borrow::Cow;
+use std::fmt::Display;
+use std::ops::Range;
 use std::sync::OnceLock;
 
-use regex::{CaptureLocations, Regex, RegexBuilder};
+use memchr::memmem::Finder;
+use regex::{Regex, RegexBuilder};
+use regex_automata::meta;
+use regex_syntax::hir::{Hir, HirKind};
 
 /// Lists the parts that patterns may name, each with its regular expression.
 const PARTS: &[(&str, &str)] = &[
@@ -61,6 +66,9 @@ const PARTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Limits the memory of a compiled expression, in bytes.
+const SIZE_LIMIT: usize = 1 << 22;
+
 /// Holds a pattern that is compiled when it is first used.
 #[derive(Debug)]
 pub(crate) struct Pattern {
@@ -70,7 +78,53 @@ pub(crate) struct Pattern {
     starts: Vec<String>,
     /// Holds for each group of the expression the name of its part.
     names: Vec<String>,
-    compiled: OnceLock<Option<Regex>>,
+    compiled: OnceLock<Option<Compiled>>,
+}
+
+/// Holds an expression in the forms that match it fastest.
+#[derive(Debug)]
+struct Compiled {
+    /// Holds the texts that are in all that it matches: to look for them takes less time than to try it.
+    needles: Vec<Finder<'static>>,
+    /// Matches short texts without tables of states: those of hundreds of patterns are not in the processor's caches.
+    of_short: meta::Regex,
+    /// Matches long texts, once there is one.
+    of_long: OnceLock<Option<Regex>>,
+}
+
+impl Compiled {
+    /// Limits the length of short texts, in bytes.
+    const SHORT: usize = 1_024;
+
+    fn new(expression: &str) -> Result<Self, meta::BuildError> {
+        let without_tables = meta::Config::new().hybrid(false).nfa_size_limit(Some(SIZE_LIMIT));
+        Ok(Self {
+            needles: needles_of(expression),
+            of_short: meta::Builder::new().configure(without_tables).build(expression)?,
+            of_long: OnceLock::new(),
+        })
+    }
+
+    /// Returns the places of the groups of a text that matches; none for a group that is not in it.
+    fn groups(&self, expression: &str, text: &str) -> Option<Vec<Option<Range<usize>>>> {
+        let is_there = |needle: &Finder<'_>| needle.find(text.as_bytes()).is_some();
+        if !self.needles.iter().all(is_there) {
+            return None;
+        }
+        if text.len() > Self::SHORT {
+            let of_long = self
+                .of_long
+                .get_or_init(|| usable(expression, compile(expression)));
+            let groups = of_long.as_ref()?.captures(text)?;
+            let groups = groups.iter().skip(1).map(|group| Some(group?.range()));
+            return Some(groups.collect());
+        }
+        let mut groups = self.of_short.create_captures();
+        self.of_short.captures(text, &mut groups);
+        let is_match = groups.is_match();
+        let places = groups.iter().skip(1).map(|group| Some(group?.range()));
+        is_match.then(|| places.collect())
+    }
 }
 
 /// Says why a pattern cannot be used.
@@ -115,17 +169,13 @@ impl Pattern {
         if !self.may_match(text) {
             return None;
         }
-        let compiled = self.compiled.get_or_init(|| match compile(&self.text) {
-            Ok(compiled) => Some(compiled),
-            Err(error) => {
-                log::warn!("the pattern {:?} of a format cannot be used: {error}", self.text);
-                None
-            }
-        });
-        let expression = compiled.as_ref()?;
-        let mut places = expression.capture_locations();
-        expression.captures_read(&mut places, text)?;
-        Some(self.found(&places, text))
+        let compiled = self
+            .compiled
+            .get_or_init(|| usable(&self.text, Compiled::new(&self.text)));
+        let groups = compiled.as_ref()?.groups(&self.text, text)?;
+        let named = self.names.iter().zip(groups);
+        let parts = named.filter_map(|(name, place)| Some((name.as_str(), text.get(place?)?)));
+        Some(parts.collect())
     }
 
     /// Returns whether a text starts as matches do.
@@ -148,16 +198,6 @@ impl Pattern {
                 parts.map(|(name, part)| (name, part.to_owned().into())).collect()
             }
         })
-    }
-
-    fn found<'p, 't>(&'p self, places: &CaptureLocations, text: &'t str) -> Vec<(&'p str, &'t str)> {
-        let named = self.names.iter().enumerate();
-        named
-            .filter_map(|(group, name)| {
-                let (start, end) = places.get(group + 1)?;
-                Some((name.as_str(), text.get(start..end)?))
-            })
-            .collect()
     }
 }
 
@@ -262,7 +302,44 @@ fn has_alternatives(expression: &str) -> bool {
 }
 
 fn compile(text: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(text).size_limit(1 << 22).build()
+    RegexBuilder::new(text).size_limit(SIZE_LIMIT).build()
+}
+
+fn usable<T>(expression: &str, compiled: Result<T, impl Display>) -> Option<T> {
+    match compiled {
+        Ok(compiled) => Some(compiled),
+        Err(error) => {
+            log::warn!("the pattern {expression:?} of a format cannot be used: {error}");
+            None
+        }
+    }
+}
+
+/// Returns finders of the longest texts that are in all that an expression matches.
+fn needles_of(expression: &str) -> Vec<Finder<'static>> {
+    const MOST: usize = 3;
+    let mut needles = Vec::new();
+    if let Ok(hir) = regex_syntax::parse(expression) {
+        add_needles(&hir, &mut needles);
+    }
+    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+    needles.truncate(MOST);
+    let finders = needles.iter().map(|needle| Finder::new(needle).into_owned());
+    finders.collect()
+}
+
+fn add_needles(hir: &Hir, needles: &mut Vec<Box<[u8]>>) {
+    match hir.kind() {
+        HirKind::Literal(literal) => needles.push(literal.0.clone()),
+        HirKind::Capture(group) => add_needles(&group.sub, needles),
+        HirKind::Repetition(repeated) if repeated.min > 0 => add_needles(&repeated.sub, needles),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| add_needles(part, needles)),
+        HirKind::Repetition(_)
+        | HirKind::Alternation(_)
+        | HirKind::Class(_)
+        | HirKind::Look(_)
+        | HirKind::Empty => {}
+    }
 }
 
 /// Replaces each `%{NAME:member}` and `(?<member>...)` by a group. Other groups must not capture: `(?:...)`.
@@ -396,6 +473,35 @@ mod tests {
             );
         }
         assert!(Pattern::new("(").unwrap().check().is_err());
+    }
+
+    #[test]
+    fn a_pattern_knows_what_all_its_texts_have() {
+        for (expression, needles) in [
+            (
+                "%{DATA:user} logged in from %{IP:source_ip} via (?:ssh)+",
+                &[" logged in from ", " via ", "ssh"][..],
+            ),
+            ("(?:one|two)? a{0,2}b", &[" ", "b"]),
+            ("(?i)failed", &[]),
+        ] {
+            let pattern = Pattern::new(expression).unwrap();
+            let found = needles_of(&pattern.text);
+            let found: Vec<&str> = found
+                .iter()
+                .map(|needle| std::str::from_utf8(needle.needle()).unwrap())
+                .collect();
+            assert_eq!(found, needles, "{expression}");
+        }
+        let pattern = Pattern::new("%{DATA:user} logged in").unwrap();
+        assert_eq!(pattern.parts("bob logged out"), None);
+        assert_eq!(pattern.parts("bob logged in").unwrap(), [("user", "bob")]);
+        let long = "b".repeat(2 * Compiled::SHORT);
+        assert_eq!(
+            pattern.parts(&format!("{long} logged in")).unwrap(),
+            [("user", &*long)]
+        );
+        assert_eq!(pattern.parts(&format!("{long} logged in!")), None);
     }
 
     #[test]

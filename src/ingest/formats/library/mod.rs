@@ -120,7 +120,7 @@ impl Library {
         }
         if !marks.is_empty() {
             let built = AhoCorasick::builder()
-                .kind(Some(AhoCorasickKind::DFA))
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
                 .match_kind(MatchKind::Standard)
                 .build(&marks);
             library.marks = Some(built.map_err(|error| format!("the marks of formats: {error}"))?);
