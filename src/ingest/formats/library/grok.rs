@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
-use regex_automata::meta;
+use regex_automata::{Input, meta};
 use regex_syntax::hir::{Hir, HirKind};
 
 /// Lists the parts that patterns may name, each with its regular expression.
@@ -96,11 +96,14 @@ impl Compiled {
     /// Limits the length of short texts, in bytes.
     const SHORT: usize = 1_024;
 
-    fn new(expression: &str) -> Result<Self, meta::BuildError> {
+    fn new(expression: &str) -> Result<Self, Box<meta::BuildError>> {
         let without_tables = meta::Config::new().hybrid(false).nfa_size_limit(Some(SIZE_LIMIT));
         Ok(Self {
             needles: needles_of(expression),
-            of_short: meta::Builder::new().configure(without_tables).build(expression)?,
+            of_short: meta::Builder::new()
+                .configure(without_tables)
+                .build(expression)
+                .map_err(Box::new)?,
             of_long: OnceLock::new(),
         })
     }
@@ -119,11 +122,14 @@ impl Compiled {
             let groups = groups.iter().skip(1).map(|group| Some(group?.range()));
             return Some(groups.collect());
         }
-        let mut groups = self.of_short.create_captures();
-        self.of_short.captures(text, &mut groups);
-        let is_match = groups.is_match();
-        let places = groups.iter().skip(1).map(|group| Some(group?.range()));
-        is_match.then(|| places.collect())
+        // `Captures` count their references to the expression, which the threads of an ingest share.
+        let mut slots = vec![None; 2 * self.of_short.captures_len()];
+        self.of_short.search_slots(&Input::new(text), &mut slots)?;
+        let groups = slots.chunks_exact(2).skip(1).map(|ends| match ends {
+            [Some(start), Some(end)] => Some(start.get()..end.get()),
+            _ => None,
+        });
+        Some(groups.collect())
     }
 }
 
