@@ -67,7 +67,12 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
             true => long_texts::first_of(connection, cursor.seq() + 1..=until, limit, log_texts)?.0,
             false => limit,
         };
-        page(connection, after(until), cursor, limit)
+        let has_room_for_all =
+            usize::try_from(until.saturating_sub(cursor.seq())).is_ok_and(|all| all <= limit);
+        match has_room_for_all {
+            true => page_of_all(connection, &after(until), cursor),
+            false => page(connection, after(until), cursor, limit),
+        }
     };
     // Numbers are missing only where logs were deleted. Without such a gap, the engine need not look at all logs to
     // find the first ones.
@@ -159,17 +164,28 @@ fn snapshot_with(connection: &Connection, cursor: Cursor, last: i64, wanted: usi
     }
 }
 
-/// Returns a page of logs in the order of their commits.
+/// Returns a page of the first logs of a query, in the order of their commits.
 fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> Result<LogPage> {
     sql.push("\nORDER BY seq");
     sql.limit(Some(limit as u64));
-    let mut page = LogPage::empty(cursor);
-    for_each_chunk(connection, &sql, |chunk| {
-        for (seq, log) in decode::logs(&chunk)? {
-            page.next = Cursor::after(seq);
-            page.logs.push(log);
-        }
+    page_of_all(connection, &sql, cursor)
+}
+
+/// Returns a page of all logs of a query, in the order of their commits.
+///
+/// The engine yields them nearly in this order. It would copy all of their texts to sort them.
+fn page_of_all(connection: &Connection, sql: &Sql, cursor: Cursor) -> Result<LogPage> {
+    let mut logs = Vec::new();
+    for_each_chunk(connection, sql, |chunk| {
+        logs.append(&mut decode::logs(&chunk)?);
         Ok(true)
     })?;
-    Ok(page)
+    if !logs.is_sorted_by_key(|(seq, _)| *seq) {
+        logs.sort_unstable_by_key(|(seq, _)| *seq);
+    }
+    let next = logs.last().map_or(cursor, |(seq, _)| Cursor::after(*seq));
+    Ok(LogPage {
+        logs: logs.into_iter().map(|(_, log)| log).collect(),
+        ..LogPage::empty(next)
+    })
 }

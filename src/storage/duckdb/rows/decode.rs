@@ -15,8 +15,9 @@ use crate::storage::{Error, Result};
 /// Returns the logs of a chunk with the columns of [`READ`], and their sequence numbers.
 pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
     let columns = LogColumns::new(chunk)?;
+    let mut memory = String::new();
     (0..chunk.len())
-        .map(|row| Ok((columns.seq.value(row), columns.log(row)?)))
+        .map(|row| Ok((columns.seq.value(row), columns.log(row, &mut memory)?)))
         .collect()
 }
 
@@ -63,9 +64,9 @@ impl<'a> LogColumns<'a> {
         })
     }
 
-    fn log(&self, row: usize) -> Result<LogEntry> {
+    fn log(&self, row: usize, memory: &mut String) -> Result<LogEntry> {
         let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
-        let (normalized, raw) = self.texts_of(row)?;
+        let (normalized, raw) = self.texts_of(row, memory)?;
         Ok(LogEntry {
             id: owned(&self.id).ok_or_else(|| error::corrupt("a log has no id"))?,
             event_time: statement::time(self.event_time.value(row))?,
@@ -89,7 +90,7 @@ impl<'a> LogColumns<'a> {
     }
 
     /// Returns `normalized` and `raw`: from the row layout if the log has one, else as they are stored.
-    fn texts_of(&self, row: usize) -> Result<(Option<String>, Option<String>)> {
+    fn texts_of(&self, row: usize, memory: &mut String) -> Result<(Option<String>, Option<String>)> {
         let Some(layout) = self.layout.get(row) else {
             let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
             return Ok((owned(&self.normalized), owned(&self.raw)));
@@ -104,7 +105,7 @@ impl<'a> LogColumns<'a> {
             procid: self.procid(row),
             source_type: self.source_type.get(row),
         };
-        let rendered = columns.render(layout);
+        let rendered = columns.render(layout, memory);
         let (normalized, raw) =
             rendered.ok_or_else(|| error::corrupt("a log's layout cannot be rendered"))?;
         Ok((Some(normalized), Some(raw)))

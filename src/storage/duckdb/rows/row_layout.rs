@@ -91,15 +91,20 @@ impl<'a> Columns<'a> {
         true
     }
 
-    /// Returns the texts of a layout, `normalized` and `raw`. `None` if it is no layout.
-    pub(crate) fn render(&self, layout: &str) -> Option<(String, String)> {
+    /// Returns the texts of a layout, `normalized` and `raw`. `None` if it is no layout. The memory of `text` is used
+    /// again for the next layout, so that each text takes only the memory that it needs.
+    pub(crate) fn render(&self, layout: &str, text: &mut String) -> Option<(String, String)> {
         let (normalized, raw) = layout.split_once('\n')?;
-        Some((self.render_text(normalized)?, self.render_text(raw)?))
+        let mut render = |layout| {
+            text.clear();
+            self.render_text(layout, text)?;
+            Some(text.as_str().to_owned())
+        };
+        Some((render(normalized)?, render(raw)?))
     }
 
-    /// Returns one text of a layout, with values instead of placeholders.
-    fn render_text(&self, layout: &str) -> Option<String> {
-        let mut text = String::with_capacity(2 * layout.len());
+    /// Writes one text of a layout, with values instead of placeholders, after another text.
+    fn render_text(&self, layout: &str, text: &mut String) -> Option<()> {
         let mut rest = layout;
         while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
             text.push_str(&rest[..brace]);
@@ -118,7 +123,7 @@ impl<'a> Columns<'a> {
             rest = rest[brace + 2..].strip_prefix('}')?;
         }
         text.push_str(rest);
-        Some(text)
+        Some(())
     }
 }
 
@@ -281,7 +286,7 @@ mod tests {
         if !COLUMNS.encode(normalized, raw, &mut layout) {
             return None;
         }
-        let filled = COLUMNS.render(&layout);
+        let filled = COLUMNS.render(&layout, &mut String::new());
         assert_eq!(filled, Some((normalized.to_owned(), raw.to_owned())));
         Some(layout)
     }
@@ -323,7 +328,11 @@ mod tests {
             "{}\n",
             "\né{0",
         ] {
-            assert_eq!(Columns::default().render(text), None, "{text:?}");
+            assert_eq!(
+                Columns::default().render(text, &mut String::new()),
+                None,
+                "{text:?}"
+            );
         }
     }
 
