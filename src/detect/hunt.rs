@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::Detector;
 use super::rules::Scratch;
-use crate::models::{Detections, LogEntry, LogQuery};
+use crate::models::{Detections, LogEntry, LogQuery, Order};
 use crate::storage::{Error, LogStore, Result};
 
 /// Holds how many logs a thread takes at a time.
@@ -33,9 +33,10 @@ impl Detector {
         threads: usize,
         mut progress: impl FnMut(u64),
     ) -> Result<Detections> {
+        let query = in_any_order(query);
         let logs = match self.words() {
-            Some(words) => store.scan_logs_with_words(query, &words)?,
-            None => store.scan_logs(query)?,
+            Some(words) => store.scan_logs_with_words(&query, &words)?,
+            None => store.scan_logs(&query)?,
         };
         let (send, receive) = bounded::<Vec<LogEntry>>(2 * threads.max(1));
         let mut detections = thread::scope(|scope| {
@@ -67,6 +68,15 @@ impl Detector {
             self.apply(&log, &mut scratch, &mut detections);
         }
         detections
+    }
+}
+
+/// Returns a query for the same logs, which a store need not sort.
+fn in_any_order(query: &LogQuery) -> LogQuery {
+    let query = query.clone();
+    match (query.limit, &query.after) {
+        (None, None) => query.order(Order::Any),
+        _ => query,
     }
 }
 

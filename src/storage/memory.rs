@@ -118,7 +118,7 @@ impl LogStore for MemoryStore {
         let mut logs: Vec<_> = state.logs.iter().collect();
         // Logs are in commit order, which a stable sort keeps among equal times.
         logs.sort_by_key(|(_, log)| log.event_time);
-        if query.order == Order::NewestFirst {
+        if query.order != Order::OldestFirst {
             logs.reverse();
         }
         let first = query
@@ -245,7 +245,7 @@ fn first_after(logs: &[&(i64, LogEntry)], key: &LogKey, order: Order) -> usize {
     let next = found.map(|index| index + 1);
     next.unwrap_or_else(|| {
         logs.partition_point(|(_, log)| match order {
-            Order::NewestFirst => log.event_time >= key.event_time,
+            Order::NewestFirst | Order::Any => log.event_time >= key.event_time,
             Order::OldestFirst => log.event_time <= key.event_time,
         })
     })

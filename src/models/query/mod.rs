@@ -58,6 +58,9 @@ pub enum Order {
     NewestFirst,
     /// Orders the earliest log first.
     OldestFirst,
+    /// Takes the logs as they come, at the least cost for the store. It is [`NewestFirst`](Self::NewestFirst) where a
+    /// query has a limit or a page.
+    Any,
 }
 
 /// Says which logs are wanted, in which order, and how many at most.
@@ -221,7 +224,7 @@ impl LogQuery {
         let time = query.after.take().map(|key| key.event_time);
         match (self.order, time) {
             (_, None) => {}
-            (Order::NewestFirst, Some(time)) => {
+            (Order::NewestFirst | Order::Any, Some(time)) => {
                 // The last microsecond that there is has none after it.
                 let end = time.checked_add_signed(TimeDelta::microseconds(1));
                 query.until = query.until.into_iter().chain(end).min();

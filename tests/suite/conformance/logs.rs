@@ -194,6 +194,26 @@ pub(super) fn pages_go_on_where_they_ended(store: &dyn Store) {
     }
 }
 
+pub(super) fn logs_in_any_order_are_the_same(store: &dyn Store) {
+    let logs: Vec<_> = [3, 1, 2, 1, 0]
+        .iter()
+        .zip(0..)
+        .map(|(second, id)| log(*second, "a", &id.to_string()))
+        .collect();
+    store.append_logs(&logs[..2]).unwrap();
+    store.append_logs(&logs[2..]).unwrap();
+    let query = LogQuery::new().since(at(1)).order(Order::Any);
+    let mut found = store.fetch_logs(&query).unwrap();
+    found.sort_by(|left, right| left.message.cmp(&right.message));
+    assert_eq!(messages(&found), ["0", "1", "2", "3"]);
+    // A limit and a page need an order.
+    let page = query.clone().limit(3);
+    let first = store.fetch_logs(&page).unwrap();
+    assert_eq!(messages(&first), ["0", "2", "3"]);
+    let rest = store.fetch_logs(&query.after(first[2].key())).unwrap();
+    assert_eq!(messages(&rest), ["1"]);
+}
+
 pub(super) fn a_page_after_a_deleted_log_starts_at_another_time(store: &dyn Store) {
     let logs: Vec<_> = (0..4)
         .map(|second| log(second / 2, "a", &second.to_string()))

@@ -120,6 +120,7 @@ conformance! {
         equal_times_keep_the_order_of_commits,
         limits_after_ordering,
         finds_logs_by_their_keys,
+        logs_in_any_order_are_the_same,
         pages_go_on_where_they_ended,
         a_page_after_a_deleted_log_starts_at_another_time,
         ranges_are_half_open,

@@ -47,6 +47,11 @@ pub(crate) fn statements(
     if long_texts::need_measuring(order, connection, log_texts) {
         return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);
     }
+    if query.order == Order::Any && query.limit.is_none() && query.after.is_none() {
+        let mut sql = select_logs(log_texts);
+        sql.append(predicate::where_clause(query));
+        return Ok(vec![sql]);
+    }
     let slices = slices(connection, query, log_texts)?;
     Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
 }
@@ -145,7 +150,7 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
         }
         logs += count;
     }
-    if query.order == Order::NewestFirst {
+    if query.order != Order::OldestFirst {
         slices.reverse();
     }
     Ok(slices)

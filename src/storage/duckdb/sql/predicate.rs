@@ -109,7 +109,7 @@ pub(crate) fn page_clause(query: &LogQuery) -> Sql {
 /// twice.
 fn after(key: &LogKey, order: Order) -> Sql {
     let (beyond, last) = match order {
-        Order::NewestFirst => ("<", "min"),
+        Order::NewestFirst | Order::Any => ("<", "min"),
         Order::OldestFirst => (">", "max"),
     };
     let time = time_value(key.event_time);
@@ -137,7 +137,7 @@ pub(crate) fn same_key(key: &LogKey) -> Sql {
 /// Returns ` ORDER BY ...` for a query.
 pub(crate) fn order(query: &LogQuery) -> Sql {
     Sql::new(match query.order {
-        Order::NewestFirst => "\nORDER BY event_time DESC, seq DESC",
+        Order::NewestFirst | Order::Any => "\nORDER BY event_time DESC, seq DESC",
         Order::OldestFirst => "\nORDER BY event_time, seq",
     })
 }
