@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
-use crate::models::{LogEntry, LogSource};
+use crate::models::{BorrowedLog, LogEntry, LogSource};
 
 /// Holds an event: its log source, its values by name, and its text.
 ///
@@ -242,21 +242,22 @@ pub(crate) const CORE_NAMES: [&str; 9] = [
     "@level",
 ];
 
-fn core(log: &LogEntry) -> Vec<Leaf<'_>> {
-    let fields = log.core_fields();
+fn core(log: &LogEntry) -> Vec<Leaf<'static>> {
     let port = |port: Option<u16>| port.map(|port| Scalar::Int(port.into()));
-    let text = |text: Option<&'_ str>| text.map(|text| Scalar::Text(text.to_owned().into()));
-    let values = [
-        fields.source_ip.map(Scalar::Text),
-        fields.dest_ip.map(Scalar::Text),
-        port(fields.source_port),
-        port(fields.dest_port),
-        text(fields.user),
-        text(fields.process),
-        text(fields.action),
-        text(fields.outcome),
-        text(fields.level),
-    ];
+    let text = |text: Option<&str>| text.map(|text| Scalar::Text(text.to_owned().into()));
+    let values = BorrowedLog::of_entry(log).with_core_fields(|fields| {
+        [
+            text(fields.source_ip.as_deref()),
+            text(fields.dest_ip.as_deref()),
+            port(fields.source_port),
+            port(fields.dest_port),
+            text(fields.user),
+            text(fields.process),
+            text(fields.action),
+            text(fields.outcome),
+            text(fields.level),
+        ]
+    });
     let named = CORE_NAMES.into_iter().zip(values);
     let leaves = named.filter_map(|(name, value)| {
         Some(Leaf {

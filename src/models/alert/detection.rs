@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::models::{AddressText, InvalidValue, LogEntry, LogKey, Severity};
+use crate::models::{AddressText, BorrowedLog, InvalidValue, LogEntry, LogKey, Severity};
 
 /// Describes a log that a rule matches. Matches that are alike are counted in one alert.
 ///
@@ -70,16 +70,17 @@ impl Match {
     /// Describes a log that a rule matches, counted in windows of one hour.
     pub fn new(rule_id: impl Into<String>, severity: Severity, log: &LogEntry) -> Self {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        let host = log.host.clone().or_else(|| log.hostname.clone());
-        Self {
-            source_ip: log.source_ip().map(Cow::into_owned),
-            dest_ip: log.dest_ip().map(Cow::into_owned),
-            user: text(log.user()),
-            host,
-            process: text(log.process()),
+        let described = Self::of_key(rule_id, severity, log.key());
+        // All fields are looked for together: each look goes through the whole log.
+        BorrowedLog::of_entry(log).with_core_fields(|fields| Self {
+            source_ip: fields.source_ip.map(Cow::into_owned),
+            dest_ip: fields.dest_ip.map(Cow::into_owned),
+            user: text(fields.user),
+            host: log.host.clone().or_else(|| log.hostname.clone()),
+            process: text(fields.process),
             entry: Some(Box::new(log.clone())),
-            ..Self::of_key(rule_id, severity, log.key())
-        }
+            ..described
+        })
     }
 
     /// Describes a log that is known by its key only, such as the last one of a correlation.
