@@ -6,6 +6,7 @@
 
 mod class;
 mod field;
+mod lazy_regex;
 mod lists;
 mod names;
 mod needles;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use regex::Regex;
 
-use super::field::{FieldBuilder, FieldTests, compiled};
+use super::field::{FieldBuilder, FieldTests};
+use super::lazy_regex::LazyRegex;
 use super::lists::Lists;
 use super::names::Names;
 use super::tree::Tree;
@@ -47,7 +47,7 @@ struct Asked {
     field: Option<u32>,
     other: Option<u32>,
     test: Test,
-    regex: Option<Regex>,
+    regex: Option<LazyRegex>,
 }
 
 impl Class {
@@ -268,7 +268,7 @@ impl Builder {
             .entry(key)
             .or_insert_with_key(|(field, test)| {
                 let regex = match test {
-                    Test::Regex(pattern) => compiled(pattern),
+                    Test::Regex(pattern) => Some(LazyRegex::new(pattern)),
                     _ => None,
                 };
                 asked.push(Asked {

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use regex::Regex;
 
+use super::lazy_regex::LazyRegex;
 use super::needles::Needles;
 use crate::detect::literal;
-use crate::detect::sigma::REGEX_SIZE;
 use crate::detect::sigma::expression::{Case, Test};
 use crate::detect::sigma::glob::{Anchor, Glob};
 
@@ -41,7 +40,7 @@ enum Use {
 enum Closer {
     Glob(Glob),
     Exact(Glob),
-    Regex(Box<Regex>),
+    Regex(Box<LazyRegex>),
 }
 
 impl Closer {
@@ -93,11 +92,12 @@ impl FieldBuilder {
                 ),
                 None => false,
             },
-            Test::Regex(pattern) => match (literal::required(pattern), compiled(pattern)) {
-                (Some(text), Some(regex)) => {
-                    self.look_for(&text, Use::Closer(question, Closer::Regex(Box::new(regex))))
+            Test::Regex(pattern) => match literal::required(pattern) {
+                Some(text) => {
+                    let regex = Box::new(LazyRegex::new(pattern));
+                    self.look_for(&text, Use::Closer(question, Closer::Regex(regex)))
                 }
-                _ => false,
+                None => false,
             },
             _ => false,
         }
@@ -127,13 +127,6 @@ impl FieldBuilder {
             single: Needles::new(single),
         }
     }
-}
-
-pub(super) fn compiled(pattern: &str) -> Option<Regex> {
-    regex::RegexBuilder::new(pattern)
-        .size_limit(REGEX_SIZE)
-        .build()
-        .ok()
 }
 
 impl FieldTests {
