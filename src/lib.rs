@@ -86,8 +86,9 @@ pub use config::Settings;
 pub use load::Loader;
 pub use models::{
     AddressText, Alert, AlertQuery, AlertStatus, Case, Condition, CoreFields, DetectionRule, Field, Filter,
-    Indicator, IndicatorType, IntelQuery, InvalidValue, JsonObject, LogEntry, LogKey, LogQuery, LogSource,
-    Operator, Order, Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, Verdict, priority_score,
+    Indicator, IndicatorType, IntelQuery, IntelSummary, InvalidValue, JsonObject, LogEntry, LogKey, LogQuery,
+    LogSource, Operator, Order, Pattern, RiskFactor, RuleQuery, Severity, ThreatIntel, Verdict,
+    priority_score,
 };
 pub use stop::StopHandle;
 #[doc(inline)]

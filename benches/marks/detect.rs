@@ -136,7 +136,7 @@ fn files_in(folder: &Path, end: &str) -> Vec<PathBuf> {
 }
 
 /// Returns the logs of all files.
-fn logs(folder: &Path) -> Vec<LogEntry> {
+pub(crate) fn logs(folder: &Path) -> Vec<LogEntry> {
     let files = files_in(folder, "json")
         .into_iter()
         .chain(files_in(folder, "zip"));
@@ -155,7 +155,7 @@ fn logs(folder: &Path) -> Vec<LogEntry> {
 }
 
 /// Returns the events of logs as JSON on one line.
-fn texts(logs: &[LogEntry]) -> Vec<String> {
+pub(crate) fn texts(logs: &[LogEntry]) -> Vec<String> {
     logs.iter()
         .filter_map(|log| log.normalized.to_text().map(Cow::into_owned))
         .collect()
@@ -179,7 +179,7 @@ fn read_only(events: &[String]) -> usize {
 }
 
 /// Returns the time that this thread had a processor for.
-fn on_processor<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+pub(crate) fn on_processor<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let started = processor_time();
     let value = work();
     (processor_time().saturating_sub(started), value)
@@ -195,7 +195,7 @@ fn processor_time() -> Duration {
 }
 
 /// Returns the time that all threads of this process had a processor for.
-fn processor_time_of_process() -> Duration {
+pub(crate) fn processor_time_of_process() -> Duration {
     const TICK: Duration = Duration::from_millis(10);
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the process may hold blanks.
@@ -209,7 +209,7 @@ fn processor_time_of_process() -> Duration {
 }
 
 /// Returns the memory of this process that is resident, in MB.
-fn resident_mb() -> f64 {
+pub(crate) fn resident_mb() -> f64 {
     const PAGE_MB: f64 = 0.004_096;
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = text

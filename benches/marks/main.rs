@@ -12,6 +12,7 @@ mod engine;
 mod fetch;
 mod formats;
 mod ingest;
+mod intel;
 mod memory;
 mod plot;
 mod poll;
@@ -63,7 +64,7 @@ fn main() {
         folder: folder.path().to_owned(),
         plots: plots.unwrap_or_else(|| folder.path().to_owned()),
     };
-    let questions: [(&str, Measure); 11] = [
+    let questions: [(&str, Measure); 12] = [
         ("ingest", ingest::measure),
         ("formats", formats::measure),
         ("append", append::measure),
@@ -73,6 +74,7 @@ fn main() {
         ("count", count::measure),
         ("alerts", alerts::measure),
         ("detect", detect::measure),
+        ("intel", intel::measure),
         ("memory", memory::measure),
         ("plot", plot::measure),
     ];

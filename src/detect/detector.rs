@@ -223,7 +223,7 @@ impl Detector {
         detections
             .matches
             .extend(self.own.iter().filter_map(|own| own(log)));
-        detections.matches.extend(self.indicators.alerts(log));
+        detections.matches.extend(self.indicators.alerts(&event, log));
     }
 
     /// Applies the correlations to the hits of rules. The hits of one correlation may be those of another.

@@ -1,19 +1,24 @@
-//! Finds indicators of threat intelligence in logs: in their columns, in their fields and in free text.
+//! Finds indicators of threat intelligence in logs: in their fields and in free text.
 
+mod decay;
+mod networks;
 mod observables;
+mod table;
 
-use std::collections::HashMap;
-use std::hash::BuildHasher as _;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use chrono::TimeDelta;
-use foldhash::fast::RandomState;
-use ipnet::IpNet;
-use serde_json::Value;
 
-use crate::models::{BENIGN, Indicator, IndicatorType, LogEntry, Match, Severity, ThreatIntel};
+use super::event::{Event, Scalar};
+use crate::models::{
+    BENIGN, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity, ThreatIntel,
+};
 
+pub use decay::HalfLives;
+use networks::Networks;
 use observables::{Observable, Surroundings};
+use table::{Key, Said, Table, TableBuilder};
 
 /// Names the rule of alerts about indicators, and the type of such alerts.
 pub const THREAT_INTEL: &str = "threat_intel";
@@ -33,32 +38,54 @@ pub const THREAT_INTEL: &str = "threat_intel";
 /// ```
 #[derive(Debug, Default)]
 pub struct IndicatorSet {
-    /// Holds the first record of each indicator, by the fingerprint of its type and text.
-    ///
-    /// The seed is random, so that nobody can write an indicator or a log whose fingerprint is that of another.
-    first: HashMap<u64, u32, foldhash::fast::FixedState>,
-    hasher: RandomState,
-    /// Holds the records in the order of their types and texts.
-    records: Vec<Record>,
-    /// Holds the texts of the records, one after the other.
-    texts: String,
-    /// Holds names of sources and threat types, each once.
-    names: Vec<String>,
-    /// Lists the lengths of the prefixes of networks, of IPv4 and of IPv6.
-    prefixes: [Vec<u8>; 2],
+    table: Table,
+    /// Holds the networks of IPv4 and of IPv6.
+    networks: [Networks; 2],
+    half_lives: HalfLives,
 }
 
-/// Holds what one source says of an indicator.
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    indicator_type: IndicatorType,
-    /// Holds the end of its text. The text begins where that of the record before ends.
-    end: u32,
-    source: u32,
-    threat_type: u32,
-    confidence: f32,
-    /// Holds the expiry in microseconds since 1970.
-    expires_at: i64,
+/// Makes an [`IndicatorSet`] of intelligence that comes piece by piece, as a store gives it.
+///
+/// ```
+/// use logstore::detect::IndicatorSetBuilder;
+/// use logstore::{IntelStore, MemoryStore, ThreatIntel};
+///
+/// let store = MemoryStore::new();
+/// store.upsert_intel(&[ThreatIntel::new("bad.example".parse()?, "phishing", "a feed")])?;
+/// let mut builder = IndicatorSetBuilder::default();
+/// store.read_intel(&mut |intel| builder.push(&intel))?;
+/// assert_eq!(builder.finish().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct IndicatorSetBuilder {
+    table: TableBuilder,
+    networks: [Networks; 2],
+}
+
+impl IndicatorSetBuilder {
+    /// Adds what a source says of an indicator.
+    pub fn push(&mut self, intel: &IntelSummary<'_>) {
+        let first = self.table.push(intel);
+        if let (Some(place), Indicator::Cidr(network)) = (first, &intel.indicator) {
+            of_version(&mut self.networks, network.addr()).push(*network, place);
+        }
+    }
+
+    /// Returns the set.
+    pub fn finish(mut self) -> IndicatorSet {
+        self.networks.iter_mut().for_each(Networks::finish);
+        IndicatorSet {
+            table: self.table.finish(),
+            networks: self.networks,
+            half_lives: HalfLives::default(),
+        }
+    }
+}
+
+fn of_version(networks: &mut [Networks; 2], address: IpAddr) -> &mut Networks {
+    let [v4, v6] = networks;
+    if address.is_ipv4() { v4 } else { v6 }
 }
 
 /// Describes an indicator that was found in a log.
@@ -75,155 +102,93 @@ pub struct IndicatorMatch {
     pub sources: Vec<String>,
     /// Holds the threat type that the surest source gives it.
     pub threat_type: String,
-    /// Holds the highest confidence of the sources.
+    /// Holds the highest confidence of the sources, as it was at the time of the log.
     pub confidence: f64,
 }
 
 impl IndicatorSet {
     /// Makes a set of threat intelligence.
     ///
-    /// An indicator counts for logs from before its expiry. What a source calls [benign](BENIGN) is never found,
-    /// whatever others say of it.
+    /// An indicator counts for logs from before its expiry, by their event time or the time of their ingestion, the
+    /// earlier of the two. What a source calls [benign](BENIGN) is never found, whatever others say of it.
     pub fn new<'i>(intel: impl IntoIterator<Item = &'i ThreatIntel>) -> Self {
-        let mut said: Vec<(IndicatorType, String, &ThreatIntel)> = intel
-            .into_iter()
-            .map(|intel| (intel.indicator.indicator_type(), key_of(&intel.indicator), intel))
-            .collect();
-        said.sort_unstable_by(|(a_type, a, a_intel), (b_type, b, b_intel)| {
-            let by_confidence = || b_intel.confidence.total_cmp(&a_intel.confidence);
-            let by_source = || a_intel.source.cmp(&b_intel.source);
-            let by_text = (a_type.as_str(), a).cmp(&(b_type.as_str(), b));
-            by_text.then_with(by_confidence).then_with(by_source)
-        });
-        let mut set = Self::default();
-        let mut places = HashMap::new();
-        for (indicator_type, text, intel) in said {
-            set.push(indicator_type, &text, intel, &mut places);
+        let mut builder = IndicatorSetBuilder::default();
+        for intel in intel {
+            builder.push(&IntelSummary::from(intel));
         }
-        set
+        builder.finish()
     }
 
-    fn push(
-        &mut self,
-        indicator_type: IndicatorType,
-        text: &str,
-        intel: &ThreatIntel,
-        places: &mut HashMap<String, u32>,
-    ) {
-        // Four billion records take more memory than any machine has.
-        let (Ok(place), Ok(end)) = (
-            u32::try_from(self.records.len()),
-            u32::try_from(self.texts.len() + text.len()),
-        ) else {
-            log::warn!("the indicator {text:?} is left out: there are too many");
-            return;
-        };
-        if let Indicator::Cidr(network) = intel.indicator {
-            let prefixes = &mut self.prefixes[usize::from(network.addr().is_ipv6())];
-            if !prefixes.contains(&network.prefix_len()) {
-                prefixes.push(network.prefix_len());
-            }
-        }
-        let fingerprint = self.fingerprint(indicator_type, text);
-        self.first.entry(fingerprint).or_insert(place);
-        self.texts.push_str(text);
-        let source = self.name(&intel.source, places);
-        let threat_type = self.name(&intel.threat_type, places);
-        self.records.push(Record {
-            indicator_type,
-            end,
-            source,
-            threat_type,
-            #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough")]
-            confidence: intel.confidence as f32,
-            expires_at: intel.expires_at.map_or(i64::MAX, |time| time.timestamp_micros()),
-        });
-    }
-
-    fn name(&mut self, name: &str, places: &mut HashMap<String, u32>) -> u32 {
-        if let Some(place) = places.get(name) {
-            return *place;
-        }
-        let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(name.to_owned());
-        places.insert(name.to_owned(), place);
-        place
-    }
-
-    fn fingerprint(&self, indicator_type: IndicatorType, text: &str) -> u64 {
-        self.hasher.hash_one((indicator_type.as_str(), text))
+    /// Lets confidence decay with the age of the report.
+    #[must_use]
+    pub fn with_half_lives(self, half_lives: HalfLives) -> Self {
+        Self { half_lives, ..self }
     }
 
     /// Returns whether there are no indicators.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.len() == 0
     }
 
     /// Counts what sources say of indicators.
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.table.len()
+    }
+
+    /// Returns whether an indicator is in the set, expired or not. Domains above it and networks that hold it do not
+    /// count.
+    pub fn contains(&self, indicator: &Indicator) -> bool {
+        self.table.find(&Key::of(indicator)).is_some()
     }
 
     /// Finds the indicators that a log holds, each once: the first 100.
     ///
-    /// A field that says what its value is comes before free text. Networks are found by their addresses, and domains
-    /// by those below them.
+    /// A field comes before free text. Networks are found by their addresses, and domains by those below them.
     pub fn matches(&self, log: &LogEntry) -> Vec<IndicatorMatch> {
-        let mut found = Found {
-            set: self,
-            time: log.event_time.timestamp_micros(),
-            matches: Vec::new(),
-        };
-        if self.is_empty() {
-            return found.matches;
+        match self.is_empty() {
+            true => Vec::new(),
+            false => self.matches_of(&Event::from_log(log), log),
         }
-        for (field, value) in [("source_ip", log.source_ip()), ("dest_ip", log.dest_ip())] {
-            found.look(field, value.as_deref(), Surroundings::Field);
-        }
-        found.look("user", log.user(), Surroundings::FreeText);
-        for (name, value) in &log.normalized {
-            found.look_in(name, value);
-        }
-        let text = log.message.as_deref().map(|message| ("message", message));
-        let text = text.or_else(|| log.raw.as_deref().map(|raw| ("raw", raw)));
-        if let Some((field, text)) = text {
-            found.look(field, Some(text), Surroundings::FreeText);
-        }
-        found.matches
     }
 
     /// Finds the indicators of a log as matches for alerts: one for each indicator, host and day of event time.
-    pub(super) fn alerts<'a>(&'a self, log: &'a LogEntry) -> impl Iterator<Item = Match> + 'a {
-        self.matches(log).into_iter().map(|found| found.alert(log))
+    pub(super) fn alerts(&self, event: &Event<'_>, log: &LogEntry) -> Vec<Match> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let found = self.matches_of(event, log).into_iter();
+        found.map(|found| found.alert(log)).collect()
     }
 
-    /// Returns the records of an indicator.
-    fn records_of(&self, indicator_type: IndicatorType, text: &str) -> &[Record] {
-        let Some(first) = self.first.get(&self.fingerprint(indicator_type, text)) else {
-            return &[];
+    fn matches_of(&self, event: &Event<'_>, log: &LogEntry) -> Vec<IndicatorMatch> {
+        let mut found = Found {
+            set: self,
+            log,
+            // A clock that is ahead lets no log escape an indicator that expires.
+            time: log.event_time.min(log.ingestion_time).timestamp_micros(),
+            firsts: Vec::new(),
+            matches: Vec::new(),
         };
-        let first = *first as usize;
-        let is_same = |place: &usize| {
-            let record = self.records.get(*place);
-            record.is_some_and(|record| record.indicator_type == indicator_type) && self.text(*place) == text
-        };
-        let count = (first..self.records.len()).take_while(is_same).count();
-        self.records.get(first..first + count).unwrap_or_default()
-    }
-
-    fn text(&self, place: usize) -> &str {
-        let end_of = |place: usize| self.records.get(place).map_or(0, |record| record.end as usize);
-        let start = place.checked_sub(1).map_or(0, end_of);
-        self.texts.get(start..end_of(place)).unwrap_or_default()
-    }
-}
-
-/// Returns the text by which an indicator is looked for.
-fn key_of(indicator: &Indicator) -> String {
-    match indicator {
-        Indicator::Ip(address) => address.to_canonical().to_string(),
-        Indicator::Cidr(network) => network.trunc().to_string(),
-        other => other.to_string(),
+        let mut decoded = String::new();
+        for leaf in event.leaves.iter().filter(|leaf| !leaf.name.starts_with('@')) {
+            match &leaf.value {
+                Scalar::Text(text) => found.look_in(&leaf.name, text),
+                value @ Scalar::Escaped(_) => {
+                    value.write(&mut decoded);
+                    found.look_in(&leaf.name, &decoded);
+                }
+                _ => {}
+            }
+        }
+        match (&log.message, &log.raw) {
+            (Some(message), _) => found.look("message", message, Surroundings::FreeText),
+            // The fields of a whole object say all of its line.
+            (None, Some(raw)) if event.text.is_some() || log.metadata.contains_key(PARSE_ERROR) => {
+                found.look("raw", raw, Surroundings::FreeText);
+            }
+            _ => {}
+        }
+        found.matches
     }
 }
 
@@ -233,110 +198,106 @@ const MOST_MATCHES: usize = 100;
 /// Collects the indicators of a log.
 struct Found<'s> {
     set: &'s IndicatorSet,
+    log: &'s LogEntry,
     /// Holds the time of the log in microseconds since 1970.
     time: i64,
+    /// Holds the first records of the indicators that one observable is a sign of.
+    firsts: Vec<u32>,
     matches: Vec<IndicatorMatch>,
 }
 
 impl Found<'_> {
-    /// Looks for indicators in the texts of a field, whatever is nested in it.
-    fn look_in(&mut self, name: &str, value: &Value) {
-        match value {
-            Value::String(text) => {
-                let surroundings = Surroundings::of_field(name);
-                self.look(name, Some(text), surroundings);
-            }
-            Value::Array(values) => values.iter().for_each(|value| self.look_in(name, value)),
-            Value::Object(members) => {
-                for (member, value) in members {
-                    self.look_in(&format!("{name}.{member}"), value);
-                }
-            }
-            _ => {}
-        }
+    fn look_in(&mut self, name: &str, text: &str) {
+        self.look(name, text, Surroundings::Field(name));
     }
 
-    fn look(&mut self, field: &str, text: Option<&str>, surroundings: Surroundings) {
-        let Some(text) = text else {
-            return;
-        };
+    fn look(&mut self, field: &str, text: &str, surroundings: Surroundings<'_>) {
         observables::each(text, surroundings, &mut |observable| {
             self.compare(field, &observable);
         });
     }
 
     fn compare(&mut self, field: &str, observable: &Observable<'_>) {
+        let set = self.set;
+        self.firsts.clear();
         match observable {
-            Observable::Ip(address) => self.compare_address(field, *address),
-            Observable::Domain(name) => self.compare_domain(field, name),
-            Observable::Url(url) => self.compare_texts(field, &[(IndicatorType::Url, url)]),
-            Observable::Email(address) => self.compare_texts(field, &[(IndicatorType::Email, address)]),
-            Observable::FileHash(digest) => self.compare_texts(field, &[(IndicatorType::FileHash, digest)]),
+            Observable::Ip(address) => {
+                self.find(&Key::of_address(*address));
+                let [v4, v6] = &set.networks;
+                let networks = if address.is_ipv4() { v4 } else { v6 };
+                networks.each_holding(*address, |first| self.firsts.push(first));
+            }
+            Observable::Domain(name) => self.find_domain(name),
+            Observable::Url(url) => self.find(&Key::of_text(IndicatorType::Url, url)),
+            Observable::Email(address) => self.find(&Key::of_text(IndicatorType::Email, address)),
+            Observable::FileHash(digest) => self.find(&Key::of_digest(digest)),
+        }
+        if !self.firsts.is_empty() {
+            self.report(field, observable);
         }
     }
 
-    fn compare_address(&mut self, field: &str, address: IpAddr) {
-        let text = address.to_string();
-        let prefixes = &self.set.prefixes[usize::from(address.is_ipv6())];
-        let networks: Vec<String> = prefixes
-            .iter()
-            .filter_map(|length| Some(IpNet::new(address, *length).ok()?.trunc().to_string()))
-            .collect();
-        let mut texts = vec![(IndicatorType::Ip, text.as_str())];
-        texts.extend(
-            networks
-                .iter()
-                .map(|network| (IndicatorType::Cidr, network.as_str())),
-        );
-        self.compare_texts(field, &texts);
+    fn find(&mut self, key: &Key<'_>) {
+        self.firsts.extend(self.set.table.find(key));
     }
 
-    /// Compares a name and the names above it, down to two labels.
-    fn compare_domain(&mut self, field: &str, name: &str) {
-        let mut names = vec![(IndicatorType::Domain, name)];
+    /// Finds a name and the names above it, down to two labels.
+    fn find_domain(&mut self, name: &str) {
+        self.find(&Key::of_text(IndicatorType::Domain, name));
         let mut rest = name;
         while let Some((_, above)) = rest.split_once('.')
             && above.contains('.')
         {
-            names.push((IndicatorType::Domain, above));
+            self.find(&Key::of_text(IndicatorType::Domain, above));
             rest = above;
         }
-        self.compare_texts(field, &names);
     }
 
-    /// Compares the texts of one observable. If a source calls one of them benign, none counts.
-    fn compare_texts(&mut self, field: &str, texts: &[(IndicatorType, &str)]) {
+    /// Adds the indicators that one observable is a sign of. If a source calls one of them benign, none counts.
+    fn report(&mut self, field: &str, observable: &Observable<'_>) {
         let set = self.set;
-        let is_benign = |record: &Record| {
-            set.names
-                .get(record.threat_type as usize)
-                .is_some_and(|name| name == BENIGN)
+        let believed = |first: &u32| {
+            let said = set.table.said_of(*first);
+            said.filter(|said| self.time < said.expires_at)
+                .collect::<Vec<_>>()
         };
-        let believed = |(indicator_type, text): &(IndicatorType, &'_ str)| {
-            let records = set.records_of(*indicator_type, text).iter();
-            let records = records.filter(|record| self.time < record.expires_at);
-            records.copied().collect::<Vec<Record>>()
-        };
-        let known: Vec<_> = texts
+        let known: Vec<(u32, Vec<Said<'_>>)> = self
+            .firsts
             .iter()
-            .map(|observable| (observable.0, observable.1, believed(observable)))
-            .filter(|(_, _, records)| !records.is_empty())
+            .map(|first| (*first, believed(first)))
+            .filter(|(_, said)| !said.is_empty())
             .collect();
-        if known.iter().any(|(_, _, records)| records.iter().any(is_benign)) {
+        let mut all = known.iter().flat_map(|(_, said)| said);
+        if all.any(|said| said.threat_type == BENIGN) {
             return;
         }
-        for (indicator_type, text, records) in known {
+        let field = self.column_of(observable).unwrap_or(field);
+        for (first, said) in known {
             if self.matches.len() >= MOST_MATCHES {
                 return;
             }
+            let (indicator_type, text) = set.table.indicator(first);
             let is_found = self
                 .matches
                 .iter()
                 .any(|found| found.indicator_type == indicator_type && found.indicator == text);
             if !is_found {
-                self.matches
-                    .push(set.found(field, indicator_type, text, &records));
+                let found = set.found(field, indicator_type, text, &said, self.time);
+                self.matches.push(found);
             }
+        }
+    }
+
+    /// Returns the name of the column that holds an address, whatever the source calls the field.
+    fn column_of(&self, observable: &Observable<'_>) -> Option<&'static str> {
+        let Observable::Ip(address) = observable else {
+            return None;
+        };
+        let is = |text: Option<Cow<'_, str>>| text.is_some_and(|text| text.parse() == Ok(*address));
+        match (is(self.log.source_ip()), is(self.log.dest_ip())) {
+            (true, _) => Some("source_ip"),
+            (false, true) => Some("dest_ip"),
+            (false, false) => None,
         }
     }
 }
@@ -346,18 +307,29 @@ impl IndicatorSet {
         &self,
         field: &str,
         indicator_type: IndicatorType,
-        text: &str,
-        records: &[Record],
+        text: String,
+        said: &[Said<'_>],
+        time: i64,
     ) -> IndicatorMatch {
-        let name = |place: u32| self.names.get(place as usize).cloned().unwrap_or_default();
-        let surest = records.first();
+        let decayed = |said: &Said<'_>| {
+            let age = time.saturating_sub(said.created_at);
+            said.confidence * self.half_lives.share_after(indicator_type, age)
+        };
+        let mut said: Vec<(f64, &Said<'_>)> = said.iter().map(|said| (decayed(said), said)).collect();
+        said.sort_by(|(a, a_said), (b, b_said)| {
+            let by_source = || (a_said.source, a_said.threat_type).cmp(&(b_said.source, b_said.threat_type));
+            b.total_cmp(a).then_with(by_source)
+        });
+        let surest = said.first();
         IndicatorMatch {
-            indicator: text.to_owned(),
+            indicator: text,
             indicator_type,
             field: field.to_owned(),
-            sources: records.iter().map(|record| name(record.source)).collect(),
-            threat_type: surest.map(|record| name(record.threat_type)).unwrap_or_default(),
-            confidence: surest.map_or(0.0, |record| f64::from(record.confidence)),
+            sources: said.iter().map(|(_, said)| said.source.to_owned()).collect(),
+            threat_type: surest
+                .map(|(_, said)| said.threat_type.to_owned())
+                .unwrap_or_default(),
+            confidence: surest.map_or(0.0, |(confidence, _)| *confidence),
         }
     }
 }

@@ -24,7 +24,7 @@ pub use definition::{SIGMA, import_note, own_definition};
 pub use detector::{Detector, RefusedRule};
 pub use event::Event;
 pub use explain::Answer;
-pub use indicators::{IndicatorMatch, IndicatorSet, THREAT_INTEL};
+pub use indicators::{HalfLives, IndicatorMatch, IndicatorSet, IndicatorSetBuilder, THREAT_INTEL};
 pub use reading::{ReadRule, Verdict, read_rules};
 pub use review::{review, verdicts};
 pub use routes::RouteOptions;

@@ -19,7 +19,9 @@ mod reader;
 mod source;
 mod stored;
 
-pub use crate::models::{ContinuationLines, Encoding, FilePosition, FileProgress, ResumePoint, TIME_SOURCE};
+pub use crate::models::{
+    ContinuationLines, Encoding, FilePosition, FileProgress, PARSE_ERROR, ResumePoint, TIME_SOURCE,
+};
 pub use archive_files::files_in_archive;
 pub(crate) use block::LogBlock;
 pub use error::{IngestError, IngestErrorKind};
@@ -29,7 +31,7 @@ pub(crate) use input::checkpoints::Checkpoints;
 pub use input_format::InputFormat;
 pub use options::IngestOptions;
 pub(crate) use parser::LINE_PART;
-pub use parser::{AMBIGUOUS, ENVELOPE, HEADER, PARSE_ERROR, SKIPPED_NULS};
+pub use parser::{AMBIGUOUS, ENVELOPE, HEADER, SKIPPED_NULS};
 pub use reader::{CutFile, LogReader};
 pub use source::{Source, find_sources};
 pub(crate) use stored::read_columns;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::host::{canonical_domain, canonical_url, host_of_url};
 use super::time::to_micros;
 use super::{InvalidValue, check_nesting};
 
@@ -35,7 +36,7 @@ pub enum Indicator {
     Ip(IpAddr),
     /// Holds a network.
     Cidr(IpNet),
-    /// Holds a domain name, in lower case, without a dot at the end.
+    /// Holds a domain name, in lower case, without a dot at the end. An international one is written with `xn--`.
     Domain(String),
     /// Holds a URL, with its scheme.
     Url(String),
@@ -167,14 +168,14 @@ impl Indicator {
 
 impl From<IpAddr> for Indicator {
     fn from(address: IpAddr) -> Self {
-        Self::Ip(address)
+        Self::Ip(address.to_canonical())
     }
 }
 
 impl From<IpNet> for Indicator {
     /// Takes the network that the address is in.
     fn from(network: IpNet) -> Self {
-        Self::Cidr(network.trunc())
+        Self::Cidr(canonical_network(network))
     }
 }
 
@@ -208,23 +209,39 @@ impl fmt::Display for Indicator {
 }
 
 fn address(text: &str) -> Option<Indicator> {
-    text.parse().ok().map(Indicator::Ip)
+    let address: IpAddr = text.parse().ok()?;
+    Some(Indicator::Ip(address.to_canonical()))
 }
 
 fn network(text: &str) -> Option<Indicator> {
     text.parse::<IpNet>()
         .ok()
-        .map(|network| Indicator::Cidr(network.trunc()))
+        .map(|network| Indicator::Cidr(canonical_network(network)))
+}
+
+/// Returns the network that an address is in. A part of `::ffff:0:0/96` is a network of IPv4.
+fn canonical_network(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let network = network.trunc();
+    let v4 = match (
+        network.addr().to_canonical(),
+        network.prefix_len().checked_sub(MAPPED),
+    ) {
+        (IpAddr::V4(address), Some(length)) if network.addr().is_ipv6() => {
+            IpNet::new(address.into(), length).ok()
+        }
+        _ => None,
+    };
+    v4.unwrap_or(network)
 }
 
 fn domain(text: &str) -> Option<String> {
-    let name = text.strip_suffix('.').unwrap_or(text).to_lowercase();
-    let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
-    };
+    let name = canonical_domain(text)?;
+    let is_of_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_of_label);
     let valid = name.len() <= 253 && name.contains('.') && name.split('.').all(label);
-    let is_number = name.rsplit('.').next()?.chars().all(char::is_numeric);
-    (valid && !is_number).then_some(name)
+    let is_number = name.rsplit('.').next()?.bytes().all(|byte| byte.is_ascii_digit());
+    (valid && !is_number).then(|| name.into_owned())
 }
 
 fn url(text: &str) -> Option<Indicator> {
@@ -238,44 +255,11 @@ fn url(text: &str) -> Option<Indicator> {
     valid.then(|| Indicator::Url(canonical_url(text)))
 }
 
-/// Returns the host of a URL, without user, port and brackets (RFC 3986, section 3.2).
-pub(crate) fn host_of_url(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
-        Some((host, _)) => Some(host),
-        None => host.split(':').next(),
-    }
-}
-
-/// Returns a URL in the form in which equal ones are equal texts (RFC 3986, section 6.2).
-///
-/// Scheme and host are in lower case. User, fragment, the port of the scheme and a dot after the host are left out,
-/// and a path is there.
-pub(crate) fn canonical_url(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let scheme = scheme.to_ascii_lowercase();
-    let rest = rest.split('#').next().unwrap_or(rest);
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let port = match scheme.as_str() {
-        "http" => ":80",
-        "https" => ":443",
-        "ftp" => ":21",
-        _ => ":",
-    };
-    let host = host.strip_suffix(port).unwrap_or(host);
-    let host = host.strip_suffix('.').unwrap_or(host).to_lowercase();
-    let root = if path.starts_with('/') { "" } else { "/" };
-    format!("{scheme}://{host}{root}{path}")
-}
-
 fn email(text: &str) -> Option<Indicator> {
     let (local, host) = text.rsplit_once('@')?;
     let valid = !local.is_empty() && !local.contains(|c: char| c.is_whitespace() || c == '/');
-    domain(host).filter(|_| valid)?;
-    Some(Indicator::Email(text.to_lowercase()))
+    let host = domain(host).filter(|_| valid)?;
+    Some(Indicator::Email(format!("{}@{host}", local.to_lowercase())))
 }
 
 fn file_hash(text: &str) -> Option<Indicator> {

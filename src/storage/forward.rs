@@ -8,8 +8,8 @@ use super::{
 };
 use crate::models::{
     Alert, AlertEvent, AlertLog, AlertQuery, DetectionRule, Detections, Field, FilePosition, FileProgress,
-    Filter, Hit, HitRange, IntelQuery, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery, Suppression,
-    ThreatIntel,
+    Filter, Hit, HitRange, IntelQuery, IntelSummary, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery,
+    Suppression, ThreatIntel,
 };
 
 /// Implements every trait for a pointer to a store.
@@ -159,6 +159,9 @@ macro_rules! store_behind {
             }
             fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
                 (**self).fetch_intel(query)
+            }
+            fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
+                (**self).read_intel(take)
             }
             fn replace_intel(
                 &self,

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::models::{
     Alert, AlertEvent, AlertLog, DetectionRule, Field, FilePosition, FileProgress, Filter, Hit, IntelQuery,
-    LogEntry, LogKey, LogQuery, Order, RuleQuery, Suppression, TIME_SOURCE, ThreatIntel, now, to_micros,
+    IntelSummary, LogEntry, LogKey, LogQuery, Order, RuleQuery, Suppression, TIME_SOURCE, ThreatIntel, now,
+    to_micros,
 };
 use crate::sync::lock;
 
@@ -342,6 +343,14 @@ impl IntelStore for MemoryStore {
         let state = self.state();
         let intel = state.intel.values().filter(|intel| query.matches(intel));
         Ok(limited(intel.cloned(), query.limit))
+    }
+
+    fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
+        self.state()
+            .intel
+            .values()
+            .for_each(|intel| take(IntelSummary::from(intel)));
+        Ok(())
     }
 
     fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64> {

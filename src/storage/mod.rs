@@ -17,8 +17,8 @@ use serde::Serialize;
 
 use crate::models::{
     Alert, AlertEvent, AlertLog, AlertQuery, Counts, DetectionRule, Detections, Field, FilePosition,
-    FileProgress, Filter, Hit, HitRange, IntelQuery, InvalidValue, LogEntry, LogKey, LogQuery, RuleDay,
-    RuleQuery, Suppression, ThreatIntel,
+    FileProgress, Filter, Hit, HitRange, IntelQuery, IntelSummary, InvalidValue, LogEntry, LogKey, LogQuery,
+    RuleDay, RuleQuery, Suppression, ThreatIntel,
 };
 
 pub use copy::{CopyOptions, CopyReport, copy_store};
@@ -286,6 +286,11 @@ pub trait IntelStore: Send + Sync {
 
     /// Returns the threat intelligence that a query wants, in the order of its ids.
     fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>>;
+
+    /// Gives all threat intelligence to `take`, piece by piece and in no order: what logs are compared with of it.
+    ///
+    /// This takes much less time and memory than to fetch it. After an error, some pieces have been given.
+    fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()>;
 
     /// Stores what a source says now, all or none of it, and lets what it says no longer expire at a time.
     ///

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memmem;
 
-use crate::models::{canonical_url, host_of_url};
+use crate::models::{canonical_domain, canonical_host, canonical_url, host_of_url};
 
 /// Holds something in a text that may be an indicator, in the form in which indicators are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,21 +14,24 @@ pub(super) enum Observable<'t> {
     Domain(Cow<'t, str>),
     Url(Cow<'t, str>),
     Email(Cow<'t, str>),
-    FileHash(Cow<'t, str>),
+    /// Holds hexadecimal digits, in any letter case.
+    FileHash(&'t str),
 }
 
 /// Says what is known of the place of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Surroundings {
-    /// Means a field whose values are addresses or names of hosts.
-    Field,
+pub(super) enum Surroundings<'n> {
+    /// Means the host of a URL or of an e-mail address.
+    Host,
+    /// Means a field of this name.
+    Field(&'n str),
     /// Means text in which names of files may be as well.
     FreeText,
 }
 
-impl Surroundings {
-    /// Tells by the name of a field whether its values are names of hosts.
-    pub(super) fn of_field(name: &str) -> Self {
+impl Surroundings<'_> {
+    /// Returns whether the values are names of hosts, as the name of the field tells.
+    fn are_hosts(self) -> bool {
         const OF_HOSTS: [&str; 10] = [
             "domain",
             "host",
@@ -41,10 +44,13 @@ impl Surroundings {
             "referer",
             "referrer",
         ];
-        let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
-        match OF_HOSTS.iter().any(|word| last.contains(word)) {
-            true => Self::Field,
-            false => Self::FreeText,
+        match self {
+            Self::Host => true,
+            Self::FreeText => false,
+            Self::Field(name) => {
+                let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+                OF_HOSTS.iter().any(|word| last.contains(word))
+            }
         }
     }
 }
@@ -55,21 +61,89 @@ const FILE_ENDINGS: [&str; 18] = [
     "so", "tar", "zip",
 ];
 
+/// Takes what is found in a text.
+type Take<'a> = dyn FnMut(Observable<'_>) + 'a;
+
 /// Gives each observable of a text to `take`.
-pub(super) fn each<'t>(text: &'t str, surroundings: Surroundings, take: &mut dyn FnMut(Observable<'t>)) {
-    for at in memmem::find_iter(text.as_bytes(), b"://") {
-        if let Some(url) = url_at(text, at) {
-            if url.len() <= LONGEST_URL {
-                take(Observable::Url(canonical_url(url).into()));
-            }
-            if let Some(host) = host_of_url(url) {
-                token(host, Surroundings::Field, take);
-            }
+pub(super) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
+    urls(text, take);
+    let bytes = text.as_bytes();
+    let mut place = 0;
+    while let Some(length) = bytes
+        .get(place..)
+        .and_then(|rest| rest.iter().position(|byte| class(*byte) != 0))
+    {
+        let start = place + length;
+        let mut seen = 0;
+        let rest = bytes.get(start..).unwrap_or_default();
+        let length = rest.iter().position(|byte| {
+            let class = class(*byte);
+            seen |= class;
+            class == 0
+        });
+        place = length.map_or(bytes.len(), |length| start + length);
+        // Bytes of one character are all in the word or all outside.
+        if let Some(word) = text.get(start..place)
+            && may_be_observable(word, seen)
+        {
+            words(word, seen, surroundings, take);
         }
     }
-    for word in text.split(|c: char| !is_of_token(c)) {
-        if word.len() >= SHORTEST {
-            token(word, surroundings, take);
+}
+
+/// Means that a byte may be in an observable.
+const PART: u8 = 1;
+/// Means a dot.
+const DOT: u8 = 2;
+/// Means a colon.
+const COLON: u8 = 4;
+/// Means a part of a character that is not ASCII.
+const WIDE: u8 = 8;
+
+/// Says what each byte may be; 0 means that it ends a word.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte: u8 = 0;
+    loop {
+        classes[byte as usize] = match byte {
+            b'.' => PART | DOT,
+            b':' => PART | COLON,
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'@' | b'+' | b'%' => PART,
+            0x80.. => PART | WIDE,
+            _ => 0,
+        };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
+
+fn class(byte: u8) -> u8 {
+    // A byte is always a place of the list.
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// Returns whether a word may hold an observable, by the classes of its bytes. Most words do not.
+fn may_be_observable(word: &str, seen: u8) -> bool {
+    const SHORTEST_DIGEST: usize = 32;
+    match word.len() {
+        ..SHORTEST => false,
+        _ if seen & (DOT | WIDE) != 0 => true,
+        SHORTEST_DIGEST.. => true,
+        // An address of IPv6 has `::`, or seven colons.
+        _ => seen & COLON != 0 && (word.contains("::") || word.matches(':').count() >= 7),
+    }
+}
+
+/// Gives the observables of a word to `take`.
+fn words(word: &str, seen: u8, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
+    if seen & WIDE == 0 {
+        return token(word, surroundings, take);
+    }
+    for part in word.split(|c: char| !is_of_token(c)) {
+        if part.len() >= SHORTEST {
+            token(part, surroundings, take);
         }
     }
 }
@@ -78,19 +152,51 @@ pub(super) fn each<'t>(text: &'t str, surroundings: Surroundings, take: &mut dyn
 const SHORTEST: usize = 3;
 
 fn is_of_token(c: char) -> bool {
-    matches!(c, '.' | '-' | '_' | ':' | '@' | '+' | '%') || c.is_alphanumeric()
+    matches!(c, '.' | '-' | '_' | ':' | '@' | '+' | '%') || c.is_alphanumeric() || is_wide_dot(c)
 }
 
-/// Limits the bytes of a URL that is compared. A line may hold the start of a URL at each of its places.
+/// Returns whether a character separates labels of a domain as a dot does (UTS 46).
+fn is_wide_dot(c: char) -> bool {
+    matches!(c, '\u{3002}' | '\u{ff0e}' | '\u{ff61}')
+}
+
+/// Limits the bytes of a URL that is compared.
 const LONGEST_URL: usize = 2_048;
+
+/// Limits the bytes of all URLs of a text that are compared. A line may hold the start of a URL at each of its places.
+const MOST_URL_BYTES: usize = 64 * LONGEST_URL;
 
 /// Limits the bytes of a scheme.
 const LONGEST_SCHEME: usize = 32;
 
-/// Returns the URL whose `://` is at a place, or the beginning of it if it is too long.
-fn url_at(text: &str, at: usize) -> Option<&str> {
+/// Gives the URLs of a text and their hosts to `take`. Of URLs that are too long or too many, it gives only the hosts.
+fn urls(text: &str, take: &mut Take<'_>) {
+    let mut compared = 0;
+    for at in memmem::find_iter(text.as_bytes(), b"://") {
+        let longest = match compared < MOST_URL_BYTES {
+            true => LONGEST_URL,
+            false => LONGEST_HOST,
+        };
+        let Some(url) = url_at(text, at, longest) else {
+            continue;
+        };
+        compared += url.len();
+        if let Some(host) = host_of_url(url) {
+            token(&canonical_host(host), Surroundings::Host, take);
+        }
+        if longest == LONGEST_URL && url.len() <= longest {
+            take(Observable::Url(canonical_url(url).into()));
+        }
+    }
+}
+
+/// Limits the bytes of scheme, user, host and port of a URL of which only the host is compared.
+const LONGEST_HOST: usize = 512;
+
+/// Returns the URL whose `://` is at a place, or the beginning of it if it is longer than `longest`.
+fn url_at(text: &str, at: usize, longest: usize) -> Option<&str> {
     let is_of_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    let before = &text.as_bytes()[..at];
+    let before = text.as_bytes().get(..at)?;
     let scheme = before
         .iter()
         .rev()
@@ -98,20 +204,20 @@ fn url_at(text: &str, at: usize) -> Option<&str> {
         .take_while(|byte| is_of_scheme(byte))
         .count();
     let rest = text.get(at - scheme..)?;
-    let mut end = rest.len().min(LONGEST_URL + 1);
+    let mut end = rest.len().min(longest + 1);
     while !rest.is_char_boundary(end) {
         end -= 1;
     }
-    let rest = &rest[..end];
+    let rest = rest.get(..end)?;
     let is_end =
         |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '|' | '{' | '}' | '\\');
-    let url = &rest[..rest.find(is_end).unwrap_or(rest.len())];
+    let url = rest.split(is_end).next()?;
     let url = url.trim_end_matches(['.', ',', ';', ':', ')', ']', '!', '?']);
     (scheme > 0 && url.len() > scheme + 3).then_some(url)
 }
 
 /// Gives what a word is to `take`.
-fn token<'t>(word: &'t str, surroundings: Surroundings, take: &mut dyn FnMut(Observable<'t>)) {
+fn token(word: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
     let word = word.trim_matches(['[', ']', '.', '-', '+', '%', '@']);
     let colons = word.bytes().filter(|byte| *byte == b':').count();
     if colons >= 2
@@ -132,10 +238,12 @@ fn token<'t>(word: &'t str, surroundings: Surroundings, take: &mut dyn FnMut(Obs
         return;
     }
     if let Some((local, domain)) = word.rsplit_once('@') {
-        if !local.is_empty() && is_domain(domain) {
-            take(Observable::Email(lower(word)));
+        if !local.is_empty()
+            && let Some(domain) = domain_of(domain)
+        {
+            take(Observable::Email(format!("{}@{domain}", lower(local)).into()));
         }
-        return token(domain, Surroundings::Field, take);
+        return token(domain, Surroundings::Host, take);
     }
     // As in `192.0.2.1%eth0`.
     let address = word.split('%').next().unwrap_or(word);
@@ -149,10 +257,12 @@ fn token<'t>(word: &'t str, surroundings: Surroundings, take: &mut dyn FnMut(Obs
         return take(Observable::Ip(last.into()));
     }
     if matches!(word.len(), 32 | 40 | 64 | 128) && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return take(Observable::FileHash(lower(word)));
+        return take(Observable::FileHash(word));
     }
-    if is_domain(word) && (surroundings == Surroundings::Field || !is_file(word)) {
-        take(Observable::Domain(lower(word)));
+    if (!is_file(word) || surroundings.are_hosts())
+        && let Some(domain) = domain_of(word)
+    {
+        take(Observable::Domain(domain));
     }
 }
 
@@ -193,17 +303,22 @@ fn lower(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns the domain that a word is, in the form in which domains are stored.
+fn domain_of(word: &str) -> Option<Cow<'_, str>> {
+    if word.is_ascii() {
+        return is_domain(word).then(|| canonical_domain(word))?;
+    }
+    canonical_domain(word).filter(|name| is_domain(name))
+}
+
 fn is_domain(word: &str) -> bool {
     let Some((_, last)) = word.rsplit_once('.') else {
         return false;
     };
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
-    };
+    let is_of_label = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &[u8]| (1..=63).contains(&label.len()) && label.iter().all(is_of_label);
     let is_top = last.len() >= 2 && !last.starts_with(|c: char| c.is_ascii_digit());
-    is_top && word.len() <= 253 && word.split('.').all(is_label)
+    is_top && word.len() <= 253 && word.as_bytes().split(|byte| *byte == b'.').all(is_label)
 }
 
 fn is_file(word: &str) -> bool {

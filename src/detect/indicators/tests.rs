@@ -136,11 +136,107 @@ fn an_indicator_counts_for_logs_from_before_its_expiry() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_lets_no_log_escape_an_indicator_that_expires() {
+    let set = IndicatorSet::new([&intel("198.51.100.4", "feed").valid_until(time())]);
+    let mut log = LogEntry::new(time() + TimeDelta::days(400)).with_message("198.51.100.4");
+    log.ingestion_time = time() - TimeDelta::seconds(1);
+    assert_eq!(set.matches(&log).len(), 1);
+    log.ingestion_time = time();
+    assert_eq!(set.matches(&log), []);
+}
+
+#[test]
+fn confidence_decays_with_the_age_of_the_report() {
+    let half_lives = HalfLives::default().with(IndicatorType::Ip, TimeDelta::days(30));
+    let ip = intel("198.51.100.4", "old").with_confidence(0.8).unwrap();
+    let ip = ip.with_created_at(time() - TimeDelta::days(60));
+    let fresh = intel("198.51.100.4", "fresh").with_confidence(0.4).unwrap();
+    let fresh = fresh.with_created_at(time());
+    let domain = intel("bad.example", "old").with_confidence(0.8).unwrap();
+    let domain = domain.with_created_at(time() - TimeDelta::days(60));
+    let set = IndicatorSet::new([&ip, &fresh, &domain]).with_half_lives(half_lives);
+    let log = |seconds| {
+        let mut log = LogEntry::new(time() + TimeDelta::seconds(seconds));
+        log.ingestion_time = log.event_time;
+        log.with_message("198.51.100.4 bad.example")
+    };
+    let found = set.matches(&log(0));
+    assert_eq!(found[0].sources, ["fresh", "old"], "the surest is the fresh one");
+    assert!(
+        (found[0].confidence - 0.4).abs() < 1e-6,
+        "{}",
+        found[0].confidence
+    );
+    assert_eq!(found[0].severity(), Severity::Medium);
+    assert!((found[1].confidence - 0.8).abs() < 1e-6, "domains do not decay");
+    let before = set.matches(&log(-60 * 86_400));
+    assert!(
+        (before[0].confidence - 0.8).abs() < 1e-6,
+        "{}",
+        before[0].confidence
+    );
+    assert_eq!(set.matches(&log(7)), set.matches(&log(7)));
+}
+
+#[test]
+fn other_spellings_are_found() {
+    for (indicator, text) in [
+        ("bücher.example", "query for xn--bcher-kva.example IN A"),
+        ("xn--bcher-kva.example", "query for Bücher.example IN A"),
+        ("xn--bcher-kva.example", "query for “www.bücher。example”"),
+        ("http://bücher.example/x", "GET http://xn--bcher-kva.example/x"),
+        ("eve@bücher.example", "from=<Eve@XN--bcher-kva.example>"),
+        ("45.66.77.88", "GET http://0x2d424d58/x"),
+        ("45.66.77.88", "GET http://055.0102.0115.0130:8080/x"),
+        ("45.66.77.88", "GET http://user@759319896"),
+        ("45.66.77.0/24", "GET http://759319896/"),
+        ("http://45.66.77.88/x", "GET http://0x2d424d58/x"),
+        ("http://0x2d424d58/x", "GET http://45.66.77.88/x"),
+        ("::ffff:45.66.77.88", "from 45.66.77.88 port 22"),
+        ("::ffff:45.66.77.0/120", "from 45.66.77.88 port 22"),
+        ("45.66.77.88", "from ::ffff:2d42:4d58"),
+        ("http://[2001:db8::7]/x", "GET http://[2001:DB8:0::7]:80/x"),
+    ] {
+        assert!(in_text(indicator, text), "{indicator} in {text}");
+    }
+    for (indicator, text) in [
+        ("45.66.77.88", "number 759319896 and 0x2d424d58"),
+        ("bücher.example", "buecher.example bucher.example"),
+    ] {
+        assert!(!in_text(indicator, text), "{indicator} in {text}");
+    }
+}
+
+#[test]
+fn what_a_damaged_line_says_after_its_object_is_found() {
+    let line = "{\"a\": 1} 198.51.100.4";
+    let set = set(&["198.51.100.4"]);
+    let mut log = LogEntry::new(time()).with_raw(line).with_field("a", 1);
+    assert_eq!(set.matches(&log), [], "the fields say all of a whole object");
+    log.metadata.insert(PARSE_ERROR.to_owned(), json!("more follows"));
+    assert_eq!(set.matches(&log).len(), 1);
+}
+
+#[test]
+fn a_set_holds_each_indicator_once_and_all_that_is_said() {
+    let said: Vec<ThreatIntel> = (0..500)
+        .map(|number| intel(&format!("198.51.{}.0/24", number % 100), &format!("s{number}")))
+        .collect();
+    let set = IndicatorSet::new(&said);
+    assert_eq!(set.len(), 500);
+    let found = set.matches(&LogEntry::new(time()).with_message("198.51.7.1"));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].sources, ["s107", "s207", "s307", "s407", "s7"]);
+    assert!(set.contains(&"198.51.7.9/24".parse().unwrap()));
+    assert!(!set.contains(&"198.51.7.0/25".parse().unwrap()));
+}
+
+#[test]
 fn an_alert_is_for_an_indicator_and_a_host() {
     let mut log = LogEntry::new(time()).with_message("198.51.100.4 and bad.example");
     log.host = Some("web1".to_owned());
     let set = set(&["198.51.100.4", "bad.example"]);
-    let alerts: Vec<Match> = set.alerts(&log).collect();
+    let alerts = set.alerts(&Event::from_log(&log), &log);
     assert_eq!(alerts.len(), 2);
     let group = alerts[0].group.clone().unwrap();
     assert_eq!(
@@ -162,6 +258,30 @@ fn a_line_with_a_whole_feed_has_a_bounded_number_of_matches() {
     let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let log = LogEntry::new(time()).with_message(addresses.join(" "));
     assert_eq!(set(&texts).matches(&log).len(), 100);
+}
+
+#[test]
+fn an_indicator_is_written_as_it_was() {
+    for text in [
+        "198.51.100.4",
+        "2001:db8::7",
+        "198.51.100.0/25",
+        "2001:db8::/32",
+        "www.bad.example",
+        "http://bad.example/x?y",
+        "eve@bad.example",
+        "0cc175b9c0f1b6a831c399e269772661",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ] {
+        let indicator: Indicator = text.parse().unwrap();
+        let mut table = TableBuilder::default();
+        let intel = intel(text, "feed");
+        let place = table.push(&IntelSummary::from(&intel)).unwrap();
+        let table = table.finish();
+        let written = (indicator.indicator_type(), text.to_owned());
+        assert_eq!(table.indicator(place), written);
+        assert_eq!(table.find(&Key::of(&indicator)), Some(place));
+    }
 }
 
 proptest::proptest! {

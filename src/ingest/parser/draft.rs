@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::{OUTER, PARSE_ERROR, Parser, note_ambiguous};
+use super::{OUTER, Parser, note_ambiguous};
 use crate::ingest::formats::extract::Extracted;
 use crate::ingest::formats::fields::{Fields, Outcome};
 use crate::ingest::formats::library::{Definition, Field, Reading, Structure};
 use crate::ingest::formats::{envelope, error_log, extract, json};
 use crate::models::{
-    BorrowedLog, FormatNote, Json, Members, Origin, Role, TIME_SOURCE, TimeContext, parse_stated_time,
-    parse_time,
+    BorrowedLog, FormatNote, Json, Members, Origin, PARSE_ERROR, Role, TIME_SOURCE, TimeContext,
+    parse_stated_time, parse_time,
 };
 
 /// Holds a log, and the time that its text gives. The text is the log's `timestamp`.

@@ -16,16 +16,13 @@ use crate::ingest::formats::{
 use crate::ingest::input_format::InputFormat;
 use crate::ingest::options::IngestOptions;
 use crate::models::{
-    BorrowedLog, ContinuationLines, DateOrder, Encoding, Ids, Json, LogEntry, Members, PRIVATE_NETWORKS,
-    RawText, TIME_SOURCE, TimeContext, Zone, deciding_order,
+    BorrowedLog, ContinuationLines, DateOrder, Encoding, Ids, Json, LogEntry, Members, PARSE_ERROR,
+    PRIVATE_NETWORKS, RawText, TIME_SOURCE, TimeContext, Zone, deciding_order,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 
 use draft::Draft;
-
-/// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that says why a line could not be parsed.
-pub const PARSE_ERROR: &str = "parse_error";
 
 /// Names the key of [`LogEntry::metadata`](crate::LogEntry::metadata) that lists the ambiguous fields of a line.
 ///

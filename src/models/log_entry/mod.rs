@@ -27,8 +27,8 @@ pub(crate) use id::Ids;
 pub(crate) use json::Origin;
 pub use key::LogKey;
 pub(crate) use names::Role;
-pub use reserved::TIME_SOURCE;
 pub(crate) use reserved::{FIELDS, FORMAT, LOGSOURCE, RAW_BYTES};
+pub use reserved::{PARSE_ERROR, TIME_SOURCE};
 
 /// Lists the columns of texts that, with the times and objects, say all of a log. The others follow from them.
 pub(crate) const TEXT_COLUMNS: [&str; 10] = [

@@ -4,6 +4,9 @@
 /// of its own. The value is `previous_line`, `file_modified` or `ingestion`.
 pub const TIME_SOURCE: &str = "time_source";
 
+/// Names the key of [`LogEntry::metadata`](super::LogEntry::metadata) that says why a line could not be parsed.
+pub const PARSE_ERROR: &str = "parse_error";
+
 /// Names the key that holds the bytes of a line that is not UTF-8, in Base64.
 pub(crate) const RAW_BYTES: &str = "raw_base64";
 

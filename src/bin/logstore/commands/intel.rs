@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
-use logstore::detect::{Detector, IndicatorSet};
+use logstore::detect::{Detector, IndicatorSet, IndicatorSetBuilder};
 use logstore::feeds::{self, Feed, FeedFormat, FeedOptions};
 use logstore::time::Zone;
 use logstore::{DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
@@ -245,8 +245,9 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
 
 /// Returns the indicators of a store, to look for all of them at the same time.
 pub(super) fn indicators(store: &DuckDbStore) -> Result<Arc<IndicatorSet>> {
-    let intel = store.fetch_intel(&IntelQuery::new())?;
-    Ok(Arc::new(IndicatorSet::new(&intel)))
+    let mut builder = IndicatorSetBuilder::default();
+    store.read_intel(&mut |intel| builder.push(&intel))?;
+    Ok(Arc::new(builder.finish()))
 }
 
 /// Finds the indicators of the store in its logs.

@@ -140,13 +140,13 @@ pub(crate) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str
 }
 
 /// Holds a column of texts, with short or long offsets.
-enum Texts<'a> {
+pub(crate) enum Texts<'a> {
     Short(&'a StringArray),
     Long(&'a LargeStringArray),
 }
 
 impl<'a> Texts<'a> {
-    fn new(chunk: &'a StructArray, index: usize) -> Result<Self> {
+    pub(crate) fn new(chunk: &'a StructArray, index: usize) -> Result<Self> {
         let column = chunk.column(index);
         column
             .as_string_opt::<i64>()
@@ -155,7 +155,7 @@ impl<'a> Texts<'a> {
             .ok_or_else(|| wrong_type(chunk, index))
     }
 
-    fn get(&self, row: usize) -> Option<&'a str> {
+    pub(crate) fn get(&self, row: usize) -> Option<&'a str> {
         match self {
             Self::Short(column) => column.is_valid(row).then(|| column.value(row)),
             Self::Long(column) => column.is_valid(row).then(|| column.value(row)),

@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 
+use ::duckdb::arrow::array::{Array as _, AsArray as _, StructArray};
+use ::duckdb::arrow::datatypes::{Float64Type, Int64Type};
 use ::duckdb::{Connection, Row, params, params_from_iter};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::models::{Indicator, IndicatorType, IntelQuery, ThreatIntel};
+use crate::models::{Indicator, IndicatorType, IntelQuery, IntelSummary, ThreatIntel};
+use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::error;
+use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Error, IntelStore, Result};
@@ -60,6 +64,10 @@ SELECT id, indicator_type, indicator_value, threat_type, confidence, source, CAS
 FROM threat_intel
 WHERE true";
 
+const SUMMARIES: &str = "
+SELECT indicator_type, indicator_value, threat_type, source, confidence, epoch_us(created_at), epoch_us(expires_at)
+FROM threat_intel";
+
 impl IntelStore for DuckDbStore {
     fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
         const ACTION: &str = "store threat intelligence";
@@ -92,6 +100,18 @@ impl IntelStore for DuckDbStore {
     fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
         let sql = select(query);
         self.read(|connection| statement::fetch_all(connection, &sql, "fetch threat intelligence", intel_of))
+    }
+
+    fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
+        const ACTION: &str = "read threat intelligence";
+        // A retry would give pieces twice.
+        let lease = self.lease(Mode::Read)?;
+        let failed = |error| error::engine(ACTION, error);
+        let sql = Sql::new(SUMMARIES);
+        let read = statement::for_each_chunk_or(lease.connection(), &sql, failed, |chunk| {
+            give_summaries(&chunk, take).map(|()| true)
+        });
+        self.after_failure(read)
     }
 
     fn intel_version(&self) -> Result<u64> {
@@ -170,6 +190,40 @@ fn select(query: &IntelQuery) -> Sql {
     sql.push("\nORDER BY id");
     sql.limit(query.limit);
     sql
+}
+
+/// Gives the rows of a chunk of [`SUMMARIES`] to `take`.
+fn give_summaries(chunk: &StructArray, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
+    let [types, values, threat_types, sources] = [0, 1, 2, 3].map(|index| decode::Texts::new(chunk, index));
+    let (types, values, threat_types, sources) = (types?, values?, threat_types?, sources?);
+    let wrong = || error::corrupt("a column of threat intelligence has another type".to_owned());
+    let confidence = chunk
+        .column(4)
+        .as_primitive_opt::<Float64Type>()
+        .ok_or_else(wrong)?;
+    let created = chunk
+        .column(5)
+        .as_primitive_opt::<Int64Type>()
+        .ok_or_else(wrong)?;
+    let expires = chunk
+        .column(6)
+        .as_primitive_opt::<Int64Type>()
+        .ok_or_else(wrong)?;
+    for row in 0..chunk.len() {
+        let value = values.get(row).unwrap_or_default();
+        let damaged = |error| error::corrupt(format!("threat intelligence {value:?}: {error}"));
+        let indicator_type: IndicatorType = types.get(row).unwrap_or_default().parse().map_err(damaged)?;
+        let expires_at = expires.is_valid(row).then(|| statement::time(expires.value(row)));
+        take(IntelSummary {
+            indicator: Indicator::new(indicator_type, value).map_err(damaged)?,
+            threat_type: threat_types.get(row).unwrap_or_default(),
+            source: sources.get(row).unwrap_or_default(),
+            confidence: confidence.value(row),
+            created_at: statement::time(created.value(row))?,
+            expires_at: expires_at.transpose()?,
+        });
+    }
+    Ok(())
 }
 
 fn type_name(indicator_type: IndicatorType) -> String {
