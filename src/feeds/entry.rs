@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{BENIGN, Feed, FeedFormat, FeedOptions, RefusedEntry, unlikely, value};
-use crate::models::{Indicator, IndicatorType, ThreatIntel, now, to_micros};
+use super::{BENIGN, EntryWarning, Feed, FeedFormat, FeedOptions, RefusedEntry, unlikely, value};
+use crate::models::{Indicator, IndicatorType, ThreatIntel, TimeContext, now, parse_time, to_micros};
 
 /// Holds what a feed says of a value.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,29 @@ pub(super) struct Entry<'a> {
     pub(super) confidence: Option<f64>,
     pub(super) expires_at: Option<DateTime<Utc>>,
     pub(super) metadata: Map<String, Value>,
+    /// Says what could not be read of the entry.
+    pub(super) unread: Vec<String>,
+}
+
+impl Entry<'_> {
+    /// Sets the confidence as it was read.
+    pub(super) fn set_confidence(&mut self, read: Result<Option<f64>, String>) {
+        match read {
+            Ok(confidence) => self.confidence = confidence,
+            Err(reason) => self.unread.push(reason),
+        }
+    }
+
+    /// Sets the expiry that a text states.
+    pub(super) fn set_expiry(&mut self, text: Option<&str>) {
+        let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+            return;
+        };
+        self.expires_at = parse_time(text, &TimeContext::default());
+        if self.expires_at.is_none() {
+            self.unread.push(format!("its expiry {text:?} is no time"));
+        }
+    }
 }
 
 /// Collects the entries of a feed.
@@ -27,6 +50,7 @@ pub(super) struct Collector<'o> {
     entries: u64,
     intel: Vec<ThreatIntel>,
     refused: Vec<RefusedEntry>,
+    warnings: Vec<EntryWarning>,
 }
 
 impl<'o> Collector<'o> {
@@ -37,6 +61,7 @@ impl<'o> Collector<'o> {
             entries: 0,
             intel: Vec::new(),
             refused: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -46,6 +71,7 @@ impl<'o> Collector<'o> {
             entries: self.entries,
             intel: self.intel,
             refused: self.refused,
+            warnings: self.warnings,
         }
     }
 
@@ -62,6 +88,13 @@ impl<'o> Collector<'o> {
             return self.refuse(line, entry.value, format!("{reason} (--keep-all keeps it)"));
         }
         self.entries += 1;
+        for reason in &entry.unread {
+            self.warnings.push(EntryWarning {
+                line,
+                entry: shown(entry.value),
+                reason: reason.clone(),
+            });
+        }
         for indicator in found {
             let intel = self.intel_of(indicator, &entry);
             self.intel.push(intel);
@@ -76,11 +109,10 @@ impl<'o> Collector<'o> {
 
     /// Counts an entry that is not taken.
     pub(super) fn refuse(&mut self, line: Option<u64>, entry: &str, reason: impl Into<String>) {
-        const SHOWN: usize = 100;
         self.entries += 1;
         self.refused.push(RefusedEntry {
             line,
-            entry: entry.chars().take(SHOWN).collect(),
+            entry: shown(entry),
             reason: reason.into(),
         });
     }
@@ -98,4 +130,10 @@ impl<'o> Collector<'o> {
         intel.metadata.clone_from(&entry.metadata);
         intel
     }
+}
+
+/// Returns the beginning of an entry.
+fn shown(entry: &str) -> String {
+    const SHOWN: usize = 100;
+    entry.chars().take(SHOWN).collect()
 }

@@ -36,7 +36,7 @@ pub(super) fn read(
     };
     let format = format.unwrap_or_else(|| format_of(&document));
     match format {
-        FeedFormat::Stix => stix::read(&document, collector),
+        FeedFormat::Stix => stix::read(None, &document, collector),
         FeedFormat::Misp => misp::read(&document, collector),
         FeedFormat::Otx => otx::read(&document, collector),
         FeedFormat::WarningList => warning_list(&document, collector)?,
@@ -95,6 +95,7 @@ fn lines(text: &str, collector: &mut Collector<'_>) {
             continue;
         }
         match serde_json::from_str::<Value>(line) {
+            Ok(object) if stix::is_stix(&object) => stix::read(Some(number), &object, collector),
             Ok(Value::Object(object)) => self::object(Some(number), &object, collector),
             Ok(_) => collector.refuse(Some(number), line, "it is no object"),
             Err(error) => collector.refuse(Some(number), line, format!("it is not valid JSON: {error}")),

@@ -28,11 +28,10 @@ pub(super) fn read(document: &Value, collector: &mut Collector<'_>) {
         .as_array()
         .map_or(std::slice::from_ref(answer), Vec::as_slice);
     for part in parts {
-        let event = part.get("Event").unwrap_or(part);
-        if is_attribute(event) {
-            attribute(&Map::new(), event, collector);
-        } else {
-            self::event(event, collector);
+        match part.get("Event") {
+            // An attribute alone has what it is told of its event with it.
+            event if is_attribute(part) => attribute(&event.map(about).unwrap_or_default(), part, collector),
+            event => self::event(event.unwrap_or(part), collector),
         }
     }
 }
@@ -88,14 +87,20 @@ fn attribute(about: &Map<String, Value>, attribute: &Value, collector: &mut Coll
             "the attribute has no type or no value",
         );
     };
-    if attribute.get("to_ids") != Some(&Value::Bool(true)) {
+    if !is_set(attribute.get("to_ids")) {
         return collector.refuse(
             None,
             value,
             "the attribute is not for detection (to_ids is not true)",
         );
     }
-    let mut metadata = about.clone();
+    if is_set(attribute.get("deleted")) {
+        return collector.refuse(None, value, "the attribute is deleted");
+    }
+    let mut metadata = match attribute.get("Event") {
+        Some(event) if about.is_empty() => self::about(event),
+        _ => about.clone(),
+    };
     tags(attribute, &mut metadata);
     for name in ["category", "comment", "first_seen", "last_seen", "uuid"] {
         if let Some(said) = text(name).filter(|said| !said.is_empty()) {
@@ -117,14 +122,24 @@ fn attribute(about: &Map<String, Value>, attribute: &Value, collector: &mut Coll
     }
 }
 
-/// Returns the values of an attribute that are indicators. Types such as `domain|ip` have two values.
+/// Returns whether a flag is set: `true`, or 1 as older versions write it.
+fn is_set(flag: Option<&Value>) -> bool {
+    flag.is_some_and(|flag| *flag == true || *flag == 1 || *flag == "1")
+}
+
+/// Returns the values of an attribute that are indicators. Types such as `domain|ip` have two values. The first one may
+/// be the name of a file, with any characters.
 fn parts<'v>(type_name: &str, value: &'v str) -> Vec<(&'v str, IndicatorType)> {
     if type_name == "malware-sample" {
         let digest = value.rsplit_once('|').map_or(value, |(_, digest)| digest);
         return vec![(digest, IndicatorType::FileHash)];
     }
-    let values = value.split('|').zip(type_name.split('|'));
+    let names = type_name.rsplit('|');
+    let values = value.rsplitn(names.clone().count(), '|').zip(names);
+    let mut values: Vec<(&str, &str)> = values.collect();
+    values.reverse();
     values
+        .into_iter()
         .filter_map(|(value, name)| Some((value, type_of(name)?)))
         .collect()
 }

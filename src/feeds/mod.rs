@@ -10,6 +10,7 @@
 //! # Ok::<(), logstore::feeds::FeedError>(())
 //! ```
 
+mod confidence;
 mod entry;
 mod json;
 mod list;
@@ -156,6 +157,20 @@ pub struct Feed {
     pub intel: Vec<ThreatIntel>,
     /// Lists the entries that were not taken.
     pub refused: Vec<RefusedEntry>,
+    /// Lists what could not be read of entries that were taken, such as a confidence in words of another language.
+    pub warnings: Vec<EntryWarning>,
+}
+
+/// Describes what could not be read of an entry that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryWarning {
+    /// Holds the number of its line from 1; `None` in a document of objects.
+    pub line: Option<u64>,
+    /// Holds the beginning of its text.
+    pub entry: String,
+    /// Says what could not be read.
+    pub reason: String,
 }
 
 /// Describes an entry of a feed that was not taken.
@@ -172,11 +187,21 @@ pub struct RefusedEntry {
 
 impl fmt::Display for RefusedEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
-        }
-        write!(f, "{:?}: {}", self.entry, self.reason)
+        write_entry(f, self.line, &self.entry, &self.reason)
     }
+}
+
+impl fmt::Display for EntryWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_entry(f, self.line, &self.entry, &self.reason)
+    }
+}
+
+fn write_entry(f: &mut fmt::Formatter<'_>, line: Option<u64>, entry: &str, reason: &str) -> fmt::Result {
+    if let Some(line) = line {
+        write!(f, "line {line}: ")?;
+    }
+    write!(f, "{entry:?}: {reason}")
 }
 
 /// Says why a feed cannot be read at all.

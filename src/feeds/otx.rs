@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::entry::{Collector, Entry};
-use crate::models::{IndicatorType, TimeContext, parse_time};
+use crate::models::IndicatorType;
 
 /// Returns whether a document is a pulse, or the answer of the service with several.
 pub(super) fn is_otx(document: &Value) -> bool {
@@ -62,15 +62,14 @@ fn take(pulse: &Map<String, Value>, indicator: &Map<String, Value>, collector: &
     if let Some(level) = pulse.get("TLP").or_else(|| pulse.get("tlp")) {
         metadata.insert("tlp".to_owned(), level.clone());
     }
-    let expiry = text("expiration").and_then(|time| parse_time(time, &TimeContext::default()));
-    let entry = Entry {
+    let mut entry = Entry {
         value,
         indicator_type: Some(indicator_type),
         threat_type: text("role").filter(|role| !role.is_empty()).map(str::to_owned),
-        expires_at: expiry,
         metadata,
         ..Entry::default()
     };
+    entry.set_expiry(text("expiration"));
     collector.take(None, entry);
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::confidence;
 use super::entry::{Collector, Entry};
-use crate::models::{IndicatorType, TimeContext, parse_time};
+use crate::models::IndicatorType;
 
 /// Lists the columns with a value of any type, the most telling first.
 const ANY: [&str; 7] = [
@@ -116,14 +117,15 @@ impl Row {
 
     fn entry(&self) -> Entry<'_> {
         let threat_type = ["threat_type", "threat", "threattype", "category"];
-        let confidence = self.first(&["confidence_level", "confidence"]).and_then(number);
-        let expiry = self.text(&["expires_at", "valid_until", "expiration", "expires"]);
-        Entry {
+        let mut entry = Entry {
             threat_type: self.text(&threat_type).map(str::to_owned),
-            confidence: confidence.map(share),
-            expires_at: expiry.and_then(|text| parse_time(text, &TimeContext::default())),
             ..Entry::default()
+        };
+        if let Some(confidence) = self.first(&["confidence_level", "confidence"]) {
+            entry.set_confidence(confidence::stated(confidence));
         }
+        entry.set_expiry(self.text(&["expires_at", "valid_until", "expiration", "expires"]));
+        entry
     }
 
     /// Returns the values that are indicators, each with its column.
@@ -176,20 +178,5 @@ impl Row {
 
     fn text(&self, names: &[&str]) -> Option<&str> {
         self.first(names)?.as_str()
-    }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::String(text) => text.trim_end_matches('%').trim().parse().ok(),
-        other => other.as_f64(),
-    }
-}
-
-/// Returns a confidence from 0 to 1. Feeds count it to 100, and some to 1.
-pub(super) fn share(confidence: f64) -> f64 {
-    match confidence {
-        above if above > 1.0 => above / 100.0,
-        share => share,
     }
 }

@@ -2,11 +2,10 @@
 
 mod pattern;
 
-use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::confidence;
 use super::entry::{Collector, Entry};
-use crate::models::{TimeContext, parse_time};
 
 /// Returns whether a document has STIX objects, in a bundle or in another envelope.
 pub(super) fn is_stix(document: &Value) -> bool {
@@ -14,9 +13,9 @@ pub(super) fn is_stix(document: &Value) -> bool {
     is_bundle || !indicators(document).is_empty()
 }
 
-pub(super) fn read(document: &Value, collector: &mut Collector<'_>) {
+pub(super) fn read(line: Option<u64>, document: &Value, collector: &mut Collector<'_>) {
     for indicator in indicators(document) {
-        take(indicator, collector);
+        take(line, indicator, collector);
     }
 }
 
@@ -36,40 +35,38 @@ fn indicators(document: &Value) -> Vec<&Map<String, Value>> {
 }
 
 fn is_indicator(object: &Map<String, Value>) -> bool {
-    object.get("type").is_some_and(|name| name == "indicator") && object.contains_key("pattern")
+    // The answers of OpenCTI name the type otherwise.
+    let is_named = |member: &str, named: &str| object.get(member).is_some_and(|name| name == named);
+    (is_named("type", "indicator") || is_named("entity_type", "Indicator")) && object.contains_key("pattern")
 }
 
-fn take(indicator: &Map<String, Value>, collector: &mut Collector<'_>) {
+fn take(line: Option<u64>, indicator: &Map<String, Value>, collector: &mut Collector<'_>) {
     let text = |name: &str| indicator.get(name).and_then(Value::as_str);
     let pattern = text("pattern").unwrap_or_default();
     if indicator.get("revoked") == Some(&Value::Bool(true)) {
-        return collector.refuse(None, pattern, "the indicator is revoked");
+        return collector.refuse(line, pattern, "the indicator is revoked");
     }
     if text("pattern_type").is_some_and(|name| name != "stix") {
-        return collector.refuse(None, pattern, "the pattern is not of STIX");
+        return collector.refuse(line, pattern, "the pattern is not of STIX");
     }
     let values = match pattern::values(pattern) {
         Ok(values) => values,
-        Err(reason) => return collector.refuse(None, pattern, reason),
+        Err(reason) => return collector.refuse(line, pattern, reason),
     };
-    let until = text("valid_until").and_then(time);
-    let confidence = indicator.get("confidence").and_then(Value::as_f64);
     for (value, indicator_type) in &values {
-        let entry = Entry {
+        let mut entry = Entry {
             value,
             indicator_type: Some(*indicator_type),
             threat_type: threat_type(indicator),
-            // Section 3.2: from 0 to 100.
-            confidence: confidence.map(|confidence| confidence / 100.0),
-            expires_at: until,
             metadata: metadata(indicator),
+            ..Entry::default()
         };
-        collector.take(None, entry);
+        if let Some(confidence) = indicator.get("confidence") {
+            entry.set_confidence(confidence::of_stix(confidence));
+        }
+        entry.set_expiry(text("valid_until"));
+        collector.take(line, entry);
     }
-}
-
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    parse_time(text, &TimeContext::default())
 }
 
 /// Returns the first type that the indicator names, or its first label, as STIX 2.0 had it.

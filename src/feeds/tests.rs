@@ -29,6 +29,10 @@ fn values_are_read_as_people_write_them() {
         ("Eve[at]Bad[.]Example", "email eve@bad.example"),
         ("198.51.100.4:8443", "ip 198.51.100.4"),
         ("[2001:db8::7]:443", "ip 2001:db8::7"),
+        ("[2001:db8::7]", "ip 2001:db8::7"),
+        ("::ffff:198.51.100.0/120", "cidr 198.51.100.0/24"),
+        ("bücher.example", "domain xn--bcher-kva.example"),
+        ("http://0xc6336404/x", "url http://198.51.100.4/x"),
         ("::ffff:198.51.100.4", "ip 198.51.100.4"),
         ("198.51.100.4/32", "ip 198.51.100.4"),
         ("198.51.100.128-198.51.100.255", "cidr 198.51.100.128/25"),
@@ -258,6 +262,106 @@ fn attributes_of_misp_for_detection_are_taken() {
     assert_eq!(feed.intel[0].metadata["tlp"], "green");
     assert_eq!(feed.intel[0].metadata["event"], "a campaign");
     assert_eq!(feed.refused.len(), 1);
+}
+
+#[test]
+fn composite_attributes_of_misp_are_taken_apart() {
+    let sha256 = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+    for (type_name, value, expected) in [
+        ("ip-dst|port", "198.51.100.4|443", vec!["ip 198.51.100.4"]),
+        ("ip-src|port", "2001:db8::7|443", vec!["ip 2001:db8::7"]),
+        ("hostname|port", "bad.example|80", vec!["domain bad.example"]),
+        (
+            "domain|ip",
+            "bad.example|198.51.100.4",
+            vec!["domain bad.example", "ip 198.51.100.4"],
+        ),
+        (
+            "filename|sha256",
+            &format!("a|b.exe|{sha256}"),
+            vec![&format!("file_hash {sha256}")],
+        ),
+        (
+            "malware-sample",
+            "a|0cc175b9c0f1b6a831c399e269772661",
+            vec!["file_hash 0cc175b9c0f1b6a831c399e269772661"],
+        ),
+        ("regkey|value", "HKLM|x", vec![]),
+        (
+            "filename|imphash",
+            "a.exe|0cc175b9c0f1b6a831c399e269772661",
+            vec![],
+        ),
+    ] {
+        // As `attributes/restSearch` answers, with what it says of the event of each.
+        let attribute =
+            serde_json::json!({"type": type_name, "value": value, "to_ids": 1, "Event": {"info": "e"}});
+        for answer in [
+            serde_json::json!({"response": {"Attribute": [attribute]}}),
+            serde_json::json!([attribute]),
+        ] {
+            let feed = feed(&answer.to_string());
+            assert_eq!(indicators(&answer.to_string()), expected, "{type_name}");
+            assert!(feed.intel.iter().all(|intel| intel.metadata["event"] == "e"));
+            assert_eq!(
+                feed.refused.len(),
+                usize::from(expected.is_empty()),
+                "{type_name}"
+            );
+        }
+    }
+    let deleted = r#"[{"type": "ip-dst", "value": "198.51.100.4", "to_ids": true, "deleted": true}]"#;
+    assert!(reason(deleted).contains("deleted"));
+}
+
+#[test]
+fn objects_of_stix_are_found_in_any_envelope() {
+    let indicator =
+        serde_json::json!({"type": "indicator", "pattern": "[domain-name:value = 'bad.example']"});
+    let of_opencti = serde_json::json!({"entity_type": "Indicator", "pattern_type": "stix",
+        "pattern": "[domain-name:value = 'bad.example']"});
+    for envelope in [
+        serde_json::json!({"more": true, "next": "x", "objects": [indicator]}),
+        serde_json::json!({"data": {"indicators": {"edges": [{"node": of_opencti}]}}}),
+        serde_json::json!({"version": "4", "type": "create", "data": indicator}),
+        serde_json::json!([indicator]),
+        indicator.clone(),
+    ] {
+        assert_eq!(feed(&envelope.to_string()).format, FeedFormat::Stix, "{envelope}");
+        assert_eq!(
+            indicators(&envelope.to_string()),
+            ["domain bad.example"],
+            "{envelope}"
+        );
+    }
+    let lines = format!(
+        "{indicator}\n{}\n",
+        indicator.to_string().replace("domain-name", "process")
+    );
+    assert_eq!(indicators(&lines), ["domain bad.example"]);
+    assert_eq!(feed(&lines).refused[0].line, Some(2));
+}
+
+#[test]
+fn words_of_confidence_are_read_and_others_are_told() {
+    let table =
+        "ip,confidence,expires\n198.51.100.4,high,2027-01-01\n198.51.100.5,sure,soon\n198.51.100.6,,\n";
+    let read = feed(table);
+    let confidences: Vec<f64> = read.intel.iter().map(|intel| intel.confidence).collect();
+    assert_eq!(confidences, [0.85, 0.5, 0.5]);
+    let told: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (warning, part) in told.iter().zip(["confidence \"sure\"", "expiry \"soon\""]) {
+        assert!(
+            warning.starts_with("line 3: \"198.51.100.5\": ") && warning.contains(part),
+            "{warning}"
+        );
+    }
+    let stix = serde_json::json!({"type": "indicator", "pattern": "[ipv4-addr:value = '198.51.100.4']",
+        "confidence": "Med", "valid_until": "never"});
+    let read = feed(&stix.to_string());
+    assert!((read.intel[0].confidence - 0.5).abs() < f64::EPSILON);
+    assert_eq!(read.warnings.len(), 1);
 }
 
 #[test]

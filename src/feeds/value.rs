@@ -35,7 +35,7 @@ pub(super) fn indicators(
     if let Some(networks) = range(text) {
         return Ok(networks);
     }
-    if let Some(host) = host_before_port(text)
+    if let Some(host) = in_brackets(text).or_else(|| host_before_port(text))
         && let Ok(indicator) = host.parse::<Indicator>()
     {
         return Ok(vec![canonical(indicator)]);
@@ -128,11 +128,12 @@ fn of_blocking_rule(rule: &str) -> Result<&str, String> {
 fn host_before_port(text: &str) -> Option<&str> {
     let (host, port) = text.rsplit_once(':')?;
     port.parse::<u16>().ok()?;
-    Some(
-        host.strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host),
-    )
+    Some(in_brackets(host).unwrap_or(host))
+}
+
+/// Returns the address of `[2001:db8::1]`.
+fn in_brackets(text: &str) -> Option<&str> {
+    text.strip_prefix('[')?.strip_suffix(']')
 }
 
 /// Returns the networks of `203.0.113.0 - 203.0.113.255`.

@@ -4,6 +4,7 @@ mod lookup;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
 use logstore::detect::{Detector, IndicatorSet, IndicatorSetBuilder};
-use logstore::feeds::{self, Feed, FeedFormat, FeedOptions};
+use logstore::feeds::{self, FeedFormat, FeedOptions};
 use logstore::time::Zone;
 use logstore::{DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
 use serde::Serialize;
@@ -263,7 +264,8 @@ fn import(args: &ImportArgs, context: &mut Context) -> Result {
     let text = read(&args.file)?;
     let feed = feeds::read(&text, &feed_options(args, context)?)
         .map_err(|error| Failure::Failed(format!("cannot read indicators from {:?}: {error}", args.file)))?;
-    warn_of_refused(&feed);
+    warn_of(&feed.refused, |refused| &refused.reason);
+    warn_of(&feed.warnings, |warning| &warning.reason);
     if feed.intel.is_empty() && !feed.refused.is_empty() {
         return Err(Failure::Failed(format!(
             "{:?} has no indicators: all of its {} entries were refused",
@@ -314,15 +316,15 @@ fn feed_options(args: &ImportArgs, context: &Context) -> Result<FeedOptions> {
     Ok(options)
 }
 
-/// Warns of the first refused entries, and counts the others by their reasons.
-fn warn_of_refused(feed: &Feed) {
+/// Warns of the first of some entries, and counts the others by their reasons.
+fn warn_of<E: Display>(entries: &[E], reason: impl Fn(&E) -> &str) {
     const SHOWN: usize = 10;
-    for refused in feed.refused.iter().take(SHOWN) {
-        log::warn!("{refused}");
+    for entry in entries.iter().take(SHOWN) {
+        log::warn!("{entry}");
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for refused in feed.refused.iter().skip(SHOWN) {
-        *counts.entry(&refused.reason).or_default() += 1;
+    for entry in entries.iter().skip(SHOWN) {
+        *counts.entry(reason(entry)).or_default() += 1;
     }
     for (reason, count) in counts {
         log::warn!("{count} more entries: {reason}");
