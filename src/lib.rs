@@ -103,8 +103,8 @@ pub mod alerts {
     //! The life of an alert: matches that are counted, events of its history, and suppressions.
 
     pub use crate::models::{
-        AlertAction, AlertEvent, AlertLog, AlertOrder, Detections, Hit, HitRange, LogRole, Match, RuleDay,
-        Suppression,
+        AlertAction, AlertEvent, AlertLog, AlertOrder, Detections, Hit, HitRange, LogRole, Lookback, Match,
+        RuleDay, Suppression,
     };
 }
 

@@ -75,7 +75,7 @@ fn load(file: &Path, count: usize, report: &mut Report) -> IndicatorSet {
     let before = (processor_time_of_process(), resident_mb());
     let mut builder = IndicatorSetBuilder::default();
     store
-        .read_intel(&mut |intel| builder.push(&intel))
+        .read_intel(0, &mut |intel| builder.push(&intel))
         .expect("intelligence");
     let set = builder.finish();
     drop(store);

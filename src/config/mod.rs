@@ -12,6 +12,7 @@
 //! A file may end in `.yaml` or `.yml` instead.
 
 mod duration;
+mod intel;
 mod networks;
 mod optional_duration;
 mod options;
@@ -32,6 +33,7 @@ use serde_json::Value;
 use crate::load::DEFAULT_BATCH_SIZE;
 use crate::models::{ContinuationLines, DateOrder, Encoding, Secret, Zone};
 use crate::storage::duckdb::{Access, DEFAULT_MEMORY_LIMIT, S3Options, without_password};
+pub use intel::{HalfLifeSettings, IntelSettings};
 use variables::Variable;
 use yaml::Yaml;
 
@@ -62,6 +64,8 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// Says how rules are applied.
     pub detect: DetectSettings,
+    /// Says how logs are compared with threat intelligence.
+    pub intel: IntelSettings,
     /// Says how diagnostics are written.
     pub log: LogSettings,
 }
@@ -219,6 +223,7 @@ impl Default for Settings {
                 security_4688: false,
                 placeholders: BTreeMap::new(),
             },
+            intel: IntelSettings::default(),
             log: LogSettings {
                 level: "warn".into(),
                 format: LogFormat::Text,

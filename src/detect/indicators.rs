@@ -1,6 +1,5 @@
 //! Finds indicators of threat intelligence in logs: in their fields and in free text.
 
-mod decay;
 mod networks;
 mod observables;
 mod table;
@@ -12,10 +11,10 @@ use chrono::TimeDelta;
 
 use super::event::{Event, Scalar};
 use crate::models::{
-    BENIGN, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity, ThreatIntel,
+    BENIGN, HalfLives, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity,
+    ThreatIntel,
 };
 
-pub use decay::HalfLives;
 use networks::Networks;
 use observables::{Observable, Surroundings};
 use table::{Key, Said, Table, TableBuilder};
@@ -53,7 +52,7 @@ pub struct IndicatorSet {
 /// let store = MemoryStore::new();
 /// store.upsert_intel(&[ThreatIntel::new("bad.example".parse()?, "phishing", "a feed")])?;
 /// let mut builder = IndicatorSetBuilder::default();
-/// store.read_intel(&mut |intel| builder.push(&intel))?;
+/// store.read_intel(0, &mut |intel| builder.push(&intel))?;
 /// assert_eq!(builder.finish().len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -157,6 +156,20 @@ impl IndicatorSet {
             return Vec::new();
         }
         let found = self.matches_of(event, log).into_iter();
+        found.map(|found| found.alert(log)).collect()
+    }
+
+    /// Finds the indicators of a log that are in another set as well, as matches for alerts. The alerts are those that
+    /// this set raises for them.
+    pub(super) fn later_alerts(&self, new: &Self, log: &LogEntry) -> Vec<Match> {
+        let event = Event::from_log(log);
+        if new.is_empty() || new.matches_of(&event, log).is_empty() {
+            return Vec::new();
+        }
+        let is_new = |found: &IndicatorMatch| {
+            Indicator::new(found.indicator_type, &found.indicator).is_ok_and(|found| new.contains(&found))
+        };
+        let found = self.matches_of(&event, log).into_iter().filter(is_new);
         found.map(|found| found.alert(log)).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::models::IndicatorType;
+use super::IndicatorType;
 
 /// Says after how long the confidence in an indicator is half of what its source said, by the type of the indicator.
 ///

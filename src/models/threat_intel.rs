@@ -359,6 +359,13 @@ impl ThreatIntel {
         }
     }
 
+    /// Returns whether logs must be looked at again because of this piece, which replaces another one.
+    pub(crate) fn adds_to(&self, known: &Self) -> bool {
+        let had_expired = known.expires_at.is_some_and(|expiry| expiry <= self.created_at);
+        let was_benign = known.threat_type == BENIGN && self.threat_type != BENIGN;
+        had_expired || was_benign || known.indicator != self.indicator
+    }
+
     /// Checks that it can be stored.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::models::{
     Alert, AlertEvent, AlertLog, AlertQuery, DetectionRule, Detections, Field, FilePosition, FileProgress,
-    Filter, Hit, HitRange, IntelQuery, IntelSummary, LogEntry, LogKey, LogQuery, RuleDay, RuleQuery,
-    Suppression, ThreatIntel,
+    Filter, Hit, HitRange, IntelQuery, IntelSummary, LogEntry, LogKey, LogQuery, Lookback, RuleDay,
+    RuleQuery, Suppression, ThreatIntel,
 };
 
 /// Implements every trait for a pointer to a store.
@@ -97,6 +97,18 @@ macro_rules! store_behind {
             fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
                 (**self).store_detections(detections)
             }
+            fn lookback(&self, consumer: &str) -> Result<Option<Lookback>> {
+                (**self).lookback(consumer)
+            }
+            fn commit_lookback(
+                &self,
+                consumer: &str,
+                from: Option<&Lookback>,
+                to: &Lookback,
+                detections: &Detections,
+            ) -> Result<CommitResult> {
+                (**self).commit_lookback(consumer, from, to, detections)
+            }
             fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>> {
                 (**self).hits(ranges)
             }
@@ -160,8 +172,11 @@ macro_rules! store_behind {
             fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>> {
                 (**self).fetch_intel(query)
             }
-            fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
-                (**self).read_intel(take)
+            fn read_intel(&self, after: u64, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
+                (**self).read_intel(after, take)
+            }
+            fn last_import(&self) -> Result<u64> {
+                (**self).last_import()
             }
             fn replace_intel(
                 &self,

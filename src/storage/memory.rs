@@ -3,7 +3,7 @@
 mod alerts;
 mod detections;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard};
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::models::{
     Alert, AlertEvent, AlertLog, DetectionRule, Field, FilePosition, FileProgress, Filter, Hit, IntelQuery,
-    IntelSummary, LogEntry, LogKey, LogQuery, Order, RuleQuery, Suppression, TIME_SOURCE, ThreatIntel, now,
-    to_micros,
+    IntelSummary, LogEntry, LogKey, LogQuery, Lookback, Order, RuleQuery, Suppression, TIME_SOURCE,
+    ThreatIntel, now, to_micros,
 };
 use crate::sync::lock;
 
@@ -51,6 +51,10 @@ struct State {
     consumers: BTreeMap<String, Consumer>,
     files: BTreeMap<String, FilePosition>,
     intel: BTreeMap<String, ThreatIntel>,
+    /// Holds the number of the import that added each piece.
+    imports: HashMap<String, u64>,
+    last_import: u64,
+    lookbacks: BTreeMap<String, Lookback>,
     rules: BTreeMap<String, DetectionRule>,
 }
 
@@ -73,6 +77,18 @@ impl MemoryStore {
 }
 
 impl State {
+    /// Stores intelligence, and notes which import added it.
+    fn import(&mut self, intel: &[ThreatIntel]) {
+        let import = self.last_import + 1;
+        for intel in intel {
+            let known = self.intel.insert(intel.id.clone(), intel.clone());
+            if known.is_none_or(|known| intel.adds_to(&known)) {
+                self.imports.insert(intel.id.clone(), import);
+                self.last_import = import;
+            }
+        }
+    }
+
     fn append(&mut self, log: &LogEntry) -> bool {
         let mut log = log.clone();
         log.event_time = to_micros(log.event_time);
@@ -333,9 +349,7 @@ impl IntelStore for MemoryStore {
     fn upsert_intel(&self, intel: &[ThreatIntel]) -> Result<()> {
         intel.iter().try_for_each(ThreatIntel::validate)?;
         let mut state = self.state();
-        for intel in intel {
-            state.intel.insert(intel.id.clone(), intel.clone());
-        }
+        state.import(intel);
         Ok(())
     }
 
@@ -345,12 +359,18 @@ impl IntelStore for MemoryStore {
         Ok(limited(intel.cloned(), query.limit))
     }
 
-    fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
-        self.state()
-            .intel
-            .values()
-            .for_each(|intel| take(IntelSummary::from(intel)));
+    fn read_intel(&self, after: u64, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
+        let state = self.state();
+        let is_wanted = |intel: &&ThreatIntel| {
+            after == 0 || state.imports.get(&intel.id).is_some_and(|import| *import > after)
+        };
+        let wanted = state.intel.values().filter(is_wanted);
+        wanted.for_each(|intel| take(IntelSummary::from(intel)));
         Ok(())
+    }
+
+    fn last_import(&self) -> Result<u64> {
+        Ok(self.state().last_import)
     }
 
     fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64> {
@@ -368,8 +388,7 @@ impl IntelStore for MemoryStore {
             intel.expires_at = Some(time);
             expired += 1;
         }
-        let named = intel.iter().map(|intel| (intel.id.clone(), intel.clone()));
-        state.intel.extend(named);
+        state.import(intel);
         Ok(expired)
     }
 

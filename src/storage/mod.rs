@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::models::{
     Alert, AlertEvent, AlertLog, AlertQuery, Counts, DetectionRule, Detections, Field, FilePosition,
     FileProgress, Filter, Hit, HitRange, IntelQuery, IntelSummary, InvalidValue, LogEntry, LogKey, LogQuery,
-    RuleDay, RuleQuery, Suppression, ThreatIntel,
+    Lookback, RuleDay, RuleQuery, Suppression, ThreatIntel,
 };
 
 pub use copy::{CopyOptions, CopyReport, copy_store};
@@ -195,6 +195,23 @@ pub trait DetectionStore: Send + Sync {
     /// [`Error::InvalidInput`] if a match cannot be stored.
     fn store_detections(&self, detections: &Detections) -> Result<CommitResult>;
 
+    /// Returns how far a consumer has looked back for intelligence; `None` if it never has.
+    fn lookback(&self, consumer: &str) -> Result<Option<Lookback>>;
+
+    /// Counts matches into alerts as [`store_detections`](Self::store_detections) does, and moves on how far a consumer
+    /// has looked back: all or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if the consumer has not looked back as far as `from`, as when another process has its name.
+    fn commit_lookback(
+        &self,
+        consumer: &str,
+        from: Option<&Lookback>,
+        to: &Lookback,
+        detections: &Detections,
+    ) -> Result<CommitResult>;
+
     /// Returns the hits in some ranges, each once, in the order of correlation, group, event time and log id.
     fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>>;
 
@@ -287,10 +304,18 @@ pub trait IntelStore: Send + Sync {
     /// Returns the threat intelligence that a query wants, in the order of its ids.
     fn fetch_intel(&self, query: &IntelQuery) -> Result<Vec<ThreatIntel>>;
 
-    /// Gives all threat intelligence to `take`, piece by piece and in no order: what logs are compared with of it.
+    /// Gives threat intelligence to `take`, piece by piece and in no order: what logs are compared with of it. It comes
+    /// from the imports after one; 0 gives all of it.
     ///
     /// This takes much less time and memory than to fetch it. After an error, some pieces have been given.
-    fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()>;
+    fn read_intel(&self, after: u64, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()>;
+
+    /// Returns the number of the last import that added intelligence; 0 if none has.
+    ///
+    /// Each call of [`upsert_intel`](Self::upsert_intel) and [`replace_intel`](Self::replace_intel) is an import, with a
+    /// greater number than all before. An indicator that is stored already belongs to the import that added it, unless
+    /// it had expired or was [benign](crate::feeds::BENIGN) until then.
+    fn last_import(&self) -> Result<u64>;
 
     /// Stores what a source says now, all or none of it, and lets what it says no longer expire at a time.
     ///
@@ -616,6 +641,15 @@ pub(crate) fn width_micros(width: TimeDelta) -> Result<i64> {
 /// Returns the error of a commit from a position that is not the consumer's.
 pub(crate) fn consumer_conflict(consumer: &str, expected: Option<Cursor>, actual: Option<Cursor>) -> Error {
     conflict("consumer", consumer, expected, actual)
+}
+
+/// Returns the error of a commit from another state than that of the consumer.
+pub(crate) fn lookback_conflict(
+    consumer: &str,
+    expected: Option<&Lookback>,
+    actual: Option<&Lookback>,
+) -> Error {
+    conflict("lookback", consumer, expected, actual)
 }
 
 /// Returns the error of progress from a position that is not the file's.

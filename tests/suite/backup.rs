@@ -47,6 +47,7 @@ fn assert_same(a: &DuckDbStore, b: &DuckDbStore) {
         "threat_intel",
         "detection_rules",
         "consumers",
+        "lookbacks",
         "file_positions",
         "logstore",
     ] {

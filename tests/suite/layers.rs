@@ -10,7 +10,7 @@ use std::path::Path;
 use regex::Regex;
 
 /// Each part, and the parts that it may import besides itself. The longest name that fits a file counts.
-const PARTS: [(&str, &[&str]); 13] = [
+const PARTS: [(&str, &[&str]); 14] = [
     ("sync", &[]),
     ("backoff", &[]),
     ("stop", &["sync"]),
@@ -25,6 +25,7 @@ const PARTS: [(&str, &[&str]); 13] = [
     ("detect", &["models"]),
     ("detect::run", &["detect", "models", "storage", "stop"]),
     ("detect::hunt", &["detect", "models", "storage", "stop"]),
+    ("detect::looking_back", &["detect", "models", "storage"]),
     (
         "load",
         &[

@@ -35,6 +35,7 @@ mod intel;
 mod invariants;
 mod lake_data;
 mod lakes;
+mod later;
 mod layers;
 mod layouts;
 mod loading;

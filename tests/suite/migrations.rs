@@ -7,7 +7,7 @@ use duckdb::Connection;
 use logstore::alerts::HitRange;
 use logstore::{
     AlertQuery, AlertStatus, AlertStore as _, ConsumerStore as _, DetectionStore as _, DuckDbStore,
-    IngestStore as _, LogQuery, LogStore as _, Order, Severity, StoreExt as _,
+    IngestStore as _, IntelStore as _, LogQuery, LogStore as _, Order, Severity, StoreExt as _, ThreatIntel,
 };
 
 use crate::support::log;
@@ -78,7 +78,10 @@ const VIEW_OF_VERSION_5: (&str, &str, &str) = (
     "CREATE OR REPLACE VIEW log_texts",
 );
 
-/// Takes back what version 7 has changed.
+/// Takes back what version 8 has changed.
+const WITHOUT_LOOKBACK: &str = "DROP TABLE lookbacks; ALTER TABLE threat_intel DROP COLUMN import_number;";
+
+/// Takes back what version 7 has changed, and versions after it.
 fn without_detection() -> String {
     let first = include_str!("../../src/storage/duckdb/schema/migrations/001_tables.sql");
     let create = &first[first.find("CREATE TABLE alerts (").unwrap()..];
@@ -89,7 +92,8 @@ fn without_detection() -> String {
     format!(
         "CREATE TABLE newer AS SELECT * FROM alerts; DROP TABLE alerts; {create}
         INSERT INTO alerts SELECT {columns} FROM newer; DROP TABLE newer;
-        DROP TABLE alert_logs; DROP TABLE alert_events; DROP TABLE suppressions; DROP TABLE hits;"
+        DROP TABLE alert_logs; DROP TABLE alert_events; DROP TABLE suppressions; DROP TABLE hits;
+        {WITHOUT_LOOKBACK}"
     )
 }
 
@@ -197,6 +201,48 @@ fn alerts_of_version_6_have_a_status() {
         .into_iter()
         .flat_map(|check| check.problems);
     assert_eq!(problems.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn version_7_is_read_and_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let store = DuckDbStore::open(&path).unwrap();
+    let alerts = ["1", "2"].map(|id| crate::support::alert(id, Severity::High, 0));
+    store.store_alerts(&alerts).unwrap();
+    let intel = |address: &str| ThreatIntel::new(address.parse().unwrap(), "scanner", "list");
+    store.upsert_intel(&[intel("192.0.2.1")]).unwrap();
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(WITHOUT_LOOKBACK).unwrap();
+    connection
+        .execute_batch("UPDATE logstore SET schema_version = 7")
+        .unwrap();
+    connection.close().unwrap();
+    for read_only in [true, false] {
+        let store = DuckDbStore::options().read_only(read_only).open(&path).unwrap();
+        assert_eq!(store.fetch_alerts(&AlertQuery::new()).unwrap().len(), 2);
+        let mut count = 0;
+        store.read_intel(0, &mut |_| count += 1).unwrap();
+        assert_eq!(count, 1);
+    }
+    let store = DuckDbStore::open(&path).unwrap();
+    assert_eq!(
+        store.last_import().unwrap(),
+        0,
+        "what was there is not looked back for"
+    );
+    store
+        .upsert_intel(&[intel("192.0.2.1"), intel("192.0.2.2")])
+        .unwrap();
+    assert_eq!(store.last_import().unwrap(), 1);
+    store
+        .upsert_intel(&[intel("192.0.2.1"), intel("192.0.2.3")])
+        .unwrap();
+    let mut added = Vec::new();
+    let read = store.read_intel(1, &mut |intel| added.push(intel.indicator.to_string()));
+    read.unwrap();
+    assert_eq!(added, ["192.0.2.3"]);
 }
 
 #[test]

@@ -88,8 +88,9 @@ const GROWING: [&str; 7] = [
 /// Names the tables of few rows that change all the time. The catalog keeps every version of a row until it is flushed.
 ///
 /// Each comes with its key, and with SQL that deletes superseded rows.
-const CHANGING: [(&str, &str, &str); 2] = [
+const CHANGING: [(&str, &str, &str); 3] = [
     ("consumers", "name", ""),
+    ("lookbacks", "consumer", ""),
     ("file_positions", "id", DELETE_SUPERSEDED),
 ];
 

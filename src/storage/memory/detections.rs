@@ -6,10 +6,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{MemoryStore, State};
 use crate::models::{
-    AlertLog, Counts, Detections, Found, Hit, HitRange, RuleDay, Series, Suppression, Tally, kept_logs, now,
-    to_micros,
+    AlertLog, Counts, Detections, Found, Hit, HitRange, Lookback, RuleDay, Series, Suppression, Tally,
+    kept_logs, now, to_micros,
 };
-use crate::storage::{CommitResult, Cursor, DetectionStore, Error, Result};
+use crate::storage::{CommitResult, Cursor, DetectionStore, Error, Result, lookback_conflict};
 
 impl DetectionStore for MemoryStore {
     fn commit_detections(
@@ -29,6 +29,28 @@ impl DetectionStore for MemoryStore {
     fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
         detections.validate()?;
         let counts = self.state().store_detections(detections, Found::Later);
+        Ok(CommitResult::of_counts(counts, 0))
+    }
+
+    fn lookback(&self, consumer: &str) -> Result<Option<Lookback>> {
+        Ok(self.state().lookbacks.get(consumer).cloned())
+    }
+
+    fn commit_lookback(
+        &self,
+        consumer: &str,
+        from: Option<&Lookback>,
+        to: &Lookback,
+        detections: &Detections,
+    ) -> Result<CommitResult> {
+        detections.validate()?;
+        let mut state = self.state();
+        let actual = state.lookbacks.get(consumer);
+        if actual != from {
+            return Err(lookback_conflict(consumer, from, actual));
+        }
+        state.lookbacks.insert(consumer.to_owned(), to.clone());
+        let counts = state.store_detections(detections, Found::Later);
         Ok(CommitResult::of_counts(counts, 0))
     }
 

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use logstore::alerts::{AlertAction, AlertEvent, AlertOrder, Detections, Hit, HitRange, Match, Suppression};
+use logstore::alerts::{
+    AlertAction, AlertEvent, AlertOrder, Detections, Hit, HitRange, Lookback, Match, Suppression,
+};
 use logstore::{
     Alert, AlertQuery, AlertStatus, Cursor, DetectionStore as _, Error, LogEntry, LogKey, Severity, Store,
     StoreExt as _, Verdict,
@@ -535,4 +537,36 @@ pub(super) fn counts_what_rules_found_by_day(store: &dyn Store) {
     assert_eq!(all, expected);
     all.retain(|(_, day, _)| *day == 1);
     assert_eq!(days(Some(at(DAY))), all);
+}
+
+pub(super) fn a_lookback_moves_with_its_matches_or_not_at_all(store: &dyn Store) {
+    assert_eq!(store.lookback("c").unwrap(), None);
+    let begin = Lookback::done(3);
+    store
+        .commit_lookback("c", None, &begin, &Detections::default())
+        .unwrap();
+    let next = Lookback {
+        done: 3,
+        target: 5,
+        position: Some(LogKey::new(at(7), "it's one")),
+    };
+    let committed = store
+        .commit_lookback("c", Some(&begin), &next, &matches([found("r", 0)]))
+        .unwrap();
+    assert_eq!((committed.stored, committed.counted), (1, 1));
+    assert!(only_alert(store).found_later);
+    assert_eq!(store.lookback("c").unwrap(), Some(next.clone()));
+    assert_eq!(store.lookback("d").unwrap(), None);
+    assert_eq!(store.position("c").unwrap(), None, "it is no position");
+    for from in [None, Some(&begin)] {
+        let elsewhere = store.commit_lookback("c", from, &Lookback::done(5), &matches([found("s", 0)]));
+        assert!(matches!(elsewhere, Err(Error::Conflict { .. })));
+    }
+    assert_eq!(store.lookback("c").unwrap(), Some(next.clone()));
+    let repeated = store
+        .commit_lookback("c", Some(&next), &Lookback::done(5), &matches([found("r", 0)]))
+        .unwrap();
+    assert_eq!((repeated.stored, repeated.repeated), (0, 1));
+    assert_eq!(store.lookback("c").unwrap(), Some(Lookback::done(5)));
+    assert_eq!(only_alert(store).count, 1);
 }

@@ -1,3 +1,4 @@
+use logstore::alerts::{Detections, Lookback};
 use logstore::{Indicator, IndicatorType, IntelQuery, Store, ThreatIntel};
 use serde_json::json;
 
@@ -98,4 +99,69 @@ pub(super) fn expires_at_the_time(store: &dyn Store) {
     assert_eq!(store.expire_intel(at(4)).unwrap(), 0);
     assert_eq!(store.expire_intel(at(5)).unwrap(), 1);
     assert_eq!(ids(store, &IntelQuery::new()), ["1"]);
+}
+
+/// The ids of the indicators after an import, as texts in their order.
+fn added_after(store: &dyn Store, import: u64) -> Vec<String> {
+    let mut added = Vec::new();
+    store
+        .read_intel(import, &mut |intel| added.push(intel.indicator.to_string()))
+        .unwrap();
+    added.sort();
+    added
+}
+
+pub(super) fn numbers_imports_by_what_they_add(store: &dyn Store) {
+    assert_eq!(store.last_import().unwrap(), 0);
+    let [one, two] =
+        [intel("1", "10.0.0.1"), intel("2", "10.0.0.2")].map(|intel| intel.with_created_at(at(1)));
+    store.upsert_intel(std::slice::from_ref(&one)).unwrap();
+    let first = store.last_import().unwrap();
+    assert!(first > 0);
+    store.upsert_intel(std::slice::from_ref(&one)).unwrap();
+    store
+        .replace_intel("list", std::slice::from_ref(&one), at(2))
+        .unwrap();
+    assert_eq!(store.last_import().unwrap(), first, "nothing was added");
+
+    store.upsert_intel(&[one.clone(), two.clone()]).unwrap();
+    let second = store.last_import().unwrap();
+    assert!(second > first);
+    assert_eq!(added_after(store, 0), ["10.0.0.1", "10.0.0.2"]);
+    assert_eq!(added_after(store, first), ["10.0.0.2"]);
+    assert_eq!(added_after(store, second), <[String; 0]>::default());
+
+    store
+        .replace_intel("list", std::slice::from_ref(&two), at(7))
+        .unwrap();
+    assert_eq!(store.last_import().unwrap(), second);
+    store.upsert_intel(&[one.clone().with_created_at(at(8))]).unwrap();
+    assert_eq!(added_after(store, second), ["10.0.0.1"], "it had expired");
+
+    let third = store.last_import().unwrap();
+    let mut benign = two.clone();
+    "benign".clone_into(&mut benign.threat_type);
+    store.upsert_intel(&[benign]).unwrap();
+    assert_eq!(store.last_import().unwrap(), third);
+    store.upsert_intel(&[two]).unwrap();
+    assert_eq!(added_after(store, third), ["10.0.0.2"], "it was benign");
+
+    let last = store.last_import().unwrap();
+    store
+        .commit_lookback("c", None, &Lookback::done(last), &Detections::default())
+        .unwrap();
+    store
+        .upsert_intel(&[
+            intel("1", "10.0.0.1").valid_until(at(9)),
+            intel("2", "10.0.0.2").valid_until(at(9)),
+        ])
+        .unwrap();
+    store.expire_intel(at(9)).unwrap();
+    assert_eq!(added_after(store, 0), <[String; 0]>::default());
+    store.upsert_intel(&[one]).unwrap();
+    assert_eq!(
+        added_after(store, last),
+        ["10.0.0.1"],
+        "a consumer has seen none of it"
+    );
 }

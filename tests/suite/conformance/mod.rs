@@ -178,6 +178,7 @@ conformance! {
         fetches_alerts_by_rule_tag_and_status,
         keeps_which_alerts_wait_for_a_receiver,
         counts_what_rules_found_by_day,
+        a_lookback_moves_with_its_matches_or_not_at_all,
     }
     consumers {
         a_consumer_begins_without_position,
@@ -196,6 +197,7 @@ conformance! {
         replaces_what_a_source_said,
         the_version_of_intel_changes_with_it,
         expires_at_the_time,
+        numbers_imports_by_what_they_add,
     }
     rules {
         rules_keep_their_creation_time,

@@ -2,23 +2,22 @@
 
 mod bounded;
 mod deliveries;
+mod indicators;
+mod later;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use logstore::alerts::Detections;
-use logstore::detect::{Detector, IndicatorSet};
+use logstore::detect::{Detector, LookingBack};
 use logstore::storage::CommitResult;
-use logstore::{
-    DetectionRule, DuckDbStore, Error, Fetcher, IntelStore as _, LogBatch, LogEntry, Severity, StartPosition,
-};
+use logstore::{DetectionRule, DuckDbStore, Error, Fetcher, LogBatch, LogEntry, Severity, StartPosition};
 use serde_json::json;
 
 use self::deliveries::Deliveries;
-use super::intel::indicators;
+use self::indicators::Indicators;
 use super::rules::{enabled_rules, new_detector, set_routes};
 use crate::Result;
 use crate::context::Context;
@@ -83,19 +82,37 @@ impl Totals {
         self.hits += found.hits.len() as u64;
         self.late += stored.late;
     }
+
+    fn add_all(&mut self, other: &Self) {
+        self.logs += other.logs;
+        self.matches += other.matches;
+        self.suppressed += other.suppressed;
+        self.alerts += other.alerts;
+        self.hits += other.hits;
+        self.late += other.late;
+    }
+
+    /// Adds what was found later.
+    fn add_later(&mut self, stored: &CommitResult) {
+        self.add(0, &Detections::default(), stored);
+    }
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     set_routes(context)?;
     let store = context.existing_store()?;
-    let mut rules = Rules::new(args, &store, context)?;
+    let indicators = Indicators::new(&store, context.settings().intel.half_lives())?;
+    let mut looking = looking_back(args, &store, context);
+    looking.begin()?;
+    let mut rules = Rules::new(args, &store, &indicators, context)?;
+    let interval = args.interval.unwrap_or(context.settings().fetch.interval);
     let mut fetcher = Fetcher::new(&store)
         .consumer(&args.consumer)
         .start(match args.from {
             From::Earliest => StartPosition::Earliest,
             From::Now => StartPosition::Latest,
         })
-        .every(args.interval.unwrap_or(context.settings().fetch.interval));
+        .every(interval);
     if !args.follow {
         fetcher = fetcher.once();
     }
@@ -107,10 +124,31 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             let deliveries = Deliveries::new(&store, &args.consumer, command, &stop);
             deliveries.start(scope)
         });
+        let wake = || {
+            if let Some(wake) = &deliveries {
+                // A full channel wakes it as well.
+                wake.try_send(()).ok();
+            }
+        };
+        let later = args.follow.then(|| {
+            let (stop, wake) = (stop.clone(), deliveries.clone());
+            let (mut looking, indicators) = (looking_back(args, &store, context), &indicators);
+            scope.spawn(move || {
+                let mut totals = Totals::default();
+                let followed = later::follow(&mut looking, indicators, interval, &stop, |committed| {
+                    totals.add_later(committed);
+                    if let Some(wake) = &wake {
+                        wake.try_send(()).ok();
+                    }
+                });
+                stop.stop();
+                followed.map(|()| totals)
+            })
+        });
         for batch in fetcher {
             let outcome = match batch {
                 Ok(batch) => {
-                    rules.reload(batch.logs(), args, &store, context)?;
+                    rules.reload(batch.logs(), args, &store, &indicators, context)?;
                     apply(&rules.detector, &store, &batch, &mut totals)
                 }
                 Err(error) => Err(error),
@@ -122,10 +160,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
                 }
                 Err(error) => return Err(error.into()),
             }
-            if let Some(wake) = &deliveries {
-                // A full channel wakes it as well.
-                wake.try_send(()).ok();
-            }
+            wake();
+        }
+        match later {
+            Some(later) => totals.add_all(&later.join().expect("no thread panics")?),
+            None => later::catch_up(&mut looking, &indicators, &stop, |committed| {
+                totals.add_later(committed);
+                wake();
+            })?,
         }
         Ok::<(), crate::Failure>(())
     })?;
@@ -133,6 +175,15 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     match args.follow {
         true => signals.check_followed(),
         false => signals.check(),
+    }
+}
+
+fn looking_back<'s>(args: &Args, store: &'s DuckDbStore, context: &Context) -> LookingBack<&'s DuckDbStore> {
+    let length = TimeDelta::from_std(context.settings().intel.lookback).unwrap_or(TimeDelta::MAX);
+    let looking = LookingBack::new(store, &args.consumer, length);
+    match args.exec {
+        Some(_) => looking.deliver_to(&args.consumer),
+        None => looking,
     }
 }
 
@@ -162,45 +213,44 @@ fn apply(
 struct Rules {
     detector: Detector,
     version: Vec<(String, DateTime<Utc>)>,
-    indicators: Arc<IndicatorSet>,
-    intel_version: u64,
     read: DateTime<Utc>,
 }
 
 impl Rules {
-    fn new(args: &Args, store: &DuckDbStore, context: &Context) -> Result<Self> {
+    fn new(args: &Args, store: &DuckDbStore, indicators: &Indicators<'_>, context: &Context) -> Result<Self> {
         let read = Utc::now();
         let rules = enabled_rules(&args.rules, store, context)?;
-        let intel_version = store.intel_version()?;
-        let indicators = indicators(store)?;
         let mut detector = detector(&rules, args, context);
-        detector.set_indicators(Arc::clone(&indicators));
+        detector.set_indicators(indicators.current());
         Ok(Self {
             detector,
             version: version_of(&rules),
-            indicators,
-            intel_version,
             read,
         })
     }
 
     /// Takes rules and intelligence in anew if they have changed, and if a log came after they were read last. Rules of
     /// files are read once.
-    fn reload(&mut self, logs: &[LogEntry], args: &Args, store: &DuckDbStore, context: &Context) -> Result {
+    fn reload(
+        &mut self,
+        logs: &[LogEntry],
+        args: &Args,
+        store: &DuckDbStore,
+        indicators: &Indicators<'_>,
+        context: &Context,
+    ) -> Result {
         let is_newer = |log: &LogEntry| log.ingestion_time >= self.read;
-        if !logs.iter().any(is_newer) {
-            return Ok(());
+        if logs.iter().any(is_newer) {
+            self.read = Utc::now();
+            indicators.refresh()?;
+            self.reload_rules(args, store, context)?;
         }
-        self.read = Utc::now();
-        let intel_version = store.intel_version()?;
-        if intel_version != self.intel_version {
-            self.indicators = indicators(store)?;
-            self.intel_version = intel_version;
-            log::info!(
-                "the intelligence has changed: {} indicators",
-                self.indicators.len()
-            );
-        }
+        // The thread that looks back may have read them. It looks at no log that comes after.
+        self.detector.set_indicators(indicators.current());
+        Ok(())
+    }
+
+    fn reload_rules(&mut self, args: &Args, store: &DuckDbStore, context: &Context) -> Result {
         if args.rules.is_empty() {
             let rules = enabled_rules(&[], store, context)?;
             let version = version_of(&rules);
@@ -210,7 +260,6 @@ impl Rules {
                 self.version = version;
             }
         }
-        self.detector.set_indicators(Arc::clone(&self.indicators));
         Ok(())
     }
 }

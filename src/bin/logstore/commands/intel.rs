@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
-use logstore::detect::{Detector, IndicatorSet, IndicatorSetBuilder};
+use logstore::detect::{Detector, HalfLives, IndicatorSet, IndicatorSetBuilder};
 use logstore::feeds::{self, FeedFormat, FeedOptions};
 use logstore::time::Zone;
 use logstore::{DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
@@ -245,10 +245,10 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
 }
 
 /// Returns the indicators of a store, to look for all of them at the same time.
-pub(super) fn indicators(store: &DuckDbStore) -> Result<Arc<IndicatorSet>> {
+pub(super) fn indicators(store: &DuckDbStore, half_lives: HalfLives) -> logstore::Result<Arc<IndicatorSet>> {
     let mut builder = IndicatorSetBuilder::default();
-    store.read_intel(&mut |intel| builder.push(&intel))?;
-    Ok(Arc::new(builder.finish()))
+    store.read_intel(0, &mut |intel| builder.push(&intel))?;
+    Ok(Arc::new(builder.finish().with_half_lives(half_lives)))
 }
 
 /// Finds the indicators of the store in its logs.
@@ -256,7 +256,8 @@ fn match_logs(args: &MatchArgs, context: &mut Context) -> Result {
     let query = args.filters.query(context.output.zone())?;
     let query = query.order(Order::OldestFirst);
     let (mut detector, _) = Detector::new(&[], &|_| None);
-    detector.set_indicators(indicators(&context.existing_store()?)?);
+    let half_lives = context.settings().intel.half_lives();
+    detector.set_indicators(indicators(&context.existing_store()?, half_lives)?);
     hunt::report(&detector, &query, args.alerts, &args.limit, context)
 }
 

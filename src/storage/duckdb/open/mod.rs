@@ -105,7 +105,7 @@ impl OpenOptions {
             SchemaState::Older if self.read_only => {
                 log::warn!("{} has the tables of an earlier version", store.location);
                 store.log_texts = schema::log_texts_of_older(store.lease(Mode::Read)?.connection())?;
-                store.alerts = schema::ALERTS_OF_OLDER;
+                store.alerts = schema::alerts_of_older(store.lease(Mode::Read)?.connection())?;
             }
             SchemaState::Foreign if self.read_only => store.read_foreign_copy(&self.engine)?,
             _ => store.make_tables(found, self.create)?,

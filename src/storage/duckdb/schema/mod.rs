@@ -22,7 +22,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Lists the migrations, each of which makes a version from the one before.
 ///
 /// A released migration is never changed, but for its marks.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration {
         name: "001_tables.sql",
         sql: include_str!("migrations/001_tables.sql"),
@@ -57,6 +57,11 @@ const MIGRATIONS: [Migration; 7] = [
         name: "007_detection.sql",
         sql: include_str!("migrations/007_detection.sql"),
         marks: &[(Mark::Key, 2)],
+    },
+    Migration {
+        name: "008_lookback.sql",
+        sql: include_str!("migrations/008_lookback.sql"),
+        marks: &[(Mark::Key, 1)],
     },
 ];
 
@@ -104,7 +109,7 @@ pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
     Ok(match version(connection)? {
         Some(4) => WITH_LAYOUTS,
         Some(5) => WITH_STORED_TEXTS,
-        Some(6) => LOG_TEXTS,
+        Some(6 | 7) => LOG_TEXTS,
         _ => WITHOUT_LAYOUTS,
     })
 }
@@ -112,8 +117,16 @@ pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
 /// Names the table that alerts are read from.
 pub(crate) const ALERTS: &str = "alerts";
 
-/// Holds SQL that replaces [`ALERTS`] in a store of an earlier version that is read only.
-pub(crate) const ALERTS_OF_OLDER: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS process,
+/// Returns SQL that alerts are read from in a store of an earlier version that is read only.
+pub(crate) fn alerts_of_older(connection: &Connection) -> Result<&'static str> {
+    Ok(match version(connection)? {
+        Some(7) => ALERTS,
+        _ => ALERTS_OF_OLDER,
+    })
+}
+
+/// Holds SQL that replaces [`ALERTS`] in stores of versions before 7.
+const ALERTS_OF_OLDER: &str = "(SELECT *, CAST(NULL AS VARCHAR) AS process,
     CAST(NULL AS VARCHAR) AS rule_id, CAST(NULL AS JSON) AS tags, 'new' AS status, CAST(NULL AS VARCHAR) AS verdict,
     CAST(NULL AS VARCHAR) AS assignee, CAST(1 AS BIGINT) AS count, CAST(NULL AS TIMESTAMP) AS first_seen,
     CAST(NULL AS TIMESTAMP) AS last_seen, created_at AS updated_at, CAST(NULL AS VARCHAR) AS fingerprint,
@@ -145,7 +158,7 @@ fn version(connection: &Connection) -> Result<Option<i64>> {
 }
 
 /// Names the tables that [`MIGRATIONS`] create.
-pub(crate) const TABLES: [&str; 11] = [
+pub(crate) const TABLES: [&str; 12] = [
     "log_rows",
     "alerts",
     "alert_logs",
@@ -155,6 +168,7 @@ pub(crate) const TABLES: [&str; 11] = [
     "threat_intel",
     "detection_rules",
     "consumers",
+    "lookbacks",
     "file_positions",
     "logstore",
 ];

@@ -9,10 +9,10 @@ use ::duckdb::Connection;
 use chrono::{DateTime, Utc};
 
 use super::alert_rows::{self, READ};
-use super::{alert_events, alert_logs, alerts, consumers, hits, rule_days, suppressions};
+use super::{alert_events, alert_logs, alerts, consumers, hits, lookbacks, rule_days, suppressions};
 use crate::models::{
-    Alert, AlertLog, Counts, Detections, Found, Hit, HitRange, Match, RuleDay, Series, Suppression, Tally,
-    now, to_micros,
+    Alert, AlertLog, Counts, Detections, Found, Hit, HitRange, Lookback, Match, RuleDay, Series, Suppression,
+    Tally, now, to_micros,
 };
 use crate::storage::duckdb::sql::staged::StagedRows;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
@@ -40,6 +40,28 @@ impl DetectionStore for DuckDbStore {
     fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
         detections.validate()?;
         self.write(STORE, |connection| {
+            let counts = store(connection, detections, Found::Later)?;
+            Ok(CommitResult::of_counts(counts, 0))
+        })
+    }
+
+    fn lookback(&self, consumer: &str) -> Result<Option<Lookback>> {
+        if self.is_of_earlier_version() {
+            return Ok(None);
+        }
+        self.read(|connection| lookbacks::read(connection, consumer))
+    }
+
+    fn commit_lookback(
+        &self,
+        consumer: &str,
+        from: Option<&Lookback>,
+        to: &Lookback,
+        detections: &Detections,
+    ) -> Result<CommitResult> {
+        detections.validate()?;
+        self.write("commit what was found later", |connection| {
+            lookbacks::move_on(connection, consumer, from, to)?;
             let counts = store(connection, detections, Found::Later)?;
             Ok(CommitResult::of_counts(counts, 0))
         })

@@ -10,6 +10,7 @@ mod detections;
 pub(super) mod file_positions;
 mod hits;
 pub(super) mod idle_positions;
+mod lookbacks;
 mod rule_days;
 mod suppressions;
 pub(super) mod threat_intel;

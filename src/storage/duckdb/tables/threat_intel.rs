@@ -13,6 +13,7 @@ use crate::models::{Indicator, IndicatorType, IntelQuery, IntelSummary, ThreatIn
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::sql::staged::StagedRows;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Error, IntelStore, Result};
@@ -35,7 +36,8 @@ const UPSERT: &str = r#"
 MERGE INTO threat_intel AS known
 USING (
     SELECT i.id, i.indicator_type, i.indicator_value, i.threat_type, i.confidence, i.source, i.metadata,
-        make_timestamp(i.created_at) AS created_at, make_timestamp(i.expires_at) AS expires_at
+        make_timestamp(i.created_at) AS created_at, make_timestamp(i.expires_at) AS expires_at,
+        CAST(? AS BIGINT) AS import_number
     FROM (
         SELECT unnest(from_json(?, '[{"id": "VARCHAR", "indicator_type": "VARCHAR", "indicator_value": "VARCHAR",
             "threat_type": "VARCHAR", "confidence": "DOUBLE", "source": "VARCHAR", "metadata": "JSON",
@@ -43,20 +45,35 @@ USING (
     )
 ) AS new
 ON known.id = new.id
-WHEN MATCHED THEN UPDATE SET indicator_type = new.indicator_type, indicator_value = new.indicator_value,
+WHEN MATCHED THEN UPDATE SET
+    -- The same as `ThreatIntel::adds_to`.
+    import_number = CASE
+        WHEN known.expires_at <= new.created_at
+            OR known.threat_type = 'benign' AND new.threat_type <> 'benign'
+            OR known.indicator_type <> new.indicator_type
+            OR known.indicator_value <> new.indicator_value
+        THEN new.import_number
+        ELSE known.import_number
+    END,
+    indicator_type = new.indicator_type, indicator_value = new.indicator_value,
     threat_type = new.threat_type, confidence = new.confidence, source = new.source, metadata = new.metadata,
     created_at = new.created_at, expires_at = new.expires_at
 WHEN NOT MATCHED THEN INSERT (id, indicator_type, indicator_value, threat_type, confidence, source, metadata,
-    created_at, expires_at)
+    created_at, expires_at, import_number)
     VALUES (new.id, new.indicator_type, new.indicator_value, new.threat_type, new.confidence, new.source, new.metadata,
-    new.created_at, new.expires_at)"#;
+    new.created_at, new.expires_at, new.import_number)"#;
 
-/// Lets all intelligence of a source expire at a time, unless it expires earlier.
-const EXPIRE_ALL: &str = "
+/// Returns a number that is greater than those of all imports before, also of those whose intelligence was deleted: no
+/// consumer has looked back for it.
+const NEXT_IMPORT: &str = "
+SELECT greatest(
+    coalesce((SELECT max(import_number) FROM threat_intel), 0),
+    coalesce((SELECT max(target) FROM lookbacks), 0)
+) + 1";
+
+/// Lets the intelligence of a source expire at a time, unless it expires earlier.
+const EXPIRE: &str = "
 UPDATE threat_intel SET expires_at = $2 WHERE source = $1 AND coalesce(expires_at, 'infinity') > $2";
-
-/// Counts the intelligence of a source that has expired at a time.
-const COUNT_EXPIRED: &str = "SELECT count(*) FROM threat_intel WHERE source = $1 AND expires_at <= $2";
 
 const SELECT: &str = "
 SELECT id, indicator_type, indicator_value, threat_type, confidence, source, CAST(metadata AS VARCHAR),
@@ -84,16 +101,22 @@ impl IntelStore for DuckDbStore {
         intel.iter().try_for_each(ThreatIntel::validate)?;
         let rows = rows_of(intel);
         self.write(ACTION, |connection| {
-            let failed = |error| error::engine(ACTION, error);
-            let count =
-                || connection.query_row(COUNT_EXPIRED, params![source, time_value(time)], |row| row.get(0));
-            let before: u64 = count().map_err(failed)?;
-            connection
-                .execute(EXPIRE_ALL, params![source, time_value(time)])
-                .map_err(failed)?;
             upsert(connection, &rows)?;
-            let after: u64 = count().map_err(failed)?;
-            Ok(after.saturating_sub(before))
+            let said = match intel {
+                [] => None,
+                _ => Some(StagedRows::of_texts(
+                    ACTION,
+                    "id",
+                    intel.iter().map(|intel| intel.id.as_str()),
+                )?),
+            };
+            let unsaid = said
+                .as_ref()
+                .map(|said| format!(" AND id NOT IN (SELECT id FROM {})", said.sql()));
+            let sql = format!("{EXPIRE}{}", unsaid.unwrap_or_default());
+            let expired = connection.execute(&sql, params![source, time_value(time)]);
+            let expired = expired.map_err(|error| error::engine(ACTION, error))?;
+            Ok(expired as u64)
         })
     }
 
@@ -102,12 +125,24 @@ impl IntelStore for DuckDbStore {
         self.read(|connection| statement::fetch_all(connection, &sql, "fetch threat intelligence", intel_of))
     }
 
-    fn read_intel(&self, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
+    fn last_import(&self) -> Result<u64> {
+        const SQL: &str = "SELECT coalesce(max(import_number), 0) FROM threat_intel";
+        self.read(|connection| {
+            let last = connection.query_row(SQL, [], |row| row.get(0));
+            last.map_err(|error| error::engine("look at threat intelligence", error))
+        })
+    }
+
+    fn read_intel(&self, after: u64, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
         const ACTION: &str = "read threat intelligence";
         // A retry would give pieces twice.
         let lease = self.lease(Mode::Read)?;
         let failed = |error| error::engine(ACTION, error);
-        let sql = Sql::new(SUMMARIES);
+        let mut sql = Sql::new(SUMMARIES);
+        if after > 0 {
+            sql.push("\nWHERE import_number > ");
+            sql.bind(i64::try_from(after).unwrap_or(i64::MAX));
+        }
         let read = statement::for_each_chunk_or(lease.connection(), &sql, failed, |chunk| {
             give_summaries(&chunk, take).map(|()| true)
         });
@@ -149,9 +184,13 @@ fn rows_of(intel: &[ThreatIntel]) -> Vec<String> {
 }
 
 fn upsert(connection: &Connection, rows: &[String]) -> Result<()> {
+    let failed = |error| error::engine("store threat intelligence", error);
+    let import: i64 = connection
+        .query_row(NEXT_IMPORT, [], |row| row.get(0))
+        .map_err(failed)?;
     for rows in rows {
-        let stored = connection.execute(UPSERT, [rows]);
-        stored.map_err(|error| error::engine("store threat intelligence", error))?;
+        let stored = connection.execute(UPSERT, params![import, rows]);
+        stored.map_err(failed)?;
     }
     Ok(())
 }
