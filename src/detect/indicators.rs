@@ -183,7 +183,14 @@ impl IndicatorSet {
             matches: Vec::new(),
         };
         let mut decoded = String::new();
-        for leaf in event.leaves.iter().filter(|leaf| !leaf.name.starts_with('@')) {
+        let is_whole = event.text.is_none() && !log.metadata.contains_key(PARSE_ERROR);
+        let mut fields = event
+            .leaves
+            .iter()
+            .filter(|leaf| !leaf.name.starts_with('@'))
+            .peekable();
+        let is_line_in_fields = is_whole && fields.peek().is_some();
+        for leaf in fields {
             match &leaf.value {
                 Scalar::Text(text) => found.look_in(&leaf.name, text),
                 value @ Scalar::Escaped(_) => {
@@ -196,9 +203,7 @@ impl IndicatorSet {
         match (&log.message, &log.raw) {
             (Some(message), _) => found.look("message", message, Surroundings::FreeText),
             // The fields of a whole object say all of its line.
-            (None, Some(raw)) if event.text.is_some() || log.metadata.contains_key(PARSE_ERROR) => {
-                found.look("raw", raw, Surroundings::FreeText);
-            }
+            (None, Some(raw)) if !is_line_in_fields => found.look("raw", raw, Surroundings::FreeText),
             _ => {}
         }
         found.matches

@@ -157,3 +157,87 @@ fn a_feed_may_be_utf_16() {
     cli.output(&["intel", "import", "feed.txt"]);
     assert_eq!(cli.rows(&["intel", "list"])[0]["indicator_value"], "bad.example");
 }
+
+#[test]
+fn a_lookup_finds_both_spellings_of_an_international_domain() {
+    let cli = Cli::new();
+    cli.write(
+        "log.jsonl",
+        "{\"message\":\"query for Bücher.example\"}\n{\"message\":\"query for www.xn--bcher-kva.example\"}\n",
+    );
+    cli.output(&["ingest", "log.jsonl"]);
+    for value in [
+        "bücher.example",
+        "xn--bcher-kva[.]example",
+        "http://bücher.example/x",
+    ] {
+        let found = cli.rows(&["intel", "lookup", value]);
+        let logs = if value.contains("://") { 0 } else { 2 };
+        assert_eq!(found[0]["logs"], logs, "{value}");
+    }
+    cli.output(&["intel", "add", "bücher.example"]);
+    assert_eq!(cli.rows(&["intel", "match"]).len(), 2);
+}
+
+#[test]
+fn a_lookup_is_printed_in_every_format() {
+    let cli = store_with_intel();
+    cli.output(&["ingest", "logs.jsonl"]);
+    let time = regex::Regex::new(r#"created_at":"[^"]*|created_at"":""[^"]*"#).unwrap();
+    for format in ["table", "csv", "jsonl"] {
+        let values = ["198.51.100.4", "www.bad.example", "203.0.113.1"];
+        let lookup = [&["intel", "lookup", "--format", format][..], &values].concat();
+        let output = cli.output(&lookup);
+        let output = time.replace_all(&output, "created_at: now");
+        insta::assert_snapshot!(format!("a_lookup_as_{format}"), output);
+    }
+}
+
+#[test]
+fn words_of_confidence_that_no_scale_has_are_told() {
+    let cli = Cli::new();
+    cli.write(
+        "feed.csv",
+        "ip,confidence\n198.51.100.4,High\n198.51.100.5,sure\n",
+    );
+    let output = cli.program(&["intel", "import", "feed.csv"]).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{errors}");
+    assert!(
+        errors.contains("line 3") && errors.contains("\"sure\""),
+        "{errors}"
+    );
+    let found = cli.rows(&["intel", "list", "--min-confidence", "0.8"]);
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn confidence_decays_if_asked() {
+    let cli = Cli::new();
+    cli.write("logstore.toml", "[intel.half_life]\nip = '30d'\n");
+    let now = chrono::Utc::now();
+    let created = (now - chrono::TimeDelta::days(60)).to_rfc3339();
+    let intel = |value: &str| {
+        format!("{{\"indicator_value\":\"{value}\",\"confidence\":0.8,\"created_at\":\"{created}\"}}\n")
+    };
+    cli.write("feed.jsonl", intel("198.51.100.4") + &intel("bad.example"));
+    cli.output(&["intel", "import", "feed.jsonl"]);
+    let log = format!(
+        "{{\"timestamp\":\"{}\",\"message\":\"198.51.100.4 bad.example\"}}\n",
+        now.to_rfc3339()
+    );
+    cli.write("log.jsonl", log);
+    cli.output(&["ingest", "log.jsonl"]);
+    let found = cli.rows(&["intel", "match"]);
+    let severity = |indicator: &str| {
+        let of = |found: &&Value| found["title"].as_str().unwrap().contains(indicator);
+        found.iter().find(of).unwrap()["severity"].clone()
+    };
+    assert_eq!(severity("198.51.100.4"), "low", "0.2 is left");
+    assert_eq!(severity("bad.example"), "high");
+    assert_eq!(
+        cli.rows(&["intel", "list", "--min-confidence", "0.8"]).len(),
+        2,
+        "the stored value stays"
+    );
+}

@@ -148,6 +148,7 @@ fn tables() -> Vec<(Vec<&'static str>, &'static str)> {
         (vec!["alerts", "list", "-n", "1", "--severity", "high"], "high"),
         (vec!["alerts", "suppress", "list"], "audit"),
         (vec!["intel", "list"], "phishing"),
+        (vec!["intel", "lookup", "203.0.113.9"], "2023-10-11T22:14:15Z"),
         (vec!["rules", "list"], "thresho"),
         (vec!["query", "SELECT * FROM logs"], "sshd"),
         (vec!["query", "SELECT host, source_ip FROM logs"], "203.0.113.9"),

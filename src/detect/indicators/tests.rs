@@ -213,6 +213,8 @@ fn what_a_damaged_line_says_after_its_object_is_found() {
     let set = set(&["198.51.100.4"]);
     let mut log = LogEntry::new(time()).with_raw(line).with_field("a", 1);
     assert_eq!(set.matches(&log), [], "the fields say all of a whole object");
+    let alone = LogEntry::new(time()).with_raw(line);
+    assert_eq!(set.matches(&alone).len(), 1, "there are no fields");
     log.metadata.insert(PARSE_ERROR.to_owned(), json!("more follows"));
     assert_eq!(set.matches(&log).len(), 1);
 }

@@ -8,8 +8,8 @@ use logstore::detect::IndicatorSet;
 use logstore::feeds;
 use logstore::time::Zone;
 use logstore::{
-    DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, LogEntry, LogQuery, LogStore as _,
-    Pattern, ThreatIntel,
+    DuckDbStore, Filter, Indicator, IndicatorType, IntelQuery, IntelStore as _, LogEntry, LogQuery,
+    LogStore as _, Operator, Pattern, ThreatIntel,
 };
 use serde::Serialize;
 
@@ -126,7 +126,25 @@ fn may_hold(value: &Indicator) -> Result<LogQuery> {
         Indicator::Url(url) => value.host().unwrap_or(url).to_owned(),
         other => other.to_string(),
     };
-    Ok(LogQuery::new().pattern(Pattern::literal_ignoring_case(&text)?))
+    let spelling = |text: &str| {
+        let pattern = Pattern::literal_ignoring_case(text)?;
+        Filter::condition("text", Operator::Matches(pattern))
+    };
+    let filter = match in_unicode(&text) {
+        Some(unicode) => Filter::any([spelling(&text)?, spelling(&unicode)?])?,
+        None => spelling(&text)?,
+    };
+    Ok(LogQuery::new().filter(filter))
+}
+
+/// Returns the other spelling of an international domain, or of an e-mail address at one.
+fn in_unicode(text: &str) -> Option<String> {
+    let (local, domain) = match text.rsplit_once('@') {
+        Some((local, domain)) => (format!("{local}@"), domain),
+        None => (String::new(), text),
+    };
+    let (unicode, is_valid) = idna::domain_to_unicode(domain);
+    (is_valid.is_ok() && unicode != domain).then(|| local + &unicode)
 }
 
 /// Returns what sources say of a value, of the networks that hold it, of the domains above it and of the host of a URL.
