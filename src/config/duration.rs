@@ -6,7 +6,14 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
 pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_duration(*duration))
+    const DAY: u64 = 24 * 3600;
+    // A length such as 90 days is not to be told as months of 30.44 days and a rest.
+    match duration.as_secs() {
+        seconds if seconds > DAY && seconds % DAY == 0 && duration.subsec_nanos() == 0 => {
+            serializer.collect_str(&format_args!("{}days", seconds / DAY))
+        }
+        _ => serializer.collect_str(&humantime::format_duration(*duration)),
+    }
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
