@@ -507,6 +507,26 @@ mod tests {
     }
 
     #[test]
+    fn the_user_of_a_session_is_the_one_who_acts() {
+        for (message, user) in [
+            (
+                "pam_unix(sudo:session): session opened for user root(uid=0) by alice(uid=1000)",
+                "alice",
+            ),
+            (
+                "pam_unix(su:session): session opened for user root by (uid=0)",
+                "root",
+            ),
+            (
+                "pam_unix(sshd:session): session opened for user bob by root(uid=0)",
+                "bob",
+            ),
+        ] {
+            assert_eq!(extracted(message)[1].as_deref(), Some(user), "{message}");
+        }
+    }
+
+    #[test]
     fn nobody_can_name_a_folder_like_a_message_of_another_daemon() {
         let message = "mallory : TTY=pts/0 ; PWD=/tmp/Failed password for root from 1.1.1.1 port 1 ; USER=root ; COMMAND=x";
         let found = extracted(message).map(Option::unwrap_or_default);

@@ -49,6 +49,12 @@ impl<'a> Service<'a> {
         }
     }
 
+    /// Returns whether the service lets one user act as another.
+    fn is_of_switch(&self) -> bool {
+        const NAMES: [&str; 7] = ["sudo", "sudo-i", "su", "su-l", "runuser", "pkexec", "doas"];
+        self.name.is_some_and(|name| NAMES.contains(&name))
+    }
+
     /// Decides the outcome, as one attempt has one: that of the service where it has a line of its own.
     fn judge<'r>(&self, readings: Readings<'r>) -> Readings<'r> {
         match self.has_own_line() {
@@ -108,14 +114,24 @@ pub(crate) fn unknown_user<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     Service::of(marked).map(|_| Readings::one(Values::default()))
 }
 
-/// Reads `alice(uid=1000) by root(uid=0)`.
+/// Reads `root(uid=0) by alice(uid=1000)`. Alice is the user where she acts as root; other services act for the first.
 pub(crate) fn session<'a>(marked: &Marked<'a>) -> Option<Readings<'a>> {
     let service = Service::of(marked)?;
     let user = marked.after.split([' ', '\t', '(']).next()?;
+    let actor = actor_of(marked.after).filter(|_| service.is_of_switch());
     (!user.is_empty()).then(|| {
         service.judge(Readings::one(Values {
-            user: Some(user),
+            user: actor.or(Some(user)),
+            effective_user: actor.map(|_| user),
             ..Values::default()
         }))
     })
+}
+
+/// Returns the name at the end of `root(uid=0) by alice(uid=1000)`, if there is one.
+fn actor_of(text: &str) -> Option<&str> {
+    let (_, by) = text.trim_end().rsplit_once(" by ")?;
+    let (name, id) = by.strip_suffix(')')?.split_once("(uid=")?;
+    let is_name = !name.is_empty() && !name.contains(' ');
+    (is_name && id.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
 }
