@@ -244,3 +244,15 @@ fn a_document_is_one_log_with_the_elements_in_it() {
     let logs = read(&format!("first\n<?xml version=\"1.0\"?>\n{whole}\nlast\n"));
     assert_eq!((logs.len(), records(&logs)), (4, vec![7]));
 }
+
+#[test]
+fn a_line_in_the_export_of_another_store_is_read() {
+    let line = r#"{"preview":false,"offset":0,"result":{"_raw":"{\"ts\":1568132368.465,\"user\":\"bob\"}","_time":"2020-12-23 19:43:35.000 UTC","host":"h"}}"#;
+    let log = read(line).remove(0);
+    assert_eq!(log.event_time.timestamp(), 1_568_132_368);
+    assert_eq!(log.user(), Some("bob"));
+    let line = r#"{"preview":false,"result":{"_raw":"May  1 10:00:14 web1 sshd[7]: Failed password for bob from 203.0.113.9 port 9 ssh2"}}"#;
+    let log = read(line).remove(0);
+    assert_eq!(log.source_ip().as_deref(), Some("203.0.113.9"));
+    assert_eq!(log.user(), Some("bob"));
+}

@@ -193,12 +193,28 @@ fn wrapped<'a>(object: &mut Members<'a>) -> Option<Members<'a>> {
 /// Lists members that hold a line of another program, best first.
 const LINES: [&str; 6] = ["log", "message", "MESSAGE", "msg", "_raw", "event"];
 
-/// Returns the text of a line in an object that is an object itself.
-pub(crate) fn object_in_line(object: &Members<'_>) -> Option<(&'static str, String)> {
-    LINES.iter().find_map(|name| {
-        let text = object.get(name)?.as_str()?.trim();
-        let may_be_object = text.starts_with('{') && text.ends_with('}') || text.starts_with("{\"");
-        may_be_object.then(|| (*name, text.to_owned()))
+/// Holds the text of a line that is an object, and where it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ObjectInLine {
+    /// Names the object among those that [`unwrap`] returns.
+    pub(crate) level: usize,
+    pub(crate) name: &'static str,
+    pub(crate) text: String,
+}
+
+/// Returns the text of a line that is an object, in an object that was taken out of its wrappers or in one of these.
+pub(crate) fn object_in_line(levels: &[Members<'_>]) -> Option<ObjectInLine> {
+    let mut levels = levels.iter().enumerate();
+    levels.find_map(|(level, object)| {
+        LINES.iter().find_map(|name| {
+            let text = object.get(name)?.as_str()?.trim();
+            let may_be_object = text.starts_with('{') && text.ends_with('}') || text.starts_with("{\"");
+            may_be_object.then(|| ObjectInLine {
+                level,
+                name,
+                text: text.to_owned(),
+            })
+        })
     })
 }
 
@@ -259,6 +275,18 @@ mod tests {
             texts,
             [r#"{"user":"c"}"#, r#"{"@timestamp":"b"}"#, r#"{"_index":"a"}"#]
         );
+    }
+
+    #[test]
+    fn a_line_is_found_in_a_wrapped_object() {
+        let text = r#"{"preview": false, "result": {"_raw": "{\"user\": \"a\"}", "host": "b"}}"#;
+        let opened = unwrap(serde_json::from_str(text).unwrap());
+        let line = object_in_line(&opened).unwrap();
+        assert_eq!(
+            (line.level, line.name, &*line.text),
+            (0, "_raw", r#"{"user": "a"}"#)
+        );
+        assert_eq!(object_in_line(&opened[1..]), None);
     }
 
     #[test]

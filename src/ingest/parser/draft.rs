@@ -44,30 +44,37 @@ fn is_outer_time(inner: Option<Stated<'_>>, outer: Option<Stated<'_>>, context: 
 }
 
 impl Parser {
-    /// Makes a log of an object, of the records that it wraps, and of an object in its line.
-    pub(super) fn draft_of_object<'a>(
+    /// Makes a log of an object, and of the records that it wraps.
+    fn draft_of_object<'a>(&mut self, object: Members<'a>) -> Draft<'a> {
+        self.draft_of_levels(envelope::unwrap(object))
+    }
+
+    /// Makes a log of objects, each in the next one, and of an object in the line that a member of one holds.
+    pub(super) fn draft_with_line<'a>(
         &mut self,
-        object: Members<'a>,
-        line: Option<(&str, json::Object<'a>)>,
+        mut levels: Vec<Members<'a>>,
+        (level, name): (usize, &str),
+        line: json::Object<'a>,
     ) -> Draft<'a> {
-        let mut object = object;
-        let mut levels = Vec::new();
-        let mut problem = None;
-        if let Some((name, line)) = line {
+        if let Some(object) = levels.get_mut(level) {
             let place = object.place_of(name);
             object.remove(|at| Some(at) == place);
-            levels.extend(envelope::unwrap(line.members));
-            problem = line.problem;
         }
-        levels.extend(envelope::unwrap(object));
+        levels.splice(0..0, envelope::unwrap(line.members));
+        let mut whole = self.draft_of_levels(levels);
+        if let Some(problem) = line.problem {
+            whole.log.note(PARSE_ERROR, problem);
+        }
+        whole
+    }
+
+    /// Makes a log of objects, each in the next one.
+    pub(super) fn draft_of_levels<'a>(&mut self, mut levels: Vec<Members<'a>>) -> Draft<'a> {
         let outmost = levels.pop().unwrap_or_default();
         let mut whole = self.draft_of_members(outmost);
         while let Some(level) = levels.pop() {
             let inner = self.draft_of_members(level);
             whole = self.combine(inner, whole);
-        }
-        if let Some(problem) = problem {
-            whole.log.note(PARSE_ERROR, problem);
         }
         whole
     }
@@ -171,7 +178,7 @@ impl Parser {
 
     /// Adds an object, and says which part of it could not be read.
     fn with_object<'a>(&mut self, outer: Draft<'a>, object: json::Object<'a>) -> Draft<'a> {
-        let mut inner = self.draft_of_object(object.members, None);
+        let mut inner = self.draft_of_object(object.members);
         if let Some(problem) = object.problem {
             inner.log.note(PARSE_ERROR, problem);
         }

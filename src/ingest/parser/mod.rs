@@ -476,11 +476,15 @@ impl Parser {
         take: &mut Take<'_>,
     ) {
         let id = self.id_of(&object);
-        let line = envelope::object_in_line(&object);
+        let levels = envelope::unwrap(object);
+        let line = envelope::object_in_line(&levels);
         let inner = line
             .as_ref()
-            .and_then(|(name, line)| Some((*name, json::object(line)?)));
-        let mut draft = self.draft_of_object(object, inner);
+            .and_then(|line| Some(((line.level, line.name), json::object(&line.text)?)));
+        let mut draft = match inner {
+            Some((place, inner)) => self.draft_with_line(levels, place, inner),
+            None => self.draft_of_levels(levels),
+        };
         if let Some(shared) = shared.filter(|shared| !shared.is_empty()) {
             draft.log.note(ENVELOPE, Json::Object(shared));
         }

@@ -86,7 +86,16 @@ const TIME: &[&str] = &[
     "t",
 ];
 
-const MESSAGE: &[&str] = &["message", "msg", "short_message", "log", "text", "body"];
+const MESSAGE: &[&str] = &[
+    "message",
+    "msg",
+    "short_message",
+    "log",
+    "text",
+    "body",
+    // Splunk's name for the line.
+    "=_raw",
+];
 
 const APPNAME: &[&str] = &[
     "appname",
