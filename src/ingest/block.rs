@@ -211,6 +211,20 @@ impl Pieces {
         })
     }
 
+    /// Returns whether the last event is a record whose lines may begin with any byte.
+    pub(super) fn is_in_record(&self) -> bool {
+        let last = self.last.and_then(|last| self.list.get(last));
+        last.is_some_and(|first| {
+            matches!(
+                first.kind,
+                Kind::Joined {
+                    joint: Joint::Record,
+                    ..
+                }
+            )
+        })
+    }
+
     /// Adds a line, which ends the text, to the last event.
     pub(super) fn join(&mut self, line: Line, joint: Joint) {
         let Some(first) = self.last.and_then(|last| self.list.get_mut(last)) else {

@@ -770,7 +770,7 @@ fn first_line(buffer: &[u8]) -> Option<&[u8]> {
 
 /// Returns how a line continues the last event of some pieces.
 fn joint(pieces: &Pieces, parser: &Parser, line: &[u8]) -> Option<Joint> {
-    if !continued::may_be(line) || !parser.joins_lines() {
+    if !(continued::may_be(line) || pieces.is_in_record()) || !parser.joins_lines() {
         return None;
     }
     let event = pieces.last()?;

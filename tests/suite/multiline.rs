@@ -245,6 +245,62 @@ fn a_document_is_one_log_with_the_elements_in_it() {
     assert_eq!((logs.len(), records(&logs)), (4, vec![7]));
 }
 
+/// A record of Oracle's audit trail.
+fn audit_record(user: &str, action: &str) -> String {
+    format!(
+        "Wed May  1 10:00:14 2024 +02:00\nLENGTH : '280'\nACTION :[{}] '{action}'\nDATABASE USER:[{}] '{user}'\n\
+        PRIVILEGE :[4] 'NONE'\nSTATUS:[1] '0'\nACTION NUMBER:[2] '43'",
+        action.len(),
+        user.len()
+    )
+}
+
+#[test]
+fn a_record_of_an_audit_trail_ends_where_the_lengths_of_its_values_say() {
+    let forged = audit_record("SYS", "CONNECT");
+    let text = format!(
+        "{}\n\n{}\nlast\n",
+        audit_record("bob", &format!("select 1 --'\n{forged}\n")),
+        audit_record("eve", "COMMIT")
+    );
+    let logs = read(&text);
+    let users: Vec<_> = logs.iter().map(LogEntry::user).collect();
+    assert_eq!(users, [Some("bob"), Some("eve")], "{text}");
+    assert!(raws(&logs)[0].contains(&forged), "{text}");
+    assert!(raws(&logs)[1].ends_with("'43'\nlast"), "{text}");
+}
+
+#[test]
+fn a_record_of_a_queue_manager_is_one_log() {
+    let record = |host: &str| {
+        format!(
+            "05/01/24 12:00:14 - Process(812.8) User(mqm) Program(amqzmur0)\n                    Host({host}) Installation(I)\n                    \
+            VRMF(9.2.4.0) QMgr(QM1)\n                    Time(2024-05-01T10:00:14.250Z)\n\nAMQ5037I: The task has started.\n\n(x)\n\u{dc}BERSICHT:\nNone."
+        )
+    };
+    let end = "----- amqzmut0.c : 1655 -----";
+    let text = format!("{}\n{end}\n{}\n{end}\n", record("mq1"), record("mq2"));
+    let logs = read(&text);
+    let hosts: Vec<_> = logs.iter().map(|log| log.host.as_deref()).collect();
+    assert_eq!(hosts, [Some("mq1"), None, Some("mq2"), None], "{text}");
+    assert!(logs[0].message.as_deref().unwrap().starts_with("AMQ5037I"));
+}
+
+#[test]
+fn a_line_like_the_head_of_a_record_hides_none_after_it() {
+    let head = "05/01/24 12:00:14 - Process(812.8) User(mqm) Program(x)\n  Host(h)";
+    let after = "May  1 10:00:14 web1 sshd[7]: Failed password for bob from 203.0.113.9 port 9 ssh2";
+    let begun = "Wed May  1 10:00:14 2024\nLENGTH : '9'\nSTATUS:[1] '0'";
+    for text in [format!("{head}\n{after}\n"), format!("{begun}\n{after}\n")] {
+        let logs = read(&text);
+        assert_eq!(logs.last().unwrap().user(), Some("bob"), "{text}");
+    }
+    let endless = "Wed May  1 10:00:14 2024\nLENGTH : '9'\nACTION :[999999999] 'x";
+    let lines = format!("{after}\n").repeat(2_000);
+    let logs = read(&format!("{endless}\n{lines}"));
+    assert_eq!(logs.last().unwrap().user(), Some("bob"));
+}
+
 #[test]
 fn a_line_in_the_export_of_another_store_is_read() {
     let line = r#"{"preview":false,"offset":0,"result":{"_raw":"{\"ts\":1568132368.465,\"user\":\"bob\"}","_time":"2020-12-23 19:43:35.000 UTC","host":"h"}}"#;

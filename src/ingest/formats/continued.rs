@@ -13,6 +13,8 @@ pub(crate) enum Joint {
     Docker,
     /// Means lines of one XML document, such as an event of ePolicy Orchestrator.
     Xml,
+    /// Means lines of one record whose first line says so, such as one of Oracle's audit trail.
+    Record,
 }
 
 /// Begins a line of Docker.
@@ -40,6 +42,9 @@ pub(crate) fn joint(event: &[u8], last: &[u8], line: &[u8]) -> Option<Joint> {
         || is_open_document(event, last)
     {
         return Some(Joint::Xml);
+    }
+    if is_of_record(event, line) {
+        return Some(Joint::Record);
     }
     match line.first()? {
         b'0'..=b'9' => {
@@ -85,6 +90,75 @@ pub(crate) fn is_open_document(event: &[u8], last: &[u8]) -> bool {
     };
     let ends = |tag: usize| last.get(tag + 2..).is_some_and(|name| name.starts_with(root));
     !memmem::find_iter(last, b"</").any(ends)
+}
+
+/// Limits the length of a record. A client that can write lines must not hide those after them.
+const LONGEST_RECORD: usize = 1 << 16;
+
+/// Returns whether a line is one of the record that an event begins.
+fn is_of_record(event: &[u8], line: &[u8]) -> bool {
+    let is_of_record = match event.first() {
+        Some(b'0'..=b'9') => is_head_of_mq(event) && is_of_mq(event, line),
+        Some(b'A'..=b'Z') if is_dated(event) => is_of_audit_trail(event, line),
+        _ => false,
+    };
+    is_of_record && event.len() < LONGEST_RECORD
+}
+
+/// Returns whether a line goes on with a record of IBM MQ. The second line is indented, and a line of dashes is the end.
+fn is_of_mq(event: &[u8], line: &[u8]) -> bool {
+    let is_second = !event.contains(&b'\n');
+    let is_end = is_head_of_mq(line) || line.starts_with(b"-----") || begins_with_time(line);
+    !is_end && (!is_second || is_indented(line))
+}
+
+/// Returns whether a line begins with a time as those of other programs do: `May  1 10:00:14`, `2024-05-01 10:00:14`.
+fn begins_with_time(line: &[u8]) -> bool {
+    let has_clock = |at: usize| line.get(at) == Some(&b':') && line.get(at + 3) == Some(&b':');
+    has_clock(9) || has_clock(13)
+}
+
+/// Returns whether a line begins a record of the error log of IBM MQ: `06/14/22 11:54:29 - Process(119.8) User(mqm)`.
+fn is_head_of_mq(line: &[u8]) -> bool {
+    const MARK: &[u8] = b" - Process(";
+    // The date and the clock before the mark differ by language.
+    const PLACES: std::ops::RangeInclusive<usize> = 15..=26;
+    let mut places = PLACES.filter_map(|place| line.get(place..));
+    places.any(|rest| rest.starts_with(MARK))
+}
+
+/// Returns whether a text begins as `Wed Oct  7 12:28:38 2020` does.
+fn is_dated(text: &[u8]) -> bool {
+    const SIGNS: [(usize, u8); 5] = [(3, b' '), (7, b' '), (13, b':'), (16, b':'), (19, b' ')];
+    SIGNS.iter().all(|(place, sign)| text.get(*place) == Some(sign))
+}
+
+/// Returns whether a line goes on with a record of Oracle's audit trail: a line with its time, then one for each value.
+///
+/// A client chooses the text of `ACTION`, which may have any lines in it. Its length says where it ends.
+fn is_of_audit_trail(event: &[u8], line: &[u8]) -> bool {
+    let mut lines = event.splitn(3, |byte| *byte == b'\n');
+    let (Some(_), second, rest) = (lines.next(), lines.next(), lines.next()) else {
+        return false;
+    };
+    let begins = |line: &[u8]| line.starts_with(b"LENGTH") || line.starts_with(b"ACTION :[");
+    let Some(second) = second else { return begins(line) };
+    let mut values = [Some(second), rest].into_iter().flatten();
+    let is_open = values.any(is_open_action);
+    begins(second) && (is_open || !line.is_empty() && !begins_with_time(line))
+}
+
+/// Returns whether a text begins with a value of `ACTION` that does not end in it.
+fn is_open_action(text: &[u8]) -> bool {
+    let Some(rest) = text.strip_prefix(b"ACTION :[") else {
+        return false;
+    };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let length = rest
+        .get(..digits)
+        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    let value = rest.get(digits..).and_then(|rest| rest.strip_prefix(b"] '"));
+    matches!((length, value), (Some(length), Some(value)) if value.len() < length)
 }
 
 fn is_indented(line: &[u8]) -> bool {

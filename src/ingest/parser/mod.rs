@@ -257,7 +257,7 @@ impl Parser {
         let raw = RawText::of(bytes);
         match joint {
             Joint::Lines => self.log_of_lines(&raw, take),
-            Joint::Xml => self.log_of_text(&raw.text, &raw, None, take),
+            Joint::Xml | Joint::Record => self.log_of_text(&raw.text, &raw, None, take),
             Joint::Container => match continued::whole_container_line(bytes) {
                 Some(whole) => self.log_of_text(&String::from_utf8_lossy(&whole), &raw, None, take),
                 None => self.log_of_lines(&raw, take),

@@ -2,6 +2,7 @@
 
 mod auditd;
 mod cef;
+mod counted;
 mod definition;
 mod delimited;
 mod grok;
@@ -531,7 +532,7 @@ impl Format {
         })
     }
 
-    /// Makes a reading of the parts of a text. The parts `pairs` and `json` are taken apart further.
+    /// Makes a reading of the parts of a text. The parts `pairs`, `counted` and `json` are taken apart further.
     fn reading_of<'l, 'a>(&'l self, parts: Vec<(&'l str, &'a str)>) -> Reading<'l, 'a>
     where
         'l: 'a,
@@ -545,6 +546,7 @@ impl Format {
                 (name, _) if name.starts_with("time.") => {}
                 ("time", _) => reading.time = Some(part.into()),
                 ("pairs", _) => insert_beside(structure::pairs(part, &self.definition.layout), &mut members),
+                ("counted", _) => insert_beside(counted::read(part), &mut members),
                 ("json", _) => {
                     if let Some(object) = json::object_after_header(part) {
                         insert_beside(object.members, &mut members);
