@@ -101,7 +101,8 @@ pub(crate) fn text_of_value<'a>(value: &Json<'a>) -> Option<Cow<'a, str>> {
     })
 }
 
-/// Returns a member; a dot in the name means a nested object, or is a part of the name.
+/// Returns a member; a dot in the name means a nested object, or is a part of the name. In a list, a part is the number
+/// of an element, or the name of a pair such as `{"Name": "Address", "Value": "ws4"}`.
 pub(crate) fn value_of<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
     if let Some(value) = members.get(name) {
         return Some(value);
@@ -112,7 +113,13 @@ pub(crate) fn value_of<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&
             Json::Object(inner) => value_of(inner, rest),
             Json::Array(elements) => {
                 let (place, rest) = rest.split_once('.').unwrap_or((rest, ""));
-                match (elements.get(place.parse::<usize>().ok()?)?, rest) {
+                let element = match place.parse::<usize>() {
+                    Ok(place) => elements.get(place)?,
+                    Err(_) => elements
+                        .iter()
+                        .find_map(|element| value_of_pair(element, place))?,
+                };
+                match (element, rest) {
                     (value, "") => Some(value),
                     (Json::Object(inner), rest) => value_of(inner, rest),
                     _ => None,
@@ -121,4 +128,32 @@ pub(crate) fn value_of<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&
             _ => None,
         }
     })
+}
+
+/// Returns the value of a pair of a list, if the pair has this name.
+fn value_of_pair<'m, 'a>(pair: &'m Json<'a>, name: &str) -> Option<&'m Json<'a>> {
+    const SPELLINGS: [(&str, &str); 3] = [("Name", "Value"), ("name", "value"), ("key", "value")];
+    let Json::Object(pair) = pair else { return None };
+    SPELLINGS
+        .iter()
+        .find(|(key, _)| pair.get(key).and_then(Json::as_str) == Some(name))
+        .and_then(|(_, value)| pair.get(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_of_a_list_is_found_by_its_name() {
+        let text = r#"{"a": {"b": [{"Name": "X", "Value": "1"}, {"name": "y", "value": {"z": "2"}}, {"key": "K"}]}}"#;
+        let members: Members = serde_json::from_str(text).unwrap();
+        let found = |name| value_of(&members, name).and_then(text_of_value);
+        assert_eq!(found("a.b.X").as_deref(), Some("1"));
+        assert_eq!(found("a.b.y.z").as_deref(), Some("2"));
+        assert_eq!(found("a.b.0.Value").as_deref(), Some("1"));
+        for name in ["a.b.x", "a.b.K", "a.b.y", "a.b.9"] {
+            assert_eq!(found(name), None, "{name}");
+        }
+    }
 }
