@@ -282,11 +282,12 @@ fn cisco<'a>(rest: &'a str, context: &TimeContext, has_priority: bool) -> Option
         return nexus(rest, context);
     };
     let mut fields = Fields::new("syslog");
+    let whole = head.len();
     while let Some((word, after)) = head.split_once(':') {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
         let is_host = is_host_name(word) && word.contains(|c: char| c.is_ascii_alphabetic());
         // The colon of `22:11:43` is followed by a digit.
-        if word.is_empty() && head.len() < rest.len() || after.starts_with(|c: char| c.is_ascii_digit()) {
+        if word.is_empty() && head.len() < whole || after.starts_with(|c: char| c.is_ascii_digit()) {
             break;
         }
         match (is_number, is_host) {
@@ -446,7 +447,8 @@ fn host_and_tag<'a>(text: &'a str, evidence: Evidence, fields: &mut Fields<'a>) 
         Some(message) if message.starts_with('%') => message,
         _ => after_host,
     };
-    let found = tag(after_host).filter(|found| evidence.fits(found, host));
+    let found = tag(after_host).or_else(|| tag_of_words(after_host));
+    let found = found.filter(|found| evidence.fits(found, host));
     match found {
         Some(found) => found.fill(fields),
         // Without a priority, only the old time says that this is syslog.
@@ -559,6 +561,19 @@ fn tag(text: &str) -> Option<Tag<'_>> {
         return tag_ending_at(text, end + 1 + second_end);
     }
     tag_ending_at(text, end)
+}
+
+/// Reads `Google Chrome[42]: message`: words with capitals, and a process. Sentences have other words.
+fn tag_of_words(text: &str) -> Option<Tag<'_>> {
+    const MOST_WORDS: usize = 4;
+    let end = text.find('[')?;
+    let words = || text.get(..end).unwrap_or_default().split(' ');
+    let is_name = |word: &str| word.starts_with(|c: char| c.is_ascii_uppercase()) && is_program_name(word);
+    if words().count() > MOST_WORDS || !words().all(is_name) {
+        return None;
+    }
+    let is_number = |process: &str| process.bytes().all(|byte| byte.is_ascii_digit());
+    tag_ending_at(text, end).filter(|tag| tag.process.is_some_and(is_number))
 }
 
 /// Splits off the tag that a message starts with, if no other text would look like it.
@@ -697,6 +712,12 @@ mod tests {
                 "%VSHD-5-X: y",
             ),
             (
+                "<189>: 2024 May  1 10:00:14 UTC: %ETHPORT-5-IF_UP: y",
+                None,
+                Some("2024-05-01T10:00:14Z"),
+                "%ETHPORT-5-IF_UP: y",
+            ),
+            (
                 "<189>82: 00:20:10: %SYS-5-CONFIG_I: z",
                 None,
                 None,
@@ -727,6 +748,7 @@ mod tests {
             ("host  -- root[7]: hi", "-- root", Some("7")),
             ("host sshd(pam_unix)[42]: hi", "sshd(pam_unix)", Some("42")),
             ("host postfix/smtpd[42]: hi", "postfix/smtpd", Some("42")),
+            ("host Google Chrome[42]: hi", "Google Chrome", Some("42")),
         ] {
             let line = format!("Jun  9 06:06:20 {text}");
             let found = fields(rfc3164(&line, &TimeContext::default()));
@@ -734,6 +756,19 @@ mod tests {
             assert_eq!(found.appname, Some(program), "{text}");
             assert_eq!(found.procid, process, "{text}");
             assert_eq!(found.message, Some("hi"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_is_no_tag() {
+        for text in [
+            "Failed password for Bob[42]: hi",
+            "Login Failed[x]: hi",
+            "A B C D E[42]: hi",
+        ] {
+            let line = format!("Jun  9 06:06:20 host {text}");
+            let found = fields(rfc3164(&line, &TimeContext::default()));
+            assert_eq!((found.appname, found.message), (None, Some(text)), "{text}");
         }
     }
 
