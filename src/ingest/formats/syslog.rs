@@ -285,7 +285,7 @@ fn cisco<'a>(rest: &'a str, context: &TimeContext, has_priority: bool) -> Option
     let whole = head.len();
     while let Some((word, after)) = head.split_once(':') {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
-        let is_host = is_host_name(word) && word.contains(|c: char| c.is_ascii_alphabetic());
+        let is_host = is_host_name(word) && word.contains(|c: char| c.is_ascii_alphabetic() || c == '.');
         // The colon of `22:11:43` is followed by a digit.
         if word.is_empty() && head.len() < whole || after.starts_with(|c: char| c.is_ascii_digit()) {
             break;
@@ -710,6 +710,12 @@ mod tests {
                 None,
                 Some("2024-05-01T10:00:14Z"),
                 "%VSHD-5-X: y",
+            ),
+            (
+                "<189>82: 192.0.2.36: 2024 May  1 10:00:14 UTC: %ETHPORT-5-IF_UP: y",
+                Some("192.0.2.36"),
+                Some("2024-05-01T10:00:14Z"),
+                "%ETHPORT-5-IF_UP: y",
             ),
             (
                 "<189>: 2024 May  1 10:00:14 UTC: %ETHPORT-5-IF_UP: y",
