@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use logstore::detect::{Detector, read_rules};
+use logstore::alerts::HitRange;
+use logstore::detect::{Detector, Event, Scratch, read_rules};
 use logstore::{DetectionRule, DuckDbStore, Fetcher, LogEntry, LogQuery, LogStore as _};
 
-use super::{files_in, processor_time_of_process};
+use super::{files_in, on_processor, processor_time_of_process};
 use crate::Scale;
-use crate::report::{Report, median};
+use crate::report::{Report, median, ratio};
 use crate::stores::exclusive;
 
 /// Limits the length of the logs: together they have about a kilobyte each.
@@ -43,6 +44,7 @@ pub(super) fn measure(scale: &Scale, report: &mut Report, rules: &[&Path], logs:
         "",
         80_000.0 / rate,
     );
+    parts(report, &store, &all, (number, time));
     for (name, detector, mark) in [("all rules", &all, 15.0), ("one rule", &one, 2.5)] {
         let time = of_runs(scale, |_| hunt(&store, detector));
         let seconds = time.as_secs_f64() * 1e6 / number;
@@ -92,6 +94,41 @@ fn poll(store: &DuckDbStore, detector: &Detector, consumer: &str) {
         detector
             .commit(store, &batch.expect("a batch"))
             .expect("a commit");
+    }
+}
+
+/// Measures the parts of a poll, which takes `whole` for a number of logs. Each contains the one before.
+fn parts(report: &mut Report, store: &DuckDbStore, detector: &Detector, (number, whole): (f64, Duration)) {
+    let started = processor_time_of_process();
+    let batches = || Fetcher::new(store).once().map(|batch| batch.expect("a batch"));
+    assert!(batches().map(|batch| batch.logs().len()).sum::<usize>() > 0);
+    let read = processor_time_of_process().saturating_sub(started);
+    let (mut apart, mut evaluated, mut detected) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let mut scratch = Scratch::default();
+    for batch in batches() {
+        let logs = batch.logs();
+        let events = || logs.iter().map(Event::from_log);
+        let evaluate = |event: Event<'_>| detector.rules().matches_with(&event, &mut scratch).len();
+        apart += on_processor(|| events().map(std::hint::black_box).for_each(drop)).0;
+        evaluated += on_processor(|| events().map(evaluate).sum::<usize>()).0;
+        let stored = |_: &[HitRange]| Ok::<_, std::convert::Infallible>(Vec::new());
+        detected += on_processor(|| detector.detect(logs, stored)).0;
+    }
+    for (name, time) in [
+        ("reading the logs", read),
+        ("and making events of them", read + apart),
+        ("and applying the rules", read + evaluated),
+        ("and describing the matches", read + detected),
+        ("and committing alerts", whole),
+    ] {
+        let micros = format!("{:.1} µs", time.as_secs_f64() * 1e6 / number);
+        report.unmarked(
+            &format!("poll, a log: {name}"),
+            "",
+            &micros,
+            "",
+            ratio(time, whole),
+        );
     }
 }
 
