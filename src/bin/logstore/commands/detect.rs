@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use crossbeam_channel::Sender;
 use logstore::alerts::Detections;
 use logstore::detect::{Detector, LookingBack};
 use logstore::storage::CommitResult;
@@ -124,49 +125,22 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             let deliveries = Deliveries::new(&store, &args.consumer, command, &stop);
             deliveries.start(scope)
         });
-        let wake = || {
-            if let Some(wake) = &deliveries {
-                // A full channel wakes it as well.
-                wake.try_send(()).ok();
-            }
-        };
+        let wake = Wake(deliveries);
         let later = args.follow.then(|| {
-            let (stop, wake) = (stop.clone(), deliveries.clone());
-            let (mut looking, indicators) = (looking_back(args, &store, context), &indicators);
-            scope.spawn(move || {
-                let mut totals = Totals::default();
-                let followed = later::follow(&mut looking, indicators, interval, &stop, |committed| {
-                    totals.add_later(committed);
-                    if let Some(wake) = &wake {
-                        wake.try_send(()).ok();
-                    }
-                });
-                stop.stop();
-                followed.map(|()| totals)
-            })
+            let looking = looking_back(args, &store, context);
+            let (indicators, stop, wake) = (&indicators, stop.clone(), wake.clone());
+            scope.spawn(move || later::follow(looking, indicators, interval, &stop, &wake))
         });
-        for batch in fetcher {
-            let outcome = match batch {
-                Ok(batch) => {
-                    rules.reload(batch.logs(), args, &store, &indicators, context)?;
-                    apply(&rules.detector, &store, &batch, &mut totals)
-                }
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(()) => {}
-                Err(error) if args.follow && is_passing(&error) => {
-                    log::warn!("cannot detect, trying again: {}", error.with_causes());
-                }
-                Err(error) => return Err(error.into()),
-            }
-            wake();
+        let detected = rules.detect_new(fetcher, &mut totals, &wake);
+        if detected.is_err() {
+            stop.stop();
         }
+        detected?;
         match later {
             Some(later) => totals.add_all(&later.join().expect("no thread panics")?),
             None => later::catch_up(&mut looking, &indicators, &stop, |committed| {
                 totals.add_later(committed);
-                wake();
+                wake.wake();
             })?,
         }
         Ok::<(), crate::Failure>(())
@@ -192,71 +166,107 @@ fn is_passing(error: &Error) -> bool {
     error.is_retryable() || matches!(error, Error::Conflict { .. } | Error::Restored { .. })
 }
 
-fn apply(
-    detector: &Detector,
-    store: &DuckDbStore,
-    batch: &LogBatch<&DuckDbStore>,
-    totals: &mut Totals,
-) -> logstore::Result<()> {
-    let (found, stored) = detector.commit(store, batch)?;
-    totals.add(batch.logs().len(), &found, &stored);
-    log::info!(
-        "looked at {} logs: {} matches, {} new alerts",
-        batch.logs().len(),
-        stored.counted,
-        stored.stored
-    );
-    Ok(())
+/// Wakes the thread that delivers alerts, if there is one.
+#[derive(Clone)]
+struct Wake(Option<Sender<()>>);
+
+impl Wake {
+    fn wake(&self) {
+        if let Some(wake) = &self.0 {
+            // A full channel wakes it as well.
+            wake.try_send(()).ok();
+        }
+    }
 }
 
 /// Holds the detector, and takes changed rules and intelligence in.
-struct Rules {
+struct Rules<'a> {
+    args: &'a Args,
+    store: &'a DuckDbStore,
+    indicators: &'a Indicators<'a>,
+    context: &'a Context,
     detector: Detector,
     version: Vec<(String, DateTime<Utc>)>,
     read: DateTime<Utc>,
 }
 
-impl Rules {
-    fn new(args: &Args, store: &DuckDbStore, indicators: &Indicators<'_>, context: &Context) -> Result<Self> {
+impl<'a> Rules<'a> {
+    fn new(
+        args: &'a Args,
+        store: &'a DuckDbStore,
+        indicators: &'a Indicators<'a>,
+        context: &'a Context,
+    ) -> Result<Self> {
         let read = Utc::now();
         let rules = enabled_rules(&args.rules, store, context)?;
         let mut detector = detector(&rules, args, context);
         detector.set_indicators(indicators.current());
         Ok(Self {
+            args,
+            store,
+            indicators,
+            context,
             detector,
             version: version_of(&rules),
             read,
         })
     }
 
-    /// Takes rules and intelligence in anew if they have changed, and if a log came after they were read last. Rules of
-    /// files are read once.
-    fn reload(
-        &mut self,
-        logs: &[LogEntry],
-        args: &Args,
-        store: &DuckDbStore,
-        indicators: &Indicators<'_>,
-        context: &Context,
-    ) -> Result {
-        let is_newer = |log: &LogEntry| log.ingestion_time >= self.read;
-        if logs.iter().any(is_newer) {
-            self.read = Utc::now();
-            indicators.refresh()?;
-            self.reload_rules(args, store, context)?;
+    /// Applies the rules to new logs until there are no more, or until it is stopped.
+    fn detect_new(&mut self, fetcher: Fetcher<&DuckDbStore>, totals: &mut Totals, wake: &Wake) -> Result {
+        for batch in fetcher {
+            let outcome = match batch {
+                Ok(batch) => {
+                    self.reload(batch.logs())?;
+                    self.apply(&batch, totals)
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(error) if self.args.follow && is_passing(&error) => {
+                    log::warn!("cannot detect, trying again: {}", error.with_causes());
+                }
+                Err(error) => return Err(error.into()),
+            }
+            wake.wake();
         }
-        // The thread that looks back may have read them. It looks at no log that comes after.
-        self.detector.set_indicators(indicators.current());
         Ok(())
     }
 
-    fn reload_rules(&mut self, args: &Args, store: &DuckDbStore, context: &Context) -> Result {
-        if args.rules.is_empty() {
-            let rules = enabled_rules(&[], store, context)?;
+    fn apply(&self, batch: &LogBatch<&DuckDbStore>, totals: &mut Totals) -> logstore::Result<()> {
+        let (found, stored) = self.detector.commit(self.store, batch)?;
+        totals.add(batch.logs().len(), &found, &stored);
+        log::info!(
+            "looked at {} logs: {} matches, {} new alerts",
+            batch.logs().len(),
+            stored.counted,
+            stored.stored
+        );
+        Ok(())
+    }
+
+    /// Takes rules and intelligence in anew if they have changed, and if a log came after they were read last. Rules of
+    /// files are read once.
+    fn reload(&mut self, logs: &[LogEntry]) -> Result {
+        let is_newer = |log: &LogEntry| log.ingestion_time >= self.read;
+        if logs.iter().any(is_newer) {
+            self.read = Utc::now();
+            self.indicators.refresh()?;
+            self.reload_rules()?;
+        }
+        // The thread that looks back may have read them. It looks at no log that comes after.
+        self.detector.set_indicators(self.indicators.current());
+        Ok(())
+    }
+
+    fn reload_rules(&mut self) -> Result {
+        if self.args.rules.is_empty() {
+            let rules = enabled_rules(&[], self.store, self.context)?;
             let version = version_of(&rules);
             if version != self.version {
                 log::info!("the rules have changed: {} are enabled", rules.len());
-                self.detector = detector(&rules, args, context);
+                self.detector = detector(&rules, self.args, self.context);
                 self.version = version;
             }
         }

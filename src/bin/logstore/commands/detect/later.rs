@@ -7,7 +7,7 @@ use logstore::storage::CommitResult;
 use logstore::{DuckDbStore, Result, StopHandle};
 
 use super::indicators::Indicators;
-use super::is_passing;
+use super::{Totals, Wake, is_passing};
 
 /// Holds the least time between two looks at whether intelligence was imported.
 const LEAST_INTERVAL: Duration = Duration::from_secs(5);
@@ -28,26 +28,36 @@ pub(super) fn catch_up(
     Ok(())
 }
 
-/// Does the same again and again until it is stopped.
+/// Does the same again and again until it is stopped, and returns what was found. An error that is not passing stops the
+/// other threads.
 pub(super) fn follow(
-    looking: &mut LookingBack<&DuckDbStore>,
+    mut looking: LookingBack<&DuckDbStore>,
     indicators: &Indicators<'_>,
     interval: Duration,
     stop: &StopHandle,
-    mut note: impl FnMut(&CommitResult),
-) -> Result<()> {
+    wake: &Wake,
+) -> Result<Totals> {
+    let mut totals = Totals::default();
     loop {
-        match catch_up(looking, indicators, stop, &mut note) {
+        let caught_up = catch_up(&mut looking, indicators, stop, |committed| {
+            totals.add_later(committed);
+            wake.wake();
+        });
+        match caught_up {
             Err(error) if is_passing(&error) => {
                 log::warn!(
                     "cannot look back for intelligence, trying again: {}",
                     error.with_causes()
                 );
             }
-            outcome => outcome?,
+            Err(error) => {
+                stop.stop();
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         if stop.wait(interval.max(LEAST_INTERVAL)) {
-            return Ok(());
+            return Ok(totals);
         }
     }
 }
