@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use logstore::LogEntry;
+use logstore::detect::IndicatorSet;
+use logstore::feeds::{self, FeedOptions};
 use logstore::ingest::{IngestOptions, LogReader, PARSE_ERROR, Source};
 use logstore::time::{DateOrder, TimeContext, parse_time};
 use serde_json::Value;
@@ -379,5 +381,40 @@ fn windows_events_lose_no_key() {
         {
             assert_eq!(log.user(), Some(user));
         }
+    }
+}
+
+/// Returns the indicators of a feed; those of a warning list too, as if they were a threat.
+fn indicators_of(file: &Path) -> IndicatorSet {
+    let text = std::fs::read_to_string(file).unwrap();
+    let list = serde_json::from_str::<Value>(&text).ok();
+    let list = list.map_or(text, |warnings| {
+        let values = warnings["list"].as_array().unwrap();
+        let lines = values
+            .iter()
+            .map(|value| format!("{}\n", value.as_str().unwrap()));
+        lines.collect()
+    });
+    IndicatorSet::new(&feeds::read(&list, &FeedOptions::new("feed")).unwrap().intel)
+}
+
+#[test]
+fn lines_with_an_address_of_a_feed_are_those_of_the_key() {
+    let (Some(intel), Some(logs)) = (shared_data("data/intel"), shared_data("data/logs")) else {
+        return;
+    };
+    let key: Value = serde_json::from_slice(&std::fs::read(intel.join("key.json")).unwrap()).unwrap();
+    for (pair, expected) in key["key"].as_object().unwrap() {
+        let (feed, name) = pair.split_once(" | ").unwrap();
+        let feed = match feed.strip_prefix("misp ") {
+            Some(list) => format!("misp/{list}.json"),
+            None => key["feeds"][feed].as_str().unwrap().to_owned(),
+        };
+        let set = indicators_of(&intel.join(feed));
+        let stem = |file: &PathBuf| file.file_stem().is_some_and(|stem| *stem == *name);
+        let file = log_files(&logs).into_iter().find(stem).unwrap();
+        let found = read(&file, &before_2026());
+        let lines = found.iter().filter(|log| !set.matches(log).is_empty()).count();
+        assert_eq!(expected["lines"], lines, "{pair}");
     }
 }
