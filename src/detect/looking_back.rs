@@ -8,8 +8,8 @@ use super::indicators::{IndicatorSet, IndicatorSetBuilder};
 use crate::models::{BENIGN, Detections, IntelSummary, LogEntry, LogKey, LogQuery, Lookback, Order};
 use crate::storage::{CommitResult, ConsumerStore, DetectionStore, IntelStore, LogStore, Result};
 
-/// Limits the logs of a piece.
-const MOST_LOGS: u64 = 200_000;
+/// Limits the logs of a piece. Others wait for the store while one is read.
+const MOST_LOGS: u64 = 20_000;
 
 /// Limits the matches of a piece, each of which holds its log.
 const MOST_MATCHES: usize = 2_000;

@@ -127,29 +127,32 @@ impl Review {
     /// Returns the verdict on a correlation that too few of its rules can ever serve.
     fn verdict_on(&self, correlation: &Compiled) -> Option<Verdict> {
         let verdict = |rule: &Named| match self.verdicts.get(&rule.id)? {
-            Verdict::Works => Some(Verdict::NeverMatches(self.missing_field(correlation, rule)?)),
-            verdict => Some(verdict.clone()),
+            Verdict::Works => {
+                let fault = self.missing_field(correlation, rule)?;
+                Some(Verdict::NeverMatches(format!(
+                    "it groups or counts by a field that no match of its rule {} has: {fault}",
+                    rule.id
+                )))
+            }
+            verdict => {
+                let reason = verdict.reason().unwrap_or_default();
+                let reason = format!("its rule {} finds nothing ({verdict}): {reason}", rule.id);
+                Some(match verdict {
+                    Verdict::NeverRouted(_) => Verdict::NeverRouted(reason),
+                    _ => Verdict::NeverMatches(reason),
+                })
+            }
         };
         let ids: BTreeSet<&str> = correlation.rules.iter().map(|rule| rule.id.as_str()).collect();
-        let dead: Vec<(&Named, Verdict)> = correlation
-            .rules
-            .iter()
-            .filter_map(|rule| Some((rule, verdict(rule)?)))
+        let rules = correlation.rules.iter();
+        let dead: Vec<(&str, Verdict)> = rules
+            .filter_map(|rule| Some((rule.id.as_str(), verdict(rule)?)))
             .collect();
-        let dead_ids: BTreeSet<&str> = dead.iter().map(|(rule, _)| rule.id.as_str()).collect();
-        if correlation.correlation.can_hold_with(ids.len() - dead_ids.len()) {
-            return None;
+        let dead_ids: BTreeSet<&str> = dead.iter().map(|(id, _)| *id).collect();
+        match correlation.correlation.can_hold_with(ids.len() - dead_ids.len()) {
+            true => None,
+            false => dead.into_iter().next().map(|(_, verdict)| verdict),
         }
-        let (rule, verdict) = dead.first()?;
-        let reason = format!(
-            "its rule {} finds nothing ({verdict}): {}",
-            rule.id,
-            verdict.reason().unwrap_or_default()
-        );
-        Some(match verdict {
-            Verdict::NeverRouted(_) => Verdict::NeverRouted(reason),
-            _ => Verdict::NeverMatches(reason),
-        })
     }
 
     /// Says which field that a correlation groups by or counts is in no log of a rule.

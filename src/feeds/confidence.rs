@@ -12,8 +12,8 @@ pub(super) fn stated(value: &Value) -> Result<Option<f64>, String> {
     })
 }
 
-/// Reads a confidence of STIX, from 0 to 100 (section 3.2).
-pub(super) fn of_stix(value: &Value) -> Result<Option<f64>, String> {
+/// Reads a confidence from 0 to 100, such as that of STIX (section 3.2).
+pub(super) fn of_percent(value: &Value) -> Result<Option<f64>, String> {
     read(value, |number| number / 100.0)
 }
 
@@ -67,7 +67,7 @@ mod tests {
         ] {
             assert_eq!(stated(&value), Ok(expected), "{value}");
         }
-        assert_eq!(of_stix(&json!(1)), Ok(Some(0.01)));
+        assert_eq!(of_percent(&json!(1)), Ok(Some(0.01)));
     }
 
     #[test]

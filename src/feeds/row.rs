@@ -123,6 +123,8 @@ impl Row {
         };
         if let Some(confidence) = self.first(&["confidence_level", "confidence"]) {
             entry.set_confidence(confidence::stated(confidence));
+        } else if let Some(percent) = self.first(&["abuseconfidencescore", "abuse_confidence_score"]) {
+            entry.set_confidence(confidence::of_percent(percent));
         }
         entry.set_expiry(self.text(&["expires_at", "valid_until", "expiration", "expires"]));
         entry
@@ -155,7 +157,9 @@ impl Row {
 
     /// Returns what else the row says.
     fn metadata(&self) -> Map<String, Value> {
-        const SAID_ELSEWHERE: [&str; 9] = [
+        const SAID_ELSEWHERE: [&str; 11] = [
+            "abuseconfidencescore",
+            "abuse_confidence_score",
             "threat_type",
             "threattype",
             "confidence",

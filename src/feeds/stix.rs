@@ -62,7 +62,7 @@ fn take(line: Option<u64>, indicator: &Map<String, Value>, collector: &mut Colle
             ..Entry::default()
         };
         if let Some(confidence) = indicator.get("confidence") {
-            entry.set_confidence(confidence::of_stix(confidence));
+            entry.set_confidence(confidence::of_percent(confidence));
         }
         entry.set_expiry(text("valid_until"));
         collector.take(line, entry);

@@ -349,6 +349,9 @@ fn words_of_confidence_are_read_and_others_are_told() {
     let read = feed(table);
     let confidences: Vec<f64> = read.intel.iter().map(|intel| intel.confidence).collect();
     assert_eq!(confidences, [0.85, 0.5, 0.5]);
+    let percents = feed("ipAddress,abuseConfidenceScore\n198.51.100.4,100\n198.51.100.5,1\n198.51.100.6,0\n");
+    let confidences: Vec<f64> = percents.intel.iter().map(|intel| intel.confidence).collect();
+    assert_eq!(confidences, [1.0, 0.01, 0.0]);
     let told: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     for (warning, part) in told.iter().zip(["confidence \"sure\"", "expiry \"soon\""]) {

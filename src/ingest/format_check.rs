@@ -41,9 +41,13 @@ impl FormatLibrary {
 
     /// Returns the text of a log that no pattern of its format takes apart; `None` for formats without patterns.
     pub fn unmatched(self, log: &LogEntry) -> Option<&str> {
+        self.0.unmatched(self.format_of(log)?, log.message.as_ref()?)
+    }
+
+    /// Returns the name of the format that read a log.
+    pub fn format_of(self, log: &LogEntry) -> Option<&str> {
         let label = log.metadata.get(FORMAT)?.as_str()?;
-        let (name, _) = label.rsplit_once('/')?;
-        self.0.unmatched(name, log.message.as_ref()?)
+        label.rsplit_once('/').map(|(name, _)| name)
     }
 
     /// Describes each sample of a definition that does not give what it says.

@@ -649,7 +649,7 @@ pub(crate) fn lookback_conflict(
     expected: Option<&Lookback>,
     actual: Option<&Lookback>,
 ) -> Error {
-    conflict("lookback", consumer, expected, actual)
+    conflict("consumer", consumer, expected, actual)
 }
 
 /// Returns the error of progress from a position that is not the file's.

@@ -152,6 +152,60 @@ fn a_user_of_ssh_cannot_name_an_address() {
 }
 
 #[test]
+fn an_object_that_a_client_of_a_daemon_writes_is_no_log_of_another_source() {
+    let name = json!({
+        "Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1, "Computer": "dc1", "Image": "evil.exe",
+        "UtcTime": "2020-01-01 00:00:00.000", "sourceIPAddress": "198.51.100.66",
+    });
+    for (program, message) in [
+        ("sshd", format!("Invalid user {name} from 203.0.113.9 port 1")),
+        (
+            "sshd",
+            format!("Failed password for {name} from 203.0.113.9 port 1 ssh2"),
+        ),
+        (
+            "sshd-session",
+            format!("Failed none for invalid user {name} from 203.0.113.9 port 1 ssh2"),
+        ),
+    ] {
+        let log = read(&format!("Oct 11 22:14:15 web1 {program}[42]: {message}"));
+        assert_eq!(log.host.as_deref(), Some("web1"), "{message}");
+        assert_eq!(log.appname.as_deref(), Some(program), "{message}");
+        assert_eq!(log.source_ip().as_deref(), Some("203.0.113.9"), "{message}");
+        assert!(
+            log.metadata["format"].as_str().unwrap().starts_with("openssh"),
+            "{message}"
+        );
+    }
+    for (program, message) in [
+        ("su", format!("FAILED SU (to root) {name} on pts/1")),
+        ("CRON", format!("(bob) CMD ({name})")),
+        ("postfix/smtpd", format!("warning: {name}")),
+        ("myapp", format!("Invalid user {name}")),
+    ] {
+        let log = read(&format!("Oct 11 22:14:15 web1 {program}[42]: {message}"));
+        assert_eq!(log.host.as_deref(), Some("web1"), "{message}");
+        assert_eq!(log.appname.as_deref(), Some(program), "{message}");
+        assert_eq!(log.source_ip(), None, "{message}");
+    }
+    // A daemon that writes objects still does.
+    let log = read(&format!(
+        "Oct 11 22:14:15 web1 myapp[42]: {}",
+        json!({"srcip": "203.0.113.9"})
+    ));
+    assert_eq!(log.source_ip().as_deref(), Some("203.0.113.9"));
+}
+
+#[test]
+fn a_name_in_a_message_is_not_the_host_of_its_header() {
+    for name in ["devname", "hostname", "host", "computer"] {
+        let line =
+            format!("Oct 11 22:14:15 web1 myapp[42]: user said {name}=fw srcip=198.51.100.6 user=root");
+        assert_eq!(read(&line).host.as_deref(), Some("web1"), "{name}");
+    }
+}
+
+#[test]
 fn what_can_be_read_in_two_ways_stays_empty() {
     for (message, source, user, ambiguous) in [
         // The names in a certificate are its owner's.

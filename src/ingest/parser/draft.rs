@@ -163,7 +163,12 @@ impl Parser {
 
     /// Adds what the message of a line holds: an object, or a text that a definition reads.
     fn with_text<'a>(&mut self, outer: Draft<'a>, program: Option<&'a str>, message: &'a str) -> Draft<'a> {
-        if let Some(object) = json::object_after_header(message) {
+        // In the messages of a known program, an object after some words may be the text of a client.
+        let object = match program.is_some_and(|program| self.formats.knows(program)) {
+            true => json::object_alone(message),
+            false => json::object_after_header(message),
+        };
+        if let Some(object) = object {
             return self.with_object(outer, object);
         }
         if let Some(fields) = self.relayed_error_log(program, message) {
@@ -208,9 +213,11 @@ impl Parser {
         if extracted.is_none()
             && let Some(mut reading) = self.formats.read_other(program, message)
         {
-            // In a message, `host=` is mostly a peer or the host of a request.
+            // In a message, `host=` is mostly a peer or the host of a request. A header that names the program as well is
+            // of the host itself, and not of a relay.
             let has = |name| reading.members.get(name).is_some();
-            if draft.log.hostname.is_some() && has("host") && !has("hostname") && !has("devname") {
+            let is_peer = has("host") && !has("hostname") && !has("devname");
+            if draft.log.hostname.is_some() && (program.is_some() || is_peer) {
                 reading.put(Field::Host, None);
             }
             return self.with_reading(draft, reading);

@@ -181,6 +181,11 @@ fn try_line(file: &Path, line: &str, context: &mut Context) -> Result {
     if logs.is_empty() {
         return Err(Failure::Nothing(Some("the line is empty".to_owned())));
     }
+    let own = library.formats().next().map(|format| format.name);
+    let is_own = |log: &LogEntry| library.format_of(log) == own.as_deref();
+    if let (Some(name), false) = (&own, logs.iter().any(is_own)) {
+        eprintln!("logstore: the format {name} reads none of it: see [recognise] in docs/formats.md");
+    }
     for rest in logs.iter().filter_map(|log| library.unmatched(log)) {
         eprintln!("logstore: no [[pattern]] of its format matches {rest:?}");
     }

@@ -197,6 +197,11 @@ impl Library {
         self.marked(text).iter().find_map(read)
     }
 
+    /// Returns whether a format names a program, which speaks for itself only then.
+    pub(crate) fn knows(&self, program: &str) -> bool {
+        self.of_program(program_name(program)).next().is_some()
+    }
+
     /// Reads a text that no format claims: the pairs of any program. A program that is known writes no others.
     pub(crate) fn read_other<'l, 'a>(
         &'l self,
@@ -206,7 +211,7 @@ impl Library {
     where
         'l: 'a,
     {
-        if program.is_some_and(|program| self.of_program(program_name(program)).next().is_some()) {
+        if program.is_some_and(|program| self.knows(program)) {
             return None;
         }
         let mut fallbacks = self.fallbacks.iter().map(|place| &self.formats[*place]);

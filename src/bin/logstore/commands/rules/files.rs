@@ -85,12 +85,10 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
     let faults = faults(&read);
     context.output.rows(&FAULTS, faults.into_iter().map(Ok))?;
     eprintln!("{}", summary.text());
-    match (summary.refused, summary.never_matches) {
-        (0, 0) => Ok(()),
-        (refused, 0) => Err(Failure::Nothing(Some(format!("{refused} rules are refused")))),
-        (refused, never) => Err(Failure::Nothing(Some(format!(
-            "{refused} rules are refused, {never} never match"
-        )))),
+    match summary {
+        Summary { rules: 0, .. } => Err(Failure::Nothing(None)),
+        Summary { refused: 0, .. } => Ok(()),
+        Summary { refused, .. } => Err(Failure::Nothing(Some(format!("{refused} rules are refused")))),
     }
 }
 
