@@ -9,11 +9,11 @@ use percent_encoding::percent_decode_str;
 /// Limits the bytes of a name that is not ASCII. Names in ASCII have at most 253.
 const LONGEST_NAME: usize = 1_024;
 
-/// Returns a domain in lower case and in ASCII, without a dot at its end; `None` if UTS 46 allows no such name.
+/// Returns a domain in lower case and in ASCII, without dots at its end; `None` if UTS 46 allows no such name.
 ///
 /// An international name is written with `xn--`: both spellings of `bücher.example` are `xn--bcher-kva.example`.
 pub(crate) fn canonical_domain(name: &str) -> Option<Cow<'_, str>> {
-    let name = name.strip_suffix('.').unwrap_or(name);
+    let name = name.trim_end_matches('.');
     if name.is_ascii() {
         return Some(match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Cow::Owned(name.to_ascii_lowercase()),
@@ -24,9 +24,9 @@ pub(crate) fn canonical_domain(name: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     let ascii = idna::domain_to_ascii_cow(name.as_bytes(), AsciiDenyList::EMPTY).ok()?;
-    Some(match ascii.strip_suffix('.') {
-        Some(name) => Cow::Owned(name.to_owned()),
-        None => ascii,
+    Some(match ascii.ends_with('.') {
+        true => Cow::Owned(ascii.trim_end_matches('.').to_owned()),
+        false => ascii,
     })
 }
 
@@ -126,12 +126,18 @@ pub(crate) fn host_of_url(url: &str) -> Option<&str> {
 /// Splits the authority of a URL into host and port. The user is left out.
 fn host_and_port(authority: &str) -> (&str, &str) {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or(rest)),
-        None => match host.split_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let bracketed = host.strip_prefix('[').and_then(|host| host.split_once(']'));
+    if let Some((address, rest)) = bracketed.filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok()) {
+        return match rest.strip_prefix(':') {
+            Some(port) if is_port(port) => (address, port),
+            None if rest.is_empty() => (address, ""),
             _ => (host, ""),
-        },
+        };
+    }
+    match host.split_once(':') {
+        Some((name, port)) if is_port(port) => (name, port),
+        _ => (host, ""),
     }
 }
 
@@ -203,6 +209,9 @@ mod tests {
             ("http://bücher.example/x", "http://xn--bcher-kva.example/x"),
             ("tcp://bad.example:1/", "tcp://bad.example:1/"),
             ("tcp://bad.example:/", "tcp://bad.example/"),
+            ("a://[]A", "a://[]a/"),
+            ("a://..", "a:///"),
+            ("a://[:]/", "a://[:]/"),
         ] {
             assert_eq!(canonical_url(url), expected, "{url}");
             assert_eq!(canonical_url(expected), expected, "once more");
