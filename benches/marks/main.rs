@@ -43,6 +43,11 @@ fn main() {
         .skip(1)
         .filter(|argument| argument != "--bench")
         .collect();
+    if let [work, file, count] = &arguments[..]
+        && work == intel::STORE
+    {
+        return intel::store(Path::new(file), count.parse().expect("a number of indicators"));
+    }
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let value = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
