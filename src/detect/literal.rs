@@ -1,15 +1,16 @@
 //! Texts that must be in every value that a regular expression matches.
 
-use regex_syntax::hir::{Hir, HirKind};
+use crate::models::required_texts;
 
 /// Returns a text, in lower case, that the folded form of each matching value holds.
 pub(crate) fn required(pattern: &str) -> Option<String> {
     let (pattern, is_folded) = without_folding(pattern);
-    let hir = regex_syntax::parse(&pattern).ok()?;
-    let literal = longest(&hir)?;
+    let expression = regex_syntax::parse(&pattern).ok()?;
+    let texts = required_texts(&expression).into_iter();
+    let literal = texts.max_by_key(|text| text.len())?;
     let literal = match is_folded {
-        true => safe_part(&literal),
-        false => &literal,
+        true => safe_part(literal),
+        false => literal,
     };
     (literal.chars().count() > 1).then(|| literal.to_lowercase())
 }
@@ -37,20 +38,6 @@ fn without_folding(pattern: &str) -> (String, bool) {
 fn safe_part(literal: &str) -> &str {
     let parts = literal.split(|letter: char| matches!(letter, 's' | 'S' | 'k' | 'K') || !letter.is_ascii());
     parts.max_by_key(|part| part.len()).unwrap_or_default()
-}
-
-fn longest(hir: &Hir) -> Option<String> {
-    match hir.kind() {
-        HirKind::Literal(literal) => String::from_utf8(literal.0.to_vec()).ok(),
-        HirKind::Capture(capture) => longest(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => longest(&repetition.sub),
-        HirKind::Concat(parts) => parts.iter().filter_map(longest).max_by_key(String::len),
-        HirKind::Repetition(_)
-        | HirKind::Alternation(_)
-        | HirKind::Class(_)
-        | HirKind::Look(_)
-        | HirKind::Empty => None,
-    }
 }
 
 #[cfg(test)]

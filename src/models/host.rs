@@ -30,6 +30,15 @@ pub(crate) fn canonical_domain(name: &str) -> Option<Cow<'_, str>> {
     })
 }
 
+/// Returns whether a canonical name consists of labels as hosts have them, two at least (RFC 1035, section 2.3.4).
+pub(crate) fn has_labels(name: &str) -> bool {
+    const LONGEST: usize = 253;
+    let is_of_label = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &[u8]| (1..=63).contains(&label.len()) && label.iter().all(is_of_label);
+    let mut labels = name.as_bytes().split(|byte| *byte == b'.');
+    name.len() <= LONGEST && name.contains('.') && labels.all(is_label)
+}
+
 /// Returns the host of a URL, without brackets, as browsers read it (WHATWG URL Standard, section 3.5).
 ///
 /// An address of IPv4 may be one number, and its parts may be octal or hexadecimal. A host that is no valid one is

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::host::{canonical_domain, canonical_url, host_of_url};
+use super::host::{canonical_domain, canonical_url, has_labels, host_of_url};
 use super::time::to_micros;
 use super::{InvalidValue, check_nesting};
 
@@ -237,11 +237,8 @@ fn canonical_network(network: IpNet) -> IpNet {
 
 fn domain(text: &str) -> Option<String> {
     let name = canonical_domain(text)?;
-    let is_of_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_of_label);
-    let valid = name.len() <= 253 && name.contains('.') && name.split('.').all(label);
     let is_number = name.rsplit('.').next()?.bytes().all(|byte| byte.is_ascii_digit());
-    (valid && !is_number).then(|| name.into_owned())
+    (has_labels(&name) && !is_number).then(|| name.into_owned())
 }
 
 fn url(text: &str) -> Option<Indicator> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memmem;
 
-use crate::models::{canonical_domain, canonical_host, canonical_url, host_of_url};
+use crate::models::{canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
 
 /// Holds something in a text that may be an indicator, in the form in which indicators are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -315,10 +315,8 @@ fn is_domain(word: &str) -> bool {
     let Some((_, last)) = word.rsplit_once('.') else {
         return false;
     };
-    let is_of_label = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let is_label = |label: &[u8]| (1..=63).contains(&label.len()) && label.iter().all(is_of_label);
     let is_top = last.len() >= 2 && !last.starts_with(|c: char| c.is_ascii_digit());
-    is_top && word.len() <= 253 && word.as_bytes().split(|byte| *byte == b'.').all(is_label)
+    is_top && has_labels(word)
 }
 
 fn is_file(word: &str) -> bool {

@@ -7,9 +7,7 @@ use regex_syntax::ast::{
     self, AssertionKind, Ast, ClassPerlKind, ClassSetItem, FlagsItemKind, HexLiteralKind, Span,
 };
 
-use regex_syntax::hir::{Hir, HirKind};
-
-use crate::models::InvalidValue;
+use crate::models::{InvalidValue, required_texts};
 
 /// Holds a regular expression, which is searched for anywhere in a text.
 ///
@@ -65,17 +63,9 @@ impl Pattern {
 
     /// Returns a word that is in every text in which the pattern is found.
     pub(crate) fn required_word(&self) -> Option<String> {
-        required_word(&regex_syntax::parse(self.regex.as_str()).ok()?)
-    }
-}
-
-fn required_word(hir: &Hir) -> Option<String> {
-    match hir.kind() {
-        HirKind::Literal(literal) => longest_word(str::from_utf8(&literal.0).ok()?).map(str::to_owned),
-        HirKind::Capture(group) => required_word(&group.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => required_word(&repetition.sub),
-        HirKind::Concat(parts) => parts.iter().filter_map(required_word).max_by_key(String::len),
-        _ => None,
+        let expression = regex_syntax::parse(self.regex.as_str()).ok()?;
+        let words = required_texts(&expression).into_iter().filter_map(longest_word);
+        words.max_by_key(|word| word.len()).map(str::to_owned)
     }
 }
 

@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 use regex_automata::{Input, meta};
-use regex_syntax::hir::{Hir, HirKind};
+
+use crate::models::required_texts;
 
 /// Lists the parts that patterns may name, each with its regular expression.
 const PARTS: &[(&str, &str)] = &[
@@ -324,28 +325,13 @@ fn usable<T>(expression: &str, compiled: Result<T, impl Display>) -> Option<T> {
 /// Returns finders of the longest texts that are in all that an expression matches.
 fn needles_of(expression: &str) -> Vec<Finder<'static>> {
     const MOST: usize = 3;
-    let mut needles = Vec::new();
-    if let Ok(hir) = regex_syntax::parse(expression) {
-        add_needles(&hir, &mut needles);
-    }
-    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-    needles.truncate(MOST);
-    let finders = needles.iter().map(|needle| Finder::new(needle).into_owned());
-    finders.collect()
-}
-
-fn add_needles(hir: &Hir, needles: &mut Vec<Box<[u8]>>) {
-    match hir.kind() {
-        HirKind::Literal(literal) => needles.push(literal.0.clone()),
-        HirKind::Capture(group) => add_needles(&group.sub, needles),
-        HirKind::Repetition(repeated) if repeated.min > 0 => add_needles(&repeated.sub, needles),
-        HirKind::Concat(parts) => parts.iter().for_each(|part| add_needles(part, needles)),
-        HirKind::Repetition(_)
-        | HirKind::Alternation(_)
-        | HirKind::Class(_)
-        | HirKind::Look(_)
-        | HirKind::Empty => {}
-    }
+    let Ok(expression) = regex_syntax::parse(expression) else {
+        return Vec::new();
+    };
+    let mut texts = required_texts(&expression);
+    texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    let finders = texts.into_iter().take(MOST);
+    finders.map(|text| Finder::new(text).into_owned()).collect()
 }
 
 /// Replaces each `%{NAME:member}` and `(?<member>...)` by a group. Other groups must not capture: `(?:...)`.
