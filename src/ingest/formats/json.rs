@@ -69,28 +69,25 @@ pub(crate) fn object(text: &str) -> Option<Object<'_>> {
 /// Reads the object that a message is, or that follows a short header such as `@cee:` or `INFO`.
 pub(crate) fn object_after_header(message: &str) -> Option<Object<'_>> {
     const LONGEST_HEADER: usize = 32;
+    let message = message.trim_end();
     let head = message
         .as_bytes()
         .get(..=LONGEST_HEADER)
         .unwrap_or(message.as_bytes());
     let (header, text) = message.split_at_checked(memchr::memchr(b'{', head)?)?;
     let is_header = !header.contains(['"', '\'', '=']) && header.split_whitespace().count() < 2;
-    is_header.then(|| object_in(text))?
-}
-
-/// Reads the object that a whole message is, with or without the mark `@cee:`.
-pub(crate) fn object_alone(message: &str) -> Option<Object<'_>> {
-    let text = message.trim_start();
-    let text = text.strip_prefix("@cee:").unwrap_or(text).trim_start();
-    text.starts_with('{').then(|| object_in(text))?
-}
-
-/// Reads a text that begins like an object.
-fn object_in(text: &str) -> Option<Object<'_>> {
-    let text = text.trim_end();
     // A sender may cut a long object.
     let may_be_object = text.ends_with('}') || text.starts_with("{\"");
-    may_be_object.then(|| object(text))?
+    (is_header && may_be_object).then(|| object(text))?
+}
+
+/// Returns whether a message is an object from its first byte on, or after the mark `@cee:`.
+pub(crate) fn begins_with_object(message: &str) -> bool {
+    let text = message.trim_start();
+    text.strip_prefix("@cee:")
+        .unwrap_or(text)
+        .trim_start()
+        .starts_with('{')
 }
 
 fn storable(object: Members<'_>) -> Result<Members<'_>, serde_json::Error> {

@@ -164,11 +164,10 @@ impl Parser {
     /// Adds what the message of a line holds: an object, or a text that a definition reads.
     fn with_text<'a>(&mut self, outer: Draft<'a>, program: Option<&'a str>, message: &'a str) -> Draft<'a> {
         // In the messages of a known program, an object after some words may be the text of a client.
-        let object = match program.is_some_and(|program| self.formats.knows(program)) {
-            true => json::object_alone(message),
-            false => json::object_after_header(message),
-        };
-        if let Some(object) = object {
+        let is_known = || program.is_some_and(|program| self.formats.knows(program));
+        if let Some(object) = json::object_after_header(message)
+            && (json::begins_with_object(message) || !is_known())
+        {
             return self.with_object(outer, object);
         }
         if let Some(fields) = self.relayed_error_log(program, message) {
