@@ -223,6 +223,7 @@ impl AlertQuery {
 
     /// Says whether an alert is wanted. The limit is ignored.
     pub fn matches(&self, alert: &Alert) -> bool {
+        let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
         let same = |wanted: &Option<String>, held: &Option<String>| wanted.is_none() || wanted == held;
         self.severity.is_none_or(|severity| alert.severity == severity)
             && self
@@ -237,10 +238,7 @@ impl AlertQuery {
             && same(&self.source_ip, &alert.source_ip)
             && same(&self.dest_ip, &alert.dest_ip)
             && same(&self.user, &alert.user)
-            && self.host.as_ref().is_none_or(|wanted| {
-                let held = alert.host.as_ref();
-                held.is_some_and(|held| held.eq_ignore_ascii_case(wanted))
-            })
+            && same(&lower(&self.host), &lower(&alert.host))
             && self
                 .acknowledged
                 .is_none_or(|wanted| alert.acknowledged == wanted)

@@ -66,6 +66,7 @@ pub(super) fn fetches_alerts_by_field(store: &dyn Store) {
             .with_host("web1"),
         Alert::new("malware", "yara", Severity::Low)
             .with_id("3")
+            .with_host("BÜRO")
             .with_created_at(at(2)),
     ];
     store.store_alerts(&alerts).unwrap();
@@ -75,6 +76,7 @@ pub(super) fn fetches_alerts_by_field(store: &dyn Store) {
         (AlertQuery::new().user("root"), "1"),
         (AlertQuery::new().host("web1"), "2"),
         (AlertQuery::new().host("WEB1"), "2"),
+        (AlertQuery::new().host("büro"), "3"),
         (AlertQuery::new().alert_type("malware"), "3"),
         (AlertQuery::new().since(at(2)), "3"),
         (AlertQuery::new().until(at(1)), "1"),

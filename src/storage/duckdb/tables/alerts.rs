@@ -242,10 +242,7 @@ fn restrict(sql: &mut Sql, query: &AlertQuery) {
     sql.and_equals("source_ip", query.source_ip.clone());
     sql.and_equals("dest_ip", query.dest_ip.clone());
     sql.and_equals("\"user\"", query.user.clone());
-    if let Some(host) = &query.host {
-        sql.push("\nAND lower(host) = ");
-        sql.bind(host.to_lowercase());
-    }
+    sql.and_equals("lower(host)", query.host.as_ref().map(|host| host.to_lowercase()));
     sql.and_equals("acknowledged", query.acknowledged);
     if !query.statuses.is_empty() {
         and_one_of(sql, STATUS, query.statuses.iter().map(|status| status.as_str()));
