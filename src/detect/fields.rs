@@ -132,8 +132,7 @@ pub(super) fn check(rule: &SigmaRule) -> FieldCheck {
         };
     }
     let is_known = |shape: &Shape<'_>, field: &str| shape.has(field, source);
-    let holds_in = |shape: &&Shape<'_>| can(&rule.detection, shape, &|field| is_known(shape, field)).hold;
-    let never_matches = !fitting.iter().any(holds_in);
+    let never_matches = !fitting.iter().any(|shape| shape.may_match(rule));
     let unknown = asked
         .iter()
         .filter(|field| !fitting.iter().any(|shape| is_known(shape, field)));
@@ -155,8 +154,7 @@ pub(super) fn check(rule: &SigmaRule) -> FieldCheck {
 pub(super) fn unknown(rule: &SigmaRule, field: &str) -> Option<String> {
     let source = &rule.log_source;
     let shapes = shapes(source);
-    let may_hold = |shape: &&Shape<'_>| can(&rule.detection, shape, &|field| shape.has(field, source)).hold;
-    let fitting: Vec<&Shape<'_>> = shapes.iter().filter(may_hold).collect();
+    let fitting: Vec<&Shape<'_>> = shapes.iter().filter(|shape| shape.may_match(rule)).collect();
     let is_known = fitting.is_empty() || fitting.iter().any(|shape| shape.has(field, source));
     (!is_known).then(|| fault(field, source, &fitting))
 }
@@ -258,6 +256,12 @@ impl WindowsLog {
 }
 
 impl Shape<'_> {
+    /// Returns whether a log with these fields may match a rule.
+    fn may_match(&self, rule: &SigmaRule) -> bool {
+        let has = |field: &str| self.has(field, &rule.log_source);
+        can(&rule.detection, self, &has).hold
+    }
+
     fn has(&self, field: &str, source: &LogSource) -> bool {
         let keys = routes::names_of(field, source);
         // A field that the table of log sources maps is one of the log source.

@@ -1,9 +1,9 @@
 //! Reads stored lines again that do not say alone what they are.
 
-use super::formats::{header, json};
+use super::formats::header;
 use super::options::IngestOptions;
 use super::parser::{ENVELOPE, HEADER, OUTER, Parser};
-use crate::models::{JsonObject, LogEntry};
+use crate::models::{Json, LogEntry, Members};
 
 /// Reads the columns of a stored line again, which its log keeps under their names.
 ///
@@ -13,19 +13,19 @@ pub(crate) fn read_columns(log: &LogEntry, options: &IngestOptions) -> Option<Lo
     if log.metadata.contains_key(ENVELOPE) || log.normalized.contains_key(OUTER) {
         return None;
     }
-    let text = serde_json::to_string(&members_of(log)).ok()?;
-    let members = json::object(&text)?.members;
     let mut parser = Parser::new(options, None, None, log.ingestion_time);
     let mut found = None;
-    parser.stored_columns(members, family, &log.raw_bytes()?, &mut |log| {
+    parser.stored_columns(members_of(log), family, &log.raw_bytes()?, &mut |log| {
         found = Some(log.into_entry());
     });
     found
 }
 
 /// Returns the members that the columns of a line have made: those that its log keeps, and those that are its fields.
-fn members_of(log: &LogEntry) -> JsonObject {
-    let mut members = log.normalized.clone();
+fn members_of(log: &LogEntry) -> Members<'_> {
+    let kept = log.normalized.members();
+    let is_kept = |text: &str| kept.iter().any(|(_, held)| held.as_str() == Some(text));
+    let mut members = kept.clone();
     let fields = [
         ("message", &log.message),
         ("host", &log.host),
@@ -34,13 +34,12 @@ fn members_of(log: &LogEntry) -> JsonObject {
     ];
     for (name, value) in fields {
         // A field that a member holds under another name was found there.
-        let Some(value) = value else { continue };
-        if !log.normalized.values().any(|held| held == value.as_str()) {
-            members.insert(name.to_owned(), value.as_str().into());
+        if let Some(text) = value.as_deref().filter(|text| !is_kept(text)) {
+            members.insert(name, text);
         }
     }
     if let Some(id) = log.procid {
-        members.entry("procid").or_insert_with(|| id.into());
+        members.insert_if_missing("procid", Json::Number(id.into()));
     }
     members
 }

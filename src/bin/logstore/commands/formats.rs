@@ -155,12 +155,13 @@ fn check(paths: &[PathBuf], context: &mut Context) -> Result {
             FormatLibrary::with_folder(path).map_err(|error| Failure::Failed(error.to_string()))?;
         }
     }
-    if rows.is_empty() && count == 0 {
-        return Err(Failure::Nothing(Some("no file *.toml there".to_owned())));
-    }
-    if rows.is_empty() {
-        eprintln!("{count} of {count} definitions give what their samples say");
-        return Ok(());
+    match (rows.len(), count) {
+        (0, 0) => return Err(Failure::Nothing(Some("no file *.toml there".to_owned()))),
+        (0, count) => {
+            eprintln!("{count} of {count} definitions give what their samples say");
+            return Ok(());
+        }
+        _ => {}
     }
     let count = rows.len();
     context.output.rows(&PROBLEMS, rows.into_iter().map(Ok))?;

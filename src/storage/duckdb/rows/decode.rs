@@ -1,9 +1,10 @@
 //! Rebuilds logs from the columns that the engine returns.
 
 use ::duckdb::arrow::array::{
-    Array, AsArray, Int64Array, LargeStringArray, StringArray, StructArray, TimestampMicrosecondArray,
+    Array, AsArray, Float64Array, Int64Array, LargeStringArray, StringArray, StructArray,
+    TimestampMicrosecondArray,
 };
-use ::duckdb::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use ::duckdb::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 
 use super::columns::{LogColumn, READ};
 use super::row_layout::Columns;
@@ -118,8 +119,13 @@ fn place(column: LogColumn) -> Result<usize> {
     place.ok_or_else(|| error::corrupt(format!("the column {} is not read", column.name())))
 }
 
-fn integers(chunk: &StructArray, index: usize) -> Result<&Int64Array> {
+pub(crate) fn integers(chunk: &StructArray, index: usize) -> Result<&Int64Array> {
     let column = chunk.column(index).as_primitive_opt::<Int64Type>();
+    column.ok_or_else(|| wrong_type(chunk, index))
+}
+
+pub(crate) fn doubles(chunk: &StructArray, index: usize) -> Result<&Float64Array> {
+    let column = chunk.column(index).as_primitive_opt::<Float64Type>();
     column.ok_or_else(|| wrong_type(chunk, index))
 }
 
@@ -130,7 +136,7 @@ fn times(chunk: &StructArray, index: usize) -> Result<&TimestampMicrosecondArray
 
 fn wrong_type(chunk: &StructArray, index: usize) -> Error {
     let found = chunk.column(index).data_type();
-    error::corrupt(format!("column {index} of logs has type {found}"))
+    error::corrupt(format!("column {index} has type {found}"))
 }
 
 /// Returns the texts of a column.

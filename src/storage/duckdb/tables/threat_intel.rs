@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use ::duckdb::arrow::array::{Array as _, AsArray as _, StructArray};
-use ::duckdb::arrow::datatypes::{Float64Type, Int64Type};
+use ::duckdb::arrow::array::{Array as _, StructArray};
 use ::duckdb::{Connection, Row, params, params_from_iter};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -235,19 +234,8 @@ fn select(query: &IntelQuery) -> Sql {
 fn give_summaries(chunk: &StructArray, take: &mut dyn FnMut(IntelSummary<'_>)) -> Result<()> {
     let [types, values, threat_types, sources] = [0, 1, 2, 3].map(|index| decode::Texts::new(chunk, index));
     let (types, values, threat_types, sources) = (types?, values?, threat_types?, sources?);
-    let wrong = || error::corrupt("a column of threat intelligence has another type".to_owned());
-    let confidence = chunk
-        .column(4)
-        .as_primitive_opt::<Float64Type>()
-        .ok_or_else(wrong)?;
-    let created = chunk
-        .column(5)
-        .as_primitive_opt::<Int64Type>()
-        .ok_or_else(wrong)?;
-    let expires = chunk
-        .column(6)
-        .as_primitive_opt::<Int64Type>()
-        .ok_or_else(wrong)?;
+    let confidence = decode::doubles(chunk, 4)?;
+    let (created, expires) = (decode::integers(chunk, 5)?, decode::integers(chunk, 6)?);
     for row in 0..chunk.len() {
         let value = values.get(row).unwrap_or_default();
         let damaged = |error| error::corrupt(format!("threat intelligence {value:?}: {error}"));
