@@ -1,7 +1,6 @@
 //! Finds indicators of threat intelligence in logs: in their fields and in free text.
 
 mod networks;
-mod observables;
 mod table;
 
 use std::borrow::Cow;
@@ -10,13 +9,13 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 
 use super::event::{Event, Scalar};
+use crate::models::observables::{self, Observable, Surroundings};
 use crate::models::{
     BENIGN, HalfLives, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity,
     ThreatIntel,
 };
 
 use networks::Networks;
-use observables::{Observable, Surroundings};
 use table::{Key, Said, Table, TableBuilder};
 
 /// Names the rule of alerts about indicators, and the type of such alerts.

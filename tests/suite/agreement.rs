@@ -54,6 +54,9 @@ const TEXTS: &[&str] = &[
     "2024-01-01T12:00:00.000000Z",
     "🦆",
     "\u{202e}",
+    "ab 10.0.0.1: A",
+    "{a} Err, ::FFFF:a00:1",
+    "tÉst é",
 ];
 
 const FIELDS: &[&str] = &[
@@ -76,6 +79,7 @@ const FIELDS: &[&str] = &[
     "normalized.\"\"",
     "normalized.\"\"\"\"",
     "metadata.k",
+    "any",
 ];
 
 const PATTERNS: &[&str] = &[
@@ -152,6 +156,7 @@ fn operator() -> impl Strategy<Value = Operator> {
         1 => (text(), case()).prop_map(|(text, case)| Operator::EndsWith(text, case)),
         1 => select(PATTERNS).prop_map(|source| Operator::Matches(source.parse().unwrap())),
         1 => text().prop_map(|text| Operator::Matches(Pattern::literal_ignoring_case(&text).unwrap())),
+        2 => text().prop_filter_map("it is empty", |text| (!text.is_empty()).then_some(Operator::Has(text))),
         1 => select(NETWORKS).prop_map(|network| Operator::in_network(network).unwrap()),
         1 => Just(Operator::Exists),
         1 => text().prop_map(Operator::Less),

@@ -50,7 +50,15 @@ pub(crate) struct Filters {
     #[arg(long = "cidr", value_name = "FIELD=NETWORK")]
     networks: Vec<String>,
 
-    /// The line holds this text; repeatable
+    /// The log has this as a whole word or value, in any letter case; repeatable: short for --filter 'any has VALUE'
+    ///
+    /// An address is found in any of its spellings, a name or a phrase where no letter or digit goes on before or after
+    /// it. The line, the columns and the values of the fields are looked at. In a store in a file, only blocks of logs
+    /// are read that may have it.
+    #[arg(long, value_name = "VALUE")]
+    has: Vec<String>,
+
+    /// The line holds this text, parts of words included; repeatable
     #[arg(short, long, value_name = "TEXT")]
     contains: Vec<String>,
 
@@ -92,6 +100,9 @@ impl Filters {
             let (field, network) = field_and_value(text)?;
             let operator = Operator::in_network(network)?;
             query = query.filter(Condition::new(field, operator)?.into());
+        }
+        for value in &self.has {
+            query = query.has(value)?;
         }
         for text in &self.contains {
             query = match self.ignore_case {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use ipnet::IpNet;
 
 use super::comparison::{self, Comparison, Operand};
-use super::field::{ColumnType, Field};
+use super::field::{ColumnType, Field, Place};
+use super::needle::Needle;
 use super::pattern::Pattern;
 use crate::models::level::Level;
 use crate::models::{InvalidValue, LogEntry, address};
@@ -43,6 +44,9 @@ pub enum Operator {
     EndsWith(String, Case),
     /// Passes values in which the pattern is found.
     Matches(Pattern),
+    /// Passes values that have this one as a whole, in any letter case: an address in any of its spellings, or words
+    /// that no letter or digit goes on before or after. The field `any` takes no other operator.
+    Has(String),
     /// Passes addresses in this network.
     InNetwork(IpNet),
     /// Passes every value.
@@ -81,6 +85,11 @@ impl Operator {
     /// Passes values that end with this text.
     pub fn ends_with(text: impl Into<String>) -> Self {
         Self::EndsWith(text.into(), Case::Sensitive)
+    }
+
+    /// Passes values that have this one as a whole.
+    pub fn has(value: impl Into<String>) -> Self {
+        Self::Has(value.into())
     }
 
     /// Passes addresses in a network such as `10.0.0.0/8`; an address is a network of one.
@@ -126,6 +135,7 @@ pub(crate) enum Test {
     EndsWith(String),
     /// Passes values in which one of the patterns is found.
     Matches(Vec<Pattern>),
+    Has(Needle),
     InNetwork(IpNet),
     Exists,
     Compare(Comparison, Operand),
@@ -186,7 +196,7 @@ impl Condition {
     pub(super) fn size(&self) -> usize {
         const OF_A_PATTERN: usize = 10;
         match (&self.operator, &self.test) {
-            (Operator::Matches(_), _) => OF_A_PATTERN,
+            (Operator::Matches(_) | Operator::Has(_), _) => OF_A_PATTERN,
             (_, Test::Matches(patterns)) => patterns.len().max(1),
             _ => 1,
         }
@@ -197,6 +207,9 @@ impl Condition {
     }
 
     pub(crate) fn matches(&self, log: &LogEntry) -> bool {
+        if let (Place::Any, Test::Has(needle)) = (&self.field.0, &self.test) {
+            return needle.is_in_log(log);
+        }
         self.field
             .text_in(log)
             .is_some_and(|value| self.test.passes(&value))
@@ -240,6 +253,7 @@ impl Test {
             Operator::EndsWith(text, Case::Sensitive) => Self::EndsWith(text.clone()),
             Operator::EndsWith(text, Case::Ignored) => Self::Matches(pattern("", text, "$")?),
             Operator::Matches(pattern) => Self::Matches(vec![pattern.clone()]),
+            Operator::Has(value) => Self::Has(Needle::new(value)?),
             Operator::InNetwork(network) => Self::InNetwork(*network),
             Operator::Exists => Self::Exists,
             Operator::Less(value) => compare(Comparison::Less, value)?,
@@ -257,6 +271,7 @@ impl Test {
             Self::StartsWith(start) => value.starts_with(start.as_str()),
             Self::EndsWith(end) => value.ends_with(end.as_str()),
             Self::Matches(patterns) => patterns.iter().any(|pattern| pattern.is_match(value)),
+            Self::Has(needle) => needle.is_in(value),
             Self::InNetwork(network) => address::is_in_network(network, value),
             Self::Exists => true,
             Self::Compare(comparison, operand) => operand
@@ -280,6 +295,10 @@ fn canonical_operator(field: &Field, operator: Operator) -> Result<Operator, Inv
     let is_text = field.column_type() == ColumnType::Text;
     let case_for = |case| if is_text { case } else { Case::Sensitive };
     let compared = |value: String| Ok::<_, InvalidValue>(Operand::for_field(field, &value)?.text());
+    if field.0 == Place::Any && !matches!(operator, Operator::Has(_)) {
+        let reason = "it is all texts of a log: write any has VALUE";
+        return Err(InvalidValue::new("operator for field", "any", reason));
+    }
     Ok(match operator {
         Operator::Equals(value, case) => Operator::Equals(canonical(field, value)?, case_for(case)),
         Operator::OneOf(values, case) => {

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::models::{InvalidValue, LogEntry};
 
-/// Names a field of a log: one of its columns, its text, or a path into `normalized` or `metadata`.
+/// Names a field of a log: one of its columns, its text, a path into `normalized` or `metadata`, or all of them.
 ///
-/// The text is the line as it arrived, or if there is none, the message. Dots divide a path's segments. A segment that
+/// The text is the line as it arrived, or if there is none, the message. `any` is the line, every column and every value
+/// of the fields; only [`Has`](crate::Operator::Has) takes it. Dots divide a path's segments. A segment that
 /// holds a dot is put into double quotes. If no object has the path, a key that is the whole path is looked for, as in
 /// flattened JSON. Any other name is a path into `normalized`.
 ///
@@ -35,6 +36,8 @@ pub(crate) enum Place {
     Column(Column),
     /// Names the line as it arrived, or if there is none, the message.
     Text,
+    /// Names all texts of a log: its line, its columns and the values of its fields.
+    Any,
     Path(Path),
 }
 
@@ -108,15 +111,23 @@ columns! {
 /// Names the field that is a log's text.
 pub(super) const TEXT: &str = "text";
 
+/// Names all texts of a log.
+pub(super) const ANY: &str = "any";
+
 impl Field {
     /// Names the line as it arrived, or if there is none, the message.
     pub(crate) const TEXT: Self = Self(Place::Text);
+    /// Names all texts of a log.
+    pub(crate) const ANY: Self = Self(Place::Any);
 
     /// Returns the field's value in a log as text: numbers and times in their usual form, objects as JSON.
+    ///
+    /// The field `any`, which is many texts, has none.
     pub fn text_in<'a>(&self, log: &'a LogEntry) -> Option<Cow<'a, str>> {
         match &self.0 {
             Place::Column(column) => column.text_in(log),
             Place::Text => log.raw.as_deref().or(log.message.as_deref()).map(Cow::Borrowed),
+            Place::Any => None,
             Place::Path(path) => path.text_in(log),
         }
     }
@@ -124,7 +135,7 @@ impl Field {
     pub(crate) fn column_type(&self) -> ColumnType {
         match &self.0 {
             Place::Column(column) => column.column_type(),
-            Place::Text | Place::Path(_) => ColumnType::Text,
+            Place::Text | Place::Any | Place::Path(_) => ColumnType::Text,
         }
     }
 
@@ -244,6 +255,7 @@ impl fmt::Display for Field {
         match &self.0 {
             Place::Column(column) => f.write_str(column.name()),
             Place::Text => f.write_str(TEXT),
+            Place::Any => f.write_str(ANY),
             Place::Path(path) => f.write_str(&path.written),
         }
     }
@@ -256,8 +268,10 @@ impl FromStr for Field {
         if let Some(column) = Column::ALL.iter().find(|column| column.name() == text) {
             return Ok(Self(Place::Column(*column)));
         }
-        if text == TEXT {
-            return Ok(Self::TEXT);
+        match text {
+            TEXT => return Ok(Self::TEXT),
+            ANY => return Ok(Self::ANY),
+            _ => {}
         }
         let roots = [Root::Normalized, Root::Metadata].into_iter();
         let mut path =

@@ -18,7 +18,7 @@ use super::{LogQuery, Order};
 use crate::models::{InvalidValue, LogKey};
 
 /// Lists the names of a filter's members.
-const MEMBERS: [&str; 17] = [
+const MEMBERS: [&str; 18] = [
     "all",
     "any",
     "not",
@@ -30,6 +30,7 @@ const MEMBERS: [&str; 17] = [
     "starts_with",
     "ends_with",
     "matches",
+    "has",
     "in_network",
     "exists",
     "less",
@@ -70,6 +71,7 @@ fn write_condition<M: serde::ser::SerializeMap>(map: &mut M, condition: &Conditi
 fn write_caseless<M: serde::ser::SerializeMap>(map: &mut M, operator: &Operator) -> Result<(), M::Error> {
     match operator {
         Operator::Matches(pattern) => map.serialize_entry("matches", pattern.as_str()),
+        Operator::Has(value) => map.serialize_entry("has", value),
         Operator::InNetwork(network) => map.serialize_entry("in_network", network),
         Operator::Less(value) => map.serialize_entry("less", value),
         Operator::LessOrEqual(value) => map.serialize_entry("less_or_equal", value),
@@ -240,6 +242,7 @@ fn operator(name: &str, value: &Value) -> Result<Operator, InvalidValue> {
         "starts_with" => Operator::starts_with(text()?),
         "ends_with" => Operator::ends_with(text()?),
         "matches" => Operator::Matches(text()?.parse()?),
+        "has" => Operator::Has(text()?),
         "in_network" => Operator::in_network(&text()?)?,
         "less" => Operator::Less(text()?),
         "less_or_equal" => Operator::LessOrEqual(text()?),

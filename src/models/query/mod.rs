@@ -5,6 +5,7 @@ mod condition;
 mod field;
 mod filter;
 mod json;
+mod needle;
 mod pattern;
 mod suggestion;
 mod text;
@@ -20,6 +21,7 @@ pub use field::Field;
 pub(crate) use field::{Column, ColumnType, Place};
 pub use filter::Filter;
 pub(crate) use filter::Node;
+pub(crate) use needle::{Needle, NeedleFinder};
 pub use pattern::Pattern;
 pub(crate) use pattern::longest_word;
 
@@ -170,6 +172,15 @@ impl LogQuery {
     #[must_use]
     pub fn contains(self, text: impl Into<String>) -> Self {
         self.filter(Condition::text_contains(text.into()).into())
+    }
+
+    /// Wants logs that have this value as a whole: short for a filter with `any has`.
+    ///
+    /// # Errors
+    ///
+    /// If the value is empty, or longer than 1,000 bytes.
+    pub fn has(self, value: impl Into<String>) -> Result<Self, InvalidValue> {
+        Ok(self.filter(Condition::new(Field::ANY, Operator::has(value))?.into()))
     }
 
     /// Wants logs in whose text this pattern is found: short for a filter with `text ~`.

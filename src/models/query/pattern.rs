@@ -1,6 +1,7 @@
 //! Regular expressions that mean the same to every store.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use regex_syntax::ast::{
@@ -54,6 +55,11 @@ impl Pattern {
     /// Says whether the pattern is found in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+
+    /// Returns where the pattern is first found from a byte of a text on.
+    pub(super) fn find_at(&self, text: &str, from: usize) -> Option<Range<usize>> {
+        self.regex.find_at(text, from).map(|found| found.range())
     }
 
     /// Returns the pattern as it was written.

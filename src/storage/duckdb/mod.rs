@@ -12,6 +12,9 @@ mod engine;
 
 mod rows;
 mod schema;
+mod words;
+
+mod functions;
 
 mod adopt;
 

@@ -7,6 +7,7 @@
 //! condition = field ( "=" | "!=" | "~" ) value [ "i" ]
 //!           | field ( "<" | "<=" | ">" | ">=" ) value
 //!           | field [ "not" ] ( "contains" | "startswith" | "endswith" ) value [ "i" ]
+//!           | field [ "not" ] "has" value
 //!           | field [ "not" ] "in" ( "(" [ value { "," value } ] ")" [ "i" ] | network )
 //!           | field [ "not" ] "exists"
 //! ```
@@ -92,6 +93,7 @@ mod tests {
             ("user endswith \"ot\"i", Operator::EndsWith(end.0, end.1)),
             (r"user ~ '^\w+$'", Operator::Matches(r"^\w+$".parse().unwrap())),
             ("user ~ a i", Operator::Matches("(?i)a".parse().unwrap())),
+            ("user has Root", Operator::has("Root")),
             ("user exists", Operator::Exists),
             ("user in 10.0.0.0/8", Operator::in_network("10.0.0.0/8").unwrap()),
             (

@@ -47,7 +47,7 @@ struct Read<T> {
 
 const A_CONDITION: &str = "expected a field, not or (";
 const AN_OPERATOR: &str =
-    "expected =, !=, <, <=, >, >=, ~, in, contains, startswith, endswith or exists after the field";
+    "expected =, !=, <, <=, >, >=, ~, in, has, contains, startswith, endswith or exists after the field";
 const A_VALUE: &str =
     "expected a value, which is put into quotes if it is empty, has a space or starts with an operator";
 
@@ -150,6 +150,10 @@ impl<'a> Parser<'a> {
         }
         if self.takes_word("exists") {
             return self.made(start, field, Operator::Exists);
+        }
+        if self.takes_word("has") {
+            let Read { value, start } = self.value()?;
+            return self.made(start, field, Operator::Has(value));
         }
         let Some(word) = ["contains", "startswith", "endswith"]
             .into_iter()

@@ -79,6 +79,7 @@ impl fmt::Display for Condition {
                 f.write_str(" ~ ")?;
                 write_quoted(f, pattern.as_str())
             }
+            Operator::Has(value) => with_case("has", value, Case::Sensitive),
             Operator::InNetwork(network) => write!(f, " in {network}"),
             Operator::Exists => f.write_str(" exists"),
         }

@@ -15,8 +15,8 @@ use crate::storage::duckdb::engine::settings::{EngineSettings, LARGE_BUFFERS};
 use crate::storage::duckdb::engine::spill_folder::SpillSpace;
 use crate::storage::duckdb::engine::{extensions, files, repair, verified};
 use crate::storage::duckdb::error::{self, OpenFailure};
+use crate::storage::duckdb::functions;
 use crate::storage::duckdb::schema;
-use crate::storage::duckdb::sql::functions;
 use crate::storage::duckdb::sql::statement::literal;
 use crate::storage::duckdb::transaction::read_transaction;
 

@@ -11,9 +11,9 @@ use crate::storage::duckdb::engine::settings::EngineSettings;
 use crate::storage::duckdb::engine::spill_folder::SpillSpace;
 use crate::storage::duckdb::engine::{files, repair};
 use crate::storage::duckdb::error::{self, OpenFailure};
+use crate::storage::duckdb::functions;
 use crate::storage::duckdb::logs::long_texts;
 use crate::storage::duckdb::schema;
-use crate::storage::duckdb::sql::functions;
 
 /// Opens the engine on a store in a file.
 pub(crate) struct FileOpener {

@@ -1,7 +1,7 @@
 //! SQL: statements, conditions, and the functions of this crate that they call.
 
 pub(super) mod comparison;
-pub(super) mod functions;
+pub(super) mod has;
 pub(super) mod in_network;
 pub(super) mod predicate;
 pub(super) mod staged;

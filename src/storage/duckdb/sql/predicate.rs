@@ -5,11 +5,12 @@ use ::duckdb::types::Value;
 use chrono::{DateTime, Utc};
 
 use super::comparison::ORDER_OF;
+use super::has::{HAS, LOG_HAS, LOG_TEXTS};
 use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
 use crate::models::{
-    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Order, Pattern, Place,
-    Test, longest_word,
+    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Operator, Order, Pattern,
+    Place, Test, longest_word,
 };
 
 /// Returns a time bound, rounded up to the engine's microseconds.
@@ -204,6 +205,7 @@ fn condition_sql(condition: &Condition) -> Sql {
         Test::StartsWith(start) => call("starts_with", field, start),
         Test::EndsWith(end) => call("ends_with", field, end),
         Test::Matches(patterns) => matches(field, patterns),
+        Test::Has(_) => has(condition),
         Test::InNetwork(network) => call(IN_NETWORK, field, &network.to_string()),
         Test::Exists => {
             let mut sql = Sql::new("(");
@@ -221,6 +223,19 @@ fn condition_sql(condition: &Condition) -> Sql {
             }
         },
     }
+}
+
+fn has(condition: &Condition) -> Sql {
+    let Operator::Has(value) = condition.operator() else {
+        return Sql::new("(false)");
+    };
+    if condition.field().0 != Place::Any {
+        return call(HAS, condition.field(), value);
+    }
+    let mut sql = Sql::new(format!("{LOG_HAS}("));
+    sql.bind(value.clone());
+    sql.push(&format!(", {LOG_TEXTS})"));
+    sql
 }
 
 /// Returns a value that the engine orders as the operand does.
@@ -308,6 +323,8 @@ fn typed_value(column_type: ColumnType, text: &str) -> Value {
 fn typed(field: &Field) -> Sql {
     match &field.0 {
         Place::Column(column) => Sql::new(quoted(*column)),
+        // No operator but `has` takes all texts, and it does not ask for one.
+        Place::Any => Sql::new("NULL"),
         Place::Text => Sql::new("coalesce(raw, message)"),
         Place::Path(path) => {
             let mut sql = Sql::new("coalesce(");

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use memchr::memmem;
+use memchr::{memchr2_iter, memmem};
 
-use crate::models::{canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
+use super::{canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
 
 /// Holds something in a text that may be an indicator, in the form in which indicators are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Observable<'t> {
+pub(crate) enum Observable<'t> {
     Ip(IpAddr),
     Domain(Cow<'t, str>),
     Url(Cow<'t, str>),
@@ -20,7 +20,7 @@ pub(super) enum Observable<'t> {
 
 /// Says what is known of the place of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Surroundings<'n> {
+pub(crate) enum Surroundings<'n> {
     /// Means the host of a URL or of an e-mail address.
     Host,
     /// Means a field of this name.
@@ -65,7 +65,7 @@ const FILE_ENDINGS: [&str; 18] = [
 type Take<'a> = dyn FnMut(Observable<'_>) + 'a;
 
 /// Gives each observable of a text to `take`.
-pub(super) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
+pub(crate) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
     urls(text, take);
     let bytes = text.as_bytes();
     let mut place = 0;
@@ -89,6 +89,55 @@ pub(super) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'
             words(word, seen, surroundings, take);
         }
     }
+}
+
+/// Gives each address of a text to `take`: those that [`each`] finds, at less cost.
+pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
+    let mut take = |observable: Observable<'_>| {
+        if let Observable::Ip(address) = observable {
+            take(address);
+        }
+    };
+    urls(text, &mut take);
+    let bytes = text.as_bytes();
+    let mut end = 0;
+    for mark in memchr2_iter(b'.', b':', bytes) {
+        if mark < end || !may_be_in_address(bytes, mark) {
+            continue;
+        }
+        let is_outside = |byte: &u8| class(*byte) == 0;
+        let (before, after) = bytes.split_at(mark);
+        let start = before.iter().rposition(is_outside).map_or(0, |last| last + 1);
+        end = after
+            .iter()
+            .position(is_outside)
+            .map_or(bytes.len(), |length| mark + length);
+        if let Some(word) = text.get(start..end)
+            && may_be_address(word)
+        {
+            let seen = word.bytes().fold(0, |seen, byte| seen | class(byte));
+            words(word, seen, Surroundings::FreeText, &mut take);
+        }
+    }
+}
+
+/// Returns whether a dot or colon may be one of an address: a dot between digits, a colon between digits or colons.
+fn may_be_in_address(bytes: &[u8], mark: usize) -> bool {
+    let next = bytes.get(mark + 1);
+    let before = mark.checked_sub(1).and_then(|before| bytes.get(before));
+    match bytes.get(mark) {
+        Some(b'.') => before.is_some_and(u8::is_ascii_digit) && next.is_some_and(u8::is_ascii_digit),
+        _ => {
+            next == Some(&b':')
+                || before.is_some_and(u8::is_ascii_hexdigit) && next.is_some_and(u8::is_ascii_hexdigit)
+        }
+    }
+}
+
+/// Returns whether a word has the dots or colons of an address.
+fn may_be_address(word: &str) -> bool {
+    let count = |mark: u8| word.bytes().filter(|byte| *byte == mark).count();
+    word.len() >= SHORTEST && (count(b'.') >= 3 || word.contains("::") || count(b':') >= 7)
 }
 
 /// Means that a byte may be in an observable.

@@ -2,12 +2,15 @@
 
 use ::duckdb::Connection;
 
-use super::{comparison, in_network, staged, streamed};
+use super::sql::{comparison, has, in_network, staged, streamed};
+use super::words::log_has;
 
 /// Registers the functions in an engine.
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     in_network::register(connection)?;
     comparison::register(connection)?;
+    has::register(connection)?;
+    log_has::register(connection)?;
     staged::register(connection)?;
     streamed::register(connection)
 }

@@ -1,0 +1,119 @@
+//! The SQL function that tests whether any text of a log has a value as a whole.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use ::duckdb::Connection;
+use ::duckdb::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use ::duckdb::arrow::datatypes::DataType;
+use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
+
+use crate::models::{Members, Needle, NeedleFinder};
+use crate::storage::duckdb::rows::row_layout::Columns;
+use crate::storage::duckdb::sql::has::{LOG_HAS, Needles, TEXTS};
+use crate::storage::duckdb::sql::in_network::texts;
+
+pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
+    connection.register_scalar_function::<LogHas>(LOG_HAS)
+}
+
+struct LogHas;
+
+impl VArrowScalar for LogHas {
+    type State = ();
+
+    fn invoke((): &(), input: RecordBatch) -> Result<ArrayRef, Box<dyn Error>> {
+        let columns = input.columns().iter().map(texts);
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let mut needles = Needles::default();
+        let mut memory = String::new();
+        let found = (0..input.num_rows()).map(|row| {
+            let mut of_row = columns.iter().map(|column| column.get(row).copied().flatten());
+            let value = of_row.next().flatten().unwrap_or_default();
+            let mut of_row = of_row.map(Option::unwrap_or_default);
+            let log = StoredTexts(std::array::from_fn(|_| of_row.next().unwrap_or_default()));
+            Ok(Some(log.have(needles.of(value)?, &mut memory)?))
+        });
+        let found = found.collect::<Result<BooleanArray, Box<dyn Error>>>()?;
+        Ok(Arc::new(found))
+    }
+
+    fn signatures() -> Vec<ArrowFunctionSignature> {
+        let parameters = vec![DataType::Utf8; TEXTS + 1];
+        vec![ArrowFunctionSignature::exact(parameters, DataType::Boolean)]
+    }
+}
+
+/// Holds the texts of a log as they are stored; empty ones for those that are missing.
+struct StoredTexts<'a>([&'a str; TEXTS]);
+
+impl StoredTexts<'_> {
+    /// Says whether a text of the log has the value.
+    fn have(&self, finder: &NeedleFinder, memory: &mut String) -> Result<bool, Box<dyn Error>> {
+        let [layout, raw, normalized, metadata, columns @ ..] = &self.0;
+        let needle = finder.needle();
+        let may_have = columns
+            .iter()
+            .chain([layout, raw, normalized, metadata])
+            .any(|text| finder.may_be_in(text));
+        if !may_have {
+            return Ok(false);
+        }
+        if columns.iter().chain([raw]).any(|text| needle.is_in(text)) {
+            return Ok(true);
+        }
+        let rendered = match layout.is_empty() {
+            true => None,
+            false => Some(
+                self.columns()
+                    .render(layout, memory)
+                    .ok_or("a layout cannot be rendered")?,
+            ),
+        };
+        let (normalized, raw) = rendered
+            .as_ref()
+            .map_or((*normalized, ""), |(normalized, raw)| (normalized, raw));
+        Ok(needle.is_in(raw) || is_in_object(needle, normalized) || is_in_object(needle, metadata))
+    }
+
+    fn columns(&self) -> Columns<'_> {
+        let [
+            _,
+            _,
+            _,
+            _,
+            message,
+            timestamp,
+            appname,
+            file,
+            host,
+            hostname,
+            source_type,
+            procid,
+        ] = self.0;
+        let text = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        Columns {
+            timestamp: text(timestamp),
+            appname: text(appname),
+            file: text(file),
+            host: text(host),
+            hostname: text(hostname),
+            message: text(message),
+            procid: procid.parse().ok(),
+            source_type: text(source_type),
+        }
+    }
+}
+
+/// Says whether a value in a stored object has the value.
+fn is_in_object(needle: &Needle, text: &str) -> bool {
+    // Without escapes, values are in the text as they are, between the bounds of words.
+    let may_have =
+        !text.is_empty() && (needle.is_in(text) || memchr::memchr(b'\\', text.as_bytes()).is_some());
+    may_have
+        && match serde_json::from_str::<Members<'_>>(text) {
+            Ok(members) => needle.is_in_members(&members),
+            // A text that another program wrote is one value: see `JsonObject`.
+            Err(_) => needle.is_in(text),
+        }
+}

@@ -1,0 +1,7 @@
+//! Word filters: which words and addresses each block of logs holds, so that a search reads few of the others.
+
+pub(crate) mod keys;
+pub(crate) mod log_has;
+
+/// Counts the ways in which keys were made so far. Blocks of another version are read as if they had no filter.
+pub(crate) const VERSION: i64 = 1;
