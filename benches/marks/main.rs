@@ -18,6 +18,7 @@ mod plot;
 mod poll;
 mod recent;
 mod report;
+mod search;
 mod stores;
 
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ fn main() {
         folder: folder.path().to_owned(),
         plots: plots.unwrap_or_else(|| folder.path().to_owned()),
     };
-    let questions: [(&str, Measure); 12] = [
+    let questions: [(&str, Measure); 13] = [
         ("ingest", ingest::measure),
         ("formats", formats::measure),
         ("append", append::measure),
@@ -77,6 +78,7 @@ fn main() {
         ("recent", recent::measure),
         ("poll", poll::measure),
         ("count", count::measure),
+        ("search", search::measure),
         ("alerts", alerts::measure),
         ("detect", detect::measure),
         ("intel", intel::measure),

@@ -58,6 +58,7 @@ mod rule_files;
 mod rule_stats;
 mod scale_out;
 mod scans;
+mod searching;
 mod secrets;
 mod sharing;
 #[cfg(unix)]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use regex_syntax::ast::{
     self, AssertionKind, Ast, ClassPerlKind, ClassSetItem, FlagsItemKind, HexLiteralKind, Span,
 };
+use regex_syntax::hir::Hir;
 
 use crate::models::{InvalidValue, required_texts};
 
@@ -67,9 +68,14 @@ impl Pattern {
         &self.source
     }
 
+    /// Returns the pattern as an expression.
+    pub(crate) fn expression(&self) -> Option<Hir> {
+        regex_syntax::parse(self.regex.as_str()).ok()
+    }
+
     /// Returns a word that is in every text in which the pattern is found.
     pub(crate) fn required_word(&self) -> Option<String> {
-        let expression = regex_syntax::parse(self.regex.as_str()).ok()?;
+        let expression = self.expression()?;
         let words = required_texts(&expression).into_iter().filter_map(longest_word);
         words.max_by_key(|word| word.len()).map(str::to_owned)
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::data_files::DataFileState;
 use super::engine::mode::Mode;
 use super::engine::settings::EngineSettings;
+use super::logs::cover;
 use super::open::gates;
 use super::store::DuckDbStore;
 use super::{error, schema};
@@ -177,6 +178,13 @@ impl DuckDbStore {
             _ => Ok(()),
         };
         found(read, &mut problems)?;
+        if table == "block_words"
+            && let Some(wrong @ 1..) = found(self.read(cover::count_wrong), &mut problems)?
+        {
+            problems.push(format!(
+                "the filters of {wrong} blocks of logs lack words of their logs: reparse these logs, or restore the store"
+            ));
+        }
         problems.dedup();
         Ok(TableCheck {
             table,

@@ -11,6 +11,7 @@ use super::engine::mode::Mode;
 use super::error;
 use super::lake::commit_lock::CommitLock;
 use super::lake::{data, data_files, mark, parts, upkeep};
+use super::logs::cover;
 use super::sql::statement;
 use super::store::DuckDbStore;
 use super::tables::file_positions::DELETE_SUPERSEDED;
@@ -132,7 +133,8 @@ impl<'a> Step<'a> {
 impl DuckDbStore {
     /// Maintains the store, one step for each item of the iterator. Others may read and write meanwhile.
     ///
-    /// In a store in a file, maintenance only deletes old logs. In a lake, it also drops old snapshots and deletes files
+    /// In a store in a file, maintenance deletes old logs, and gives filters for searches to logs that have none: those
+    /// that came few at a time, were read anew, or are of an earlier version. In a lake, it also drops old snapshots and deletes files
     /// that are no longer needed. Then it moves rows from the catalog to files, merges small files, and records
     /// checksums.
     ///
@@ -170,6 +172,7 @@ impl DuckDbStore {
             }));
         }
         if !self.is_lake() {
+            steps.push(Step::new("build filters", "logs", || self.build_filters()));
             return Ok(steps);
         }
         let old_snapshots = time_before(now, plan.snapshot_retention)?;
@@ -203,6 +206,17 @@ impl DuckDbStore {
             self.record_missing_checksums()
         }));
         Ok(steps)
+    }
+
+    /// Gives filters to logs that have none, a few blocks in each commit. A writer waits for these at most.
+    fn build_filters(&self) -> Result<u64> {
+        let mut all = 0;
+        loop {
+            match self.write("store the words of logs", cover::cover_first)? {
+                0 => return Ok(all),
+                covered => all += covered,
+            }
+        }
     }
 
     /// Moves rows from the catalog to files, table by table. A writer waits for one table at most.

@@ -5,13 +5,15 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::long_texts;
+use super::{cover, long_texts};
 use crate::models::{FilePosition, FileProgress, LogEntry};
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::store::new_files::NewFiles;
+use crate::storage::duckdb::words::blocks;
 use crate::storage::{AppendResult, Error, IngestStore, Result};
 
 impl IngestStore for DuckDbStore {
@@ -99,24 +101,34 @@ impl DuckDbStore {
         }
         let order = self.commit_order();
         let first_seq = order.first_seq(connection, rows.len())?;
-        let appended = append_new(connection, rows, first_seq)?;
+        let appended = append_new(connection, rows, first_seq, order)?;
         order.count(connection, appended.stored)?;
         Ok(appended)
     }
 }
 
 /// Stores the rows that are not stored yet.
-fn append_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<AppendResult> {
-    let keeps = without_duplicates(connection, rows)?;
-    let stored = match &keeps {
-        None => {
-            rows.insert(connection, first_seq)?;
-            rows.len() as u64
+fn append_new(
+    connection: &Connection,
+    rows: &LogRows,
+    first_seq: i64,
+    order: CommitOrder,
+) -> Result<AppendResult> {
+    let insert = |rows: &LogRows| {
+        rows.insert(connection, first_seq)?;
+        match order {
+            CommitOrder::Counter => {
+                blocks::store_of_rows(connection, rows, first_seq)?;
+                let last_seq = first_seq.saturating_add(i64::try_from(rows.len()).unwrap_or(i64::MAX)) - 1;
+                cover::cover_tail(connection, first_seq..=last_seq)?;
+            }
+            CommitOrder::Snapshots => {}
         }
-        Some(keeps) => {
-            rows.filtered(keeps)?.insert(connection, first_seq)?;
-            keeps.iter().filter(|keeps| **keeps).count() as u64
-        }
+        Ok::<_, Error>(rows.len() as u64)
+    };
+    let stored = match without_duplicates(connection, rows)? {
+        None => insert(rows)?,
+        Some(keeps) => insert(&rows.filtered(&keeps)?)?,
     };
     Ok(AppendResult {
         stored,

@@ -1,6 +1,7 @@
 //! Logs: appended in bulk, scanned as a stream.
 
 pub(super) mod append;
+pub(super) mod cover;
 pub(super) mod long_texts;
 mod page;
 mod plan;
@@ -14,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::scan::{Keep, Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::lake::data;
 use crate::storage::duckdb::rows::decode;
@@ -23,6 +25,9 @@ use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::tables::consumers;
+use crate::storage::duckdb::transaction::read_transaction;
+use crate::storage::duckdb::words::needs::Need;
+use crate::storage::duckdb::words::{blocks, search};
 use crate::storage::duckdb::{error, schema};
 use crate::storage::{
     AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, Stats, TimeBucket, width_micros,
@@ -66,17 +71,17 @@ impl LogStore for DuckDbStore {
     }
 
     fn count_logs(&self, query: &LogQuery) -> Result<u64> {
-        let mut sql = Sql::new(format!("SELECT count(*) FROM {}", self.log_texts));
-        sql.append(predicate::where_clause(query));
-        self.read_in_time(|connection| {
+        self.read_narrowed("count logs", query, |connection, log_texts| {
+            let mut sql = Sql::new(format!("SELECT count(*) FROM {log_texts}"));
+            sql.append(predicate::where_clause(query));
             let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
             counted.map_err(|error| error::engine("count logs", error))
         })
     }
 
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
-        let sql = plan::count_by(query, fields, self.log_texts);
-        self.read_in_time(|connection| {
+        self.read_narrowed("count logs by field", query, |connection, log_texts| {
+            let sql = plan::count_by(query, fields, log_texts);
             let read = statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
                 let values = (0..fields.len()).map(|index| row.get(index + 1));
                 let values = values.collect::<::duckdb::Result<_>>()?;
@@ -91,21 +96,15 @@ impl LogStore for DuckDbStore {
 
     fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>> {
         let width = width_micros(width)?;
-        // Integer division truncates towards zero, but a stretch starts at or before its times.
-        let mut sql = Sql::new(
-            "SELECT t - ((t % w) + w) % w AS start, count(*) FROM (SELECT epoch_us(event_time) AS t, CAST(",
-        );
-        sql.bind(width);
-        sql.push(&format!(" AS BIGINT) AS w FROM {}", self.log_texts));
-        sql.append(predicate::where_clause(query));
-        sql.push(")\nGROUP BY start\nORDER BY start");
-        let counts: Vec<(i64, u64)> = self.read_in_time(|connection| {
-            let parameters = params_from_iter(&sql.values);
-            let read = statement::query_all(connection, &sql.text, parameters, |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            });
-            read.map_err(|error| error::engine("count logs over time", error))
-        })?;
+        let counts: Vec<(i64, u64)> =
+            self.read_narrowed("count logs over time", query, |connection, log_texts| {
+                let sql = plan::histogram(query, width, log_texts);
+                let parameters = params_from_iter(&sql.values);
+                let read = statement::query_all(connection, &sql.text, parameters, |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                });
+                read.map_err(|error| error::engine("count logs over time", error))
+            })?;
         counts
             .into_iter()
             .map(|(start, count)| {
@@ -189,6 +188,28 @@ impl LogStore for DuckDbStore {
 }
 
 impl DuckDbStore {
+    /// Reads the logs of a query, in time, from the blocks that may hold them. `read` is given SQL that names these
+    /// logs.
+    fn read_narrowed<T>(
+        &self,
+        action: &'static str,
+        query: &LogQuery,
+        read: impl Fn(&Connection, &str) -> Result<T>,
+    ) -> Result<T> {
+        if self.is_lake() || self.log_texts != schema::LOG_TEXTS || Need::of_query(query) == Need::Nothing {
+            return self.read_in_time(|connection| read(connection, self.log_texts));
+        }
+        self.read_in_time(|connection| {
+            // Filters and logs are those of one moment.
+            read_transaction(connection, action, |connection| {
+                match search::narrowed(connection, query)? {
+                    Some(narrowed) => read(connection, &narrowed.log_texts),
+                    None => read(connection, self.log_texts),
+                }
+            })
+        })
+    }
+
     /// Starts a scan of the logs of a query. `keep` may leave out some of them.
     fn scan(&self, query: &LogQuery, keep: Option<Keep>) -> Result<LogStream> {
         let limit = query.limit;
@@ -213,7 +234,11 @@ impl DuckDbStore {
         let deleted = self.write("delete logs", |connection| {
             consumers::count_missed(connection, query, self.commit_order())?;
             let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
-            deleted.map_err(|error| error::engine("delete logs", error))
+            let deleted = deleted.map_err(|error| error::engine("delete logs", error))?;
+            if deleted > 0 && self.commit_order() == CommitOrder::Counter {
+                blocks::forget_deleted(connection)?;
+            }
+            Ok(deleted)
         })?;
         Ok(deleted as u64)
     }

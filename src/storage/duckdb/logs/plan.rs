@@ -11,6 +11,7 @@ use crate::storage::duckdb::rows::columns;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql};
+use crate::storage::duckdb::words::search::{self, Narrowed};
 use crate::storage::duckdb::{error, schema};
 
 /// Returns `DELETE ...` for the logs that a query wants.
@@ -39,6 +40,12 @@ pub(crate) fn statements(
     query: &LogQuery,
     log_texts: &str,
 ) -> Result<Vec<Sql>> {
+    if order == CommitOrder::Counter
+        && log_texts == schema::LOG_TEXTS
+        && let Some(narrowed) = search::narrowed(connection, query)?
+    {
+        return narrowed_statements(order, connection, query, &narrowed);
+    }
     if order == CommitOrder::Snapshots && is_for_few(query) {
         let query = within_its_times(connection, query)?;
         let statements = query.iter().map(|query| select_at_once(query, log_texts));
@@ -55,6 +62,30 @@ pub(crate) fn statements(
     let slices = slices(connection, query, log_texts)?;
     Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
 }
+
+/// Returns the statements for a query that few blocks of logs may answer.
+fn narrowed_statements(
+    order: CommitOrder,
+    connection: &Connection,
+    query: &LogQuery,
+    narrowed: &Narrowed,
+) -> Result<Vec<Sql>> {
+    let log_texts = &narrowed.log_texts;
+    if long_texts::need_measuring(order, connection, schema::LOG_TEXTS) {
+        return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);
+    }
+    if is_for_few(query) || narrowed.span <= SORTED_TOGETHER {
+        return Ok(vec![select_at_once(query, log_texts)]);
+    }
+    let slices = slices(connection, query, schema::LOG_TEXTS)?;
+    Ok(slices
+        .iter()
+        .map(|slice| select_at_once(slice, log_texts))
+        .collect())
+}
+
+/// Limits the logs of blocks that are searched in one statement, and of which those that are found are sorted together.
+const SORTED_TOGETHER: i64 = 4 * LogRows::ROW_GROUP as i64;
 
 pub(crate) fn select_logs(log_texts: &str) -> Sql {
     Sql::new(format!("SELECT {}\nFROM {log_texts}", *columns::READ_SQL))
@@ -176,5 +207,18 @@ pub(crate) fn count_by(query: &LogQuery, fields: &[Field], log_texts: &str) -> S
     for ordinal in ordinals {
         sql.push(&format!(", {ordinal} NULLS FIRST"));
     }
+    sql
+}
+
+/// Returns the query for the number of logs in each stretch of `width` microseconds.
+pub(crate) fn histogram(query: &LogQuery, width: i64, log_texts: &str) -> Sql {
+    // Integer division truncates towards zero, but a stretch starts at or before its times.
+    let mut sql = Sql::new(
+        "SELECT t - ((t % w) + w) % w AS start, count(*) FROM (SELECT epoch_us(event_time) AS t, CAST(",
+    );
+    sql.bind(width);
+    sql.push(&format!(" AS BIGINT) AS w FROM {log_texts}"));
+    sql.append(predicate::where_clause(query));
+    sql.push(")\nGROUP BY start\nORDER BY start");
     sql
 }

@@ -8,6 +8,7 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::store::DuckDbStore;
+use crate::storage::duckdb::words::blocks;
 use crate::storage::{Cursor, Result};
 
 /// Describes a part of a store whose logs were replaced.
@@ -91,6 +92,7 @@ fn replace(connection: &Connection, after: Cursor, until: Cursor, logs: &[LogEnt
         statement::query_all(connection, numbers, span, |row| row.get(0)).map_err(failed)?;
     let delete = "DELETE FROM log_rows WHERE seq > ? AND seq <= ?";
     connection.execute(delete, span).map_err(failed)?;
+    blocks::forget(connection, after.seq() + 1..=until.seq())?;
     let mut rest = (&numbers[..], logs);
     while let (Some(first), false) = (rest.0.first(), rest.1.is_empty()) {
         let run = rest

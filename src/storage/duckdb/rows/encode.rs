@@ -21,6 +21,7 @@ use super::row_layout::Columns;
 use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows};
+use crate::storage::duckdb::words::collected::KeyCollector;
 use crate::storage::{Error, Result};
 
 /// Holds logs as rows of a [`DuckDbStore`](crate::DuckDbStore).
@@ -31,6 +32,8 @@ use crate::storage::{Error, Result};
 pub struct LogRows {
     /// Holds the columns of `log_rows` but for the first, the sequence number.
     chunks: Vec<RecordBatch>,
+    /// Holds the keys of the words and addresses in each chunk.
+    keys: Vec<Arc<[u64]>>,
 }
 
 impl LogRows {
@@ -82,6 +85,7 @@ impl LogRows {
     /// Adds rows after these.
     pub fn append(&mut self, rows: Self) {
         self.chunks.extend(rows.chunks);
+        self.keys.extend(rows.keys);
     }
 
     /// Returns the number of rows.
@@ -165,7 +169,21 @@ impl LogRows {
 
     /// Returns the rows for which `keeps` says so.
     pub(crate) fn filtered(&self, keeps: &[bool]) -> Result<Self> {
-        filtered(&self.chunks, keeps).map(|chunks| Self { chunks })
+        // The keys of a chunk may be those of rows that are left out as well.
+        let mut rest = keeps;
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for (chunk, of_chunk) in self.chunks.iter().zip(&self.keys) {
+            let (kept, after) = rest.split_at(chunk.num_rows());
+            rest = after;
+            keys.extend(kept.contains(&true).then(|| Arc::clone(of_chunk)));
+        }
+        filtered(&self.chunks, keeps).map(|chunks| Self { chunks, keys })
+    }
+
+    /// Returns the number of rows of each chunk, with the keys of their words and addresses.
+    pub(crate) fn keys_of_chunks(&self) -> impl Iterator<Item = (usize, &[u64])> {
+        let rows = self.chunks.iter().map(RecordBatch::num_rows);
+        rows.zip(self.keys.iter().map(|keys| &**keys))
     }
 
     /// Inserts the rows with ascending sequence numbers. Nothing is checked for duplicates here.
@@ -268,16 +286,21 @@ impl LogRowsBuilder {
     pub fn push(&mut self, log: &BorrowedLog<'_>) {
         self.chunk.push(log);
         if self.chunk.len() == CHUNK_ROWS || self.chunk.bytes >= CHUNK_BYTES {
-            self.rows.chunks.push(self.chunk.finish());
+            self.finish_chunk();
         }
     }
 
     /// Returns the rows since the last call.
     pub fn finish(&mut self) -> LogRows {
         if self.chunk.len() > 0 {
-            self.rows.chunks.push(self.chunk.finish());
+            self.finish_chunk();
         }
         std::mem::take(&mut self.rows)
+    }
+
+    fn finish_chunk(&mut self) {
+        self.rows.keys.push(self.chunk.keys.finish().into());
+        self.rows.chunks.push(self.chunk.finish());
     }
 }
 
@@ -291,6 +314,7 @@ struct ChunkBuilder {
     texts: [StringBuilder; TEXTS],
     times: [TimestampMicrosecondBuilder; TIMES],
     integers: [Int64Builder; INTEGERS],
+    keys: KeyCollector,
     memory: Memory,
 }
 
@@ -330,7 +354,8 @@ impl ChunkBuilder {
         push(LogColumn::Message, log.message.as_deref());
         push(LogColumn::SourceType, log.source_type.as_deref());
         push(LogColumn::Normalized, unless_laid_out(normalized));
-        push(LogColumn::Metadata, log.metadata_text(metadata));
+        let metadata = log.metadata_text(metadata);
+        push(LogColumn::Metadata, metadata);
         log.with_core_fields(|found| {
             push(LogColumn::SourceIp, found.source_ip.as_deref());
             push(LogColumn::DestIp, found.dest_ip.as_deref());
@@ -347,6 +372,7 @@ impl ChunkBuilder {
             }
         });
         push(LogColumn::Layout, layout);
+        self.keys.add(log, metadata);
         self.push_numbers(log);
     }
 

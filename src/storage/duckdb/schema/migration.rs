@@ -28,7 +28,7 @@ pub(super) enum Mark {
     /// Marks the key of a table.
     Key,
     /// Marks the compression of a column.
-    Zstd,
+    Compression,
     /// Marks the sequence number of a log, in a view.
     Seq,
     /// Marks the end of a view's columns, where a lake adds those that a sequence number is made of.
@@ -36,12 +36,12 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    const ALL: [Self; 4] = [Self::Key, Self::Zstd, Self::Seq, Self::Place];
+    const ALL: [Self; 4] = [Self::Key, Self::Compression, Self::Seq, Self::Place];
 
     fn name(self) -> &'static str {
         match self {
             Self::Key => "key",
-            Self::Zstd => "zstd",
+            Self::Compression => "compression",
             Self::Seq => "seq",
             Self::Place => "place",
         }
@@ -77,7 +77,7 @@ impl Dialect {
     /// Returns the SQL that this database takes instead of a marked piece.
     fn piece(self, mark: Mark, piece: &str) -> Cow<'_, str> {
         match (self, mark) {
-            (Self::OldFile | Self::Lake, Mark::Zstd) => Cow::Borrowed(""),
+            (Self::OldFile | Self::Lake, Mark::Compression) => Cow::Borrowed(""),
             (Self::Lake, Mark::Key) => Cow::Borrowed("NOT NULL"),
             (Self::Lake, Mark::Seq) => {
                 format!("snapshot_id * {LOGS_OF_SNAPSHOT} + log_rows.seq AS seq").into()
@@ -197,8 +197,8 @@ mod tests {
                 Err("a mark is unknown or does not end"),
             ),
             (
-                "id /*:key*/PRIMARY KEY/*:*/ /*:zstd*//*:*/",
-                Err("the mark \"zstd\" is there 1 times, not 0"),
+                "id /*:key*/PRIMARY KEY/*:*/ /*:compression*//*:*/",
+                Err("the mark \"compression\" is there 1 times, not 0"),
             ),
         ];
         for (sql, expected) in cases {

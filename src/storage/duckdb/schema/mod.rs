@@ -22,7 +22,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Lists the migrations, each of which makes a version from the one before.
 ///
 /// A released migration is never changed, but for its marks.
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration {
         name: "001_tables.sql",
         sql: include_str!("migrations/001_tables.sql"),
@@ -36,7 +36,7 @@ const MIGRATIONS: [Migration; 8] = [
     Migration {
         name: "003_log_rows.sql",
         sql: include_str!("migrations/003_log_rows.sql"),
-        marks: &[(Mark::Zstd, 4)],
+        marks: &[(Mark::Compression, 4)],
     },
     Migration {
         name: "004_logs_view.sql",
@@ -62,6 +62,11 @@ const MIGRATIONS: [Migration; 8] = [
         name: "008_lookback.sql",
         sql: include_str!("migrations/008_lookback.sql"),
         marks: &[(Mark::Key, 1)],
+    },
+    Migration {
+        name: "009_words.sql",
+        sql: include_str!("migrations/009_words.sql"),
+        marks: &[(Mark::Compression, 1)],
     },
 ];
 
@@ -109,7 +114,7 @@ pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
     Ok(match version(connection)? {
         Some(4) => WITH_LAYOUTS,
         Some(5) => WITH_STORED_TEXTS,
-        Some(6 | 7) => LOG_TEXTS,
+        Some(6..=8) => LOG_TEXTS,
         _ => WITHOUT_LAYOUTS,
     })
 }
@@ -120,7 +125,7 @@ pub(crate) const ALERTS: &str = "alerts";
 /// Returns SQL that alerts are read from in a store of an earlier version that is read only.
 pub(crate) fn alerts_of_older(connection: &Connection) -> Result<&'static str> {
     Ok(match version(connection)? {
-        Some(7) => ALERTS,
+        Some(7 | 8) => ALERTS,
         _ => ALERTS_OF_OLDER,
     })
 }
@@ -158,8 +163,10 @@ fn version(connection: &Connection) -> Result<Option<i64>> {
 }
 
 /// Names the tables that [`MIGRATIONS`] create.
-pub(crate) const TABLES: [&str; 12] = [
+pub(crate) const TABLES: [&str; 14] = [
     "log_rows",
+    "log_blocks",
+    "block_words",
     "alerts",
     "alert_logs",
     "alert_events",

@@ -2,14 +2,14 @@
 CREATE TABLE log_rows (
     seq BIGINT NOT NULL,
     event_time TIMESTAMP NOT NULL,
-    id VARCHAR NOT NULL /*:zstd*/USING COMPRESSION zstd/*:*/,
-    "timestamp" VARCHAR /*:zstd*/USING COMPRESSION zstd/*:*/,
+    id VARCHAR NOT NULL /*:compression*/USING COMPRESSION zstd/*:*/,
+    "timestamp" VARCHAR /*:compression*/USING COMPRESSION zstd/*:*/,
     raw VARCHAR,
     appname VARCHAR,
     file VARCHAR,
     host VARCHAR,
     hostname VARCHAR,
-    message VARCHAR /*:zstd*/USING COMPRESSION zstd/*:*/,
+    message VARCHAR /*:compression*/USING COMPRESSION zstd/*:*/,
     procid BIGINT,
     source_type VARCHAR,
     normalized JSON,
@@ -21,5 +21,5 @@ CREATE TABLE log_rows (
     action VARCHAR,
     outcome VARCHAR,
     level VARCHAR,
-    layout VARCHAR /*:zstd*/USING COMPRESSION zstd/*:*/
+    layout VARCHAR /*:compression*/USING COMPRESSION zstd/*:*/
 );

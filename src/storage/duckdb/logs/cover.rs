@@ -1,0 +1,160 @@
+//! Gives stored logs a block with a filter: those that came in few at a time, were changed, or are from an earlier
+//! version.
+
+use std::ops::RangeInclusive;
+
+use ::duckdb::Connection;
+
+use crate::models::BorrowedLog;
+use crate::storage::Result;
+use crate::storage::duckdb::commit_order;
+use crate::storage::duckdb::rows::columns::{LogColumn, READ, READ_SQL};
+use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::schema;
+use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk};
+use crate::storage::duckdb::words::blocks::{self, Block, FEWEST_LOGS};
+use crate::storage::duckdb::words::collected::KeyCollector;
+use crate::storage::duckdb::words::filter::ENOUGH_KEYS;
+
+/// Counts the logs of a block before it is known how many fill one.
+const USUAL: i64 = 16_384;
+
+/// Limits the logs that are given blocks in one transaction.
+const MOST: i64 = 4 * USUAL;
+
+/// Lists the columns of texts that are made of the others, by the rules of the version that stored the log.
+const SUMMARY: [LogColumn; 6] = [
+    LogColumn::SourceIp,
+    LogColumn::DestIp,
+    LogColumn::User,
+    LogColumn::Process,
+    LogColumn::Action,
+    LogColumn::Outcome,
+];
+
+/// Gives blocks to logs that were appended few at a time, once they are enough for one. `seqs` are those of the last
+/// append.
+pub(crate) fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> {
+    // Most appends do not look.
+    if (seqs.start() - 1) / USUAL == seqs.end() / USUAL {
+        return Ok(());
+    }
+    let covered = blocks::stored(connection)?.last().map_or(0, |last| *last.end());
+    // Logs from before this version are for maintenance.
+    let first = (covered + 1).max(seqs.end() - MOST);
+    match seqs.end() - first + 1 >= USUAL / 2 {
+        true => cover(connection, first..=*seqs.end()).map(drop),
+        false => Ok(()),
+    }
+}
+
+/// Gives blocks to the first logs that have none, and returns how many; 0 if there are no more.
+///
+/// Fewer than fill a block stay without one.
+pub(crate) fn cover_first(connection: &Connection) -> Result<u64> {
+    let last = commit_order::last_seq(connection)?;
+    let mut next = first_seq(connection)?;
+    for block in blocks::stored(connection)? {
+        let gap = next..=block.start() - 1;
+        if length(&gap) >= FEWEST_LOGS {
+            return cover(connection, gap);
+        }
+        next = next.max(block.end() + 1);
+    }
+    match last - next + 1 >= USUAL {
+        true => cover(connection, next..=last),
+        false => Ok(0),
+    }
+}
+
+fn length(seqs: &RangeInclusive<i64>) -> i64 {
+    seqs.end() - seqs.start() + 1
+}
+
+fn first_seq(connection: &Connection) -> Result<i64> {
+    let read = connection.query_row("SELECT coalesce(min(seq), 1) FROM log_rows", [], |row| row.get(0));
+    read.map_err(|error| crate::storage::duckdb::error::engine("store the words of logs", error))
+}
+
+/// Gives blocks to logs with these sequence numbers, up to a limit, and returns how many numbers have one now.
+fn cover(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<u64> {
+    let last = *seqs.end().min(&(seqs.start() + MOST - 1));
+    // Blocks of another version are there no more.
+    blocks::forget(connection, *seqs.start()..=last)?;
+    let (mut next, mut size) = (*seqs.start(), USUAL);
+    let mut made = Vec::new();
+    while next <= last {
+        let mut end = last.min(next + size - 1);
+        if last - end < FEWEST_LOGS {
+            end = last;
+        }
+        let block = block_of(connection, next..=end)?;
+        // Lines of other sources have more words, or fewer.
+        size = match block.filter.keys() {
+            keys if keys > ENOUGH_KEYS => (size / 2).max(FEWEST_LOGS),
+            keys if keys < ENOUGH_KEYS / 2 => (size * 2).min(MOST),
+            _ => size,
+        };
+        made.push(block);
+        next = end + 1;
+    }
+    blocks::store(connection, made)?;
+    Ok(u64::try_from(last - seqs.start() + 1).unwrap_or_default())
+}
+
+/// Makes the block of logs that are stored.
+pub(crate) fn block_of(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<Block> {
+    let mut block = Block::new(seqs.clone());
+    let mut collector = KeyCollector::default();
+    for_each_chunk(connection, &select(&seqs), |chunk| {
+        for (_, log) in decode::logs(&chunk)? {
+            collector.add(&BorrowedLog::of_entry(&log), log.metadata.to_text().as_deref());
+        }
+        for column in READ.len()..READ.len() + SUMMARY.len() {
+            let texts = decode::texts(&chunk, column)?;
+            texts
+                .into_iter()
+                .flatten()
+                .for_each(|text| collector.add_text(text));
+        }
+        collector
+            .finish()
+            .into_iter()
+            .for_each(|key| block.filter.add(key));
+        Ok(true)
+    })?;
+    Ok(block)
+}
+
+fn select(seqs: &RangeInclusive<i64>) -> Sql {
+    let summary = SUMMARY.map(|column| format!("\"{}\"", column.name())).join(", ");
+    let mut sql = Sql::new(format!(
+        "SELECT {}, {summary}\nFROM {}\nWHERE seq >= ",
+        *READ_SQL,
+        schema::LOG_TEXTS
+    ));
+    sql.bind(*seqs.start());
+    sql.push(" AND seq <= ");
+    sql.bind(*seqs.end());
+    sql
+}
+
+/// Limits the blocks whose filters a check compares with their logs.
+const CHECKED: usize = 16;
+
+/// Counts the blocks, of a few, whose filters lack words of their logs.
+pub(crate) fn count_wrong(connection: &Connection) -> Result<u64> {
+    let stored = blocks::stored(connection)?;
+    let step = stored.len().div_ceil(CHECKED).max(1);
+    let mut wrong = 0;
+    for seqs in stored.into_iter().step_by(step) {
+        let first_seq = *seqs.start();
+        let block = block_of(connection, seqs)?;
+        let mut is_wrong = false;
+        blocks::each_slice(connection, first_seq, |number, stored| {
+            is_wrong |= block.filter.is_missing_from(number, stored);
+        })?;
+        wrong += u64::from(is_wrong);
+    }
+    Ok(wrong)
+}

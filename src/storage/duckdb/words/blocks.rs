@@ -1,0 +1,208 @@
+//! Blocks of logs with their filters, written in the transaction of the logs.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use ::duckdb::arrow::array::{ArrayRef, BinaryArray, BooleanArray, Int16Array, Int64Array};
+use ::duckdb::{Connection, params};
+
+use super::VERSION;
+use super::filter::{ENOUGH_KEYS, Filter, SLICES};
+use crate::storage::Result;
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::rows::encode::LogRows;
+use crate::storage::duckdb::sql::staged::{ROW_GROUP, StagedRows};
+use crate::storage::duckdb::sql::statement;
+
+const ACTION: &str = "store the words of logs";
+
+/// Counts the logs that a block has at least. A filter of fewer would be larger than they are.
+pub(crate) const FEWEST_LOGS: i64 = 2_048;
+
+/// Counts the blocks whose slices fill a row group.
+const SORTED_TOGETHER: usize = ROW_GROUP / SLICES;
+
+/// Holds logs that follow one another, and what they hold.
+pub(crate) struct Block {
+    pub(crate) seqs: RangeInclusive<i64>,
+    pub(crate) filter: Filter,
+}
+
+impl Block {
+    pub(crate) fn new(seqs: RangeInclusive<i64>) -> Self {
+        Self {
+            seqs,
+            filter: Filter::new(),
+        }
+    }
+
+    fn logs(&self) -> i64 {
+        self.seqs.end() - self.seqs.start() + 1
+    }
+
+    /// Adds the next logs with their keys.
+    fn extend(&mut self, logs: i64, keys: &[u64]) {
+        self.seqs = *self.seqs.start()..=self.seqs.end() + logs;
+        keys.iter().for_each(|key| self.filter.add(*key));
+    }
+}
+
+/// Stores the blocks of rows that were inserted with ascending sequence numbers.
+pub(crate) fn store_of_rows(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<()> {
+    store(connection, of_rows(rows, first_seq))
+}
+
+/// Returns the blocks of rows. The last rows are in none if they are too few.
+fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut next = first_seq;
+    for (logs, keys) in rows.keys_of_chunks() {
+        let logs = i64::try_from(logs).unwrap_or(i64::MAX);
+        match blocks.last_mut() {
+            Some(block) if block.filter.keys() + keys.len() <= ENOUGH_KEYS => block.extend(logs, keys),
+            _ => {
+                let mut block = Block::new(next..=next - 1);
+                block.extend(logs, keys);
+                blocks.push(block);
+            }
+        }
+        next += logs;
+    }
+    blocks.retain(|block| block.logs() >= FEWEST_LOGS);
+    blocks
+}
+
+/// Stores blocks in the open transaction.
+pub(crate) fn store(connection: &Connection, blocks: Vec<Block>) -> Result<()> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    sort_if_enough(connection)?;
+    let staged = StagedRows::of(ACTION, &blocks, |blocks| {
+        let column = |value: fn(&Block) -> i64| -> ArrayRef {
+            Arc::new(
+                blocks
+                    .iter()
+                    .map(|block| Some(value(block)))
+                    .collect::<Int64Array>(),
+            )
+        };
+        let unsorted = blocks.iter().map(|_| Some(false));
+        vec![
+            ("first_seq", column(|block| *block.seqs.start())),
+            ("last_seq", column(|block| *block.seqs.end())),
+            ("version", column(|_| VERSION)),
+            ("is_sorted", Arc::new(unsorted.collect::<BooleanArray>())),
+        ]
+    })?;
+    staged.insert_into(
+        connection,
+        ACTION,
+        "log_blocks",
+        "first_seq, last_seq, version, is_sorted",
+    )?;
+    let slices = blocks.iter().flat_map(|block| {
+        let slices = (0..).zip(block.filter.slices());
+        slices.map(|(slice, words)| (*block.seqs.start(), slice, words))
+    });
+    insert_slices(connection, &slices.collect::<Vec<_>>())
+}
+
+fn insert_slices<W: AsRef<[u8]>>(connection: &Connection, slices: &[(i64, i16, W)]) -> Result<()> {
+    if slices.is_empty() {
+        return Ok(());
+    }
+    let staged = StagedRows::of(ACTION, slices, |slices| {
+        let first_seqs: Int64Array = slices.iter().map(|(first_seq, ..)| Some(*first_seq)).collect();
+        let numbers: Int16Array = slices.iter().map(|(_, slice, _)| Some(*slice)).collect();
+        let words: BinaryArray = slices.iter().map(|(.., words)| Some(words.as_ref())).collect();
+        vec![
+            ("first_seq", Arc::new(first_seqs) as ArrayRef),
+            ("slice", Arc::new(numbers)),
+            ("words", Arc::new(words)),
+        ]
+    })?;
+    staged.insert_into(connection, ACTION, "block_words", "first_seq, slice, words")
+}
+
+/// Writes the slices of unsorted blocks again in the order of their numbers, once they fill a row group.
+///
+/// A search reads the same slice of all blocks. Of sorted ones, it reads a few neighbours.
+fn sort_if_enough(connection: &Connection) -> Result<()> {
+    let failed = |error| error::engine(ACTION, error);
+    let unsorted: Vec<i64> = statement::query_all(
+        connection,
+        "SELECT first_seq FROM log_blocks WHERE NOT is_sorted ORDER BY first_seq",
+        [],
+        |row| row.get(0),
+    )
+    .map_err(failed)?;
+    let Some([first, .., last]) = unsorted.get(..SORTED_TOGETHER) else {
+        return Ok(());
+    };
+    let span = params![first, last];
+    const SLICES_OF: &str = "SELECT first_seq, slice, words FROM block_words
+        WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE NOT is_sorted AND first_seq BETWEEN ? AND ?)
+        ORDER BY slice, first_seq";
+    const DELETE: &str = "DELETE FROM block_words
+        WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE NOT is_sorted AND first_seq BETWEEN ? AND ?)";
+    const MARK: &str = "UPDATE log_blocks SET is_sorted = true WHERE first_seq BETWEEN ? AND ?";
+    let slices = statement::query_all(connection, SLICES_OF, span, |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    });
+    let slices: Vec<(i64, i16, Vec<u8>)> = slices.map_err(failed)?;
+    connection.execute(DELETE, span).map_err(failed)?;
+    connection.execute(MARK, span).map_err(failed)?;
+    insert_slices(connection, &slices)
+}
+
+/// Forgets the blocks of logs that are changed. They are searched until they have a block again.
+pub(crate) fn forget(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> {
+    const WORDS: &str = "DELETE FROM block_words
+        WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE last_seq >= ? AND first_seq <= ?)";
+    const BLOCKS: &str = "DELETE FROM log_blocks WHERE last_seq >= ? AND first_seq <= ?";
+    for sql in [WORDS, BLOCKS] {
+        let deleted = connection.execute(sql, params![seqs.start(), seqs.end()]);
+        deleted.map_err(|error| error::engine(ACTION, error))?;
+    }
+    Ok(())
+}
+
+/// Forgets the blocks before the first log.
+pub(crate) fn forget_deleted(connection: &Connection) -> Result<()> {
+    let sql = "SELECT coalesce(min(seq), (SELECT last_seq + 1 FROM logstore)) FROM log_rows";
+    let first: i64 = connection
+        .query_row(sql, [], |row| row.get(0))
+        .map_err(|error| error::engine(ACTION, error))?;
+    for table in ["block_words", "log_blocks"] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE last_seq < ?)"
+        );
+        let deleted = connection.execute(&sql, [first]);
+        deleted.map_err(|error| error::engine(ACTION, error))?;
+    }
+    Ok(())
+}
+
+/// Gives the stored slices of a block to `take`, with their numbers.
+pub(crate) fn each_slice(
+    connection: &Connection,
+    first_seq: i64,
+    mut take: impl FnMut(usize, &[u8]),
+) -> Result<()> {
+    let sql = "SELECT slice, words FROM block_words WHERE first_seq = ?";
+    let read = statement::query_all(connection, sql, [first_seq], |row| {
+        Ok((row.get::<_, i16>(0)?, row.get::<_, Vec<u8>>(1)?))
+    });
+    for (slice, words) in read.map_err(|error| error::engine("read the words of logs", error))? {
+        take(usize::try_from(slice).unwrap_or(usize::MAX), &words);
+    }
+    Ok(())
+}
+
+/// Returns the stored blocks with keys of this version, in the order of their logs.
+pub(crate) fn stored(connection: &Connection) -> Result<Vec<RangeInclusive<i64>>> {
+    let sql = "SELECT first_seq, last_seq FROM log_blocks WHERE version = ? ORDER BY first_seq, last_seq";
+    let read = statement::query_all(connection, sql, [VERSION], |row| Ok(row.get(0)?..=row.get(1)?));
+    read.map_err(|error| error::engine(ACTION, error))
+}

@@ -1,0 +1,159 @@
+//! Collects the keys of logs while their rows are made.
+
+use std::fmt::Write as _;
+
+use memchr::memchr2;
+
+use super::keys;
+use crate::models::{BorrowedLog, Json, Members};
+
+/// Collects the keys of the logs of one chunk, most of them once.
+#[derive(Debug, Default)]
+pub(crate) struct KeyCollector {
+    keys: Vec<u64>,
+    /// Holds the last key at each place of a small table. Most words of a log were in the one before.
+    recent: Vec<u64>,
+    folded: Vec<u8>,
+    number: String,
+    /// Holds the metadata of the log before, whose keys are collected. It is mostly the same.
+    metadata: String,
+}
+
+/// Counts the places for recent keys, which stay in a core's own cache.
+const RECENT: usize = 1 << 14;
+
+impl KeyCollector {
+    /// Returns the keys since the last call.
+    pub(crate) fn finish(&mut self) -> Vec<u64> {
+        self.recent.clear();
+        self.metadata.clear();
+        let room = self.keys.len();
+        std::mem::replace(&mut self.keys, Vec::with_capacity(room))
+    }
+
+    /// Adds the keys of all texts of a log. `metadata` is its metadata as JSON.
+    pub(crate) fn add(&mut self, log: &BorrowedLog<'_>, metadata: Option<&str>) {
+        if self.recent.is_empty() {
+            // No key is at the place before its own.
+            self.recent.extend(1..=RECENT as u64);
+        }
+        let raw = log.raw.as_deref().unwrap_or_default();
+        self.add_text(raw);
+        let columns = [
+            &log.message,
+            &log.timestamp,
+            &log.appname,
+            &log.file,
+            &log.host,
+            &log.hostname,
+            &log.source_type,
+        ];
+        for text in columns.into_iter().flatten() {
+            self.add_part(text, raw);
+        }
+        log.with_core_fields(|found| {
+            for text in [found.source_ip, found.dest_ip].iter().flatten() {
+                self.add_part(text, raw);
+            }
+            for text in [
+                found.user,
+                found.process,
+                found.action,
+                found.outcome,
+                found.level,
+            ] {
+                self.add_part(text.unwrap_or_default(), raw);
+            }
+        });
+        if let Some(procid) = log.procid {
+            self.add_number(&procid);
+        }
+        self.add_members(log.normalized(), raw);
+        self.add_metadata(metadata.unwrap_or_default());
+    }
+
+    fn add_members(&mut self, members: &Members<'_>, raw: &str) {
+        members.iter().for_each(|(_, value)| self.add_value(value, raw));
+    }
+
+    fn add_value(&mut self, value: &Json<'_>, raw: &str) {
+        match value {
+            Json::Null => {}
+            Json::Bool(value) => self.add_text(if *value { "true" } else { "false" }),
+            Json::Number(number) => self.add_number(number),
+            Json::String(text) => self.add_part(text, raw),
+            Json::Array(values) => values.iter().for_each(|value| self.add_value(value, raw)),
+            Json::Object(members) => self.add_members(members, raw),
+        }
+    }
+
+    fn add_metadata(&mut self, text: &str) {
+        if text == self.metadata {
+            return;
+        }
+        match serde_json::from_str::<Members<'_>>(text) {
+            Ok(members) => self.add_members(&members, ""),
+            Err(_) => self.add_text(text),
+        }
+        text.clone_into(&mut self.metadata);
+    }
+
+    fn add_number(&mut self, number: &impl std::fmt::Display) {
+        let mut text = std::mem::take(&mut self.number);
+        text.clear();
+        // To write to a text does not fail.
+        write!(text, "{number}").ok();
+        self.add_text(&text);
+        self.number = text;
+    }
+
+    /// Adds the keys of a text that may be a part of the line, whose keys are there.
+    fn add_part(&mut self, text: &str, raw: &str) {
+        if !is_whole_part(text, raw) {
+            return self.add_text(text);
+        }
+        // An address may be one only without what is next to it in the line.
+        if memchr2(b'.', b':', text.as_bytes()).is_some() || !text.is_ascii() {
+            let Self { keys, recent, .. } = self;
+            keys::of_observables(text, &mut |key| take(keys, recent, key));
+        }
+    }
+
+    /// Adds the keys of a text.
+    pub(crate) fn add_text(&mut self, text: &str) {
+        let Self {
+            keys, recent, folded, ..
+        } = self;
+        keys::of_text(text, folded, &mut |key| take(keys, recent, key));
+    }
+}
+
+fn take(keys: &mut Vec<u64>, recent: &mut [u64], key: u64) {
+    let place = usize::try_from(key % RECENT as u64).unwrap_or_default();
+    match recent.get_mut(place) {
+        Some(recent) if *recent == key => {}
+        recent => {
+            keys.push(key);
+            if let Some(recent) = recent {
+                *recent = key;
+            }
+        }
+    }
+}
+
+/// Says whether a text is a piece of the line's own memory that begins and ends at the bounds of words.
+fn is_whole_part(text: &str, raw: &str) -> bool {
+    let bytes = raw.as_bytes();
+    let range = bytes.as_ptr_range();
+    let start = text.as_ptr();
+    if !range.contains(&start) {
+        return false;
+    }
+    let start = start.addr() - range.start.addr();
+    let end = start + text.len();
+    let goes_on = |place: Option<usize>| {
+        let byte = place.and_then(|place| bytes.get(place));
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
+    };
+    end <= bytes.len() && !goes_on(start.checked_sub(1)) && !goes_on(Some(end))
+}

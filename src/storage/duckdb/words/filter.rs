@@ -1,0 +1,141 @@
+//! The filter of a block: a Bloom filter whose keys set all their bits in one 32-byte bucket.
+//!
+//! The buckets are those of Parquet's split block Bloom filters (format specification, `BloomFilter.md`), and so are the
+//! eight factors. A filter has always the same size, and a block has as many logs as fill it. So a look-up needs one
+//! slice of each filter, the same for all blocks.
+
+/// Counts the slices of a filter.
+pub(crate) const SLICES: usize = 1_024;
+
+/// Counts the bytes of a slice.
+pub(crate) const SLICE_BYTES: usize = BUCKETS_OF_SLICE * BUCKET_BYTES;
+
+/// Counts the keys that fill a filter: 16 bits for each. Of other keys, a full filter holds about 1 in 700.
+pub(crate) const ENOUGH_KEYS: usize = SLICES * SLICE_BYTES * 8 / 16;
+
+const BUCKETS_OF_SLICE: usize = 4;
+const BUCKET_BYTES: usize = 32;
+
+const FACTORS: [u32; 8] = [
+    0x47b6_137b,
+    0x4497_4d91,
+    0x8824_ad5b,
+    0xa2b7_289d,
+    0x7054_95c7,
+    0x2df1_424b,
+    0x9efc_4947,
+    0x5c6b_fb31,
+];
+
+/// Holds the filter of one block.
+pub(crate) struct Filter {
+    bytes: Vec<u8>,
+    /// Counts the keys that set a bit.
+    keys: usize,
+}
+
+impl Filter {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: vec![0; SLICES * SLICE_BYTES],
+            keys: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, key: u64) {
+        let bucket = slice_of(key) * SLICE_BYTES + place_in_slice(key);
+        let Some(bucket) = self.bytes.get_mut(bucket..bucket + BUCKET_BYTES) else {
+            return;
+        };
+        let mut is_new = false;
+        for (lane, bit) in bucket.chunks_exact_mut(4).zip(bits(key)) {
+            // The bits of a lane are in the order of little-endian bytes.
+            if let Some(byte) = lane.get_mut(bit / 8) {
+                is_new |= *byte & (1 << (bit % 8)) == 0;
+                *byte |= 1 << (bit % 8);
+            }
+        }
+        self.keys += usize::from(is_new);
+    }
+
+    pub(crate) fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// Says whether a stored slice of this number lacks a key of the filter.
+    pub(crate) fn is_missing_from(&self, number: usize, stored: &[u8]) -> bool {
+        let slice = self.slices().nth(number).unwrap_or_default();
+        slice
+            .iter()
+            .zip(stored)
+            .any(|(wanted, stored)| wanted & !stored != 0)
+    }
+
+    /// Returns the slices in their order.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks_exact(SLICE_BYTES)
+    }
+}
+
+/// Returns the slice that says whether a filter may hold a key.
+pub(crate) fn slice_of(key: u64) -> usize {
+    // The remainder is less than the number of slices, which is small.
+    usize::try_from(key >> 32).unwrap_or_default() / BUCKETS_OF_SLICE % SLICES
+}
+
+fn place_in_slice(key: u64) -> usize {
+    usize::try_from(key >> 32).unwrap_or_default() % BUCKETS_OF_SLICE * BUCKET_BYTES
+}
+
+/// Says whether a filter with this slice may hold a key. A slice of another length may hold every key.
+pub(crate) fn may_hold(slice: &[u8], key: u64) -> bool {
+    let place = place_in_slice(key);
+    let bucket = slice.get(place..place + BUCKET_BYTES);
+    let Some(bucket) = bucket.filter(|_| slice.len() == SLICE_BYTES) else {
+        return true;
+    };
+    let mut lanes = bucket.chunks_exact(4).zip(bits(key));
+    lanes.all(|(lane, bit)| lane.get(bit / 8).is_none_or(|byte| byte & (1 << (bit % 8)) != 0))
+}
+
+/// Returns the bit of each lane of 32 bits that a key sets.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low half of the hash is wanted"
+)]
+fn bits(key: u64) -> [usize; 8] {
+    FACTORS.map(|factor| ((key as u32).wrapping_mul(factor) >> 27) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use twox_hash::XxHash3_64;
+
+    use super::*;
+
+    fn key(number: usize) -> u64 {
+        XxHash3_64::oneshot(&number.to_le_bytes())
+    }
+
+    #[test]
+    fn a_full_filter_holds_its_keys_and_few_others() {
+        let mut filter = Filter::new();
+        (0..ENOUGH_KEYS).for_each(|number| filter.add(key(number)));
+        let slices: Vec<&[u8]> = filter.slices().collect();
+        assert_eq!((slices.len(), ENOUGH_KEYS), (SLICES, 65_536));
+        let holds = |number| may_hold(slices[slice_of(key(number))], key(number));
+        assert!((0..ENOUGH_KEYS).all(holds));
+        let others = (ENOUGH_KEYS..11 * ENOUGH_KEYS)
+            .filter(|number| holds(*number))
+            .count();
+        assert!((300..1_500).contains(&others), "{others}");
+        assert!(filter.keys() > ENOUGH_KEYS * 99 / 100);
+    }
+
+    #[test]
+    fn a_slice_that_is_damaged_may_hold_everything() {
+        assert!(!may_hold(&[0; SLICE_BYTES], key(1)));
+        assert!(may_hold(&[0; SLICE_BYTES - 1], key(1)));
+        assert!(may_hold(&[], key(1)));
+    }
+}

@@ -1,0 +1,169 @@
+//! Narrows a search to the blocks that may hold what is sought.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+
+use ::duckdb::Connection;
+
+use super::needs::Need;
+use super::{blocks, filter};
+use crate::models::LogQuery;
+use crate::storage::Result;
+use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::{error, schema};
+
+/// Limits the ranges that the engine reads apart. It takes time to plan each of them.
+const MOST_RANGES: usize = 32;
+
+/// Limits the slices of each filter that are read.
+const MOST_SLICES: usize = 128;
+
+/// Names the logs that a query need be asked of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Narrowed {
+    /// Holds SQL that names them like a table, with the columns of `log_texts`.
+    pub(crate) log_texts: String,
+    /// Counts the sequence numbers of their blocks, and those between.
+    pub(crate) span: i64,
+}
+
+/// Returns the logs of a file that a query need be asked of; `None` if these are all.
+pub(crate) fn narrowed(connection: &Connection, query: &LogQuery) -> Result<Option<Narrowed>> {
+    let need = Need::of_query(query);
+    if need == Need::Nothing {
+        return Ok(None);
+    }
+    let stored = blocks::stored(connection)?;
+    if stored.is_empty() {
+        return Ok(None);
+    }
+    let Some(slices) = Slices::read(connection, &need)? else {
+        return Ok(None);
+    };
+    let (wanted, others): (Vec<_>, Vec<_>) = stored
+        .into_iter()
+        .partition(|block| need.may_be_met(&|key| slices.may_hold(*block.start(), key)));
+    log::debug!(
+        "{} of {} blocks may hold what is sought",
+        wanted.len(),
+        wanted.len() + others.len()
+    );
+    Ok((!others.is_empty()).then(|| Narrowed::without(&others)))
+}
+
+/// Holds the slices of all filters that tell of some keys.
+struct Slices(HashMap<(i64, i16), Vec<u8>>);
+
+impl Slices {
+    /// Reads the slices; `None` if they are too many.
+    fn read(connection: &Connection, need: &Need) -> Result<Option<Self>> {
+        let mut numbers = BTreeSet::new();
+        need.each_key(&mut |key| {
+            numbers.insert(number_of(key));
+        });
+        if numbers.len() > MOST_SLICES {
+            return Ok(None);
+        }
+        let numbers: Vec<String> = numbers.iter().map(i16::to_string).collect();
+        let sql = format!(
+            "SELECT first_seq, slice, words FROM block_words WHERE slice IN ({})",
+            numbers.join(", ")
+        );
+        let mut slices = HashMap::new();
+        let read = statement::query_all(connection, &sql, [], |row| {
+            Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
+        });
+        for (place, words) in read.map_err(|error| error::engine("search the words of logs", error))? {
+            // A block that is there twice has no filter to trust.
+            let is_double = slices.insert(place, words).is_some();
+            if is_double {
+                slices.insert(place, Vec::new());
+            }
+        }
+        Ok(Some(Self(slices)))
+    }
+
+    /// Says whether a block may hold a key. A slice that is missing may hold every key.
+    fn may_hold(&self, first_seq: i64, key: u64) -> bool {
+        let slice = self.0.get(&(first_seq, number_of(key)));
+        slice.is_none_or(|slice| filter::may_hold(slice, key))
+    }
+}
+
+fn number_of(key: u64) -> i16 {
+    i16::try_from(filter::slice_of(key)).unwrap_or_default()
+}
+
+impl Narrowed {
+    /// Leaves out the logs of blocks, which are in the order of their logs.
+    fn without(blocks: &[RangeInclusive<i64>]) -> Self {
+        let ranges = ranges_between(blocks);
+        let selects: Vec<String> = ranges
+            .iter()
+            .map(|range| {
+                let (first, last) = (range.start(), range.end());
+                format!(
+                    "SELECT * FROM {} WHERE seq >= {first} AND seq <= {last}",
+                    schema::LOG_TEXTS
+                )
+            })
+            .collect();
+        // The last range has no end.
+        let closed = ranges.iter().filter(|range| *range.end() < i64::MAX);
+        let span = closed.map(|range| range.end() - range.start().max(&1) + 1).sum();
+        Self {
+            log_texts: format!("({})", selects.join(" UNION ALL ")),
+            span,
+        }
+    }
+}
+
+/// Returns the sequence numbers that are in no block, in few ranges. These may hold the smallest blocks as well.
+fn ranges_between(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
+    let mut gaps: Vec<RangeInclusive<i64>> = Vec::new();
+    for block in blocks {
+        match gaps.last_mut() {
+            Some(last) if *block.start() <= last.end() + 1 => {
+                *last = *last.start()..=*last.end().max(block.end());
+            }
+            _ => gaps.push(block.clone()),
+        }
+    }
+    // Between the gaps there is one range more.
+    gaps.sort_by_key(|gap| gap.start() - gap.end());
+    gaps.truncate(MOST_RANGES - 1);
+    gaps.sort_by_key(|gap| *gap.start());
+    let mut ranges = Vec::new();
+    let mut next = i64::MIN;
+    for gap in &gaps {
+        if next < *gap.start() {
+            ranges.push(next..=gap.start() - 1);
+        }
+        next = gap.end() + 1;
+    }
+    ranges.push(next..=i64::MAX);
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_in_no_block_is_in_a_range(starts in prop::collection::btree_set(1..2_000_i64, 0..200)) {
+            let blocks: Vec<_> = starts.iter().map(|start| start * 3..=start * 3 + start % 4).collect();
+            let ranges = ranges_between(&blocks);
+            prop_assert!(ranges.len() <= MOST_RANGES);
+            prop_assert!(ranges.is_sorted_by(|a, b| a.end() < b.start()));
+            for seq in 0..8_000 {
+                let is_in_block = blocks.iter().any(|block| block.contains(&seq));
+                let is_in_range = ranges.iter().any(|range| range.contains(&seq));
+                prop_assert!(is_in_block || is_in_range);
+                prop_assert!(!is_in_range || !is_in_block || blocks.len() >= MOST_RANGES);
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Searches that read only blocks of logs which may hold what is sought.
+
+use std::path::Path;
+
+use logstore::duckdb::MaintenanceOptions;
+use logstore::{DuckDbStore, Filter, LogEntry, LogQuery, LogStore as _, MemoryStore, StoreExt as _};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::support::at;
+
+/// Logs of which each has a word of its own.
+fn logs(numbers: std::ops::Range<i64>) -> Vec<LogEntry> {
+    numbers.map(log).collect()
+}
+
+fn log(number: i64) -> LogEntry {
+    let line = format!(
+        "sshd[{}]: Failed password for user{number} from 10.{}.{}.{} port 22 ssh2",
+        number % 3_000,
+        number >> 16,
+        number >> 8 & 255,
+        number & 255
+    );
+    LogEntry::new(at(number / 100))
+        .with_raw(line)
+        .with_field("n", number)
+}
+
+/// Returns the numbers of blocks and of logs in them.
+fn blocks(store: &DuckDbStore) -> (u64, u64) {
+    let sql = "SELECT count(*), coalesce(sum(last_seq - first_seq + 1), 0) :: BIGINT FROM log_blocks";
+    let rows = store.execute_query(sql, &[]).unwrap().rows;
+    let number = |column: usize| rows[0][column].as_u64().unwrap();
+    (number(0), number(1))
+}
+
+fn found(store: &DuckDbStore, filter: &str) -> u64 {
+    let query = LogQuery::new().filter(filter.parse().unwrap());
+    let count = store.count_logs(&query).unwrap();
+    assert_eq!(store.fetch_logs(&query).unwrap().len() as u64, count, "{filter}");
+    assert_eq!(
+        store.fetch_logs(&query.clone().limit(5)).unwrap().len() as u64,
+        count.min(5),
+        "{filter}"
+    );
+    let by = store
+        .count_logs_by(&query, &["appname".parse().unwrap()])
+        .unwrap();
+    assert_eq!(by.iter().map(|group| group.count).sum::<u64>(), count);
+    count
+}
+
+fn assert_found(store: &DuckDbStore, numbers: impl IntoIterator<Item = i64>) {
+    for number in numbers {
+        let [.., a, b, c] = number.to_be_bytes();
+        for filter in [
+            format!("any has USER{number}"),
+            format!("any has 10.{a}.{b}.{c}"),
+            format!("any has ::ffff:10.{a}.{b}.{c}"),
+            format!("any has 'for user{number} from'"),
+            format!("text contains ' user{number} '"),
+            format!("text ~ '(?i) User{number} from'"),
+            format!("normalized.n = {number} and any has sshd"),
+        ] {
+            assert_eq!(found(store, &filter), 1, "{filter}");
+        }
+    }
+    for filter in [
+        "any has nowhere",
+        "any has 10.99.99.99",
+        "any has user",
+        "any has 10.99.98",
+    ] {
+        assert_eq!(found(store, filter), 0, "{filter}");
+    }
+}
+
+fn maintain(store: &DuckDbStore) -> u64 {
+    let steps = store.maintain(&MaintenanceOptions::default()).unwrap();
+    let steps: Vec<_> = steps.map(Result::unwrap).collect();
+    steps
+        .iter()
+        .find(|step| step.name == "build filters")
+        .unwrap()
+        .count
+}
+
+#[test]
+fn a_large_append_has_blocks_at_once() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store.append_logs(&logs(0..20_000)).unwrap();
+    let (count, covered) = blocks(&store);
+    assert!(count > 1, "{count}");
+    assert_eq!(covered, 20_000);
+    assert_found(&store, [0, 2_048, 19_999]);
+}
+
+#[test]
+fn small_appends_have_blocks_when_they_fill_one() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    for start in (0..34_000).step_by(1_000) {
+        store.append_logs(&logs(start..start + 1_000)).unwrap();
+    }
+    let (_, covered) = blocks(&store);
+    assert!((32_000..=34_000).contains(&covered), "{covered}");
+    assert_found(&store, [0, 33_999]);
+}
+
+#[test]
+fn logs_without_a_block_are_found_and_given_one_by_maintenance() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    for start in (0..4_000).step_by(1_000) {
+        store.append_logs(&logs(start..start + 1_000)).unwrap();
+    }
+    store.append_logs(&logs(4_000..10_000)).unwrap();
+    assert_eq!(blocks(&store).1, 6_000);
+    assert_found(&store, [5, 4_000]);
+    assert_eq!(maintain(&store), 4_000);
+    assert_eq!(blocks(&store).1, 10_000);
+    assert_eq!(maintain(&store), 0);
+    assert_found(&store, [5, 4_000]);
+}
+
+#[test]
+fn the_blocks_of_deleted_logs_go_with_them() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store.append_logs(&logs(0..20_000)).unwrap();
+    store.delete_logs_before(at(150)).unwrap();
+    assert_found(&store, [15_000]);
+    assert_eq!(found(&store, "any has user5"), 0);
+    store.delete_logs_before(at(10_000)).unwrap();
+    assert_eq!(blocks(&store), (0, 0));
+    let rows = store
+        .execute_query("SELECT count(*) FROM block_words", &[])
+        .unwrap()
+        .rows;
+    assert_eq!(rows, [[0]]);
+}
+
+#[test]
+fn many_blocks_are_sorted_and_still_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    DuckDbStore::open(&path)
+        .unwrap()
+        .append_logs(&logs(0..2_048))
+        .unwrap();
+    // The filters of other logs, which have been deleted.
+    alter(
+        &path,
+        "INSERT INTO log_blocks SELECT -n, -n, 1, false FROM range(1, 120) AS t(n);
+        INSERT INTO block_words SELECT -n, slice, repeat('\\x00' :: BLOB, 128)
+        FROM range(1, 120) AS t(n), range(0, 1024) AS s(slice)",
+    );
+    let store = DuckDbStore::open(&path).unwrap();
+    store.append_logs(&logs(2_048..4_096)).unwrap();
+    let sql =
+        "SELECT count(*) FILTER (is_sorted), count(*), (SELECT count(*) FROM block_words) FROM log_blocks";
+    let row = store.execute_query(sql, &[]).unwrap().rows.remove(0);
+    assert_eq!(row, [120, 121, 121 * 1_024]);
+    assert_found(&store, [2_047, 2_048]);
+}
+
+/// Without its slices a block is searched.
+#[test]
+fn a_filter_that_is_lost_or_damaged_hides_no_log() {
+    for damage in [
+        "DELETE FROM block_words",
+        "DELETE FROM block_words WHERE slice % 2 = 0",
+        "UPDATE block_words SET words = '' :: BLOB",
+        "INSERT INTO block_words SELECT first_seq, slice, repeat('\\x00' :: BLOB, 128) FROM block_words",
+        "UPDATE log_blocks SET version = 0",
+        "DELETE FROM log_blocks",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs.db");
+        DuckDbStore::open(&path)
+            .unwrap()
+            .append_logs(&logs(0..5_000))
+            .unwrap();
+        alter(&path, damage);
+        assert_found(&DuckDbStore::open(&path).unwrap(), [4_999]);
+    }
+}
+
+#[test]
+fn a_check_finds_a_filter_without_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    DuckDbStore::open(&path)
+        .unwrap()
+        .append_logs(&logs(0..5_000))
+        .unwrap();
+    let problems = || {
+        let checks = DuckDbStore::open(&path).unwrap().check().unwrap();
+        checks
+            .into_iter()
+            .flat_map(|check| check.problems)
+            .collect::<Vec<_>>()
+    };
+    assert!(problems().is_empty(), "{:?}", problems());
+    alter(
+        &path,
+        "UPDATE block_words SET words = repeat('\\x00' :: BLOB, 128) WHERE slice < 100",
+    );
+    assert!(problems()[0].contains("filter"), "{:?}", problems());
+}
+
+fn alter(path: &Path, sql: &str) {
+    duckdb::Connection::open(path)
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
+}
+
+const PIECES: &[&str] = &[
+    "alice",
+    "Alice",
+    "ALICE",
+    "ſtraße",
+    "STRASSE",
+    "σίσυφος",
+    "ΣΊΣΥΦΟΣ",
+    "\u{212a}",
+    "10.0.0.1",
+    "::ffff:a00:1",
+    "10.0.0.1:80",
+    "2001:db8::1",
+    "evil.example",
+    "www.Evil.Example",
+    "http://bücher.example/x?y=1",
+    "a",
+    "7",
+    "4242",
+    " ",
+    " ",
+    ".",
+    "-",
+    "_",
+    "\"",
+    "\\",
+    "\n",
+    "{",
+    "}",
+    "/",
+    "é",
+    "\0",
+    "🦆",
+    "\\n",
+    "\\u0041",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(select(PIECES), 1..5).prop_map(|pieces| pieces.concat())
+}
+
+prop_compose! {
+    fn odd_log()(raw in text(), message in text(), user in text(), place in 0..3) -> LogEntry {
+        let log = LogEntry::new(at(0)).with_field("user", user);
+        match place {
+            0 => log.with_raw(raw),
+            1 => log.with_raw(format!("{{\"m\":{}}}", serde_json::json!(message))).with_message(message),
+            _ => log.with_message(message),
+        }
+    }
+}
+
+prop_compose! {
+    fn question()(field in select(&["any", "text", "user", "message", "normalized.user"][..]),
+        operator in select(&["has", "=", "contains", "startswith", "endswith"][..]),
+        value in text(), folds in any::<bool>()) -> Option<Filter> {
+        let value = serde_json::to_string(&value).ok()?.replace("\\u0000", "\\0");
+        let case = if folds && operator != "has" { " i" } else { "" };
+        format!("{field} {operator} {value}{case}").parse().ok()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// What blocks rule out is in no log of theirs.
+    #[test]
+    fn filtered_answers_are_the_unfiltered_ones(
+        odd in prop::collection::vec(odd_log(), 1..12),
+        questions in prop::collection::vec(question(), 1..24),
+    ) {
+        let (store, model) = (DuckDbStore::open(":memory:").unwrap(), MemoryStore::new());
+        let mut all: Vec<LogEntry> = (0..2_100).map(|number| LogEntry::new(at(number)).with_raw("x")).collect();
+        all.extend(odd.iter().cloned());
+        store.append_logs(&all).unwrap();
+        model.append_logs(&all).unwrap();
+        prop_assert_eq!(blocks(&store).0, 1);
+        for filter in questions.into_iter().flatten() {
+            let query = LogQuery::new().filter(filter);
+            prop_assert_eq!(store.count_logs(&query).unwrap(), model.count_logs(&query).unwrap(), "{:?}", query);
+        }
+    }
+}
