@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use memchr::{memchr2_iter, memmem};
 
@@ -136,8 +137,10 @@ fn may_be_in_address(bytes: &[u8], mark: usize) -> bool {
 
 /// Returns whether a word has the dots or colons of an address.
 fn may_be_address(word: &str) -> bool {
-    let count = |mark: u8| word.bytes().filter(|byte| *byte == mark).count();
-    word.len() >= SHORTEST && (count(b'.') >= 3 || word.contains("::") || count(b':') >= 7)
+    let bytes = word.as_bytes();
+    let count = |mark: u8| bytes.iter().filter(|byte| **byte == mark).count();
+    let is_double = |pair: &[u8]| pair == b"::";
+    word.len() >= SHORTEST && (count(b'.') >= 3 || count(b':') >= 7 || bytes.windows(2).any(is_double))
 }
 
 /// Means that a byte may be in an observable.
@@ -218,10 +221,18 @@ const MOST_URL_BYTES: usize = 64 * LONGEST_URL;
 /// Limits the bytes of a scheme.
 const LONGEST_SCHEME: usize = 32;
 
+/// Finds what is between the scheme and the host of a URL.
+static AFTER_SCHEME: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("://"));
+
+/// Says whether a text may have a URL.
+pub(crate) fn has_url(text: &str) -> bool {
+    AFTER_SCHEME.find(text.as_bytes()).is_some()
+}
+
 /// Gives the URLs of a text and their hosts to `take`. Of URLs that are too long or too many, it gives only the hosts.
 fn urls(text: &str, take: &mut Take<'_>) {
     let mut compared = 0;
-    for at in memmem::find_iter(text.as_bytes(), b"://") {
+    for at in AFTER_SCHEME.find_iter(text.as_bytes()) {
         let longest = match compared < MOST_URL_BYTES {
             true => LONGEST_URL,
             false => LONGEST_HOST,

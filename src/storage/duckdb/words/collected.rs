@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use memchr::memchr2;
-
 use super::keys;
 use crate::models::{BorrowedLog, Json, Members};
 
@@ -109,13 +107,14 @@ impl KeyCollector {
 
     /// Adds the keys of a text that may be a part of the line, whose keys are there.
     fn add_part(&mut self, text: &str, raw: &str) {
-        if !is_whole_part(text, raw) {
-            return self.add_text(text);
-        }
-        // An address may be one only without what is next to it in the line.
-        if memchr2(b'.', b':', text.as_bytes()).is_some() || !text.is_ascii() {
-            let Self { keys, recent, .. } = self;
-            keys::of_observables(text, &mut |key| take(keys, recent, key));
+        match bounds_in(text, raw) {
+            Some(Bounds::OfObservables) => {}
+            // An address may be one only without what is next to it in the line.
+            Some(Bounds::OfWords) => {
+                let Self { keys, recent, .. } = self;
+                keys::of_observables(text, &mut |key| take(keys, recent, key));
+            }
+            None => self.add_text(text),
         }
     }
 
@@ -141,19 +140,38 @@ fn take(keys: &mut Vec<u64>, recent: &mut [u64], key: u64) {
     }
 }
 
-/// Says whether a text is a piece of the line's own memory that begins and ends at the bounds of words.
-fn is_whole_part(text: &str, raw: &str) -> bool {
+/// Says what a piece of a line is cut at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bounds {
+    /// Means that no word goes on beyond the piece.
+    OfWords,
+    /// Means that no address, domain or URL does either.
+    OfObservables,
+}
+
+/// Returns the bounds of a text that is a piece of a line's own memory; `None` if it is none, or cut within a word.
+fn bounds_in(text: &str, raw: &str) -> Option<Bounds> {
     let bytes = raw.as_bytes();
     let range = bytes.as_ptr_range();
     let start = text.as_ptr();
     if !range.contains(&start) {
-        return false;
+        return None;
     }
     let start = start.addr() - range.start.addr();
     let end = start + text.len();
-    let goes_on = |place: Option<usize>| {
-        let byte = place.and_then(|place| bytes.get(place));
-        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
-    };
-    end <= bytes.len() && !goes_on(start.checked_sub(1)) && !goes_on(Some(end))
+    if end > bytes.len() {
+        return None;
+    }
+    let outside = [
+        start.checked_sub(1).and_then(|place| bytes.get(place)),
+        bytes.get(end),
+    ];
+    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
+    let is_cut = |byte: Option<&u8>| byte.is_some_and(is_of_word);
+    // A URL ends at fewer signs than an address.
+    let ends_all = |byte: Option<&u8>| byte.is_none_or(|byte| matches!(byte, b' ' | b'"'));
+    if outside.into_iter().all(ends_all) {
+        return Some(Bounds::OfObservables);
+    }
+    (!outside.into_iter().any(is_cut)).then_some(Bounds::OfWords)
 }

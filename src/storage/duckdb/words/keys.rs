@@ -12,7 +12,6 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use memchr::memmem;
 use twox_hash::XxHash3_64;
 
 use crate::models::observables::{self, Observable, Surroundings};
@@ -30,8 +29,7 @@ pub(crate) fn of_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u6
 /// Gives the keys of a text's observables to `take`, without its words.
 pub(crate) fn of_observables(text: &str, take: &mut impl FnMut(u64)) {
     observables::each_address(text, &mut |address| take(of_address(address)));
-    let is_spelled_otherwise = !text.is_ascii() || memmem::find(text.as_bytes(), b"://").is_some();
-    if is_spelled_otherwise {
+    if observables::has_url(text) || !text.is_ascii() {
         let mut folded = Vec::new();
         observables::each(text, Surroundings::Host, &mut |observable| match observable {
             Observable::Domain(name) | Observable::Url(name) | Observable::Email(name) => {
@@ -57,13 +55,12 @@ pub(crate) fn of_address(address: IpAddr) -> u64 {
 
 /// Gives the keys of the words of a folded text to `take`.
 pub(crate) fn of_words(folded: &[u8], take: &mut impl FnMut(u64)) {
-    let mut words = WordsOf { folded, at: 0 };
     let mut before: Option<Range<usize>> = None;
-    while let Some(word) = words.next_word() {
+    each_word(folded, &mut |word| {
         if word.len() >= SHORTEST {
             take(hash(folded, word.clone()));
         }
-        if let Some(before) = before
+        if let Some(before) = &before
             && before.end + 1 == word.start
             && folded.get(before.end) == Some(&b'.')
             && has_letter(folded, before.clone())
@@ -72,7 +69,7 @@ pub(crate) fn of_words(folded: &[u8], take: &mut impl FnMut(u64)) {
             take(hash(folded, before.start..word.end));
         }
         before = Some(word);
-    }
+    });
 }
 
 fn has_letter(folded: &[u8], word: Range<usize>) -> bool {
@@ -85,24 +82,46 @@ fn hash(folded: &[u8], place: Range<usize>) -> u64 {
     XxHash3_64::oneshot(folded.get(place).unwrap_or_default())
 }
 
-struct WordsOf<'a> {
-    folded: &'a [u8],
-    at: usize,
+/// Gives the place of each word to `take`.
+///
+/// The bytes are looked at 64 at a time, and become the bits of a number: a branch for each byte would take longer.
+fn each_word(folded: &[u8], take: &mut impl FnMut(Range<usize>)) {
+    let mut word: Option<usize> = None;
+    for (index, chunk) in folded.chunks(64).enumerate() {
+        let bits = word_bits(chunk);
+        let mut place = 0;
+        loop {
+            // What is looked for: the end of the word, or the start of the next one.
+            let wanted = if word.is_some() { !bits } else { bits };
+            let rest = wanted.checked_shr(place).unwrap_or_default();
+            if rest == 0 {
+                break;
+            }
+            place += rest.trailing_zeros();
+            let at = index * 64 + usize::try_from(place).unwrap_or_default();
+            match word.take() {
+                // Beyond the last byte there is no bit.
+                Some(start) => take(start..at.min(folded.len())),
+                None => word = Some(at),
+            }
+        }
+    }
+    if let Some(start) = word {
+        take(start..folded.len());
+    }
 }
 
-impl WordsOf<'_> {
-    /// Returns the place of the next word.
-    fn next_word(&mut self) -> Option<Range<usize>> {
-        let rest = self.folded.get(self.at..)?;
-        let start = self.at + rest.iter().position(|byte| is_of_word(*byte))?;
-        let length = self
-            .folded
-            .get(start..)?
-            .iter()
-            .position(|byte| !is_of_word(*byte));
-        self.at = length.map_or(self.folded.len(), |length| start + length);
-        Some(start..self.at)
+/// Returns a bit for each of up to 64 bytes: whether it is one of a word.
+fn word_bits(chunk: &[u8]) -> u64 {
+    let mut flags = [0_u8; 64];
+    for (flag, byte) in flags.iter_mut().zip(chunk) {
+        *flag = u8::from(is_of_word(*byte));
     }
+    let (eights, _) = flags.as_chunks::<8>();
+    eights.iter().rev().fold(0, |bits, eight| {
+        // The product gathers the lowest bits of eight bytes in its highest byte.
+        bits << 8 | u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
 }
 
 fn is_of_word(byte: u8) -> bool {
@@ -168,13 +187,11 @@ mod tests {
     fn words(text: &str) -> Vec<String> {
         let mut folded = Vec::new();
         fold(text, &mut folded);
-        let mut words = WordsOf {
-            folded: &folded,
-            at: 0,
-        };
-        std::iter::from_fn(|| words.next_word())
-            .map(|word| String::from_utf8_lossy(&folded[word]).into_owned())
-            .collect()
+        let mut words = Vec::new();
+        each_word(&folded, &mut |word| {
+            words.push(String::from_utf8_lossy(&folded[word]).into_owned())
+        });
+        words
     }
 
     #[test]
@@ -237,6 +254,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn words_are_found_at_each_place(text in "[aé0. -]{0,200}") {
+            let parts = text.split(|character: char| !character.is_alphanumeric());
+            let expected: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+            prop_assert_eq!(words(&text), expected);
+        }
+
         #[test]
         fn each_address_is_among_the_observables(
             text in r"([0-9]{1,3}\.){0,4}[0-9a-f:@%\[\]/é -]{0,12}(http://)?([0-9]{1,3}\.){0,4}[0-9a-f:. ]{0,12}"
