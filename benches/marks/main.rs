@@ -37,7 +37,23 @@ struct Scale {
     plots: PathBuf,
 }
 
-type Measure = fn(&Scale, &mut Report);
+type Measure = fn(&Scale, &Report);
+
+const QUESTIONS: [(&str, Measure); 13] = [
+    ("ingest", ingest::measure),
+    ("formats", formats::measure),
+    ("append", append::measure),
+    ("fetch", fetch::measure),
+    ("recent", recent::measure),
+    ("poll", poll::measure),
+    ("count", count::measure),
+    ("search", search::measure),
+    ("alerts", alerts::measure),
+    ("detect", detect::measure),
+    ("intel", intel::measure),
+    ("memory", memory::measure),
+    ("plot", plot::measure),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -48,6 +64,11 @@ fn main() {
         && work == intel::STORE
     {
         return intel::store(Path::new(file), count.parse().expect("a number of indicators"));
+    }
+    if let Some(unknown) = unknown(&arguments) {
+        let names = QUESTIONS.map(|(name, _)| name).join(", ");
+        eprintln!("{unknown} is no flag and no question: the questions are {names}");
+        std::process::exit(2);
     }
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let value = |name: &str| {
@@ -70,30 +91,28 @@ fn main() {
         folder: folder.path().to_owned(),
         plots: plots.unwrap_or_else(|| folder.path().to_owned()),
     };
-    let questions: [(&str, Measure); 13] = [
-        ("ingest", ingest::measure),
-        ("formats", formats::measure),
-        ("append", append::measure),
-        ("fetch", fetch::measure),
-        ("recent", recent::measure),
-        ("poll", poll::measure),
-        ("count", count::measure),
-        ("search", search::measure),
-        ("alerts", alerts::measure),
-        ("detect", detect::measure),
-        ("intel", intel::measure),
-        ("memory", memory::measure),
-        ("plot", plot::measure),
-    ];
     let chosen = |name: &&str| arguments.iter().any(|argument| argument == *name);
-    let all = !questions.iter().any(|(name, _)| chosen(name));
-    let mut report = Report::new(&scale);
-    for (name, measure) in questions {
+    let all = !QUESTIONS.iter().any(|(name, _)| chosen(name));
+    let report = Report::new(&scale);
+    for (name, measure) in QUESTIONS {
         if all || chosen(&name) {
-            measure(&scale, &mut report);
+            measure(&scale, &report);
         }
     }
-    assert!(report.lines() > 0, "none of the questions is called like that");
+}
+
+/// The first argument that is none, so that a typo does not measure everything.
+fn unknown(arguments: &[String]) -> Option<&String> {
+    const WITH_VALUE: [&str; 4] = ["--rows", "--large", "--runs", "--plots"];
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if WITH_VALUE.contains(&argument.as_str()) {
+            arguments.next();
+        } else if argument != "--quick" && QUESTIONS.iter().all(|(name, _)| name != argument) {
+            return Some(argument);
+        }
+    }
+    None
 }
 
 /// Where there is room for the data: the folder of the build, not one that may be in memory.

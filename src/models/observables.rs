@@ -113,9 +113,12 @@ pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
             .iter()
             .position(is_outside)
             .map_or(bytes.len(), |length| mark + length);
-        if let Some(word) = text.get(start..end)
-            && may_be_address(word)
-        {
+        let Some(word) = text.get(start..end).filter(|word| may_be_address(word)) else {
+            continue;
+        };
+        if let Ok(address) = word.parse::<Ipv4Addr>() {
+            take(Observable::Ip(address.into()));
+        } else {
             let seen = word.bytes().fold(0, |seen, byte| seen | class(byte));
             words(word, seen, Surroundings::FreeText, &mut take);
         }

@@ -86,8 +86,14 @@ fn hash(folded: &[u8], place: Range<usize>) -> u64 {
 ///
 /// The bytes are looked at 64 at a time, and become the bits of a number: a branch for each byte would take longer.
 fn each_word(folded: &[u8], take: &mut impl FnMut(Range<usize>)) {
+    const WIDTH: usize = 64;
     let mut word: Option<usize> = None;
-    for (index, chunk) in folded.chunks(64).enumerate() {
+    let (chunks, rest) = folded.as_chunks::<WIDTH>();
+    let mut last = [0; WIDTH];
+    for (byte, of_rest) in last.iter_mut().zip(rest) {
+        *byte = *of_rest;
+    }
+    for (index, chunk) in chunks.iter().chain([&last]).enumerate() {
         let bits = word_bits(chunk);
         let mut place = 0;
         loop {
@@ -98,25 +104,19 @@ fn each_word(folded: &[u8], take: &mut impl FnMut(Range<usize>)) {
                 break;
             }
             place += rest.trailing_zeros();
-            let at = index * 64 + usize::try_from(place).unwrap_or_default();
+            let at = index * WIDTH + usize::try_from(place).unwrap_or_default();
             match word.take() {
-                // Beyond the last byte there is no bit.
-                Some(start) => take(start..at.min(folded.len())),
+                Some(start) => take(start..at),
                 None => word = Some(at),
             }
         }
     }
-    if let Some(start) = word {
-        take(start..folded.len());
-    }
+    // The rest fills less than the last chunk, so that every word has ended.
 }
 
-/// Returns a bit for each of up to 64 bytes: whether it is one of a word.
-fn word_bits(chunk: &[u8]) -> u64 {
-    let mut flags = [0_u8; 64];
-    for (flag, byte) in flags.iter_mut().zip(chunk) {
-        *flag = u8::from(is_of_word(*byte));
-    }
+/// Returns a bit for each byte: whether it is one of a word.
+fn word_bits(chunk: &[u8; 64]) -> u64 {
+    let flags = chunk.map(|byte| u8::from(is_of_word(byte)));
     let (eights, _) = flags.as_chunks::<8>();
     eights.iter().rev().fold(0, |bits, eight| {
         // The product gathers the lowest bits of eight bytes in its highest byte.
@@ -124,8 +124,9 @@ fn word_bits(chunk: &[u8]) -> u64 {
     })
 }
 
+/// Says whether a byte of a folded text is one of a word.
 fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
+    matches!(byte, b'0'..=b'9' | b'a'..=b'z' | 0x80..)
 }
 
 /// Writes a text in one letter case. What is neither letter nor digit becomes a byte of ASCII.
