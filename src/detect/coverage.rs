@@ -29,42 +29,57 @@ pub struct SourceCoverage {
     pub rules: usize,
 }
 
-impl Detector {
-    /// Counts logs by their log sources, and the rules for them, those with the most logs first.
-    ///
-    /// # Errors
-    ///
-    /// Those of `logs`.
-    pub fn coverage<E>(
-        &self,
-        logs: impl IntoIterator<Item = Result<LogEntry, E>>,
-    ) -> Result<Vec<SourceCoverage>, E> {
-        let mut found: BTreeMap<(LogSource, Option<String>), SourceCoverage> = BTreeMap::new();
-        for log in logs {
-            let log = log?;
-            let event = Event::from_log(&log);
-            let source = event.source.clone();
-            let mut key = (source, Route::of(&event).into_channel());
-            if found.len() >= MOST_CHANNELS && !found.contains_key(&key) {
-                key.1 = None;
-            }
-            let rules = self.rules().count_for(&event);
-            let row = found
-                .entry(key)
-                .or_insert_with_key(|(source, channel)| SourceCoverage {
-                    source: source.clone(),
-                    channel: channel.clone(),
-                    logs: 0,
-                    logs_without_rules: 0,
-                    rules: 0,
-                });
-            row.logs += 1;
-            row.logs_without_rules += u64::from(rules == 0);
-            row.rules = row.rules.max(rules);
+/// Counts logs by their log sources.
+#[derive(Debug, Default)]
+pub(super) struct SourceCounts(BTreeMap<(LogSource, Option<String>), SourceCoverage>);
+
+impl SourceCounts {
+    /// Counts a log, and the rules of a detector for it.
+    pub(super) fn count(&mut self, detector: &Detector, log: &LogEntry) {
+        let event = Event::from_log(log);
+        let rules = detector.rules().count_for(&event);
+        let mut counted = SourceCoverage {
+            source: event.source.clone(),
+            channel: Route::of(&event).into_channel(),
+            logs: 1,
+            logs_without_rules: u64::from(rules == 0),
+            rules,
+        };
+        self.add(&mut counted);
+    }
+
+    /// Adds the logs that another thread has counted.
+    pub(super) fn merge(&mut self, other: Self) {
+        for mut counted in other.0.into_values() {
+            self.add(&mut counted);
         }
-        let mut found: Vec<SourceCoverage> = found.into_values().collect();
+    }
+
+    fn add(&mut self, counted: &mut SourceCoverage) {
+        let mut key = (counted.source.clone(), counted.channel.take());
+        if self.0.len() >= MOST_CHANNELS && !self.0.contains_key(&key) {
+            key.1 = None;
+        }
+        let row = self
+            .0
+            .entry(key)
+            .or_insert_with_key(|(source, channel)| SourceCoverage {
+                source: source.clone(),
+                channel: channel.clone(),
+                logs: 0,
+                logs_without_rules: 0,
+                rules: 0,
+            });
+        row.logs += counted.logs;
+        row.logs_without_rules += counted.logs_without_rules;
+        row.rules = row.rules.max(counted.rules);
+    }
+
+    /// Returns the log sources, those with the most logs first.
+    pub(super) fn finish(self) -> Vec<SourceCoverage> {
+        let mut found: Vec<SourceCoverage> = self.0.into_values().collect();
         // The order of names stays among equal numbers.
         found.sort_by_key(|row| std::cmp::Reverse(row.logs));
-        Ok(found)
+        found
     }
 }

@@ -5,6 +5,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::Detector;
+use super::coverage::{SourceCounts, SourceCoverage};
 use super::rules::Scratch;
 use crate::models::{Detections, LogEntry, LogQuery, Order};
 use crate::storage::{Error, LogStore, Result};
@@ -38,27 +39,43 @@ impl Detector {
             Some(words) => store.scan_logs_with_words(&query, &words)?,
             None => store.scan_logs(&query)?,
         };
-        let (send, receive) = bounded::<Vec<LogEntry>>(2 * threads.max(1));
-        let mut detections = thread::scope(|scope| {
-            let receive = &receive;
-            let workers: Vec<_> = (0..threads.max(1))
-                .map(|_| scope.spawn(move || self.apply_all(receive)))
-                .collect();
-            let outcome = feed(logs, &mut progress, |chunk| send.send(chunk).is_ok());
-            drop(send);
-            let mut found = Detections::default();
-            for worker in workers {
-                let part = worker.join().expect("only a caller's own detector can panic");
-                found.matches.extend(part.matches);
-                found.hits.extend(part.hits);
-            }
-            outcome.map(|()| found)
-        })?;
+        let parts = in_threads(logs, threads, &mut progress, |chunks| self.apply_all(chunks))?;
+        let mut detections = Detections::default();
+        for part in parts {
+            detections.matches.extend(part.matches);
+            detections.hits.extend(part.hits);
+        }
         self.correlate(&mut detections, |_| Ok::<_, Error>(Vec::new()))?;
         detections
             .matches
             .sort_by(|left, right| (&left.log, &left.rule_id).cmp(&(&right.log, &right.rule_id)));
         Ok(detections)
+    }
+
+    /// Counts the logs that a query wants by their log sources, and the rules for them, on a number of threads. Those with
+    /// the most logs come first. `progress` is told the number of logs that were read, again and again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LogStore::scan_logs`].
+    pub fn coverage<S: LogStore + ?Sized>(
+        &self,
+        store: &S,
+        query: &LogQuery,
+        threads: usize,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Vec<SourceCoverage>> {
+        let logs = store.scan_logs(&in_any_order(query))?;
+        let parts = in_threads(logs, threads, &mut progress, |chunks| {
+            let mut counts = SourceCounts::default();
+            for log in chunks.iter().flatten() {
+                counts.count(self, &log);
+            }
+            counts
+        })?;
+        let mut counts = SourceCounts::default();
+        parts.into_iter().for_each(|part| counts.merge(part));
+        Ok(counts.finish())
     }
 
     fn apply_all(&self, chunks: &Receiver<Vec<LogEntry>>) -> Detections {
@@ -78,6 +95,29 @@ fn in_any_order(query: &LogQuery) -> LogQuery {
         (None, None) => query.order(Order::Any),
         _ => query,
     }
+}
+
+/// Hands logs out to a number of threads, and returns what each of them made of its logs.
+fn in_threads<T: Send>(
+    logs: impl Iterator<Item = Result<LogEntry>>,
+    threads: usize,
+    progress: &mut impl FnMut(u64),
+    work: impl Fn(&Receiver<Vec<LogEntry>>) -> T + Sync,
+) -> Result<Vec<T>> {
+    let (send, receive) = bounded::<Vec<LogEntry>>(2 * threads.max(1));
+    thread::scope(|scope| {
+        let (receive, work) = (&receive, &work);
+        let workers: Vec<_> = (0..threads.max(1))
+            .map(|_| scope.spawn(move || work(receive)))
+            .collect();
+        let outcome = feed(logs, progress, |chunk| send.send(chunk).is_ok());
+        drop(send);
+        let parts = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("only a caller's own detector can panic"));
+        let parts = parts.collect();
+        outcome.map(|()| parts)
+    })
 }
 
 /// Hands logs out in chunks.

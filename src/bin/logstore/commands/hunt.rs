@@ -161,7 +161,7 @@ pub(super) fn report(
 
 /// Returns a bar that is drawn if standard error is a terminal. It counts the logs, as no store knows how many of them may
 /// match.
-fn progress_bar() -> ProgressBar {
+pub(super) fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());

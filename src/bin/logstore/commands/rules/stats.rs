@@ -7,10 +7,7 @@ use chrono::NaiveDate;
 use logstore::alerts::RuleDay;
 use logstore::detect::{SIGMA, SourceCoverage, Verdict};
 use logstore::time::Zone;
-use logstore::{
-    DetectionRule, DetectionStore as _, DuckDbStore, LogQuery, LogStore as _, Order, RuleQuery,
-    RuleStore as _,
-};
+use logstore::{DetectionRule, DetectionStore as _, DuckDbStore, LogQuery, RuleQuery, RuleStore as _};
 use serde::Serialize;
 use serde_json::json;
 
@@ -18,8 +15,10 @@ use super::coverage::verdicts_on;
 use super::new_detector;
 use super::selection::level_of;
 use crate::Result;
-use crate::context::Context;
+use crate::commands::hunt;
+use crate::context::{Context, processors};
 use crate::flags::Limit;
+use crate::logging::Drawn;
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::typed_time::typed_time;
@@ -142,7 +141,7 @@ pub(super) fn stats(args: &StatsArgs, context: &mut Context) -> Result {
     let store = context.existing_store()?;
     let rules = store.fetch_rules(&RuleQuery::new().rule_type(SIGMA))?;
     let days = store.rule_days(since)?;
-    let mut query = LogQuery::new().order(Order::OldestFirst);
+    let mut query = LogQuery::new();
     query.since = since;
     let sources = coverage(&rules, &store, &query, context)?;
     let report = Report {
@@ -167,7 +166,11 @@ fn coverage(
 ) -> Result<Vec<SourceCoverage>> {
     let enabled: Vec<DetectionRule> = rules.iter().filter(|rule| rule.enabled).cloned().collect();
     let detector = new_detector(&enabled, context);
-    Ok(detector.coverage(store.scan_logs(query)?)?)
+    let bar = hunt::progress_bar();
+    let drawn = Drawn::new(bar.clone());
+    let sources = detector.coverage(store, query, processors(), |logs| bar.set_position(logs))?;
+    drop(drawn);
+    Ok(sources)
 }
 
 /// Adds the days of each rule up, the loudest rule first.
