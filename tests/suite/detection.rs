@@ -373,3 +373,50 @@ fn no_flaw_of_an_object_hides_it_from_rules() {
         );
     }
 }
+
+/// Programs without whole numbers, such as those in JavaScript and Lua, write 1 as `1.0`.
+#[test]
+fn an_event_id_that_is_written_as_a_fraction_keeps_its_category() {
+    let cli = with_rules();
+    let event = process(0, " -enc ").replace("\"EventID\":1,", "\"EventID\":1.0,");
+    assert!(event.contains("1.0"), "{event}");
+    cli.write("events.json", event);
+    cli.output(&["ingest", "events.json"]);
+    assert_eq!(cli.rows(&["hunt", "--rules", "encoded"]).len(), 1);
+    assert_eq!(cli.rows(&["hunt", "--rules", "any-process"]).len(), 1);
+}
+
+/// `contains` puts `*` around a value, so that nothing is left of an empty one but `*`, as in pySigma.
+#[test]
+fn an_empty_value_with_a_wildcard_matches_every_value() {
+    let cli = Cli::new();
+    let event = |number: usize, members: &str| {
+        format!(
+            r#"{{"Event": {{"System": {{"Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1, "EventRecordID": {number}}}, "EventData": {{{members}}}}}}}"#
+        ) + "\n"
+    };
+    let events = [
+        r#""CommandLine": "x""#,
+        r#""CommandLine": """#,
+        r#""CommandLine": null"#,
+        r#""Image": "x""#,
+    ];
+    let events: String = (0..)
+        .zip(events)
+        .map(|(number, members)| event(number, members))
+        .collect();
+    cli.write("events.json", events);
+    cli.output(&["ingest", "events.json"]);
+    for (modifier, expected) in [("|contains", 2), ("|startswith", 2), ("|endswith", 2), ("", 1)] {
+        let rule = format!(
+            "title: Empty\nlogsource: {{product: windows, category: process_creation}}\n\
+             detection:\n  selection: {{'CommandLine{modifier}': ''}}\n  condition: selection\n"
+        );
+        cli.write("rule.yml", rule);
+        assert_eq!(
+            cli.rows(&["hunt", "--rules", "rule.yml"]).len(),
+            expected,
+            "{modifier:?}"
+        );
+    }
+}

@@ -211,3 +211,21 @@ fn rules_that_name_others_are_judged_by_them() {
     let imported: Value = serde_json::from_str(&cli.output(&["rules", "import", "second.yml"])).unwrap();
     assert_eq!((&imported["works"], &imported["refused"]), (&json!(1), &json!(0)));
 }
+
+#[test]
+fn a_word_that_a_flag_does_not_know_is_an_error_that_lists_the_words() {
+    let cli = with_findings();
+    for (flag, words) in [
+        ("--verdict", "works, refused, never_routed, never_matches"),
+        ("--status", "stable, test, experimental, deprecated, unsupported"),
+        ("--level", "informational, low, medium, high or critical"),
+    ] {
+        for command in ["list", "disable"] {
+            let (code, error) = cli.failure(&["rules", command, flag, "nonsense"]);
+            assert_eq!(code, 2, "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+    }
+    let rows = cli.rows(&["rules", "list", "--verdict", "never_matches"]);
+    assert_eq!((rows.len(), &rows[0]["id"]), (1, &json!("dead")));
+}

@@ -278,3 +278,24 @@ fn a_warning_leaves_no_progress_bar_above_it() {
     assert_eq!(warnings.count(), 20, "{text}");
     assert!(!text.contains(['█', '░']), "{text}");
 }
+
+#[test]
+fn reasons_of_rules_are_not_cut() {
+    let cli = Cli::new();
+    let rule = "title: A\nid: a\nlogsource: {product: windows, category: process_creation}\ndetection:\n  \
+                selection: {'Image|containz': x}\n  condition: selection\n";
+    cli.write("rule.yml", rule);
+    for columns in [70, 80, 120] {
+        let screen = run(&cli, columns, &["rules", "check", "rule.yml"]);
+        assert_eq!(screen.code, 1);
+        assert_eq!(screen.wrapped, Vec::<String>::new());
+        assert!(!screen.text().contains('…'), "{}", screen.text());
+        let words: Vec<&str> = screen.text().leak().split_whitespace().collect();
+        assert!(
+            words
+                .join(" ")
+                .contains("no modifier of Sigma: did you mean contains?"),
+            "{words:?}"
+        );
+    }
+}

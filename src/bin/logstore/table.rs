@@ -14,6 +14,8 @@ pub(crate) struct Column<'a> {
     least: usize,
     /// Says whether the column is left out if several rows do not fit with it.
     is_spare: bool,
+    /// Says whether the rest of a cell that is too wide is printed below it, in the last column.
+    is_wrapped: bool,
 }
 
 impl<'a> Column<'a> {
@@ -28,6 +30,7 @@ impl<'a> Column<'a> {
             name,
             least,
             is_spare: false,
+            is_wrapped: false,
         }
     }
 
@@ -35,6 +38,14 @@ impl<'a> Column<'a> {
     pub(crate) const fn spare(self) -> Self {
         Self {
             is_spare: true,
+            ..self
+        }
+    }
+
+    /// Lets all of a cell be printed, on several lines, if the column is the last one.
+    pub(crate) const fn wrapped(self) -> Self {
+        Self {
+            is_wrapped: true,
             ..self
         }
     }
@@ -148,11 +159,64 @@ impl Layout {
     ) -> io::Result<()> {
         match &self.shape {
             Shape::Table(shown) => {
-                writeln!(out, "{}", style.paint(&line(shown, cells, self.width.is_some())))
+                for cells in self.lines(shown, columns, cells) {
+                    writeln!(out, "{}", style.paint(&line(shown, &cells, self.width.is_some())))?;
+                }
+                Ok(())
             }
             Shape::Records => write_record(out, columns, cells, self.width, style),
         }
     }
+}
+
+impl Layout {
+    /// Returns the cells of each line of a row: of several lines, the last column of the later ones has the rest.
+    fn lines(&self, shown: &[(usize, usize)], columns: &[Column<'_>], cells: &[String]) -> Vec<Vec<String>> {
+        let mut lines = vec![cells.to_vec()];
+        let Some((place, width)) = shown.last().copied() else {
+            return lines;
+        };
+        let is_wrapped = columns.get(place).is_some_and(|column| column.is_wrapped);
+        if self.width.is_none() || !is_wrapped {
+            return lines;
+        }
+        let mut parts = wrapped(cell(cells, place), width).into_iter();
+        if let (Some(first), Some(cell)) = (
+            parts.next(),
+            lines.first_mut().and_then(|cells| cells.get_mut(place)),
+        ) {
+            *cell = first.to_owned();
+        }
+        lines.extend(parts.map(|part| {
+            let mut cells = vec![String::new(); cells.len()];
+            if let Some(cell) = cells.get_mut(place) {
+                part.clone_into(cell);
+            }
+            cells
+        }));
+        lines
+    }
+}
+
+/// Cuts a text into parts of at most a width: at its last blank, or in a word that is too long.
+fn wrapped(text: &str, width: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while rest.width() > width {
+        // At least one character, however narrow the column is.
+        let first = rest.chars().next().map_or(1, char::len_utf8);
+        let most = prefix(rest, width).max(first);
+        let (line, after) = rest.split_at(most);
+        let blank = match after.starts_with(' ') {
+            true => Some(most),
+            false => line.rfind(' ').filter(|blank| *blank > 0),
+        };
+        let (part, after) = rest.split_at(blank.unwrap_or(most));
+        parts.push(part.trim_end());
+        rest = after.trim_start();
+    }
+    parts.push(rest);
+    parts
 }
 
 /// Holds a colour, or none.
@@ -390,6 +454,37 @@ message  日本日本日本日
             let text = shown(&rows, Some(width));
             assert!(text.lines().all(|line| line.width() <= width), "{width}: {text}");
             assert!(text.contains("4242") && text.contains("é日"), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_wrapped_column_shows_all_of_a_cell() {
+        const COLUMNS: [Column<'_>; 2] = [Column::whole("place"), Column::cut_to(8, "reason").wrapped()];
+        let reason = "no log of this log source has the field Imagine";
+        let rows = [["a.yml:1", reason], ["b.yml:1", "short"]].map(|cells| cells.map(str::to_owned).to_vec());
+        let shown = |width: usize| {
+            let layout = Layout::new(&COLUMNS, &rows, Some(width));
+            let mut out = Vec::new();
+            for cells in &rows {
+                layout.write_row(&mut out, &COLUMNS, cells, &Style(None)).unwrap();
+            }
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            shown(29),
+            "\
+a.yml:1  no log of this log
+         source has the field
+         Imagine
+b.yml:1  short
+"
+        );
+        for width in 17..80 {
+            let text = shown(width);
+            assert!(text.lines().all(|line| line.width() <= width), "{width}: {text}");
+            let words: String = text.split_whitespace().collect();
+            let all: String = rows.concat().concat().split_whitespace().collect();
+            assert_eq!(words, all, "{width}");
         }
     }
 

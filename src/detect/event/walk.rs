@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Leaf, Scalar};
+use crate::detect::routes::{ROUTE_NAMES, RoutePart};
 use crate::models::MemberName;
 
 /// Limits how deeply nested values are named. What is deeper has the name of its last container.
@@ -143,6 +144,10 @@ impl<'w, 'a> Walk<'w, 'a> {
             true => format!("_{name}").into(),
             false => name,
         };
+        let value = match value {
+            Scalar::Float(number) if is_event_id(&name) => whole(number).unwrap_or(Scalar::Float(number)),
+            value => value,
+        };
         self.leaves.push(Leaf { name, value });
     }
 
@@ -183,6 +188,22 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.push("Data".into(), Scalar::Text(joined.into()));
         }
     }
+}
+
+/// Returns whether a name is that of an event's id, in any form of events of Windows.
+fn is_event_id(name: &str) -> bool {
+    let key = super::field_key(name);
+    ROUTE_NAMES
+        .iter()
+        .any(|(known, part, _)| matches!(part, RoutePart::EventId) && *known == key)
+}
+
+/// Returns the whole number that a number of JSON is: programs without whole numbers write 1 as `1.0`.
+fn whole(number: f64) -> Option<Scalar<'static>> {
+    #[expect(clippy::cast_possible_truncation, reason = "larger numbers are no ids")]
+    let whole = number as i64;
+    let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    is_whole.then_some(Scalar::Int(whole))
 }
 
 /// Joins two names as members of `System` are joined. Those that each event of Windows has are not copied.

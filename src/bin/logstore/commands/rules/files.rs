@@ -72,7 +72,7 @@ const FAULTS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
         Column::cut_to(24, "place"),
         Column::whole("verdict"),
-        Column::cut_to(24, "reason"),
+        Column::cut_to(24, "reason").wrapped(),
     ]),
     csv: &["file", "line", "title", "verdict", "reason"],
 };

@@ -1,5 +1,6 @@
 //! The flags that choose rules.
 
+use clap::ValueEnum;
 use logstore::detect::import_note;
 use logstore::{DetectionRule, Severity};
 use serde_json::Value;
@@ -24,33 +25,55 @@ pub(super) struct Selection {
     #[arg(long, value_name = "PRODUCT")]
     product: Option<String>,
 
-    /// With this status, such as stable
+    /// With this status
     #[arg(long, value_name = "STATUS")]
-    status: Option<String>,
+    status: Option<Status>,
 
     /// By an author whose name holds this text, in any letter case
     #[arg(long, value_name = "TEXT")]
     author: Option<String>,
 
-    /// With this verdict of their import: works, refused, never_routed or never_matches
+    /// With this verdict of their import
     #[arg(long, value_name = "VERDICT")]
-    verdict: Option<String>,
+    verdict: Option<VerdictWord>,
+}
+
+/// Names how mature a rule is, in the words of the specification of Sigma.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Status {
+    Stable,
+    Test,
+    Experimental,
+    Deprecated,
+    Unsupported,
+}
+
+/// Names what is to be expected of a rule.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum VerdictWord {
+    Works,
+    Refused,
+    NeverRouted,
+    NeverMatches,
+}
+
+/// Returns whether a text is the name of a value of a flag.
+fn is_named(text: &str, value: &impl ValueEnum) -> bool {
+    value
+        .to_possible_value()
+        .is_some_and(|named| named.matches(text, false))
 }
 
 impl Selection {
     /// Returns whether no flag is given.
     pub(super) fn is_empty(&self) -> bool {
         self.level.is_none()
-            && [
-                &self.name,
-                &self.tag,
-                &self.product,
-                &self.status,
-                &self.author,
-                &self.verdict,
-            ]
-            .into_iter()
-            .all(Option::is_none)
+            && self.status.is_none()
+            && self.verdict.is_none()
+            && [&self.name, &self.tag, &self.product, &self.author]
+                .into_iter()
+                .all(Option::is_none)
     }
 
     pub(super) fn chooses(&self, rule: &DetectionRule) -> bool {
@@ -71,15 +94,14 @@ impl Selection {
             && self.level.is_none_or(|wanted| level_of(rule) == Some(wanted))
             && self.tag.as_ref().is_none_or(has_tag)
             && self.product.as_ref().is_none_or(|wanted| product == Some(wanted))
-            && self.status.as_ref().is_none_or(|wanted| text("status") == wanted)
+            && self.status.is_none_or(|wanted| is_named(text("status"), &wanted))
             && self
                 .author
                 .as_ref()
                 .is_none_or(|wanted| holds(text("author"), wanted))
-            && self
-                .verdict
-                .as_ref()
-                .is_none_or(|wanted| import_note(rule, "verdict") == Some(wanted))
+            && self.verdict.is_none_or(|wanted| {
+                import_note(rule, "verdict").is_some_and(|verdict| is_named(verdict, &wanted))
+            })
     }
 }
 
