@@ -101,7 +101,7 @@ impl Totals {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     set_routes(context)?;
-    let store = context.existing_store()?;
+    let store = context.store_to_detect()?;
     let indicators = Indicators::new(&store, context.settings().intel.half_lives())?;
     let mut looking = looking_back(args, &store, context);
     looking.begin()?;
