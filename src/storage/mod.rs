@@ -451,7 +451,8 @@ pub struct AppendResult {
 }
 
 /// Describes the outcome of a [`commit`](ConsumerStore::commit), or of [detections](DetectionStore::commit_detections).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct CommitResult {
     /// Counts the alerts that were new, suppressed ones among them.
     pub stored: u64,
@@ -465,18 +466,21 @@ pub struct CommitResult {
     pub late: u64,
     /// Counts the logs deleted since the consumer's last commit that it had not read by then.
     pub missed: u64,
+    /// Holds the alerts that a commit of detections has raised, suppressed ones among them.
+    pub raised: Vec<Alert>,
 }
 
 impl CommitResult {
-    /// Returns the outcome of a commit of matches.
-    pub(crate) fn of_counts(counts: Counts, missed: u64) -> Self {
+    /// Returns the outcome of a commit of matches, which has raised some alerts.
+    pub(crate) fn of_counts(counts: Counts, raised: Vec<Alert>) -> Self {
         Self {
             stored: counts.new,
             counted: counts.counted,
             suppressed: counts.suppressed,
             repeated: counts.repeated,
             late: counts.late,
-            missed,
+            missed: 0,
+            raised,
         }
     }
 

@@ -1,10 +1,13 @@
 //! Rules on stored logs, as the users of the program see them.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::processes::terminate;
 use crate::support::Cli;
 
 const RULES: &str = "\
@@ -419,4 +422,64 @@ fn an_empty_value_with_a_wildcard_matches_every_value() {
             "{modifier:?}"
         );
     }
+}
+
+#[test]
+fn a_follower_prints_each_new_alert() {
+    let cli = with_rules();
+    cli.output(&[
+        "alerts",
+        "suppress",
+        "add",
+        "--filter",
+        "user endswith bob",
+        "--reason",
+        "an audit",
+    ]);
+    let follow = |flags: &[&str]| {
+        let arguments = [&["detect", "--follow", "--interval", "50ms"], flags].concat();
+        let mut child = cli.program(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (
+            child,
+            lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()),
+        )
+    };
+    let (mut child, mut lines) = follow(&[]);
+    for (number, host) in [(0, "ws1"), (3, "ws2")] {
+        let suppressed = process(number + 9, " -enc ").replace(r"\\ann", r"\\bob");
+        let line = process(number, " -enc ") + "\n" + &process(number + 6, " -enc ") + "\n" + &suppressed;
+        cli.write("events.json", line.replace("ws1", host));
+        cli.output(&["ingest", "events.json"]);
+        let alert = lines.next().unwrap();
+        assert_eq!(
+            (
+                &alert["rule_id"],
+                &alert["severity"],
+                &alert["host"],
+                &alert["user"]
+            ),
+            (
+                &json!("encoded"),
+                &json!("high"),
+                &json!(host),
+                &json!(r"CORP\ann")
+            )
+        );
+        assert_eq!(
+            cli.rows(&["alerts", "show", alert["id"].as_str().unwrap()]).len(),
+            1
+        );
+    }
+    terminate(&mut child);
+    let totals = lines.next().unwrap();
+    assert_eq!((&totals["matches"], &totals["alerts"]), (&json!(6), &json!(4)));
+    assert_eq!(lines.next(), None);
+
+    let (mut child, mut lines) = follow(&["--quiet", "--consumer", "other"]);
+    while cli.rows(&["query", "SELECT name FROM consumers"]).len() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+    }
+    terminate(&mut child);
+    assert!(lines.next().unwrap()["logs"].is_number());
 }

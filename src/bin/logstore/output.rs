@@ -87,6 +87,20 @@ impl NamedRow {
     }
 }
 
+/// Returns standard output, which every call flushes at its end.
+fn stdout(is_terminal: bool, has_color: bool) -> io::BufWriter<Box<dyn Write + Send>> {
+    // The stream understands escape sequences where the terminal does not.
+    let choice = match has_color {
+        true => anstream::ColorChoice::Always,
+        false => anstream::ColorChoice::Never,
+    };
+    let stdout: Box<dyn Write + Send> = match is_terminal {
+        true => Box::new(anstream::AutoStream::new(io::stdout(), choice)),
+        false => Box::new(io::stdout()),
+    };
+    io::BufWriter::with_capacity(1 << 16, stdout)
+}
+
 fn table_cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -108,7 +122,7 @@ pub(crate) struct Output {
     zone: Zone,
     is_terminal: bool,
     has_color: bool,
-    out: io::BufWriter<Box<dyn Write>>,
+    out: io::BufWriter<Box<dyn Write + Send>>,
     /// Holds the layout of the table that is being printed.
     layout: Option<Layout>,
 }
@@ -127,15 +141,6 @@ impl Output {
             Color::Never => false,
             Color::Auto => is_terminal && !no_color,
         };
-        // The stream understands escape sequences where the terminal does not.
-        let choice = match has_color {
-            true => anstream::ColorChoice::Always,
-            false => anstream::ColorChoice::Never,
-        };
-        let stdout: Box<dyn Write> = match is_terminal {
-            true => Box::new(anstream::AutoStream::new(io::stdout(), choice)),
-            false => Box::new(io::stdout()),
-        };
         Self {
             format: global
                 .format
@@ -143,8 +148,17 @@ impl Output {
             zone,
             is_terminal,
             has_color,
-            out: io::BufWriter::with_capacity(1 << 16, stdout),
+            out: stdout(is_terminal, has_color),
             layout: None,
+        }
+    }
+
+    /// Returns another output in the same format, for a table of its own or another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            out: stdout(self.is_terminal, self.has_color),
+            layout: None,
+            ..*self
         }
     }
 

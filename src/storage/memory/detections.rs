@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{MemoryStore, State};
 use crate::models::{
-    AlertLog, Counts, Detections, Found, Hit, HitRange, Lookback, RuleDay, Series, Suppression, Tally,
-    kept_logs, now, to_micros,
+    AlertLog, Detections, Found, Hit, HitRange, Lookback, RuleDay, Series, Suppression, Tally, kept_logs,
+    now, to_micros,
 };
 use crate::storage::{CommitResult, Cursor, DetectionStore, Error, Result, lookback_conflict};
 
@@ -22,14 +22,13 @@ impl DetectionStore for MemoryStore {
         detections.validate()?;
         let mut state = self.state();
         let missed = state.move_consumer(consumer, from, to)?;
-        let counts = state.store_detections(detections, Found::Live);
-        Ok(CommitResult::of_counts(counts, missed))
+        let stored = state.store_detections(detections, Found::Live);
+        Ok(CommitResult { missed, ..stored })
     }
 
     fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
         detections.validate()?;
-        let counts = self.state().store_detections(detections, Found::Later);
-        Ok(CommitResult::of_counts(counts, 0))
+        Ok(self.state().store_detections(detections, Found::Later))
     }
 
     fn lookback(&self, consumer: &str) -> Result<Option<Lookback>> {
@@ -50,8 +49,7 @@ impl DetectionStore for MemoryStore {
             return Err(lookback_conflict(consumer, from, actual));
         }
         state.lookbacks.insert(consumer.to_owned(), to.clone());
-        let counts = state.store_detections(detections, Found::Later);
-        Ok(CommitResult::of_counts(counts, 0))
+        Ok(state.store_detections(detections, Found::Later))
     }
 
     fn hits(&self, ranges: &[HitRange]) -> Result<Vec<Hit>> {
@@ -171,7 +169,7 @@ impl State {
         suppressions
     }
 
-    fn store_detections(&mut self, detections: &Detections, found: Found) -> Counts {
+    fn store_detections(&mut self, detections: &Detections, found: Found) -> CommitResult {
         let suppressions = self.suppressions_in_order();
         let series: HashSet<Series> = detections.matches.iter().map(Series::of).collect();
         let is_touched =
@@ -189,11 +187,11 @@ impl State {
             tally.count(found, &suppressions);
         }
         let tallied = tally.finish();
-        let alerts = tallied.raised.into_iter().chain(tallied.changed);
+        let alerts = tallied.raised.iter().cloned().chain(tallied.changed);
         self.alerts.extend(alerts.map(|alert| (alert.id.clone(), alert)));
         self.alert_logs.extend(tallied.logs);
         self.alert_events.extend(tallied.events);
         self.hits.extend(detections.hits.iter().cloned());
-        tallied.counts
+        CommitResult::of_counts(tallied.counts, tallied.raised)
     }
 }

@@ -188,16 +188,12 @@ impl Row for AlertRow {
     fn cells(&self, zone: Zone) -> Vec<String> {
         let alert = &self.0;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let title = match alert.description.is_empty() {
-            true => &alert.alert_type,
-            false => &alert.description,
-        };
         vec![
             self.1.clone(),
             zone.format(alert.last_seen.unwrap_or(alert.created_at), SecondsFormat::Secs),
             alert.severity.to_string(),
             alert.count.to_string(),
-            title.clone(),
+            title(alert).to_owned(),
             text(&alert.host),
             text(&alert.user),
             text(&alert.source_ip),
@@ -209,16 +205,28 @@ impl Row for AlertRow {
     }
 
     fn emphasis(&self) -> Emphasis {
-        match self.0.severity {
-            _ if self.0.acknowledged => Emphasis::None,
-            Severity::High | Severity::Critical => Emphasis::Urgent,
-            Severity::Medium => Emphasis::Notable,
-            _ => Emphasis::None,
-        }
+        emphasis(&self.0)
     }
 }
 
-const COLUMNS: Columns<'static> = Columns {
+/// Returns the text for people, else the type.
+pub(super) fn title(alert: &Alert) -> &str {
+    match alert.description.is_empty() {
+        true => &alert.alert_type,
+        false => &alert.description,
+    }
+}
+
+pub(super) fn emphasis(alert: &Alert) -> Emphasis {
+    match alert.severity {
+        _ if alert.acknowledged => Emphasis::None,
+        Severity::High | Severity::Critical => Emphasis::Urgent,
+        Severity::Medium => Emphasis::Notable,
+        _ => Emphasis::None,
+    }
+}
+
+pub(super) const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
         Column::whole("id"),
         Column::whole("last seen"),

@@ -4,6 +4,7 @@ mod bounded;
 mod deliveries;
 mod indicators;
 mod later;
+mod raised;
 
 use std::path::PathBuf;
 use std::thread;
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use self::deliveries::Deliveries;
 use self::indicators::Indicators;
+use self::raised::Raised;
 use super::rules::{enabled_rules, new_detector, set_routes};
 use crate::Result;
 use crate::context::Context;
@@ -27,9 +29,13 @@ use crate::signals::Signals;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Go on with logs as they are stored
+    /// Go on with logs as they are stored, and print each new alert
     #[arg(short, long)]
     follow: bool,
+
+    /// Print no new alerts, with --follow
+    #[arg(short, long, requires = "follow")]
+    quiet: bool,
 
     /// The name of the position in the store: under each name, every log is looked at once
     #[arg(long, value_name = "NAME", default_value = "sigma")]
@@ -120,18 +126,23 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let stop = fetcher.stop_handle();
     let signals = Signals::stopping(&stop, || {})?;
     let mut totals = Totals::default();
+    let output = (args.follow && !args.quiet).then(|| context.output.another());
+    let raised = Raised::new(output, &stop)?;
     thread::scope(|scope| {
         let deliveries = args.exec.as_ref().map(|command| {
             let deliveries = Deliveries::new(&store, &args.consumer, command, &stop);
             deliveries.start(scope)
         });
-        let wake = Wake(deliveries);
+        let outlets = Outlets {
+            deliveries,
+            raised: &raised,
+        };
         let later = args.follow.then(|| {
             let looking = looking_back(args, &store, context);
-            let (indicators, stop, wake) = (&indicators, stop.clone(), wake.clone());
-            scope.spawn(move || later::follow(looking, indicators, interval, &stop, &wake))
+            let (indicators, stop, outlets) = (&indicators, stop.clone(), outlets.clone());
+            scope.spawn(move || later::follow(looking, indicators, interval, &stop, &outlets))
         });
-        let detected = rules.detect_new(fetcher, &mut totals, &wake);
+        let detected = rules.detect_new(fetcher, &mut totals, &outlets);
         if detected.is_err() {
             stop.stop();
         }
@@ -139,12 +150,13 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         match later {
             Some(later) => totals.add_all(&later.join().expect("no thread panics")?),
             None => later::catch_up(&mut looking, &indicators, &stop, |committed| {
-                totals.add_later(committed);
-                wake.wake();
+                totals.add_later(&committed);
+                outlets.pass_on(committed);
             })?,
         }
         Ok::<(), crate::Failure>(())
     })?;
+    raised.end()?;
     print(&totals, context)?;
     match args.follow {
         true => signals.check_followed(),
@@ -166,13 +178,21 @@ fn is_passing(error: &Error) -> bool {
     error.is_retryable() || matches!(error, Error::Conflict { .. } | Error::Restored { .. })
 }
 
-/// Wakes the thread that delivers alerts, if there is one.
+/// Passes on what was committed: to the thread that delivers alerts, if there is one, and to the output.
 #[derive(Clone)]
-struct Wake(Option<Sender<()>>);
+struct Outlets<'a> {
+    deliveries: Option<Sender<()>>,
+    raised: &'a Raised,
+}
 
-impl Wake {
+impl Outlets<'_> {
+    fn pass_on(&self, committed: CommitResult) {
+        self.raised.print(committed.raised);
+        self.wake();
+    }
+
     fn wake(&self) {
-        if let Some(wake) = &self.0 {
+        if let Some(wake) = &self.deliveries {
             // A full channel wakes it as well.
             wake.try_send(()).ok();
         }
@@ -213,12 +233,18 @@ impl<'a> Rules<'a> {
     }
 
     /// Applies the rules to new logs until there are no more, or until it is stopped.
-    fn detect_new(&mut self, fetcher: Fetcher<&DuckDbStore>, totals: &mut Totals, wake: &Wake) -> Result {
+    fn detect_new(
+        &mut self,
+        fetcher: Fetcher<&DuckDbStore>,
+        totals: &mut Totals,
+        outlets: &Outlets<'_>,
+    ) -> Result {
         for batch in fetcher {
             let outcome = match batch {
                 Ok(batch) => {
                     self.reload(batch.logs())?;
                     self.apply(&batch, totals)
+                        .map(|committed| outlets.pass_on(committed))
                 }
                 Err(error) => Err(error),
             };
@@ -229,12 +255,12 @@ impl<'a> Rules<'a> {
                 }
                 Err(error) => return Err(error.into()),
             }
-            wake.wake();
+            outlets.wake();
         }
         Ok(())
     }
 
-    fn apply(&self, batch: &LogBatch<&DuckDbStore>, totals: &mut Totals) -> logstore::Result<()> {
+    fn apply(&self, batch: &LogBatch<&DuckDbStore>, totals: &mut Totals) -> logstore::Result<CommitResult> {
         let (found, stored) = self.detector.commit(self.store, batch)?;
         totals.add(batch.logs().len(), &found, &stored);
         log::info!(
@@ -243,7 +269,7 @@ impl<'a> Rules<'a> {
             stored.counted,
             stored.stored
         );
-        Ok(())
+        Ok(stored)
     }
 
     /// Takes rules and intelligence in anew if they have changed, and if a log came after they were read last. Rules of

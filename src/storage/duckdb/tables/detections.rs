@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use super::alert_rows::{self, READ};
 use super::{alert_events, alert_logs, alerts, consumers, hits, lookbacks, rule_days, suppressions};
 use crate::models::{
-    Alert, AlertLog, Counts, Detections, Found, Hit, HitRange, Lookback, Match, RuleDay, Series, Suppression,
-    Tally, now, to_micros,
+    Alert, AlertLog, Detections, Found, Hit, HitRange, Lookback, Match, RuleDay, Series, Suppression, Tally,
+    now, to_micros,
 };
 use crate::storage::duckdb::sql::staged::StagedRows;
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
@@ -32,17 +32,14 @@ impl DetectionStore for DuckDbStore {
         detections.validate()?;
         self.write("commit detections", |connection| {
             let missed = consumers::move_on(connection, consumer, from, to)?;
-            let counts = store(connection, detections, Found::Live)?;
-            Ok(CommitResult::of_counts(counts, missed))
+            let stored = store(connection, detections, Found::Live)?;
+            Ok(CommitResult { missed, ..stored })
         })
     }
 
     fn store_detections(&self, detections: &Detections) -> Result<CommitResult> {
         detections.validate()?;
-        self.write(STORE, |connection| {
-            let counts = store(connection, detections, Found::Later)?;
-            Ok(CommitResult::of_counts(counts, 0))
-        })
+        self.write(STORE, |connection| store(connection, detections, Found::Later))
     }
 
     fn lookback(&self, consumer: &str) -> Result<Option<Lookback>> {
@@ -62,8 +59,7 @@ impl DetectionStore for DuckDbStore {
         detections.validate()?;
         self.write("commit what was found later", |connection| {
             lookbacks::move_on(connection, consumer, from, to)?;
-            let counts = store(connection, detections, Found::Later)?;
-            Ok(CommitResult::of_counts(counts, 0))
+            store(connection, detections, Found::Later)
         })
     }
 
@@ -130,10 +126,10 @@ impl DetectionStore for DuckDbStore {
 }
 
 /// Counts matches and stores hits in the open transaction.
-fn store(connection: &Connection, detections: &Detections, found: Found) -> Result<Counts> {
+fn store(connection: &Connection, detections: &Detections, found: Found) -> Result<CommitResult> {
     hits::insert(connection, &detections.hits)?;
     if detections.matches.is_empty() {
-        return Ok(Counts::default());
+        return Ok(CommitResult::default());
     }
     let suppressions = suppressions::all(connection)?;
     let known = alerts_of(connection, &detections.matches)?;
@@ -148,7 +144,7 @@ fn store(connection: &Connection, detections: &Detections, found: Found) -> Resu
     alert_rows::update(connection, &tallied.changed.iter().collect::<Vec<_>>())?;
     alert_logs::insert(connection, &tallied.logs)?;
     alert_events::insert(connection, &tallied.events)?;
-    Ok(tallied.counts)
+    Ok(CommitResult::of_counts(tallied.counts, tallied.raised))
 }
 
 /// Returns all alerts of the fingerprints and windows of some matches, and a few others.

@@ -7,7 +7,7 @@ use logstore::storage::CommitResult;
 use logstore::{DuckDbStore, Result, StopHandle};
 
 use super::indicators::Indicators;
-use super::{Totals, Wake, is_passing};
+use super::{Outlets, Totals, is_passing};
 
 /// Holds the least time between two looks at whether intelligence was imported.
 const LEAST_INTERVAL: Duration = Duration::from_secs(5);
@@ -18,12 +18,12 @@ pub(super) fn catch_up(
     looking: &mut LookingBack<&DuckDbStore>,
     indicators: &Indicators<'_>,
     stop: &StopHandle,
-    mut note: impl FnMut(&CommitResult),
+    mut note: impl FnMut(CommitResult),
 ) -> Result<()> {
     while !stop.is_stopped()
         && let Some(committed) = looking.next(|| indicators.refresh())?
     {
-        note(&committed);
+        note(committed);
     }
     Ok(())
 }
@@ -35,13 +35,13 @@ pub(super) fn follow(
     indicators: &Indicators<'_>,
     interval: Duration,
     stop: &StopHandle,
-    wake: &Wake,
+    outlets: &Outlets<'_>,
 ) -> Result<Totals> {
     let mut totals = Totals::default();
     loop {
         let caught_up = catch_up(&mut looking, indicators, stop, |committed| {
-            totals.add_later(committed);
-            wake.wake();
+            totals.add_later(&committed);
+            outlets.pass_on(committed);
         });
         match caught_up {
             Err(error) if is_passing(&error) => {
