@@ -219,12 +219,18 @@ pub enum FeedError {
     /// Means that the text is a page for people, such as the error of a server.
     #[error("this is a page of HTML or XML, and no feed")]
     Page,
+    /// Means that the feed is no text.
+    #[error("this is a binary file: unpack it first, or convert it to UTF-8")]
+    Binary,
     /// Means that the feed names what is harmless, and was not read as such.
     #[error(
         "this is a warning list, which names what is harmless: read it as a list of allowed values (--allow)"
     )]
     NamesTheHarmless,
 }
+
+/// Limits the bytes in which a NUL byte tells a binary file from a text.
+const BINARY_WITHIN: usize = 8 * 1024;
 
 /// Reads a feed.
 ///
@@ -233,12 +239,15 @@ pub enum FeedError {
 ///
 /// # Errors
 ///
-/// If the text is not of the format that the options name, or if it is a warning list and the options do not say that
-/// the feed names what is harmless.
+/// If the text is not of the format that the options name, if it has a NUL byte among its first 8 KiB, or if it is a
+/// warning list and the options do not say that the feed names what is harmless.
 pub fn read(text: &str, options: &FeedOptions) -> Result<Feed, FeedError> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('<') {
         return Err(FeedError::Page);
+    }
+    if text.bytes().take(BINARY_WITHIN).any(|byte| byte == 0) {
+        return Err(FeedError::Binary);
     }
     let mut collector = Collector::new(options);
     let format = match options.format {

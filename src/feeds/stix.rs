@@ -62,7 +62,11 @@ fn take(line: Option<u64>, indicator: &Map<String, Value>, collector: &mut Colle
             ..Entry::default()
         };
         if let Some(confidence) = indicator.get("confidence") {
-            entry.set_confidence(confidence::of_percent(confidence));
+            let read = confidence::of_percent(confidence);
+            entry.set_confidence(read.map_err(|reason| match text("id") {
+                Some(id) => format!("{reason} (of {id})"),
+                None => reason,
+            }));
         }
         entry.set_expiry(text("valid_until"));
         collector.take(line, entry);

@@ -21,12 +21,11 @@ pub(super) fn read(text: &str, collector: &mut Collector<'_>) -> Result<FeedForm
             });
         }
     };
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
+    for (number, line, cells) in records(text) {
         if number == header_line || list::is_comment(line) {
             continue;
         }
-        match cells(line) {
+        match cells {
             Some(cells) => {
                 let mut row = Row::default();
                 for (column, cell) in columns.iter().zip(&cells) {
@@ -38,6 +37,37 @@ pub(super) fn read(text: &str, collector: &mut Collector<'_>) -> Result<FeedForm
         }
     }
     Ok(FeedFormat::Csv)
+}
+
+/// Limits the lines of a record, so that a quote that is never closed hides no more of them.
+const MOST_LINES: u64 = 100;
+
+/// Returns the records of a text with their cells, each with the number of its first line. A cell in quotes may have
+/// line breaks.
+///
+/// A line whose quotes are not closed within [`MOST_LINES`] is a record of its own, without cells.
+fn records(text: &str) -> impl Iterator<Item = (u64, &str, Option<Vec<String>>)> {
+    let mut rest = text;
+    let mut number = 1;
+    std::iter::from_fn(move || {
+        let first = rest.lines().next()?.trim();
+        let mut ends = rest.match_indices('\n').map(|(end, _)| end).chain([rest.len()]);
+        let mut end = ends.next()?;
+        let (mut record, mut cells, mut lines) = (first, cells(first), 1);
+        if cells.is_none() && !list::is_comment(first) {
+            let longer = ends.zip(2..=MOST_LINES).find_map(|(end, lines)| {
+                let record = rest.get(..end)?.trim();
+                Some((end, record, self::cells(record)?, lines))
+            });
+            if let Some((to, longer, found, count)) = longer {
+                (end, record, cells, lines) = (to, longer, Some(found), count);
+            }
+        }
+        let start = number;
+        number += lines;
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some((start, record, cells))
+    })
 }
 
 /// Returns the names of the columns, and the number of the line that holds them.

@@ -451,3 +451,62 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_cell_in_quotes_may_have_line_breaks() {
+    let text = "ip,comment\n192.0.2.1,\"seen at\nthe gateway, \"\"twice\"\"\"\r\n198.51.100.4,x\nbad,\"y\nz\"\n\n203.0.113.9,\n";
+    let feed = read(text, &FeedOptions::new("feed")).unwrap();
+    let values: Vec<String> = feed
+        .intel
+        .iter()
+        .map(|intel| intel.indicator.to_string())
+        .collect();
+    assert_eq!(values, ["192.0.2.1", "198.51.100.4", "203.0.113.9"]);
+    assert_eq!(
+        feed.intel[0].metadata["comment"],
+        "seen at\nthe gateway, \"twice\""
+    );
+    assert_eq!((feed.refused.len(), feed.refused[0].line), (1, Some(5)));
+}
+
+#[test]
+fn a_quote_that_is_not_closed_hides_no_other_line() {
+    let text = format!("ip,comment\n192.0.2.1,\"open\n{}", "198.51.100.4,x\n".repeat(300));
+    let feed = read(&text, &FeedOptions::new("feed")).unwrap();
+    assert_eq!((feed.intel.len(), feed.refused.len()), (300, 1));
+    assert_eq!(feed.refused[0].line, Some(2));
+}
+
+#[test]
+fn a_quote_within_a_cell_is_plain() {
+    let text = "ip,comment\n192.0.2.1,5\" disk\n198.51.100.4,x\n203.0.113.9,3\" disk\n";
+    let feed = read(text, &FeedOptions::new("feed")).unwrap();
+    assert_eq!((feed.intel.len(), feed.refused.len()), (3, 0));
+}
+
+#[test]
+fn a_binary_file_is_no_feed() {
+    for text in ["\u{1f}\u{8b}\0x", "PK\u{3}\u{4}\n192.0.2.1\n\0"] {
+        let error = read(text, &FeedOptions::new("feed")).unwrap_err();
+        assert!(error.to_string().contains("binary file"), "{error}");
+    }
+    let late = format!("{}\0", "198.51.100.4\n".repeat(1_000));
+    assert!(read(&late, &FeedOptions::new("feed")).is_ok());
+}
+
+#[test]
+fn a_confidence_that_stix_does_not_have_is_a_warning_with_its_object() {
+    for confidence in ["150", "-1", "\"certain\""] {
+        let text = format!(
+            r#"{{"type": "bundle", "objects": [{{"type": "indicator", "id": "indicator--1",
+                "pattern": "[ipv4-addr:value = '198.51.100.4']", "pattern_type": "stix", "confidence": {confidence}}}]}}"#
+        );
+        let feed = read(&text, &FeedOptions::new("feed")).unwrap();
+        assert_eq!(feed.intel[0].confidence.to_string(), "0.5");
+        let reason = &feed.warnings[0].reason;
+        assert!(
+            reason.contains(confidence) && reason.contains("indicator--1"),
+            "{reason}"
+        );
+    }
+}

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::{memchr2_iter, memmem};
+use percent_encoding::percent_decode_str;
 
 use super::{canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
 
@@ -88,6 +90,9 @@ pub(crate) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'
             && may_be_observable(word, seen)
         {
             words(word, seen, surroundings, take);
+            if let Some(address) = before_port(word).filter(|_| is_end_of_connection(text, start..place)) {
+                take(Observable::Ip(address.into()));
+            }
         }
     }
 }
@@ -121,6 +126,9 @@ pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
         } else {
             let seen = word.bytes().fold(0, |seen, byte| seen | class(byte));
             words(word, seen, Surroundings::FreeText, &mut take);
+            if let Some(address) = before_port(word).filter(|_| is_end_of_connection(text, start..end)) {
+                take(Observable::Ip(address.into()));
+            }
         }
     }
 }
@@ -144,6 +152,21 @@ fn may_be_address(word: &str) -> bool {
     let count = |mark: u8| bytes.iter().filter(|byte| **byte == mark).count();
     let is_double = |pair: &[u8]| pair == b"::";
     word.len() >= SHORTEST && (count(b'.') >= 3 || count(b':') >= 7 || bytes.windows(2).any(is_double))
+}
+
+/// Returns the address of `198.51.100.4.443`, as tcpdump writes an address and a port.
+fn before_port(word: &str) -> Option<Ipv4Addr> {
+    let word = word.strip_suffix(':').unwrap_or(word);
+    let (address, port) = word.rsplit_once('.')?;
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    address.parse().ok().filter(|_| is_port)
+}
+
+/// Returns whether a word is one end of `A > B`. Elsewhere, five numbers are a version.
+fn is_end_of_connection(text: &str, word: Range<usize>) -> bool {
+    let (before, after) = (text.get(..word.start), text.get(word.end..));
+    before.is_some_and(|before| before.ends_with(" > "))
+        || after.is_some_and(|after| after.starts_with(" > "))
 }
 
 /// Means that a byte may be in an observable.
@@ -207,7 +230,15 @@ fn words(word: &str, seen: u8, surroundings: Surroundings<'_>, take: &mut Take<'
 const SHORTEST: usize = 3;
 
 fn is_of_token(c: char) -> bool {
-    matches!(c, '.' | '-' | '_' | ':' | '@' | '+' | '%') || c.is_alphanumeric() || is_wide_dot(c)
+    matches!(c, '.' | '-' | '_' | ':' | '@' | '+' | '%')
+        || c.is_alphanumeric()
+        || is_wide_dot(c)
+        || is_mark(c)
+}
+
+/// Returns whether a character is a mark on the letter before it, as in the decomposed spelling of `bücher`.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1dc0}'..='\u{1dff}' | '\u{3099}' | '\u{309a}')
 }
 
 /// Returns whether a character separates labels of a domain as a dot does (UTS 46).
@@ -227,15 +258,22 @@ const LONGEST_SCHEME: usize = 32;
 /// Finds what is between the scheme and the host of a URL.
 static AFTER_SCHEME: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("://"));
 
+/// Finds the start of an encoded colon, as between the scheme and the host of a URL in a parameter.
+static ENCODED_COLON: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("%3"));
+
 /// Says whether a text may have a URL.
 pub(crate) fn has_url(text: &str) -> bool {
-    AFTER_SCHEME.find(text.as_bytes()).is_some()
+    starts_of_urls(text).next().is_some()
 }
+
+/// Limits the URLs of a text that are looked at. Of the others, plain hosts are found as words.
+const MOST_URLS: usize = 10_000;
 
 /// Gives the URLs of a text and their hosts to `take`. Of URLs that are too long or too many, it gives only the hosts.
 fn urls(text: &str, take: &mut Take<'_>) {
     let mut compared = 0;
-    for at in AFTER_SCHEME.find_iter(text.as_bytes()) {
+    let mut starts = starts_of_urls(text);
+    for (at, is_encoded) in starts.by_ref().take(MOST_URLS) {
         let longest = match compared < MOST_URL_BYTES {
             true => LONGEST_URL,
             false => LONGEST_HOST,
@@ -244,13 +282,41 @@ fn urls(text: &str, take: &mut Take<'_>) {
             continue;
         };
         compared += url.len();
-        if let Some(host) = host_of_url(url) {
+        let is_whole = longest == LONGEST_URL && url.len() <= longest;
+        let url = match is_encoded {
+            true => decoded_parameter(url),
+            false => Cow::Borrowed(url),
+        };
+        if let Some(host) = host_of_url(&url) {
             token(&canonical_host(host), Surroundings::Host, take);
         }
-        if longest == LONGEST_URL && url.len() <= longest {
-            take(Observable::Url(canonical_url(url).into()));
+        if is_whole {
+            take(Observable::Url(canonical_url(&url).into()));
         }
     }
+    let left = starts.count();
+    if left > 0 {
+        log::debug!("{left} URLs of a line are not compared: it has more than {MOST_URLS}");
+    }
+}
+
+/// Returns the places after the schemes of URLs, and whether the URL is encoded, as in the parameter of another URL.
+fn starts_of_urls(text: &str) -> impl Iterator<Item = (usize, bool)> {
+    const ENCODED: &[u8] = b"%3A%2F%2F";
+    let bytes = text.as_bytes();
+    let plain = AFTER_SCHEME.find_iter(bytes).map(|at| (at, false));
+    let encoded = ENCODED_COLON.find_iter(bytes).filter(|at| {
+        let found = bytes.get(*at..*at + ENCODED.len());
+        found.is_some_and(|found| found.eq_ignore_ascii_case(ENCODED))
+    });
+    plain.chain(encoded.map(|at| (at, true)))
+}
+
+/// Returns the URL of a parameter, which ends where the next parameter begins.
+fn decoded_parameter(encoded: &str) -> Cow<'_, str> {
+    let end = encoded.find(['&', ';']).unwrap_or(encoded.len());
+    let (parameter, _) = encoded.split_at(end);
+    percent_decode_str(parameter).decode_utf8_lossy()
 }
 
 /// Limits the bytes of scheme, user, host and port of a URL of which only the host is compared.

@@ -58,6 +58,20 @@ fn observables_are_found_in_free_text() {
             "http://bad.example/x",
             "/go?to=http://ok.example/?u=http://bad.example/x",
         ),
+        ("bad.example", "GET /go?to=http%3A%2F%2Fbad.example%2Fx&y=1"),
+        (
+            "http://bad.example/x",
+            "GET /go?to=http%3a%2f%2fbad.example%2fx&y=1",
+        ),
+        ("45.66.77.88", "GET /go?to=https%3A%2F%2F0x2d424d58%2F"),
+        (
+            "198.51.100.4",
+            "IP 192.0.2.1.51234 > 198.51.100.4.443: Flags [S], seq 1",
+        ),
+        (
+            "198.51.100.0/24",
+            "IP 198.51.100.4.443 > 192.0.2.1.51234: Flags [.]",
+        ),
     ] {
         assert!(in_text(indicator, text), "{indicator} in {text}");
     }
@@ -68,6 +82,10 @@ fn what_only_looks_alike_is_not_found() {
     for (indicator, text) in [
         ("198.51.100.4", "from 198.51.100.44 and 1198.51.100.4"),
         ("198.51.100.4", "version 198.51.100.4.5"),
+        ("198.51.100.4", "198.51.100.4.0 > 198.51.100.4.65536"),
+        ("198.51.100.4", "upgraded 198.51.100.4.5->198.51.100.4.6"),
+        ("198.51.100.4", "198.51.100.4.1.2 > 1.198.51.100.4.1"),
+        ("bad.example", "GET /%3A%2F%2Fx?notbad.example%2F"),
         ("198.51.100.4", "Mozilla/5.0 (rv:198.51.100.4)"),
         ("198.51.100.0/24", "from 198.51.101.4"),
         ("bad.example", "notbad.example bad.example.org"),
@@ -184,6 +202,8 @@ fn other_spellings_are_found() {
         ("bücher.example", "query for xn--bcher-kva.example IN A"),
         ("xn--bcher-kva.example", "query for Bücher.example IN A"),
         ("xn--bcher-kva.example", "query for “www.bücher。example”"),
+        ("bücher.example", "query for bu\u{308}cher.example IN A"),
+        ("bu\u{308}cher.example", "query for Bücher.example IN A"),
         ("http://bücher.example/x", "GET http://xn--bcher-kva.example/x"),
         ("eve@bücher.example", "from=<Eve@XN--bcher-kva.example>"),
         ("45.66.77.88", "GET http://0x2d424d58/x"),
@@ -252,6 +272,29 @@ fn an_alert_is_for_an_indicator_and_a_host() {
 fn a_line_that_is_full_of_urls_has_its_hosts_found() {
     let text = format!("{}http://bad.example/", "http://".repeat(100_000));
     assert!(in_text("bad.example", &text));
+}
+
+#[test]
+fn the_urls_of_a_line_that_are_looked_at_are_bounded() {
+    let text = format!(
+        "{}http://0x2d424d58/ http://bad.example/",
+        "http://".repeat(20_000)
+    );
+    assert!(in_text("bad.example", &text), "it is a word");
+    assert!(!in_text("45.66.77.88", &text));
+}
+
+#[test]
+fn what_is_benign_until_it_expires_is_found_from_then_on() {
+    let benign = intel("198.51.100.4", "allowed").valid_until(time());
+    let benign = ThreatIntel {
+        threat_type: BENIGN.to_owned(),
+        ..benign
+    };
+    let set = IndicatorSet::new([&intel("198.51.100.4", "feed"), &benign]);
+    let log = |seconds| LogEntry::new(time() + TimeDelta::seconds(seconds)).with_message("198.51.100.4");
+    assert_eq!(set.matches(&log(-1)), []);
+    assert_eq!(set.matches(&log(0))[0].sources, ["feed"]);
 }
 
 #[test]

@@ -197,6 +197,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
                 log::warn!("{} is stored all the same: {reason}", args.indicator);
             }
             let intel = args.about.intel(args.indicator.clone(), "user", context)?;
+            warn_of_expired(std::slice::from_ref(&intel));
             context.store()?.upsert_intel(std::slice::from_ref(&intel))?;
             context.output.rows(&COLUMNS, [Ok(IntelRow(intel))]).map(drop)
         }
@@ -279,6 +280,7 @@ fn import(args: &ImportArgs, context: &mut Context) -> Result {
             args.file
         )));
     }
+    warn_of_expired(&feed.intel);
     let store = context.store()?;
     let expired = match args.replace {
         true => store.replace_intel(&source_of(args), &feed.intel, Utc::now())?,
@@ -315,6 +317,19 @@ fn feed_options(args: &ImportArgs, context: &Context) -> Result<FeedOptions> {
     options.keep_all = args.keep_all;
     options.allow = args.allow;
     Ok(options)
+}
+
+/// Warns of indicators that have expired, and so count only for logs from before.
+fn warn_of_expired(intel: &[ThreatIntel]) {
+    let now = Utc::now();
+    let is_expired = |intel: &&ThreatIntel| intel.expires_at.is_some_and(|expiry| expiry <= now);
+    let count = intel.iter().filter(is_expired).count();
+    if count > 0 {
+        log::warn!(
+            "{count} of {} indicators have expired: they count only for logs from before",
+            intel.len()
+        );
+    }
 }
 
 /// Warns of the first of some entries, and counts the others by their reasons.

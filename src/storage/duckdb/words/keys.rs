@@ -264,7 +264,7 @@ mod tests {
 
         #[test]
         fn each_address_is_among_the_observables(
-            text in r"([0-9]{1,3}\.){0,4}[0-9a-f:@%\[\]/é -]{0,12}(http://)?([0-9]{1,3}\.){0,4}[0-9a-f:. ]{0,12}"
+            text in r"([0-9]{1,3}\.){0,4}[0-9a-f:@%\[\]/é -]{0,12}(http(://|%3a%2f%2F))?([0-9]{1,3}\.){0,4}[0-9a-f:. >]{0,12}"
         ) {
             let mut all = BTreeSet::new();
             observables::each(&text, Surroundings::FreeText, &mut |observable| {
