@@ -85,7 +85,7 @@ pub struct StoreSettings {
     pub query_timeout: Option<Duration>,
     /// Limits the memory of the engine, such as `1GiB`.
     pub memory_limit: String,
-    /// Counts the threads of the engine. `None` means one for each processor, and one fewer in an ingest.
+    /// Counts the threads of the engine. `None` means one for each processor, one fewer in an ingest, and one in a detector.
     pub threads: Option<u32>,
     /// Names the folder of the engine's extensions, which lakes need. `None` means `~/.duckdb/extensions`.
     pub extension_directory: Option<PathBuf>,

@@ -208,3 +208,19 @@ fn a_killed_import_leaves_the_old_feed_or_the_new_one() {
         assert!(count == 0 || count == 2_000, "{count}");
     }
 }
+
+#[test]
+fn a_killed_match_stores_all_alerts_or_none_and_counts_no_log_twice() {
+    let count = 3_000;
+    let cli = store_with_logs(count);
+    cli.write("feed.txt", FEED);
+    cli.output(&["intel", "import", "feed.txt"]);
+    let expected = alerts_of_new_logs(count);
+    for _ in 0..kills() {
+        kill(&cli, &["intel", "match", "--alerts"], 800);
+        let alerts = alerts(&cli);
+        assert!(alerts.is_empty() || alerts == expected, "{alerts:?}");
+    }
+    cli.output(&["intel", "match", "--alerts"]);
+    assert_eq!(alerts(&cli), expected);
+}

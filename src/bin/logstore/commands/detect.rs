@@ -22,10 +22,10 @@ use self::deliveries::Deliveries;
 use self::indicators::Indicators;
 use self::raised::Raised;
 use super::rules::{enabled_rules, new_detector, set_routes};
-use crate::Result;
 use crate::context::Context;
 use crate::flags::span;
 use crate::signals::Signals;
+use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let store = context.store_to_detect()?;
     let indicators = Indicators::new(&store, context.settings().intel.half_lives())?;
     let mut looking = looking_back(args, &store, context);
-    looking.begin()?;
+    looking.begin().map_err(failure_of)?;
     let mut rules = Rules::new(args, &store, &indicators, context)?;
     let interval = args.interval.unwrap_or(context.settings().fetch.interval);
     let mut fetcher = Fetcher::new(&store)
@@ -148,13 +148,14 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         }
         detected?;
         match later {
-            Some(later) => totals.add_all(&later.join().expect("no thread panics")?),
+            Some(later) => totals.add_all(&later.join().expect("no thread panics").map_err(failure_of)?),
             None => later::catch_up(&mut looking, &indicators, &stop, |committed| {
                 totals.add_later(&committed);
                 outlets.pass_on(committed);
-            })?,
+            })
+            .map_err(failure_of)?,
         }
-        Ok::<(), crate::Failure>(())
+        Ok::<(), Failure>(())
     })?;
     raised.end()?;
     print(&totals, context)?;
@@ -176,6 +177,17 @@ fn looking_back<'s>(args: &Args, store: &'s DuckDbStore, context: &Context) -> L
 /// Returns whether the next poll may succeed. After a conflict, it goes on from the position of the other process.
 fn is_passing(error: &Error) -> bool {
     error.is_retryable() || matches!(error, Error::Conflict { .. } | Error::Restored { .. })
+}
+
+/// Returns the failure that an error of the store is. One position cannot have two readers.
+fn failure_of(error: Error) -> Failure {
+    match error {
+        Error::Conflict { ref name, .. } => Failure::Locked(format!(
+            "another process detects under the name {name:?} ({error}): wait for it, or give this one a name of its own \
+             (--consumer)"
+        )),
+        error => error.into(),
+    }
 }
 
 /// Passes on what was committed: to the thread that delivers alerts, if there is one, and to the output.
@@ -253,7 +265,7 @@ impl<'a> Rules<'a> {
                 Err(error) if self.args.follow && is_passing(&error) => {
                     log::warn!("cannot detect, trying again: {}", error.with_causes());
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(failure_of(error)),
             }
             outlets.wake();
         }
@@ -326,4 +338,26 @@ fn print(totals: &Totals, context: &mut Context) -> Result {
     context
         .output
         .row(&names, counts.map(|count| json!(count)).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_detector_of_one_name_is_told_what_to_do() {
+        let failure = failure_of(Error::Conflict {
+            what: "consumer",
+            name: "night".to_owned(),
+            expected: "7".to_owned(),
+            actual: "9".to_owned(),
+        });
+        let text = failure.text().unwrap();
+        assert!(
+            text.contains("another process detects under the name \"night\""),
+            "{text}"
+        );
+        assert!(text.contains("--consumer"), "{text}");
+        assert_eq!(failure.code(), 4);
+    }
 }
