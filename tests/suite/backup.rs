@@ -137,9 +137,14 @@ fn a_check_says_what_is_wrong() {
             "share",
         ),
         (
-            "UPDATE log_rows SET event_time = '2024-01-01', id = 'x'",
+            "UPDATE log_rows SET event_time = '2024-01-01', id = 'x', uuid = NULL",
             "log_rows",
             "stored more than once",
+        ),
+        (
+            "UPDATE log_rows SET id = NULL, uuid = NULL",
+            "log_rows",
+            "have no id, or two",
         ),
         (
             "UPDATE log_rows SET normalized = '[1]', layout = NULL",

@@ -6,7 +6,7 @@ use std::path::Path;
 use duckdb::Connection;
 use logstore::alerts::HitRange;
 use logstore::{
-    AlertQuery, AlertStatus, AlertStore as _, ConsumerStore as _, DetectionStore as _, DuckDbStore,
+    AlertQuery, AlertStatus, AlertStore as _, ConsumerStore as _, DetectionStore as _, DuckDbStore, Filter,
     IngestStore as _, IntelStore as _, LogQuery, LogStore as _, Order, Severity, StoreExt as _, ThreatIntel,
 };
 
@@ -78,6 +78,21 @@ const VIEW_OF_VERSION_5: (&str, &str, &str) = (
     "CREATE OR REPLACE VIEW log_texts",
 );
 
+/// Takes back what version 9 has changed, but for the views.
+const WITHOUT_UUIDS: &str = "UPDATE log_rows SET id = coalesce(CAST(uuid AS VARCHAR), id);
+    ALTER TABLE log_rows DROP COLUMN uuid; ALTER TABLE log_rows ALTER COLUMN id SET NOT NULL;";
+
+/// The views of versions 6 to 8.
+const VIEWS_OF_VERSION_6: &str =
+    include_str!("../../src/storage/duckdb/schema/migrations/006_ports_and_process.sql");
+
+/// Makes the logs of a store those of version 8.
+fn take_back_uuids(connection: &Connection) {
+    let views = VIEWS_OF_VERSION_6.find("CREATE OR REPLACE VIEW").unwrap();
+    connection.execute_batch(WITHOUT_UUIDS).unwrap();
+    connection.execute_batch(&VIEWS_OF_VERSION_6[views..]).unwrap();
+}
+
 /// Takes back what version 8 has changed.
 const WITHOUT_LOOKBACK: &str = "DROP TABLE lookbacks; ALTER TABLE threat_intel DROP COLUMN import_number;";
 
@@ -104,6 +119,7 @@ fn turn_back(path: &Path, (version, migration, view): (&str, &str, &str)) {
     let view = view.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1);
     let logs = "CREATE OR REPLACE VIEW logs AS SELECT * EXCLUDE layout FROM log_texts";
     let connection = Connection::open(path).unwrap();
+    connection.execute_batch(WITHOUT_UUIDS).unwrap();
     let columns = ["source_port", "dest_port", "process"];
     let columns = columns.map(|column| format!("ALTER TABLE log_rows DROP COLUMN {column};"));
     connection.execute_batch(&columns.concat()).unwrap();
@@ -168,6 +184,7 @@ fn alerts_of_version_6_have_a_status() {
     store.acknowledge_alerts(&["2"]).unwrap();
     drop(store);
     let connection = Connection::open(&path).unwrap();
+    take_back_uuids(&connection);
     connection.execute_batch(&without_detection()).unwrap();
     connection
         .execute_batch("UPDATE logstore SET schema_version = 6")
@@ -214,6 +231,7 @@ fn version_7_is_read_and_brought_up_to_date() {
     store.upsert_intel(&[intel("192.0.2.1")]).unwrap();
     drop(store);
     let connection = Connection::open(&path).unwrap();
+    take_back_uuids(&connection);
     connection.execute_batch(WITHOUT_LOOKBACK).unwrap();
     connection
         .execute_batch("UPDATE logstore SET schema_version = 7")
@@ -243,6 +261,71 @@ fn version_7_is_read_and_brought_up_to_date() {
     let read = store.read_intel(1, &mut |intel| added.push(intel.indicator.to_string()));
     read.unwrap();
     assert_eq!(added, ["192.0.2.3"]);
+}
+
+#[test]
+fn version_8_is_read_and_brought_up_to_date() {
+    const UUID: &str = "01a22561-5a93-735a-964e-a8d130be1da5";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let ids = [UUID, &UUID.to_uppercase(), "a"];
+    let logs = ids.map(|id| log(0, "a", "x").with_id(id));
+    let store = DuckDbStore::open(&path).unwrap();
+    store.append_logs(&logs).unwrap();
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    take_back_uuids(&connection);
+    connection
+        .execute_batch("UPDATE logstore SET schema_version = 8")
+        .unwrap();
+    connection.close().unwrap();
+    for read_only in [true, false] {
+        let store = DuckDbStore::options().read_only(read_only).open(&path).unwrap();
+        let all = LogQuery::new().order(Order::OldestFirst);
+        assert_eq!(store.fetch_logs(&all).unwrap(), logs);
+        for log in &logs {
+            let by_id = LogQuery::new().equals("id", &log.id).unwrap();
+            assert_eq!(store.fetch_logs(&by_id).unwrap(), [log.clone()], "{read_only}");
+        }
+    }
+    let store = DuckDbStore::open(&path).unwrap();
+    let more = log(0, "a", "y").with_id(UUID.replace('a', "b"));
+    let mut again = logs.to_vec();
+    again.push(more.clone());
+    assert_eq!(store.append_logs(&again).unwrap().stored, 1);
+    assert_eq!(store.append_logs(&again).unwrap().stored, 0);
+    let problems = store
+        .check()
+        .unwrap()
+        .into_iter()
+        .flat_map(|check| check.problems);
+    assert_eq!(problems.collect::<Vec<_>>(), Vec::<String>::new());
+    let copy = folder.path().join("copy.duckdb");
+    assert_eq!(store.backup(&copy).unwrap(), 4);
+    drop(store);
+    for path in [&path, &copy] {
+        let connection = Connection::open(path).unwrap();
+        let mut statement = connection.prepare("SELECT id FROM logs ORDER BY seq").unwrap();
+        let read = statement.query_map([], |row| row.get(0)).unwrap();
+        let read: Vec<String> = read.collect::<Result<_, _>>().unwrap();
+        assert_eq!(read, again.iter().map(|log| log.id.clone()).collect::<Vec<_>>());
+    }
+    let both: Filter = format!("id = \"{UUID}\" OR id = \"{}\"", more.id)
+        .parse()
+        .unwrap();
+    let store = DuckDbStore::open(&path).unwrap();
+    assert_eq!(
+        store
+            .delete_matching_logs_before(crate::support::at(1), &both)
+            .unwrap(),
+        2
+    );
+    assert_eq!(
+        store
+            .fetch_logs(&LogQuery::new().order(Order::OldestFirst))
+            .unwrap(),
+        logs[1..]
+    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub struct CheckProgress {
 /// In the SQL, `{last_seq}` is replaced by SQL for the last sequence number that was given.
 type Question = (&'static str, &'static str);
 
-const OF_LOGS: [Question; 5] = [
+const OF_LOGS: [Question; 6] = [
     (
         "have a sequence number that was never given",
         "SELECT count(*) FROM logs WHERE seq < 1 OR seq > {last_seq}",
@@ -58,6 +58,10 @@ const OF_LOGS: [Question; 5] = [
         "have fields that are not a JSON object",
         "SELECT count(*) FROM logs
             WHERE coalesce(json_type(normalized), 'OBJECT') <> 'OBJECT' OR coalesce(json_type(metadata), 'OBJECT') <> 'OBJECT'",
+    ),
+    (
+        "have no id, or two",
+        "SELECT count(*) FROM log_rows WHERE (id IS NULL) = (uuid IS NULL)",
     ),
     // Compares the engine's statistics of times and sequence numbers with the values themselves.
     (

@@ -89,7 +89,7 @@ impl DuckDbStore {
         let is_measured =
             self.read(|connection| Ok(long_texts::need_measuring(order, connection, self.log_texts)))?;
         let columns: Vec<String> = LogColumn::all()
-            .filter(|column| !matches!(column, LogColumn::Seq | LogColumn::Layout))
+            .filter(|column| !matches!(column, LogColumn::Seq | LogColumn::Layout | LogColumn::Uuid))
             .map(|column| (format!("\"{}\"", column.name()), column.is_text()))
             .map(|(name, is_text)| if is_text { format.text(&name) } else { name })
             .collect();

@@ -87,6 +87,42 @@ pub(super) fn same_id_at_another_time_is_another_log(store: &dyn Store) {
     assert_eq!(store.append_logs(&logs).unwrap().stored, 2);
 }
 
+/// A UUID may be stored in another way than a text, but only the one that is written in the usual way.
+pub(super) fn an_id_is_kept_as_it_is_written(store: &dyn Store) {
+    const UUID: &str = "01a22561-5a93-735a-964e-a8d130be1da5";
+    let ids = [
+        UUID.to_owned(),
+        UUID.to_uppercase(),
+        UUID.replace('-', ""),
+        format!("{{{UUID}}}"),
+        format!("urn:uuid:{UUID}"),
+        "00000000-0000-0000-0000-000000000000".to_owned(),
+        "ffffffff-ffff-ffff-ffff-ffffffffffff".to_owned(),
+        "no uuid\0".to_owned(),
+        String::new(),
+    ];
+    let logs: Vec<LogEntry> = ids.iter().map(|id| log(0, "a", "x").with_id(id)).collect();
+    assert_eq!(store.append_logs(&logs).unwrap().stored, 9);
+    assert_eq!(store.append_logs(&logs).unwrap().duplicates, 9);
+    let read = store
+        .fetch_logs(&LogQuery::new().order(Order::OldestFirst))
+        .unwrap();
+    assert_eq!(read, logs);
+    for log in &logs {
+        let key = log.key();
+        assert_eq!(store.log(&key).unwrap().as_ref(), Some(log), "{:?}", log.id);
+        let by_id = LogQuery::new().equals("id", &log.id).unwrap();
+        assert_eq!(store.fetch_logs(&by_id).unwrap(), [log.clone()], "{:?}", log.id);
+    }
+    let more = [LogEntry::new(at(0)), log(0, "b", "y").with_id(UUID)];
+    assert_eq!(store.append_logs(&more).unwrap().stored, 1);
+    let of_uuid: Filter = format!("id = \"{UUID}\" OR id = \"{}\"", UUID.to_uppercase())
+        .parse()
+        .unwrap();
+    assert_eq!(store.delete_matching_logs_before(at(1), &of_uuid).unwrap(), 2);
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 8);
+}
+
 pub(super) fn an_append_is_seen_by_open_scans_only_later(store: &dyn Store) {
     store.append_logs(&[log(0, "a", "before")]).unwrap();
     let scan = store.scan_logs(&LogQuery::new()).unwrap();

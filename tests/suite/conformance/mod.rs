@@ -115,6 +115,7 @@ conformance! {
         appending_again_changes_nothing,
         what_is_stored_is_found_wherever_it_overlaps,
         same_id_at_another_time_is_another_log,
+        an_id_is_kept_as_it_is_written,
         an_append_is_seen_by_open_scans_only_later,
         newest_first_reverses_oldest_first,
         equal_times_keep_the_order_of_commits,

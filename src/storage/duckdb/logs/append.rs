@@ -11,6 +11,7 @@ use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::rows::encode::LogRows;
+use crate::storage::duckdb::rows::log_id::LogId;
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::store::new_files::NewFiles;
 use crate::storage::duckdb::words::blocks;
@@ -144,14 +145,15 @@ fn without_duplicates(connection: &Connection, rows: &LogRows) -> Result<Option<
     if known.is_empty() && is_unique {
         return Ok(None);
     }
-    let mut seen: HashSet<(i64, &str)> = known.iter().map(|(time, id)| (*time, id.as_str())).collect();
+    let mut seen: HashSet<(i64, LogId<'_>)> =
+        known.iter().map(|(time, id)| (*time, LogId::new(id))).collect();
     let keeps: Vec<bool> = rows.keys().map(|key| seen.insert(key)).collect();
     Ok(keeps.contains(&false).then_some(keeps))
 }
 
 /// Returns whether any of the rows were stored in a lake after a snapshot.
 pub(crate) fn are_stored_since(connection: &Connection, rows: &LogRows, snapshot: i64) -> Result<bool> {
-    let newer = format!("(SELECT event_time, id FROM log_rows WHERE snapshot_id > {snapshot})");
+    let newer = format!("(SELECT event_time, id, uuid FROM log_rows WHERE snapshot_id > {snapshot})");
     Ok(!stored_keys(connection, rows, &newer)?.is_empty())
 }
 
@@ -176,16 +178,22 @@ fn stored_keys(connection: &Connection, rows: &LogRows, stored: &str) -> Result<
     let Some(ids) = rows.ids(first..=last)? else {
         return Ok(Vec::new());
     };
+    // Logs of earlier versions have UUIDs as texts.
     let sql = format!(
-        "SELECT epoch_us(event_time), id
+        "SELECT epoch_us(event_time), CAST(uuid AS VARCHAR)
         FROM {stored}
         WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
-        AND id IN (SELECT id FROM {})",
-        ids.sql()
+        AND uuid IN (SELECT uuid FROM {ids})
+        UNION ALL
+        SELECT epoch_us(event_time), id
+        FROM {stored}
+        WHERE event_time BETWEEN make_timestamp(?) AND make_timestamp(?)
+        AND id IN (SELECT coalesce(id, CAST(uuid AS VARCHAR)) FROM {ids})",
+        ids = ids.sql()
     );
     let mut statement = connection.prepare(&sql).map_err(failed)?;
     let keys = statement
-        .query_map([first, last], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_map([first, last, first, last], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(failed)?;
     keys.collect::<::duckdb::Result<_>>().map_err(failed)
 }

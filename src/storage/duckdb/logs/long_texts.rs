@@ -73,7 +73,7 @@ fn longest_of(statistics: &str) -> usize {
 /// The tables of earlier versions do not tell where their texts are. The files of a lake have no such statistics, and
 /// a query for them would open a file.
 pub(crate) fn need_measuring(order: CommitOrder, connection: &Connection, log_texts: &str) -> bool {
-    order == CommitOrder::Counter && log_texts == schema::LOG_TEXTS && longest(connection) > UNMEASURED
+    order == CommitOrder::Counter && schema::are_of_log_rows(log_texts) && longest(connection) > UNMEASURED
 }
 
 /// Describes logs that follow one another in the order of a query.

@@ -26,7 +26,7 @@ pub(crate) fn delete(query: &LogQuery) -> Sql {
     let mut sql = Sql::new("DELETE FROM log_rows");
     sql.append(predicate::where_clause(&times));
     if !query.filters.is_empty() {
-        sql.push("\nAND (event_time, id) IN (SELECT (event_time, id) FROM log_texts");
+        sql.push("\nAND (event_time, coalesce(CAST(uuid AS VARCHAR), id)) IN (SELECT (event_time, id) FROM log_texts");
         sql.append(predicate::where_clause(query));
         sql.push(")");
     }
@@ -151,7 +151,7 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
 ///
 /// To sort all logs together would take memory for all of them. The reader would wait for the last one.
 fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
-    if is_for_few(query) || log_texts != schema::LOG_TEXTS {
+    if is_for_few(query) || !schema::are_of_log_rows(log_texts) {
         return Ok(vec![query.clone()]);
     }
     let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use ::duckdb::arrow::datatypes::{DataType, Field, TimeUnit};
 
-use crate::storage::duckdb::sql::staged::as_json;
+use super::log_id;
+use crate::storage::duckdb::sql::staged::{as_json, as_uuid};
 
 /// Names a column of the table `log_rows`. The variants are in the order of its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(crate) enum LogColumn {
     SourcePort,
     DestPort,
     Process,
+    Uuid,
 }
 
 /// Names the kind of a column's values.
@@ -44,10 +46,11 @@ enum Kind {
     Text,
     /// Means text that is known to be JSON.
     Json,
+    Uuid,
 }
 
 /// Holds the name and kind of each column.
-const TABLE: [(LogColumn, &str, Kind); 25] = [
+const TABLE: [(LogColumn, &str, Kind); 26] = [
     (LogColumn::Seq, "seq", Kind::Integer),
     (LogColumn::EventTime, "event_time", Kind::Time),
     (LogColumn::Id, "id", Kind::Text),
@@ -73,6 +76,7 @@ const TABLE: [(LogColumn, &str, Kind); 25] = [
     (LogColumn::SourcePort, "source_port", Kind::Integer),
     (LogColumn::DestPort, "dest_port", Kind::Integer),
     (LogColumn::Process, "process", Kind::Text),
+    (LogColumn::Uuid, "uuid", Kind::Uuid),
 ];
 
 /// Lists the columns that are read to rebuild a log, in the order in which they are read.
@@ -118,12 +122,13 @@ pub(crate) const INTEGERS: usize = LogColumn::DestPort.place() + 1;
 /// Holds the place of each column among those of its kind.
 const PLACES: [usize; TABLE.len()] = {
     let (mut places, mut column) = ([0; TABLE.len()], 0);
-    let (mut texts, mut times, mut integers) = (0, 0, 0);
+    let (mut texts, mut times, mut integers, mut uuids) = (0, 0, 0, 0);
     while column < TABLE.len() {
         let next = match TABLE[column].2 {
             Kind::Text | Kind::Json => &mut texts,
             Kind::Time => &mut times,
             Kind::Integer => &mut integers,
+            Kind::Uuid => &mut uuids,
         };
         places[column] = *next;
         *next += 1;
@@ -151,6 +156,10 @@ impl LogColumn {
         matches!(TABLE[self as usize].2, Kind::Time)
     }
 
+    pub(crate) const fn is_uuid(self) -> bool {
+        matches!(TABLE[self as usize].2, Kind::Uuid)
+    }
+
     /// Returns the place of the column among those of its kind, such as the third of texts.
     pub(crate) const fn place(self) -> usize {
         PLACES[self as usize]
@@ -162,10 +171,12 @@ impl LogColumn {
             Kind::Integer => DataType::Int64,
             Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
             Kind::Text | Kind::Json => DataType::Utf8,
+            Kind::Uuid => DataType::FixedSizeBinary(log_id::LENGTH),
         };
         let field = Field::new(self.name(), data_type, true);
         match TABLE[self as usize].2 {
             Kind::Json => as_json(field),
+            Kind::Uuid => as_uuid(field),
             _ => field,
         }
     }

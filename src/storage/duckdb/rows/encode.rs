@@ -7,16 +7,18 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use ::duckdb::arrow::array::{
-    Array, ArrayBuilder as _, ArrayRef, AsArray, BooleanArray, Int64Array, Int64Builder, RecordBatch,
-    StringArray, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder as _, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, Int64Builder,
+    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondBuilder,
 };
 use ::duckdb::arrow::compute::filter_record_batch;
 use ::duckdb::arrow::datatypes::{Schema, TimestampMicrosecondType};
 use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, params_from_iter};
+use uuid::Uuid;
 
 use super::columns::{INTEGERS, LogColumn, TEXTS, TIMES};
 use super::constant_columns::InsertColumns;
+use super::log_id::{self, LogId};
 use super::row_layout::Columns;
 use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
@@ -133,14 +135,10 @@ impl LogRows {
     }
 
     /// Returns the event time in microseconds and the id of each row.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (i64, &str)> {
-        self.chunks.iter().flat_map(|chunk| {
-            let ids = chunk.column(ID).as_string::<i32>();
-            event_times(chunk)
-                .iter()
-                .copied()
-                .zip((0..ids.len()).map(|row| ids.value(row)))
-        })
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (i64, LogId<'_>)> {
+        self.chunks
+            .iter()
+            .flat_map(|chunk| event_times(chunk).iter().copied().zip(ids(chunk)))
     }
 
     /// Returns the first and the last event time; `None` without rows.
@@ -156,13 +154,15 @@ impl LogRows {
         Some(*first.min()?..=*last.max()?)
     }
 
-    /// Returns the ids of the rows with these times, staged for the engine to search; `None` if there are none.
+    /// Returns the columns `id` and `uuid` of the rows with these times, staged for the engine to search.
+    ///
+    /// Returns `None` if there are no such rows.
     pub(crate) fn ids(&self, times: RangeInclusive<i64>) -> Result<Option<StagedRows>> {
         let keeps: Vec<bool> = self.keys().map(|(time, _)| times.contains(&time)).collect();
         let ids = self
             .chunks
             .iter()
-            .map(|chunk| chunk.project(&[ID]).map_err(failed));
+            .map(|chunk| chunk.project(&[ID, UUID]).map_err(failed));
         let ids = filtered(&ids.collect::<Result<Vec<_>>>()?, &keeps)?;
         Ok((!ids.is_empty()).then(|| StagedRows::new(ids)))
     }
@@ -222,6 +222,7 @@ impl LogRows {
 // The places of columns in a chunk of [`LogRows`].
 const EVENT_TIME: usize = LogColumn::EventTime as usize - 1;
 const ID: usize = LogColumn::Id as usize - 1;
+const UUID: usize = LogColumn::Uuid as usize - 1;
 
 /// Returns the event times of a chunk.
 fn event_times(chunk: &RecordBatch) -> &[i64] {
@@ -229,6 +230,16 @@ fn event_times(chunk: &RecordBatch) -> &[i64] {
         .column(EVENT_TIME)
         .as_primitive::<TimestampMicrosecondType>()
         .values()
+}
+
+/// Returns the ids of a chunk.
+fn ids(chunk: &RecordBatch) -> impl Iterator<Item = LogId<'_>> {
+    let texts = chunk.column(ID).as_string::<i32>();
+    let uuids = chunk.column(UUID).as_fixed_size_binary();
+    let uuids = uuids.iter().map(|uuid| Uuid::from_slice(uuid?).ok());
+    uuids
+        .zip(texts)
+        .map(|(uuid, text)| uuid.map_or_else(|| LogId::Text(text.unwrap_or_default()), LogId::Uuid))
 }
 
 fn length_at_end(chunks: &[RecordBatch]) -> usize {
@@ -315,6 +326,7 @@ struct ChunkBuilder {
     times: [TimestampMicrosecondBuilder; TIMES],
     integers: [Int64Builder; INTEGERS],
     keys: KeyCollector,
+    uuids: Vec<Option<Uuid>>,
     memory: Memory,
 }
 
@@ -344,7 +356,9 @@ impl ChunkBuilder {
             self.texts[column.place()].append_option(text);
             self.bytes += text.map_or(0, str::len);
         };
-        push(LogColumn::Id, Some(&log.id));
+        let id = LogId::new(&log.id);
+        self.uuids.push(id.uuid());
+        push(LogColumn::Id, id.text());
         push(LogColumn::Timestamp, log.timestamp.as_deref());
         push(LogColumn::Raw, unless_laid_out(log.raw.as_deref()));
         push(LogColumn::Appname, log.appname.as_deref());
@@ -392,6 +406,9 @@ impl ChunkBuilder {
         let columns = stored.map(|column| -> ArrayRef {
             if column.is_text() {
                 return finish_texts(&mut self.texts[column.place()]);
+            }
+            if column.is_uuid() {
+                return finish_uuids(&mut self.uuids);
             }
             match column.is_time() {
                 true => Arc::new(self.times[column.place()].finish()),
@@ -448,6 +465,13 @@ fn finish_texts(builder: &mut StringBuilder) -> ArrayRef {
     let bytes = builder.values_slice().len();
     let next = StringBuilder::with_capacity(builder.len(), bytes + bytes / 8);
     Arc::new(std::mem::replace(builder, next).finish())
+}
+
+/// Returns the UUIDs so far, and leaves room for as many more.
+fn finish_uuids(uuids: &mut Vec<Option<Uuid>>) -> ArrayRef {
+    let uuids = uuids.drain(..).map(|uuid| uuid.map(Uuid::into_bytes));
+    let column = FixedSizeBinaryArray::try_from_sparse_iter_with_size(uuids, log_id::LENGTH);
+    Arc::new(column.expect("all UUIDs have the same length"))
 }
 
 #[cfg(test)]

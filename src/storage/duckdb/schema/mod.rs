@@ -22,7 +22,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Lists the migrations, each of which makes a version from the one before.
 ///
 /// A released migration is never changed, but for its marks.
-const MIGRATIONS: [Migration; 9] = [
+const MIGRATIONS: [Migration; 10] = [
     Migration {
         name: "001_tables.sql",
         sql: include_str!("migrations/001_tables.sql"),
@@ -36,7 +36,7 @@ const MIGRATIONS: [Migration; 9] = [
     Migration {
         name: "003_log_rows.sql",
         sql: include_str!("migrations/003_log_rows.sql"),
-        marks: &[(Mark::Compression, 4)],
+        marks: &[(Mark::Compression, 3)],
     },
     Migration {
         name: "004_logs_view.sql",
@@ -67,6 +67,11 @@ const MIGRATIONS: [Migration; 9] = [
         name: "009_words.sql",
         sql: include_str!("migrations/009_words.sql"),
         marks: &[(Mark::Compression, 1)],
+    },
+    Migration {
+        name: "010_uuids.sql",
+        sql: include_str!("migrations/010_uuids.sql"),
+        marks: &[(Mark::Seq, 1), (Mark::Place, 1)],
     },
 ];
 
@@ -100,21 +105,32 @@ pub(crate) fn find(connection: &Connection) -> Result<SchemaState> {
 /// Names the view that logs are read from, with their row layouts and with their texts as they are stored.
 pub(crate) const LOG_TEXTS: &str = "log_texts";
 
+/// Holds SQL that replaces [`LOG_TEXTS`] in stores of versions 6 to 9.
+const WITHOUT_UUIDS: &str = "(SELECT *, CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM log_texts)";
+
+/// Returns whether the rows of [`LOG_TEXTS`], or of what replaces it, are those of `log_rows` as it is today.
+pub(crate) fn are_of_log_rows(log_texts: &str) -> bool {
+    [LOG_TEXTS, WITHOUT_UUIDS].contains(&log_texts)
+}
+
 /// Returns SQL that replaces [`LOG_TEXTS`] in a store of an earlier version that is read only.
 pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str> {
     const WITHOUT_LAYOUTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
         CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
-        CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw, normalized AS stored_normalized FROM logs)";
+        CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw, normalized AS stored_normalized,
+        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM logs)";
     const WITH_LAYOUTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
         CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
         CASE WHEN layout IS NULL THEN raw END AS stored_raw,
-        CASE WHEN layout IS NULL THEN normalized END AS stored_normalized FROM log_texts)";
+        CASE WHEN layout IS NULL THEN normalized END AS stored_normalized,
+        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM log_texts)";
     const WITH_STORED_TEXTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
-        CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process FROM log_texts)";
+        CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
+        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM log_texts)";
     Ok(match version(connection)? {
         Some(4) => WITH_LAYOUTS,
         Some(5) => WITH_STORED_TEXTS,
-        Some(6..=8) => LOG_TEXTS,
+        Some(6..=9) => WITHOUT_UUIDS,
         _ => WITHOUT_LAYOUTS,
     })
 }
@@ -125,7 +141,7 @@ pub(crate) const ALERTS: &str = "alerts";
 /// Returns SQL that alerts are read from in a store of an earlier version that is read only.
 pub(crate) fn alerts_of_older(connection: &Connection) -> Result<&'static str> {
     Ok(match version(connection)? {
-        Some(7 | 8) => ALERTS,
+        Some(7..=9) => ALERTS,
         _ => ALERTS_OF_OLDER,
     })
 }

@@ -12,6 +12,7 @@ use crate::models::{
     Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Operator, Order, Pattern,
     Place, Test, longest_word,
 };
+use crate::storage::duckdb::rows::log_id::LogId;
 
 /// Returns a time bound, rounded up to the engine's microseconds.
 ///
@@ -199,7 +200,7 @@ fn required_word(condition: &Condition) -> Option<String> {
 fn condition_sql(condition: &Condition) -> Sql {
     let field = condition.field();
     match condition.test() {
-        Test::Equals(wanted) => comparison(field, " = ", wanted),
+        Test::Equals(wanted) => equality(field, wanted),
         Test::OneOf(wanted) => list(field, wanted),
         Test::Contains(part) => call("contains", field, part),
         Test::StartsWith(start) => call("starts_with", field, start),
@@ -246,6 +247,19 @@ fn native_value(field: &Field, operand: &Operand) -> Option<Value> {
         (ColumnType::Text, Operand::Text(text)) => Some(Value::Text(text.clone())),
         _ => None,
     }
+}
+
+fn equality(field: &Field, text: &str) -> Sql {
+    if !matches!(field.0, Place::Column(Column::Id)) || LogId::new(text).uuid().is_none() {
+        return comparison(field, " = ", text);
+    }
+    // Logs of earlier versions have UUIDs as texts.
+    let mut sql = Sql::new("(stored_uuid = CAST(");
+    sql.bind(text.to_owned());
+    sql.push(" AS UUID) OR stored_id = ");
+    sql.bind(text.to_owned());
+    sql.push(")");
+    sql
 }
 
 fn comparison(field: &Field, operator: &str, text: &str) -> Sql {

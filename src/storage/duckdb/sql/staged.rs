@@ -16,7 +16,8 @@ use ::duckdb::arrow::datatypes::{Field, Schema};
 use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
 use ::duckdb::vtab::{
-    BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk, to_duckdb_logical_type,
+    BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk,
+    to_duckdb_logical_type_for_field,
 };
 
 use chrono::{DateTime, Utc};
@@ -39,9 +40,17 @@ const RUN: usize = ROW_GROUP / CHUNK_ROWS;
 /// Names the key in the metadata of a column for the engine's name of its type.
 const TYPE_ALIAS: &str = "type_alias";
 
+/// Holds the key and the value that Arrow's specification gives a column of UUIDs in its metadata.
+const UUID_MARK: (&str, &str) = ("ARROW:extension:name", "arrow.uuid");
+
 /// Returns a column of texts that are known to be JSON, so that the engine need not check them.
 pub(crate) fn as_json(field: Field) -> Field {
     field.with_metadata(HashMap::from([(TYPE_ALIAS.into(), "JSON".into())]))
+}
+
+/// Returns a column of UUIDs, each as 16 bytes.
+pub(crate) fn as_uuid(field: Field) -> Field {
+    field.with_metadata(HashMap::from([(UUID_MARK.0.into(), UUID_MARK.1.into())]))
 }
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
@@ -154,7 +163,7 @@ impl Drop for StagedRows {
 /// Declares the columns of a table function.
 pub(crate) fn add_columns(bind: &BindInfo, schema: &Schema) -> Result<(), Box<dyn Error>> {
     for field in schema.fields() {
-        let mut column_type = to_duckdb_logical_type(field.data_type())?;
+        let mut column_type = to_duckdb_logical_type_for_field(field)?;
         if let Some(alias) = field.metadata().get(TYPE_ALIAS) {
             column_type.set_alias(alias);
         }

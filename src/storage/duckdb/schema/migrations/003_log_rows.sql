@@ -2,7 +2,7 @@
 CREATE TABLE log_rows (
     seq BIGINT NOT NULL,
     event_time TIMESTAMP NOT NULL,
-    id VARCHAR NOT NULL /*:compression*/USING COMPRESSION zstd/*:*/,
+    id VARCHAR NOT NULL,
     "timestamp" VARCHAR /*:compression*/USING COMPRESSION zstd/*:*/,
     raw VARCHAR,
     appname VARCHAR,
