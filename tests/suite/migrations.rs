@@ -78,8 +78,8 @@ const VIEW_OF_VERSION_5: (&str, &str, &str) = (
     "CREATE OR REPLACE VIEW log_texts",
 );
 
-/// Takes back what version 9 has changed, but for the views.
-const WITHOUT_UUIDS: &str = "UPDATE log_rows SET id = coalesce(CAST(uuid AS VARCHAR), id);
+/// Takes back what versions 9 and 10 have changed, but for the views.
+const WITHOUT_WORDS_AND_UUIDS: &str = "DROP TABLE log_blocks; DROP TABLE block_words; UPDATE log_rows SET id = coalesce(CAST(uuid AS VARCHAR), id);
     ALTER TABLE log_rows DROP COLUMN uuid; ALTER TABLE log_rows ALTER COLUMN id SET NOT NULL;";
 
 /// The views of versions 6 to 8.
@@ -87,9 +87,9 @@ const VIEWS_OF_VERSION_6: &str =
     include_str!("../../src/storage/duckdb/schema/migrations/006_ports_and_process.sql");
 
 /// Makes the logs of a store those of version 8.
-fn take_back_uuids(connection: &Connection) {
+fn make_version_8(connection: &Connection) {
     let views = VIEWS_OF_VERSION_6.find("CREATE OR REPLACE VIEW").unwrap();
-    connection.execute_batch(WITHOUT_UUIDS).unwrap();
+    connection.execute_batch(WITHOUT_WORDS_AND_UUIDS).unwrap();
     connection.execute_batch(&VIEWS_OF_VERSION_6[views..]).unwrap();
 }
 
@@ -119,7 +119,7 @@ fn turn_back(path: &Path, (version, migration, view): (&str, &str, &str)) {
     let view = view.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1);
     let logs = "CREATE OR REPLACE VIEW logs AS SELECT * EXCLUDE layout FROM log_texts";
     let connection = Connection::open(path).unwrap();
-    connection.execute_batch(WITHOUT_UUIDS).unwrap();
+    connection.execute_batch(WITHOUT_WORDS_AND_UUIDS).unwrap();
     let columns = ["source_port", "dest_port", "process"];
     let columns = columns.map(|column| format!("ALTER TABLE log_rows DROP COLUMN {column};"));
     connection.execute_batch(&columns.concat()).unwrap();
@@ -184,7 +184,7 @@ fn alerts_of_version_6_have_a_status() {
     store.acknowledge_alerts(&["2"]).unwrap();
     drop(store);
     let connection = Connection::open(&path).unwrap();
-    take_back_uuids(&connection);
+    make_version_8(&connection);
     connection.execute_batch(&without_detection()).unwrap();
     connection
         .execute_batch("UPDATE logstore SET schema_version = 6")
@@ -231,7 +231,7 @@ fn version_7_is_read_and_brought_up_to_date() {
     store.upsert_intel(&[intel("192.0.2.1")]).unwrap();
     drop(store);
     let connection = Connection::open(&path).unwrap();
-    take_back_uuids(&connection);
+    make_version_8(&connection);
     connection.execute_batch(WITHOUT_LOOKBACK).unwrap();
     connection
         .execute_batch("UPDATE logstore SET schema_version = 7")
@@ -274,7 +274,7 @@ fn version_8_is_read_and_brought_up_to_date() {
     store.append_logs(&logs).unwrap();
     drop(store);
     let connection = Connection::open(&path).unwrap();
-    take_back_uuids(&connection);
+    make_version_8(&connection);
     connection
         .execute_batch("UPDATE logstore SET schema_version = 8")
         .unwrap();
