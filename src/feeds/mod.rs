@@ -284,6 +284,31 @@ pub fn indicator(text: &str) -> Result<Indicator, InvalidValue> {
     }
 }
 
+/// Reads one indicator in any notation in which logs are searched for it: as [`indicator`] does, encoded as in a URL, or an
+/// address of IPv4 as browsers read it.
+///
+/// ```
+/// use logstore::feeds::indicator_of_any_notation;
+///
+/// for text in ["0xc6336404", "3325256708", "0306.063.0144.04", "198.51.25604", "[::ffff:c633:6404]:80"] {
+///     assert_eq!(indicator_of_any_notation(text)?.to_string(), "198.51.100.4");
+/// }
+/// assert_eq!(indicator_of_any_notation("http%3A%2F%2Fbad.example")?.to_string(), "http://bad.example/");
+/// # Ok::<(), logstore::InvalidValue>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of [`indicator`].
+pub fn indicator_of_any_notation(text: &str) -> Result<Indicator, InvalidValue> {
+    indicator(text).or_else(|error| {
+        let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        let host = crate::models::canonical_host(decoded.trim());
+        let read = indicator(&decoded).or_else(|_| indicator(&host));
+        read.map_err(|_| error)
+    })
+}
+
 /// Returns why an indicator cannot be the sign of a threat, as feeds are checked; `None` if it can.
 pub fn reason_against(indicator: &Indicator) -> Option<String> {
     unlikely::reason_against(indicator)

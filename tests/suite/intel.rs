@@ -241,3 +241,90 @@ fn confidence_decays_if_asked() {
         "the stored value stays"
     );
 }
+
+/// What `match` finds in a text is what `lookup` finds, in whatever notation either is asked for.
+#[test]
+fn a_lookup_finds_what_a_match_finds() {
+    let texts = [
+        "from 45.66.77.88 port 22",
+        "GET http://0x2d424d58/x",
+        "GET http://055.0102.0115.0130/x",
+        "GET http://759319896/x",
+        "GET http://0X2D.0x42.0x4D.0x58/x",
+        "GET http://45.66.19800/x",
+        "GET http://45.4345176/x",
+        "peer ::ffff:45.66.77.88 and nothing",
+        "peer ::ffff:2d42:4d58 and nothing",
+        "peer 0:0:0:0:0:ffff:2d42:4d58 and nothing",
+        "via 64:ff9b::2d42:4d58",
+        "via 2002:2d42:4d58::1",
+        "GET /go?to=http%3A%2F%2F759319896%2F",
+        "IP 45.66.77.88.443 > 192.0.2.1.5000: Flags [.]",
+        "query for bad.example and eve@bücher.example",
+        "query for bücher.example",
+        "query for bu\u{308}cher.example",
+        "query for XN--bcher-kva.example.",
+        "GET http://b%C3%BCcher.example/",
+        "nothing 45.66.77.8 0x2d424d58",
+    ];
+    let line = |text: &&str| json!({"timestamp": 1_772_359_200, "message": text}).to_string() + "\n";
+    let logs: String = texts.iter().map(line).collect();
+    for (indicator, spellings) in [
+        (
+            "45.66.77.88",
+            &[
+                "45.66.77.88",
+                "0x2d424d58",
+                "759319896",
+                "055.0102.0115.0130",
+                "::ffff:2d42:4d58",
+                "[::ffff:45.66.77.88]:80",
+            ][..],
+        ),
+        (
+            "bücher.example",
+            &[
+                "bücher.example",
+                "bu\u{308}cher.example",
+                "xn--bcher-kva.example",
+                "b%C3%BCcher.example",
+            ],
+        ),
+        ("bad.example", &["bad.example", "b%61d.example", "BAD[.]example"]),
+        (
+            "http://45.66.77.88/x",
+            &[
+                "http://45.66.77.88/x",
+                "http://0x2d424d58/x",
+                "http%3A%2F%2F759319896%2Fx",
+            ],
+        ),
+    ] {
+        let cli = Cli::new();
+        cli.write("logs.jsonl", &logs);
+        cli.output(&["ingest", "logs.jsonl"]);
+        cli.output(&["intel", "add", indicator]);
+        let expected = cli.rows(&["intel", "match"]).len();
+        assert!(expected > 0, "{indicator}");
+        for spelling in spellings {
+            let found = cli.rows(&["intel", "lookup", spelling]);
+            assert_eq!(found[0]["logs"], expected, "{spelling}");
+            assert_eq!(found[0]["intel"].as_array().unwrap().len(), 1, "{spelling}");
+        }
+    }
+}
+
+#[test]
+fn a_lookup_shows_the_networks_of_an_address() {
+    let cli = Cli::new();
+    cli.write("feed.txt", "198.51.100.0/24\n198.51.100.0/30\n192.0.2.0/24\n");
+    cli.output(&["intel", "import", "feed.txt", "--threat-type", "scanner"]);
+    let table = cli.output(&["intel", "lookup", "0xc6336402", "--format", "table"]);
+    for known in [
+        "scanner 198.51.100.0/24 (feed.txt)",
+        "scanner 198.51.100.0/30 (feed.txt)",
+    ] {
+        assert!(table.contains(known), "{table}");
+    }
+    assert!(!table.contains("192.0.2.0"), "{table}");
+}

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::detect::IndicatorSet;
@@ -20,8 +21,8 @@ use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged
-    #[arg(required = true, value_parser = feeds::indicator)]
+    /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged, encoded, or numbers
+    #[arg(required = true, value_parser = feeds::indicator_of_any_notation)]
     values: Vec<Indicator>,
 }
 
@@ -43,10 +44,10 @@ impl Row for Answer {
 
     fn cells(&self, zone: Zone) -> Vec<String> {
         let time = |time: Option<DateTime<Utc>>| time.map(|time| zone.format(time, SecondsFormat::Secs));
-        let known = self
-            .intel
-            .iter()
-            .map(|intel| format!("{} ({})", intel.threat_type, intel.source));
+        let known = self.intel.iter().map(|intel| match intel.indicator.to_string() {
+            same if same == self.value => format!("{} ({})", intel.threat_type, intel.source),
+            other => format!("{} {other} ({})", intel.threat_type, intel.source),
+        });
         vec![
             self.value.clone(),
             self.logs.to_string(),
@@ -116,35 +117,62 @@ impl Answer {
     }
 }
 
-/// Returns a query for all logs that may hold a value.
+/// Returns a query for all logs that may hold a value, in its usual notations.
+///
+/// `match` reads every log, and finds a few more: numbers that mix notations, and names in letters of full width.
 fn may_hold(value: &Indicator) -> Result<LogQuery> {
-    let text = match value {
+    let host = value.host().and_then(|host| host.parse().ok());
+    let texts = match (value, &host) {
         // An address of IPv6 has many spellings, and a network many addresses.
-        Indicator::Ip(address) if address.is_ipv6() => return Ok(LogQuery::new()),
-        Indicator::Cidr(_) => return Ok(LogQuery::new()),
-        // A URL has several spellings. Its host is in each.
-        Indicator::Url(url) => value.host().unwrap_or(url).to_owned(),
-        other => other.to_string(),
+        (Indicator::Ip(IpAddr::V6(_)) | Indicator::Cidr(_), _)
+        | (Indicator::Url(_), Some(Indicator::Ip(IpAddr::V6(_)))) => return Ok(LogQuery::new()),
+        (Indicator::Ip(IpAddr::V4(address)), _)
+        | (Indicator::Url(_), Some(Indicator::Ip(IpAddr::V4(address)))) => spellings_of_address(*address),
+        (Indicator::Domain(name) | Indicator::Email(name), _)
+        | (Indicator::Url(_), Some(Indicator::Domain(name))) => spellings_of_name(name),
+        (Indicator::Url(url), _) => BTreeSet::from([value.host().unwrap_or(url).to_owned()]),
+        (other, _) => BTreeSet::from([other.to_string()]),
     };
-    let spelling = |text: &str| {
+    let conditions = texts.iter().map(|text| {
         let pattern = Pattern::literal_ignoring_case(text)?;
         Filter::condition("text", Operator::Matches(pattern))
-    };
-    let filter = match in_unicode(&text) {
-        Some(unicode) => Filter::any([spelling(&text)?, spelling(&unicode)?])?,
-        None => spelling(&text)?,
-    };
+    });
+    let filter = Filter::any(conditions.collect::<std::result::Result<Vec<_>, _>>()?)?;
     Ok(LogQuery::new().filter(filter))
 }
 
-/// Returns the other spelling of an international domain, or of an e-mail address at one.
-fn in_unicode(text: &str) -> Option<String> {
-    let (local, domain) = match text.rsplit_once('@') {
-        Some((local, domain)) => (format!("{local}@"), domain),
-        None => (String::new(), text),
-    };
-    let (unicode, is_valid) = idna::domain_to_unicode(domain);
-    (is_valid.is_ok() && unicode != domain).then(|| local + &unicode)
+/// Returns texts of which one is in each text that holds an address of IPv4, as browsers read it or within one of IPv6.
+fn spellings_of_address(address: Ipv4Addr) -> BTreeSet<String> {
+    let bits = address.to_bits();
+    let [a, b, c, d] = address.octets();
+    let (high, low) = (bits >> 16, bits & 0xffff);
+    // A number without zeros before it is in the same number with them.
+    BTreeSet::from([
+        address.to_string(),
+        format!("{a}.{b}.{low}"),
+        format!("{a}.{}", bits & 0x00ff_ffff),
+        bits.to_string(),
+        format!("{bits:x}"),
+        format!("0x{a:x}.0x{b:x}.0x{c:x}.0x{d:x}"),
+        format!("0x{a:02x}.0x{b:02x}.0x{c:02x}.0x{d:02x}"),
+        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+        format!("0{a:03o}.0{b:03o}.0{c:03o}.0{d:03o}"),
+        format!("{high:x}:{low:x}"),
+        format!("{high:x}:{low:04x}"),
+    ])
+}
+
+/// Returns texts of which one is in each text that holds a domain, or an e-mail address at one.
+///
+/// Of an international name, letters may be encoded or decomposed: its longest part in ASCII is in each.
+fn spellings_of_name(name: &str) -> BTreeSet<String> {
+    let (unicode, is_valid) = idna::domain_to_unicode(name);
+    let parts = unicode.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
+    match is_valid.is_ok() && !unicode.is_ascii() && !longest.is_empty() {
+        true => BTreeSet::from([name.to_owned(), unicode.clone(), longest.to_owned()]),
+        false => BTreeSet::from([name.to_owned()]),
+    }
 }
 
 /// Returns what sources say of a value, of the networks that hold it, of the domains above it and of the host of a URL.
