@@ -312,6 +312,18 @@ fn starts_of_urls(text: &str) -> impl Iterator<Item = (usize, bool)> {
     plain.chain(encoded.map(|at| (at, true)))
 }
 
+/// Returns a text with its percent-encoding decoded (RFC 3986); `None` if it has none.
+pub(crate) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    let is_encoded = |at: usize| {
+        let digits = text.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let mut marks = memchr::memchr_iter(b'%', text.as_bytes());
+    marks
+        .any(is_encoded)
+        .then(|| percent_decode_str(text).decode_utf8_lossy())
+}
+
 /// Returns the URL of a parameter, which ends where the next parameter begins.
 fn decoded_parameter(encoded: &str) -> Cow<'_, str> {
     let end = encoded.find(['&', ';']).unwrap_or(encoded.len());

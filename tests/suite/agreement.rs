@@ -57,6 +57,7 @@ const TEXTS: &[&str] = &[
     "ab 10.0.0.1: A",
     "{a} Err, ::FFFF:a00:1",
     "tÉst é",
+    "%41b%20",
 ];
 
 const FIELDS: &[&str] = &[

@@ -249,6 +249,10 @@ const PIECES: &[&str] = &[
     "🦆",
     "\\n",
     "\\u0041",
+    "%2F",
+    "%41",
+    "%",
+    "http%3A%2F%2F",
 ];
 
 fn text() -> impl Strategy<Value = String> {

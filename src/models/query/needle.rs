@@ -48,8 +48,13 @@ impl Needle {
         }
     }
 
-    /// Says whether a text has the value.
+    /// Says whether a text has the value, as it is or with its percent-encoding (RFC 3986) decoded.
     pub(crate) fn is_in(&self, text: &str) -> bool {
+        self.is_in_plain(text)
+            || observables::percent_decoded(text).is_some_and(|text| self.is_in_plain(&text))
+    }
+
+    fn is_in_plain(&self, text: &str) -> bool {
         match self {
             Self::Address(wanted) => {
                 let mut is_found = false;
@@ -131,6 +136,8 @@ impl NeedleFinder {
         /// Lists the letters that are a letter of ASCII in another letter case.
         const FOLDED: [char; 2] = ['\u{17f}', '\u{212a}'];
         match (&self.needle, &self.word) {
+            // What is encoded may be cut by what the layout leaves out.
+            _ if memchr::memchr(b'%', text.as_bytes()).is_some() => true,
             (Needle::Address(_), _) => self.needle.is_in(text) || has_mark_at_gap(text),
             (_, Some(word)) => word.is_match(text) || !text.is_ascii() && text.contains(FOLDED),
             (_, None) => !text.is_empty(),
@@ -201,6 +208,10 @@ mod tests {
             ("\u{212a}elvin", "kelvin"),
             ("(.)", "."),
             ("a.b", "."),
+            ("GET /?u=http%3A%2F%2Fbad.example%2Fx", "bad.example"),
+            ("q=Failed%20password", "failed password"),
+            ("ip%3D198.51.100.4%26", "198.51.100.4"),
+            ("100%25 of %zz", "100%"),
         ] {
             assert!(has(text, value), "{value} in {text}");
         }

@@ -375,6 +375,42 @@ pub(super) fn tests_text(store: &dyn Store) {
     );
 }
 
+pub(super) fn finds_whole_words_and_addresses(store: &dyn Store) {
+    // A block is as many logs as need a filter; the others have none.
+    let others = (0..2_100).map(|second| log(second, "cron", "nothing of interest"));
+    let wanted = [
+        log(
+            3_000,
+            "sshd",
+            "Failed password for Alice from 198.51.100.4 port 22",
+        ),
+        log(3_001, "sshd", "peer ::ffff:c633:6404 of malice"),
+        log(3_002, "nginx", "GET /?u=http%3A%2F%2Fbad.example%2F").with_field("owner", "DOM\\alice"),
+        log(3_003, "app", "198.51.100.41"),
+    ];
+    store
+        .append_logs(&others.chain(wanted.clone()).collect::<Vec<_>>())
+        .unwrap();
+    for (value, expected) in [
+        ("198.51.100.4", &[0, 1][..]),
+        ("::ffff:198.51.100.4", &[0, 1]),
+        ("ALICE", &[0, 2]),
+        ("failed password", &[0]),
+        ("bad.example", &[2]),
+        ("mal", &[]),
+        ("nowhere", &[]),
+    ] {
+        let query = LogQuery::new().has(value).unwrap().order(Order::OldestFirst);
+        let expected: Vec<LogEntry> = expected.iter().map(|place| wanted[*place].clone()).collect();
+        assert_eq!(
+            store.count_logs(&query).unwrap(),
+            expected.len() as u64,
+            "{value}"
+        );
+        assert_eq!(store.fetch_logs(&query).unwrap(), expected, "{value}");
+    }
+}
+
 pub(super) fn ignores_case_beyond_ascii(store: &dyn Store) {
     let words = [
         "STRASSE",

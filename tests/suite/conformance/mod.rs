@@ -130,6 +130,7 @@ conformance! {
         tests_addresses,
         tests_text,
         filters_combine,
+        finds_whole_words_and_addresses,
         ignores_case_beyond_ascii,
         counts,
         counts_by_fields,

@@ -14,7 +14,6 @@ use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::rows::log_id::LogId;
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::store::new_files::NewFiles;
-use crate::storage::duckdb::words::blocks;
 use crate::storage::{AppendResult, Error, IngestStore, Result};
 
 impl IngestStore for DuckDbStore {
@@ -119,9 +118,7 @@ fn append_new(
         rows.insert(connection, first_seq)?;
         match order {
             CommitOrder::Counter => {
-                blocks::store_of_rows(connection, rows, first_seq)?;
-                let last_seq = first_seq.saturating_add(i64::try_from(rows.len()).unwrap_or(i64::MAX)) - 1;
-                cover::cover_tail(connection, first_seq..=last_seq)?;
+                cover::cover_new(connection, rows, first_seq)?;
             }
             CommitOrder::Snapshots => {}
         }

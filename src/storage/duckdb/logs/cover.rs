@@ -10,6 +10,7 @@ use crate::storage::Result;
 use crate::storage::duckdb::commit_order;
 use crate::storage::duckdb::rows::columns::{LogColumn, READ, READ_SQL};
 use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk};
 use crate::storage::duckdb::words::blocks::{self, Block, FEWEST_LOGS};
@@ -32,16 +33,36 @@ const SUMMARY: [LogColumn; 6] = [
     LogColumn::Outcome,
 ];
 
+/// Gives blocks to rows that were inserted with ascending sequence numbers.
+///
+/// Rows that are too few wait until there are enough of them.
+pub(crate) fn cover_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<()> {
+    let mut made = blocks::of_rows(rows, first_seq);
+    let Some(first) = made.first_mut() else {
+        let last_seq = first_seq.saturating_add(i64::try_from(rows.len()).unwrap_or(i64::MAX)) - 1;
+        return cover_tail(connection, first_seq..=last_seq);
+    };
+    // A few logs before them, which would not fill a block, are searched with them.
+    let waiting = covered_until(connection)? + 1..=first_seq - 1;
+    if (1..FEWEST_LOGS).contains(&length(&waiting)) {
+        first.merge(&block_of(connection, waiting)?);
+    }
+    blocks::store(connection, made)
+}
+
+fn covered_until(connection: &Connection) -> Result<i64> {
+    Ok(blocks::stored(connection)?.last().map_or(0, |last| *last.end()))
+}
+
 /// Gives blocks to logs that were appended few at a time, once they are enough for one. `seqs` are those of the last
 /// append.
-pub(crate) fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> {
+fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> {
     // Most appends do not look.
     if (seqs.start() - 1) / USUAL == seqs.end() / USUAL {
         return Ok(());
     }
-    let covered = blocks::stored(connection)?.last().map_or(0, |last| *last.end());
     // Logs from before this version are for maintenance.
-    let first = (covered + 1).max(seqs.end() - MOST);
+    let first = (covered_until(connection)? + 1).max(seqs.end() - MOST);
     match seqs.end() - first + 1 >= USUAL / 2 {
         true => cover(connection, first..=*seqs.end()).map(drop),
         false => Ok(()),

@@ -40,6 +40,13 @@ impl Block {
         self.seqs.end() - self.seqs.start() + 1
     }
 
+    /// Adds the logs of the block before or after this one.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let start = *self.seqs.start().min(other.seqs.start());
+        self.seqs = start..=*self.seqs.end().max(other.seqs.end());
+        self.filter.merge(&other.filter);
+    }
+
     /// Adds the next logs with their keys.
     fn extend(&mut self, logs: i64, keys: &[u64]) {
         self.seqs = *self.seqs.start()..=self.seqs.end() + logs;
@@ -47,13 +54,8 @@ impl Block {
     }
 }
 
-/// Stores the blocks of rows that were inserted with ascending sequence numbers.
-pub(crate) fn store_of_rows(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<()> {
-    store(connection, of_rows(rows, first_seq))
-}
-
-/// Returns the blocks of rows. The last rows are in none if they are too few.
-fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
+/// Returns the blocks of rows with ascending sequence numbers; none if the rows are too few.
+pub(crate) fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut next = first_seq;
     for (logs, keys) in rows.keys_of_chunks() {
@@ -68,7 +70,12 @@ fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
         }
         next += logs;
     }
-    blocks.retain(|block| block.logs() >= FEWEST_LOGS);
+    // The last logs are too few for a filter of their own.
+    if let Some(last) = blocks.pop_if(|last| last.logs() < FEWEST_LOGS)
+        && let Some(block) = blocks.last_mut()
+    {
+        block.merge(&last);
+    }
     blocks
 }
 

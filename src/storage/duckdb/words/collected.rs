@@ -109,12 +109,12 @@ impl KeyCollector {
     fn add_part(&mut self, text: &str, raw: &str) {
         match bounds_in(text, raw) {
             Some(Bounds::OfObservables) => {}
-            // An address may be one only without what is next to it in the line.
-            Some(Bounds::OfWords) => {
+            // An address may be one only without what is next to it in the line, and so may what is encoded.
+            Some(Bounds::OfWords) if !text.contains('%') => {
                 let Self { keys, recent, .. } = self;
                 keys::of_observables(text, &mut |key| take(keys, recent, key));
             }
-            None => self.add_text(text),
+            _ => self.add_text(text),
         }
     }
 

@@ -58,6 +58,14 @@ impl Filter {
         self.keys += usize::from(is_new);
     }
 
+    /// Adds the keys of another filter.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (byte, added) in self.bytes.iter_mut().zip(&other.bytes) {
+            *byte |= added;
+        }
+        self.keys += other.keys;
+    }
+
     pub(crate) fn keys(&self) -> usize {
         self.keys
     }

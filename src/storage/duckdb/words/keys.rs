@@ -5,6 +5,7 @@
 //! - a word: the letters and digits, at least two, up to the next character that is neither, in one letter case;
 //! - two words with a dot between them, both with a letter, as in the name of a host;
 //! - an address, in its only form;
+//! - each of these in the text with its percent-encoding decoded;
 //! - the words of a domain or URL in the form in which indicators are stored, where the text has another.
 //!
 //! Changes of what a key is made of need another [`VERSION`](super::VERSION).
@@ -19,11 +20,17 @@ use crate::models::observables::{self, Observable, Surroundings};
 /// Counts the bytes of the shortest word.
 const SHORTEST: usize = 2;
 
-/// Gives the keys of a text to `take`.
+/// Gives the keys of a text to `take`, as it is and with its percent-encoding decoded.
 pub(crate) fn of_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u64)) {
-    fold(text, folded);
-    of_words(folded, take);
-    of_observables(text, take);
+    let mut of_plain = |text: &str| {
+        fold(text, folded);
+        of_words(folded, take);
+        of_observables(text, take);
+    };
+    of_plain(text);
+    if let Some(decoded) = observables::percent_decoded(text) {
+        of_plain(&decoded);
+    }
 }
 
 /// Gives the keys of a text's observables to `take`, without its words.

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::detect::IndicatorSet;
@@ -119,60 +118,37 @@ impl Answer {
 
 /// Returns a query for all logs that may hold a value, in its usual notations.
 ///
-/// `match` reads every log, and finds a few more: numbers that mix notations, and names in letters of full width.
+/// `match` reads every log, and finds a few more: names in letters of full width.
 fn may_hold(value: &Indicator) -> Result<LogQuery> {
     let host = value.host().and_then(|host| host.parse().ok());
-    let texts = match (value, &host) {
-        // An address of IPv6 has many spellings, and a network many addresses.
-        (Indicator::Ip(IpAddr::V6(_)) | Indicator::Cidr(_), _)
-        | (Indicator::Url(_), Some(Indicator::Ip(IpAddr::V6(_)))) => return Ok(LogQuery::new()),
-        (Indicator::Ip(IpAddr::V4(address)), _)
-        | (Indicator::Url(_), Some(Indicator::Ip(IpAddr::V4(address)))) => spellings_of_address(*address),
+    let name = match (value, &host) {
+        // A network has many addresses.
+        (Indicator::Cidr(_), _) => return Ok(LogQuery::new()),
+        (Indicator::Ip(address), _) | (Indicator::Url(_), Some(Indicator::Ip(address))) => {
+            return Ok(LogQuery::new().has(address.to_string())?);
+        }
         (Indicator::Domain(name) | Indicator::Email(name), _)
-        | (Indicator::Url(_), Some(Indicator::Domain(name))) => spellings_of_name(name),
-        (Indicator::Url(url), _) => BTreeSet::from([value.host().unwrap_or(url).to_owned()]),
-        (other, _) => BTreeSet::from([other.to_string()]),
+        | (Indicator::Url(_), Some(Indicator::Domain(name))) => name.clone(),
+        (Indicator::Url(url), _) => value.host().unwrap_or(url).to_owned(),
+        (other, _) => other.to_string(),
     };
-    let conditions = texts.iter().map(|text| {
-        let pattern = Pattern::literal_ignoring_case(text)?;
-        Filter::condition("text", Operator::Matches(pattern))
-    });
-    let filter = Filter::any(conditions.collect::<std::result::Result<Vec<_>, _>>()?)?;
-    Ok(LogQuery::new().filter(filter))
+    Ok(LogQuery::new().filter(has_name(&name)?))
 }
 
-/// Returns texts of which one is in each text that holds an address of IPv4, as browsers read it or within one of IPv6.
-fn spellings_of_address(address: Ipv4Addr) -> BTreeSet<String> {
-    let bits = address.to_bits();
-    let [a, b, c, d] = address.octets();
-    let (high, low) = (bits >> 16, bits & 0xffff);
-    // A number without zeros before it is in the same number with them.
-    BTreeSet::from([
-        address.to_string(),
-        format!("{a}.{b}.{low}"),
-        format!("{a}.{}", bits & 0x00ff_ffff),
-        bits.to_string(),
-        format!("{bits:x}"),
-        format!("0x{a:x}.0x{b:x}.0x{c:x}.0x{d:x}"),
-        format!("0x{a:02x}.0x{b:02x}.0x{c:02x}.0x{d:02x}"),
-        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
-        format!("0{a:03o}.0{b:03o}.0{c:03o}.0{d:03o}"),
-        format!("{high:x}:{low:x}"),
-        format!("{high:x}:{low:04x}"),
-    ])
-}
-
-/// Returns texts of which one is in each text that holds a domain, or an e-mail address at one.
+/// Returns a filter for the logs that may hold a domain, an e-mail address at one, or a file hash.
 ///
-/// Of an international name, letters may be encoded or decomposed: its longest part in ASCII is in each.
-fn spellings_of_name(name: &str) -> BTreeSet<String> {
+/// Of an international name, letters may be decomposed: its longest part in ASCII is in each spelling.
+fn has_name(name: &str) -> Result<Filter> {
+    let has = |name: &str| Filter::condition("any", Operator::has(name));
     let (unicode, is_valid) = idna::domain_to_unicode(name);
     let parts = unicode.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
-    match is_valid.is_ok() && !unicode.is_ascii() && !longest.is_empty() {
-        true => BTreeSet::from([name.to_owned(), unicode.clone(), longest.to_owned()]),
-        false => BTreeSet::from([name.to_owned()]),
+    if is_valid.is_err() || unicode.is_ascii() || longest.is_empty() {
+        return Ok(has(name)?);
     }
+    let part = Pattern::literal_ignoring_case(longest)?;
+    let part = Filter::condition("text", Operator::Matches(part))?;
+    Ok(Filter::any([has(name)?, has(&unicode)?, part])?)
 }
 
 /// Returns what sources say of a value, of the networks that hold it, of the domains above it and of the host of a URL.
