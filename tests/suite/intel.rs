@@ -248,6 +248,8 @@ fn a_lookup_finds_what_a_match_finds() {
     let texts = [
         "from 45.66.77.88 port 22",
         "GET http://0x2d424d58/x",
+        "GET http://0x2d.66.0115.88/x",
+        "GET http://%34%35.66.77.88/x",
         "GET http://055.0102.0115.0130/x",
         "GET http://759319896/x",
         "GET http://0X2D.0x42.0x4D.0x58/x",
