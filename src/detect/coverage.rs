@@ -48,6 +48,19 @@ impl SourceCounts {
         self.add(&mut counted);
     }
 
+    /// Counts logs of a source whose rules are known without looking at the logs.
+    pub(super) fn count_all(&mut self, detector: &Detector, source: LogSource, logs: u64) {
+        let event = Event::new(source);
+        let rules = detector.rules().count_for(&event);
+        self.add(&mut SourceCoverage {
+            source: event.source,
+            channel: None,
+            logs,
+            logs_without_rules: if rules == 0 { logs } else { 0 },
+            rules,
+        });
+    }
+
     /// Adds the logs that another thread has counted.
     pub(super) fn merge(&mut self, other: Self) {
         for mut counted in other.0.into_values() {

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, bounded};
 use super::Detector;
 use super::coverage::{SourceCounts, SourceCoverage};
 use super::rules::Scratch;
-use crate::models::{Detections, LogEntry, LogQuery, Order};
+use crate::models::{Detections, Field, Filter, LogEntry, LogQuery, LogSource, Operator, Order};
 use crate::storage::{Error, LogStore, Result};
 
 /// Holds how many logs a thread takes at a time.
@@ -65,7 +65,11 @@ impl Detector {
         threads: usize,
         mut progress: impl FnMut(u64),
     ) -> Result<Vec<SourceCoverage>> {
-        let logs = store.scan_logs(&in_any_order(query))?;
+        let mut counts = SourceCounts::default();
+        for (source, logs) in sources(store, query)? {
+            counts.count_all(self, source, logs);
+        }
+        let logs = store.scan_logs(&in_any_order(&query.clone().filter(may_be_of_windows()?)))?;
         let parts = in_threads(logs, threads, &mut progress, |chunks| {
             let mut counts = SourceCounts::default();
             for log in chunks.iter().flatten() {
@@ -73,8 +77,9 @@ impl Detector {
             }
             counts
         })?;
-        let mut counts = SourceCounts::default();
-        parts.into_iter().for_each(|part| counts.merge(part));
+        for part in parts {
+            counts.merge(part);
+        }
         Ok(counts.finish())
     }
 
@@ -95,6 +100,42 @@ fn in_any_order(query: &LogQuery) -> LogQuery {
         (None, None) => query.order(Order::Any),
         _ => query,
     }
+}
+
+/// Names the product of the log source that a format gives a log.
+const PRODUCT: &str = "metadata.logsource.product";
+
+/// Counts the logs of sources that decide about rules alone: those of a product other than Windows.
+fn sources<S: LogStore + ?Sized>(store: &S, query: &LogQuery) -> Result<Vec<(LogSource, u64)>> {
+    let fields = [
+        PRODUCT,
+        "metadata.logsource.category",
+        "metadata.logsource.service",
+    ];
+    let fields = fields
+        .into_iter()
+        .map(str::parse)
+        .collect::<std::result::Result<Vec<Field>, _>>()?;
+    let of_others = query.clone().filter(may_be_of_windows()?.negated()?);
+    let groups = store.count_logs_by(&of_others, &fields)?.into_iter();
+    let sources = groups.map(|group| {
+        let mut values = group.values.into_iter();
+        let mut part = || values.next().flatten();
+        let source = LogSource {
+            product: part(),
+            category: part(),
+            service: part(),
+        };
+        (source, group.count)
+    });
+    Ok(sources.collect())
+}
+
+/// Returns a filter for the logs of which channel, provider and id may decide about rules.
+fn may_be_of_windows() -> Result<Filter> {
+    let of_windows = Filter::condition(PRODUCT, Operator::equals("windows"))?;
+    let of_none = Filter::condition(PRODUCT, Operator::Exists)?.negated()?;
+    Ok(Filter::any([of_windows, of_none])?)
 }
 
 /// Hands logs out to a number of threads, and returns what each of them made of its logs.

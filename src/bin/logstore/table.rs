@@ -185,7 +185,7 @@ impl Layout {
             parts.next(),
             lines.first_mut().and_then(|cells| cells.get_mut(place)),
         ) {
-            *cell = first.to_owned();
+            first.clone_into(cell);
         }
         lines.extend(parts.map(|part| {
             let mut cells = vec![String::new(); cells.len()];
