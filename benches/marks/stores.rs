@@ -77,3 +77,9 @@ pub(crate) fn exclusive(store: &Path) -> DuckDbStore {
     let options = DuckDbStore::options().access(Access::Exclusive);
     options.open(store).expect("a store")
 }
+
+/// Opens a store with one thread of the engine, as `logstore detect` does.
+pub(crate) fn as_detect_opens_it(file: &Path) -> DuckDbStore {
+    let options = DuckDbStore::options().access(Access::Exclusive).threads(1);
+    options.open(file).expect("a store")
+}

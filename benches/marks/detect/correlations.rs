@@ -10,7 +10,7 @@ use serde_json::json;
 use super::processor_time_of_process;
 use crate::Scale;
 use crate::report::Report;
-use crate::stores::exclusive;
+use crate::stores::as_detect_opens_it;
 
 /// Counts the logs of a batch. Each is a hit.
 const BATCH: usize = 500;
@@ -21,7 +21,7 @@ const USERS: usize = 10_000;
 pub(super) fn measure(scale: &Scale, report: &Report) {
     let count = (20 * scale.rows).min(1_000_000);
     let detector = detector();
-    let store = exclusive(&scale.new_file("hits.duckdb"));
+    let store = as_detect_opens_it(&scale.new_file("hits.duckdb"));
     for start in (0..count).step_by(50_000) {
         store_hits(&store, &detector, start..count.min(start + 50_000));
     }

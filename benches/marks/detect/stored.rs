@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use logstore::alerts::HitRange;
 use logstore::detect::{Detector, Event, Scratch, read_rules};
-use logstore::duckdb::Access;
 use logstore::{DetectionRule, DuckDbStore, Fetcher, LogEntry, LogQuery, LogStore as _};
 
 use super::{files_in, on_processor, processor_time_of_process};
 use crate::Scale;
 use crate::report::{Report, median, ratio};
-use crate::stores::exclusive;
+use crate::stores::{as_detect_opens_it, exclusive};
 
 /// Limits the length of the logs: together they have about a kilobyte each.
 const LONGEST: usize = 1_200;
@@ -61,12 +60,6 @@ pub(super) fn measure(scale: &Scale, report: &Report, rules: &[&Path], logs: Vec
             seconds / mark,
         );
     }
-}
-
-/// Opens a store with one thread of the engine, as `logstore detect` does.
-fn as_detect_opens_it(file: &Path) -> DuckDbStore {
-    let options = DuckDbStore::options().access(Access::Exclusive).threads(1);
-    options.open(file).expect("a store")
 }
 
 fn stored_rules(folder: &Path) -> Vec<DetectionRule> {
