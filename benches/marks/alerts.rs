@@ -8,7 +8,7 @@ use crate::Scale;
 use crate::report::{Report, timed, timed_each};
 use crate::stores::exclusive;
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let many = scale.rows / 20;
     let store = exclusive(&scale.new_file("alerts.duckdb"));
     let other = scale.new_file("alerts-engine.duckdb");

@@ -12,7 +12,7 @@ use crate::stores::exclusive;
 const LOGS: usize = 1_000;
 const TIMES: u32 = 20;
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let batches: Vec<Vec<LogEntry>> = (0..=scale.runs)
         .flat_map(|run| (0..TIMES as usize).map(move |time| (run * TIMES as usize + time) * LOGS))
         .map(|start| {

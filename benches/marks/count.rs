@@ -10,7 +10,7 @@ use crate::{Scale, engine};
 /// What a store is asked.
 type Ours<'a> = &'a dyn Fn(&logstore::DuckDbStore) -> u64;
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let path = scale.store(scale.rows);
     let by_address =
         "SELECT source_ip, count(*) AS n FROM logs GROUP BY source_ip ORDER BY n DESC, source_ip";

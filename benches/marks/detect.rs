@@ -14,7 +14,7 @@ use logstore::ingest::{IngestOptions, Source};
 use crate::Scale;
 use crate::report::{Report, median, ratio};
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     if !shared.join("sigma/rules").exists() {
         println!("skipped: there are no rules of Sigma in ../shared/data");
@@ -30,7 +30,7 @@ pub(crate) fn measure(scale: &Scale, report: &Report) {
     correlations::measure(scale, report);
 }
 
-fn evaluate(scale: &Scale, report: &Report, folders: &[PathBuf], [samples, attacks]: [Vec<String>; 2]) {
+fn evaluate(scale: &Scale, report: &mut Report, folders: &[PathBuf], [samples, attacks]: [Vec<String>; 2]) {
     let before = resident_mb();
     let (reading, rules) = on_processor(|| {
         folders

@@ -7,7 +7,7 @@ use crate::report::{Report, timed};
 use crate::stores::exclusive;
 use crate::{Scale, engine};
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let path = scale.store(scale.rows / 2);
     let columns = "event_time, id, \"timestamp\", raw, appname, file, host, hostname, message, procid, source_type, \
                    normalized, metadata, ingestion_time";

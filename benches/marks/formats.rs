@@ -13,7 +13,7 @@ use crate::stores::ingest;
 /// Counts the bytes of the file for each row of the other questions: 1 GB for 2,000,000 rows.
 const BYTES: usize = 512;
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     const MARK: f64 = 150_000.0;
     let samples = samples();
     let (file, lines) = mixed(scale, &samples);

@@ -7,7 +7,7 @@ use crate::report::{Report, ratio, timed};
 use crate::stores::ingest;
 use crate::{Scale, engine};
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let json = scale.lines(0..scale.rows, Form::Json);
     report.compare(
         "ingest NDJSON",
@@ -40,7 +40,7 @@ pub(crate) fn measure(scale: &Scale, report: &Report) {
 }
 
 /// Ten files into one store.
-fn grow(scale: &Scale, report: &Report) {
+fn grow(scale: &Scale, report: &mut Report) {
     let store = scale.new_file("growing.duckdb");
     let mut times: Vec<Duration> = Vec::new();
     for part in 0..10 {

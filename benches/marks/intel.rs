@@ -12,7 +12,7 @@ use crate::Scale;
 use crate::detect::{logs, on_processor, processor_time_of_process, resident_mb};
 use crate::report::{Report, median};
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let count = scale.rows.min(1_000_000);
     let file = scale.folder.join("intel.duckdb");
     store_apart(&file, count);
@@ -85,7 +85,7 @@ fn indicator(number: usize) -> Indicator {
     text.parse().expect("an indicator")
 }
 
-fn load(file: &Path, count: usize, report: &Report) -> IndicatorSet {
+fn load(file: &Path, count: usize, report: &mut Report) -> IndicatorSet {
     let store = DuckDbStore::open(file).expect("a store");
     let before = (processor_time_of_process(), resident_mb());
     let mut builder = IndicatorSetBuilder::default();
@@ -104,7 +104,7 @@ fn load(file: &Path, count: usize, report: &Report) -> IndicatorSet {
     set
 }
 
-fn look_ups(scale: &Scale, set: &IndicatorSet, count: usize, report: &Report) {
+fn look_ups(scale: &Scale, set: &IndicatorSet, count: usize, report: &mut Report) {
     // One in two is there.
     let wanted: Vec<Indicator> = (0..count)
         .map(|number| indicator(number * 7 % (2 * count)))
@@ -127,7 +127,7 @@ fn look_ups(scale: &Scale, set: &IndicatorSet, count: usize, report: &Report) {
     );
 }
 
-fn extraction(scale: &Scale, set: &IndicatorSet, report: &Report) {
+fn extraction(scale: &Scale, set: &IndicatorSet, report: &mut Report) {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let auth = shared.join("logs/loghub/OpenSSH/OpenSSH_2k.log");
     if !auth.exists() {

@@ -37,7 +37,7 @@ struct Scale {
     plots: PathBuf,
 }
 
-type Measure = fn(&Scale, &Report);
+type Measure = fn(&Scale, &mut Report);
 
 const QUESTIONS: [(&str, Measure); 13] = [
     ("ingest", ingest::measure),
@@ -93,12 +93,13 @@ fn main() {
     };
     let chosen = |name: &&str| arguments.iter().any(|argument| argument == *name);
     let all = !QUESTIONS.iter().any(|(name, _)| chosen(name));
-    let report = Report::new(&scale);
+    let mut report = Report::new(&scale);
     for (name, measure) in QUESTIONS {
         if all || chosen(&name) {
-            measure(&scale, &report);
+            measure(&scale, &mut report);
         }
     }
+    assert!(report.lines() > 0, "no question was asked");
 }
 
 /// The first argument that is none, so that a typo does not measure everything.

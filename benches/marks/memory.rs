@@ -7,7 +7,7 @@ use crate::data::Form;
 use crate::report::Report;
 use crate::stores::program;
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     const MIB: f64 = 1_024.0;
     let file = scale.lines(0..scale.rows, Form::Json);
     let store = scale.new_file("memory.duckdb");

@@ -20,7 +20,7 @@ struct Question {
     times: Vec<(usize, Duration, Duration)>,
 }
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let named = [
         ("ingest NDJSON", "ingest.svg"),
         ("fetch the last minute", "recent.svg"),

@@ -7,7 +7,7 @@ use crate::report::{Report, timed_each};
 use crate::stores::exclusive;
 use crate::{Scale, engine};
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let path = scale.store(scale.large);
     let store = exclusive(&path);
     let end = store.end_cursor().expect("a cursor");

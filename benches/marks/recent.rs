@@ -8,7 +8,7 @@ use crate::report::{Report, ratio, timed, timed_each};
 use crate::stores::{exclusive, program};
 use crate::{Scale, data, engine};
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     let (small, large) = (scale.store(scale.rows / 10), scale.store(scale.large));
     let last_minute = |rows: usize| LogQuery::new().since(data::time(rows) - TimeDelta::minutes(1));
     let fetch = |path, rows| {

@@ -6,6 +6,7 @@ use crate::Scale;
 
 pub(crate) struct Report {
     runs: usize,
+    lines: usize,
 }
 
 impl Report {
@@ -15,12 +16,20 @@ impl Report {
             scale.rows, scale.large, scale.runs
         );
         println!("| work | yardstick | logstore | yardstick | ratio | mark |\n|---|---|---|---|---|---|");
-        Self { runs: scale.runs }
+        Self {
+            runs: scale.runs,
+            lines: 0,
+        }
+    }
+
+    /// How many questions were answered.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines
     }
 
     /// Runs both in turn. What they return must be equal.
     pub(crate) fn compare<T: PartialEq + std::fmt::Debug>(
-        &self,
+        &mut self,
         work: &str,
         yardstick: &str,
         mark: f64,
@@ -47,11 +56,21 @@ impl Report {
     }
 
     /// A question that has no mark.
-    pub(crate) fn unmarked(&self, work: &str, yardstick: &str, ours: &str, theirs: &str, ratio: f64) {
+    pub(crate) fn unmarked(&mut self, work: &str, yardstick: &str, ours: &str, theirs: &str, ratio: f64) {
+        self.lines += 1;
         println!("| {work} | {yardstick} | {ours} | {theirs} | {ratio:.2} | |");
     }
 
-    pub(crate) fn line(&self, work: &str, yardstick: &str, mark: f64, ours: &str, theirs: &str, ratio: f64) {
+    pub(crate) fn line(
+        &mut self,
+        work: &str,
+        yardstick: &str,
+        mark: f64,
+        ours: &str,
+        theirs: &str,
+        ratio: f64,
+    ) {
+        self.lines += 1;
         println!("| {work} | {yardstick} | {ours} | {theirs} | {ratio:.2} | {mark} |");
     }
 }

@@ -9,7 +9,7 @@ use crate::report::{Report, timed};
 use crate::stores::{exclusive, program};
 use crate::{Scale, engine};
 
-pub(crate) fn measure(scale: &Scale, report: &Report) {
+pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     for (rows, size) in [(scale.rows, "the store"), (scale.large, "the large store")] {
         let path = scale.store(rows);
         in_process(&path, size, report);
@@ -17,7 +17,7 @@ pub(crate) fn measure(scale: &Scale, report: &Report) {
     }
 }
 
-fn in_process(path: &Path, size: &str, report: &Report) {
+fn in_process(path: &Path, size: &str, report: &mut Report) {
     let address = rare_address(path);
     let exact = format!("(^|[^0-9.]){}($|[^0-9.])", address.replace('.', "[.]"));
     let of_address = format!("regexp_matches(raw, '{exact}')");
@@ -85,7 +85,7 @@ fn in_process(path: &Path, size: &str, report: &Report) {
 }
 
 /// Beside a count of all logs, which reads no text.
-fn whole_process(path: &Path, size: &str, report: &Report) {
+fn whole_process(path: &Path, size: &str, report: &mut Report) {
     let count = |arguments: &[&str]| {
         let output = program(path)
             .arg("count")

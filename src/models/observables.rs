@@ -149,7 +149,7 @@ fn may_be_in_address(bytes: &[u8], mark: usize) -> bool {
 /// Returns whether a word has the dots or colons of an address.
 fn may_be_address(word: &str) -> bool {
     let bytes = word.as_bytes();
-    let count = |mark: u8| bytes.iter().filter(|byte| **byte == mark).count();
+    let count = |mark: u8| memchr::memchr_iter(mark, bytes).count();
     let is_double = |pair: &[u8]| pair == b"::";
     word.len() >= SHORTEST && (count(b'.') >= 3 || count(b':') >= 7 || bytes.windows(2).any(is_double))
 }

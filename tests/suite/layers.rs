@@ -42,11 +42,12 @@ const PARTS: [(&str, &[&str]); 14] = [
 ];
 
 /// The rooms of `storage::duckdb`, from the ground up. Each may import itself and those below it.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 15] = [
     &["error", "seq"],
-    &["transaction", "sql"],
+    &["transaction", "sql", "words"],
     &["engine"],
     &["rows", "schema"],
+    &["functions"],
     &["adopt"],
     &["lake"],
     &["commit_order"],

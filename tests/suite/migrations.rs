@@ -285,7 +285,11 @@ fn version_8_is_read_and_brought_up_to_date() {
         assert_eq!(store.fetch_logs(&all).unwrap(), logs);
         for log in &logs {
             let by_id = LogQuery::new().equals("id", &log.id).unwrap();
-            assert_eq!(store.fetch_logs(&by_id).unwrap(), [log.clone()], "{read_only}");
+            assert_eq!(
+                store.fetch_logs(&by_id).unwrap(),
+                std::slice::from_ref(log),
+                "{read_only}"
+            );
         }
     }
     let store = DuckDbStore::open(&path).unwrap();

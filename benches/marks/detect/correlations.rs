@@ -18,7 +18,7 @@ const BATCH: usize = 500;
 /// Counts the users, by whom hits are grouped.
 const USERS: usize = 10_000;
 
-pub(super) fn measure(scale: &Scale, report: &Report) {
+pub(super) fn measure(scale: &Scale, report: &mut Report) {
     let count = (20 * scale.rows).min(1_000_000);
     let detector = detector();
     let store = as_detect_opens_it(&scale.new_file("hits.duckdb"));

@@ -18,7 +18,7 @@ const LONGEST: usize = 1_200;
 /// Names a rule with one rare word, for a hunt of one rule.
 const ONE_RULE: &str = "HackTool - SafetyKatz Execution";
 
-pub(super) fn measure(scale: &Scale, report: &Report, rules: &[&Path], logs: Vec<LogEntry>) {
+pub(super) fn measure(scale: &Scale, report: &mut Report, rules: &[&Path], logs: Vec<LogEntry>) {
     let rules: Vec<DetectionRule> = rules.iter().flat_map(|folder| stored_rules(folder)).collect();
     let length = |log: &LogEntry| log.normalized.to_text().map_or(0, |text| text.len());
     let samples: Vec<LogEntry> = logs.into_iter().filter(|log| length(log) <= LONGEST).collect();
@@ -101,7 +101,7 @@ fn poll(store: &DuckDbStore, detector: &Detector, consumer: &str) {
 }
 
 /// Measures the parts of a poll, which takes `whole` for a number of logs. Each contains the one before.
-fn parts(report: &Report, store: &DuckDbStore, detector: &Detector, (number, whole): (f64, Duration)) {
+fn parts(report: &mut Report, store: &DuckDbStore, detector: &Detector, (number, whole): (f64, Duration)) {
     let started = processor_time_of_process();
     let batches = || Fetcher::new(store).once().map(|batch| batch.expect("a batch"));
     assert!(batches().map(|batch| batch.logs().len()).sum::<usize>() > 0);

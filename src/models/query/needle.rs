@@ -37,7 +37,7 @@ impl Needle {
                 value,
                 "it is empty: give a word, a name, an address or another value",
             )),
-            ..=Self::LONGEST => Ok(Self::Words {
+            1..=Self::LONGEST => Ok(Self::Words {
                 text: value.to_owned(),
                 pattern: Pattern::literal_ignoring_case(value)?,
             }),

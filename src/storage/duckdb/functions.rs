@@ -2,8 +2,8 @@
 
 use ::duckdb::Connection;
 
+use super::rows::log_has;
 use super::sql::{comparison, has, in_network, staged, streamed};
-use super::words::log_has;
 
 /// Registers the functions in an engine.
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {

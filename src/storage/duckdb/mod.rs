@@ -7,12 +7,12 @@ mod seq;
 mod transaction;
 
 mod sql;
+mod words;
 
 mod engine;
 
 mod rows;
 mod schema;
-mod words;
 
 mod functions;
 

@@ -11,7 +11,7 @@ use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::lake::create;
 use crate::storage::duckdb::rows::encode::LogRows;
-use crate::storage::duckdb::rows::log_id::LogId;
+use crate::storage::duckdb::sql::log_id::LogId;
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::store::new_files::NewFiles;
 use crate::storage::{AppendResult, Error, IngestStore, Result};

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
+use super::blocks::{self, Block, FEWEST_LOGS};
 use crate::models::BorrowedLog;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order;
@@ -13,7 +14,6 @@ use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk};
-use crate::storage::duckdb::words::blocks::{self, Block, FEWEST_LOGS};
 use crate::storage::duckdb::words::collected::KeyCollector;
 use crate::storage::duckdb::words::filter::ENOUGH_KEYS;
 

@@ -1,8 +1,10 @@
 //! Logs: appended in bulk, scanned as a stream.
 
 pub(super) mod append;
+mod blocks;
 pub(super) mod cover;
 pub(super) mod long_texts;
+mod narrow;
 mod page;
 mod plan;
 pub(super) mod rewrite;
@@ -27,7 +29,6 @@ use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::tables::consumers;
 use crate::storage::duckdb::transaction::read_transaction;
 use crate::storage::duckdb::words::needs::Need;
-use crate::storage::duckdb::words::{blocks, search};
 use crate::storage::duckdb::{error, schema};
 use crate::storage::{
     AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, Stats, TimeBucket, width_micros,
@@ -202,7 +203,7 @@ impl DuckDbStore {
         self.read_in_time(|connection| {
             // Filters and logs are those of one moment.
             read_transaction(connection, action, |connection| {
-                match search::narrowed(connection, query)? {
+                match narrow::narrowed(connection, query)? {
                     Some(narrowed) => read(connection, &narrowed.log_texts),
                     None => read(connection, self.log_texts),
                 }

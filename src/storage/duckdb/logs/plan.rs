@@ -4,6 +4,7 @@ use ::duckdb::{Connection, params_from_iter};
 use chrono::TimeDelta;
 
 use super::long_texts;
+use super::narrow::{self, Narrowed};
 use crate::models::{Field, LogQuery, Order};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -11,7 +12,6 @@ use crate::storage::duckdb::rows::columns;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql};
-use crate::storage::duckdb::words::search::{self, Narrowed};
 use crate::storage::duckdb::{error, schema};
 
 /// Returns `DELETE ...` for the logs that a query wants.
@@ -42,7 +42,7 @@ pub(crate) fn statements(
 ) -> Result<Vec<Sql>> {
     if order == CommitOrder::Counter
         && log_texts == schema::LOG_TEXTS
-        && let Some(narrowed) = search::narrowed(connection, query)?
+        && let Some(narrowed) = narrow::narrowed(connection, query)?
     {
         return narrowed_statements(order, connection, query, &narrowed);
     }
@@ -85,7 +85,7 @@ fn narrowed_statements(
 }
 
 /// Limits the logs of blocks that are searched in one statement, and of which those that are found are sorted together.
-const SORTED_TOGETHER: i64 = 4 * LogRows::ROW_GROUP as i64;
+const SORTED_TOGETHER: i64 = 500_000;
 
 pub(crate) fn select_logs(log_texts: &str) -> Sql {
     Sql::new(format!("SELECT {}\nFROM {log_texts}", *columns::READ_SQL))

@@ -2,13 +2,13 @@
 
 use ::duckdb::{Connection, params};
 
+use super::blocks;
 use super::page;
 use crate::models::{InvalidValue, LogEntry};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::store::DuckDbStore;
-use crate::storage::duckdb::words::blocks;
 use crate::storage::{Cursor, Result};
 
 /// Describes a part of a store whose logs were replaced.

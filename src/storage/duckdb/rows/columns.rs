@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use ::duckdb::arrow::datatypes::{DataType, Field, TimeUnit};
 
-use super::log_id;
+use crate::storage::duckdb::sql::log_id;
 use crate::storage::duckdb::sql::staged::{as_json, as_uuid};
 
 /// Names a column of the table `log_rows`. The variants are in the order of its columns.

@@ -18,10 +18,10 @@ use uuid::Uuid;
 
 use super::columns::{INTEGERS, LogColumn, TEXTS, TIMES};
 use super::constant_columns::InsertColumns;
-use super::log_id::{self, LogId};
 use super::row_layout::Columns;
 use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::log_id::{self, LogId};
 use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows};
 use crate::storage::duckdb::words::collected::KeyCollector;
 use crate::storage::{Error, Result};

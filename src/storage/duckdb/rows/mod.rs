@@ -4,6 +4,6 @@ pub(super) mod columns;
 pub(super) mod constant_columns;
 pub(super) mod decode;
 pub(super) mod encode;
-pub(super) mod log_id;
+pub(super) mod log_has;
 pub(super) mod row_layout;
 pub(crate) mod words;

@@ -3,6 +3,7 @@
 pub(super) mod comparison;
 pub(super) mod has;
 pub(super) mod in_network;
+pub(super) mod log_id;
 pub(super) mod predicate;
 pub(super) mod staged;
 pub(super) mod statement;

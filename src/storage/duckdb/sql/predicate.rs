@@ -12,7 +12,7 @@ use crate::models::{
     Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Operator, Order, Pattern,
     Place, Test, longest_word,
 };
-use crate::storage::duckdb::rows::log_id::LogId;
+use crate::storage::duckdb::sql::log_id::LogId;
 
 /// Returns a time bound, rounded up to the engine's microseconds.
 ///

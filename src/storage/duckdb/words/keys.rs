@@ -197,7 +197,7 @@ mod tests {
         fold(text, &mut folded);
         let mut words = Vec::new();
         each_word(&folded, &mut |word| {
-            words.push(String::from_utf8_lossy(&folded[word]).into_owned())
+            words.push(String::from_utf8_lossy(&folded[word]).into_owned());
         });
         words
     }

@@ -153,7 +153,7 @@ fn of_value(field: &Field, value: &str) -> Need {
 fn addresses(value: &str) -> Vec<Need> {
     let mut needs = Vec::new();
     observables::each_address(value, &mut |address| {
-        needs.push(Need::Key(keys::of_address(address)))
+        needs.push(Need::Key(keys::of_address(address)));
     });
     needs
 }
@@ -218,7 +218,11 @@ impl Pieces {
                 Some(letter) => self.piece.push(letter),
                 None => self.end_piece(),
             },
-            HirKind::Concat(parts) => parts.iter().for_each(|part| self.add(part)),
+            HirKind::Concat(parts) => {
+                for part in parts {
+                    self.add(part);
+                }
+            }
             HirKind::Capture(group) => self.add(&group.sub),
             HirKind::Repetition(repeated) if repeated.min > 0 => {
                 self.end_piece();

@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::needs::Need;
-use super::{blocks, filter};
+use super::blocks;
 use crate::models::LogQuery;
 use crate::storage::Result;
 use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::words::filter;
+use crate::storage::duckdb::words::needs::Need;
 use crate::storage::duckdb::{error, schema};
 
 /// Limits the ranges that the engine reads apart. It takes time to plan each of them.

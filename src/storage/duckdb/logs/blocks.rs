@@ -6,13 +6,13 @@ use std::sync::Arc;
 use ::duckdb::arrow::array::{ArrayRef, BinaryArray, BooleanArray, Int16Array, Int64Array};
 use ::duckdb::{Connection, params};
 
-use super::VERSION;
-use super::filter::{ENOUGH_KEYS, Filter, SLICES};
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::staged::{ROW_GROUP, StagedRows};
 use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::words::VERSION;
+use crate::storage::duckdb::words::filter::{ENOUGH_KEYS, Filter, SLICES};
 
 const ACTION: &str = "store the words of logs";
 
@@ -50,7 +50,9 @@ impl Block {
     /// Adds the next logs with their keys.
     fn extend(&mut self, logs: i64, keys: &[u64]) {
         self.seqs = *self.seqs.start()..=self.seqs.end() + logs;
-        keys.iter().for_each(|key| self.filter.add(*key));
+        for key in keys {
+            self.filter.add(*key);
+        }
     }
 }
 
@@ -136,6 +138,12 @@ fn insert_slices<W: AsRef<[u8]>>(connection: &Connection, slices: &[(i64, i16, W
 ///
 /// A search reads the same slice of all blocks. Of sorted ones, it reads a few neighbours.
 fn sort_if_enough(connection: &Connection) -> Result<()> {
+    const SLICES_OF: &str = "SELECT first_seq, slice, words FROM block_words
+        WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE NOT is_sorted AND first_seq BETWEEN ? AND ?)
+        ORDER BY slice, first_seq";
+    const DELETE: &str = "DELETE FROM block_words
+        WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE NOT is_sorted AND first_seq BETWEEN ? AND ?)";
+    const MARK: &str = "UPDATE log_blocks SET is_sorted = true WHERE first_seq BETWEEN ? AND ?";
     let failed = |error| error::engine(ACTION, error);
     let unsorted: Vec<i64> = statement::query_all(
         connection,
@@ -148,12 +156,6 @@ fn sort_if_enough(connection: &Connection) -> Result<()> {
         return Ok(());
     };
     let span = params![first, last];
-    const SLICES_OF: &str = "SELECT first_seq, slice, words FROM block_words
-        WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE NOT is_sorted AND first_seq BETWEEN ? AND ?)
-        ORDER BY slice, first_seq";
-    const DELETE: &str = "DELETE FROM block_words
-        WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE NOT is_sorted AND first_seq BETWEEN ? AND ?)";
-    const MARK: &str = "UPDATE log_blocks SET is_sorted = true WHERE first_seq BETWEEN ? AND ?";
     let slices = statement::query_all(connection, SLICES_OF, span, |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     });

@@ -8,8 +8,8 @@ use ::duckdb::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use ::duckdb::arrow::datatypes::DataType;
 use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 
+use super::row_layout::Columns;
 use crate::models::{Members, Needle, NeedleFinder};
-use crate::storage::duckdb::rows::row_layout::Columns;
 use crate::storage::duckdb::sql::has::{LOG_HAS, Needles, TEXTS};
 use crate::storage::duckdb::sql::in_network::texts;
 
