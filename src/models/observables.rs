@@ -97,14 +97,23 @@ pub(crate) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'
     }
 }
 
+/// Holds an address of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) ip: IpAddr,
+    /// Says whether the text holds the form in which addresses are printed.
+    pub(crate) is_plain: bool,
+}
+
 /// Gives each address of a text to `take`: those that [`each`] finds, at less cost.
-pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
-    let mut take = |observable: Observable<'_>| {
-        if let Observable::Ip(address) = observable {
-            take(address);
+pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(Address)) {
+    let mut give = |observable: Observable<'_>, is_plain: bool| {
+        if let Observable::Ip(ip) = observable {
+            let is_plain = is_plain || text.contains(&ip.to_string());
+            take(Address { ip, is_plain });
         }
     };
-    urls(text, &mut take);
+    urls(text, &mut |observable| give(observable, false));
     let bytes = text.as_bytes();
     let mut end = 0;
     for mark in memchr2_iter(b'.', b':', bytes) {
@@ -122,12 +131,13 @@ pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
             continue;
         };
         if let Ok(address) = word.parse::<Ipv4Addr>() {
-            take(Observable::Ip(address.into()));
+            give(Observable::Ip(address.into()), true);
         } else {
             let seen = word.bytes().fold(0, |seen, byte| seen | class(byte));
-            words(word, seen, Surroundings::FreeText, &mut take);
+            let mut give = |observable: Observable<'_>| give(observable, false);
+            words(word, seen, Surroundings::FreeText, &mut give);
             if let Some(address) = before_port(word).filter(|_| is_end_of_connection(text, start..end)) {
-                take(Observable::Ip(address.into()));
+                give(Observable::Ip(address.into()));
             }
         }
     }

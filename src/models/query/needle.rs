@@ -58,7 +58,7 @@ impl Needle {
         match self {
             Self::Address(wanted) => {
                 let mut is_found = false;
-                observables::each_address(text, &mut |address| is_found |= address == *wanted);
+                observables::each_address(text, &mut |address| is_found |= address.ip == *wanted);
                 is_found
             }
             Self::Words { pattern, .. } => is_whole(text, pattern),

@@ -1,15 +1,17 @@
 //! Narrows a search to the blocks that may hold what is sought.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
 use super::blocks;
-use crate::models::LogQuery;
+use crate::models::{LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::words::filter;
+use crate::storage::duckdb::words::keys;
 use crate::storage::duckdb::words::needs::Need;
 use crate::storage::duckdb::{error, schema};
 
@@ -38,18 +40,77 @@ pub(crate) fn narrowed(connection: &Connection, query: &LogQuery) -> Result<Opti
     if stored.is_empty() {
         return Ok(None);
     }
-    let Some(slices) = Slices::read(connection, &need)? else {
+    let address = sought_address(query);
+    let mut wanted_keys = BTreeSet::new();
+    need.each_key(&mut |key| {
+        wanted_keys.insert(key);
+    });
+    wanted_keys.extend(address.map(keys::of_other_spelling));
+    let Some(slices) = Slices::read(connection, &wanted_keys)? else {
         return Ok(None);
     };
+    let blocks = stored.len();
     let (wanted, others): (Vec<_>, Vec<_>) = stored
         .into_iter()
         .partition(|block| need.may_be_met(&|key| slices.may_hold(*block.start(), key)));
-    log::debug!(
-        "{} of {} blocks may hold what is sought",
-        wanted.len(),
-        wanted.len() + others.len()
-    );
-    Ok((!others.is_empty()).then(|| Narrowed::without(&others)))
+    log::debug!("{} of {blocks} blocks may hold what is sought", wanted.len());
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let plain = address.map(|address| Plain {
+        text: address.to_string(),
+        blocks: wanted
+            .into_iter()
+            .filter(|block| !slices.may_hold(*block.start(), keys::of_other_spelling(address)))
+            .collect(),
+    });
+    Ok(Some(Narrowed::without(others, plain)))
+}
+
+/// Returns the address that a query seeks as a whole.
+fn sought_address(query: &LogQuery) -> Option<IpAddr> {
+    query.filters().iter().find_map(|filter| match filter.node() {
+        Node::Condition(condition) => match (&condition.field().0, condition.test()) {
+            (Place::Any, Test::Has(Needle::Address(address))) => Some(*address),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// Holds blocks whose logs have what is sought only as this text.
+struct Plain {
+    text: String,
+    blocks: Vec<RangeInclusive<i64>>,
+}
+
+impl Plain {
+    /// Returns SQL that is true of each log with the text.
+    ///
+    /// A row layout may leave out a part of an address, up to a dot or a colon of it.
+    fn condition(&self) -> String {
+        const TEXTS: [&str; 12] = [
+            "layout",
+            "message",
+            "stored_raw",
+            "stored_normalized",
+            "metadata",
+            "\"timestamp\"",
+            "host",
+            "hostname",
+            "appname",
+            "file",
+            "source_type",
+            "CAST(procid AS VARCHAR)",
+        ];
+        let text = statement::literal(&self.text);
+        let mut conditions = TEXTS.map(|column| format!("contains({column}, {text})")).to_vec();
+        let cuts = ["}.", ".{", "}:", ":{"]
+            .iter()
+            .filter(|cut| self.text.contains(cut.trim_matches(['{', '}'])));
+        conditions.extend(cuts.map(|cut| format!("contains(layout, '{cut}')")));
+        conditions.join(" OR ")
+    }
 }
 
 /// Holds the slices of all filters that tell of some keys.
@@ -57,11 +118,8 @@ struct Slices(HashMap<(i64, i16), Vec<u8>>);
 
 impl Slices {
     /// Reads the slices; `None` if they are too many.
-    fn read(connection: &Connection, need: &Need) -> Result<Option<Self>> {
-        let mut numbers = BTreeSet::new();
-        need.each_key(&mut |key| {
-            numbers.insert(number_of(key));
-        });
+    fn read(connection: &Connection, keys: &BTreeSet<u64>) -> Result<Option<Self>> {
+        let numbers: BTreeSet<i16> = keys.iter().map(|key| number_of(*key)).collect();
         if numbers.len() > MOST_SLICES {
             return Ok(None);
         }
@@ -97,21 +155,36 @@ fn number_of(key: u64) -> i16 {
 
 impl Narrowed {
     /// Leaves out the logs of blocks, which are in the order of their logs.
-    fn without(blocks: &[RangeInclusive<i64>]) -> Self {
-        let ranges = ranges_between(blocks);
-        let selects: Vec<String> = ranges
-            .iter()
-            .map(|range| {
-                let (first, last) = (range.start(), range.end());
-                format!(
-                    "SELECT * FROM {} WHERE seq >= {first} AND seq <= {last}",
-                    schema::LOG_TEXTS
-                )
-            })
-            .collect();
-        // The last range has no end.
-        let closed = ranges.iter().filter(|range| *range.end() < i64::MAX);
-        let span = closed.map(|range| range.end() - range.start().max(&1) + 1).sum();
+    fn without(mut blocks: Vec<RangeInclusive<i64>>, plain: Option<Plain>) -> Self {
+        let select = |range: &RangeInclusive<i64>| {
+            let (first, last) = (range.start(), range.end());
+            format!(
+                "SELECT * FROM {} WHERE seq >= {first} AND seq <= {last}",
+                schema::LOG_TEXTS
+            )
+        };
+        let (mut selects, mut span) = (Vec::new(), 0);
+        if let Some(plain) = plain {
+            let mut all = [&blocks[..], &plain.blocks].concat();
+            all.sort_by_key(|block| *block.start());
+            let runs = joined(&plain.blocks);
+            // With more, some blocks would be searched twice: see `ranges_between`.
+            if joined(&all).len() < MOST_RANGES && runs.len() < MOST_RANGES {
+                let condition = plain.condition();
+                for run in runs {
+                    span += run.end() - run.start() + 1;
+                    selects.push(format!("{} AND ({condition})", select(&run)));
+                }
+                blocks = all;
+            }
+        }
+        for range in ranges_between(&blocks) {
+            selects.push(select(&range));
+            // The last range has no end.
+            if *range.end() < i64::MAX {
+                span += range.end() - range.start().max(&1) + 1;
+            }
+        }
         Self {
             log_texts: format!("({})", selects.join(" UNION ALL ")),
             span,
@@ -119,17 +192,23 @@ impl Narrowed {
     }
 }
 
-/// Returns the sequence numbers that are in no block, in few ranges. These may hold the smallest blocks as well.
-fn ranges_between(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
-    let mut gaps: Vec<RangeInclusive<i64>> = Vec::new();
+/// Returns blocks, in the order of their logs, with those that follow one another joined.
+fn joined(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
+    let mut runs: Vec<RangeInclusive<i64>> = Vec::new();
     for block in blocks {
-        match gaps.last_mut() {
+        match runs.last_mut() {
             Some(last) if *block.start() <= last.end() + 1 => {
                 *last = *last.start()..=*last.end().max(block.end());
             }
-            _ => gaps.push(block.clone()),
+            _ => runs.push(block.clone()),
         }
     }
+    runs
+}
+
+/// Returns the sequence numbers that are in no block, in few ranges. These may hold the smallest blocks as well.
+fn ranges_between(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
+    let mut gaps = joined(blocks);
     // Between the gaps there is one range more.
     gaps.sort_by_key(|gap| gap.start() - gap.end());
     gaps.truncate(MOST_RANGES - 1);

@@ -4,7 +4,7 @@
 //!
 //! - a word: the letters and digits, at least two, up to the next character that is neither, in one letter case;
 //! - two words with a dot between them, both with a letter, as in the name of a host;
-//! - an address, in its only form;
+//! - an address, in its only form, and once more if the text does not have it as it is printed;
 //! - each of these in the text with its percent-encoding decoded;
 //! - the words of a domain or URL in the form in which indicators are stored, where the text has another.
 //!
@@ -22,20 +22,27 @@ const SHORTEST: usize = 2;
 
 /// Gives the keys of a text to `take`, as it is and with its percent-encoding decoded.
 pub(crate) fn of_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u64)) {
-    let mut of_plain = |text: &str| {
-        fold(text, folded);
-        of_words(folded, take);
-        of_observables(text, take);
-    };
-    of_plain(text);
+    of_plain_text(text, folded, take);
     if let Some(decoded) = observables::percent_decoded(text) {
-        of_plain(&decoded);
+        of_plain_text(&decoded, folded, take);
+        observables::each_address(&decoded, &mut |address| take(of_other_spelling(address.ip)));
     }
+}
+
+fn of_plain_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u64)) {
+    fold(text, folded);
+    of_words(folded, take);
+    of_observables(text, take);
 }
 
 /// Gives the keys of a text's observables to `take`, without its words.
 pub(crate) fn of_observables(text: &str, take: &mut impl FnMut(u64)) {
-    observables::each_address(text, &mut |address| take(of_address(address)));
+    observables::each_address(text, &mut |address| {
+        take(of_address(address.ip));
+        if !address.is_plain {
+            take(of_other_spelling(address.ip));
+        }
+    });
     if observables::has_url(text) || !text.is_ascii() {
         let mut folded = Vec::new();
         observables::each(text, Surroundings::Host, &mut |observable| match observable {
@@ -50,12 +57,21 @@ pub(crate) fn of_observables(text: &str, take: &mut impl FnMut(u64)) {
 
 /// Returns the key of an address.
 pub(crate) fn of_address(address: IpAddr) -> u64 {
+    // No word has these bytes, which are none of UTF-8.
+    marked(0xff, address)
+}
+
+/// Returns the key of an address in a text that does not have it as it is printed.
+pub(crate) fn of_other_spelling(address: IpAddr) -> u64 {
+    marked(0xfe, address)
+}
+
+fn marked(mark: u8, address: IpAddr) -> u64 {
     let bits = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),
     };
-    // No word has this byte, which is none of UTF-8.
-    let mut bytes = [0xff; 17];
+    let mut bytes = [mark; 17];
     bytes[1..].copy_from_slice(&bits.to_be_bytes());
     XxHash3_64::oneshot(&bytes)
 }
@@ -281,7 +297,7 @@ mod tests {
             });
             let mut found = BTreeSet::new();
             observables::each_address(&text, &mut |address| {
-                found.insert(address);
+                found.insert(address.ip);
             });
             prop_assert_eq!(found, all);
         }
