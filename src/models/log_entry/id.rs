@@ -15,18 +15,27 @@ const COUNTED_BITS: u128 = (1 << 74) - 1;
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
     now: DateTime<Utc>,
-    /// Holds the time that the ids say, in milliseconds since 1970.
+    /// Holds the time that the ids say, in milliseconds since 1970. It is a whole second, so that the ids of a batch
+    /// differ in few bits (section 6.1 lets a time be rounded).
     millis: u64,
     counted: u128,
+    /// Counts the ids that are reserved.
+    left: u64,
 }
 
 impl Ids {
-    /// Reserves a block of 2^40 ids above every id that this thread has given before.
+    /// Reserves a block of ids above every id that this thread has given before.
+    ///
+    /// Another block follows where these are not enough.
     pub(crate) fn many() -> Self {
-        const MANY: u128 = 1 << 40;
+        /// Is more than the lines of a block of a file, and few, so that ids of neighbouring blocks are alike.
+        const MANY: u64 = 1 << 20;
         with_own(|ids| {
-            let many = ids.clone();
-            ids.counted = (ids.counted + MANY) & COUNTED_BITS;
+            let many = Self {
+                left: MANY,
+                ..ids.clone()
+            };
+            ids.counted = (ids.counted + u128::from(MANY)) & COUNTED_BITS;
             many
         })
     }
@@ -35,7 +44,7 @@ impl Ids {
     pub(crate) fn advance(&mut self, now: DateTime<Utc>) {
         self.now = to_micros(now);
         let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        self.millis = self.millis.max(millis);
+        self.millis = self.millis.max(millis - millis % 1_000);
     }
 
     /// Returns the time of the last [`advance`](Self::advance).
@@ -44,6 +53,12 @@ impl Ids {
     }
 
     pub(super) fn next(&mut self) -> String {
+        if self.left == 0 {
+            let more = Self::many();
+            self.millis = self.millis.max(more.millis);
+            (self.counted, self.left) = (more.counted, more.left);
+        }
+        self.left -= 1;
         self.counted = (self.counted + 1) & COUNTED_BITS;
         let mut random = [0; 10];
         // The version is before the highest 12 bits, and the variant between them and the others.
@@ -64,6 +79,7 @@ pub(super) fn with_own<T>(take: impl FnOnce(&mut Ids) -> T) -> T {
             now: DateTime::UNIX_EPOCH,
             millis: 0,
             counted: Uuid::new_v4().as_u128() & (COUNTED_BITS >> 1),
+            left: u64::MAX,
         });
     }
     OWN.with_borrow_mut(|ids| {
@@ -83,6 +99,18 @@ mod tests {
         let id: Uuid = ids[0].parse().unwrap();
         assert_eq!(id.get_version_num(), 7);
         assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
+    }
+
+    #[test]
+    fn ids_that_are_more_than_were_reserved_are_others() {
+        let mut ids = Ids::many();
+        let before = [ids.next(), Ids::many().next()];
+        ids.left = 0;
+        let after = ids.next();
+        assert!(
+            !before.contains(&after) && after > before[1],
+            "{before:?}, {after}"
+        );
     }
 
     #[test]
