@@ -353,9 +353,13 @@ fn upkeep_of_a_file_deletes_old_logs() {
         .append_logs(&[log(0, "a", "old"), LogEntry::new(Utc::now())])
         .unwrap();
     drop(store);
-    assert_eq!(cli.output(&["maintain"]), "");
+    let filters = serde_json::json!({"name": "build filters", "count": 0, "unit": "logs"});
+    assert_eq!(
+        serde_json::Value::from(cli.rows(&["maintain"])),
+        serde_json::json!([filters])
+    );
     let steps = cli.rows(&["maintain", "--retention", "30d"]);
-    let expected = serde_json::json!([{"name": "delete old logs", "count": 1, "unit": "logs"}]);
+    let expected = serde_json::json!([{"name": "delete old logs", "count": 1, "unit": "logs"}, filters]);
     assert_eq!(serde_json::Value::from(steps), expected);
     let (code, _) = cli.failure(&["maintain", "--retention", "300000y"]);
     assert_eq!(code, 2);

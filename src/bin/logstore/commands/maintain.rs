@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         }
         step => Some(step.map_err(Failure::from)),
     });
-    let printed = context.output.rows(&COLUMNS, steps)?;
+    context.output.rows(&COLUMNS, steps)?;
     delete_old_hits(&store, context)?;
     match failures.pop() {
         Some(last) => {
@@ -86,12 +86,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             texts.for_each(|text| log::error!("{text}"));
             Err(last)
         }
-        None => {
-            if printed == 0 {
-                eprintln!("Nothing to do: a store in a file needs no upkeep, and there is no --retention.");
-            }
-            Ok(())
-        }
+        None => Ok(()),
     }
 }
 
