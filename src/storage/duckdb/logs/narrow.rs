@@ -173,7 +173,12 @@ impl Narrowed {
                 let condition = plain.condition();
                 for run in runs {
                     span += run.end() - run.start() + 1;
-                    selects.push(format!("{} AND ({condition})", select(&run)));
+                    // The engine would ask the dearer condition of the query first, but it asks nothing before a limit.
+                    let all = i64::MAX;
+                    selects.push(format!(
+                        "SELECT * FROM ({} AND ({condition}) LIMIT {all})",
+                        select(&run)
+                    ));
                 }
                 blocks = all;
             }
