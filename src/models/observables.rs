@@ -69,7 +69,7 @@ type Take<'a> = dyn FnMut(Observable<'_>) + 'a;
 
 /// Gives each observable of a text to `take`.
 pub(crate) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
-    urls(text, take);
+    each_in_urls(text, take);
     let bytes = text.as_bytes();
     let mut place = 0;
     while let Some(length) = bytes
@@ -113,7 +113,7 @@ pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(Address)) {
             take(Address { ip, is_plain });
         }
     };
-    urls(text, &mut |observable| give(observable, false));
+    each_in_urls(text, &mut |observable| give(observable, false));
     let bytes = text.as_bytes();
     let mut end = 0;
     for mark in memchr2_iter(b'.', b':', bytes) {
@@ -271,16 +271,11 @@ static AFTER_SCHEME: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem
 /// Finds the start of an encoded colon, as between the scheme and the host of a URL in a parameter.
 static ENCODED_COLON: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("%3"));
 
-/// Says whether a text may have a URL.
-pub(crate) fn has_url(text: &str) -> bool {
-    starts_of_urls(text).next().is_some()
-}
-
 /// Limits the URLs of a text that are looked at. Of the others, plain hosts are found as words.
 const MOST_URLS: usize = 10_000;
 
 /// Gives the URLs of a text and their hosts to `take`. Of URLs that are too long or too many, it gives only the hosts.
-fn urls(text: &str, take: &mut Take<'_>) {
+pub(crate) fn each_in_urls(text: &str, take: &mut Take<'_>) {
     let mut compared = 0;
     let mut starts = starts_of_urls(text);
     for (at, is_encoded) in starts.by_ref().take(MOST_URLS) {

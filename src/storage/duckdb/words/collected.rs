@@ -17,8 +17,8 @@ pub(crate) struct KeyCollector {
     metadata: String,
 }
 
-/// Counts the places for recent keys, which stay in a core's own cache.
-const RECENT: usize = 1 << 14;
+/// Counts the places for recent keys, which stay in the cache that is nearest to a core.
+const RECENT: usize = 1 << 12;
 
 impl KeyCollector {
     /// Returns the keys since the last call.

@@ -43,15 +43,18 @@ pub(crate) fn of_observables(text: &str, take: &mut impl FnMut(u64)) {
             take(of_other_spelling(address.ip));
         }
     });
-    if observables::has_url(text) || !text.is_ascii() {
-        let mut folded = Vec::new();
-        observables::each(text, Surroundings::Host, &mut |observable| match observable {
-            Observable::Domain(name) | Observable::Url(name) | Observable::Email(name) => {
-                fold(&name, &mut folded);
-                of_words(&folded, take);
-            }
-            Observable::Ip(_) | Observable::FileHash(_) => {}
-        });
+    let mut folded = Vec::new();
+    let mut take = |observable: Observable<'_>| match observable {
+        Observable::Domain(name) | Observable::Url(name) | Observable::Email(name) => {
+            fold(&name, &mut folded);
+            of_words(&folded, take);
+        }
+        Observable::Ip(_) | Observable::FileHash(_) => {}
+    };
+    // In ASCII, only URLs have another form than the text.
+    match text.is_ascii() {
+        true => observables::each_in_urls(text, &mut take),
+        false => observables::each(text, Surroundings::Host, &mut take),
     }
 }
 
