@@ -96,6 +96,25 @@ fn a_large_append_has_blocks_at_once() {
     assert_found(&store, [0, 20_000, 39_999]);
 }
 
+/// A few lines may have more words than any filter holds.
+#[test]
+fn lines_of_very_many_words_are_found() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    let line = |start: usize| {
+        (start..start + 300_000)
+            .map(|word| format!("w{word} "))
+            .collect::<String>()
+    };
+    let mut all = logs(0..2_100);
+    all.extend([0, 300_000].map(|start| LogEntry::new(at(0)).with_raw(line(start))));
+    store.append_logs(&all).unwrap();
+    assert_eq!(blocks(&store).1, 2_102);
+    for word in ["w0", "w299999", "w599999", "user2099"] {
+        assert_eq!(found(&store, &format!("any has {word}")), 1, "{word}");
+    }
+    assert_eq!(found(&store, "any has w600000"), 0);
+}
+
 #[test]
 fn small_appends_have_blocks_when_they_fill_one() {
     let store = DuckDbStore::open(":memory:").unwrap();

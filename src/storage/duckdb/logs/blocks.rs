@@ -12,6 +12,7 @@ use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::staged::{ROW_GROUP, StagedRows};
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::words::VERSION;
+use crate::storage::duckdb::words::collected::Keys;
 use crate::storage::duckdb::words::filter::{ENOUGH_KEYS, Filter, SLICES};
 
 const ACTION: &str = "store the words of logs";
@@ -48,10 +49,23 @@ impl Block {
     }
 
     /// Adds the next logs with their keys.
-    fn extend(&mut self, logs: i64, keys: &[u64]) {
+    fn extend(&mut self, logs: i64, keys: &Keys) {
         self.seqs = *self.seqs.start()..=self.seqs.end() + logs;
-        for key in keys {
-            self.filter.add(*key);
+        self.add(keys);
+    }
+
+    pub(crate) fn add(&mut self, keys: &Keys) {
+        match keys {
+            Keys::These(keys) => keys.iter().for_each(|key| self.filter.add(*key)),
+            Keys::All => self.filter.fill(),
+        }
+    }
+
+    /// Says whether the filter has room for more keys.
+    fn has_room_for(&self, keys: &Keys) -> bool {
+        match keys {
+            Keys::These(keys) => self.filter.keys().saturating_add(keys.len()) <= ENOUGH_KEYS,
+            Keys::All => false,
         }
     }
 }
@@ -63,7 +77,7 @@ pub(crate) fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
     for (logs, keys) in rows.keys_of_chunks() {
         let logs = i64::try_from(logs).unwrap_or(i64::MAX);
         match blocks.last_mut() {
-            Some(block) if block.filter.keys() + keys.len() <= ENOUGH_KEYS => block.extend(logs, keys),
+            Some(block) if block.has_room_for(keys) => block.extend(logs, keys),
             _ => {
                 let mut block = Block::new(next..=next - 1);
                 block.extend(logs, keys);

@@ -138,10 +138,7 @@ pub(crate) fn block_of(connection: &Connection, seqs: RangeInclusive<i64>) -> Re
                 .flatten()
                 .for_each(|text| collector.add_text(text));
         }
-        collector
-            .finish()
-            .into_iter()
-            .for_each(|key| block.filter.add(key));
+        block.add(&collector.finish());
         Ok(true)
     })?;
     Ok(block)

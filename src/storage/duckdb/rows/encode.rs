@@ -23,7 +23,7 @@ use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::log_id::{self, LogId};
 use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows};
-use crate::storage::duckdb::words::collected::KeyCollector;
+use crate::storage::duckdb::words::collected::{KeyCollector, Keys};
 use crate::storage::{Error, Result};
 
 /// Holds logs as rows of a [`DuckDbStore`](crate::DuckDbStore).
@@ -35,7 +35,7 @@ pub struct LogRows {
     /// Holds the columns of `log_rows` but for the first, the sequence number.
     chunks: Vec<RecordBatch>,
     /// Holds the keys of the words and addresses in each chunk.
-    keys: Vec<Arc<[u64]>>,
+    keys: Vec<Keys>,
 }
 
 impl LogRows {
@@ -175,15 +175,14 @@ impl LogRows {
         for (chunk, of_chunk) in self.chunks.iter().zip(&self.keys) {
             let (kept, after) = rest.split_at(chunk.num_rows());
             rest = after;
-            keys.extend(kept.contains(&true).then(|| Arc::clone(of_chunk)));
+            keys.extend(kept.contains(&true).then(|| of_chunk.clone()));
         }
         filtered(&self.chunks, keeps).map(|chunks| Self { chunks, keys })
     }
 
     /// Returns the number of rows of each chunk, with the keys of their words and addresses.
-    pub(crate) fn keys_of_chunks(&self) -> impl Iterator<Item = (usize, &[u64])> {
-        let rows = self.chunks.iter().map(RecordBatch::num_rows);
-        rows.zip(self.keys.iter().map(|keys| &**keys))
+    pub(crate) fn keys_of_chunks(&self) -> impl Iterator<Item = (usize, &Keys)> {
+        self.chunks.iter().map(RecordBatch::num_rows).zip(&self.keys)
     }
 
     /// Inserts the rows with ascending sequence numbers. Nothing is checked for duplicates here.
@@ -310,7 +309,7 @@ impl LogRowsBuilder {
     }
 
     fn finish_chunk(&mut self) {
-        self.rows.keys.push(self.chunk.keys.finish().into());
+        self.rows.keys.push(self.chunk.keys.finish());
         self.rows.chunks.push(self.chunk.finish());
     }
 }

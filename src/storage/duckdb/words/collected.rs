@@ -1,9 +1,22 @@
 //! Collects the keys of logs while their rows are made.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use super::filter::ENOUGH_KEYS;
 use super::keys;
 use crate::models::{BorrowedLog, Json, Members};
+
+/// Holds the keys of some logs.
+#[derive(Debug, Clone)]
+pub(crate) enum Keys {
+    These(Arc<[u64]>),
+    /// Means that they are too many to tell: each key may be among them.
+    All,
+}
+
+/// Limits the keys of a chunk. So many are in the filter of no block, and a few long lines may have any number.
+const MOST_KEYS: usize = 8 * ENOUGH_KEYS;
 
 /// Collects the keys of the logs of one chunk, most of them once.
 #[derive(Debug, Default)]
@@ -17,16 +30,28 @@ pub(crate) struct KeyCollector {
     metadata: String,
 }
 
+/// Counts the bytes of a text whose memory is not kept.
+const LONG: usize = 1 << 20;
+
 /// Counts the places for recent keys, which stay in the cache that is nearest to a core.
 const RECENT: usize = 1 << 12;
 
 impl KeyCollector {
     /// Returns the keys since the last call.
-    pub(crate) fn finish(&mut self) -> Vec<u64> {
+    pub(crate) fn finish(&mut self) -> Keys {
         self.recent.clear();
         self.metadata.clear();
-        let room = self.keys.len();
-        std::mem::replace(&mut self.keys, Vec::with_capacity(room))
+        if self.folded.capacity() > LONG {
+            // The memory of very long lines, which are rare, is freed.
+            self.folded = Vec::new();
+        }
+        let keys = match self.keys.len() {
+            ..=MOST_KEYS => Keys::These(self.keys.as_slice().into()),
+            _ => Keys::All,
+        };
+        self.keys.clear();
+        self.keys.shrink_to(ENOUGH_KEYS);
+        keys
     }
 
     /// Adds the keys of all texts of a log. `metadata` is its metadata as JSON.
@@ -131,6 +156,8 @@ fn take(keys: &mut Vec<u64>, recent: &mut [u64], key: u64) {
     let place = usize::try_from(key % RECENT as u64).unwrap_or_default();
     match recent.get_mut(place) {
         Some(recent) if *recent == key => {}
+        // One more says that they are too many.
+        _ if keys.len() > MOST_KEYS => {}
         recent => {
             keys.push(key);
             if let Some(recent) = recent {

@@ -55,7 +55,13 @@ impl Filter {
                 *byte |= 1 << (bit % 8);
             }
         }
-        self.keys += usize::from(is_new);
+        self.keys = self.keys.saturating_add(usize::from(is_new));
+    }
+
+    /// Adds every key.
+    pub(crate) fn fill(&mut self) {
+        self.bytes.fill(u8::MAX);
+        self.keys = usize::MAX;
     }
 
     /// Adds the keys of another filter.
@@ -63,7 +69,7 @@ impl Filter {
         for (byte, added) in self.bytes.iter_mut().zip(&other.bytes) {
             *byte |= added;
         }
-        self.keys += other.keys;
+        self.keys = self.keys.saturating_add(other.keys);
     }
 
     pub(crate) fn keys(&self) -> usize {
