@@ -62,7 +62,11 @@ impl Pipeline<'_> {
         thread::scope(|scope| {
             let (cores, bytes_ahead) = (&cores, &bytes_ahead);
             for jobs in iter::repeat_n(jobs, count) {
-                scope.spawn(move || parse_all(&jobs, cores));
+                let rows = match self.store.has_filters() {
+                    true => LogRowsBuilder::with_keys(),
+                    false => LogRowsBuilder::default(),
+                };
+                scope.spawn(move || parse_all(&jobs, cores, rows));
             }
             scope.spawn(move || {
                 let mut reader = SourceReader {
@@ -87,8 +91,7 @@ impl Pipeline<'_> {
 }
 
 /// Parses blocks until no more come.
-fn parse_all(jobs: &Mutex<Receiver<Job>>, cores: &Budget) {
-    let mut rows = LogRowsBuilder::default();
+fn parse_all(jobs: &Mutex<Receiver<Job>>, cores: &Budget, mut rows: LogRowsBuilder) {
     let next = || lock(jobs).recv();
     while let Ok(job) = next() {
         let _core = cores.take(1);

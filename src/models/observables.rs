@@ -97,21 +97,25 @@ pub(crate) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'
     }
 }
 
-/// Holds an address of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) ip: IpAddr,
-    /// Says whether the text holds the form in which addresses are printed.
-    pub(crate) is_plain: bool,
+/// Gives each address of a text to `take`: those that [`each`] finds, at less cost.
+pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
+    each_in_urls_and_addresses(text, &mut |observable, _| {
+        if let Observable::Ip(address) = observable {
+            take(address);
+        }
+    });
 }
 
-/// Gives each address of a text to `take`: those that [`each`] finds, at less cost.
-pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(Address)) {
+/// Gives what the URLs of a text hold to `take`, and each address, with whether the text has it as it is printed.
+///
+/// What else a text of ASCII has are words of it, in any letter case.
+pub(crate) fn each_in_urls_and_addresses(text: &str, take: &mut dyn FnMut(Observable<'_>, bool)) {
     let mut give = |observable: Observable<'_>, is_plain: bool| {
-        if let Observable::Ip(ip) = observable {
-            let is_plain = is_plain || text.contains(&ip.to_string());
-            take(Address { ip, is_plain });
-        }
+        let is_plain = match &observable {
+            Observable::Ip(address) => is_plain || text.contains(&address.to_string()),
+            _ => false,
+        };
+        take(observable, is_plain);
     };
     each_in_urls(text, &mut |observable| give(observable, false));
     let bytes = text.as_bytes();
@@ -134,7 +138,11 @@ pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(Address)) {
             give(Observable::Ip(address.into()), true);
         } else {
             let seen = word.bytes().fold(0, |seen, byte| seen | class(byte));
-            let mut give = |observable: Observable<'_>| give(observable, false);
+            let mut give = |observable: Observable<'_>| {
+                if let Observable::Ip(_) = observable {
+                    give(observable, false);
+                }
+            };
             words(word, seen, Surroundings::FreeText, &mut give);
             if let Some(address) = before_port(word).filter(|_| is_end_of_connection(text, start..end)) {
                 give(Observable::Ip(address.into()));
@@ -275,7 +283,7 @@ static ENCODED_COLON: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memme
 const MOST_URLS: usize = 10_000;
 
 /// Gives the URLs of a text and their hosts to `take`. Of URLs that are too long or too many, it gives only the hosts.
-pub(crate) fn each_in_urls(text: &str, take: &mut Take<'_>) {
+fn each_in_urls(text: &str, take: &mut Take<'_>) {
     let mut compared = 0;
     let mut starts = starts_of_urls(text);
     for (at, is_encoded) in starts.by_ref().take(MOST_URLS) {

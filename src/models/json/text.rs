@@ -28,7 +28,30 @@ impl Json<'_> {
     }
 }
 
+impl Json<'_> {
+    /// Says whether `is` holds of a text within: of a string as it is, of a number or truth value as JSON, which is
+    /// written into `memory`.
+    fn any_text(&self, memory: &mut String, is: &mut impl FnMut(&str) -> bool) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Bool(_) | Self::Number(_) => {
+                memory.clear();
+                self.write_to(memory);
+                is(memory)
+            }
+            Self::String(text) => is(text),
+            Self::Array(values) => values.iter().any(|value| value.any_text(memory, is)),
+            Self::Object(members) => members.any_text(memory, is),
+        }
+    }
+}
+
 impl Members<'_> {
+    /// Says whether `is` holds of the text of a value. The names of members do not count.
+    pub(crate) fn any_text(&self, memory: &mut String, is: &mut impl FnMut(&str) -> bool) -> bool {
+        self.iter().any(|(_, value)| value.any_text(memory, is))
+    }
+
     /// Returns the JSON text; `None` if there are no members.
     pub(crate) fn to_text(&self) -> Option<String> {
         let mut text = String::new();

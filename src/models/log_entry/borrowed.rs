@@ -149,6 +149,23 @@ impl<'a> BorrowedLog<'a> {
         Found::in_objects([&self.normalized, &self.metadata])
     }
 
+    /// Says whether `is` holds of a text of the log other than its line and its metadata: a column, or a value of its
+    /// fields. Numbers are written into `memory`.
+    pub(crate) fn any_text(&self, memory: &mut String, is: &mut impl FnMut(&str) -> bool) -> bool {
+        let columns = [
+            &self.message,
+            &self.timestamp,
+            &self.appname,
+            &self.file,
+            &self.host,
+            &self.hostname,
+            &self.source_type,
+        ];
+        self.procid.is_some_and(|procid| is(&procid.to_string()))
+            || columns.into_iter().flatten().any(|text| is(text))
+            || self.normalized.any_text(memory, is)
+    }
+
     pub(crate) fn normalized(&self) -> &Members<'a> {
         &self.normalized
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use aho_corasick::AhoCorasick;
 
 use super::pattern::{Pattern, longest_word};
-use crate::models::{InvalidValue, Json, LogEntry, Members, observables};
+use crate::models::{BorrowedLog, InvalidValue, LogEntry, observables};
 
 /// Holds a value that texts have as a whole.
 ///
@@ -58,7 +58,7 @@ impl Needle {
         match self {
             Self::Address(wanted) => {
                 let mut is_found = false;
-                observables::each_address(text, &mut |address| is_found |= address.ip == *wanted);
+                observables::each_address(text, &mut |address| is_found |= address == *wanted);
                 is_found
             }
             Self::Words { pattern, .. } => is_whole(text, pattern),
@@ -67,37 +67,10 @@ impl Needle {
 
     /// Says whether a text of a log has the value: its line, a column, or a value of its fields.
     pub(crate) fn is_in_log(&self, log: &LogEntry) -> bool {
-        let texts = [
-            &log.raw,
-            &log.message,
-            &log.timestamp,
-            &log.appname,
-            &log.file,
-            &log.host,
-            &log.hostname,
-            &log.source_type,
-        ];
-        texts.into_iter().flatten().any(|text| self.is_in(text))
-            || log.procid.is_some_and(|procid| self.is_in(&procid.to_string()))
-            || [&log.normalized, &log.metadata]
-                .into_iter()
-                .any(|object| self.is_in_members(&object.members()))
-    }
-
-    /// Says whether a value of an object has the value. The names of its members do not count.
-    pub(crate) fn is_in_members(&self, members: &Members<'_>) -> bool {
-        members.iter().any(|(_, value)| self.is_in_value(value))
-    }
-
-    fn is_in_value(&self, value: &Json<'_>) -> bool {
-        match value {
-            Json::Null => false,
-            Json::Bool(value) => self.is_in(if *value { "true" } else { "false" }),
-            Json::Number(number) => self.is_in(&number.to_string()),
-            Json::String(text) => self.is_in(text),
-            Json::Array(values) => values.iter().any(|value| self.is_in_value(value)),
-            Json::Object(members) => self.is_in_members(members),
-        }
+        let (mut memory, mut is) = (String::new(), |text: &str| self.is_in(text));
+        log.raw.as_deref().is_some_and(&mut is)
+            || BorrowedLog::of_entry(log).any_text(&mut memory, &mut is)
+            || log.metadata.members().any_text(&mut memory, &mut is)
     }
 }
 

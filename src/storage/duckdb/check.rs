@@ -186,7 +186,8 @@ impl DuckDbStore {
             && let Some(wrong @ 1..) = found(self.read(cover::count_wrong), &mut problems)?
         {
             problems.push(format!(
-                "the filters of {wrong} blocks of logs lack words of their logs: reparse these logs, or restore the store"
+                "the filters of {wrong} blocks of logs lack words of their logs, which searches may miss: restore the store from \
+                 a backup"
             ));
         }
         problems.dedup();

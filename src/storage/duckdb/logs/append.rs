@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
+use super::blocks::FEWEST_LOGS;
 use super::{cover, long_texts};
 use crate::models::{FilePosition, FileProgress, LogEntry};
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -22,11 +23,19 @@ impl IngestStore for DuckDbStore {
     }
 
     fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult> {
-        self.append_rows_from_files(&LogRows::new(logs)?, files)
+        self.append_rows_from_files(&self.rows_of(logs)?, files)
     }
 }
 
 impl DuckDbStore {
+    /// Makes rows from logs, with their keys where these become filters.
+    pub(crate) fn rows_of(&self, logs: &[LogEntry]) -> Result<LogRows> {
+        match self.has_filters() && logs.len() >= FEWEST_LOGS {
+            true => LogRows::with_keys(logs),
+            false => LogRows::new(logs),
+        }
+    }
+
     /// Appends rows that were made from logs before, as
     /// [`append_logs_from_files`](IngestStore::append_logs_from_files) does.
     ///

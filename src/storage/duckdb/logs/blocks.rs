@@ -15,13 +15,23 @@ use crate::storage::duckdb::words::VERSION;
 use crate::storage::duckdb::words::collected::Keys;
 use crate::storage::duckdb::words::filter::{ENOUGH_KEYS, Filter, SLICES};
 
-const ACTION: &str = "store the words of logs";
+pub(crate) const ACTION: &str = "store the words of logs";
 
 /// Counts the logs that a block has at least. A filter of fewer would be larger than they are.
-pub(crate) const FEWEST_LOGS: i64 = 2_048;
+pub(crate) const FEWEST_LOGS: usize = 2_048;
 
 /// Counts the blocks whose slices fill a row group.
 const SORTED_TOGETHER: usize = ROW_GROUP / SLICES;
+
+/// Counts sequence numbers.
+pub(crate) fn length(seqs: &RangeInclusive<i64>) -> i64 {
+    seqs.end() - seqs.start() + 1
+}
+
+/// Returns whether there are fewer logs than a block has.
+pub(crate) fn is_few(seqs: &RangeInclusive<i64>) -> bool {
+    usize::try_from(length(seqs)).is_ok_and(|length| length < FEWEST_LOGS)
+}
 
 /// Holds logs that follow one another, and what they hold.
 pub(crate) struct Block {
@@ -35,10 +45,6 @@ impl Block {
             seqs,
             filter: Filter::new(),
         }
-    }
-
-    fn logs(&self) -> i64 {
-        self.seqs.end() - self.seqs.start() + 1
     }
 
     /// Adds the logs of the block before or after this one.
@@ -87,7 +93,7 @@ pub(crate) fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
         next += logs;
     }
     // The last logs are too few for a filter of their own.
-    if let Some(last) = blocks.pop_if(|last| last.logs() < FEWEST_LOGS)
+    if let Some(last) = blocks.pop_if(|last| is_few(&last.seqs))
         && let Some(block) = blocks.last_mut()
     {
         block.merge(&last);
@@ -221,6 +227,13 @@ pub(crate) fn each_slice(
         take(usize::try_from(slice).unwrap_or(usize::MAX), &words);
     }
     Ok(())
+}
+
+/// Returns the last sequence number that is in a block with keys of this version; 0 without any.
+pub(crate) fn stored_until(connection: &Connection) -> Result<i64> {
+    let sql = "SELECT coalesce(max(last_seq), 0) FROM log_blocks WHERE version = ?";
+    let read = connection.query_row(sql, [VERSION], |row| row.get(0));
+    read.map_err(|error| error::engine(ACTION, error))
 }
 
 /// Returns the stored blocks with keys of this version, in the order of their logs.

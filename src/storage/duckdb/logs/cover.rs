@@ -5,20 +5,23 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::blocks::{self, Block, FEWEST_LOGS};
+use super::blocks::{self, Block, is_few, length};
 use crate::models::BorrowedLog;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order;
 use crate::storage::duckdb::rows::columns::{LogColumn, READ, READ_SQL};
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::encode::LogRows;
-use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk};
 use crate::storage::duckdb::words::collected::KeyCollector;
 use crate::storage::duckdb::words::filter::ENOUGH_KEYS;
+use crate::storage::duckdb::{error, schema};
 
 /// Counts the logs of a block before it is known how many fill one.
 const USUAL: i64 = 16_384;
+
+/// Limits how small the blocks of logs with many words become.
+const LEAST: i64 = USUAL / 8;
 
 /// Limits the logs that are given blocks in one transaction.
 const MOST: i64 = 4 * USUAL;
@@ -43,15 +46,11 @@ pub(crate) fn cover_new(connection: &Connection, rows: &LogRows, first_seq: i64)
         return cover_tail(connection, first_seq..=last_seq);
     };
     // A few logs before them, which would not fill a block, are searched with them.
-    let waiting = covered_until(connection)? + 1..=first_seq - 1;
-    if (1..FEWEST_LOGS).contains(&length(&waiting)) {
+    let waiting = blocks::stored_until(connection)? + 1..=first_seq - 1;
+    if is_few(&waiting) && length(&waiting) > 0 {
         first.merge(&block_of(connection, waiting)?);
     }
     blocks::store(connection, made)
-}
-
-fn covered_until(connection: &Connection) -> Result<i64> {
-    Ok(blocks::stored(connection)?.last().map_or(0, |last| *last.end()))
 }
 
 /// Gives blocks to logs that were appended few at a time, once they are enough for one. `seqs` are those of the last
@@ -62,8 +61,8 @@ fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> 
         return Ok(());
     }
     // Logs from before this version are for maintenance.
-    let first = (covered_until(connection)? + 1).max(seqs.end() - MOST);
-    match seqs.end() - first + 1 >= USUAL / 2 {
+    let first = (blocks::stored_until(connection)? + 1).max(seqs.end() - MOST);
+    match length(&(first..=*seqs.end())) >= USUAL / 2 {
         true => cover(connection, first..=*seqs.end()).map(drop),
         false => Ok(()),
     }
@@ -77,24 +76,20 @@ pub(crate) fn cover_first(connection: &Connection) -> Result<u64> {
     let mut next = first_seq(connection)?;
     for block in blocks::stored(connection)? {
         let gap = next..=block.start() - 1;
-        if length(&gap) >= FEWEST_LOGS {
+        if length(&gap) > 0 && !is_few(&gap) {
             return cover(connection, gap);
         }
         next = next.max(block.end() + 1);
     }
-    match last - next + 1 >= USUAL {
+    match length(&(next..=last)) >= USUAL {
         true => cover(connection, next..=last),
         false => Ok(0),
     }
 }
 
-fn length(seqs: &RangeInclusive<i64>) -> i64 {
-    seqs.end() - seqs.start() + 1
-}
-
 fn first_seq(connection: &Connection) -> Result<i64> {
     let read = connection.query_row("SELECT coalesce(min(seq), 1) FROM log_rows", [], |row| row.get(0));
-    read.map_err(|error| crate::storage::duckdb::error::engine("store the words of logs", error))
+    read.map_err(|error| error::engine(blocks::ACTION, error))
 }
 
 /// Gives blocks to logs with these sequence numbers, up to a limit, and returns how many numbers have one now.
@@ -106,13 +101,13 @@ fn cover(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<u64> {
     let mut made = Vec::new();
     while next <= last {
         let mut end = last.min(next + size - 1);
-        if last - end < FEWEST_LOGS {
+        if is_few(&(end + 1..=last)) {
             end = last;
         }
         let block = block_of(connection, next..=end)?;
         // Lines of other sources have more words, or fewer.
         size = match block.filter.keys() {
-            keys if keys > ENOUGH_KEYS => (size / 2).max(FEWEST_LOGS),
+            keys if keys > ENOUGH_KEYS => (size / 2).max(LEAST),
             keys if keys < ENOUGH_KEYS / 2 => (size * 2).min(MOST),
             _ => size,
         };

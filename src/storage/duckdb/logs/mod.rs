@@ -17,18 +17,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::scan::{Keep, Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
-use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::lake::data;
 use crate::storage::duckdb::rows::decode;
-use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::rows::words::Words;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::tables::consumers;
 use crate::storage::duckdb::transaction::read_transaction;
-use crate::storage::duckdb::words::needs::Need;
 use crate::storage::duckdb::{error, schema};
 use crate::storage::{
     AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, Stats, TimeBucket, width_micros,
@@ -39,7 +36,7 @@ impl LogStore for DuckDbStore {
         if logs.is_empty() {
             return Ok(AppendResult::default());
         }
-        let appended = self.append_rows_from_files(&LogRows::new(logs)?, &[])?;
+        let appended = self.append_rows_from_files(&self.rows_of(logs)?, &[])?;
         log::debug!(
             "appended {} logs, {} were there",
             appended.stored,
@@ -197,13 +194,13 @@ impl DuckDbStore {
         query: &LogQuery,
         read: impl Fn(&Connection, &str) -> Result<T>,
     ) -> Result<T> {
-        if self.is_lake() || self.log_texts != schema::LOG_TEXTS || Need::of_query(query) == Need::Nothing {
+        let Some(need) = narrow::need(self.commit_order(), self.log_texts, query) else {
             return self.read_in_time(|connection| read(connection, self.log_texts));
-        }
+        };
         self.read_in_time(|connection| {
             // Filters and logs are those of one moment.
             read_transaction(connection, action, |connection| {
-                match narrow::narrowed(connection, query)? {
+                match narrow::narrowed(connection, query, &need)? {
                     Some(narrowed) => read(connection, &narrowed.log_texts),
                     None => read(connection, self.log_texts),
                 }
@@ -236,7 +233,7 @@ impl DuckDbStore {
             consumers::count_missed(connection, query, self.commit_order())?;
             let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
             let deleted = deleted.map_err(|error| error::engine("delete logs", error))?;
-            if deleted > 0 && self.commit_order() == CommitOrder::Counter {
+            if deleted > 0 && self.has_filters() {
                 blocks::forget_deleted(connection)?;
             }
             Ok(deleted)

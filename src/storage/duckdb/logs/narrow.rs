@@ -9,6 +9,8 @@ use ::duckdb::Connection;
 use super::blocks;
 use crate::models::{LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
+use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::sql::has::TEXTS;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::words::filter;
 use crate::storage::duckdb::words::keys;
@@ -30,12 +32,18 @@ pub(crate) struct Narrowed {
     pub(crate) span: i64,
 }
 
-/// Returns the logs of a file that a query need be asked of; `None` if these are all.
-pub(crate) fn narrowed(connection: &Connection, query: &LogQuery) -> Result<Option<Narrowed>> {
-    let need = Need::of_query(query);
-    if need == Need::Nothing {
-        return Ok(None);
-    }
+/// Returns what blocks must hold for a query of `log_texts`; `None` if all logs are looked at.
+///
+/// A lake has no blocks, and neither has a store of an earlier version that is read only.
+pub(crate) fn need(order: CommitOrder, log_texts: &str, query: &LogQuery) -> Option<Need> {
+    let has_blocks = order == CommitOrder::Counter && log_texts == schema::LOG_TEXTS;
+    has_blocks
+        .then(|| Need::of_query(query))
+        .filter(|need| *need != Need::Nothing)
+}
+
+/// Returns the logs that a query with this need be asked of; `None` if these are all.
+pub(crate) fn narrowed(connection: &Connection, query: &LogQuery, need: &Need) -> Result<Option<Narrowed>> {
     let stored = blocks::stored(connection)?;
     if stored.is_empty() {
         return Ok(None);
@@ -89,20 +97,6 @@ impl Plain {
     ///
     /// A row layout may leave out a part of an address, up to a dot or a colon of it.
     fn condition(&self) -> String {
-        const TEXTS: [&str; 12] = [
-            "layout",
-            "message",
-            "stored_raw",
-            "stored_normalized",
-            "metadata",
-            "\"timestamp\"",
-            "host",
-            "hostname",
-            "appname",
-            "file",
-            "source_type",
-            "CAST(procid AS VARCHAR)",
-        ];
         let text = statement::literal(&self.text);
         let mut conditions = TEXTS.map(|column| format!("contains({column}, {text})")).to_vec();
         let cuts = ["}.", ".{", "}:", ":{"]
@@ -172,7 +166,7 @@ impl Narrowed {
             if joined(&all).len() < MOST_RANGES && runs.len() < MOST_RANGES {
                 let condition = plain.condition();
                 for run in runs {
-                    span += run.end() - run.start() + 1;
+                    span += blocks::length(&run);
                     // The engine would ask the dearer condition of the query first, but it asks nothing before a limit.
                     let all = i64::MAX;
                     selects.push(format!(
@@ -187,7 +181,7 @@ impl Narrowed {
             selects.push(select(&range));
             // The last range has no end.
             if *range.end() < i64::MAX {
-                span += range.end() - range.start().max(&1) + 1;
+                span += blocks::length(&(*range.start().max(&1)..=*range.end()));
             }
         }
         Self {

@@ -40,9 +40,8 @@ pub(crate) fn statements(
     query: &LogQuery,
     log_texts: &str,
 ) -> Result<Vec<Sql>> {
-    if order == CommitOrder::Counter
-        && log_texts == schema::LOG_TEXTS
-        && let Some(narrowed) = narrow::narrowed(connection, query)?
+    if let Some(need) = narrow::need(order, log_texts, query)
+        && let Some(narrowed) = narrow::narrowed(connection, query, &need)?
     {
         return narrowed_statements(order, connection, query, &narrowed);
     }

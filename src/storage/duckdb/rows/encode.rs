@@ -34,7 +34,7 @@ use crate::storage::{Error, Result};
 pub struct LogRows {
     /// Holds the columns of `log_rows` but for the first, the sequence number.
     chunks: Vec<RecordBatch>,
-    /// Holds the keys of the words and addresses in each chunk.
+    /// Holds the keys of the words and addresses in each chunk; nothing if they were not collected.
     keys: Vec<Keys>,
 }
 
@@ -49,24 +49,37 @@ impl LogRows {
     /// [`length_at_end`](Self::length_at_end).
     pub const ENOUGH_TEXT: usize = 32 << 20;
 
-    /// Makes rows from logs, on all cores if there are many.
+    /// Makes rows from logs, on all cores if there are many, without their keys.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] if a log's fields are nested too deeply: see [`LogEntry::validate`].
     pub fn new(logs: &[LogEntry]) -> Result<Self> {
+        Self::by(LogRowsBuilder::default, logs)
+    }
+
+    /// Makes rows from logs, with the keys of their words and addresses.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new).
+    pub(crate) fn with_keys(logs: &[LogEntry]) -> Result<Self> {
+        Self::by(LogRowsBuilder::with_keys, logs)
+    }
+
+    fn by(builder: fn() -> LogRowsBuilder, logs: &[LogEntry]) -> Result<Self> {
         for log in logs {
             log.validate()?;
         }
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let share = logs.len().div_ceil(CHUNK_ROWS).div_ceil(cores) * CHUNK_ROWS;
         if logs.len() <= share {
-            return Ok(Self::of(logs));
+            return Ok(Self::of(builder(), logs));
         }
         thread::scope(|scope| {
             let threads: Vec<_> = logs
                 .chunks(share)
-                .map(|logs| scope.spawn(move || Self::of(logs)))
+                .map(|logs| scope.spawn(move || Self::of(builder(), logs)))
                 .collect();
             let mut rows = Self::default();
             for thread in threads {
@@ -76,8 +89,7 @@ impl LogRows {
         })
     }
 
-    fn of(logs: &[LogEntry]) -> Self {
-        let mut rows = LogRowsBuilder::default();
+    fn of(mut rows: LogRowsBuilder, logs: &[LogEntry]) -> Self {
         for log in logs {
             rows.push(&BorrowedLog::of_entry(log));
         }
@@ -284,7 +296,7 @@ fn failed(error: ArrowError) -> Error {
     }
 }
 
-/// Makes rows from logs that come one after another.
+/// Makes rows from logs that come one after another, by default without their keys.
 #[derive(Debug, Default)]
 pub struct LogRowsBuilder {
     rows: LogRows,
@@ -292,6 +304,13 @@ pub struct LogRowsBuilder {
 }
 
 impl LogRowsBuilder {
+    /// Makes a builder of rows with the keys of their words and addresses, for a store that has filters.
+    pub(crate) fn with_keys() -> Self {
+        let mut builder = Self::default();
+        builder.chunk.keys = Some(KeyCollector::default());
+        builder
+    }
+
     /// Adds the row of a log.
     pub fn push(&mut self, log: &BorrowedLog<'_>) {
         self.chunk.push(log);
@@ -309,7 +328,9 @@ impl LogRowsBuilder {
     }
 
     fn finish_chunk(&mut self) {
-        self.rows.keys.push(self.chunk.keys.finish());
+        self.rows
+            .keys
+            .extend(self.chunk.keys.as_mut().map(KeyCollector::finish));
         self.rows.chunks.push(self.chunk.finish());
     }
 }
@@ -324,7 +345,8 @@ struct ChunkBuilder {
     texts: [StringBuilder; TEXTS],
     times: [TimestampMicrosecondBuilder; TIMES],
     integers: [Int64Builder; INTEGERS],
-    keys: KeyCollector,
+    /// Collects the keys, if they are wanted.
+    keys: Option<KeyCollector>,
     uuids: Vec<Option<Uuid>>,
     memory: Memory,
 }
@@ -385,7 +407,9 @@ impl ChunkBuilder {
             }
         });
         push(LogColumn::Layout, layout);
-        self.keys.add(log, metadata);
+        if let Some(keys) = &mut self.keys {
+            keys.add(log, metadata);
+        }
         self.push_numbers(log);
     }
 

@@ -39,13 +39,13 @@ impl VArrowScalar for LogHas {
     }
 
     fn signatures() -> Vec<ArrowFunctionSignature> {
-        let parameters = vec![DataType::Utf8; TEXTS + 1];
+        let parameters = vec![DataType::Utf8; TEXTS.len() + 1];
         vec![ArrowFunctionSignature::exact(parameters, DataType::Boolean)]
     }
 }
 
 /// Holds the texts of a log as they are stored; empty ones for those that are missing.
-struct StoredTexts<'a>([&'a str; TEXTS]);
+struct StoredTexts<'a>([&'a str; TEXTS.len()]);
 
 impl StoredTexts<'_> {
     /// Says whether a text of the log has the value.
@@ -84,10 +84,10 @@ impl StoredTexts<'_> {
             _,
             message,
             timestamp,
-            appname,
-            file,
             host,
             hostname,
+            appname,
+            file,
             source_type,
             procid,
         ] = self.0;
@@ -112,7 +112,7 @@ fn is_in_object(needle: &Needle, text: &str) -> bool {
         !text.is_empty() && (needle.is_in(text) || memchr::memchr(b'\\', text.as_bytes()).is_some());
     may_have
         && match serde_json::from_str::<Members<'_>>(text) {
-            Ok(members) => needle.is_in_members(&members),
+            Ok(members) => members.any_text(&mut String::new(), &mut |text| needle.is_in(text)),
             // A text that another program wrote is one value: see `JsonObject`.
             Err(_) => needle.is_in(text),
         }

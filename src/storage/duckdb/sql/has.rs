@@ -14,18 +14,40 @@ use crate::models::{Needle, NeedleFinder};
 /// Names the SQL function `has(text, value)`.
 pub(crate) const HAS: &str = "has";
 
-/// Names the SQL function `log_has(value, ...)`, whose other arguments are those of [`LOG_TEXTS`].
+/// Names the SQL function `log_has(value, ...)`, whose other arguments are [`arguments`].
 pub(crate) const LOG_HAS: &str = "log_has";
 
-/// Holds SQL for the texts of a log as they are stored, in the order of the arguments. None of them is NULL, as the engine
-/// would not ask the function then.
-pub(crate) const LOG_TEXTS: &str = "coalesce(layout, ''), coalesce(stored_raw, ''), \
-    coalesce(CAST(stored_normalized AS VARCHAR), ''), coalesce(CAST(metadata AS VARCHAR), ''), coalesce(message, ''), \
-    coalesce(\"timestamp\", ''), coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''), \
-    coalesce(source_type, ''), coalesce(CAST(procid AS VARCHAR), '')";
+/// Holds SQL for the texts of a log as they are stored, over `log_texts`: the layout, those that it replaces, the
+/// metadata, and the columns whose values it leaves out.
+pub(crate) const TEXTS: [&str; 12] = [
+    "layout",
+    "stored_raw",
+    "stored_normalized",
+    "metadata",
+    "message",
+    "\"timestamp\"",
+    "host",
+    "hostname",
+    "appname",
+    "file",
+    "source_type",
+    "CAST(procid AS VARCHAR)",
+];
 
-/// Counts the texts of [`LOG_TEXTS`].
-pub(crate) const TEXTS: usize = 12;
+/// Counts the texts that are no columns whose values a row layout leaves out.
+const BEFORE_COLUMNS: usize = 4;
+
+/// Returns SQL for the columns whose values a row layout leaves out.
+pub(crate) fn layout_columns() -> &'static [&'static str] {
+    TEXTS.get(BEFORE_COLUMNS..).unwrap_or_default()
+}
+
+/// Returns SQL for [`TEXTS`] as arguments. None of them is NULL, as the engine would not ask the function then.
+pub(crate) fn arguments() -> String {
+    TEXTS
+        .map(|text| format!("coalesce(CAST({text} AS VARCHAR), '')"))
+        .join(", ")
+}
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     connection.register_scalar_function::<Has>(HAS)

@@ -5,7 +5,7 @@ use ::duckdb::types::Value;
 use chrono::{DateTime, Utc};
 
 use super::comparison::ORDER_OF;
-use super::has::{HAS, LOG_HAS, LOG_TEXTS};
+use super::has::{self, HAS, LOG_HAS};
 use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
 use crate::models::{
@@ -151,18 +151,6 @@ pub(crate) fn order_and_limit(query: &LogQuery) -> Sql {
     sql
 }
 
-/// Holds SQL for the texts of the columns whose values a row layout leaves out.
-const LAYOUT_COLUMNS: [&str; 8] = [
-    "message",
-    "\"timestamp\"",
-    "host",
-    "hostname",
-    "appname",
-    "file",
-    "source_type",
-    "CAST(procid AS VARCHAR)",
-];
-
 /// Returns SQL that is true of every log whose text holds a word of ASCII letters and digits.
 ///
 /// A row layout leaves values out only at the bounds of words. So each word is in the layout or in one of the columns.
@@ -171,7 +159,7 @@ fn may_hold(word: &str) -> Sql {
     let mut sql = Sql::new("(layout IS NULL OR contains(layout, ");
     sql.bind(word.to_owned());
     sql.push(")");
-    for column in LAYOUT_COLUMNS {
+    for column in has::layout_columns() {
         sql.push(&format!(" OR contains({column}, "));
         sql.bind(word.to_owned());
         sql.push(")");
@@ -206,7 +194,7 @@ fn condition_sql(condition: &Condition) -> Sql {
         Test::StartsWith(start) => call("starts_with", field, start),
         Test::EndsWith(end) => call("ends_with", field, end),
         Test::Matches(patterns) => matches(field, patterns),
-        Test::Has(_) => has(condition),
+        Test::Has(_) => whole_value(condition),
         Test::InNetwork(network) => call(IN_NETWORK, field, &network.to_string()),
         Test::Exists => {
             let mut sql = Sql::new("(");
@@ -226,7 +214,7 @@ fn condition_sql(condition: &Condition) -> Sql {
     }
 }
 
-fn has(condition: &Condition) -> Sql {
+fn whole_value(condition: &Condition) -> Sql {
     let Operator::Has(value) = condition.operator() else {
         return Sql::new("(false)");
     };
@@ -235,7 +223,7 @@ fn has(condition: &Condition) -> Sql {
     }
     let mut sql = Sql::new(format!("{LOG_HAS}("));
     sql.bind(value.clone());
-    sql.push(&format!(", {LOG_TEXTS})"));
+    sql.push(&format!(", {})", has::arguments()));
     sql
 }
 

@@ -1,11 +1,10 @@
 //! Collects the keys of logs while their rows are made.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::filter::ENOUGH_KEYS;
 use super::keys;
-use crate::models::{BorrowedLog, Json, Members};
+use crate::models::{BorrowedLog, Members};
 
 /// Holds the keys of some logs.
 #[derive(Debug, Clone)]
@@ -25,7 +24,8 @@ pub(crate) struct KeyCollector {
     /// Holds the last key at each place of a small table. Most words of a log were in the one before.
     recent: Vec<u64>,
     folded: Vec<u8>,
-    number: String,
+    /// Is memory for numbers as text.
+    memory: String,
     /// Holds the metadata of the log before, whose keys are collected. It is mostly the same.
     metadata: String,
 }
@@ -62,18 +62,6 @@ impl KeyCollector {
         }
         let raw = log.raw.as_deref().unwrap_or_default();
         self.add_text(raw);
-        let columns = [
-            &log.message,
-            &log.timestamp,
-            &log.appname,
-            &log.file,
-            &log.host,
-            &log.hostname,
-            &log.source_type,
-        ];
-        for text in columns.into_iter().flatten() {
-            self.add_part(text, raw);
-        }
         log.with_core_fields(|found| {
             for text in [found.source_ip, found.dest_ip].iter().flatten() {
                 self.add_part(text, raw);
@@ -88,26 +76,13 @@ impl KeyCollector {
                 self.add_part(text.unwrap_or_default(), raw);
             }
         });
-        if let Some(procid) = log.procid {
-            self.add_number(&procid);
-        }
-        self.add_members(log.normalized(), raw);
+        let mut memory = std::mem::take(&mut self.memory);
+        log.any_text(&mut memory, &mut |text| {
+            self.add_part(text, raw);
+            false
+        });
+        self.memory = memory;
         self.add_metadata(metadata.unwrap_or_default());
-    }
-
-    fn add_members(&mut self, members: &Members<'_>, raw: &str) {
-        members.iter().for_each(|(_, value)| self.add_value(value, raw));
-    }
-
-    fn add_value(&mut self, value: &Json<'_>, raw: &str) {
-        match value {
-            Json::Null => {}
-            Json::Bool(value) => self.add_text(if *value { "true" } else { "false" }),
-            Json::Number(number) => self.add_number(number),
-            Json::String(text) => self.add_part(text, raw),
-            Json::Array(values) => values.iter().for_each(|value| self.add_value(value, raw)),
-            Json::Object(members) => self.add_members(members, raw),
-        }
     }
 
     fn add_metadata(&mut self, text: &str) {
@@ -115,19 +90,15 @@ impl KeyCollector {
             return;
         }
         match serde_json::from_str::<Members<'_>>(text) {
-            Ok(members) => self.add_members(&members, ""),
+            Ok(members) => {
+                members.any_text(&mut String::new(), &mut |text| {
+                    self.add_text(text);
+                    false
+                });
+            }
             Err(_) => self.add_text(text),
         }
         text.clone_into(&mut self.metadata);
-    }
-
-    fn add_number(&mut self, number: &impl std::fmt::Display) {
-        let mut text = std::mem::take(&mut self.number);
-        text.clear();
-        // To write to a text does not fail.
-        write!(text, "{number}").ok();
-        self.add_text(&text);
-        self.number = text;
     }
 
     /// Adds the keys of a text that may be a part of the line, whose keys are there.

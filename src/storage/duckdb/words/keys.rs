@@ -25,7 +25,7 @@ pub(crate) fn of_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u6
     of_plain_text(text, folded, take);
     if let Some(decoded) = observables::percent_decoded(text) {
         of_plain_text(&decoded, folded, take);
-        observables::each_address(&decoded, &mut |address| take(of_other_spelling(address.ip)));
+        observables::each_address(&decoded, &mut |address| take(of_other_spelling(address)));
     }
 }
 
@@ -37,24 +37,26 @@ fn of_plain_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u64)) {
 
 /// Gives the keys of a text's observables to `take`, without its words.
 pub(crate) fn of_observables(text: &str, take: &mut impl FnMut(u64)) {
-    observables::each_address(text, &mut |address| {
-        take(of_address(address.ip));
-        if !address.is_plain {
-            take(of_other_spelling(address.ip));
-        }
-    });
     let mut folded = Vec::new();
-    let mut take = |observable: Observable<'_>| match observable {
+    let mut take = |observable: Observable<'_>, is_plain: bool| match observable {
+        Observable::Ip(address) => {
+            take(of_address(address));
+            if !is_plain {
+                take(of_other_spelling(address));
+            }
+        }
         Observable::Domain(name) | Observable::Url(name) | Observable::Email(name) => {
             fold(&name, &mut folded);
             of_words(&folded, take);
         }
-        Observable::Ip(_) | Observable::FileHash(_) => {}
+        Observable::FileHash(_) => {}
     };
-    // In ASCII, only URLs have another form than the text.
-    match text.is_ascii() {
-        true => observables::each_in_urls(text, &mut take),
-        false => observables::each(text, Surroundings::Host, &mut take),
+    observables::each_in_urls_and_addresses(text, &mut take);
+    if !text.is_ascii() {
+        observables::each(text, Surroundings::Host, &mut |observable| match observable {
+            Observable::Ip(_) => {}
+            name => take(name, true),
+        });
     }
 }
 
@@ -300,7 +302,7 @@ mod tests {
             });
             let mut found = BTreeSet::new();
             observables::each_address(&text, &mut |address| {
-                found.insert(address.ip);
+                found.insert(address);
             });
             prop_assert_eq!(found, all);
         }

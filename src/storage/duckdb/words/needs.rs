@@ -153,7 +153,7 @@ fn of_value(field: &Field, value: &str) -> Need {
 fn addresses(value: &str) -> Vec<Need> {
     let mut needs = Vec::new();
     observables::each_address(value, &mut |address| {
-        needs.push(Need::Key(keys::of_address(address.ip)));
+        needs.push(Need::Key(keys::of_address(address)));
     });
     needs
 }
