@@ -282,6 +282,11 @@ static ENCODED_COLON: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memme
 /// Limits the URLs of a text that are looked at. Of the others, plain hosts are found as words.
 const MOST_URLS: usize = 10_000;
 
+/// Says whether a text may have a URL that is not encoded.
+pub(crate) fn has_url(text: &str) -> bool {
+    AFTER_SCHEME.find(text.as_bytes()).is_some()
+}
+
 /// Gives the URLs of a text and their hosts to `take`. Of URLs that are too long or too many, it gives only the hosts.
 fn each_in_urls(text: &str, take: &mut Take<'_>) {
     let mut compared = 0;

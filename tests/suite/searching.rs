@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use logstore::duckdb::MaintenanceOptions;
-use logstore::{DuckDbStore, Filter, LogEntry, LogQuery, LogStore as _, MemoryStore, StoreExt as _};
+use logstore::{DuckDbStore, Filter, Loader, LogEntry, LogQuery, LogStore as _, MemoryStore, StoreExt as _};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -318,4 +318,89 @@ proptest! {
             prop_assert_eq!(store.count_logs(&query).unwrap(), model.count_logs(&query).unwrap(), "{:?}", query);
         }
     }
+}
+
+/// A line may have its address in the texts of columns, cut by them, escaped, or after more URLs than are looked at.
+#[test]
+fn no_line_hides_an_address() {
+    let many_urls = "'://' ".repeat(10_001);
+    let lines = [
+        (
+            r#"{"message":"m","detail":"first\n198.51.100.1 x"}"#.to_owned(),
+            "198.51.100.1",
+        ),
+        (
+            r#"{"message":"m","list":["x\n2001:db8::207"]}"#.to_owned(),
+            "2001:db8::207",
+        ),
+        (
+            r#"{"host":"3325256706","message":"m","u":"see http://3325256706/ there"}"#.to_owned(),
+            "198.51.100.2",
+        ),
+        (
+            r#"{"message":"> 10.0.0.1.80: Flags","dump":"198.51.100.3.443 > 10.0.0.1.80: Flags"}"#.to_owned(),
+            "198.51.100.3",
+        ),
+        (
+            r#"{"host":"http:/","x":"http://3325256708/x"}"#.to_owned(),
+            "198.51.100.4",
+        ),
+        (
+            r#"{"message":"203.0.","x":"203.0.113.77"}"#.to_owned(),
+            "203.0.113.77",
+        ),
+        (
+            r#"{"message":"2001:db8:","x":"2001:db8:7::77"}"#.to_owned(),
+            "2001:db8:7::77",
+        ),
+        (
+            r#"{"hostname":"219.","host":"44.89.","p":"http://219.44.89.151/"}"#.to_owned(),
+            "219.44.89.151",
+        ),
+        (
+            format!(r#"{{"u":"{many_urls}","message":"http://3325256709/"}}"#),
+            "198.51.100.5",
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let (file, path) = (folder.path().join("logs.jsonl"), folder.path().join("logs.db"));
+    let others = (0..2_100).map(|number| format!(r#"{{"message":"nothing {number}"}}"#));
+    let all: Vec<String> = others.chain(lines.iter().map(|(line, _)| line.clone())).collect();
+    std::fs::write(&file, all.join("\n") + "\n").unwrap();
+    Loader::new(&DuckDbStore::open(&path).unwrap())
+        .run(&[&file])
+        .unwrap();
+    let assert_all_found = || {
+        let store = DuckDbStore::open(&path).unwrap();
+        for (line, address) in &lines {
+            let count = found(&store, &format!("any has {address}"));
+            assert_eq!(count, 1, "{address} in {line:.100}");
+        }
+        let problems: Vec<_> = store
+            .check()
+            .unwrap()
+            .into_iter()
+            .flat_map(|check| check.problems)
+            .collect();
+        assert!(problems.is_empty(), "{problems:?}");
+        blocks(&store).0
+    };
+    assert!(assert_all_found() > 0);
+    alter(&path, "DELETE FROM log_blocks; DELETE FROM block_words");
+    assert_eq!(assert_all_found(), 0);
+}
+
+#[test]
+fn a_block_that_cannot_be_harms_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    DuckDbStore::open(&path)
+        .unwrap()
+        .append_logs(&logs(0..5_000))
+        .unwrap();
+    alter(&path, "UPDATE log_blocks SET last_seq = 9223372036854775807");
+    let store = DuckDbStore::open(&path).unwrap();
+    assert_eq!(found(&store, "any has nowhere"), 0);
+    assert_found(&store, [4_999]);
+    maintain(&store);
 }

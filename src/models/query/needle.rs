@@ -108,26 +108,17 @@ impl NeedleFinder {
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         /// Lists the letters that are a letter of ASCII in another letter case.
         const FOLDED: [char; 2] = ['\u{17f}', '\u{212a}'];
-        match (&self.needle, &self.word) {
-            // What is encoded may be cut by what the layout leaves out.
-            _ if memchr::memchr(b'%', text.as_bytes()).is_some() => true,
-            (Needle::Address(_), _) => self.needle.is_in(text) || has_mark_at_gap(text),
-            (_, Some(word)) => word.is_match(text) || !text.is_ascii() && text.contains(FOLDED),
-            (_, None) => !text.is_empty(),
+        match &self.word {
+            Some(word) => {
+                // What is encoded may be cut by what the layout leaves out.
+                memchr::memchr(b'%', text.as_bytes()).is_some()
+                    || word.is_match(text)
+                    || !text.is_ascii() && text.contains(FOLDED)
+            }
+            // An address depends on what is around it, which a layout leaves out or escapes.
+            None => true,
         }
     }
-}
-
-/// Says whether what a row layout leaves out may be a part of an address: a sign of an address is next to it.
-fn has_mark_at_gap(layout: &str) -> bool {
-    let bytes = layout.as_bytes();
-    let may_be = |place: Option<usize>| {
-        let byte = place.and_then(|place| bytes.get(place));
-        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b".:%@-".contains(byte))
-    };
-    memchr::memchr_iter(b'{', bytes).any(|open| {
-        bytes.get(open + 2) == Some(&b'}') && (may_be(open.checked_sub(1)) || may_be(open.checked_add(3)))
-    })
 }
 
 /// Says whether a pattern is found between the bounds of words.

@@ -25,7 +25,7 @@ const SORTED_TOGETHER: usize = ROW_GROUP / SLICES;
 
 /// Counts sequence numbers.
 pub(crate) fn length(seqs: &RangeInclusive<i64>) -> i64 {
-    seqs.end() - seqs.start() + 1
+    seqs.end().saturating_sub(*seqs.start()).saturating_add(1)
 }
 
 /// Returns whether there are fewer logs than a block has.

@@ -46,7 +46,7 @@ pub(crate) fn cover_new(connection: &Connection, rows: &LogRows, first_seq: i64)
         return cover_tail(connection, first_seq..=last_seq);
     };
     // A few logs before them, which would not fill a block, are searched with them.
-    let waiting = blocks::stored_until(connection)? + 1..=first_seq - 1;
+    let waiting = blocks::stored_until(connection)?.saturating_add(1)..=first_seq - 1;
     if is_few(&waiting) && length(&waiting) > 0 {
         first.merge(&block_of(connection, waiting)?);
     }
@@ -61,7 +61,7 @@ fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> 
         return Ok(());
     }
     // Logs from before this version are for maintenance.
-    let first = (blocks::stored_until(connection)? + 1).max(seqs.end() - MOST);
+    let first = (blocks::stored_until(connection)?.saturating_add(1)).max(seqs.end() - MOST);
     match length(&(first..=*seqs.end())) >= USUAL / 2 {
         true => cover(connection, first..=*seqs.end()).map(drop),
         false => Ok(()),
@@ -75,11 +75,11 @@ pub(crate) fn cover_first(connection: &Connection) -> Result<u64> {
     let last = commit_order::last_seq(connection)?;
     let mut next = first_seq(connection)?;
     for block in blocks::stored(connection)? {
-        let gap = next..=block.start() - 1;
+        let gap = next..=block.start().saturating_sub(1);
         if length(&gap) > 0 && !is_few(&gap) {
             return cover(connection, gap);
         }
-        next = next.max(block.end() + 1);
+        next = next.max(block.end().saturating_add(1));
     }
     match length(&(next..=last)) >= USUAL {
         true => cover(connection, next..=last),

@@ -1,5 +1,6 @@
 //! Narrows a search to the blocks that may hold what is sought.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -94,16 +95,30 @@ struct Plain {
 
 impl Plain {
     /// Returns SQL that is true of each log with the text.
-    ///
-    /// A row layout may leave out a part of an address, up to a dot or a colon of it.
     fn condition(&self) -> String {
         let text = statement::literal(&self.text);
         let mut conditions = TEXTS.map(|column| format!("contains({column}, {text})")).to_vec();
-        let cuts = ["}.", ".{", "}:", ":{"]
-            .iter()
-            .filter(|cut| self.text.contains(cut.trim_matches(['{', '}'])));
-        conditions.extend(cuts.map(|cut| format!("contains(layout, '{cut}')")));
+        conditions.extend(self.cuts().map(|cut| format!("contains(layout, '{cut}')")));
         conditions.join(" OR ")
+    }
+
+    /// Returns texts of which a row layout has one that leaves out a part of an address.
+    ///
+    /// A placeholder stands only where no letter or digit is before it, and none is after it unless its value ends
+    /// with another sign. So its neighbours are dots, colons, what comes after these, or another placeholder.
+    fn cuts(&self) -> impl Iterator<Item = String> {
+        let is_separator = |character: &char| matches!(character, '.' | ':');
+        let mut cuts = BTreeSet::from(["}{".to_owned()]);
+        for (separator, after) in self.text.chars().zip(self.text.chars().skip(1)) {
+            if is_separator(&separator) {
+                cuts.extend([
+                    format!("{separator}{{"),
+                    format!("}}{separator}"),
+                    format!("}}{after}"),
+                ]);
+            }
+        }
+        cuts.into_iter()
     }
 }
 
@@ -157,7 +172,7 @@ impl Narrowed {
                 schema::LOG_TEXTS
             )
         };
-        let (mut selects, mut span) = (Vec::new(), 0);
+        let (mut selects, mut span) = (Vec::new(), 0_i64);
         if let Some(plain) = plain {
             let mut all = [&blocks[..], &plain.blocks].concat();
             all.sort_by_key(|block| *block.start());
@@ -166,7 +181,7 @@ impl Narrowed {
             if joined(&all).len() < MOST_RANGES && runs.len() < MOST_RANGES {
                 let condition = plain.condition();
                 for run in runs {
-                    span += blocks::length(&run);
+                    span = span.saturating_add(blocks::length(&run));
                     // The engine would ask the dearer condition of the query first, but it asks nothing before a limit.
                     let all = i64::MAX;
                     selects.push(format!(
@@ -181,7 +196,7 @@ impl Narrowed {
             selects.push(select(&range));
             // The last range has no end.
             if *range.end() < i64::MAX {
-                span += blocks::length(&(*range.start().max(&1)..=*range.end()));
+                span = span.saturating_add(blocks::length(&(*range.start().max(&1)..=*range.end())));
             }
         }
         Self {
@@ -196,7 +211,7 @@ fn joined(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
     let mut runs: Vec<RangeInclusive<i64>> = Vec::new();
     for block in blocks {
         match runs.last_mut() {
-            Some(last) if *block.start() <= last.end() + 1 => {
+            Some(last) if *block.start() <= last.end().saturating_add(1) => {
                 *last = *last.start()..=*last.end().max(block.end());
             }
             _ => runs.push(block.clone()),
@@ -209,7 +224,7 @@ fn joined(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
 fn ranges_between(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
     let mut gaps = joined(blocks);
     // Between the gaps there is one range more.
-    gaps.sort_by_key(|gap| gap.start() - gap.end());
+    gaps.sort_by_key(|gap| Reverse(blocks::length(gap)));
     gaps.truncate(MOST_RANGES - 1);
     gaps.sort_by_key(|gap| *gap.start());
     let mut ranges = Vec::new();
@@ -218,7 +233,7 @@ fn ranges_between(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
         if next < *gap.start() {
             ranges.push(next..=gap.start() - 1);
         }
-        next = gap.end() + 1;
+        next = gap.end().saturating_add(1);
     }
     ranges.push(next..=i64::MAX);
     ranges

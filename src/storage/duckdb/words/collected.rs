@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::filter::ENOUGH_KEYS;
 use super::keys;
-use crate::models::{BorrowedLog, Members};
+use crate::models::{BorrowedLog, Members, observables};
 
 /// Holds the keys of some logs.
 #[derive(Debug, Clone)]
@@ -104,9 +104,9 @@ impl KeyCollector {
     /// Adds the keys of a text that may be a part of the line, whose keys are there.
     fn add_part(&mut self, text: &str, raw: &str) {
         match bounds_in(text, raw) {
-            Some(Bounds::OfObservables) => {}
-            // An address may be one only without what is next to it in the line, and so may what is encoded.
-            Some(Bounds::OfWords) if !text.contains('%') => {
+            Some(Bounds::OfObservables) if !may_hold_url(text) => {}
+            // An address may be one only without what is next to it in the line.
+            Some(Bounds::OfWords) if !may_hold_url(text) => {
                 let Self { keys, recent, .. } = self;
                 keys::of_observables(text, &mut |key| take(keys, recent, key));
             }
@@ -136,6 +136,11 @@ fn take(keys: &mut Vec<u64>, recent: &mut [u64], key: u64) {
             }
         }
     }
+}
+
+/// Says whether a text may hold a URL, encoded or not. Of very many in a line, not all are looked at.
+fn may_hold_url(text: &str) -> bool {
+    observables::has_url(text) || memchr::memchr(b'%', text.as_bytes()).is_some()
 }
 
 /// Says what a piece of a line is cut at.
