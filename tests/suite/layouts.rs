@@ -25,6 +25,20 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(parts, 0..12).prop_map(|parts| parts.concat())
 }
 
+/// Times as logs write them.
+const TIMES: [&str; 10] = [
+    "%Y-%m-%dT%H:%M:%S%.3fZ",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S%.6fZ",
+    "%b %e %H:%M:%S",
+    "%a %b %d %H:%M:%S %Y",
+    "%Y-%m-%d %H:%M:%S",
+    "%d/%b/%Y:%H:%M:%S",
+    "%y%m%d %H%M%S",
+    "%Y-%m-%d %H:%M:%S,%3f",
+    "%H:%M of day %d",
+];
+
 /// A log whose line and fields repeat what its columns hold.
 fn log(number: i64, [program, host, message, more]: [String; 4], procid: Option<i64>, form: u8) -> LogEntry {
     let log = LogEntry::new(at(number))
@@ -37,19 +51,26 @@ fn log(number: i64, [program, host, message, more]: [String; 4], procid: Option<
             procid.unwrap_or_default()
         ),
         1 => json!({"host": host, "app": program, "msg": message, "more": more}).to_string(),
+        2 => TIMES
+            .map(|format| at(number).format(format).to_string())
+            .join(&more),
         _ => more.clone(),
     };
     let mut log = log;
     log.procid = procid;
+    let times = TIMES.iter().cycle().skip(usize::from(form) + message.len());
+    log.timestamp = times.map(|format| at(number).format(format).to_string()).next();
     log.with_raw(line)
         .with_field("raw", format!("{host} {message}"))
         .with_field("more", more)
 }
 
 fn logs() -> impl Strategy<Value = Vec<LogEntry>> {
-    let parts = ([text(), text(), text(), text()], any::<Option<i64>>(), 0..3_u8);
-    prop::collection::vec(parts, 1..20).prop_map(|logs| {
-        let numbered = (0..).zip(logs);
+    let parts = ([text(), text(), text(), text()], any::<Option<i64>>(), 0..4_u8);
+    let logs = prop::collection::vec(parts, 1..12);
+    // Texts that repeat are stored in another way.
+    (logs, prop_oneof![Just(1_usize), Just(12)]).prop_map(|(logs, times)| {
+        let numbered = (0..).zip(logs.iter().cycle().take(logs.len() * times).cloned());
         numbered
             .map(|(number, (texts, procid, form))| log(number, texts, procid, form))
             .collect()

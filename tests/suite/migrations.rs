@@ -78,6 +78,16 @@ const VIEW_OF_VERSION_5: (&str, &str, &str) = (
     "CREATE OR REPLACE VIEW log_texts",
 );
 
+/// Takes back what version 11 has changed, but for the views: logs have layouts again.
+const WITHOUT_TEMPLATES: &str = "CREATE TABLE texts AS
+        SELECT seq, raw, coalesce(CAST(normalized AS VARCHAR), '') AS normalized, message, \"timestamp\" FROM logs;
+    UPDATE log_rows SET message = texts.message, \"timestamp\" = texts.\"timestamp\",
+        layout = replace(replace(texts.normalized || chr(10) || texts.raw, '{', '{{'), '}', '}}')
+        FROM texts WHERE texts.seq = log_rows.seq AND variables IS NOT NULL;
+    DROP TABLE texts; ALTER TABLE log_rows DROP COLUMN template; ALTER TABLE log_rows DROP COLUMN variables;
+    ALTER TABLE log_rows DROP COLUMN identifiers; ALTER TABLE log_rows DROP COLUMN normalized_template;
+    ALTER TABLE log_rows DROP COLUMN message_template; ALTER TABLE log_rows DROP COLUMN timestamp_template;";
+
 /// Takes back what versions 9 and 10 have changed, but for the views.
 const WITHOUT_WORDS_AND_UUIDS: &str = "DROP TABLE log_blocks; DROP TABLE block_words; UPDATE log_rows SET id = coalesce(CAST(uuid AS VARCHAR), id);
     ALTER TABLE log_rows DROP COLUMN uuid; ALTER TABLE log_rows ALTER COLUMN id SET NOT NULL;";
@@ -89,6 +99,7 @@ const VIEWS_OF_VERSION_6: &str =
 /// Makes the logs of a store those of version 8.
 fn make_version_8(connection: &Connection) {
     let views = VIEWS_OF_VERSION_6.find("CREATE OR REPLACE VIEW").unwrap();
+    connection.execute_batch(WITHOUT_TEMPLATES).unwrap();
     connection.execute_batch(WITHOUT_WORDS_AND_UUIDS).unwrap();
     connection.execute_batch(&VIEWS_OF_VERSION_6[views..]).unwrap();
 }
@@ -119,6 +130,7 @@ fn turn_back(path: &Path, (version, migration, view): (&str, &str, &str)) {
     let view = view.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1);
     let logs = "CREATE OR REPLACE VIEW logs AS SELECT * EXCLUDE layout FROM log_texts";
     let connection = Connection::open(path).unwrap();
+    connection.execute_batch(WITHOUT_TEMPLATES).unwrap();
     connection.execute_batch(WITHOUT_WORDS_AND_UUIDS).unwrap();
     let columns = ["source_port", "dest_port", "process"];
     let columns = columns.map(|column| format!("ALTER TABLE log_rows DROP COLUMN {column};"));

@@ -101,6 +101,14 @@ impl NeedleFinder {
         &self.needle
     }
 
+    /// Says whether a part of a text that is not at hand may be the word that is looked for, by what `may_be` says of it.
+    pub(crate) fn may_be_part(&self, may_be: impl Fn(&str) -> bool) -> bool {
+        match &self.needle {
+            Needle::Address(_) => true,
+            Needle::Words { text, .. } => longest_word(text).is_none_or(may_be),
+        }
+    }
+
     /// Says whether a text may have the value.
     ///
     /// The text may be a row layout. What that leaves out begins and ends at the bounds of words of ASCII, and is a text

@@ -73,11 +73,11 @@ impl Pattern {
         regex_syntax::parse(self.regex.as_str()).ok()
     }
 
-    /// Returns a word that is in every text in which the pattern is found.
-    pub(crate) fn required_word(&self) -> Option<String> {
-        let expression = self.expression()?;
-        let words = required_texts(&expression).into_iter().filter_map(longest_word);
-        words.max_by_key(|word| word.len()).map(str::to_owned)
+    /// Returns texts that are in every text in which the pattern is found.
+    pub(crate) fn required_texts(&self) -> Vec<String> {
+        let expression = self.expression();
+        let texts = expression.as_ref().map(required_texts).unwrap_or_default();
+        texts.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -372,7 +372,9 @@ mod tests {
             ("\\x{e9}t\\x{e9}", Some("t")),
         ] {
             let pattern: Pattern = pattern.parse().unwrap();
-            assert_eq!(pattern.required_word().as_deref(), word, "{pattern}");
+            let texts = pattern.required_texts();
+            let words = texts.iter().filter_map(|text| longest_word(text));
+            assert_eq!(words.max_by_key(|word| word.len()), word, "{pattern}");
         }
     }
 

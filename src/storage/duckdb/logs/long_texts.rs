@@ -26,8 +26,9 @@ const UNMEASURED: usize = 4 << 10;
 
 /// Holds SQL for the stored length of a log, over `log_texts`.
 const LENGTH: &str =
-    "CAST(coalesce(strlen(message), 0) + coalesce(strlen(layout), 0) + coalesce(strlen(stored_raw), 0)
-    + coalesce(strlen(stored_normalized), 0) + coalesce(strlen(metadata), 0) AS BIGINT)";
+    "CAST(coalesce(strlen(stored_message), 0) + coalesce(strlen(layout), 0) + coalesce(strlen(stored_raw), 0)
+    + coalesce(strlen(stored_normalized), 0) + coalesce(strlen(metadata), 0) + 2 * coalesce(strlen(template), 0)
+    + coalesce(strlen(variables), 0) + coalesce(strlen(identifiers), 0) AS BIGINT)";
 
 /// Keeps the engine from merging row groups if that would put long texts together.
 ///

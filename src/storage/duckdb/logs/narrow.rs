@@ -11,7 +11,7 @@ use super::blocks;
 use crate::models::{LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
-use crate::storage::duckdb::sql::has::TEXTS;
+use crate::storage::duckdb::sql::has::stored_texts;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::words::filter;
 use crate::storage::duckdb::words::keys;
@@ -66,8 +66,11 @@ pub(crate) fn narrowed(connection: &Connection, query: &LogQuery, need: &Need) -
     if others.is_empty() {
         return Ok(None);
     }
-    let plain = address.map(|address| Plain {
-        text: address.to_string(),
+    let text = address.map(|address| (address, address.to_string()));
+    // A template leaves out a token without the colons at its ends.
+    let text = text.filter(|(_, text)| !text.starts_with(':') && !text.ends_with(':'));
+    let plain = text.map(|(address, text)| Plain {
+        text,
         blocks: wanted
             .into_iter()
             .filter(|block| !slices.may_hold(*block.start(), keys::of_other_spelling(address)))
@@ -97,7 +100,9 @@ impl Plain {
     /// Returns SQL that is true of each log with the text.
     fn condition(&self) -> String {
         let text = statement::literal(&self.text);
-        let mut conditions = TEXTS.map(|column| format!("contains({column}, {text})")).to_vec();
+        let mut conditions: Vec<String> = stored_texts()
+            .map(|column| format!("contains({column}, {text})"))
+            .collect();
         conditions.extend(self.cuts().map(|cut| format!("contains(layout, '{cut}')")));
         conditions.join(" OR ")
     }

@@ -36,6 +36,12 @@ pub(crate) enum LogColumn {
     DestPort,
     Process,
     Uuid,
+    Template,
+    Variables,
+    Identifiers,
+    NormalizedTemplate,
+    MessageTemplate,
+    TimestampTemplate,
 }
 
 /// Names the kind of a column's values.
@@ -50,7 +56,7 @@ enum Kind {
 }
 
 /// Holds the name and kind of each column.
-const TABLE: [(LogColumn, &str, Kind); 26] = [
+const TABLE: [(LogColumn, &str, Kind); 32] = [
     (LogColumn::Seq, "seq", Kind::Integer),
     (LogColumn::EventTime, "event_time", Kind::Time),
     (LogColumn::Id, "id", Kind::Text),
@@ -77,12 +83,18 @@ const TABLE: [(LogColumn, &str, Kind); 26] = [
     (LogColumn::DestPort, "dest_port", Kind::Integer),
     (LogColumn::Process, "process", Kind::Text),
     (LogColumn::Uuid, "uuid", Kind::Uuid),
+    (LogColumn::Template, "template", Kind::Text),
+    (LogColumn::Variables, "variables", Kind::Text),
+    (LogColumn::Identifiers, "identifiers", Kind::Text),
+    (LogColumn::NormalizedTemplate, "normalized_template", Kind::Text),
+    (LogColumn::MessageTemplate, "message_template", Kind::Text),
+    (LogColumn::TimestampTemplate, "timestamp_template", Kind::Text),
 ];
 
 /// Lists the columns that are read to rebuild a log, in the order in which they are read.
 ///
 /// The other columns repeat a part of these.
-pub(crate) const READ: [LogColumn; 16] = [
+pub(crate) const READ: [LogColumn; 27] = [
     LogColumn::Seq,
     LogColumn::EventTime,
     LogColumn::Id,
@@ -99,20 +111,33 @@ pub(crate) const READ: [LogColumn; 16] = [
     LogColumn::Metadata,
     LogColumn::IngestionTime,
     LogColumn::Layout,
+    LogColumn::SourceIp,
+    LogColumn::DestIp,
+    LogColumn::User,
+    LogColumn::SourcePort,
+    LogColumn::DestPort,
+    LogColumn::Template,
+    LogColumn::Variables,
+    LogColumn::Identifiers,
+    LogColumn::NormalizedTemplate,
+    LogColumn::MessageTemplate,
+    LogColumn::TimestampTemplate,
 ];
 
 /// Holds SQL for the columns of [`READ`] in the view `log_texts`.
 pub(crate) static READ_SQL: LazyLock<String> = LazyLock::new(|| {
     let names = READ.map(|column| match column {
-        // These are the texts as they are stored, which are empty if the log has a row layout.
-        LogColumn::Raw | LogColumn::Normalized => format!("\"stored_{}\"", column.name()),
+        // These are the texts as they are stored, which are empty if a template or a row layout has them.
+        LogColumn::Raw | LogColumn::Normalized | LogColumn::Message | LogColumn::Timestamp => {
+            format!("\"stored_{}\"", column.name())
+        }
         _ => format!("\"{}\"", column.name()),
     });
     names.join(", ")
 });
 
 /// Counts the columns that hold texts.
-pub(crate) const TEXTS: usize = LogColumn::Process.place() + 1;
+pub(crate) const TEXTS: usize = LogColumn::TimestampTemplate.place() + 1;
 /// Counts the columns that hold times.
 pub(crate) const TIMES: usize = LogColumn::IngestionTime.place() + 1;
 
@@ -199,7 +224,7 @@ mod tests {
         assert_eq!(LogColumn::IngestionTime.place(), 1);
         assert_eq!(LogColumn::Id.place(), 0);
         assert_eq!(LogColumn::SourceType.place(), 8);
-        assert_eq!(LogColumn::Process.place() + 1, TEXTS);
+        assert_eq!(LogColumn::TimestampTemplate.place() + 1, TEXTS);
         assert_eq!(LogColumn::DestPort.place() + 1, INTEGERS);
     }
 }

@@ -5,21 +5,32 @@ use ::duckdb::arrow::array::{
     TimestampMicrosecondArray,
 };
 use ::duckdb::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use chrono::{DateTime, Utc};
 
 use super::columns::{LogColumn, READ};
 use super::row_layout::Columns;
+use super::template::{self, Known, Placeholders, Times};
 use crate::models::{JsonObject, LogEntry};
 use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::log_id::LogId;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::{Error, Result};
 
 /// Returns the logs of a chunk with the columns of [`READ`], and their sequence numbers.
 pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
     let columns = LogColumns::new(chunk)?;
-    let mut memory = String::new();
+    let mut memory = Memory::default();
     (0..chunk.len())
         .map(|row| Ok((columns.seq.value(row), columns.log(row, &mut memory)?)))
         .collect()
+}
+
+/// Holds memory for the texts of a log.
+#[derive(Default)]
+struct Memory {
+    text: String,
+    times: Times,
+    numbers: [String; 3],
 }
 
 /// Holds the columns of a chunk of logs.
@@ -40,6 +51,17 @@ struct LogColumns<'a> {
     metadata: Texts<'a>,
     ingestion_time: &'a TimestampMicrosecondArray,
     layout: Texts<'a>,
+    source_ip: Texts<'a>,
+    dest_ip: Texts<'a>,
+    user: Texts<'a>,
+    source_port: &'a Int64Array,
+    dest_port: &'a Int64Array,
+    template: Texts<'a>,
+    variables: Texts<'a>,
+    identifiers: Texts<'a>,
+    normalized_template: Texts<'a>,
+    message_template: Texts<'a>,
+    timestamp_template: Texts<'a>,
 }
 
 impl<'a> LogColumns<'a> {
@@ -62,55 +84,156 @@ impl<'a> LogColumns<'a> {
             metadata: texts(LogColumn::Metadata)?,
             ingestion_time: times(chunk, place(LogColumn::IngestionTime)?)?,
             layout: texts(LogColumn::Layout)?,
+            source_ip: texts(LogColumn::SourceIp)?,
+            dest_ip: texts(LogColumn::DestIp)?,
+            user: texts(LogColumn::User)?,
+            source_port: integers(chunk, place(LogColumn::SourcePort)?)?,
+            dest_port: integers(chunk, place(LogColumn::DestPort)?)?,
+            template: texts(LogColumn::Template)?,
+            variables: texts(LogColumn::Variables)?,
+            identifiers: texts(LogColumn::Identifiers)?,
+            normalized_template: texts(LogColumn::NormalizedTemplate)?,
+            message_template: texts(LogColumn::MessageTemplate)?,
+            timestamp_template: texts(LogColumn::TimestampTemplate)?,
         })
     }
 
-    fn log(&self, row: usize, memory: &mut String) -> Result<LogEntry> {
+    fn log(&self, row: usize, memory: &mut Memory) -> Result<LogEntry> {
         let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
-        let (normalized, raw) = self.texts_of(row, memory)?;
+        let id = owned(&self.id).ok_or_else(|| error::corrupt("a log has no id"))?;
+        let event_time = statement::time(self.event_time.value(row))?;
+        let texts = self.texts_of(row, &id, event_time, memory)?;
         Ok(LogEntry {
-            id: owned(&self.id).ok_or_else(|| error::corrupt("a log has no id"))?,
-            event_time: statement::time(self.event_time.value(row))?,
-            timestamp: owned(&self.timestamp),
-            raw,
+            id,
+            event_time,
+            timestamp: texts.timestamp,
+            raw: texts.raw,
             appname: owned(&self.appname),
             file: owned(&self.file),
             host: owned(&self.host),
             hostname: owned(&self.hostname),
-            message: owned(&self.message),
-            procid: self.procid(row),
+            message: texts.message,
+            procid: integer(self.procid, row),
             source_type: owned(&self.source_type),
-            normalized: JsonObject::of_stored(normalized.unwrap_or_default()),
+            normalized: JsonObject::of_stored(texts.normalized.unwrap_or_default()),
             metadata: JsonObject::of_stored(owned(&self.metadata).unwrap_or_default()),
             ingestion_time: statement::time(self.ingestion_time.value(row))?,
         })
     }
 
-    fn procid(&self, row: usize) -> Option<i64> {
-        self.procid.is_valid(row).then(|| self.procid.value(row))
+    /// Returns the texts of a log: from its template or its row layout if it has one, else as they are stored.
+    fn texts_of(
+        &self,
+        row: usize,
+        id: &str,
+        event_time: DateTime<Utc>,
+        memory: &mut Memory,
+    ) -> Result<StoredTexts> {
+        let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
+        if let Some(variables) = self.variables.get(row) {
+            let filled = self.filled(row, variables, id, event_time, memory);
+            return filled.ok_or_else(|| error::corrupt("a log's template cannot be filled"));
+        }
+        let (normalized, raw) = match self.layout.get(row) {
+            None => (owned(&self.normalized), owned(&self.raw)),
+            Some(layout) => {
+                let rendered = self.layout_columns(row).render(layout, &mut memory.text);
+                let (normalized, raw) =
+                    rendered.ok_or_else(|| error::corrupt("a log's layout cannot be rendered"))?;
+                (Some(normalized), Some(raw))
+            }
+        };
+        Ok(StoredTexts {
+            normalized,
+            message: owned(&self.message),
+            timestamp: owned(&self.timestamp),
+            raw,
+        })
     }
 
-    /// Returns `normalized` and `raw`: from the row layout if the log has one, else as they are stored.
-    fn texts_of(&self, row: usize, memory: &mut String) -> Result<(Option<String>, Option<String>)> {
-        let Some(layout) = self.layout.get(row) else {
-            let owned = |texts: &Texts<'a>| texts.get(row).map(str::to_owned);
-            return Ok((owned(&self.normalized), owned(&self.raw)));
-        };
-        let columns = Columns {
+    fn layout_columns(&self, row: usize) -> Columns<'a> {
+        Columns {
             timestamp: self.timestamp.get(row),
             appname: self.appname.get(row),
             file: self.file.get(row),
             host: self.host.get(row),
             hostname: self.hostname.get(row),
             message: self.message.get(row),
-            procid: self.procid(row),
+            procid: integer(self.procid, row),
             source_type: self.source_type.get(row),
-        };
-        let rendered = columns.render(layout, memory);
-        let (normalized, raw) =
-            rendered.ok_or_else(|| error::corrupt("a log's layout cannot be rendered"))?;
-        Ok((Some(normalized), Some(raw)))
+        }
     }
+
+    /// Returns the templates of a log; `None` if it has none.
+    fn templates(&self, row: usize) -> Option<template::Texts<'a>> {
+        match self.template.get(row) {
+            Some(raw) => Some(template::Texts {
+                normalized: self.normalized_template.get(row),
+                message: self.message_template.get(row),
+                timestamp: self.timestamp_template.get(row),
+                raw,
+            }),
+            None => template::Texts::of_together(self.layout.get(row)?),
+        }
+    }
+
+    fn filled(
+        &self,
+        row: usize,
+        variables: &str,
+        id: &str,
+        event_time: DateTime<Utc>,
+        memory: &mut Memory,
+    ) -> Option<StoredTexts> {
+        let Memory { times, numbers, .. } = memory;
+        let integers = [self.procid, self.source_port, self.dest_port];
+        for (text, column) in numbers.iter_mut().zip(integers) {
+            template::number_text(integer(column, row), text);
+        }
+        let text = |texts: &Texts<'a>| texts.get(row).unwrap_or_default();
+        let [procid, source_port, dest_port] = &*numbers;
+        let known = Known {
+            columns: [
+                text(&self.appname),
+                text(&self.file),
+                text(&self.host),
+                text(&self.hostname),
+                text(&self.source_type),
+                procid,
+                text(&self.source_ip),
+                text(&self.dest_ip),
+                text(&self.user),
+                source_port,
+                dest_port,
+                LogId::new(id).text().unwrap_or_default(),
+            ],
+            event_time,
+        };
+        let templates = self.templates(row)?;
+        let placeholders = Placeholders::new(variables, text(&self.identifiers), &known, times);
+        let fill = |template: Option<&str>| match template {
+            Some(template) => placeholders.fill(template).map(Some),
+            None => Some(None),
+        };
+        Some(StoredTexts {
+            normalized: fill(templates.normalized)?,
+            message: fill(templates.message)?,
+            timestamp: fill(templates.timestamp)?,
+            raw: fill(Some(templates.raw))?,
+        })
+    }
+}
+
+/// Holds the texts of a log.
+struct StoredTexts {
+    normalized: Option<String>,
+    message: Option<String>,
+    timestamp: Option<String>,
+    raw: Option<String>,
+}
+
+fn integer(column: &Int64Array, row: usize) -> Option<i64> {
+    column.is_valid(row).then(|| column.value(row))
 }
 
 /// Returns the place of a column in [`READ`].

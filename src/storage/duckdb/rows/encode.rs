@@ -19,7 +19,9 @@ use uuid::Uuid;
 use super::columns::{INTEGERS, LogColumn, TEXTS, TIMES};
 use super::constant_columns::InsertColumns;
 use super::row_layout::Columns;
-use crate::models::{BorrowedLog, InvalidValue, LogEntry, Members};
+use super::template::{Split, Texts};
+use super::templates::{Templated, Templates};
+use crate::models::{BorrowedLog, CoreFields, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::log_id::{self, LogId};
 use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows};
@@ -357,6 +359,7 @@ struct Memory {
     normalized: String,
     metadata: String,
     layout: String,
+    templates: Templates,
 }
 
 impl ChunkBuilder {
@@ -365,52 +368,100 @@ impl ChunkBuilder {
     }
 
     fn push(&mut self, log: &BorrowedLog<'_>) {
-        let Memory {
-            normalized,
-            metadata,
-            layout,
-        } = &mut self.memory;
-        let normalized = object_text(log.normalized(), normalized);
-        let layout = layout_of(log, normalized, layout);
-        let unless_laid_out = |text| if layout.is_none() { text } else { None };
-        let mut push = |column: LogColumn, text: Option<&str>| {
-            self.texts[column.place()].append_option(text);
-            self.bytes += text.map_or(0, str::len);
-        };
+        let mut memory = std::mem::take(&mut self.memory);
+        let normalized = object_text(log.normalized(), &mut memory.normalized);
+        let metadata = log.metadata_text(&mut memory.metadata);
         let id = LogId::new(&log.id);
         self.uuids.push(id.uuid());
-        push(LogColumn::Id, id.text());
-        push(LogColumn::Timestamp, log.timestamp.as_deref());
-        push(LogColumn::Raw, unless_laid_out(log.raw.as_deref()));
-        push(LogColumn::Appname, log.appname.as_deref());
-        push(LogColumn::File, log.file.as_deref());
-        push(LogColumn::Host, log.host.as_deref());
-        push(LogColumn::Hostname, log.hostname.as_deref());
-        push(LogColumn::Message, log.message.as_deref());
-        push(LogColumn::SourceType, log.source_type.as_deref());
-        push(LogColumn::Normalized, unless_laid_out(normalized));
-        let metadata = log.metadata_text(metadata);
-        push(LogColumn::Metadata, metadata);
+        self.push_text(LogColumn::Id, id.text());
+        self.push_text(LogColumn::Appname, log.appname.as_deref());
+        self.push_text(LogColumn::File, log.file.as_deref());
+        self.push_text(LogColumn::Host, log.host.as_deref());
+        self.push_text(LogColumn::Hostname, log.hostname.as_deref());
+        self.push_text(LogColumn::SourceType, log.source_type.as_deref());
+        self.push_text(LogColumn::Metadata, metadata);
+        let mut keys = self.keys.take();
         log.with_core_fields(|found| {
-            push(LogColumn::SourceIp, found.source_ip.as_deref());
-            push(LogColumn::DestIp, found.dest_ip.as_deref());
-            push(LogColumn::User, found.user);
-            push(LogColumn::Process, found.process);
-            push(LogColumn::Action, found.action);
-            push(LogColumn::Outcome, found.outcome);
-            push(LogColumn::Level, found.level);
-            for (column, port) in [
-                (LogColumn::SourcePort, found.source_port),
-                (LogColumn::DestPort, found.dest_port),
-            ] {
-                self.integers[column.place()].append_option(port.map(i64::from));
+            self.push_summary(&found);
+            let templated = memory.templates.of(log, normalized, &found);
+            if let Some(keys) = &mut keys
+                && !templated
+                    .as_ref()
+                    .is_some_and(|templated| templated.add_keys(&found, metadata, keys))
+            {
+                keys.add(log, metadata);
+            }
+            match templated {
+                Some(Templated { split, do_repeat, .. }) => self.push_templates(split, do_repeat),
+                None => self.push_layout(log, normalized, &mut memory.layout),
             }
         });
-        push(LogColumn::Layout, layout);
-        if let Some(keys) = &mut self.keys {
-            keys.add(log, metadata);
-        }
+        self.keys = keys;
         self.push_numbers(log);
+        self.memory = memory;
+    }
+
+    fn push_text(&mut self, column: LogColumn, text: Option<&str>) {
+        self.texts[column.place()].append_option(text);
+        self.bytes += text.map_or(0, str::len);
+    }
+
+    fn push_summary(&mut self, found: &CoreFields<'_>) {
+        self.push_text(LogColumn::SourceIp, found.source_ip.as_deref());
+        self.push_text(LogColumn::DestIp, found.dest_ip.as_deref());
+        self.push_text(LogColumn::User, found.user);
+        self.push_text(LogColumn::Process, found.process);
+        self.push_text(LogColumn::Action, found.action);
+        self.push_text(LogColumn::Outcome, found.outcome);
+        self.push_text(LogColumn::Level, found.level);
+        for (column, port) in [
+            (LogColumn::SourcePort, found.source_port),
+            (LogColumn::DestPort, found.dest_port),
+        ] {
+            self.integers[column.place()].append_option(port.map(i64::from));
+        }
+    }
+
+    /// Adds the texts of a log by its templates. Those that do not repeat are compressed as other texts are.
+    fn push_templates(&mut self, split: Split<'_>, do_repeat: bool) {
+        for column in [
+            LogColumn::Timestamp,
+            LogColumn::Raw,
+            LogColumn::Message,
+            LogColumn::Normalized,
+        ] {
+            self.push_text(column, None);
+        }
+        let templates = Texts::of_together(split.together).filter(|_| do_repeat);
+        let of = |text: fn(Texts<'_>) -> Option<&str>| templates.and_then(text);
+        self.push_text(LogColumn::NormalizedTemplate, of(|texts| texts.normalized));
+        self.push_text(LogColumn::MessageTemplate, of(|texts| texts.message));
+        self.push_text(LogColumn::TimestampTemplate, of(|texts| texts.timestamp));
+        self.push_text(LogColumn::Template, of(|texts| Some(texts.raw)));
+        self.push_text(LogColumn::Layout, templates.is_none().then_some(split.together));
+        self.push_text(LogColumn::Variables, Some(split.variables));
+        self.push_text(LogColumn::Identifiers, split.identifiers);
+    }
+
+    /// Adds the texts of a log without a template.
+    fn push_layout(&mut self, log: &BorrowedLog<'_>, normalized: Option<&str>, memory: &mut String) {
+        let layout = layout_of(log, normalized, memory);
+        let unless_laid_out = |text| if layout.is_none() { text } else { None };
+        self.push_text(LogColumn::Timestamp, log.timestamp.as_deref());
+        self.push_text(LogColumn::Raw, unless_laid_out(log.raw.as_deref()));
+        self.push_text(LogColumn::Message, log.message.as_deref());
+        self.push_text(LogColumn::Normalized, unless_laid_out(normalized));
+        self.push_text(LogColumn::Layout, layout);
+        for column in [
+            LogColumn::NormalizedTemplate,
+            LogColumn::MessageTemplate,
+            LogColumn::TimestampTemplate,
+            LogColumn::Template,
+            LogColumn::Variables,
+            LogColumn::Identifiers,
+        ] {
+            self.push_text(column, None);
+        }
     }
 
     fn push_numbers(&mut self, log: &BorrowedLog<'_>) {
@@ -441,7 +492,10 @@ impl ChunkBuilder {
         let columns = columns.collect();
         if self.bytes >= CHUNK_BYTES {
             // The memory of very long lines, which are rare, is freed.
-            self.memory = Memory::default();
+            self.memory = Memory {
+                templates: std::mem::take(&mut self.memory.templates),
+                ..Memory::default()
+            };
         }
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the builders are those of the schema")

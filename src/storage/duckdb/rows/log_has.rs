@@ -7,11 +7,14 @@ use ::duckdb::Connection;
 use ::duckdb::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use ::duckdb::arrow::datatypes::DataType;
 use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
+use chrono::DateTime;
 
 use super::row_layout::Columns;
+use super::template::{Known, Placeholders, Texts, Times};
 use crate::models::{Members, Needle, NeedleFinder};
 use crate::storage::duckdb::sql::has::{LOG_HAS, Needles, TEXTS};
 use crate::storage::duckdb::sql::in_network::texts;
+use crate::storage::duckdb::sql::tokens::may_be_in_time;
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     connection.register_scalar_function::<LogHas>(LOG_HAS)
@@ -26,7 +29,7 @@ impl VArrowScalar for LogHas {
         let columns = input.columns().iter().map(texts);
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let mut needles = Needles::default();
-        let mut memory = String::new();
+        let mut memory = Memory::default();
         let found = (0..input.num_rows()).map(|row| {
             let mut of_row = columns.iter().map(|column| column.get(row).copied().flatten());
             let value = of_row.next().flatten().unwrap_or_default();
@@ -39,36 +42,66 @@ impl VArrowScalar for LogHas {
     }
 
     fn signatures() -> Vec<ArrowFunctionSignature> {
-        let parameters = vec![DataType::Utf8; TEXTS.len() + 1];
+        let parameters = vec![DataType::Utf8; TEXTS + 1];
         vec![ArrowFunctionSignature::exact(parameters, DataType::Boolean)]
     }
 }
 
-/// Holds the texts of a log as they are stored; empty ones for those that are missing.
-struct StoredTexts<'a>([&'a str; TEXTS.len()]);
+/// Holds the texts of a log as they are stored, in the order of the arguments; empty ones for those that are missing.
+struct StoredTexts<'a>([&'a str; TEXTS]);
+
+/// Holds what is needed to put the texts of logs together.
+#[derive(Default)]
+struct Memory {
+    text: String,
+    times: Times,
+}
 
 impl StoredTexts<'_> {
     /// Says whether a text of the log has the value.
-    fn have(&self, finder: &NeedleFinder, memory: &mut String) -> Result<bool, Box<dyn Error>> {
-        let [layout, raw, normalized, metadata, columns @ ..] = &self.0;
+    fn have(&self, finder: &NeedleFinder, memory: &mut Memory) -> Result<bool, Box<dyn Error>> {
+        let [
+            layout,
+            raw,
+            normalized,
+            metadata,
+            template,
+            variables,
+            identifiers,
+            _,
+            columns @ ..,
+        ] = &self.0;
         let needle = finder.needle();
-        let may_have = columns
-            .iter()
-            .chain([layout, raw, normalized, metadata])
-            .any(|text| finder.may_be_in(text));
+        let has_template = !template.is_empty();
+        let texts = columns.iter();
+        let texts = texts.chain([
+            layout,
+            raw,
+            normalized,
+            metadata,
+            template,
+            variables,
+            identifiers,
+        ]);
+        let is_in_time = || has_template && finder.may_be_part(may_be_in_time);
+        let may_have = texts.into_iter().any(|text| finder.may_be_in(text)) || is_in_time();
         if !may_have {
             return Ok(false);
         }
         if columns.iter().chain([raw]).any(|text| needle.is_in(text)) {
             return Ok(true);
         }
+        if has_template {
+            return self
+                .filled_have(needle, memory)
+                .ok_or_else(|| "a template cannot be filled".into());
+        }
         let rendered = match layout.is_empty() {
             true => None,
-            false => Some(
-                self.columns()
-                    .render(layout, memory)
-                    .ok_or("a layout cannot be rendered")?,
-            ),
+            false => {
+                let rendered = self.layout_columns().render(layout, &mut memory.text);
+                Some(rendered.ok_or("a layout cannot be rendered")?)
+            }
         };
         let (normalized, raw) = rendered
             .as_ref()
@@ -76,8 +109,12 @@ impl StoredTexts<'_> {
         Ok(needle.is_in(raw) || is_in_object(needle, normalized) || is_in_object(needle, metadata))
     }
 
-    fn columns(&self) -> Columns<'_> {
+    fn layout_columns(&self) -> Columns<'_> {
         let [
+            _,
+            _,
+            _,
+            _,
             _,
             _,
             _,
@@ -90,6 +127,7 @@ impl StoredTexts<'_> {
             file,
             source_type,
             procid,
+            ..,
         ] = self.0;
         let text = |text| Some(text).filter(|text: &&str| !text.is_empty());
         Columns {
@@ -102,6 +140,59 @@ impl StoredTexts<'_> {
             procid: procid.parse().ok(),
             source_type: text(source_type),
         }
+    }
+
+    /// Says whether a text of a log with templates, but no column, has the value; `None` if they are no templates.
+    fn filled_have(&self, needle: &Needle, memory: &mut Memory) -> Option<bool> {
+        let [
+            _,
+            _,
+            _,
+            metadata,
+            together,
+            variables,
+            identifiers,
+            micros,
+            columns @ ..,
+        ] = self.0;
+        let [
+            _,
+            _,
+            host,
+            hostname,
+            appname,
+            file,
+            source_type,
+            procid,
+            more @ ..,
+        ] = columns;
+        let [source_ip, dest_ip, user, source_port, dest_port, id] = more;
+        let known = Known {
+            columns: [
+                appname,
+                file,
+                host,
+                hostname,
+                source_type,
+                procid,
+                source_ip,
+                dest_ip,
+                user,
+                source_port,
+                dest_port,
+                id,
+            ],
+            event_time: DateTime::from_timestamp_micros(micros.parse().ok()?)?,
+        };
+        let templates = Texts::of_together(together)?;
+        let placeholders = Placeholders::new(variables, identifiers, &known, &mut memory.times);
+        for template in [Some(templates.raw), templates.message, templates.timestamp] {
+            if needle.is_in(&placeholders.fill(template.unwrap_or_default())?) {
+                return Some(true);
+            }
+        }
+        let normalized = placeholders.fill(templates.normalized.unwrap_or_default())?;
+        Some(is_in_object(needle, &normalized) || is_in_object(needle, metadata))
     }
 }
 

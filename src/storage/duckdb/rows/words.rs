@@ -8,11 +8,12 @@ use super::columns::{LogColumn, READ};
 use super::decode;
 use crate::models::InvalidValue;
 use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::tokens::may_be_in_time;
 use crate::storage::{Error, Result};
 
-/// Lists the columns that hold all texts of a log. What a row layout leaves out is in the others, and starts and ends at
-/// the bounds of words.
-const TEXTS: [LogColumn; 11] = [
+/// Lists the columns that hold all texts of a log. What a row layout or a template leaves out is in the others, and
+/// starts and ends at the bounds of words.
+const TEXTS: [LogColumn; 21] = [
     LogColumn::Layout,
     LogColumn::Normalized,
     LogColumn::Raw,
@@ -24,12 +25,22 @@ const TEXTS: [LogColumn; 11] = [
     LogColumn::Host,
     LogColumn::Hostname,
     LogColumn::SourceType,
+    LogColumn::Template,
+    LogColumn::Variables,
+    LogColumn::Identifiers,
+    LogColumn::NormalizedTemplate,
+    LogColumn::MessageTemplate,
+    LogColumn::TimestampTemplate,
+    LogColumn::SourceIp,
+    LogColumn::DestIp,
+    LogColumn::User,
+    LogColumn::Id,
 ];
 
 /// Holds words of ASCII letters and digits.
 pub(crate) struct Words {
     words: AhoCorasick,
-    /// Says whether a word may be the number of a process.
+    /// Says whether a word may be a number or a part of a time, which are in no text that is stored.
     may_be_numbers: bool,
 }
 
@@ -47,7 +58,7 @@ impl Words {
                 .map_err(|error| Error::from(InvalidValue::new("words", "...", error.to_string())))?,
             may_be_numbers: words
                 .iter()
-                .any(|word| word.bytes().all(|byte| byte.is_ascii_digit())),
+                .any(|word| word.bytes().all(|byte| byte.is_ascii_digit()) || may_be_in_time(word)),
         })
     }
 

@@ -22,7 +22,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Lists the migrations, each of which makes a version from the one before.
 ///
 /// A released migration is never changed, but for its marks.
-const MIGRATIONS: [Migration; 10] = [
+const MIGRATIONS: [Migration; 11] = [
     Migration {
         name: "001_tables.sql",
         sql: include_str!("migrations/001_tables.sql"),
@@ -73,6 +73,11 @@ const MIGRATIONS: [Migration; 10] = [
         sql: include_str!("migrations/010_uuids.sql"),
         marks: &[(Mark::Seq, 1), (Mark::Place, 1)],
     },
+    Migration {
+        name: "011_templates.sql",
+        sql: include_str!("migrations/011_templates.sql"),
+        marks: &[(Mark::Seq, 2), (Mark::Place, 1)],
+    },
 ];
 
 /// Partitions the logs of a lake by day. Old logs go by dropping files, and a time range reads only its own files.
@@ -106,11 +111,19 @@ pub(crate) fn find(connection: &Connection) -> Result<SchemaState> {
 pub(crate) const LOG_TEXTS: &str = "log_texts";
 
 /// Holds SQL that replaces [`LOG_TEXTS`] in stores of versions 6 to 9.
-const WITHOUT_UUIDS: &str = "(SELECT *, CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM log_texts)";
+const WITHOUT_UUIDS: &str = "(SELECT *, CAST(NULL AS UUID) AS stored_uuid, id AS stored_id,
+    CAST(NULL AS VARCHAR) AS template, CAST(NULL AS VARCHAR) AS variables, CAST(NULL AS VARCHAR) AS identifiers, CAST(NULL AS VARCHAR) AS normalized_template,
+    CAST(NULL AS VARCHAR) AS message_template, CAST(NULL AS VARCHAR) AS timestamp_template, message AS stored_message,
+    \"timestamp\" AS stored_timestamp FROM log_texts)";
+
+/// Holds SQL that replaces [`LOG_TEXTS`] in stores of version 10.
+const WITHOUT_TEMPLATES: &str =
+    "(SELECT *, CAST(NULL AS VARCHAR) AS template, CAST(NULL AS VARCHAR) AS variables,
+    message AS stored_message, \"timestamp\" AS stored_timestamp FROM log_texts)";
 
 /// Returns whether the rows of [`LOG_TEXTS`], or of what replaces it, are those of `log_rows` as it is today.
 pub(crate) fn are_of_log_rows(log_texts: &str) -> bool {
-    [LOG_TEXTS, WITHOUT_UUIDS].contains(&log_texts)
+    [LOG_TEXTS, WITHOUT_TEMPLATES, WITHOUT_UUIDS].contains(&log_texts)
 }
 
 /// Returns SQL that replaces [`LOG_TEXTS`] in a store of an earlier version that is read only.
@@ -118,19 +131,29 @@ pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
     const WITHOUT_LAYOUTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
         CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
         CAST(NULL AS VARCHAR) AS layout, raw AS stored_raw, normalized AS stored_normalized,
-        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM logs)";
+        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id, CAST(NULL AS VARCHAR) AS template,
+        CAST(NULL AS VARCHAR) AS variables, CAST(NULL AS VARCHAR) AS identifiers, CAST(NULL AS VARCHAR) AS normalized_template,
+    CAST(NULL AS VARCHAR) AS message_template, CAST(NULL AS VARCHAR) AS timestamp_template, message AS stored_message, \"timestamp\" AS stored_timestamp
+        FROM logs)";
     const WITH_LAYOUTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
         CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
         CASE WHEN layout IS NULL THEN raw END AS stored_raw,
         CASE WHEN layout IS NULL THEN normalized END AS stored_normalized,
-        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM log_texts)";
+        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id, CAST(NULL AS VARCHAR) AS template,
+        CAST(NULL AS VARCHAR) AS variables, CAST(NULL AS VARCHAR) AS identifiers, CAST(NULL AS VARCHAR) AS normalized_template,
+    CAST(NULL AS VARCHAR) AS message_template, CAST(NULL AS VARCHAR) AS timestamp_template, message AS stored_message, \"timestamp\" AS stored_timestamp
+        FROM log_texts)";
     const WITH_STORED_TEXTS: &str = "(SELECT *, CAST(NULL AS BIGINT) AS source_port,
         CAST(NULL AS BIGINT) AS dest_port, CAST(NULL AS VARCHAR) AS process,
-        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id FROM log_texts)";
+        CAST(NULL AS UUID) AS stored_uuid, id AS stored_id, CAST(NULL AS VARCHAR) AS template,
+        CAST(NULL AS VARCHAR) AS variables, CAST(NULL AS VARCHAR) AS identifiers, CAST(NULL AS VARCHAR) AS normalized_template,
+    CAST(NULL AS VARCHAR) AS message_template, CAST(NULL AS VARCHAR) AS timestamp_template, message AS stored_message, \"timestamp\" AS stored_timestamp
+        FROM log_texts)";
     Ok(match version(connection)? {
         Some(4) => WITH_LAYOUTS,
         Some(5) => WITH_STORED_TEXTS,
         Some(6..=9) => WITHOUT_UUIDS,
+        Some(10) => WITHOUT_TEMPLATES,
         _ => WITHOUT_LAYOUTS,
     })
 }
@@ -141,7 +164,7 @@ pub(crate) const ALERTS: &str = "alerts";
 /// Returns SQL that alerts are read from in a store of an earlier version that is read only.
 pub(crate) fn alerts_of_older(connection: &Connection) -> Result<&'static str> {
     Ok(match version(connection)? {
-        Some(7..=9) => ALERTS,
+        Some(7..=10) => ALERTS,
         _ => ALERTS_OF_OLDER,
     })
 }

@@ -17,15 +17,27 @@ pub(crate) const HAS: &str = "has";
 /// Names the SQL function `log_has(value, ...)`, whose other arguments are [`arguments`].
 pub(crate) const LOG_HAS: &str = "log_has";
 
-/// Holds SQL for the texts of a log as they are stored, over `log_texts`: the layout, those that it replaces, the
-/// metadata, and the columns whose values it leaves out.
-pub(crate) const TEXTS: [&str; 12] = [
-    "layout",
+/// Counts the texts of [`arguments`].
+pub(crate) const TEXTS: usize = BEFORE_COLUMNS.len() + LAID_OUT.len() - 1 + MORE.len();
+
+/// Holds SQL for what has all texts of a log but its columns, over `log_texts`.
+const BEFORE_COLUMNS: [&str; 8] = [
+    "CASE WHEN variables IS NULL THEN layout END",
     "stored_raw",
     "stored_normalized",
     "metadata",
-    "message",
-    "\"timestamp\"",
+    "CASE WHEN variables IS NULL THEN NULL WHEN template IS NULL THEN layout ELSE concat(normalized_template, chr(30),
+        message_template, chr(30), timestamp_template, chr(30), template) END",
+    "variables",
+    "identifiers",
+    "epoch_us(event_time)",
+];
+
+/// Holds SQL for the texts that a row layout is filled from: itself, and the columns whose values it leaves out.
+pub(crate) const LAID_OUT: [&str; 9] = [
+    "layout",
+    "stored_message",
+    "stored_timestamp",
     "host",
     "hostname",
     "appname",
@@ -34,19 +46,62 @@ pub(crate) const TEXTS: [&str; 12] = [
     "CAST(procid AS VARCHAR)",
 ];
 
-/// Counts the texts that are no columns whose values a row layout leaves out.
-const BEFORE_COLUMNS: usize = 4;
+/// Holds SQL for the other columns whose values a template leaves out.
+const MORE: [&str; 6] = [
+    "source_ip",
+    "dest_ip",
+    "\"user\"",
+    "CAST(source_port AS VARCHAR)",
+    "CAST(dest_port AS VARCHAR)",
+    "stored_id",
+];
 
-/// Returns SQL for the columns whose values a row layout leaves out.
-pub(crate) fn layout_columns() -> &'static [&'static str] {
-    TEXTS.get(BEFORE_COLUMNS..).unwrap_or_default()
+/// Holds SQL for what the texts of a log with templates are made of: these, which are in the layout if they do not
+/// repeat, the variables, and the columns that are no numbers.
+pub(crate) const IN_TEMPLATES: [&str; 15] = [
+    "template",
+    "message_template",
+    "normalized_template",
+    "layout",
+    "variables",
+    "identifiers",
+    "host",
+    "hostname",
+    "appname",
+    "file",
+    "source_type",
+    "source_ip",
+    "dest_ip",
+    "\"user\"",
+    "stored_id",
+];
+
+/// Holds SQL for the numbers that a template is filled from.
+pub(crate) const NUMBERS: [&str; 3] = [
+    "CAST(procid AS VARCHAR)",
+    "CAST(source_port AS VARCHAR)",
+    "CAST(dest_port AS VARCHAR)",
+];
+
+/// Holds SQL for all texts of a log as they are stored, but numbers.
+pub(crate) fn stored_texts() -> impl Iterator<Item = &'static str> {
+    let rest = [
+        "stored_raw",
+        "stored_normalized",
+        "metadata",
+        "stored_message",
+        "stored_timestamp",
+        "timestamp_template",
+    ];
+    rest.into_iter().chain(IN_TEMPLATES)
 }
 
-/// Returns SQL for [`TEXTS`] as arguments. None of them is NULL, as the engine would not ask the function then.
+/// Returns SQL for the texts of a log as arguments. None of them is NULL, as the engine would not ask the function then.
 pub(crate) fn arguments() -> String {
-    TEXTS
-        .map(|text| format!("coalesce(CAST({text} AS VARCHAR), '')"))
-        .join(", ")
+    let [_, columns @ ..] = LAID_OUT;
+    let texts = BEFORE_COLUMNS.into_iter().chain(columns).chain(MORE);
+    let arguments = texts.map(|text| format!("coalesce(CAST({text} AS VARCHAR), '')"));
+    arguments.collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {

@@ -8,3 +8,4 @@ pub(super) mod predicate;
 pub(super) mod staged;
 pub(super) mod statement;
 pub(super) mod streamed;
+pub(super) mod tokens;

@@ -8,6 +8,7 @@ use super::comparison::ORDER_OF;
 use super::has::{self, HAS, LOG_HAS};
 use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
+use super::tokens::{longest_piece, may_be_in_time};
 use crate::models::{
     Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Operator, Order, Pattern,
     Place, Test, longest_word,
@@ -32,12 +33,6 @@ pub(crate) fn where_clause(query: &LogQuery) -> Sql {
     sql.and("event_time", ">=", query.since.map(bound_value));
     sql.and("event_time", "<", query.until.map(bound_value));
     for filter in query.filters() {
-        if let Node::Condition(condition) = filter.node()
-            && let Some(word) = required_word(condition)
-        {
-            sql.push("\nAND ");
-            sql.append(may_hold(&word));
-        }
         sql.push("\nAND ");
         sql.append(filter_sql(filter));
     }
@@ -60,25 +55,9 @@ fn group(parts: &[Filter], operator: &str, of_none: &str) -> Sql {
     let mut sql = Sql::new("(");
     for (index, part) in parts.iter().enumerate() {
         sql.push(if index == 0 { "" } else { operator });
-        sql.append(with_hint(part));
+        sql.append(filter_sql(part));
     }
     sql.push(if parts.is_empty() { of_none } else { "" });
-    sql.push(")");
-    sql
-}
-
-/// Returns SQL for a part of a group. It looks first for the word that a log's text must hold to pass.
-fn with_hint(part: &Filter) -> Sql {
-    let condition = filter_sql(part);
-    let word = match part.node() {
-        Node::Condition(condition) => required_word(condition),
-        _ => None,
-    };
-    let Some(word) = word else { return condition };
-    let mut sql = Sql::new("(");
-    sql.append(may_hold(&word));
-    sql.push(" AND ");
-    sql.append(condition);
     sql.push(")");
     sql
 }
@@ -151,41 +130,117 @@ pub(crate) fn order_and_limit(query: &LogQuery) -> Sql {
     sql
 }
 
-/// Returns SQL that is true of every log whose text holds a word of ASCII letters and digits.
-///
-/// A row layout leaves values out only at the bounds of words. So each word is in the layout or in one of the columns.
-/// Most logs without the word are ruled out without rendering their layouts.
-fn may_hold(word: &str) -> Sql {
-    let mut sql = Sql::new("(layout IS NULL OR contains(layout, ");
-    sql.bind(word.to_owned());
-    sql.push(")");
-    for column in has::layout_columns() {
-        sql.push(&format!(" OR contains({column}, "));
-        sql.bind(word.to_owned());
+/// Returns SQL for a condition. Most logs are judged without putting their texts together.
+fn condition_sql(condition: &Condition) -> Sql {
+    let whole = whole_condition(condition);
+    let Some(hint) = Hint::of(condition) else {
+        return whole;
+    };
+    let mut sql = Sql::new("(CASE");
+    if let Some(text) = &hint.decides {
+        sql.push(" WHEN contains(template, ");
+        sql.bind(text.clone());
+        sql.push(") THEN true");
+    }
+    sql.push(" WHEN ");
+    sql.append(hint.may_hold());
+    sql.push(" THEN ");
+    sql.append(whole);
+    sql.push(" ELSE false END)");
+    sql
+}
+
+/// Says what the texts of a log must hold to pass a condition.
+struct Hint {
+    /// Holds a word of ASCII letters and digits. A row layout leaves values out only at the bounds of words, so that each
+    /// word is in the layout or in one of the columns.
+    word: Option<String>,
+    /// Holds a text that templates do not cut: see [`longest_piece`].
+    piece: Option<String>,
+    /// Holds a text whose logs pass if their template has it.
+    decides: Option<String>,
+}
+
+impl Hint {
+    /// Returns what the texts of a log must hold; `None` if that is not known.
+    fn of(condition: &Condition) -> Option<Self> {
+        let is_line = condition.field().0 == Place::Text;
+        if !is_line && condition.field().0 != Place::Column(Column::Message) {
+            return None;
+        }
+        let texts = match condition.test() {
+            Test::Equals(text) | Test::Contains(text) | Test::StartsWith(text) | Test::EndsWith(text) => {
+                vec![text.clone()]
+            }
+            Test::Matches(patterns) => match patterns.as_slice() {
+                [pattern] => pattern.required_texts(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let longest = |part: fn(&str) -> Option<&str>| {
+            let parts = texts.iter().filter_map(|text| part(text));
+            parts.max_by_key(|part| part.len()).map(str::to_owned)
+        };
+        let hint = Self {
+            word: longest(longest_word),
+            piece: longest(longest_piece),
+            decides: match condition.test() {
+                Test::Contains(text) if is_line && is_plain(text) => Some(text.clone()),
+                _ => None,
+            },
+        };
+        (hint.word.is_some() || hint.piece.is_some()).then_some(hint)
+    }
+
+    /// Returns SQL that is true of every log whose texts hold what they must.
+    fn may_hold(&self) -> Sql {
+        let mut sql = Sql::new("(CASE WHEN variables IS NULL THEN (layout IS NULL");
+        match &self.word {
+            Some(word) => {
+                sql.push(" OR ");
+                sql.append(any_contains(&has::LAID_OUT, word));
+            }
+            None => sql.push(" OR true"),
+        }
+        sql.push(") ELSE ");
+        match &self.piece {
+            Some(piece) if may_be_in_time(piece) => sql.push("true"),
+            Some(piece) => {
+                sql.append(any_contains(&has::IN_TEMPLATES, piece));
+                // `contains` is NULL of what is missing.
+                if piece.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-')) {
+                    sql.push(" OR ");
+                    sql.append(any_contains(&has::NUMBERS, piece));
+                }
+            }
+            None => sql.push("true"),
+        }
+        sql.push(" END)");
+        sql
+    }
+}
+
+/// Says whether a text is in a template only where it is in its logs: a template doubles braces and has placeholders,
+/// which are numbers.
+fn is_plain(text: &str) -> bool {
+    !text.contains(['{', '}']) && text.bytes().any(|byte| !byte.is_ascii_digit())
+}
+
+/// Returns SQL that is true of a log if any of these texts contains a part.
+fn any_contains(texts: &[&str], part: &str) -> Sql {
+    let mut sql = Sql::new("(");
+    for (index, text) in texts.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " OR " });
+        sql.push(&format!("contains({text}, "));
+        sql.bind(part.to_owned());
         sql.push(")");
     }
     sql.push(")");
     sql
 }
 
-/// Returns a word that a log's text must hold to pass.
-fn required_word(condition: &Condition) -> Option<String> {
-    if condition.field().0 != Place::Text {
-        return None;
-    }
-    match condition.test() {
-        Test::Equals(text) | Test::Contains(text) | Test::StartsWith(text) | Test::EndsWith(text) => {
-            longest_word(text).map(str::to_owned)
-        }
-        Test::Matches(patterns) => match patterns.as_slice() {
-            [pattern] => pattern.required_word(),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn condition_sql(condition: &Condition) -> Sql {
+fn whole_condition(condition: &Condition) -> Sql {
     let field = condition.field();
     match condition.test() {
         Test::Equals(wanted) => equality(field, wanted),

@@ -1,5 +1,6 @@
 //! Collects the keys of logs while their rows are made.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::filter::ENOUGH_KEYS;
@@ -28,7 +29,65 @@ pub(crate) struct KeyCollector {
     memory: String,
     /// Holds the metadata of the log before, whose keys are collected. It is mostly the same.
     metadata: String,
+    /// Holds what is known of templates, by their hashes.
+    templates: HashMap<u64, SeenTemplates>,
+    /// Counts the chunks that are finished.
+    chunks: u64,
+    /// Holds the last texts of columns and times, whose keys are collected.
+    last: Vec<String>,
 }
+
+/// Holds the texts of a log in parts that no word and no address goes on beyond.
+#[derive(Debug)]
+pub(crate) struct LogParts<'a, C, T> {
+    /// Holds the templates of its texts. Logs with the same hash have the same ones.
+    pub(crate) templates: &'a str,
+    pub(crate) hash: u64,
+    pub(crate) variables: &'a str,
+    pub(crate) identifiers: &'a str,
+    pub(crate) columns: C,
+    /// Yields its time in some formats, with the placeholder of each.
+    pub(crate) times: T,
+}
+
+/// Says what is known of the templates of a log.
+#[derive(Debug)]
+struct SeenTemplates {
+    /// Says whether the keys of its logs are those of its parts.
+    is_plain: bool,
+    /// Holds a bit for each time in them.
+    times: u32,
+    keys: Box<[u64]>,
+    /// Holds the number of the chunk that their keys were last added to.
+    chunk: Option<u64>,
+}
+
+impl SeenTemplates {
+    fn new<'t>(
+        templates: &str,
+        times: impl Iterator<Item = (&'t str, &'t str)>,
+        folded: &mut Vec<u8>,
+    ) -> Self {
+        let mut keys = Vec::new();
+        keys::of_text(templates, folded, &mut |key| keys.push(key));
+        keys.sort_unstable();
+        keys.dedup();
+        let mut seen = Self {
+            // What is escaped in the fields has other words than their values.
+            is_plain: is_plain(templates) && memchr::memchr(b'\\', templates.as_bytes()).is_none(),
+            times: 0,
+            keys: keys.into(),
+            chunk: None,
+        };
+        for (number, (placeholder, _)) in times.enumerate() {
+            seen.times |= u32::from(templates.contains(placeholder)) << number;
+        }
+        seen
+    }
+}
+
+/// Limits the templates that are known. Those that repeat are soon known again.
+const MOST_TEMPLATES: usize = 4_096;
 
 /// Counts the bytes of a text whose memory is not kept.
 const LONG: usize = 1 << 20;
@@ -41,6 +100,8 @@ impl KeyCollector {
     pub(crate) fn finish(&mut self) -> Keys {
         self.recent.clear();
         self.metadata.clear();
+        self.chunks += 1;
+        self.last.clear();
         if self.folded.capacity() > LONG {
             // The memory of very long lines, which are rare, is freed.
             self.folded = Vec::new();
@@ -54,12 +115,16 @@ impl KeyCollector {
         keys
     }
 
-    /// Adds the keys of all texts of a log. `metadata` is its metadata as JSON.
-    pub(crate) fn add(&mut self, log: &BorrowedLog<'_>, metadata: Option<&str>) {
+    fn start(&mut self) {
         if self.recent.is_empty() {
             // No key is at the place before its own.
             self.recent.extend(1..=RECENT as u64);
         }
+    }
+
+    /// Adds the keys of all texts of a log. `metadata` is its metadata as JSON.
+    pub(crate) fn add(&mut self, log: &BorrowedLog<'_>, metadata: Option<&str>) {
+        self.start();
         let raw = log.raw.as_deref().unwrap_or_default();
         self.add_text(raw);
         log.with_core_fields(|found| {
@@ -83,6 +148,77 @@ impl KeyCollector {
         });
         self.memory = memory;
         self.add_metadata(metadata.unwrap_or_default());
+    }
+
+    /// Adds the keys of a log by the parts of its texts, and returns whether they are all of its keys. `metadata` is its
+    /// metadata as JSON.
+    pub(crate) fn add_parts<'p>(
+        &mut self,
+        parts: LogParts<'_, impl Iterator<Item = &'p str>, impl Iterator<Item = (&'p str, &'p str)> + Clone>,
+        metadata: Option<&str>,
+    ) -> bool {
+        self.start();
+        let (is_plain_template, times) = self.add_templates(parts.hash, parts.templates, parts.times.clone());
+        if !is_plain_template || !is_plain(parts.variables) {
+            return false;
+        }
+        self.add_text(parts.variables);
+        self.add_text(parts.identifiers);
+        let mut places = 0;
+        for text in parts.columns {
+            if !self.add_column(places, text) {
+                return false;
+            }
+            places += 1;
+        }
+        for (number, (_, time)) in parts.times.enumerate() {
+            if times & 1 << number != 0 {
+                self.add_column(places + number, time);
+            }
+        }
+        self.add_metadata(metadata.unwrap_or_default());
+        true
+    }
+
+    /// Adds the keys of templates, and returns whether the keys of their logs are those of the parts, and a bit for each
+    /// time in them.
+    fn add_templates<'p>(
+        &mut self,
+        hash: u64,
+        templates: &str,
+        times: impl Iterator<Item = (&'p str, &'p str)>,
+    ) -> (bool, u32) {
+        if self.templates.len() >= MOST_TEMPLATES && !self.templates.contains_key(&hash) {
+            self.templates.clear();
+        }
+        let Self {
+            keys, recent, folded, ..
+        } = self;
+        let seen = self.templates.entry(hash);
+        let seen = seen.or_insert_with(|| SeenTemplates::new(templates, times, folded));
+        if seen.chunk != Some(self.chunks) {
+            seen.chunk = Some(self.chunks);
+            seen.keys.iter().for_each(|key| take(keys, recent, *key));
+        }
+        (seen.is_plain, seen.times)
+    }
+
+    /// Adds the keys of a text, unless they were those of the last one at this place. Returns whether they are all that
+    /// a text with it may have.
+    fn add_column(&mut self, place: usize, text: &str) -> bool {
+        if self.last.len() <= place {
+            self.last.resize_with(place + 1, String::new);
+        }
+        match self.last.get_mut(place) {
+            Some(last) if last == text => true,
+            last => {
+                if let Some(last) = last {
+                    text.clone_into(last);
+                }
+                self.add_text(text);
+                is_plain(text)
+            }
+        }
     }
 
     fn add_metadata(&mut self, text: &str) {
@@ -136,6 +272,18 @@ fn take(keys: &mut Vec<u64>, recent: &mut [u64], key: u64) {
             }
         }
     }
+}
+
+/// Says whether the keys of a text with this part are those of the part and of the others.
+///
+/// Addresses in short forms start and end with what is between tokens. URLs have several tokens, and what is encoded
+/// may have any.
+fn is_plain(text: &str) -> bool {
+    text.is_ascii()
+        && memchr::memchr(b'%', text.as_bytes()).is_none()
+        && !["::", "://"]
+            .iter()
+            .any(|mark| memchr::memmem::find(text.as_bytes(), mark.as_bytes()).is_some())
 }
 
 /// Says whether a text may hold a URL, encoded or not. Of very many in a line, not all are looked at.

@@ -1,0 +1,679 @@
+//! Templates: what the logs of a program have in common, with placeholders for what differs.
+//!
+//! A line is a fixed text of its program with values in it. The template is that text, and repeats: the engine stores
+//! each one once for many rows. The values are the log's variables. Of a line that says what its columns say, the
+//! template has the number of the column, and of its time, the number of the format. The idea is that of CLP (Rodrigues,
+//! Luo and Yuan, OSDI 2021).
+//!
+//! # Tokens
+//!
+//! A text is cut at delimiters: blanks, quotes, brackets, `,`, `;`, `=`, `/` and a few more. What is between them is a
+//! token, without the colons and dots at its ends. A token stays in the template or is left out as a whole. It is left
+//! out if it is the value of a column, or if it has a digit, as the names and numbers of one event mostly do. A quoted
+//! text with a digit, in a line that is no JSON, is left out as a whole as well, and so is the value of a column or a
+//! time that has several tokens. So a text without delimiters, colons or dots at its ends is in a line only if it is in
+//! the template, in a variable or in a column: a search looks there.
+//!
+//! # Form
+//!
+//! The fields of a log, its message, its time as it arrived and its line have a template each, and share the variables.
+//! A template is a text of the engine's `format`: braces are doubled, and `{0}` is a placeholder. Variables have
+//! [`SEPARATOR`] between them. Templates that do not repeat are stored together, in the row's layout, with
+//! [`TEMPLATE_END`] after each.
+//!
+//! Identifiers are variables of many hexadecimal digits. They are kept apart: the engine finds nothing in them that
+//! repeats, and would store the others as badly.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Datelike as _, Utc};
+
+use crate::storage::duckdb::sql::tokens::{
+    CLASSES, DELIMITER, DIGIT, FORMATS, SPECIAL, TIMES, is_delimiter, is_trimmed,
+};
+
+/// Ends each of the templates of a log that are stored together.
+const TEMPLATE_END: char = '\u{1e}';
+/// Separates the variables of a log.
+const SEPARATOR: char = '\u{1f}';
+
+/// Limits the bytes of the texts that a template is made of. Longer ones rarely repeat.
+const LONGEST: usize = 8 << 10;
+
+/// Counts the columns that a template may refer to.
+pub(crate) const COLUMNS: usize = 12;
+/// Limits the variables of a log that are no identifiers. More stay in its templates, which then hardly repeat.
+pub(crate) const MOST_VARIABLES: usize = 32;
+/// Limits the identifiers of a log. More are other variables.
+const MOST_IDENTIFIERS: usize = 8;
+
+/// Gives the number of the first variable among placeholders.
+const FIRST_VARIABLE: usize = COLUMNS + TIMES;
+/// Gives the number of the first identifier among placeholders.
+const FIRST_IDENTIFIER: usize = FIRST_VARIABLE + MOST_VARIABLES;
+
+/// Holds the texts of a log that its templates replace, or these templates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Texts<'a> {
+    /// Holds JSON; nothing for a log without fields.
+    pub(crate) normalized: Option<&'a str>,
+    pub(crate) message: Option<&'a str>,
+    /// Holds the time as it arrived.
+    pub(crate) timestamp: Option<&'a str>,
+    pub(crate) raw: &'a str,
+}
+
+/// Holds what the columns of a log have, by their numbers among placeholders; empty texts for those that are missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) columns: [&'a str; COLUMNS],
+    pub(crate) event_time: DateTime<Utc>,
+}
+
+impl<'a> Texts<'a> {
+    /// Returns the templates that are stored together; `None` if it is something else.
+    pub(crate) fn of_together(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(TEMPLATE_END);
+        let mut next = || parts.next();
+        let (normalized, message, timestamp, raw) = (next()?, next()?, next()?, next()?);
+        let text = |part: &'a str| Some(part).filter(|part| !part.is_empty());
+        Some(Self {
+            normalized: text(normalized),
+            message: text(message),
+            timestamp: text(timestamp),
+            raw,
+        })
+    }
+}
+
+/// Tells what the texts of logs have in common from their variables.
+#[derive(Debug, Default)]
+pub(crate) struct Splitter {
+    /// Holds the templates together.
+    together: String,
+    variables: Variables,
+    identifiers: Variables,
+    times: Times,
+}
+
+impl Splitter {
+    /// Returns the templates and the variables of a log; `None` if it can have none.
+    pub(crate) fn split(&mut self, texts: &Texts<'_>, known: &Known<'_>) -> Option<Split<'_>> {
+        let Texts {
+            normalized,
+            message,
+            timestamp,
+            raw,
+        } = *texts;
+        let all = [normalized, message, timestamp, Some(raw)];
+        let lengths = all.into_iter().flatten().map(str::len);
+        let is_empty = |text: Option<&str>| text == Some("");
+        if lengths.sum::<usize>() > LONGEST || [normalized, message, timestamp].into_iter().any(is_empty) {
+            return None;
+        }
+        // The engine's `format` ends at a NUL byte.
+        let has_own =
+            |text: &str| memchr::memchr3(0, TEMPLATE_END as u8, SEPARATOR as u8, text.as_bytes()).is_some();
+        if all.into_iter().flatten().any(has_own) {
+            return None;
+        }
+        self.times.set(known.event_time);
+        let Self {
+            together,
+            variables,
+            identifiers,
+            times,
+        } = self;
+        together.clear();
+        variables.clear();
+        identifiers.clear();
+        let mut writer = Writer {
+            values: &Values::new(known.columns.into_iter().chain(times.texts())),
+            template: together,
+            variables,
+            identifiers,
+        };
+        for text in all {
+            writer.push_text(text.unwrap_or_default());
+            writer.template.push(TEMPLATE_END);
+        }
+        Some(Split {
+            together,
+            variables: &variables.text,
+            identifiers: (!identifiers.ends.is_empty()).then_some(&identifiers.text),
+            times,
+        })
+    }
+}
+
+/// Holds the templates of a log together, and its variables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Split<'a> {
+    pub(crate) together: &'a str,
+    pub(crate) variables: &'a str,
+    /// Holds the identifiers; `None` if there are none.
+    pub(crate) identifiers: Option<&'a str>,
+    /// Holds its time, which its templates may leave out.
+    pub(crate) times: &'a Times,
+}
+
+/// Holds the variables of a log.
+#[derive(Debug, Default)]
+struct Variables {
+    text: String,
+    /// Holds where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Variables {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// Returns the number of a variable, which may be there already; `None` if they are too many.
+    fn number_of(&mut self, value: &str, most: usize) -> Option<usize> {
+        let mut start = 0;
+        for (number, end) in self.ends.iter().enumerate() {
+            if end - start == value.len() && self.text.get(start..*end) == Some(value) {
+                return Some(number);
+            }
+            start = end + 1;
+        }
+        if self.ends.len() == most {
+            return None;
+        }
+        if !self.ends.is_empty() {
+            self.text.push(SEPARATOR);
+        }
+        self.text.push_str(value);
+        self.ends.push(self.text.len());
+        Some(self.ends.len() - 1)
+    }
+}
+
+/// Holds the values that a text may have, by their numbers among placeholders.
+struct Values<'a> {
+    values: [&'a str; FIRST_VARIABLE],
+    /// Holds a bit for each value that starts with the byte.
+    starts: [u32; 256],
+}
+
+impl<'a> Values<'a> {
+    /// A placeholder is no shorter than a value of fewer bytes.
+    const SHORTEST: usize = 3;
+
+    fn new(texts: impl Iterator<Item = &'a str>) -> Self {
+        let (mut values, mut starts) = ([""; FIRST_VARIABLE], [0; 256]);
+        for (number, (place, value)) in values.iter_mut().zip(texts).enumerate() {
+            if value.len() >= Self::SHORTEST {
+                *place = value;
+                starts[usize::from(value.as_bytes()[0])] |= 1 << number;
+            }
+        }
+        Self { values, starts }
+    }
+
+    /// Returns the longest value that a text starts with, up to the end of a token, and its length.
+    fn longest_at(&self, text: &[u8]) -> Option<(usize, usize)> {
+        let mut candidates = *self.starts.get(usize::from(*text.first()?))?;
+        let mut longest = None;
+        while candidates != 0 {
+            let number = candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
+            let Some(value) = self.values.get(number) else {
+                break;
+            };
+            if let Some(rest) = text.strip_prefix(value.as_bytes())
+                && longest.is_none_or(|(_, length)| length < value.len())
+                && ends_token(rest)
+            {
+                longest = Some((number, value.len()));
+            }
+        }
+        longest
+    }
+}
+
+/// Says whether no token goes on here.
+fn ends_token(rest: &[u8]) -> bool {
+    let next = rest.iter().find(|byte| !is_trimmed(**byte));
+    next.is_none_or(|byte| is_delimiter(*byte))
+}
+
+/// Writes the parts of a template.
+struct Writer<'a> {
+    values: &'a Values<'a>,
+    template: &'a mut String,
+    variables: &'a mut Variables,
+    identifiers: &'a mut Variables,
+}
+
+impl Writer<'_> {
+    /// Returns the number of a placeholder for a variable; `None` if there are too many to have one more.
+    fn number_of(&mut self, value: &str) -> Option<usize> {
+        if is_identifier(value)
+            && let Some(number) = self.identifiers.number_of(value, MOST_IDENTIFIERS)
+        {
+            return Some(FIRST_IDENTIFIER + number);
+        }
+        let number = self.variables.number_of(value, MOST_VARIABLES)?;
+        Some(FIRST_VARIABLE + number)
+    }
+
+    /// Writes the template of a text.
+    fn push_text(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let is_json = bytes.first() == Some(&b'{');
+        let (mut at, mut copied) = (0, 0);
+        while let Some(byte) = bytes.get(at) {
+            let class = CLASSES[usize::from(*byte)];
+            if class & DELIMITER != 0 || is_trimmed(*byte) {
+                at += 1;
+                if class & SPECIAL == 0 {
+                    continue;
+                }
+                if *byte != b'"' {
+                    // A brace is doubled.
+                    self.template.push_str(&text[copied..at]);
+                    copied = at - 1;
+                } else if !is_json
+                    && let Some(end) = quoted_with_digit(bytes, at)
+                    && let Some(number) = self.number_of(&text[at..end])
+                {
+                    self.template.push_str(&text[copied..at]);
+                    self.push_placeholder(number);
+                    (at, copied) = (end, end);
+                }
+                continue;
+            }
+            let token = match self.values.longest_at(&bytes[at..]) {
+                Some((number, length)) => Token {
+                    end: at + length,
+                    number: Some(number),
+                },
+                None => self.token_at(text, at),
+            };
+            if let Some(number) = token.number {
+                self.template.push_str(&text[copied..at]);
+                self.push_placeholder(number);
+                copied = token.end;
+            }
+            at = token.end;
+        }
+        self.template.push_str(&text[copied..]);
+    }
+
+    /// Returns the token that starts here and is the value of no column.
+    fn token_at(&mut self, text: &str, start: usize) -> Token {
+        let bytes = text.as_bytes();
+        let (mut end, mut digits) = (start, 0_usize);
+        while let Some(byte) = bytes.get(end) {
+            let class = CLASSES[usize::from(*byte)];
+            if class & DELIMITER != 0 {
+                break;
+            }
+            digits += usize::from(class & DIGIT != 0);
+            end += 1;
+        }
+        while end > start && is_trimmed(bytes[end - 1]) {
+            end -= 1;
+        }
+        // Names of programs and protocols may have one digit.
+        let is_name = digits == 0 || digits == 1 && end - start > 2;
+        let is_assigned = start > 0 && bytes[start - 1] == b'=';
+        let number = match is_name && !is_assigned {
+            true => None,
+            false => self.number_of(&text[start..end]),
+        };
+        Token { end, number }
+    }
+
+    fn push_placeholder(&mut self, number: usize) {
+        self.template.push('{');
+        if number >= 10 {
+            self.template.push(digit(number / 10));
+        }
+        self.template.push(digit(number));
+        self.template.push('}');
+    }
+}
+
+/// Returns the last digit of a number.
+fn digit(number: usize) -> char {
+    u32::try_from(number % 10)
+        .ok()
+        .and_then(|digit| char::from_digit(digit, 10))
+        .unwrap_or('0')
+}
+
+/// Says whether a variable is an identifier, such as a UUID, or a hash of a file.
+fn is_identifier(value: &str) -> bool {
+    const SHORTEST: usize = 16;
+    value.len() >= SHORTEST && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+/// Describes a token, or several that are one value.
+struct Token {
+    end: usize,
+    /// Holds the number of its placeholder; `None` for a part of the template.
+    number: Option<usize>,
+}
+
+/// Returns the end of a quoted text of several tokens, one of which has a digit.
+fn quoted_with_digit(bytes: &[u8], start: usize) -> Option<usize> {
+    let rest = bytes.get(start..)?;
+    let length = memchr::memchr(b'"', rest)?;
+    let quoted = rest.get(..length)?;
+    let has = |class: u8| quoted.iter().any(|byte| CLASSES[usize::from(*byte)] & class != 0);
+    (has(DIGIT) && has(DELIMITER)).then_some(start + length)
+}
+
+/// Writes a number as a column has it; nothing for none.
+pub(crate) fn number_text(number: Option<i64>, text: &mut String) {
+    text.clear();
+    if let Some(number) = number {
+        // Writing to a text does not fail.
+        write!(text, "{number}").ok();
+    }
+}
+
+/// Holds what placeholders stand for in the templates of a log.
+pub(crate) struct Placeholders<'a>([&'a str; FIRST_IDENTIFIER + MOST_IDENTIFIERS]);
+
+impl<'a> Placeholders<'a> {
+    pub(crate) fn new(
+        variables: &'a str,
+        identifiers: &'a str,
+        known: &Known<'a>,
+        times: &'a mut Times,
+    ) -> Self {
+        times.set(known.event_time);
+        let mut values = [""; FIRST_IDENTIFIER + MOST_IDENTIFIERS];
+        let (others, of_identifiers) = values.split_at_mut(FIRST_IDENTIFIER);
+        let found = known.columns.into_iter().chain(times.texts());
+        for (place, value) in others.iter_mut().zip(found.chain(variables.split(SEPARATOR))) {
+            *place = value;
+        }
+        for (place, value) in of_identifiers.iter_mut().zip(identifiers.split(SEPARATOR)) {
+            *place = value;
+        }
+        Self(values)
+    }
+
+    /// Returns the text of a template; `None` if it is none.
+    pub(crate) fn fill(&self, template: &str) -> Option<String> {
+        fill(template, &self.0)
+    }
+}
+
+fn fill(template: &str, values: &[&str]) -> Option<String> {
+    let mut rest = template;
+    let mut text = String::with_capacity(rest.len() + rest.len() / 2);
+    while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
+        text.push_str(&rest[..brace]);
+        let (this, after) = rest[brace..].split_at(1);
+        if let Some(after) = after.strip_prefix(this) {
+            text.push_str(this);
+            rest = after;
+            continue;
+        }
+        let (number, after) = after.split_once('}')?;
+        text.push_str(values.get(number.parse::<usize>().ok()?)?);
+        rest = after;
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// Holds the time of a log in each format that templates refer to.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    of: Option<DateTime<Utc>>,
+    texts: [String; TIMES],
+}
+
+impl Times {
+    /// Takes the time of the next log. Logs that follow one another are mostly of one second.
+    fn set(&mut self, time: DateTime<Utc>) {
+        if self.of == Some(time) {
+            return;
+        }
+        let is_same_second = self.of.is_some_and(|of| of.timestamp() == time.timestamp());
+        self.of = Some(time);
+        // Other years have more digits, or none before them.
+        if !(1000..=9999).contains(&time.year()) {
+            self.texts.iter_mut().for_each(String::clear);
+            return;
+        }
+        let micros = time.timestamp_subsec_micros();
+        if is_same_second {
+            for (number, after, digits) in FRACTIONS {
+                let fraction = if digits == 3 { micros / 1_000 } else { micros };
+                if let Some(text) = self.texts.get_mut(number) {
+                    set_digits(text, after, fraction, digits);
+                }
+            }
+            return;
+        }
+        for (text, format) in self.texts.iter_mut().zip(FORMATS) {
+            text.clear();
+            let format = format.replace("%g", "%3f").replace("%f", "%6f");
+            // Writing to a text does not fail.
+            write!(text, "{}", time.format(&format)).ok();
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+
+    /// Returns the time in each format, with the placeholder of the format.
+    pub(crate) fn with_placeholders(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        const PLACEHOLDERS: [&str; TIMES] = [
+            "{12}", "{13}", "{14}", "{15}", "{16}", "{17}", "{18}", "{19}", "{20}",
+        ];
+        PLACEHOLDERS
+            .into_iter()
+            .zip(self.texts.iter().map(String::as_str))
+    }
+}
+
+/// Lists the formats with a fraction of the second, by their numbers: the bytes after it, and its digits.
+const FRACTIONS: [(usize, usize, usize); 3] = [(0, 1, 3), (2, 1, 6), (8, 0, 3)];
+
+/// Writes a number of some digits before the last bytes of a text, instead of the one that is there.
+fn set_digits(text: &mut String, after: usize, number: u32, digits: usize) {
+    let tail = text.split_off(text.len().saturating_sub(after));
+    text.truncate(text.len().saturating_sub(digits));
+    // Writing to a text does not fail.
+    write!(text, "{number:0digits$}{tail}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NO_COLUMNS: [&str; COLUMNS] = [""; COLUMNS];
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_736_899_200 + second, 123_000_000).unwrap()
+    }
+
+    fn split(raw: &str, columns: [&str; COLUMNS]) -> Option<(String, String)> {
+        let texts = Texts {
+            raw,
+            ..Texts::default()
+        };
+        let known = Known {
+            columns,
+            event_time: at(0),
+        };
+        let mut splitter = Splitter::default();
+        let split = splitter.split(&texts, &known)?;
+        let raw = Texts::of_together(split.together).unwrap().raw;
+        Some((raw.to_owned(), split.variables.replace(SEPARATOR, "|")))
+    }
+
+    fn template(raw: &str, columns: [&str; COLUMNS]) -> (String, String) {
+        split(raw, columns).unwrap()
+    }
+
+    #[test]
+    fn numbers_and_names_with_digits_are_variables() {
+        let line = "Failed password for root from 192.0.2.7 port 4242 ssh2, 4242 (uid=0)";
+        let expected = "Failed password for root from {21} port {22} ssh2, {22} (uid={23})";
+        assert_eq!(
+            template(line, NO_COLUMNS),
+            (expected.into(), "192.0.2.7|4242|0".into())
+        );
+    }
+
+    #[test]
+    fn columns_and_times_are_numbers() {
+        let mut columns = NO_COLUMNS;
+        (columns[0], columns[2], columns[5]) = ("sshd", "web1", "4242");
+        let line = "Jan 15 00:00:00 web1 sshd[4242]: up at 2025-01-15T00:00:00.123Z, sshd.service";
+        let expected = "{15} {2} {0}[{5}]: up at {12}, sshd.service";
+        assert_eq!(template(line, columns), (expected.into(), String::new()));
+    }
+
+    #[test]
+    fn times_of_one_second_differ_in_their_fractions() {
+        let mut times = Times::default();
+        for micros in [0, 7, 123_456, 999_999] {
+            let time = at(0) + chrono::TimeDelta::microseconds(micros - 123_000);
+            times.set(time);
+            let of_format = |format: &str| {
+                time.format(&format.replace("%g", "%3f").replace("%f", "%6f"))
+                    .to_string()
+            };
+            let expected: Vec<String> = FORMATS.map(of_format).to_vec();
+            assert_eq!(times.texts().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn identifiers_are_apart() {
+        let line = r#"{"a":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","n":"12","h":"0123456789abcdef"}"#;
+        let expected = r#"{{"a":"{53}","n":"{21}","h":"{54}"}}"#;
+        assert_eq!(template(line, NO_COLUMNS), (expected.into(), "12".into()));
+    }
+
+    #[test]
+    fn quoted_texts_are_variables_unless_the_line_is_json() {
+        let line = r#"GET "/a b/1" "none" "two words""#;
+        let expected = r#"GET "{21}" "none" "two words""#;
+        assert_eq!(template(line, NO_COLUMNS), (expected.into(), "/a b/1".into()));
+        let line = r#"{"a":"b 1"}"#;
+        assert_eq!(
+            template(line, NO_COLUMNS),
+            (r#"{{"a":"b {21}"}}"#.into(), "1".into())
+        );
+    }
+
+    #[test]
+    fn more_variables_stay_in_the_template() {
+        let many: Vec<String> = (10..=10 + MOST_VARIABLES).map(|n| n.to_string()).collect();
+        let (template, variables) = template(&many.join(" "), NO_COLUMNS);
+        assert!(template.ends_with(" {52} 42"), "{template}");
+        assert!(variables.ends_with("|41"), "{variables}");
+    }
+
+    #[test]
+    fn what_cannot_be_joined_has_no_template() {
+        for line in ["\0", "a\u{1e}", "a\u{1f}b"] {
+            assert_eq!(split(line, NO_COLUMNS), None, "{line:?}");
+        }
+        assert_eq!(split(&"x".repeat(LONGEST + 1), NO_COLUMNS), None);
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let parts = prop_oneof![
+            "[a-z]{1,6}",
+            "[0-9.:]{1,6}",
+            Just("{".to_owned()),
+            Just("}".to_owned()),
+            Just("{12}".to_owned()),
+            Just("\\\"".to_owned()),
+            Just("\"".to_owned()),
+            Just("=".to_owned()),
+            Just("\n".to_owned()),
+            Just(" ".to_owned()),
+            Just("é🦀".to_owned()),
+            Just("Jan 15 00:00:00".to_owned()),
+            Just("2025-01-15 00:00:00,123".to_owned()),
+            Just("web-1.example".to_owned()),
+            "[0-9a-f]{16,18}",
+        ];
+        prop::collection::vec(parts, 0..20).prop_map(|parts| parts.concat())
+    }
+
+    fn columns() -> impl Strategy<Value = [String; COLUMNS]> {
+        prop::array::uniform12(prop_oneof![text(), Just("web-1.example".to_owned())])
+    }
+
+    proptest! {
+        #[test]
+        fn all_texts_come_back(texts in prop::array::uniform4(prop::option::of(text())), columns in columns()) {
+            let [normalized, message, timestamp, raw] = &texts;
+            let of_log = Texts {
+                normalized: normalized.as_deref().filter(|text| !text.is_empty()),
+                message: message.as_deref(),
+                timestamp: timestamp.as_deref(),
+                raw: raw.as_deref().unwrap_or_default(),
+            };
+            let known = Known { columns: std::array::from_fn(|place| columns[place].as_str()), event_time: at(0) };
+            let mut splitter = Splitter::default();
+            if let Some(split) = splitter.split(&of_log, &known) {
+                let mut times = Times::default();
+                let identifiers = split.identifiers.unwrap_or_default();
+                let placeholders = Placeholders::new(split.variables, identifiers, &known, &mut times);
+                let templates = Texts::of_together(split.together).unwrap();
+                let fill = |template: Option<&str>| template.map(|template| placeholders.fill(template).unwrap());
+                prop_assert_eq!(fill(templates.normalized), of_log.normalized.map(str::to_owned));
+                prop_assert_eq!(fill(templates.message), of_log.message.map(str::to_owned));
+                prop_assert_eq!(fill(templates.timestamp), of_log.timestamp.map(str::to_owned));
+                prop_assert_eq!(fill(Some(templates.raw)), Some(of_log.raw.to_owned()));
+            }
+        }
+
+        /// What a search relies on.
+        #[test]
+        fn a_text_without_delimiters_is_not_cut(raw in text(), columns in columns(), start in any::<prop::sample::Index>()) {
+            let known = Known { columns: std::array::from_fn(|place| columns[place].as_str()), event_time: at(0) };
+            let mut splitter = Splitter::default();
+            let texts = Texts { raw: &raw, ..Texts::default() };
+            let Some(split) = splitter.split(&texts, &known) else { return Ok(()) };
+            let mut times = Times::default();
+            times.set(known.event_time);
+            let places: Vec<usize> = raw.char_indices().map(|(place, _)| place).collect();
+            if places.is_empty() {
+                return Ok(());
+            }
+            let rest = &raw[places[start.index(places.len())]..];
+            for (end, character) in rest.char_indices() {
+                let part = &rest[..end + character.len_utf8()];
+                if part.bytes().any(is_delimiter) {
+                    break;
+                }
+                let piece = part.trim_matches([':', '.']);
+                let is_held = split.together.contains(piece)
+                    || split.variables.contains(piece)
+                    || split.identifiers.is_some_and(|text| text.contains(piece))
+                    || known.columns.iter().any(|column| column.contains(piece))
+                    || times.texts().any(|time| time.contains(piece));
+                prop_assert!(is_held, "{:?} of {:?}", piece, raw);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(template in ".*", variables in ".*") {
+            let known = Known { columns: NO_COLUMNS, event_time: at(0) };
+            let mut times = Times::default();
+            Placeholders::new(&variables, &variables, &known, &mut times).fill(&template);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The templates of logs that are about to be stored: which of them repeat.
+
+use std::collections::HashMap;
+
+use twox_hash::XxHash3_64;
+
+use super::template::{COLUMNS, Known, Split, Splitter, Texts, number_text};
+use crate::models::{BorrowedLog, CoreFields};
+use crate::storage::duckdb::sql::log_id::LogId;
+use crate::storage::duckdb::words::collected::{KeyCollector, LogParts};
+
+/// Counts how often a template is met before it counts as one that repeats. The engine keeps a list of those.
+const OFTEN: u8 = 8;
+
+/// Counts the logs of which one may have a template that does not repeat as if it did. To keep very few apart would take
+/// more room: the engine gives a compressed column a whole block.
+const OF_WHICH_ONE: u64 = 256;
+
+/// Limits the templates that are known. More would be those of texts that never repeat.
+const MOST: usize = 1 << 16;
+
+/// Finds the templates of logs.
+#[derive(Debug, Default)]
+pub(super) struct Templates {
+    splitter: Splitter,
+    /// Counts how often each template was met, by its hash.
+    met: HashMap<u64, u8>,
+    logs: u64,
+    /// Counts the logs whose templates did not repeat, but are stored as if they did.
+    excused: u64,
+    numbers: [String; 3],
+}
+
+impl Templates {
+    /// Returns the templates of a log, if it has any.
+    pub(super) fn of<'l>(
+        &'l mut self,
+        log: &'l BorrowedLog<'_>,
+        normalized: Option<&str>,
+        found: &'l CoreFields<'_>,
+    ) -> Option<Templated<'l>> {
+        let integers = [
+            log.procid,
+            found.source_port.map(i64::from),
+            found.dest_port.map(i64::from),
+        ];
+        for (text, number) in self.numbers.iter_mut().zip(integers) {
+            number_text(number, text);
+        }
+        let [procid, source_port, dest_port] = &self.numbers;
+        let id = LogId::new(&log.id);
+        let columns = [
+            log.appname.as_deref(),
+            log.file.as_deref(),
+            log.host.as_deref(),
+            log.hostname.as_deref(),
+            log.source_type.as_deref(),
+            Some(procid.as_str()),
+            found.source_ip.as_deref(),
+            found.dest_ip.as_deref(),
+            found.user,
+            Some(source_port.as_str()),
+            Some(dest_port.as_str()),
+            id.text(),
+        ];
+        let known = Known {
+            columns: columns.map(Option::unwrap_or_default),
+            event_time: log.event_time,
+        };
+        let texts = Texts {
+            normalized,
+            message: log.message.as_deref(),
+            timestamp: log.timestamp.as_deref(),
+            raw: log.raw.as_deref()?,
+        };
+        let split = self.splitter.split(&texts, &known)?;
+        let hash = XxHash3_64::oneshot(split.together.as_bytes());
+        let has_room = self.met.len() < MOST;
+        let mut do_repeat = false;
+        self.logs += 1;
+        if let Some(met) = self.met.get_mut(&hash) {
+            do_repeat = *met >= OFTEN;
+            *met = met.saturating_add(1);
+        } else if has_room {
+            self.met.insert(hash, 1);
+        }
+        if !do_repeat && self.excused < self.logs / OF_WHICH_ONE {
+            self.excused += 1;
+            do_repeat = true;
+        }
+        Some(Templated {
+            split,
+            do_repeat,
+            hash,
+            columns: known.columns,
+        })
+    }
+}
+
+/// Holds the templates of a log.
+pub(super) struct Templated<'a> {
+    pub(super) split: Split<'a>,
+    /// Says whether they repeat.
+    pub(super) do_repeat: bool,
+    hash: u64,
+    columns: [&'a str; COLUMNS],
+}
+
+impl<'a> Templated<'a> {
+    /// Collects the keys of the log, and returns whether these are all.
+    pub(super) fn add_keys(
+        &self,
+        found: &'a CoreFields<'_>,
+        metadata: Option<&str>,
+        keys: &mut KeyCollector,
+    ) -> bool {
+        let more = [found.process, found.action, found.outcome, found.level];
+        let parts = LogParts {
+            templates: self.split.together,
+            hash: self.hash,
+            variables: self.split.variables,
+            identifiers: self.split.identifiers.unwrap_or_default(),
+            columns: self
+                .columns
+                .into_iter()
+                .chain(more.map(Option::unwrap_or_default)),
+            times: self.split.times.with_placeholders(),
+        };
+        keys.add_parts(parts, metadata)
+    }
+}

@@ -1,0 +1,153 @@
+//! Tokens: the parts of a text that a template has, or leaves out, as a whole.
+//!
+//! The documentation of `rows::template` says how templates are made of them. This is what a search relies on.
+
+/// Says whether a byte is left out at the ends of a token.
+pub(crate) fn is_trimmed(byte: u8) -> bool {
+    matches!(byte, b':' | b'.')
+}
+
+pub(crate) fn is_delimiter(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & DELIMITER != 0
+}
+
+/// Marks the bytes between tokens.
+pub(crate) const DELIMITER: u8 = 1;
+/// Marks digits.
+pub(crate) const DIGIT: u8 = 2;
+/// Marks the delimiters that are more than copied.
+pub(crate) const SPECIAL: u8 = 4;
+
+/// Says what each byte is.
+pub(crate) const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
+            b'{' | b'}' | b'"' => DELIMITER | SPECIAL,
+            0..=b' '
+            | b'\''
+            | b'('
+            | b')'
+            | b'['
+            | b']'
+            | b'<'
+            | b'>'
+            | b','
+            | b';'
+            | b'='
+            | b'/'
+            | b'\\'
+            | b'|'
+            | b'&'
+            | b'?'
+            | b'!'
+            | b'*'
+            | b'`'
+            | 127 => DELIMITER,
+            b'0'..=b'9' => DIGIT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Returns the longest part of a text that is in a log's text only if its template, a variable, a column or a time has
+/// it. `None` if there is none.
+pub(crate) fn longest_piece(text: &str) -> Option<&str> {
+    let is_delimiter =
+        |character: char| u8::try_from(character).is_ok_and(|byte| byte < 128 && is_delimiter(byte));
+    let is_trimmed = |character: char| u8::try_from(character).is_ok_and(is_trimmed);
+    let pieces = text
+        .split(is_delimiter)
+        .map(|piece| piece.trim_matches(is_trimmed));
+    let pieces = pieces.filter(|piece| !piece.is_empty());
+    // What a time may have is in almost every log.
+    pieces.max_by_key(|piece| (!may_be_in_time(piece), piece.len()))
+}
+
+/// Counts the formats of times that a template may refer to.
+pub(crate) const TIMES: usize = 9;
+
+/// Lists the formats of times, as `strftime` takes them, with the engine's name for milliseconds and microseconds.
+///
+/// They are those of RFC 3339, RFC 3164, C's `ctime`, SQL, the Common Log Format, Hadoop and log4j.
+pub(crate) const FORMATS: [&str; TIMES] = [
+    "%Y-%m-%dT%H:%M:%S.%gZ",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S.%fZ",
+    "%b %e %H:%M:%S",
+    "%a %b %d %H:%M:%S %Y",
+    "%Y-%m-%d %H:%M:%S",
+    "%d/%b/%Y:%H:%M:%S",
+    "%y%m%d %H%M%S",
+    "%Y-%m-%d %H:%M:%S,%g",
+];
+
+/// Says whether a part of a time in one of [`FORMATS`] may be this text without delimiters, in any letter case.
+pub(crate) fn may_be_in_time(text: &str) -> bool {
+    const NAMES: [&str; 19] = [
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "MON", "TUE",
+        "WED", "THU", "FRI", "SAT", "SUN",
+    ];
+    const SHAPES: [&str; 5] = [
+        "0000-00-00T00:00:00.000Z",
+        "0000-00-00T00:00:00Z",
+        "0000-00-00T00:00:00.000000Z",
+        "0000:00:00:00",
+        "000000",
+    ];
+    let shape: String = text
+        .chars()
+        .map(|character| match character {
+            '0'..='9' => '0',
+            other => other.to_ascii_uppercase(),
+        })
+        .collect();
+    NAMES
+        .iter()
+        .chain(&SHAPES)
+        .any(|of_time| of_time.contains(&shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{TimeZone as _, Utc};
+
+    use super::*;
+
+    #[test]
+    fn pieces_are_between_delimiters() {
+        for (text, piece) in [
+            ("Failed password", Some("password")),
+            ("185.220.101.44", Some("185.220.101.44")),
+            ("::1: (a)", Some("a")),
+            ("::1:", Some("1")),
+            ("=.:{}", None),
+            ("", None),
+        ] {
+            assert_eq!(longest_piece(text), piece, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_time_may_be_in_one() {
+        let time = Utc.with_ymd_and_hms(2025, 11, 30, 12, 34, 56).unwrap();
+        for format in FORMATS {
+            let text = time
+                .format(&format.replace("%g", "%3f").replace("%f", "%6f"))
+                .to_string();
+            for piece in text.split(|character| is_delimiter(character as u8)) {
+                for start in 0..piece.len() {
+                    for end in start..=piece.len() {
+                        assert!(may_be_in_time(&piece[start..end]), "{piece}");
+                    }
+                }
+            }
+        }
+        for text in ["185.220.101.44", "root", "0000000", "12-3456"] {
+            assert!(!may_be_in_time(text), "{text}");
+        }
+    }
+}
