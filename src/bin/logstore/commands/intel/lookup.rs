@@ -52,6 +52,7 @@ impl Row for Answer {
             self.logs.to_string(),
             time(self.first_seen).unwrap_or_default(),
             time(self.last_seen).unwrap_or_default(),
+            self.hosts_shown(),
             known.collect::<Vec<_>>().join(", "),
         ]
     }
@@ -63,6 +64,7 @@ const COLUMNS: Columns<'static> = Columns {
         Column::whole("logs"),
         Column::whole("first seen"),
         Column::whole("last seen"),
+        Column::cut_to(12, "hosts"),
         Column::cut_to(12, "known as"),
     ]),
     csv: &[
@@ -107,6 +109,17 @@ fn answer(value: &Indicator, store: &DuckDbStore) -> Result<Answer> {
 }
 
 impl Answer {
+    /// Returns the hosts for people: of many, the first ones and the number of the others.
+    fn hosts_shown(&self) -> String {
+        const SHOWN: usize = 10;
+        let shown: Vec<&str> = self.hosts.iter().take(SHOWN).map(String::as_str).collect();
+        let others = self.hosts.len().saturating_sub(SHOWN);
+        match others {
+            0 => shown.join(", "),
+            _ => format!("{} and {others} more", shown.join(", ")),
+        }
+    }
+
     fn add(&mut self, log: LogEntry) {
         self.logs += 1;
         let time = log.event_time;
