@@ -296,7 +296,13 @@ fn canonical_operator(field: &Field, operator: Operator) -> Result<Operator, Inv
     let case_for = |case| if is_text { case } else { Case::Sensitive };
     let compared = |value: String| Ok::<_, InvalidValue>(Operand::for_field(field, &value)?.text());
     if field.0 == Place::Any && !matches!(operator, Operator::Has(_)) {
-        let reason = "it is all texts of a log: write any has VALUE";
+        let instead = match &operator {
+            Operator::InNetwork(network) => {
+                format!("name one, as in source_ip in {network} or dest_ip in {network}")
+            }
+            _ => "write any has VALUE, or name one, as in text contains VALUE".to_owned(),
+        };
+        let reason = format!("it is all texts of a log: {instead}");
         return Err(InvalidValue::new("operator for field", "any", reason));
     }
     Ok(match operator {
