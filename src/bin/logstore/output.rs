@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use chrono::SecondsFormat;
+use indicatif::HumanCount;
 use logstore::duckdb::ExportFormat;
 use logstore::time::Zone;
 use serde::Serialize;
@@ -113,11 +114,11 @@ fn stdout(is_terminal: bool, has_color: bool) -> io::BufWriter<Box<dyn Write + S
     io::BufWriter::with_capacity(1 << 16, stdout)
 }
 
-/// Returns a number with the noun for what it counts: `1 rule`, `2 rules`.
+/// Returns a number with the noun for what it counts: `1 rule`, `2,000 rules`.
 pub(crate) fn counted(count: u64, one: &str) -> String {
     match count {
         1 => format!("1 {one}"),
-        _ => format!("{count} {one}s"),
+        _ => format!("{} {one}s", HumanCount(count)),
     }
 }
 

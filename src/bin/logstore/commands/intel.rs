@@ -22,7 +22,7 @@ use super::hunt;
 use crate::context::Context;
 use crate::filters::{Filters, matched};
 use crate::flags::Limit;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, counted};
 use crate::table::Column;
 use crate::typed_time::typed_time;
 use crate::{Failure, Result};
@@ -270,7 +270,7 @@ fn import(args: &ImportArgs, context: &mut Context) -> Result {
     warn_of(&feed.warnings, |warning| &warning.reason);
     if feed.intel.is_empty() && !feed.refused.is_empty() {
         return Err(Failure::Failed(format!(
-            "{:?} has no indicators: all of its {} entries were refused",
+            "{:?} has no indicators: every entry was refused, {} in all",
             args.file, feed.entries
         )));
     }
@@ -326,8 +326,8 @@ fn warn_of_expired(intel: &[ThreatIntel]) {
     let count = intel.iter().filter(is_expired).count();
     if count > 0 {
         log::warn!(
-            "{count} of {} indicators have expired: they count only for logs from before",
-            intel.len()
+            "{count} of {} expired: what has expired counts only for logs from before",
+            counted(intel.len() as u64, "indicator")
         );
     }
 }
@@ -343,7 +343,7 @@ fn warn_of<E: Display>(entries: &[E], reason: impl Fn(&E) -> &str) {
         *counts.entry(reason(entry)).or_default() += 1;
     }
     for (reason, count) in counts {
-        log::warn!("{count} more entries: {reason}");
+        log::warn!("and {count} more: {reason}");
     }
 }
 

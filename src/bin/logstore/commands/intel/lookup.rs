@@ -21,8 +21,16 @@ use crate::table::Column;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged, encoded, or numbers
-    #[arg(required = true, value_parser = feeds::indicator_of_any_notation)]
+    #[arg(required = true, value_parser = value)]
     values: Vec<Indicator>,
+}
+
+/// Reads a value. Other words of logs, such as users, are no indicators, and are found in another way.
+fn value(text: &str) -> Result<Indicator, String> {
+    feeds::indicator_of_any_notation(text).map_err(|error| {
+        let reason = error.reason;
+        format!("{reason}; for any other word, such as the name of a user: logstore fetch --has '{text}'")
+    })
 }
 
 /// Says what is known of a value, and when logs had it.
