@@ -261,6 +261,8 @@ fn a_lookup_finds_what_a_match_finds() {
         "via 64:ff9b::2d42:4d58",
         "via 2002:2d42:4d58::1",
         "GET /go?to=http%3A%2F%2F759319896%2F",
+        "GET /?ip=%3A%3Affff%3A45.66.77.88&y=1",
+        "GET /?ip%3D45%2E66%2E77%2E88%26host%3Dwww.b%61d.example",
         "IP 45.66.77.88.443 > 192.0.2.1.5000: Flags [.]",
         "query for bad.example and eve@bücher.example",
         "query for bücher.example",
