@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
 use logstore::detect::{Detector, HalfLives, IndicatorSet, IndicatorSetBuilder};
-use logstore::feeds::{self, FeedFormat, FeedOptions};
+use logstore::feeds::{self, Feed, FeedFormat, FeedOptions};
 use logstore::time::Zone;
 use logstore::{DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
 use serde::Serialize;
@@ -263,9 +263,7 @@ fn match_logs(args: &MatchArgs, context: &mut Context) -> Result {
 }
 
 fn import(args: &ImportArgs, context: &mut Context) -> Result {
-    let text = read(&args.file)?;
-    let feed = feeds::read(&text, &feed_options(args, context)?)
-        .map_err(|error| Failure::Failed(format!("cannot read indicators from {:?}: {error}", args.file)))?;
+    let feed = read(args, &feed_options(args, context)?)?;
     warn_of(&feed.refused, |refused| &refused.reason);
     warn_of(&feed.warnings, |warning| &warning.reason);
     if feed.intel.is_empty() && !feed.refused.is_empty() {
@@ -349,12 +347,16 @@ fn warn_of<E: Display>(entries: &[E], reason: impl Fn(&E) -> &str) {
 
 /// Reads a feed. It may be UTF-16, if it says so by its mark. Otherwise its indicators are ASCII, whatever the encoding of
 /// its comments.
-fn read(file: &Path) -> Result<String> {
+fn read(args: &ImportArgs, options: &FeedOptions) -> Result<Feed> {
+    let file = &args.file;
+    let failed =
+        |error: &dyn Display| Failure::Failed(format!("cannot read indicators from {file:?}: {error}"));
     let mut bytes = Vec::new();
     let read = match file == Path::new("-") {
         true => std::io::stdin().read_to_end(&mut bytes).map(drop),
         false => std::fs::read(file).map(|read| bytes = read),
     };
-    read.map_err(|error| Failure::Failed(format!("cannot read indicators from {file:?}: {error}")))?;
-    Ok(encoding_rs::UTF_8.decode(&bytes).0.into_owned())
+    read.map_err(|error| failed(&error))?;
+    let (text, ..) = encoding_rs::UTF_8.decode(&bytes);
+    feeds::read(&text, options).map_err(|error| failed(&error))
 }
