@@ -319,6 +319,14 @@ fn a_lookup_finds_what_a_match_finds() {
 }
 
 #[test]
+fn a_lookup_takes_a_host_without_letters() {
+    let cli = Cli::new();
+    cli.write("log.jsonl", "{\"message\":\"GET http://-/x\"}\n");
+    cli.output(&["ingest", "log.jsonl"]);
+    assert_eq!(cli.rows(&["intel", "lookup", "http://-/x"])[0]["logs"], 1);
+}
+
+#[test]
 fn a_lookup_shows_the_networks_of_an_address() {
     let cli = Cli::new();
     cli.write("feed.txt", "198.51.100.0/24\n198.51.100.0/30\n192.0.2.0/24\n");

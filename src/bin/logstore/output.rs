@@ -406,8 +406,8 @@ impl Output {
     }
 }
 
-/// Returns the members of an object, one a line, with their values below one another. An object among them comes as YAML
-/// in lines of its own, as rules are written.
+/// Returns the members of an object, one a line, with their values below one another. An object among them comes as
+/// YAML in lines of its own, as rules are written.
 fn lines_of(object: &Map<String, Value>) -> String {
     let width = object
         .keys()

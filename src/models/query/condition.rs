@@ -45,7 +45,8 @@ pub enum Operator {
     /// Passes values in which the pattern is found.
     Matches(Pattern),
     /// Passes values that have this one as a whole, in any letter case: an address in any of its spellings, or words
-    /// that no letter or digit goes on before or after. The field `any` takes no other operator.
+    /// that no letter or digit goes on before or after. The value has a letter or digit itself. The field `any` takes
+    /// no other operator.
     Has(String),
     /// Passes addresses in this network.
     InNetwork(IpNet),

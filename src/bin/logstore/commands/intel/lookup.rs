@@ -158,8 +158,12 @@ fn may_hold(value: &Indicator) -> Result<LogQuery> {
 
 /// Returns a filter for the logs that may hold a domain, an e-mail address at one, or a file hash.
 ///
-/// Of an international name, letters may be decomposed: its longest part in ASCII is in each spelling.
+/// Of an international name, letters may be decomposed: its longest part in ASCII is in each spelling. Any log may hold a
+/// name without letters and digits, such as the host of `http://-/`.
 fn has_name(name: &str) -> Result<Filter> {
+    if !name.contains(char::is_alphanumeric) {
+        return Ok(Filter::default());
+    }
     let has = |name: &str| Filter::condition("any", Operator::has(name));
     let (unicode, is_valid) = idna::domain_to_unicode(name);
     let parts = unicode.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
