@@ -229,8 +229,10 @@ impl Found<'_> {
     }
 
     fn look(&mut self, field: &str, text: &str, surroundings: Surroundings<'_>) {
-        observables::each(text, surroundings, &mut |observable| {
-            self.compare(field, &observable);
+        observables::each_decoding(text, |text| {
+            observables::each(text, surroundings, &mut |observable| {
+                self.compare(field, &observable);
+            });
         });
     }
 

@@ -112,6 +112,8 @@ fn yes() -> bool {
 pub struct RuleQuery {
     /// Matches the rule with this id.
     pub id: Option<String>,
+    /// Matches rules whose id begins with this text.
+    pub id_prefix: Option<String>,
     /// Matches rules of this type.
     pub rule_type: Option<String>,
     /// Matches rules that are, or are not, enabled.
@@ -129,6 +131,15 @@ impl RuleQuery {
     pub fn id(self, id: impl Into<String>) -> Self {
         Self {
             id: Some(id.into()),
+            ..self
+        }
+    }
+
+    /// Wants rules whose id begins with a text.
+    #[must_use]
+    pub fn id_prefix(self, prefix: impl Into<String>) -> Self {
+        Self {
+            id_prefix: Some(prefix.into()),
             ..self
         }
     }
@@ -154,6 +165,10 @@ impl RuleQuery {
     /// Returns whether a rule is wanted.
     pub fn matches(&self, rule: &DetectionRule) -> bool {
         self.id.as_ref().is_none_or(|wanted| rule.id == *wanted)
+            && self
+                .id_prefix
+                .as_ref()
+                .is_none_or(|prefix| rule.id.starts_with(prefix))
             && self
                 .rule_type
                 .as_ref()

@@ -342,6 +342,18 @@ pub(crate) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
         .then(|| percent_decode_str(text).decode_utf8_lossy())
 }
 
+/// Gives a text to `take`, and what it is with its percent-encoding decoded: once, and twice for the parameter of a URL
+/// that is a parameter itself. A text cannot ask for more work than that, as a decoded one is never longer.
+pub(crate) fn each_decoding(text: &str, mut take: impl FnMut(&str)) {
+    take(text);
+    if let Some(once) = percent_decoded(text) {
+        take(&once);
+        if let Some(twice) = percent_decoded(&once) {
+            take(&twice);
+        }
+    }
+}
+
 /// Returns the URL of a parameter, which ends where the next parameter begins.
 fn decoded_parameter(encoded: &str) -> Cow<'_, str> {
     let end = encoded.find(['&', ';']).unwrap_or(encoded.len());

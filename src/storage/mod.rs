@@ -11,14 +11,15 @@ mod fetcher;
 mod field_report;
 mod forward;
 mod memory;
+mod typed_id;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::models::{
     Alert, AlertEvent, AlertLog, AlertQuery, Counts, DetectionRule, Detections, Field, FilePosition,
-    FileProgress, Filter, Hit, HitRange, IntelQuery, IntelSummary, InvalidValue, LogEntry, LogKey, LogQuery,
-    Lookback, RuleDay, RuleQuery, Suppression, ThreatIntel,
+    FileProgress, Filter, Hit, HitRange, IntelQuery, IntelSummary, LogEntry, LogKey, LogQuery, Lookback,
+    RuleDay, RuleQuery, Suppression, ThreatIntel,
 };
 
 pub use copy::{CopyOptions, CopyReport, copy_store};
@@ -28,6 +29,7 @@ pub use error::{Error, Result};
 pub use fetcher::{Fetcher, LogBatch, StartPosition};
 pub use field_report::{FieldReport, FieldSummary};
 pub use memory::MemoryStore;
+use typed_id::only_one;
 
 /// Holds logs, in two orders: by time for queries, by commit for [`read_after`](Self::read_after).
 pub trait LogStore: Send + Sync {
@@ -410,22 +412,45 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if no id begins so, [`Error::InvalidInput`] if several do.
+    /// [`Error::NotFound`] if no id begins so, [`Error::InvalidInput`] if several do, or if it has fewer than four
+    /// characters.
     fn find_alert(&self, typed: &str) -> Result<Alert> {
-        if let Some(alert) = self.alert(typed)? {
-            return Ok(alert);
-        }
-        let mut found = self.fetch_alerts(&AlertQuery::new().id_prefix(typed).limit(2))?;
-        match (found.pop(), found.is_empty() && !typed.is_empty()) {
-            (Some(alert), true) => Ok(alert),
-            (Some(_), false) => {
-                let reason = "several alerts begin so: write more of the id";
-                Err(InvalidValue::new("id of an alert", typed, reason).into())
+        match self.alert(typed)? {
+            Some(alert) => Ok(alert),
+            None => {
+                let query = AlertQuery::new().id_prefix(typed).limit(2);
+                only_one("alert", typed, self.fetch_alerts(&query)?)
             }
-            (None, _) => Err(Error::NotFound {
-                what: "alert",
-                name: typed.to_owned(),
-            }),
+        }
+    }
+
+    /// Finds one rule by its id, or by the beginning of its id.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find_alert`](Self::find_alert).
+    fn find_rule(&self, typed: &str) -> Result<DetectionRule> {
+        match self.fetch_rules(&RuleQuery::new().id(typed))?.pop() {
+            Some(rule) => Ok(rule),
+            None => only_one(
+                "rule",
+                typed,
+                self.fetch_rules(&RuleQuery::new().id_prefix(typed))?,
+            ),
+        }
+    }
+
+    /// Finds one suppression by its id, or by the beginning of its id.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find_alert`](Self::find_alert).
+    fn find_suppression(&self, typed: &str) -> Result<Suppression> {
+        let mut found = self.suppressions()?;
+        found.retain(|suppression| suppression.id.starts_with(typed));
+        match found.iter().position(|suppression| suppression.id == typed) {
+            Some(place) => Ok(found.swap_remove(place)),
+            None => only_one("suppression", typed, found),
         }
     }
 

@@ -157,7 +157,9 @@ fn operator() -> impl Strategy<Value = Operator> {
         1 => (text(), case()).prop_map(|(text, case)| Operator::EndsWith(text, case)),
         1 => select(PATTERNS).prop_map(|source| Operator::Matches(source.parse().unwrap())),
         1 => text().prop_map(|text| Operator::Matches(Pattern::literal_ignoring_case(&text).unwrap())),
-        2 => text().prop_filter_map("it is empty", |text| (!text.is_empty()).then_some(Operator::Has(text))),
+        2 => text().prop_filter_map("it has no letter or digit", |text| {
+            text.contains(char::is_alphanumeric).then_some(Operator::Has(text))
+        }),
         1 => select(NETWORKS).prop_map(|network| Operator::in_network(network).unwrap()),
         1 => Just(Operator::Exists),
         1 => text().prop_map(Operator::Less),

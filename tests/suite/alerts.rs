@@ -286,6 +286,82 @@ fn each_change_of_an_alert_is_said_and_a_closed_one_stays_closed() {
 }
 
 #[test]
+fn a_change_that_changes_nothing_is_said_and_leaves_no_event() {
+    let (cli, ids) = with_alerts();
+    let prefix = &ids[0][..8];
+    let events = || {
+        let shown = cli.rows(&["alerts", "show", prefix]).remove(0);
+        let events = shown["events"].as_array().unwrap().len();
+        (events, shown["verdict"].as_str().map(str::to_owned))
+    };
+    let said = |arguments: &[&str]| {
+        let output = cli.command(&[&["alerts"], arguments].concat()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let close_as = |verdict: &'static str| ["close", prefix, "--verdict", verdict];
+    for (arguments, first, second) in [
+        (&["ack", prefix][..], "is in progress", "is already in progress"),
+        (
+            &["assign", prefix, "ann"],
+            "is assigned to ann",
+            "is already assigned to ann",
+        ),
+        (
+            &close_as("benign"),
+            "is closed (benign)",
+            "is already closed (benign)",
+        ),
+        (
+            &close_as("true_positive"),
+            "was closed (benign), and is closed (true_positive) now",
+            "is already closed (true_positive)",
+        ),
+    ] {
+        let text = said(arguments);
+        assert!(text.contains(first), "{text}");
+        let before = events();
+        let text = said(arguments);
+        assert!(text.contains(second), "{text}");
+        assert_eq!(events(), before, "{arguments:?}");
+    }
+    assert_eq!(events(), (4, Some("true_positive".to_owned())));
+    // Of several alerts, those that are not so yet are changed.
+    let text = said(&["close", prefix, &ids[1], "--verdict", "true_positive"]);
+    assert!(
+        text.contains("is already closed") && text.contains(&ids[1]),
+        "{text}"
+    );
+    cli.finds_nothing(&["alerts", "list"]);
+}
+
+#[test]
+fn rules_of_alerts_are_named_by_the_beginnings_of_their_ids() {
+    let (cli, _) = with_alerts();
+    let id = "9b1c3f5e-0000-4000-8000-000000000000";
+    let rule = |id: &str| {
+        let names = ["--name", "x", "--type", "threshold", "--definition", "{}"];
+        cli.output(&[&["rules", "add", "--id", id], &names[..]].concat());
+    };
+    rule(id);
+    let store = DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
+    let found = Match::new(id, Severity::Low, &LogEntry::new(at(7_200)));
+    store.store_detections(&detections([found])).unwrap();
+    drop(store);
+    let listed = cli.rows(&["alerts", "list", "--rule", "9b1c"]);
+    assert_eq!((listed.len(), &listed[0]["rule_id"]), (1, &json!(id)));
+    let add = [
+        "alerts", "suppress", "add", "--rule", "9b1c3", "--reason", "audit",
+    ];
+    assert_eq!(cli.rows(&add)[0]["rule_id"], id);
+    rule("9b1d");
+    let (code, text) = cli.failure(&["alerts", "list", "--rule", "9b1"]);
+    assert!(code == 2 && text.contains("its first 4 characters"), "{text}");
+    let (code, text) = cli.failure(&["rules", "show", "9b1"]);
+    assert!(code == 2 && text.contains("its first 4 characters"), "{text}");
+}
+
+#[test]
 fn suppressions_that_cover_less_than_they_seem_to_are_told() {
     let (cli, _) = with_alerts();
     let added = |arguments: &[&str]| {
@@ -329,8 +405,15 @@ fn suppressions_that_cover_less_than_they_seem_to_are_told() {
     assert!(text.is_empty(), "{text}");
     let all = cli.rows(&["alerts", "suppress", "list"]).len();
     assert_eq!(cli.rows(&["alerts", "suppress", "list", "--limit", "2"]).len(), 2);
-    let (code, _) = cli.failure(&["alerts", "suppress", "remove", "0"]);
-    assert_eq!(code, 2, "all ids begin so");
+    let (code, text) = cli.failure(&["alerts", "suppress", "remove", &id[..3]]);
+    assert!(code == 2 && text.contains("its first 4 characters"), "{text}");
+    let (code, text) = cli.failure(&["alerts", "suppress", "remove", &id[..4]]);
+    assert!(
+        code == 2 && text.contains("several suppressions begin so"),
+        "{text}"
+    );
+    let (code, text) = cli.failure(&["alerts", "suppress", "remove", "nosuch"]);
+    assert!(code == 1 && text.contains("no suppression \"nosuch\""), "{text}");
     cli.output(&["alerts", "suppress", "remove", &id[..id.len() - 1]]);
     assert_eq!(cli.rows(&["alerts", "suppress", "list"]).len(), all - 1);
     assert_eq!(cli.rows(&["rules", "list", "--limit", "1"]).len(), 1);
@@ -364,8 +447,11 @@ fn suppressions_by_commands() {
     assert_eq!(cli.rows(&["alerts", "list", "--status", "suppressed"]).len(), 1);
     cli.output(&["alerts", "suppress", "remove", added["id"].as_str().unwrap()]);
     cli.finds_nothing(&["alerts", "suppress", "list"]);
-    let (code, _) = cli.failure(&["alerts", "suppress", "add", "--reason", "all"]);
-    assert_eq!(code, 2);
+    let (code, text) = cli.failure(&["alerts", "suppress", "add", "--reason", "all"]);
+    assert!(
+        code == 2 && text.contains("--rule <ID>|--filter <FILTER>"),
+        "{text}"
+    );
     let wrong = [
         "alerts",
         "suppress",

@@ -102,12 +102,64 @@ fn questions_that_make_no_sense() {
             &["query", "SELECT * FROM read_text('/etc/hostname')"],
             &["may not use the table function read_text"],
         ),
-        (&["prune", "--before", "1s"], &["--yes"]),
+        (&["prune", "--before", "1s"], &["--yes", "Delete 1 log from"]),
+        (&["count", "--by", "host,any"], &["any", "name one field"]),
+        (&["fetch", "--has", " "], &["a letter or digit", "--contains"]),
+        (&["count", "--has", "."], &["a letter or digit", "--contains"]),
+        (
+            &["count", "--filter", "any has '-'"],
+            &["column 9", "letter or digit"],
+        ),
+        (
+            &["fetch", "--filter", "any in 192.0.2.0/24"],
+            &["source_ip in 192.0.2.0/24", "dest_ip"],
+        ),
+        (&["fetch", "--filter", "any = root"], &["any has VALUE"]),
+        (
+            &["intel", "lookup", "alice"],
+            &["alice", "logstore fetch --has 'alice'"],
+        ),
+        (
+            &["detect", "--from", "yesterday"],
+            &["earliest or now", "hunt --since 'yesterday' --alerts"],
+        ),
         (&["export", "logs.xlsx"], &[".parquet"]),
     ] {
         assert_failure(&cli, arguments, 2, words);
     }
     assert_eq!(cli.rows(&["fetch"]).len(), 1);
+}
+
+#[test]
+fn whole_values_that_logs_hardly_have_are_followed_by_a_hint() {
+    let cli = with_logs();
+    for (value, hint) in [
+        (
+            "192.0.2.0/24",
+            "--filter 'source_ip in 192.0.2.0/24', or in all texts by logstore intel lookup 192.0.2.0/24",
+        ),
+        ("1[.]2[.]3[.]4", "did you mean 1.2.3.4?"),
+        ("hxxp://bad[.]example/x", "did you mean http://bad.example/x?"),
+        ("198.51.100.4:443", "did you mean 198.51.100.4?"),
+    ] {
+        for command in ["fetch", "count"] {
+            assert_failure(&cli, &[command, "--has", value], 1, &["no logs matched", hint]);
+        }
+    }
+    for value in [
+        "198.51.100.4",
+        "::ffff:198.51.100.4",
+        "Bad.Example",
+        "http://bad.example",
+        "alice",
+    ] {
+        let (code, text) = cli.failure(&["fetch", "--has", value]);
+        assert_eq!(
+            (code, text.as_str()),
+            (1, "logstore: no logs matched\n"),
+            "{value}"
+        );
+    }
 }
 
 #[test]

@@ -598,6 +598,19 @@ fn pruning_asks_first() {
         1
     );
     assert_eq!(cli.rows(&["count"])[0]["count"], 3);
+    for (flags, matched) in [
+        (&["--has", "FAILED"][..], 1),
+        (&["--contains", "ailed pass"], 1),
+        (&["--contains", "FAILED"], 0),
+        (&["--has", "sshd", "--contains", "no such"], 0),
+    ] {
+        let prune = ["prune", "--before", "now", "--dry-run"];
+        assert_eq!(
+            cli.rows(&[&prune, flags].concat())[0]["matched"],
+            matched,
+            "{flags:?}"
+        );
+    }
     assert_eq!(
         cli.rows(&["prune", "--before", "2023-10-11T22:20:00Z", "--yes"])[0]["deleted"],
         1

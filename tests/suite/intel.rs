@@ -261,6 +261,8 @@ fn a_lookup_finds_what_a_match_finds() {
         "via 64:ff9b::2d42:4d58",
         "via 2002:2d42:4d58::1",
         "GET /go?to=http%3A%2F%2F759319896%2F",
+        "GET /?ip=%3A%3Affff%3A45.66.77.88&y=1",
+        "GET /?ip%3D45%2E66%2E77%2E88%26host%3Dwww.b%61d.example",
         "IP 45.66.77.88.443 > 192.0.2.1.5000: Flags [.]",
         "query for bad.example and eve@bücher.example",
         "query for bücher.example",
@@ -314,6 +316,14 @@ fn a_lookup_finds_what_a_match_finds() {
             assert_eq!(found[0]["intel"].as_array().unwrap().len(), 1, "{spelling}");
         }
     }
+}
+
+#[test]
+fn a_lookup_takes_a_host_without_letters() {
+    let cli = Cli::new();
+    cli.write("log.jsonl", "{\"message\":\"GET http://-/x\"}\n");
+    cli.output(&["ingest", "log.jsonl"]);
+    assert_eq!(cli.rows(&["intel", "lookup", "http://-/x"])[0]["logs"], 1);
 }
 
 #[test]

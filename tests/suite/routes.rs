@@ -23,7 +23,16 @@ fn a_file_of_routes_feeds_other_log_sources() {
     cli.write("auth.log", "<38>May  1 10:00:00 kitchen sshd[7]: too hot\n");
     cli.output(&["ingest", "auth.log"]);
     let (_, errors) = cli.failure(&["hunt", "--rules", "rules.yml"]);
-    assert!(errors.contains("matched"), "{errors}");
+    assert!(errors.contains("no logs matched"), "{errors}");
+    let before = cli
+        .program(&["-d", "other.duckdb", "rules", "import", "rules.yml"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(before.stderr).unwrap();
+    assert!(
+        errors.contains("Never routed") && errors.contains("\"Rule hot\"; to list them"),
+        "{errors}"
+    );
     cli.write(
         "routes.toml",
         "[[source]]\nof = {product = 'toaster'}\nfed_by = [{product = 'linux'}]\nfields = {Heat = ['@message']}\n",

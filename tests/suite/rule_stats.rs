@@ -105,7 +105,7 @@ fn rules_are_counted_by_day_and_logs_without_rules_are_named() {
         (&json!(1), &json!(3))
     );
     let table = cli.output(&["rules", "stats", "--format", "table"]);
-    assert!(table.contains("2 of 5 logs have no rule"), "{table}");
+    assert!(table.contains("logs without a rule: 2 of 5"), "{table}");
 }
 
 #[test]

@@ -230,6 +230,61 @@ fn an_alert_in_a_terminal() {
 }
 
 #[test]
+fn what_matters_fits_into_80_columns() {
+    let (cli, ids) = crate::alerts::with_alerts();
+    cli.output(&["alerts", "close", &ids[1], "--verdict", "benign"]);
+    let list = ["alerts", "list", "--status", "any", "--color", "never"];
+    insta::assert_snapshot!("alerts_of_any_status", run(&cli, 80, &list).text());
+    let rules = [
+        "5013c332-8a70-4d91-8e1a-cde29a5d2a54",
+        "5013c332-9000-4d91-8e1a-cde29a5d2a54",
+    ]
+    .map(|id| {
+        format!(
+            "title: Suspicious Download Of A Program By A Shell\nid: {id}\nlogsource: {{product: linux}}\n\
+             detection: {{words: [curl, wget], condition: words}}\nlevel: informational\n"
+        )
+    });
+    cli.write("rules.yml", rules.join("---\n"));
+    cli.output(&["rules", "import", "rules.yml"]);
+    cli.output(&["rules", "disable", "5013c332-8"]);
+    let text = run(&cli, 80, &["rules", "list", "--color", "never"]).text();
+    insta::assert_snapshot!("rules_in_80_columns", text);
+    // The second one was changed at the time of this run, and is in a folder of this run.
+    let text = run(&cli, 80, &["rules", "show", "5013c332-9"]).text();
+    let (_, definition) = text.split_once("rule_definition").unwrap();
+    let definition: Vec<&str> = definition
+        .lines()
+        .take_while(|line| !line.starts_with("enabled"))
+        .collect();
+    insta::assert_snapshot!(
+        "a_rule",
+        definition.join("\n").split("  logstore:").next().unwrap()
+    );
+}
+
+#[test]
+fn a_lookup_shows_hosts_in_80_columns() {
+    let cli = with_data();
+    let text = run(
+        &cli,
+        80,
+        &[
+            "intel",
+            "lookup",
+            "203.0.113.9",
+            "203.0.113.10",
+            "--color",
+            "never",
+        ],
+    )
+    .text();
+    insta::assert_snapshot!("a_lookup_in_80_columns", text);
+    let text = run(&cli, 160, &["intel", "lookup", "203.0.113.9", "--color", "never"]).text();
+    assert!(text.contains("HOSTS") && text.contains("a-host-with"), "{text}");
+}
+
+#[test]
 fn logs_in_a_terminal() {
     let cli = with_data();
     for columns in WIDTHS {

@@ -1,9 +1,13 @@
 //! The flags that choose the logs of a command.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, SecondsFormat, Utc};
+use logstore::feeds;
 use logstore::time::Zone;
 use logstore::{
-    Condition, DuckDbStore, Field, Filter, InvalidValue, LogEntry, LogQuery, LogStore as _, Operator, Pattern,
+    Condition, DuckDbStore, Field, Filter, Indicator, InvalidValue, LogEntry, LogQuery, LogStore as _,
+    Operator, Pattern,
 };
 
 use crate::Failure;
@@ -154,9 +158,32 @@ pub(crate) fn matched_logs(
         return matched;
     };
     let fields = query.filters().iter().flat_map(Filter::fields);
-    let note = unknown_fields(fields, store);
-    let text = note.map_or(text.clone(), |note| format!("{text}\n{note}"));
-    Err(Failure::Nothing(Some(text)))
+    let conditions = query.filters().iter().flat_map(Filter::conditions);
+    let mut lines = vec![text];
+    lines.extend(unknown_fields(fields, store));
+    lines.extend(conditions.filter_map(other_search));
+    Err(Failure::Nothing(Some(lines.join("\n"))))
+}
+
+/// Says how to look for what the value of a condition seems to mean. `has` looks for it as it is written.
+fn other_search(condition: &Condition) -> Option<String> {
+    let Operator::Has(value) = condition.operator() else {
+        return None;
+    };
+    let start = format!("has {value} looks for this text itself:");
+    match feeds::indicator(value).ok()? {
+        Indicator::Cidr(network) => Some(format!(
+            "{start} addresses in the network are found by --filter 'source_ip in {network}', or in all texts by \
+             logstore intel lookup {network}"
+        )),
+        Indicator::Ip(_) if value.parse::<IpAddr>().is_ok() => None,
+        indicator => {
+            let plain = indicator.to_string();
+            // The canonical form of a URL without a path has a slash at its end.
+            let bare = |text: &str| text.trim_end_matches('/').to_lowercase();
+            (bare(&plain) != bare(value)).then(|| format!("{start} did you mean {plain}?"))
+        }
+    }
 }
 
 /// Prints a note about fields that no log seems to have.

@@ -7,6 +7,7 @@ mod context;
 mod failure;
 mod filters;
 mod flags;
+mod ids;
 mod logging;
 mod output;
 mod printable;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use chrono::SecondsFormat;
+use indicatif::HumanCount;
 use logstore::duckdb::ExportFormat;
 use logstore::time::Zone;
 use serde::Serialize;
@@ -49,6 +50,18 @@ impl<'a> Columns<'a> {
         Self {
             table: names.iter().map(|name| Column::cut_to(LEAST, name)).collect(),
             csv: names,
+        }
+    }
+
+    /// Keeps the column of this name from being left out.
+    pub(crate) fn keeping(&self, name: &str) -> Self {
+        let columns = self.table.iter().map(|column| match column.name == name {
+            true => column.kept(),
+            false => *column,
+        });
+        Self {
+            table: columns.collect(),
+            csv: self.csv,
         }
     }
 }
@@ -99,6 +112,14 @@ fn stdout(is_terminal: bool, has_color: bool) -> io::BufWriter<Box<dyn Write + S
         false => Box::new(io::stdout()),
     };
     io::BufWriter::with_capacity(1 << 16, stdout)
+}
+
+/// Returns a number with the noun for what it counts: `1 rule`, `2,000 rules`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{} {one}s", HumanCount(count)),
+    }
 }
 
 fn table_cell(value: &Value) -> String {
@@ -385,18 +406,28 @@ impl Output {
     }
 }
 
-/// Returns the members of an object, one a line, with their values below one another.
+/// Returns the members of an object, one a line, with their values below one another. An object among them comes as
+/// YAML in lines of its own, as rules are written.
 fn lines_of(object: &Map<String, Value>) -> String {
     let width = object
         .keys()
         .map(|name| name.chars().count())
         .max()
         .unwrap_or_default();
-    let lines = object.iter().map(|(name, value)| {
-        let value = table_cell(value);
-        format!("{name:width$}  {}\n", printable(&value))
+    let lines = object.iter().map(|(name, value)| match yaml_of(value) {
+        Some(yaml) => {
+            let lines = yaml.lines().map(|line| format!("  {}\n", printable(line)));
+            format!("{name}\n{}", lines.collect::<String>())
+        }
+        None => format!("{name:width$}  {}\n", printable(&table_cell(value))),
     });
     lines.collect()
+}
+
+/// Returns the YAML of an object that has members.
+fn yaml_of(value: &Value) -> Option<String> {
+    let has_members = value.as_object().is_some_and(|members| !members.is_empty());
+    has_members.then(|| serde_norway::to_string(value).ok())?
 }
 
 const HEADER: Option<&str> = Some("\x1b[1m");

@@ -42,6 +42,14 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Keeps the column from being left out.
+    pub(crate) const fn kept(self) -> Self {
+        Self {
+            is_spare: false,
+            ..self
+        }
+    }
+
     /// Lets all of a cell be printed, on several lines, if the column is the last one.
     pub(crate) const fn wrapped(self) -> Self {
         Self {

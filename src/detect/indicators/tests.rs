@@ -64,6 +64,21 @@ fn observables_are_found_in_free_text() {
             "GET /go?to=http%3a%2f%2fbad.example%2fx&y=1",
         ),
         ("45.66.77.88", "GET /go?to=https%3A%2F%2F0x2d424d58%2F"),
+        ("198.51.100.4", "GET /?ip=%3A%3Affff%3A198.51.100.4&y=1"),
+        ("198.51.100.0/24", "GET /?ip%3D198%2E51%2E100%2E4%26y"),
+        ("198.51.100.4", "GET /go?to=%2Fwho%253Fip%253D198.51.100.4%2526y"),
+        ("2001:db8::7", "GET /?ip=2001%3Adb8%3A%3A7"),
+        ("eve@bad.example", "GET /?mail=eve%40bad.example"),
+        ("bad.example", "GET /?q=www.b%61d.example"),
+        (
+            "http://bad.example/x",
+            "GET /go?to=%252Fgo%253Fto%253Dhttp%253A%252F%252Fbad.example%252Fx",
+        ),
+        ("xn--bcher-kva.example", "GET /?host%3Db%C3%BCcher.example"),
+        (
+            "0cc175b9c0f1b6a831c399e269772661",
+            "GET /?file%3D0cc175b9c0f1b6a831c399e269772661",
+        ),
         (
             "198.51.100.4",
             "IP 192.0.2.1.51234 > 198.51.100.4.443: Flags [S], seq 1",
@@ -88,6 +103,8 @@ fn what_only_looks_alike_is_not_found() {
         ("bad.example", "GET /%3A%2F%2Fx?notbad.example%2F"),
         ("198.51.100.4", "Mozilla/5.0 (rv:198.51.100.4)"),
         ("198.51.100.0/24", "from 198.51.101.4"),
+        ("198.51.100.4", "GET /?ip%3D198.51.100.44"),
+        ("198.51.100.4", "three times: ip%25253D198.51.100.4%252526"),
         ("bad.example", "notbad.example bad.example.org"),
         ("bad.zip", "wrote C:\\temp\\bad.zip"),
         ("http://bad.example/x", "http://bad.example/xy"),
@@ -326,6 +343,27 @@ fn an_indicator_is_written_as_it_was() {
         let written = (indicator.indicator_type(), text.to_owned());
         assert_eq!(table.indicator(place), written);
         assert_eq!(table.find(&Key::of(&indicator)), Some(place));
+    }
+}
+
+#[test]
+fn what_is_decoded_is_never_longer_and_decoded_twice_at_most() {
+    for text in [
+        "100%",
+        "100%25",
+        "%2525",
+        "%252525",
+        "%ff%FE%25ff",
+        "%25ff%25fe",
+        "%%%25%25",
+    ] {
+        let mut lengths = Vec::new();
+        observables::each_decoding(text, |text| lengths.push(text.len()));
+        assert!(lengths.len() <= 3, "{text}: {lengths:?}");
+        assert!(
+            lengths.windows(2).all(|pair| pair[1] <= pair[0]),
+            "{text}: {lengths:?}"
+        );
     }
 }
 

@@ -45,7 +45,8 @@ pub enum Operator {
     /// Passes values in which the pattern is found.
     Matches(Pattern),
     /// Passes values that have this one as a whole, in any letter case: an address in any of its spellings, or words
-    /// that no letter or digit goes on before or after. The field `any` takes no other operator.
+    /// that no letter or digit goes on before or after. The value has a letter or digit itself. The field `any` takes
+    /// no other operator.
     Has(String),
     /// Passes addresses in this network.
     InNetwork(IpNet),
@@ -296,7 +297,13 @@ fn canonical_operator(field: &Field, operator: Operator) -> Result<Operator, Inv
     let case_for = |case| if is_text { case } else { Case::Sensitive };
     let compared = |value: String| Ok::<_, InvalidValue>(Operand::for_field(field, &value)?.text());
     if field.0 == Place::Any && !matches!(operator, Operator::Has(_)) {
-        let reason = "it is all texts of a log: write any has VALUE";
+        let instead = match &operator {
+            Operator::InNetwork(network) => {
+                format!("name one, as in source_ip in {network} or dest_ip in {network}")
+            }
+            _ => "write any has VALUE, or name one, as in text contains VALUE".to_owned(),
+        };
+        let reason = format!("it is all texts of a log: {instead}");
         return Err(InvalidValue::new("operator for field", "any", reason));
     }
     Ok(match operator {

@@ -191,10 +191,15 @@ impl Filter {
 
     /// Returns the field of each condition, in the order in which they are written.
     pub fn fields(&self) -> Vec<&Field> {
+        self.conditions().into_iter().map(Condition::field).collect()
+    }
+
+    /// Returns the conditions, in the order in which they are written.
+    pub fn conditions(&self) -> Vec<&Condition> {
         match &self.node {
-            Node::All(parts) | Node::Any(parts) => parts.iter().flat_map(Self::fields).collect(),
-            Node::Not(part) => part.fields(),
-            Node::Condition(condition) => vec![condition.field()],
+            Node::All(parts) | Node::Any(parts) => parts.iter().flat_map(Self::conditions).collect(),
+            Node::Not(part) => part.conditions(),
+            Node::Condition(condition) => vec![condition],
         }
     }
 }

@@ -178,7 +178,7 @@ impl LogQuery {
     ///
     /// # Errors
     ///
-    /// If the value is empty, or longer than 1,000 bytes.
+    /// If the value has no letter or digit, or is longer than 1,000 bytes.
     pub fn has(self, value: impl Into<String>) -> Result<Self, InvalidValue> {
         Ok(self.filter(Condition::new(Field::ANY, Operator::has(value))?.into()))
     }

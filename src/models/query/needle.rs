@@ -25,19 +25,20 @@ impl Needle {
     ///
     /// # Errors
     ///
-    /// If the value is empty, or longer than 1,000 bytes.
+    /// If the value has no letter or digit, which nearly every log would have, or is longer than 1,000 bytes.
     pub(crate) fn new(value: &str) -> Result<Self, InvalidValue> {
         let in_brackets = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         if let Ok(address) = in_brackets.unwrap_or(value).parse::<IpAddr>() {
             return Ok(Self::Address(address.to_canonical()));
         }
         match value.len() {
-            0 => Err(InvalidValue::new(
+            _ if !value.contains(char::is_alphanumeric) => Err(InvalidValue::new(
                 "value",
                 value,
-                "it is empty: give a word, a name, an address or another value",
+                "give a word, a name, an address or another value with a letter or digit; any part of a line is \
+                 found by contains (--contains)",
             )),
-            1..=Self::LONGEST => Ok(Self::Words {
+            ..=Self::LONGEST => Ok(Self::Words {
                 text: value.to_owned(),
                 pattern: Pattern::literal_ignoring_case(value)?,
             }),
@@ -178,8 +179,8 @@ mod tests {
             ("xa-a-a", "a-a"),
             ("STRASSE ſtraße", "straße"),
             ("\u{212a}elvin", "kelvin"),
-            ("(.)", "."),
-            ("a.b", "."),
+            ("(.a)", ".a"),
+            ("x.b", ".b"),
             ("GET /?u=http%3A%2F%2Fbad.example%2Fx", "bad.example"),
             ("q=Failed%20password", "failed password"),
             ("ip%3D198.51.100.4%26", "198.51.100.4"),
@@ -198,13 +199,15 @@ mod tests {
         ] {
             assert!(!has(text, value), "{value} in {text}");
         }
-        assert!(Needle::new("").is_err());
+        for nothing in ["", " ", ".", "--", "\u{301}"] {
+            assert!(Needle::new(nothing).is_err(), "{nothing}");
+        }
         assert!(Needle::new(&"x".repeat(1_001)).is_err());
     }
 
     proptest! {
         #[test]
-        fn every_place_is_looked_at(text in "[aAé.\u{301}-]{0,12}", value in "[aAé.\u{301}-]{1,3}") {
+        fn every_place_is_looked_at(text in "[aAé.\u{301}-]{0,12}", value in "[é.\u{301}-]{0,1}[aAé][aAé.\u{301}-]{0,1}") {
             let folded = |text: &str| text.to_lowercase();
             let (text, value) = (folded(&text), folded(&value));
             let is_bound = |left: Option<char>, right: Option<char>| {

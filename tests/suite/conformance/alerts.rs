@@ -150,14 +150,24 @@ pub(super) fn alerts_keep_every_field(store: &dyn Store) {
 }
 
 pub(super) fn finds_an_alert_by_the_beginning_of_its_id(store: &dyn Store) {
-    let alerts = ["abc1", "abd2", "ab"].map(|id| alert(id, Severity::Low, 0));
+    let alerts = ["abcd-1", "abce-2", "abc", "b"].map(|id| alert(id, Severity::Low, 0));
     store.store_alerts(&alerts).unwrap();
-    for (typed, id) in [("abc", "abc1"), ("abd2", "abd2"), ("ab", "ab")] {
+    for (typed, id) in [
+        ("abcd", "abcd-1"),
+        ("abce-2", "abce-2"),
+        ("abc", "abc"),
+        ("b", "b"),
+    ] {
         assert_eq!(store.find_alert(typed).unwrap().id, id, "{typed}");
     }
-    assert!(matches!(store.find_alert("a"), Err(Error::InvalidInput(_))));
+    for typed in ["", "ab"] {
+        assert!(
+            matches!(store.find_alert(typed), Err(Error::InvalidInput(_))),
+            "{typed}"
+        );
+    }
     assert!(matches!(store.find_alert("%"), Err(Error::NotFound { .. })));
-    assert_eq!(ids(store, &AlertQuery::new().id_prefix("abd")), ["abd2"]);
+    assert_eq!(ids(store, &AlertQuery::new().id_prefix("abce")), ["abce-2"]);
 }
 
 pub(super) fn orders_alerts_by_their_risk(store: &dyn Store) {

@@ -204,6 +204,7 @@ conformance! {
     rules {
         rules_keep_their_creation_time,
         fetches_rules_by_condition,
+        finds_a_rule_by_the_beginning_of_its_id,
         switches_rules,
         refuses_incomplete_rules_as_a_whole,
     }

@@ -1,4 +1,4 @@
-use logstore::{DetectionRule, Error, RuleQuery, Store};
+use logstore::{DetectionRule, Error, RuleQuery, Store, StoreExt as _};
 use serde_json::json;
 
 use crate::support::at;
@@ -38,6 +38,17 @@ pub(super) fn fetches_rules_by_condition(store: &dyn Store) {
     assert_eq!(ids(store, &RuleQuery::new()), ["1", "2", "3"]);
     assert_eq!(ids(store, &RuleQuery::new().rule_type("sigma")), ["1", "2"]);
     assert_eq!(ids(store, &RuleQuery::new().enabled(false)), ["2"]);
+}
+
+pub(super) fn finds_a_rule_by_the_beginning_of_its_id(store: &dyn Store) {
+    let rules = ["abcd-1", "abce-2", "abc"].map(|id| rule(id, "sigma"));
+    store.upsert_rules(&rules).unwrap();
+    for (typed, id) in [("abcd", "abcd-1"), ("abce-2", "abce-2"), ("abc", "abc")] {
+        assert_eq!(store.find_rule(typed).unwrap().id, id, "{typed}");
+    }
+    assert!(matches!(store.find_rule("ab"), Err(Error::InvalidInput(_))));
+    assert!(matches!(store.find_rule("%___"), Err(Error::NotFound { .. })));
+    assert_eq!(ids(store, &RuleQuery::new().id_prefix("abce")), ["abce-2"]);
 }
 
 pub(super) fn switches_rules(store: &dyn Store) {

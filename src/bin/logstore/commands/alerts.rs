@@ -21,6 +21,7 @@ use self::conditions::Conditions;
 use crate::context::{Context, objects_on_stdin};
 use crate::filters::matched;
 use crate::flags::Limit;
+use crate::ids::{shortened, telling_length, whole_rule_id};
 use crate::output::{Columns, Emphasis, Row};
 use crate::table::Column;
 use crate::{Failure, Result};
@@ -164,22 +165,10 @@ impl AlertRow {
     fn all(alerts: Vec<Alert>) -> impl Iterator<Item = Self> {
         let length = telling_length(alerts.iter().map(|alert| alert.id.as_str()));
         alerts.into_iter().map(move |alert| {
-            let id = alert.id.chars().take(length).collect();
+            let id = shortened(&alert.id, length);
             Self(alert, id)
         })
     }
-}
-
-/// Returns how many characters tell some ids apart: eight at least.
-fn telling_length<'i>(ids: impl Iterator<Item = &'i str>) -> usize {
-    const LEAST: usize = 8;
-    let mut ids: Vec<&str> = ids.collect();
-    ids.sort_unstable();
-    let shared = ids.windows(2).map(|pair| match pair {
-        [a, b] => a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count() + 1,
-        _ => 0,
-    });
-    shared.max().unwrap_or_default().max(LEAST)
 }
 
 impl Row for AlertRow {
@@ -291,16 +280,24 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
         .query(zone, &OPEN)?
         .order(AlertOrder::RiskiestFirst);
     query.limit = context.output.limit(args.limit.limit);
-    let alerts = context.existing_store()?.fetch_alerts(&query)?;
-    let printed = context.output.rows(&COLUMNS, AlertRow::all(alerts).map(Ok))?;
+    let store = context.existing_store()?;
+    query.rule_id = whole_rule_id(query.rule_id, &store)?;
+    let alerts = store.fetch_alerts(&query)?;
+    let differ = |pair: &[Alert]| matches!(pair, [a, b] if a.status != b.status);
+    let columns = match query.statuses.is_empty() || alerts.windows(2).any(differ) {
+        true => COLUMNS.keeping("status"),
+        false => COLUMNS,
+    };
+    let printed = context.output.rows(&columns, AlertRow::all(alerts).map(Ok))?;
     matched(printed, "alerts", (query.since, query.until), zone)
 }
 
 fn export(args: &ExportArgs, context: &mut Context) -> Result {
     let Schema::Ocsf = args.schema;
     let zone = context.output.zone();
-    let query = args.conditions.query(zone, &[])?;
+    let mut query = args.conditions.query(zone, &[])?;
     let store = context.existing_store()?;
+    query.rule_id = whole_rule_id(query.rule_id, &store)?;
     let alerts = store.fetch_alerts(&query)?;
     let ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
     let mut logs: HashMap<String, Vec<LogKey>> = HashMap::new();

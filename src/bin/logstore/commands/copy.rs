@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::check::check_data;
 use crate::context::Context;
+use crate::output::counted;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     match copied.missing {
         0 => Ok(()),
         missing => Err(Failure::Failed(format!(
-            "{missing} logs of {} are missing in {}, or differ there: were they deleted meanwhile?",
+            "not in {2}, or different there: {0} of {1}: were they deleted meanwhile?",
+            counted(missing, "log"),
             from.location(),
             to.location()
         ))),

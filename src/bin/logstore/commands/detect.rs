@@ -41,8 +41,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = "sigma")]
     consumer: String,
 
-    /// Where a new consumer begins: at the first log of the store, or after the last one
-    #[arg(long, value_name = "PLACE", default_value = "earliest")]
+    /// Where a new consumer begins: at the first log of the store (earliest), or after the last one (now)
+    #[arg(long, value_name = "PLACE", default_value = "earliest", value_parser = place)]
     from: From,
 
     /// Apply the rules of these files, folders and archives instead of those of the store; repeatable
@@ -63,10 +63,21 @@ pub(crate) struct Args {
     interval: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     Earliest,
     Now,
+}
+
+/// Reads a place. It is one in the order of commits, and no time of logs, which people type here all the same.
+fn place(text: &str) -> Result<From, String> {
+    match text {
+        "earliest" => Ok(From::Earliest),
+        "now" => Ok(From::Now),
+        _ => Err(format!(
+            "use earliest or now: the logs of a time are searched with logstore hunt --since '{text}' --alerts"
+        )),
+    }
 }
 
 /// Counts what a run did.

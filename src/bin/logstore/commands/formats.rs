@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::fetch::LogRow;
 use crate::context::Context;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, counted};
 use crate::table::Column;
 use crate::{Failure, Result};
 
@@ -158,7 +158,10 @@ fn check(paths: &[PathBuf], context: &mut Context) -> Result {
     match (rows.len(), count) {
         (0, 0) => return Err(Failure::Nothing(Some("no file *.toml there".to_owned()))),
         (0, count) => {
-            eprintln!("{count} of {count} definitions give what their samples say");
+            eprintln!(
+                "{} checked: no difference from the samples",
+                counted(count as u64, "definition")
+            );
             return Ok(());
         }
         _ => {}

@@ -146,17 +146,12 @@ pub(super) fn report(
     if stores_alerts {
         let stored = store.store_detections(&found)?;
         eprintln!(
-            "{} matches are counted in alerts, {} of the alerts are new",
+            "Matches that are counted in alerts: {}, new alerts: {}",
             stored.counted, stored.stored
         );
     }
     let printed = print(found, limit, context)?;
-    matched(
-        printed,
-        "matches",
-        (query.since, query.until),
-        context.output.zone(),
-    )
+    matched(printed, "logs", (query.since, query.until), context.output.zone())
 }
 
 /// Returns a bar that is drawn if standard error is a terminal. It counts the logs, as no store knows how many of them may

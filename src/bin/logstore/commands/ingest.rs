@@ -18,7 +18,7 @@ use super::formats;
 use crate::context::Context;
 use crate::flags::span;
 use crate::logging::Drawn;
-use crate::output::{Columns, NamedRow, Row};
+use crate::output::{Columns, NamedRow, Row, counted};
 use crate::signals::Signals;
 use crate::table::Column;
 use crate::typed_time::typed_time;
@@ -196,8 +196,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     match report.failed_sources {
         0 => Ok(()),
         failed => Err(Failure::Failed(format!(
-            "{failed} of {} sources were not read to their end",
-            report.sources
+            "not read to their end: {failed} of {}",
+            counted(report.sources, "source")
         ))),
     }
 }

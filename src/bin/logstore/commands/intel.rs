@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
 use logstore::detect::{Detector, HalfLives, IndicatorSet, IndicatorSetBuilder};
-use logstore::feeds::{self, FeedFormat, FeedOptions};
+use logstore::feeds::{self, Feed, FeedFormat, FeedOptions};
 use logstore::time::Zone;
 use logstore::{DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, Order, ThreatIntel};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use super::hunt;
 use crate::context::Context;
 use crate::filters::{Filters, matched};
 use crate::flags::Limit;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, counted};
 use crate::table::Column;
 use crate::typed_time::typed_time;
 use crate::{Failure, Result};
@@ -263,14 +263,12 @@ fn match_logs(args: &MatchArgs, context: &mut Context) -> Result {
 }
 
 fn import(args: &ImportArgs, context: &mut Context) -> Result {
-    let text = read(&args.file)?;
-    let feed = feeds::read(&text, &feed_options(args, context)?)
-        .map_err(|error| Failure::Failed(format!("cannot read indicators from {:?}: {error}", args.file)))?;
+    let feed = read(args, &feed_options(args, context)?)?;
     warn_of(&feed.refused, |refused| &refused.reason);
     warn_of(&feed.warnings, |warning| &warning.reason);
     if feed.intel.is_empty() && !feed.refused.is_empty() {
         return Err(Failure::Failed(format!(
-            "{:?} has no indicators: all of its {} entries were refused",
+            "{:?} has no indicators: every entry was refused, {} in all",
             args.file, feed.entries
         )));
     }
@@ -326,8 +324,8 @@ fn warn_of_expired(intel: &[ThreatIntel]) {
     let count = intel.iter().filter(is_expired).count();
     if count > 0 {
         log::warn!(
-            "{count} of {} indicators have expired: they count only for logs from before",
-            intel.len()
+            "{count} of {} expired: what has expired counts only for logs from before",
+            counted(intel.len() as u64, "indicator")
         );
     }
 }
@@ -343,18 +341,22 @@ fn warn_of<E: Display>(entries: &[E], reason: impl Fn(&E) -> &str) {
         *counts.entry(reason(entry)).or_default() += 1;
     }
     for (reason, count) in counts {
-        log::warn!("{count} more entries: {reason}");
+        log::warn!("and {count} more: {reason}");
     }
 }
 
 /// Reads a feed. It may be UTF-16, if it says so by its mark. Otherwise its indicators are ASCII, whatever the encoding of
 /// its comments.
-fn read(file: &Path) -> Result<String> {
+fn read(args: &ImportArgs, options: &FeedOptions) -> Result<Feed> {
+    let file = &args.file;
+    let failed =
+        |error: &dyn Display| Failure::Failed(format!("cannot read indicators from {file:?}: {error}"));
     let mut bytes = Vec::new();
     let read = match file == Path::new("-") {
         true => std::io::stdin().read_to_end(&mut bytes).map(drop),
         false => std::fs::read(file).map(|read| bytes = read),
     };
-    read.map_err(|error| Failure::Failed(format!("cannot read indicators from {file:?}: {error}")))?;
-    Ok(encoding_rs::UTF_8.decode(&bytes).0.into_owned())
+    read.map_err(|error| failed(&error))?;
+    let (text, ..) = encoding_rs::UTF_8.decode(&bytes);
+    feeds::read(&text, options).map_err(|error| failed(&error))
 }

@@ -1,14 +1,16 @@
 //! `logstore prune`: old logs, or old alerts that are closed, deleted.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use indicatif::HumanCount;
-use logstore::{AlertQuery, AlertStatus, AlertStore as _, Filter, LogQuery, LogStore as _};
+use logstore::{
+    AlertQuery, AlertStatus, AlertStore as _, Filter, InvalidValue, LogQuery, LogStore as _, Operator,
+};
 use serde_json::json;
 
 use crate::Result;
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::filters::note_unknown_fields;
+use crate::output::counted;
 use crate::typed_time::typed_time;
 
 #[derive(Debug, clap::Args)]
@@ -21,8 +23,16 @@ pub(crate) struct Args {
     #[arg(long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
 
+    /// Only logs that have this as a whole word or value, as fetch finds them; repeatable
+    #[arg(long, value_name = "VALUE")]
+    has: Vec<String>,
+
+    /// Only logs whose line holds this text; repeatable
+    #[arg(short, long, value_name = "TEXT")]
+    contains: Vec<String>,
+
     /// Delete resolved alerts that were last changed before the time, and no logs
-    #[arg(long, conflicts_with = "filters")]
+    #[arg(long, conflicts_with_all = ["filters", "has", "contains"])]
     alerts: bool,
 
     /// Only say how many would be deleted
@@ -34,6 +44,22 @@ pub(crate) struct Args {
     yes: bool,
 }
 
+impl Args {
+    /// Returns the filter that the flags describe.
+    fn filter(&self) -> Result<Filter, InvalidValue> {
+        let typed = self.filters.iter().map(|text| text.parse());
+        let has = self
+            .has
+            .iter()
+            .map(|value| Filter::condition("any", Operator::has(value)));
+        let contains = self
+            .contains
+            .iter()
+            .map(|text| Filter::condition("text", Operator::contains(text)));
+        Filter::all(typed.chain(has).chain(contains).collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let zone = context.output.zone();
     let before = typed_time(&args.before, zone)?;
@@ -42,29 +68,28 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     if args.alerts {
         return prune_alerts(args, before, context);
     }
-    let filters = args.filters.iter().map(|text| text.parse::<Filter>());
-    let filter = Filter::all(filters.collect::<Result<Vec<_>, _>>()?)?;
-    let counted = store.count_logs(&LogQuery::new().until(before).filter(filter.clone()))?;
-    if counted == 0 {
+    let filter = args.filter()?;
+    let matched = store.count_logs(&LogQuery::new().until(before).filter(filter.clone()))?;
+    if matched == 0 {
         note_unknown_fields(filter.fields(), &store);
     }
     let mut deleted = 0;
-    if !args.dry_run && counted > 0 {
+    if !args.dry_run && matched > 0 {
         if !args.yes {
-            let which = match args.filters.is_empty() {
+            let which = match filter == Filter::default() {
                 true => String::new(),
                 false => format!(" that pass {filter}"),
             };
             confirm(&format!(
-                "Delete {} logs from before {shown}{which}?",
-                HumanCount(counted)
+                "Delete {} from before {shown}{which}?",
+                counted(matched, "log")
             ))?;
         }
         deleted = store.delete_matching_logs_before(before, &filter)?;
         eprintln!("The file keeps its size; the space is used again for new logs.");
     }
     let names = ["before", "matched", "deleted"];
-    let values = vec![json!(shown), counted.into(), deleted.into()];
+    let values = vec![json!(shown), matched.into(), deleted.into()];
     context.output.row(&names, values)
 }
 
@@ -76,10 +101,8 @@ fn prune_alerts(args: &Args, before: DateTime<Utc>, context: &mut Context) -> Re
     let mut deleted = 0;
     if !args.dry_run && matched > 0 {
         if !args.yes {
-            let count = HumanCount(matched);
-            confirm(&format!(
-                "Delete {count} resolved alerts that were last changed before {shown}?"
-            ))?;
+            let alerts = counted(matched, "resolved alert");
+            confirm(&format!("Delete {alerts}, last changed before {shown}?"))?;
         }
         deleted = store.delete_resolved_alerts_before(before)?;
     }

@@ -7,20 +7,22 @@ mod stats;
 mod trial;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use chrono::{SecondsFormat, TimeDelta};
 use clap::Subcommand;
 use logstore::detect::{Detector, RouteOptions, SIGMA, Verdict, import_note};
 use logstore::time::Zone;
-use logstore::{DetectionRule, DuckDbStore, RuleQuery, RuleStore as _};
+use logstore::{DetectionRule, DuckDbStore, Error, RuleQuery, RuleStore as _, StoreExt as _};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::{Context, objects_on_stdin};
 use crate::filters::matched;
 use crate::flags::Limit;
-use crate::output::{Columns, Row};
+use crate::ids::{shortened, telling_length};
+use crate::output::{Columns, Row, counted};
 use crate::table::Column;
 use crate::{Failure, Result};
 use selection::{Selection, level_of};
@@ -103,14 +105,14 @@ struct AddArgs {
 
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
-    /// The ids of the rules
+    /// The ids of the rules, or the beginnings of their ids
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
 struct ChosenArgs {
-    /// The ids of the rules
+    /// The ids of the rules, or the beginnings of their ids
     #[arg(value_name = "ID")]
     ids: Vec<String>,
 
@@ -120,7 +122,15 @@ struct ChosenArgs {
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct RuleRow(DetectionRule);
+struct RuleRow(DetectionRule, #[serde(skip)] String);
+
+impl RuleRow {
+    /// Shows a rule with its whole id.
+    fn new(rule: DetectionRule) -> Self {
+        let id = rule.id.clone();
+        Self(rule, id)
+    }
+}
 
 impl Row for RuleRow {
     const TIMES: &'static [&'static str] = &["created_at", "updated_at"];
@@ -129,10 +139,10 @@ impl Row for RuleRow {
         let rule = &self.0;
         let level = level_of(rule).map(|level| level.to_string());
         vec![
-            rule.id.clone(),
+            self.1.clone(),
+            if rule.enabled { "yes" } else { "no" }.to_owned(),
             level.unwrap_or_default(),
             import_note(rule, "verdict").unwrap_or_default().to_owned(),
-            if rule.enabled { "yes" } else { "no" }.to_owned(),
             rule.rule_type.clone(),
             zone.format(rule.updated_at, SecondsFormat::Secs),
             rule.rule_name.clone(),
@@ -143,9 +153,9 @@ impl Row for RuleRow {
 const COLUMNS: Columns<'static> = Columns {
     table: Cow::Borrowed(&[
         Column::whole("id"),
+        Column::whole("enabled"),
         Column::whole("level").spare(),
         Column::whole("verdict").spare(),
-        Column::whole("enabled").spare(),
         Column::cut_to(8, "type").spare(),
         Column::whole("updated").spare(),
         Column::cut_to(12, "name"),
@@ -173,8 +183,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         Command::Explain(args) => trial::explain(args, context),
         Command::Stats(args) => stats::stats(args, context),
         Command::Coverage(args) => coverage::coverage(args, context),
-        Command::Enable(args) => switch(args, context, DuckDbStore::enable_rules),
-        Command::Disable(args) => switch(args, context, DuckDbStore::disable_rules),
+        Command::Enable(args) => switch(args, context, DuckDbStore::enable_rules, "enabled"),
+        Command::Disable(args) => switch(args, context, DuckDbStore::disable_rules, "disabled"),
     }
 }
 
@@ -183,9 +193,14 @@ fn switch(
     args: &ChosenArgs,
     context: &mut Context,
     switch: fn(&DuckDbStore, &[&str]) -> logstore::Result<()>,
+    done: &str,
 ) -> Result {
     let store = context.existing_store()?;
-    let mut ids = args.ids.clone();
+    let named = args
+        .ids
+        .iter()
+        .map(|typed| store.find_rule(typed).map(|rule| rule.id));
+    let mut ids: BTreeSet<String> = named.collect::<logstore::Result<_>>()?;
     if !args.selection.is_empty() {
         let rules = store.fetch_rules(&RuleQuery::new())?;
         let chosen = rules.into_iter().filter(|rule| args.selection.chooses(rule));
@@ -196,24 +211,20 @@ fn switch(
         ));
     }
     if ids.is_empty() {
-        return Err(Failure::Nothing(Some("no rules match".to_owned())));
+        return Err(Failure::Nothing(Some("no rules matched".to_owned())));
     }
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     switch(&store, &ids)?;
-    eprintln!("{} rules", ids.len());
+    eprintln!("{} {done}", counted(ids.len() as u64, "rule"));
     Ok(())
 }
 
 fn show(args: &ShowArgs, context: &mut Context) -> Result {
     let store = context.existing_store()?;
-    let mut rows = Vec::new();
-    for id in &args.ids {
-        let found = store.fetch_rules(&RuleQuery::new().id(id))?;
-        if found.is_empty() {
-            return Err(Failure::Nothing(Some(format!("no rule {id:?}"))));
-        }
-        rows.extend(found.into_iter().map(RuleRow));
-    }
+    let rules = args.ids.iter().map(|typed| store.find_rule(typed));
+    let rows: Vec<RuleRow> = rules
+        .map(|rule| rule.map(RuleRow::new))
+        .collect::<logstore::Result<_>>()?;
     context.output.records(rows)
 }
 
@@ -225,15 +236,20 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
         (_, true) => Some(false),
         _ => None,
     };
-    let rules = context.existing_store()?.fetch_rules(&query)?;
-    let chosen = rules.into_iter().filter(|rule| args.selection.chooses(rule));
+    let rules = context.existing_store()?.fetch_rules(&RuleQuery::new())?;
+    let length = telling_length(rules.iter().map(|rule| rule.id.as_str()));
+    let rules = rules.into_iter().filter(|rule| query.matches(rule));
+    let chosen = rules.filter(|rule| args.selection.chooses(rule));
     let chosen: Vec<DetectionRule> = chosen.collect();
     let count = chosen.len() as u64;
     let limit = context.output.limit(args.limit.limit).unwrap_or(u64::MAX);
     let rows = chosen
         .into_iter()
         .take(usize::try_from(limit).unwrap_or(usize::MAX));
-    let rows = rows.map(|rule| Ok(RuleRow(rule)));
+    let rows = rows.map(|rule| {
+        let id = shortened(&rule.id, length);
+        Ok(RuleRow(rule, id))
+    });
     let printed = context.output.rows(&COLUMNS, rows)?;
     if printed < count {
         eprintln!("{printed} of {count} rules are shown; --limit 0 shows all.");
@@ -258,7 +274,7 @@ fn add(args: &AddArgs, context: &mut Context) -> Result {
     context.store()?.upsert_rules(&rules)?;
     context
         .output
-        .rows(&COLUMNS, rules.into_iter().map(|rule| Ok(RuleRow(rule))))
+        .rows(&COLUMNS, rules.into_iter().map(|rule| Ok(RuleRow::new(rule))))
         .map(drop)
 }
 
@@ -327,12 +343,14 @@ pub(super) fn rules_named(
             rules.extend(rules_of_files(&[path], context)?);
             continue;
         }
-        let found = store.fetch_rules(&RuleQuery::new().id(name))?;
-        if found.is_empty() {
-            let text = format!("no file, and no rule of the store: {name:?}");
-            return Err(Failure::Failed(text));
+        match store.find_rule(name) {
+            Ok(rule) => rules.push(rule),
+            Err(Error::NotFound { .. }) => {
+                let text = format!("no file, and no rule of the store: {name:?}");
+                return Err(Failure::Failed(text));
+            }
+            Err(error) => return Err(error.into()),
         }
-        rules.extend(found);
     }
     with_named_rules(rules, store)
 }

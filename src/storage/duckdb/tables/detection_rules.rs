@@ -66,6 +66,11 @@ impl RuleStore for DuckDbStore {
     fn fetch_rules(&self, query: &RuleQuery) -> Result<Vec<DetectionRule>> {
         let mut sql = Sql::new(SELECT);
         sql.and_equals("id", query.id.clone());
+        if let Some(prefix) = &query.id_prefix {
+            sql.push("\nAND starts_with(id, ");
+            sql.bind(prefix.clone());
+            sql.push(")");
+        }
         sql.and_equals("rule_type", query.rule_type.clone());
         sql.and_equals("enabled", query.enabled);
         sql.push("\nORDER BY id");

@@ -91,16 +91,16 @@ impl IntelStore for DuckDbStore {
         if intel.is_empty() {
             return Ok(());
         }
-        let rows = rows_of(intel);
-        self.write(ACTION, |connection| upsert(connection, &rows))
+        let last = last_of_each_id(intel);
+        self.write(ACTION, |connection| upsert(connection, &last))
     }
 
     fn replace_intel(&self, source: &str, intel: &[ThreatIntel], time: DateTime<Utc>) -> Result<u64> {
         const ACTION: &str = "replace threat intelligence";
         intel.iter().try_for_each(ThreatIntel::validate)?;
-        let rows = rows_of(intel);
+        let last = last_of_each_id(intel);
         self.write(ACTION, |connection| {
-            upsert(connection, &rows)?;
+            upsert(connection, &last)?;
             let said = match intel {
                 [] => None,
                 _ => Some(StagedRows::of_texts(
@@ -173,21 +173,21 @@ impl IntelStore for DuckDbStore {
 /// Limits the rows of a statement. The engine takes a gigabyte for a statement with a million.
 const ROWS_OF_STATEMENT: usize = 20_000;
 
-/// Returns intelligence as JSON for [`UPSERT`]: a text for each statement. Of several pieces with one id the last counts.
-fn rows_of(intel: &[ThreatIntel]) -> Vec<String> {
+/// Returns the pieces to store: of several with one id the last counts.
+fn last_of_each_id(intel: &[ThreatIntel]) -> Vec<&ThreatIntel> {
     let last: HashMap<&str, &ThreatIntel> = intel.iter().map(|intel| (intel.id.as_str(), intel)).collect();
-    let rows: Vec<IntelRow<'_>> = last.into_values().map(row_of).collect();
-    rows.chunks(ROWS_OF_STATEMENT)
-        .map(statement::json_array)
-        .collect()
+    last.into_values().collect()
 }
 
-fn upsert(connection: &Connection, rows: &[String]) -> Result<()> {
+/// Stores pieces that have an id each. The rows of one statement at a time are in memory.
+fn upsert(connection: &Connection, intel: &[&ThreatIntel]) -> Result<()> {
     let failed = |error| error::engine("store threat intelligence", error);
     let import: i64 = connection
         .query_row(NEXT_IMPORT, [], |row| row.get(0))
         .map_err(failed)?;
-    for rows in rows {
+    for intel in intel.chunks(ROWS_OF_STATEMENT) {
+        let rows: Vec<IntelRow<'_>> = intel.iter().copied().map(row_of).collect();
+        let rows = statement::json_array(&rows);
         let stored = connection.execute(UPSERT, params![import, rows]);
         stored.map_err(failed)?;
     }

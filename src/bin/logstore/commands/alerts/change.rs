@@ -57,66 +57,84 @@ pub(super) fn ack(args: &AckArgs, context: &Context) -> Result {
             closed.id
         )));
     }
+    let is_begun = |alert: &Alert| alert.status == AlertStatus::InProgress;
+    let alerts = without(alerts, is_begun, "is already in progress");
     let action = AlertAction::Status(AlertStatus::InProgress);
-    update(&alerts, action, None, &store, "is in progress")
+    update(&alerts, &AlertEvent::new(action), &store, |_| {
+        "is in progress".to_owned()
+    })
 }
 
 pub(super) fn note(args: &NoteArgs, context: &Context) -> Result {
     let store = context.existing_store()?;
     let alerts = alerts(std::slice::from_ref(&args.id), &store)?;
-    update(
-        &alerts,
-        AlertAction::Note,
-        Some(&args.text),
-        &store,
-        "has a new note",
-    )
+    let note = AlertEvent::new(AlertAction::Note).with_note(&args.text);
+    update(&alerts, &note, &store, |_| "has a new note".to_owned())
 }
 
 pub(super) fn close(args: &CloseArgs, context: &Context) -> Result {
     let store = context.existing_store()?;
-    let alerts = alerts(&args.ids, &store)?;
-    let done = format!("is closed ({})", args.verdict);
-    update(&alerts, AlertAction::Close(args.verdict), None, &store, &done)
+    let verdict = args.verdict;
+    let former = |alert: &Alert| alert.verdict.filter(|_| alert.status == AlertStatus::Resolved);
+    let is_closed = |alert: &Alert| former(alert) == Some(verdict);
+    let alerts = without(
+        alerts(&args.ids, &store)?,
+        is_closed,
+        &format!("is already closed ({verdict})"),
+    );
+    let close = AlertEvent::new(AlertAction::Close(verdict));
+    update(&alerts, &close, &store, |alert| match former(alert) {
+        Some(former) => format!("was closed ({former}), and is closed ({verdict}) now"),
+        None => format!("is closed ({verdict})"),
+    })
 }
 
 pub(super) fn assign(args: &AssignArgs, context: &Context) -> Result {
     let store = context.existing_store()?;
     let alerts = alerts(std::slice::from_ref(&args.id), &store)?;
     let person = args.person.trim();
-    let done = match person {
-        "" => "is assigned to no person".to_owned(),
-        person => format!("is assigned to {person}"),
+    let to = match person {
+        "" => "no person",
+        person => person,
     };
-    update(
-        &alerts,
-        AlertAction::Assign(person.to_owned()),
-        None,
-        &store,
-        &done,
-    )
+    let is_assigned = |alert: &Alert| alert.assignee.as_deref().unwrap_or_default() == person;
+    let alerts = without(alerts, is_assigned, &format!("is already assigned to {to}"));
+    let assign = AlertEvent::new(AlertAction::Assign(person.to_owned()));
+    update(&alerts, &assign, &store, |_| format!("is assigned to {to}"))
+}
+
+/// Leaves out alerts that a change would leave as they are, and says so: their histories are to hold changes only.
+fn without(alerts: Vec<Alert>, is_so: impl Fn(&Alert) -> bool, state: &str) -> Vec<Alert> {
+    let (unchanged, others): (Vec<Alert>, Vec<Alert>) = alerts.into_iter().partition(is_so);
+    for alert in unchanged {
+        say(&alert, state);
+    }
+    others
 }
 
 /// Changes alerts, and says of each what was done.
 fn update(
     alerts: &[Alert],
-    action: AlertAction,
-    note: Option<&str>,
+    event: &AlertEvent,
     store: &DuckDbStore,
-    done: &str,
+    done: impl Fn(&Alert) -> String,
 ) -> Result {
-    let mut event = AlertEvent::new(action);
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    let mut event = event.clone();
     event.actor = person();
-    event.note = note.map(str::to_owned);
     let ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
     store.update_alerts(&ids, &event)?;
     for alert in alerts {
-        eprintln!(
-            "{}",
-            printable(&format!("The alert {} {done}: {}", alert.id, alert.description))
-        );
+        say(alert, &done(alert));
     }
     Ok(())
+}
+
+fn say(alert: &Alert, text: &str) {
+    let text = format!("The alert {} {text}: {}", alert.id, alert.description);
+    eprintln!("{}", printable(&text));
 }
 
 /// Returns the alerts that a person names by ids or beginnings of ids.

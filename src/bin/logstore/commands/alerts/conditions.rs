@@ -20,7 +20,7 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "SEVERITY", conflicts_with = "severity")]
     min_severity: Option<Severity>,
 
-    /// Of the rule with this id
+    /// Of the rule with this id, or whose id begins so
     #[arg(long, value_name = "ID")]
     rule: Option<String>,
 

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use logstore::alerts::Suppression;
 use logstore::time::Zone;
-use logstore::{DetectionRule, DetectionStore as _, DuckDbStore, Filter, RuleQuery, RuleStore as _};
+use logstore::{
+    DetectionRule, DetectionStore as _, DuckDbStore, Filter, RuleQuery, RuleStore as _, StoreExt as _,
+};
 use serde::Serialize;
 
 use super::change::person;
-use super::telling_length;
 use crate::context::Context;
 use crate::filters::{matched, note_unknown_fields};
 use crate::flags::{Limit, span};
+use crate::ids::{shortened, telling_length, whole_rule_id};
 use crate::output::{Columns, Row};
 use crate::table::Column;
 use crate::typed_time::typed_time;
@@ -27,7 +29,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Suppress matches of a rule, of some logs, or of both
+    /// Suppress matches of a rule (--rule), of some logs (--filter), or of a rule in some logs (both)
     Add(AddArgs),
     /// Print suppressions
     List(ListArgs),
@@ -36,9 +38,10 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("covered").args(["rule", "filters"]).required(true).multiple(true)))]
 struct AddArgs {
-    /// Only matches of the rule with this id
-    #[arg(long, value_name = "ID", required_unless_present = "filters")]
+    /// Only matches of the rule with this id, or whose id begins so
+    #[arg(long, value_name = "ID")]
     rule: Option<String>,
 
     /// Only logs that pass this filter, such as "host = scanner1"; repeatable, see fetch --help
@@ -62,7 +65,7 @@ struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 struct RemoveArgs {
-    /// The ids of the suppressions, or the beginnings of their ids
+    /// The ids of the suppressions, or the beginnings of their ids: four characters at least
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
 }
@@ -76,7 +79,7 @@ impl SuppressionRow {
     fn all(suppressions: Vec<Suppression>) -> impl Iterator<Item = Self> {
         let length = telling_length(suppressions.iter().map(|suppression| suppression.id.as_str()));
         suppressions.into_iter().map(move |suppression| {
-            let id = suppression.id.chars().take(length).collect();
+            let id = shortened(&suppression.id, length);
             Self(suppression, id)
         })
     }
@@ -131,12 +134,12 @@ fn add(args: &AddArgs, context: &mut Context) -> Result {
     let filters = args.filters.iter().map(|text| text.parse::<Filter>());
     let filter = Filter::all(filters.collect::<Result<Vec<_>, _>>()?)?;
     let mut suppression = Suppression::new(&args.reason, filter);
-    suppression.rule_id.clone_from(&args.rule);
     suppression.owner = person();
     if let Some(text) = &args.expires {
         suppression = suppression.until(end(text, context.output.zone())?);
     }
     let store = context.store()?;
+    suppression.rule_id = whole_rule_id(args.rule.clone(), &store)?;
     warn_of_rule(&suppression, &store)?;
     note_unknown_fields(suppression.filter.fields(), &store);
     store.add_suppression(&suppression)?;
@@ -170,22 +173,9 @@ fn warn_of_rule(suppression: &Suppression, store: &DuckDbStore) -> Result {
 
 fn remove(args: &RemoveArgs, context: &Context) -> Result {
     let store = context.existing_store()?;
-    let held = store.suppressions()?;
-    let mut ids = Vec::new();
-    for typed in &args.ids {
-        let mut found = held
-            .iter()
-            .filter(|suppression| suppression.id.starts_with(typed));
-        match (found.next(), found.next()) {
-            (Some(one), None) => ids.push(one.id.as_str()),
-            (Some(_), Some(_)) => {
-                return Err(Failure::Usage(format!(
-                    "several suppressions begin with {typed:?}: type more of the id"
-                )));
-            }
-            (None, _) => ids.push(typed),
-        }
-    }
+    let named = args.ids.iter().map(|typed| store.find_suppression(typed));
+    let named: Vec<Suppression> = named.collect::<logstore::Result<_>>()?;
+    let ids: Vec<&str> = named.iter().map(|suppression| suppression.id.as_str()).collect();
     store.remove_suppressions(&ids)?;
     for id in ids {
         eprintln!("The suppression {id} is removed");

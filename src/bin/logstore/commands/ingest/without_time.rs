@@ -25,7 +25,11 @@ fn text(logs: u64, by_source: &BTreeMap<PathBuf, u64>) -> String {
         None | Some(0) => {}
         Some(others) => named.push(format!("and {others} more")),
     }
-    format!("{logs} logs have no time of their own: {}", named.join(", "))
+    let named = named.join(", ");
+    match logs {
+        1 => format!("1 log has no time of its own: {named}"),
+        _ => format!("{logs} logs have no time of their own: {named}"),
+    }
 }
 
 #[cfg(test)]
@@ -40,6 +44,10 @@ mod tests {
         for name in ["e", "f", "g", "h"] {
             sources.insert(name.into(), 1);
         }
+        assert_eq!(
+            text(1, &BTreeMap::from([("a".into(), 1)])),
+            "1 log has no time of its own: \"a\" (1)"
+        );
         let text = text(37, &sources);
         assert!(text.ends_with("\"e\" (1), \"f\" (1), and 2 more"), "{text}");
     }

@@ -21,8 +21,16 @@ use crate::table::Column;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged, encoded, or numbers
-    #[arg(required = true, value_parser = feeds::indicator_of_any_notation)]
+    #[arg(required = true, value_parser = value)]
     values: Vec<Indicator>,
+}
+
+/// Reads a value. Other words of logs, such as users, are no indicators, and are found in another way.
+fn value(text: &str) -> Result<Indicator, String> {
+    feeds::indicator_of_any_notation(text).map_err(|error| {
+        let reason = error.reason;
+        format!("{reason}; for any other word, such as the name of a user: logstore fetch --has '{text}'")
+    })
 }
 
 /// Says what is known of a value, and when logs had it.
@@ -52,6 +60,7 @@ impl Row for Answer {
             self.logs.to_string(),
             time(self.first_seen).unwrap_or_default(),
             time(self.last_seen).unwrap_or_default(),
+            self.hosts_shown(),
             known.collect::<Vec<_>>().join(", "),
         ]
     }
@@ -63,6 +72,7 @@ const COLUMNS: Columns<'static> = Columns {
         Column::whole("logs"),
         Column::whole("first seen"),
         Column::whole("last seen"),
+        Column::cut_to(12, "hosts"),
         Column::cut_to(12, "known as"),
     ]),
     csv: &[
@@ -107,6 +117,17 @@ fn answer(value: &Indicator, store: &DuckDbStore) -> Result<Answer> {
 }
 
 impl Answer {
+    /// Returns the hosts for people: of many, the first ones and the number of the others.
+    fn hosts_shown(&self) -> String {
+        const SHOWN: usize = 10;
+        let shown: Vec<&str> = self.hosts.iter().take(SHOWN).map(String::as_str).collect();
+        let others = self.hosts.len().saturating_sub(SHOWN);
+        match others {
+            0 => shown.join(", "),
+            _ => format!("{} and {others} more", shown.join(", ")),
+        }
+    }
+
     fn add(&mut self, log: LogEntry) {
         self.logs += 1;
         let time = log.event_time;
@@ -137,8 +158,12 @@ fn may_hold(value: &Indicator) -> Result<LogQuery> {
 
 /// Returns a filter for the logs that may hold a domain, an e-mail address at one, or a file hash.
 ///
-/// Of an international name, letters may be decomposed: its longest part in ASCII is in each spelling.
+/// Of an international name, letters may be decomposed: its longest part in ASCII is in each spelling. Any log may hold a
+/// name without letters and digits, such as the host of `http://-/`.
 fn has_name(name: &str) -> Result<Filter> {
+    if !name.contains(char::is_alphanumeric) {
+        return Ok(Filter::default());
+    }
     let has = |name: &str| Filter::condition("any", Operator::has(name));
     let (unicode, is_valid) = idna::domain_to_unicode(name);
     let parts = unicode.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');

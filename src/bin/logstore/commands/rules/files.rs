@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, counted};
+use crate::printable::printable;
 use crate::table::Column;
 use crate::{Failure, Result};
 
@@ -88,7 +89,10 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
     match summary {
         Summary { rules: 0, .. } => Err(Failure::Nothing(None)),
         Summary { refused: 0, .. } => Ok(()),
-        Summary { refused, .. } => Err(Failure::Nothing(Some(format!("{refused} rules are refused")))),
+        Summary { refused, .. } => Err(Failure::Nothing(Some(format!(
+            "refused: {}",
+            counted(refused, "rule")
+        )))),
     }
 }
 
@@ -107,6 +111,7 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
         let place = format!("{}:{}", fault.file, fault.line.unwrap_or_default());
         log::log!(level, "{place}: {}: {}", fault.verdict, fault.reason);
     }
+    note_never_routed(&read);
     let mut summary = Summary::of(&read);
     let rules: Vec<DetectionRule> = read.into_iter().filter_map(|(_, read)| read.rule).collect();
     let (stored, imported) = merge(rules, held, &args.paths);
@@ -125,6 +130,27 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
         .unwrap_or_default();
     let values = names.iter().map(|name| summary[*name].clone()).collect();
     context.output.row(&names, values)
+}
+
+/// Names the rules for logs that no format gives. They wait for such logs, and no one should think that they watch.
+fn note_never_routed(read: &[(String, ReadRule)]) {
+    const NAMED: usize = 10;
+    let is_never_routed = |read: &ReadRule| matches!(read.verdict, Verdict::NeverRouted(_));
+    let names = read.iter().filter(|(_, read)| is_never_routed(read));
+    let names = names.filter_map(|(_, read)| read.rule.as_ref());
+    let mut names: Vec<String> = names.map(|rule| format!("{:?}", rule.rule_name)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let others = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if others > 0 {
+        names.push(format!("and {others} more"));
+    }
+    eprintln!(
+        "Never routed, as no format gives their logs: {}; to list them: logstore rules list --verdict never_routed",
+        printable(&names.join(", "))
+    );
 }
 
 /// Judges correlations and filters, which may name rules of the store.
@@ -307,12 +333,16 @@ impl Summary {
 
     fn text(&self) -> String {
         let mut text = format!(
-            "{} rules: {} work, {} are refused, {} are never routed, {} never match",
-            self.rules, self.works, self.refused, self.never_routed, self.never_matches
+            "{}: works {}, refused {}, never routed {}, never matches {}",
+            counted(self.rules, "rule"),
+            self.works,
+            self.refused,
+            self.never_routed,
+            self.never_matches
         );
         if let Some(imported) = &self.imported {
             text += &format!(
-                ". {} are new, {} changed, {} unchanged, {} vanished",
+                ". New {}, changed {}, unchanged {}, vanished {}",
                 imported.new, imported.changed, imported.unchanged, imported.vanished
             );
         }

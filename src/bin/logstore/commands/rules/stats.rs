@@ -225,14 +225,14 @@ impl Report {
             .rows(&RULES, self.rules.into_iter().take(limit).map(Ok))?;
         let mut lines = vec![String::new()];
         lines.push(format!(
-            "{rules} rules found something, {} that work found nothing",
+            "rules that found something: {rules}, that work and found nothing: {}",
             self.never_fired.len()
         ));
         if let Some(day) = busiest(&self.days) {
             lines.push(day);
         }
         lines.push(format!(
-            "{} of {} logs have no rule\n\n",
+            "logs without a rule: {} of {}\n\n",
             self.logs_without_rules, self.logs
         ));
         context.output.text(&lines.join("\n"))?;

@@ -92,7 +92,7 @@ pub(super) fn test(args: &TestArgs, context: &mut Context) -> Result {
     };
     let count = context.output.rows(&columns, matched)?;
     match count {
-        0 => Err(Failure::Nothing(Some(format!("none of {read} logs match")))),
+        0 => Err(Failure::Nothing(Some(format!("no log of {read} matches")))),
         _ => Ok(()),
     }
 }
