@@ -48,8 +48,8 @@ impl Opener for LakeOpener {
         }
         let shown = Location::Lake(self.lake.clone()).to_string();
         let connection = self.connect(mode)?;
-        functions::register(&connection)
-            .and_then(|()| connection.execute_batch(&format!("SET {LARGE_BUFFERS} = true")))
+        connection
+            .execute_batch(&format!("SET {LARGE_BUFFERS} = true"))
             .map_err(|error| error::open_failure(&shown, error))?;
         // One transaction takes fewer round trips to the catalog.
         let (data_path, is_current) = read_transaction(&connection, "open the store", |connection| {
@@ -109,6 +109,7 @@ pub(crate) fn engine(lake: &Lake, settings: &EngineSettings, spill: Option<&Path
         })
         .and_then(Connection::open_in_memory_with_flags)
         .map_err(failed)?;
+    functions::register(&connection).map_err(failed)?;
     extensions::load(&connection, "ducklake", &settings.lake.extensions)?;
     connection.execute_batch(RETRIES).map_err(failed)?;
     if let Catalog::Postgres { password, .. } = &lake.catalog {

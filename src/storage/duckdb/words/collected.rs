@@ -279,11 +279,11 @@ fn take(keys: &mut Vec<u64>, recent: &mut [u64], key: u64) {
 /// Addresses in short forms start and end with what is between tokens. URLs have several tokens, and what is encoded
 /// may have any.
 fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let starts_more = |colon: usize| matches!(bytes.get(colon + 1..), Some([b':', ..] | [b'/', b'/', ..]));
     text.is_ascii()
-        && memchr::memchr(b'%', text.as_bytes()).is_none()
-        && !["::", "://"]
-            .iter()
-            .any(|mark| memchr::memmem::find(text.as_bytes(), mark.as_bytes()).is_some())
+        && memchr::memchr(b'%', bytes).is_none()
+        && !memchr::memchr_iter(b':', bytes).any(starts_more)
 }
 
 /// Says whether a text may hold a URL, encoded or not. Of very many in a line, not all are looked at.
