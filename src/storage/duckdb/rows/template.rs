@@ -10,9 +10,12 @@
 //! A text is cut at delimiters: blanks, quotes, brackets, `,`, `;`, `=`, `/` and a few more. What is between them is a
 //! token, without the colons and dots at its ends. A token stays in the template or is left out as a whole. It is left
 //! out if it is the value of a column, or if it has a digit, as the names and numbers of one event mostly do. A quoted
-//! text with a digit, in a line that is no JSON, is left out as a whole as well, and so is the value of a column or a
-//! time that has several tokens. So a text without delimiters, colons or dots at its ends is in a line only if it is in
-//! the template, in a variable or in a column: a search looks there.
+//! text with a digit or a path, in a line that is no JSON, is left out as a whole as well, and so is the value of a
+//! column or a time that has several tokens. So a text without delimiters, colons or dots at its ends is in a line only
+//! if it is in the template, in a variable or in a column: a search looks there.
+//!
+//! Lines with many names, such as those of domains and users, have a template that never repeats. [`Grain::Coarse`]
+//! leaves out more: every quoted text, each value of JSON, and every token that is not a plain word.
 //!
 //! # Form
 //!
@@ -25,11 +28,13 @@
 //! repeats, and would store the others as badly.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
+use twox_hash::XxHash3_64;
 
 use crate::storage::duckdb::sql::tokens::{
-    CLASSES, DELIMITER, DIGIT, FORMATS, SPECIAL, TIMES, is_delimiter, is_trimmed,
+    CLASSES, DELIMITER, DIGIT, FORMATS, TIMES, is_delimiter, is_trimmed,
 };
 
 /// Ends each of the templates of a log that are stored together.
@@ -43,7 +48,7 @@ const LONGEST: usize = 8 << 10;
 /// Counts the columns that a template may refer to.
 pub(crate) const COLUMNS: usize = 12;
 /// Limits the variables of a log that are no identifiers. More stay in its templates, which then hardly repeat.
-pub(crate) const MOST_VARIABLES: usize = 32;
+pub(crate) const MOST_VARIABLES: usize = 64;
 /// Limits the identifiers of a log. More are other variables.
 const MOST_IDENTIFIERS: usize = 8;
 
@@ -86,6 +91,13 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// Says how much a template leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grain {
+    Fine,
+    Coarse,
+}
+
 /// Tells what the texts of logs have in common from their variables.
 #[derive(Debug, Default)]
 pub(crate) struct Splitter {
@@ -98,7 +110,7 @@ pub(crate) struct Splitter {
 
 impl Splitter {
     /// Returns the templates and the variables of a log; `None` if it can have none.
-    pub(crate) fn split(&mut self, texts: &Texts<'_>, known: &Known<'_>) -> Option<Split<'_>> {
+    pub(crate) fn split(&mut self, texts: &Texts<'_>, known: &Known<'_>, grain: Grain) -> Option<Split<'_>> {
         let Texts {
             normalized,
             message,
@@ -114,7 +126,7 @@ impl Splitter {
         // The engine's `format` ends at a NUL byte.
         let has_own =
             |text: &str| memchr::memchr3(0, TEMPLATE_END as u8, SEPARATOR as u8, text.as_bytes()).is_some();
-        if all.into_iter().flatten().any(has_own) {
+        if all.into_iter().flatten().chain(known.columns).any(has_own) {
             return None;
         }
         self.times.set(known.event_time);
@@ -132,17 +144,32 @@ impl Splitter {
             template: together,
             variables,
             identifiers,
+            grain,
         };
-        for text in all {
-            writer.push_text(text.unwrap_or_default());
+        // What JSON has as a value is not taken apart elsewhere either.
+        let are_values = grain == Grain::Coarse && is_json(raw);
+        writer.push_text(normalized.unwrap_or_default());
+        writer.template.push(TEMPLATE_END);
+        for text in [message, timestamp] {
+            match text {
+                Some(text) if are_values => writer.push_value(text),
+                _ => writer.push_text(text.unwrap_or_default()),
+            }
             writer.template.push(TEMPLATE_END);
         }
-        Some(Split {
-            together,
-            variables: &variables.text,
-            identifiers: (!identifiers.ends.is_empty()).then_some(&identifiers.text),
-            times,
-        })
+        writer.push_text(raw);
+        writer.template.push(TEMPLATE_END);
+        Some(self.last())
+    }
+
+    /// Returns what was split last.
+    pub(crate) fn last(&self) -> Split<'_> {
+        Split {
+            together: &self.together,
+            variables: &self.variables.text,
+            identifiers: (!self.identifiers.ends.is_empty()).then_some(&self.identifiers.text),
+            times: &self.times,
+        }
     }
 }
 
@@ -155,6 +182,13 @@ pub(crate) struct Split<'a> {
     pub(crate) identifiers: Option<&'a str>,
     /// Holds its time, which its templates may leave out.
     pub(crate) times: &'a Times,
+}
+
+impl Split<'_> {
+    /// Returns a hash of the templates.
+    pub(crate) fn hash(&self) -> u64 {
+        XxHash3_64::oneshot(self.together.as_bytes())
+    }
 }
 
 /// Holds the variables of a log.
@@ -247,6 +281,7 @@ struct Writer<'a> {
     template: &'a mut String,
     variables: &'a mut Variables,
     identifiers: &'a mut Variables,
+    grain: Grain,
 }
 
 impl Writer<'_> {
@@ -264,35 +299,27 @@ impl Writer<'_> {
     /// Writes the template of a text.
     fn push_text(&mut self, text: &str) {
         let bytes = text.as_bytes();
-        let is_json = bytes.first() == Some(&b'{');
-        let (mut at, mut copied) = (0, 0);
+        let is_json = is_json(text);
+        let (mut at, mut copied, mut closing_quote) = (0, 0, None);
         while let Some(byte) = bytes.get(at) {
             let class = CLASSES[usize::from(*byte)];
-            if class & DELIMITER != 0 || is_trimmed(*byte) {
+            let token = if class & DELIMITER == 0 && !is_trimmed(*byte) {
+                self.token_at(text, at)
+            } else {
                 at += 1;
-                if class & SPECIAL == 0 {
-                    continue;
-                }
-                if *byte != b'"' {
+                match *byte {
+                    b'"' if closing_quote != Some(at - 1) => {
+                        closing_quote = end_of_quoted(bytes, at);
+                        self.quoted_at(text, at, closing_quote, is_json)
+                    }
                     // A brace is doubled.
-                    self.template.push_str(&text[copied..at]);
-                    copied = at - 1;
-                } else if !is_json
-                    && let Some(end) = quoted_with_digit(bytes, at)
-                    && let Some(number) = self.number_of(&text[at..end])
-                {
-                    self.template.push_str(&text[copied..at]);
-                    self.push_placeholder(number);
-                    (at, copied) = (end, end);
+                    b'{' | b'}' => {
+                        self.template.push_str(&text[copied..at]);
+                        copied = at - 1;
+                        continue;
+                    }
+                    _ => continue,
                 }
-                continue;
-            }
-            let token = match self.values.longest_at(&bytes[at..]) {
-                Some((number, length)) => Token {
-                    end: at + length,
-                    number: Some(number),
-                },
-                None => self.token_at(text, at),
             };
             if let Some(number) = token.number {
                 self.template.push_str(&text[copied..at]);
@@ -304,8 +331,59 @@ impl Writer<'_> {
         self.template.push_str(&text[copied..]);
     }
 
-    /// Returns the token that starts here and is the value of no column.
+    /// Returns a quoted text that is left out as a whole, up to its closing quote; else nothing of it.
+    fn quoted_at(&mut self, text: &str, start: usize, end: Option<usize>, is_json: bool) -> Token {
+        let whole = end.map(|end| start..end);
+        let whole = whole.filter(|range| self.is_variable(text.as_bytes(), range.clone(), is_json));
+        let number = whole.clone().and_then(|range| self.value(&text[range]));
+        Token {
+            end: whole
+                .filter(|_| number.is_some())
+                .map_or(start, |range| range.end),
+            number,
+        }
+    }
+
+    /// Writes a text that is one value.
+    fn push_value(&mut self, text: &str) {
+        match self.value(text) {
+            Some(number) => self.push_placeholder(number),
+            None => self.push_text(text),
+        }
+    }
+
+    /// Returns the number of a placeholder for a value; `None` if there are too many variables to have one more.
+    fn value(&mut self, value: &str) -> Option<usize> {
+        match self.values.longest_at(value.as_bytes()) {
+            Some((number, length)) if length == value.len() => Some(number),
+            _ => self.number_of(value),
+        }
+    }
+
+    /// Says whether a quoted text is one variable. A key of JSON is none.
+    fn is_variable(&self, bytes: &[u8], range: Range<usize>, is_json: bool) -> bool {
+        let has = |class: u8| {
+            bytes[range.clone()]
+                .iter()
+                .any(|byte| CLASSES[usize::from(*byte)] & class != 0)
+        };
+        if is_json {
+            let next = bytes[range.end + 1..]
+                .iter()
+                .find(|byte| !byte.is_ascii_whitespace());
+            return self.grain == Grain::Coarse && !range.is_empty() && next != Some(&b':');
+        }
+        has(DELIMITER) && (self.grain == Grain::Coarse || has(DIGIT) || bytes[range.clone()].contains(&b'/'))
+    }
+
+    /// Returns the token that starts here, or the value of a column.
     fn token_at(&mut self, text: &str, start: usize) -> Token {
+        if let Some((number, length)) = self.values.longest_at(&text.as_bytes()[start..]) {
+            return Token {
+                end: start + length,
+                number: Some(number),
+            };
+        }
         let bytes = text.as_bytes();
         let (mut end, mut digits) = (start, 0_usize);
         while let Some(byte) = bytes.get(end) {
@@ -319,8 +397,11 @@ impl Writer<'_> {
         while end > start && is_trimmed(bytes[end - 1]) {
             end -= 1;
         }
-        // Names of programs and protocols may have one digit.
-        let is_name = digits == 0 || digits == 1 && end - start > 2;
+        let is_name = match self.grain {
+            // Names of programs and protocols may have one digit.
+            Grain::Fine => digits == 0 || digits == 1 && end - start > 2,
+            Grain::Coarse => bytes[start..end].iter().all(u8::is_ascii_alphabetic),
+        };
         let is_assigned = start > 0 && bytes[start - 1] == b'=';
         let number = match is_name && !is_assigned {
             true => None,
@@ -360,13 +441,21 @@ struct Token {
     number: Option<usize>,
 }
 
-/// Returns the end of a quoted text of several tokens, one of which has a digit.
-fn quoted_with_digit(bytes: &[u8], start: usize) -> Option<usize> {
-    let rest = bytes.get(start..)?;
-    let length = memchr::memchr(b'"', rest)?;
-    let quoted = rest.get(..length)?;
-    let has = |class: u8| quoted.iter().any(|byte| CLASSES[usize::from(*byte)] & class != 0);
-    (has(DIGIT) && has(DELIMITER)).then_some(start + length)
+fn is_json(text: &str) -> bool {
+    text.starts_with('{')
+}
+
+/// Returns the place of the quote that ends a quoted text. A quote after a backslash is a part of the text.
+fn end_of_quoted(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        let rest = bytes.get(at..)?;
+        let found = at + memchr::memchr2(b'"', b'\\', rest)?;
+        match bytes.get(found) {
+            Some(b'"') => return Some(found),
+            _ => at = found + 2,
+        }
+    }
 }
 
 /// Writes a number as a column has it; nothing for none.
@@ -388,22 +477,45 @@ impl<'a> Placeholders<'a> {
         known: &Known<'a>,
         times: &'a mut Times,
     ) -> Self {
-        times.set(known.event_time);
+        let others = known.columns.into_iter().chain(variables.split(SEPARATOR));
+        Self::of(others, identifiers, known.event_time, times)
+    }
+
+    /// Takes what `fill_template` is given.
+    pub(super) fn of_values(values: &'a str, event_time: DateTime<Utc>, times: &'a mut Times) -> Self {
+        let (others, identifiers) = values.split_once(TEMPLATE_END).unwrap_or((values, ""));
+        Self::of(others.split(SEPARATOR), identifiers, event_time, times)
+    }
+
+    /// Takes the columns, with the variables after them.
+    fn of(
+        mut others: impl Iterator<Item = &'a str>,
+        identifiers: &'a str,
+        event_time: DateTime<Utc>,
+        times: &'a mut Times,
+    ) -> Self {
+        times.set(event_time);
         let mut values = [""; FIRST_IDENTIFIER + MOST_IDENTIFIERS];
-        let (others, of_identifiers) = values.split_at_mut(FIRST_IDENTIFIER);
-        let found = known.columns.into_iter().chain(times.texts());
-        for (place, value) in others.iter_mut().zip(found.chain(variables.split(SEPARATOR))) {
-            *place = value;
-        }
-        for (place, value) in of_identifiers.iter_mut().zip(identifiers.split(SEPARATOR)) {
-            *place = value;
-        }
+        let (columns, rest) = values.split_at_mut(COLUMNS);
+        let (of_times, rest) = rest.split_at_mut(TIMES);
+        let (variables, of_identifiers) = rest.split_at_mut(MOST_VARIABLES);
+        place(columns, &mut others);
+        place(of_times, &mut times.texts());
+        place(variables, &mut others);
+        place(of_identifiers, &mut identifiers.split(SEPARATOR));
         Self(values)
     }
 
     /// Returns the text of a template; `None` if it is none.
     pub(crate) fn fill(&self, template: &str) -> Option<String> {
         fill(template, &self.0)
+    }
+}
+
+fn place<'a>(places: &mut [&'a str], values: &mut impl Iterator<Item = &'a str>) {
+    for place in places {
+        let Some(value) = values.next() else { return };
+        *place = value;
     }
 }
 
@@ -525,7 +637,7 @@ mod tests {
         DateTime::from_timestamp(1_736_899_200 + second, 123_000_000).unwrap()
     }
 
-    fn split(raw: &str, columns: [&str; COLUMNS]) -> Option<(String, String)> {
+    fn split(raw: &str, columns: [&str; COLUMNS], grain: Grain) -> Option<(String, String)> {
         let texts = Texts {
             raw,
             ..Texts::default()
@@ -535,13 +647,13 @@ mod tests {
             event_time: at(0),
         };
         let mut splitter = Splitter::default();
-        let split = splitter.split(&texts, &known)?;
+        let split = splitter.split(&texts, &known, grain)?;
         let raw = Texts::of_together(split.together).unwrap().raw;
         Some((raw.to_owned(), split.variables.replace(SEPARATOR, "|")))
     }
 
     fn template(raw: &str, columns: [&str; COLUMNS]) -> (String, String) {
-        split(raw, columns).unwrap()
+        split(raw, columns, Grain::Fine).unwrap()
     }
 
     #[test]
@@ -581,7 +693,7 @@ mod tests {
     #[test]
     fn identifiers_are_apart() {
         let line = r#"{"a":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","n":"12","h":"0123456789abcdef"}"#;
-        let expected = r#"{{"a":"{53}","n":"{21}","h":"{54}"}}"#;
+        let expected = r#"{{"a":"{85}","n":"{21}","h":"{86}"}}"#;
         assert_eq!(template(line, NO_COLUMNS), (expected.into(), "12".into()));
     }
 
@@ -598,19 +710,33 @@ mod tests {
     }
 
     #[test]
+    fn a_coarse_template_leaves_out_names() {
+        let line = r#"alice@example.net to mail-relay: "no digits" here"#;
+        let expected = r#"{21} to {22}: "{23}" here"#;
+        let coarse = |line| split(line, NO_COLUMNS, Grain::Coarse).unwrap();
+        assert_eq!(
+            coarse(line),
+            (expected.into(), "alice@example.net|mail-relay|no digits".into())
+        );
+        let line = r#"{"a b":"say \"hi\"","n":7,"e":"","l":["x","x"],"t":true}"#;
+        let expected = r#"{{"a b":"{21}","n":{22},"e":"","l":["{23}","{23}"],"t":true}}"#;
+        assert_eq!(coarse(line), (expected.into(), r#"say \"hi\"|7|x"#.into()));
+    }
+
+    #[test]
     fn more_variables_stay_in_the_template() {
         let many: Vec<String> = (10..=10 + MOST_VARIABLES).map(|n| n.to_string()).collect();
         let (template, variables) = template(&many.join(" "), NO_COLUMNS);
-        assert!(template.ends_with(" {52} 42"), "{template}");
-        assert!(variables.ends_with("|41"), "{variables}");
+        assert!(template.ends_with(" {84} 74"), "{template}");
+        assert!(variables.ends_with("|73"), "{variables}");
     }
 
     #[test]
     fn what_cannot_be_joined_has_no_template() {
         for line in ["\0", "a\u{1e}", "a\u{1f}b"] {
-            assert_eq!(split(line, NO_COLUMNS), None, "{line:?}");
+            assert_eq!(split(line, NO_COLUMNS, Grain::Fine), None, "{line:?}");
         }
-        assert_eq!(split(&"x".repeat(LONGEST + 1), NO_COLUMNS), None);
+        assert_eq!(split(&"x".repeat(LONGEST + 1), NO_COLUMNS, Grain::Fine), None);
     }
 
     fn text() -> impl Strategy<Value = String> {
@@ -634,13 +760,17 @@ mod tests {
         prop::collection::vec(parts, 0..20).prop_map(|parts| parts.concat())
     }
 
+    fn grain() -> impl Strategy<Value = Grain> {
+        prop_oneof![Just(Grain::Fine), Just(Grain::Coarse)]
+    }
+
     fn columns() -> impl Strategy<Value = [String; COLUMNS]> {
         prop::array::uniform12(prop_oneof![text(), Just("web-1.example".to_owned())])
     }
 
     proptest! {
         #[test]
-        fn all_texts_come_back(texts in prop::array::uniform4(prop::option::of(text())), columns in columns()) {
+        fn all_texts_come_back(grain in grain(), texts in prop::array::uniform4(prop::option::of(text())), columns in columns()) {
             let [normalized, message, timestamp, raw] = &texts;
             let of_log = Texts {
                 normalized: normalized.as_deref().filter(|text| !text.is_empty()),
@@ -650,7 +780,7 @@ mod tests {
             };
             let known = Known { columns: std::array::from_fn(|place| columns[place].as_str()), event_time: at(0) };
             let mut splitter = Splitter::default();
-            if let Some(split) = splitter.split(&of_log, &known) {
+            if let Some(split) = splitter.split(&of_log, &known, grain) {
                 let mut times = Times::default();
                 let identifiers = split.identifiers.unwrap_or_default();
                 let placeholders = Placeholders::new(split.variables, identifiers, &known, &mut times);
@@ -665,11 +795,11 @@ mod tests {
 
         /// What a search relies on.
         #[test]
-        fn a_text_without_delimiters_is_not_cut(raw in text(), columns in columns(), start in any::<prop::sample::Index>()) {
+        fn a_text_without_delimiters_is_not_cut(grain in grain(), raw in text(), columns in columns(), start in any::<prop::sample::Index>()) {
             let known = Known { columns: std::array::from_fn(|place| columns[place].as_str()), event_time: at(0) };
             let mut splitter = Splitter::default();
             let texts = Texts { raw: &raw, ..Texts::default() };
-            let Some(split) = splitter.split(&texts, &known) else { return Ok(()) };
+            let Some(split) = splitter.split(&texts, &known, grain) else { return Ok(()) };
             let mut times = Times::default();
             times.set(known.event_time);
             let places: Vec<usize> = raw.char_indices().map(|(place, _)| place).collect();

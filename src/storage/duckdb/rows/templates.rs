@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use twox_hash::XxHash3_64;
-
-use super::template::{COLUMNS, Known, Split, Splitter, Texts, number_text};
+use super::template::{COLUMNS, Grain, Known, Split, Splitter, Texts, number_text};
 use crate::models::{BorrowedLog, CoreFields};
 use crate::storage::duckdb::sql::log_id::LogId;
 use crate::storage::duckdb::words::collected::{KeyCollector, LogParts};
@@ -23,8 +21,7 @@ const MOST: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     splitter: Splitter,
-    /// Counts how often each template was met, by its hash.
-    met: HashMap<u64, u8>,
+    met: Met,
     logs: u64,
     /// Counts the logs whose templates did not repeat, but are stored as if they did.
     excused: u64,
@@ -73,27 +70,47 @@ impl Templates {
             timestamp: log.timestamp.as_deref(),
             raw: log.raw.as_deref()?,
         };
-        let split = self.splitter.split(&texts, &known)?;
-        let hash = XxHash3_64::oneshot(split.together.as_bytes());
-        let has_room = self.met.len() < MOST;
-        let mut do_repeat = false;
         self.logs += 1;
-        if let Some(met) = self.met.get_mut(&hash) {
-            do_repeat = *met >= OFTEN;
-            *met = met.saturating_add(1);
-        } else if has_room {
-            self.met.insert(hash, 1);
+        let mut hash = self.splitter.split(&texts, &known, Grain::Fine)?.hash();
+        let mut do_repeat = self.met.meet(hash);
+        if !do_repeat {
+            // Another template may repeat nevertheless.
+            hash = self.splitter.split(&texts, &known, Grain::Coarse)?.hash();
+            do_repeat = self.met.meet(hash);
         }
         if !do_repeat && self.excused < self.logs / OF_WHICH_ONE {
             self.excused += 1;
             do_repeat = true;
         }
         Some(Templated {
-            split,
+            split: self.splitter.last(),
             do_repeat,
             hash,
             columns: known.columns,
         })
+    }
+}
+
+/// Counts how often templates were met, by their hashes.
+#[derive(Debug, Default)]
+struct Met(HashMap<u64, u8>);
+
+impl Met {
+    /// Counts a template, and returns whether it repeats.
+    fn meet(&mut self, hash: u64) -> bool {
+        let has_room = self.0.len() < MOST;
+        match self.0.get_mut(&hash) {
+            Some(met) => {
+                *met = met.saturating_add(1);
+                *met > OFTEN
+            }
+            None => {
+                if has_room {
+                    self.0.insert(hash, 1);
+                }
+                false
+            }
+        }
     }
 }
 

@@ -76,7 +76,7 @@ const MIGRATIONS: [Migration; 11] = [
     Migration {
         name: "011_templates.sql",
         sql: include_str!("migrations/011_templates.sql"),
-        marks: &[(Mark::Seq, 2), (Mark::Place, 1)],
+        marks: &[(Mark::Compression, 1), (Mark::Seq, 2), (Mark::Place, 1)],
     },
 ];
 

@@ -56,25 +56,22 @@ const MORE: [&str; 6] = [
     "stored_id",
 ];
 
-/// Holds SQL for what the texts of a log with templates are made of: these, which are in the layout if they do not
-/// repeat, the variables, and the columns that are no numbers.
-pub(crate) const IN_TEMPLATES: [&str; 15] = [
-    "template",
-    "message_template",
-    "normalized_template",
+/// Holds SQL for what the texts of a log with templates are made of, besides these, identifiers, addresses and numbers.
+/// Templates that do not repeat are in the layout.
+pub(crate) const IN_TEMPLATES: [&str; 9] = [
     "layout",
     "variables",
-    "identifiers",
     "host",
     "hostname",
     "appname",
     "file",
     "source_type",
-    "source_ip",
-    "dest_ip",
     "\"user\"",
     "stored_id",
 ];
+
+/// Holds SQL for the addresses that a template is filled from.
+pub(crate) const ADDRESSES: [&str; 2] = ["source_ip", "dest_ip"];
 
 /// Holds SQL for the numbers that a template is filled from.
 pub(crate) const NUMBERS: [&str; 3] = [
@@ -91,9 +88,13 @@ pub(crate) fn stored_texts() -> impl Iterator<Item = &'static str> {
         "metadata",
         "stored_message",
         "stored_timestamp",
+        "template",
+        "normalized_template",
+        "message_template",
         "timestamp_template",
+        "identifiers",
     ];
-    rest.into_iter().chain(IN_TEMPLATES)
+    rest.into_iter().chain(IN_TEMPLATES).chain(ADDRESSES)
 }
 
 /// Returns SQL for the texts of a log as arguments. None of them is NULL, as the engine would not ask the function then.

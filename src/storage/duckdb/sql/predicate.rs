@@ -136,22 +136,24 @@ fn condition_sql(condition: &Condition) -> Sql {
     let Some(hint) = Hint::of(condition) else {
         return whole;
     };
-    let mut sql = Sql::new("(CASE");
+    let mut sql = Sql::new("(");
     if let Some(text) = &hint.decides {
-        sql.push(" WHEN contains(template, ");
+        sql.push("contains(template, ");
         sql.bind(text.clone());
-        sql.push(") THEN true");
+        sql.push(") OR ");
     }
-    sql.push(" WHEN ");
+    sql.push("(");
     sql.append(hint.may_hold());
-    sql.push(" THEN ");
+    sql.push(" AND ");
     sql.append(whole);
-    sql.push(" ELSE false END)");
+    sql.push("))");
     sql
 }
 
 /// Says what the texts of a log must hold to pass a condition.
 struct Hint {
+    /// Says whether the line is sought in, and not the message.
+    is_line: bool,
     /// Holds a word of ASCII letters and digits. A row layout leaves values out only at the bounds of words, so that each
     /// word is in the layout or in one of the columns.
     word: Option<String>,
@@ -183,6 +185,7 @@ impl Hint {
             parts.max_by_key(|part| part.len()).map(str::to_owned)
         };
         let hint = Self {
+            is_line,
             word: longest(longest_word),
             piece: longest(longest_piece),
             decides: match condition.test() {
@@ -195,28 +198,36 @@ impl Hint {
 
     /// Returns SQL that is true of every log whose texts hold what they must.
     fn may_hold(&self) -> Sql {
-        let mut sql = Sql::new("(CASE WHEN variables IS NULL THEN (layout IS NULL");
+        let mut sql = Sql::new("((variables IS NULL AND (layout IS NULL OR ");
         match &self.word {
-            Some(word) => {
-                sql.push(" OR ");
-                sql.append(any_contains(&has::LAID_OUT, word));
-            }
-            None => sql.push(" OR true"),
-        }
-        sql.push(") ELSE ");
-        match &self.piece {
-            Some(piece) if may_be_in_time(piece) => sql.push("true"),
-            Some(piece) => {
-                sql.append(any_contains(&has::IN_TEMPLATES, piece));
-                // `contains` is NULL of what is missing.
-                if piece.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-')) {
-                    sql.push(" OR ");
-                    sql.append(any_contains(&has::NUMBERS, piece));
-                }
-            }
+            Some(word) => sql.append(any_contains(&has::LAID_OUT, word)),
             None => sql.push("true"),
         }
-        sql.push(" END)");
+        sql.push(")) OR (variables IS NOT NULL AND ");
+        match &self.piece {
+            Some(piece) if !may_be_in_time(piece) => {
+                let template = if self.is_line {
+                    "template"
+                } else {
+                    "message_template"
+                };
+                let mut texts = vec![template];
+                texts.extend(has::IN_TEMPLATES);
+                // The others hold these characters only.
+                let is_of = |other: &[u8]| {
+                    piece
+                        .bytes()
+                        .all(|byte| byte.is_ascii_hexdigit() || other.contains(&byte))
+                };
+                texts.extend(is_of(b"-").then_some("identifiers"));
+                texts.extend(is_of(b".:").then_some(has::ADDRESSES).into_iter().flatten());
+                let is_number = piece.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+                texts.extend(is_number.then_some(has::NUMBERS).into_iter().flatten());
+                sql.append(any_contains(&texts, piece));
+            }
+            _ => sql.push("true"),
+        }
+        sql.push("))");
         sql
     }
 }

@@ -15,8 +15,6 @@ pub(crate) fn is_delimiter(byte: u8) -> bool {
 pub(crate) const DELIMITER: u8 = 1;
 /// Marks digits.
 pub(crate) const DIGIT: u8 = 2;
-/// Marks the delimiters that are more than copied.
-pub(crate) const SPECIAL: u8 = 4;
 
 /// Says what each byte is.
 pub(crate) const CLASSES: [u8; 256] = {
@@ -24,8 +22,10 @@ pub(crate) const CLASSES: [u8; 256] = {
     let mut byte = 0_u8;
     while byte < 128 {
         classes[byte as usize] = match byte {
-            b'{' | b'}' | b'"' => DELIMITER | SPECIAL,
             0..=b' '
+            | b'{'
+            | b'}'
+            | b'"'
             | b'\''
             | b'('
             | b')'

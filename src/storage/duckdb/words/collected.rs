@@ -73,8 +73,7 @@ impl SeenTemplates {
         keys.sort_unstable();
         keys.dedup();
         let mut seen = Self {
-            // What is escaped in the fields has other words than their values.
-            is_plain: is_plain(templates) && memchr::memchr(b'\\', templates.as_bytes()).is_none(),
+            is_plain: is_plain(templates) && !has_escapes(templates),
             times: 0,
             keys: keys.into(),
             chunk: None,
@@ -159,7 +158,7 @@ impl KeyCollector {
     ) -> bool {
         self.start();
         let (is_plain_template, times) = self.add_templates(parts.hash, parts.templates, parts.times.clone());
-        if !is_plain_template || !is_plain(parts.variables) {
+        if !is_plain_template || !is_plain(parts.variables) || has_escapes(parts.variables) {
             return false;
         }
         self.add_text(parts.variables);
@@ -284,6 +283,11 @@ fn is_plain(text: &str) -> bool {
     text.is_ascii()
         && memchr::memchr(b'%', bytes).is_none()
         && !memchr::memchr_iter(b':', bytes).any(starts_more)
+}
+
+/// Says whether a text may have escapes of JSON, and so other words than the values that it stands for.
+fn has_escapes(text: &str) -> bool {
+    memchr::memchr(b'\\', text.as_bytes()).is_some()
 }
 
 /// Says whether a text may hold a URL, encoded or not. Of very many in a line, not all are looked at.

@@ -4,7 +4,7 @@
 -- message, timestamp and raw. Logs with variables have none of these texts themselves. Logs of earlier versions have no
 -- variables, and neither have very long ones.
 ALTER TABLE log_rows ADD COLUMN template VARCHAR;
-ALTER TABLE log_rows ADD COLUMN variables VARCHAR;
+ALTER TABLE log_rows ADD COLUMN variables VARCHAR /*:compression*/USING COMPRESSION zstd/*:*/;
 ALTER TABLE log_rows ADD COLUMN identifiers VARCHAR;
 ALTER TABLE log_rows ADD COLUMN normalized_template VARCHAR;
 ALTER TABLE log_rows ADD COLUMN message_template VARCHAR;
@@ -19,21 +19,19 @@ SELECT
     CASE
         WHEN variables IS NOT NULL THEN fill_template(
             coalesce(timestamp_template, nullif(split_part(layout, chr(30), 3), '')),
-            variables, coalesce(identifiers, ''), epoch_us(event_time), coalesce(appname, ''), coalesce(file, ''),
-            coalesce(host, ''), coalesce(hostname, ''), coalesce(source_type, ''),
-            coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''), coalesce(dest_ip, ''),
-            coalesce("user", ''), coalesce(CAST(source_port AS VARCHAR), ''),
-            coalesce(CAST(dest_port AS VARCHAR), ''), coalesce(id, ''))
+            concat(appname, chr(31), file, chr(31), host, chr(31), hostname, chr(31), source_type, chr(31), procid, chr(31),
+            source_ip, chr(31), dest_ip, chr(31), "user", chr(31), source_port, chr(31), dest_port, chr(31), id,
+            chr(31), variables, chr(30), identifiers),
+            epoch_us(event_time))
         ELSE "timestamp"
     END AS "timestamp",
     CASE
         WHEN variables IS NOT NULL THEN fill_template(
             coalesce(template, split_part(layout, chr(30), 4)),
-            variables, coalesce(identifiers, ''), epoch_us(event_time), coalesce(appname, ''), coalesce(file, ''),
-            coalesce(host, ''), coalesce(hostname, ''), coalesce(source_type, ''),
-            coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''), coalesce(dest_ip, ''),
-            coalesce("user", ''), coalesce(CAST(source_port AS VARCHAR), ''),
-            coalesce(CAST(dest_port AS VARCHAR), ''), coalesce(id, ''))
+            concat(appname, chr(31), file, chr(31), host, chr(31), hostname, chr(31), source_type, chr(31), procid, chr(31),
+            source_ip, chr(31), dest_ip, chr(31), "user", chr(31), source_port, chr(31), dest_port, chr(31), id,
+            chr(31), variables, chr(30), identifiers),
+            epoch_us(event_time))
         WHEN layout IS NULL THEN raw
         ELSE format(substr(layout, strpos(layout, chr(10)) + 1), coalesce("timestamp", ''),
             coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''),
@@ -47,11 +45,10 @@ SELECT
     CASE
         WHEN variables IS NOT NULL THEN fill_template(
             coalesce(message_template, nullif(split_part(layout, chr(30), 2), '')),
-            variables, coalesce(identifiers, ''), epoch_us(event_time), coalesce(appname, ''), coalesce(file, ''),
-            coalesce(host, ''), coalesce(hostname, ''), coalesce(source_type, ''),
-            coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''), coalesce(dest_ip, ''),
-            coalesce("user", ''), coalesce(CAST(source_port AS VARCHAR), ''),
-            coalesce(CAST(dest_port AS VARCHAR), ''), coalesce(id, ''))
+            concat(appname, chr(31), file, chr(31), host, chr(31), hostname, chr(31), source_type, chr(31), procid, chr(31),
+            source_ip, chr(31), dest_ip, chr(31), "user", chr(31), source_port, chr(31), dest_port, chr(31), id,
+            chr(31), variables, chr(30), identifiers),
+            epoch_us(event_time))
         ELSE message
     END AS message,
     procid,
@@ -59,11 +56,10 @@ SELECT
     CASE
         WHEN variables IS NOT NULL THEN fill_template(
             coalesce(normalized_template, nullif(split_part(layout, chr(30), 1), '')),
-            variables, coalesce(identifiers, ''), epoch_us(event_time), coalesce(appname, ''), coalesce(file, ''),
-            coalesce(host, ''), coalesce(hostname, ''), coalesce(source_type, ''),
-            coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''), coalesce(dest_ip, ''),
-            coalesce("user", ''), coalesce(CAST(source_port AS VARCHAR), ''),
-            coalesce(CAST(dest_port AS VARCHAR), ''), coalesce(id, ''))
+            concat(appname, chr(31), file, chr(31), host, chr(31), hostname, chr(31), source_type, chr(31), procid, chr(31),
+            source_ip, chr(31), dest_ip, chr(31), "user", chr(31), source_port, chr(31), dest_port, chr(31), id,
+            chr(31), variables, chr(30), identifiers),
+            epoch_us(event_time))
         WHEN layout IS NULL THEN CAST(normalized AS VARCHAR)
         WHEN starts_with(layout, chr(10)) THEN NULL
         ELSE format(substr(layout, 1, strpos(layout, chr(10)) - 1), coalesce("timestamp", ''),
@@ -114,7 +110,7 @@ SELECT
         WHEN timestamp_template = '{19}' THEN strftime(event_time, '%y%m%d %H%M%S')
         WHEN timestamp_template = '{20}' THEN strftime(event_time, '%Y-%m-%d %H:%M:%S,%g')
         WHEN variables IS NOT NULL THEN list_transform(
-            [list_concat(list_resize(string_split(variables, chr(31)), 32), string_split(identifiers, chr(31)))],
+            [list_concat(list_resize(string_split(variables, chr(31)), 64), string_split(identifiers, chr(31)))],
             lambda v: format(coalesce(timestamp_template, nullif(split_part(layout, chr(30), 3), '')),
             coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''),
             coalesce(source_type, ''), coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''),
@@ -136,12 +132,19 @@ SELECT
             coalesce(v[21], ''), coalesce(v[22], ''), coalesce(v[23], ''), coalesce(v[24], ''), coalesce(v[25], ''),
             coalesce(v[26], ''), coalesce(v[27], ''), coalesce(v[28], ''), coalesce(v[29], ''), coalesce(v[30], ''),
             coalesce(v[31], ''), coalesce(v[32], ''), coalesce(v[33], ''), coalesce(v[34], ''), coalesce(v[35], ''),
-            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], '')))[1]
+            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], ''),
+            coalesce(v[41], ''), coalesce(v[42], ''), coalesce(v[43], ''), coalesce(v[44], ''), coalesce(v[45], ''),
+            coalesce(v[46], ''), coalesce(v[47], ''), coalesce(v[48], ''), coalesce(v[49], ''), coalesce(v[50], ''),
+            coalesce(v[51], ''), coalesce(v[52], ''), coalesce(v[53], ''), coalesce(v[54], ''), coalesce(v[55], ''),
+            coalesce(v[56], ''), coalesce(v[57], ''), coalesce(v[58], ''), coalesce(v[59], ''), coalesce(v[60], ''),
+            coalesce(v[61], ''), coalesce(v[62], ''), coalesce(v[63], ''), coalesce(v[64], ''), coalesce(v[65], ''),
+            coalesce(v[66], ''), coalesce(v[67], ''), coalesce(v[68], ''), coalesce(v[69], ''), coalesce(v[70], ''),
+            coalesce(v[71], ''), coalesce(v[72], '')))[1]
         ELSE "timestamp"
     END AS "timestamp",
     CASE
         WHEN variables IS NOT NULL THEN list_transform(
-            [list_concat(list_resize(string_split(variables, chr(31)), 32), string_split(identifiers, chr(31)))],
+            [list_concat(list_resize(string_split(variables, chr(31)), 64), string_split(identifiers, chr(31)))],
             lambda v: format(coalesce(template, split_part(layout, chr(30), 4)),
             coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''),
             coalesce(source_type, ''), coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''),
@@ -163,7 +166,14 @@ SELECT
             coalesce(v[21], ''), coalesce(v[22], ''), coalesce(v[23], ''), coalesce(v[24], ''), coalesce(v[25], ''),
             coalesce(v[26], ''), coalesce(v[27], ''), coalesce(v[28], ''), coalesce(v[29], ''), coalesce(v[30], ''),
             coalesce(v[31], ''), coalesce(v[32], ''), coalesce(v[33], ''), coalesce(v[34], ''), coalesce(v[35], ''),
-            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], '')))[1]
+            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], ''),
+            coalesce(v[41], ''), coalesce(v[42], ''), coalesce(v[43], ''), coalesce(v[44], ''), coalesce(v[45], ''),
+            coalesce(v[46], ''), coalesce(v[47], ''), coalesce(v[48], ''), coalesce(v[49], ''), coalesce(v[50], ''),
+            coalesce(v[51], ''), coalesce(v[52], ''), coalesce(v[53], ''), coalesce(v[54], ''), coalesce(v[55], ''),
+            coalesce(v[56], ''), coalesce(v[57], ''), coalesce(v[58], ''), coalesce(v[59], ''), coalesce(v[60], ''),
+            coalesce(v[61], ''), coalesce(v[62], ''), coalesce(v[63], ''), coalesce(v[64], ''), coalesce(v[65], ''),
+            coalesce(v[66], ''), coalesce(v[67], ''), coalesce(v[68], ''), coalesce(v[69], ''), coalesce(v[70], ''),
+            coalesce(v[71], ''), coalesce(v[72], '')))[1]
         WHEN layout IS NULL THEN raw
         ELSE format(substr(layout, strpos(layout, chr(10)) + 1), coalesce("timestamp", ''),
             coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''),
@@ -178,7 +188,7 @@ SELECT
         WHEN NOT contains(replace(message_template, '{{', ''), '{')
             THEN replace(replace(message_template, '{{', '{'), '}}', '}')
         WHEN variables IS NOT NULL THEN list_transform(
-            [list_concat(list_resize(string_split(variables, chr(31)), 32), string_split(identifiers, chr(31)))],
+            [list_concat(list_resize(string_split(variables, chr(31)), 64), string_split(identifiers, chr(31)))],
             lambda v: format(coalesce(message_template, nullif(split_part(layout, chr(30), 2), '')),
             coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''),
             coalesce(source_type, ''), coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''),
@@ -200,7 +210,14 @@ SELECT
             coalesce(v[21], ''), coalesce(v[22], ''), coalesce(v[23], ''), coalesce(v[24], ''), coalesce(v[25], ''),
             coalesce(v[26], ''), coalesce(v[27], ''), coalesce(v[28], ''), coalesce(v[29], ''), coalesce(v[30], ''),
             coalesce(v[31], ''), coalesce(v[32], ''), coalesce(v[33], ''), coalesce(v[34], ''), coalesce(v[35], ''),
-            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], '')))[1]
+            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], ''),
+            coalesce(v[41], ''), coalesce(v[42], ''), coalesce(v[43], ''), coalesce(v[44], ''), coalesce(v[45], ''),
+            coalesce(v[46], ''), coalesce(v[47], ''), coalesce(v[48], ''), coalesce(v[49], ''), coalesce(v[50], ''),
+            coalesce(v[51], ''), coalesce(v[52], ''), coalesce(v[53], ''), coalesce(v[54], ''), coalesce(v[55], ''),
+            coalesce(v[56], ''), coalesce(v[57], ''), coalesce(v[58], ''), coalesce(v[59], ''), coalesce(v[60], ''),
+            coalesce(v[61], ''), coalesce(v[62], ''), coalesce(v[63], ''), coalesce(v[64], ''), coalesce(v[65], ''),
+            coalesce(v[66], ''), coalesce(v[67], ''), coalesce(v[68], ''), coalesce(v[69], ''), coalesce(v[70], ''),
+            coalesce(v[71], ''), coalesce(v[72], '')))[1]
         ELSE message
     END AS message,
     procid,
@@ -209,7 +226,7 @@ SELECT
         WHEN NOT contains(replace(normalized_template, '{{', ''), '{')
             THEN CAST(replace(replace(normalized_template, '{{', '{'), '}}', '}') AS JSON)
         WHEN variables IS NOT NULL THEN CAST(list_transform(
-            [list_concat(list_resize(string_split(variables, chr(31)), 32), string_split(identifiers, chr(31)))],
+            [list_concat(list_resize(string_split(variables, chr(31)), 64), string_split(identifiers, chr(31)))],
             lambda v: format(coalesce(normalized_template, nullif(split_part(layout, chr(30), 1), '')),
             coalesce(appname, ''), coalesce(file, ''), coalesce(host, ''), coalesce(hostname, ''),
             coalesce(source_type, ''), coalesce(CAST(procid AS VARCHAR), ''), coalesce(source_ip, ''),
@@ -231,7 +248,14 @@ SELECT
             coalesce(v[21], ''), coalesce(v[22], ''), coalesce(v[23], ''), coalesce(v[24], ''), coalesce(v[25], ''),
             coalesce(v[26], ''), coalesce(v[27], ''), coalesce(v[28], ''), coalesce(v[29], ''), coalesce(v[30], ''),
             coalesce(v[31], ''), coalesce(v[32], ''), coalesce(v[33], ''), coalesce(v[34], ''), coalesce(v[35], ''),
-            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], '')))[1] AS JSON)
+            coalesce(v[36], ''), coalesce(v[37], ''), coalesce(v[38], ''), coalesce(v[39], ''), coalesce(v[40], ''),
+            coalesce(v[41], ''), coalesce(v[42], ''), coalesce(v[43], ''), coalesce(v[44], ''), coalesce(v[45], ''),
+            coalesce(v[46], ''), coalesce(v[47], ''), coalesce(v[48], ''), coalesce(v[49], ''), coalesce(v[50], ''),
+            coalesce(v[51], ''), coalesce(v[52], ''), coalesce(v[53], ''), coalesce(v[54], ''), coalesce(v[55], ''),
+            coalesce(v[56], ''), coalesce(v[57], ''), coalesce(v[58], ''), coalesce(v[59], ''), coalesce(v[60], ''),
+            coalesce(v[61], ''), coalesce(v[62], ''), coalesce(v[63], ''), coalesce(v[64], ''), coalesce(v[65], ''),
+            coalesce(v[66], ''), coalesce(v[67], ''), coalesce(v[68], ''), coalesce(v[69], ''), coalesce(v[70], ''),
+            coalesce(v[71], ''), coalesce(v[72], '')))[1] AS JSON)
         WHEN layout IS NULL THEN normalized
         WHEN starts_with(layout, chr(10)) THEN NULL
         ELSE CAST(format(substr(layout, 1, strpos(layout, chr(10)) - 1), coalesce("timestamp", ''),
