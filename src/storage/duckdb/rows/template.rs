@@ -300,6 +300,7 @@ impl Writer<'_> {
     fn push_text(&mut self, text: &str) {
         let bytes = text.as_bytes();
         let is_json = is_json(text);
+        let may_quote = !is_json || self.grain == Grain::Coarse;
         let (mut at, mut copied, mut closing_quote) = (0, 0, None);
         while let Some(byte) = bytes.get(at) {
             let class = CLASSES[usize::from(*byte)];
@@ -308,7 +309,7 @@ impl Writer<'_> {
             } else {
                 at += 1;
                 match *byte {
-                    b'"' if closing_quote != Some(at - 1) => {
+                    b'"' if may_quote && closing_quote != Some(at - 1) => {
                         closing_quote = end_of_quoted(bytes, at);
                         self.quoted_at(text, at, closing_quote, is_json)
                     }
@@ -371,7 +372,7 @@ impl Writer<'_> {
             let next = bytes[range.end + 1..]
                 .iter()
                 .find(|byte| !byte.is_ascii_whitespace());
-            return self.grain == Grain::Coarse && !range.is_empty() && next != Some(&b':');
+            return !range.is_empty() && next != Some(&b':');
         }
         has(DELIMITER) && (self.grain == Grain::Coarse || has(DIGIT) || bytes[range.clone()].contains(&b'/'))
     }
