@@ -231,6 +231,8 @@ struct Values<'a> {
     values: [&'a str; FIRST_VARIABLE],
     /// Holds a bit for each value that starts with the byte.
     starts: [u32; 256],
+    /// Holds a bit for each value whose second byte it is. Most that share the first do not share this one.
+    seconds: [u32; 256],
 }
 
 impl<'a> Values<'a> {
@@ -238,19 +240,27 @@ impl<'a> Values<'a> {
     const SHORTEST: usize = 3;
 
     fn new(texts: impl Iterator<Item = &'a str>) -> Self {
-        let (mut values, mut starts) = ([""; FIRST_VARIABLE], [0; 256]);
-        for (number, (place, value)) in values.iter_mut().zip(texts).enumerate() {
-            if value.len() >= Self::SHORTEST {
+        let mut values = Self {
+            values: [""; FIRST_VARIABLE],
+            starts: [0; 256],
+            seconds: [0; 256],
+        };
+        for (number, (place, value)) in values.values.iter_mut().zip(texts).enumerate() {
+            if let [first, second, ..] = *value.as_bytes()
+                && value.len() >= Self::SHORTEST
+            {
                 *place = value;
-                starts[usize::from(value.as_bytes()[0])] |= 1 << number;
+                values.starts[usize::from(first)] |= 1 << number;
+                values.seconds[usize::from(second)] |= 1 << number;
             }
         }
-        Self { values, starts }
+        values
     }
 
     /// Returns the longest value that a text starts with, up to the end of a token, and its length.
     fn longest_at(&self, text: &[u8]) -> Option<(usize, usize)> {
-        let mut candidates = *self.starts.get(usize::from(*text.first()?))?;
+        let [first, second, ..] = *text else { return None };
+        let mut candidates = self.starts[usize::from(first)] & self.seconds[usize::from(second)];
         let mut longest = None;
         while candidates != 0 {
             let number = candidates.trailing_zeros() as usize;
