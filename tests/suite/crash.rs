@@ -16,7 +16,7 @@ use logstore::{
 use crate::processes::{Process, given, given_store};
 use crate::support::{Cli, log};
 
-fn kills() -> u64 {
+pub(crate) fn kills() -> u64 {
     std::env::var("LOGSTORE_TEST_KILLS").map_or(100, |times| times.parse().unwrap())
 }
 

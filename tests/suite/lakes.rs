@@ -353,13 +353,15 @@ fn upkeep_of_a_file_deletes_old_logs() {
         .append_logs(&[log(0, "a", "old"), LogEntry::new(Utc::now())])
         .unwrap();
     drop(store);
+    let texts = serde_json::json!({"name": "store texts once", "count": 0, "unit": "logs"});
     let filters = serde_json::json!({"name": "build filters", "count": 0, "unit": "logs"});
     assert_eq!(
         serde_json::Value::from(cli.rows(&["maintain"])),
-        serde_json::json!([filters])
+        serde_json::json!([texts, filters])
     );
     let steps = cli.rows(&["maintain", "--retention", "30d"]);
-    let expected = serde_json::json!([{"name": "delete old logs", "count": 1, "unit": "logs"}, filters]);
+    let expected =
+        serde_json::json!([{"name": "delete old logs", "count": 1, "unit": "logs"}, texts, filters]);
     assert_eq!(serde_json::Value::from(steps), expected);
     let (code, _) = cli.failure(&["maintain", "--retention", "300000y"]);
     assert_eq!(code, 2);

@@ -51,6 +51,7 @@ mod processes;
 mod queue;
 mod real_data;
 mod reparse;
+mod repeated_texts;
 mod restored;
 mod rotation;
 mod routes;

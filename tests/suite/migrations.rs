@@ -104,6 +104,19 @@ fn make_version_8(connection: &Connection) {
     connection.execute_batch(&VIEWS_OF_VERSION_6[views..]).unwrap();
 }
 
+/// Makes the logs of a store those of version 10.
+pub(crate) fn turn_back_to_10(path: &Path) {
+    let migration = include_str!("../../src/storage/duckdb/schema/migrations/010_uuids.sql");
+    let views = migration.find("CREATE OR REPLACE VIEW").unwrap();
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(WITHOUT_TEMPLATES).unwrap();
+    connection.execute_batch(&migration[views..]).unwrap();
+    connection
+        .execute_batch("UPDATE logstore SET schema_version = 10")
+        .unwrap();
+    connection.close().unwrap();
+}
+
 /// Takes back what version 8 has changed.
 const WITHOUT_LOOKBACK: &str = "DROP TABLE lookbacks; ALTER TABLE threat_intel DROP COLUMN import_number;";
 

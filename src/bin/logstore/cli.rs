@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Prune(prune::Args),
     /// Read stored lines again with the formats of today
     Reparse(reparse::Args),
-    /// Do the upkeep of the store: delete old logs, and keep a lake small and fast
+    /// Do the upkeep of the store: delete old logs, and keep it small and fast
     Maintain(maintain::Args),
     /// Copy the store to a new file, while others use it
     Backup(backup::Args),

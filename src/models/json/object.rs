@@ -83,6 +83,12 @@ impl JsonObject {
         }
     }
 
+    /// Returns whether its text is the one that this crate writes for its members.
+    pub(crate) fn is_as_written(&self) -> bool {
+        let written = self.members().to_text();
+        self.to_text().as_deref() == written.as_deref()
+    }
+
     /// Returns whether there is a member of this name.
     pub fn contains_key(&self, name: &str) -> bool {
         let may = self

@@ -150,7 +150,7 @@ fn copy_logs(
             .into_iter()
             .map(ForeignLog::into_log)
             .collect::<Result<Vec<_>>>()?;
-        LogRows::new(&logs)?.insert(target, last_seq + 1)?;
+        LogRows::new(&logs)?.insert(target, last_seq + 1..)?;
         last_seq += i64::try_from(logs.len()).unwrap_or(i64::MAX);
         from = until;
     }

@@ -3,15 +3,21 @@
 //! A step is one commit or several. A process that is killed leaves the store as it was before or after a commit.
 //! Files that are no longer needed are deleted in a later step, or by the next maintenance.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
 use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::data_files::DataFileCheck;
+use super::engine::location::Location;
 use super::engine::mode::Mode;
 use super::error;
 use super::lake::commit_lock::CommitLock;
 use super::lake::{data, data_files, mark, parts, upkeep};
-use super::logs::cover;
+use super::logs::{cover, repeated_texts};
+use super::rows::encode::LogRowsBuilder;
 use super::sql::statement;
 use super::store::DuckDbStore;
 use super::tables::file_positions::DELETE_SUPERSEDED;
@@ -133,10 +139,10 @@ impl<'a> Step<'a> {
 impl DuckDbStore {
     /// Maintains the store, one step for each item of the iterator. Others may read and write meanwhile.
     ///
-    /// In a store in a file, maintenance deletes old logs, and gives filters for searches to logs that have none: those
-    /// that came few at a time, were read anew, or are of an earlier version. In a lake, it also drops old snapshots and deletes files
-    /// that are no longer needed. Then it moves rows from the catalog to files, merges small files, and records
-    /// checksums.
+    /// In a store in a file, maintenance deletes old logs. It stores once what the texts of logs have in common, and gives
+    /// filters for searches to logs that have none: those that came few at a time, were read anew, or are of an earlier
+    /// version. In a lake, it also drops old snapshots and deletes files that are no longer needed. Then it moves rows
+    /// from the catalog to files, merges small files, and records checksums.
     ///
     /// An item that is an error is a step that failed. The steps after it may be run.
     ///
@@ -170,6 +176,9 @@ impl DuckDbStore {
             steps.push(Step::new("delete old logs", "logs", move || {
                 self.delete_days_before(day)
             }));
+        }
+        if matches!(self.gate.location(), Location::File(_)) {
+            steps.push(Step::new("store texts once", "logs", || self.store_texts_once()));
         }
         if !self.is_lake() {
             steps.push(Step::new("build filters", "logs", || self.build_filters()));
@@ -206,6 +215,50 @@ impl DuckDbStore {
             self.record_missing_checksums()
         }));
         Ok(steps)
+    }
+
+    /// Stores logs with templates that had none, a part of them in each commit. A writer waits for such a part at most.
+    fn store_texts_once(&self) -> Result<u64> {
+        let mut all = 0;
+        for part in self.read(repeated_texts::parts)? {
+            if self.read(|connection| repeated_texts::is_worthwhile(connection, &part))? {
+                all += self.store_again(&part)?;
+            }
+        }
+        if all > 0 {
+            self.empty_end_of_file()?;
+        }
+        Ok(all)
+    }
+
+    /// Moves logs from the end of the file into free blocks, so that the file gets smaller.
+    fn empty_end_of_file(&self) -> Result<()> {
+        let mut moved = BTreeSet::new();
+        loop {
+            let mut parts = self.read(repeated_texts::parts_at_end)?;
+            parts.retain(|part| moved.insert(*part.start()));
+            if parts.is_empty() {
+                return Ok(());
+            }
+            for part in parts {
+                self.store_again(&part)?;
+            }
+        }
+    }
+
+    /// Stores logs that follow one another again, in one commit, or in several if they are long.
+    fn store_again(&self, part: &RangeInclusive<i64>) -> Result<u64> {
+        let builder = RefCell::new(LogRowsBuilder::default());
+        let (mut all, mut next) = (0, *part.start());
+        while next <= *part.end() {
+            let rest = next..=*part.end();
+            let stored = self.write(repeated_texts::ACTION, |connection| {
+                repeated_texts::store_again(connection, &rest, &mut builder.borrow_mut())
+            })?;
+            all += stored.logs;
+            next = stored.until + 1;
+        }
+        Ok(all)
     }
 
     /// Gives filters to logs that have none, a few blocks in each commit. A writer waits for these at most.

@@ -124,7 +124,7 @@ fn append_new(
     order: CommitOrder,
 ) -> Result<AppendResult> {
     let insert = |rows: &LogRows| {
-        rows.insert(connection, first_seq)?;
+        rows.insert(connection, first_seq..)?;
         match order {
             CommitOrder::Counter => {
                 cover::cover_new(connection, rows, first_seq)?;

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use ::duckdb::Connection;
+use ::duckdb::{Connection, params};
 
 use super::blocks::{self, Block, is_few, length};
 use crate::models::BorrowedLog;
@@ -139,8 +139,23 @@ pub(crate) fn block_of(connection: &Connection, seqs: RangeInclusive<i64>) -> Re
     Ok(block)
 }
 
+/// Returns a number that tells whether the texts that are made of logs were changed.
+pub(crate) fn fingerprint(connection: &Connection, seqs: &RangeInclusive<i64>) -> Result<Option<String>> {
+    // The engine joins the hashes of several values by XOR, so that a change of all rows alike would change nothing.
+    let sql = format!(
+        "SELECT CAST(sum(hash(hash(seq, {}))) AS VARCHAR) FROM log_rows WHERE seq BETWEEN ? AND ?",
+        summary_sql()
+    );
+    let read = connection.query_row(&sql, params![seqs.start(), seqs.end()], |row| row.get(0));
+    read.map_err(|error| error::engine(blocks::ACTION, error))
+}
+
+fn summary_sql() -> String {
+    SUMMARY.map(|column| format!("\"{}\"", column.name())).join(", ")
+}
+
 fn select(seqs: &RangeInclusive<i64>) -> Sql {
-    let summary = SUMMARY.map(|column| format!("\"{}\"", column.name())).join(", ");
+    let summary = summary_sql();
     let mut sql = Sql::new(format!(
         "SELECT {}, {summary}\nFROM {}\nWHERE seq >= ",
         *READ_SQL,

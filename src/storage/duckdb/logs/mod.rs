@@ -7,6 +7,7 @@ pub(super) mod long_texts;
 mod narrow;
 mod page;
 mod plan;
+pub(super) mod repeated_texts;
 pub(super) mod rewrite;
 pub(super) mod scan;
 mod spill;

@@ -53,34 +53,15 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
     if last <= cursor.seq() {
         return Ok(LogPage::empty(cursor));
     }
-    let after = |until: i64| {
-        let mut sql = select_logs(log_texts);
-        sql.push("\nWHERE seq > ");
-        sql.bind(cursor.seq());
-        sql.push(" AND seq <= ");
-        sql.bind(until);
-        sql
-    };
-    let is_measured = long_texts::need_measuring(CommitOrder::Counter, connection, log_texts);
-    let page_until = |until: i64| {
-        let limit = match is_measured {
-            true => long_texts::first_of(connection, cursor.seq() + 1..=until, limit, log_texts)?.0,
-            false => limit,
-        };
-        let has_room_for_all =
-            usize::try_from(until.saturating_sub(cursor.seq())).is_ok_and(|all| all <= limit);
-        match has_room_for_all {
-            true => page_of_all(connection, &after(until), cursor),
-            false => page(connection, after(until), cursor, limit),
-        }
-    };
+    let texts = Texts::new(connection, log_texts);
+    let page_until = |until: i64| texts.page(connection, cursor, until, limit);
     // Numbers are missing only where logs were deleted. Without such a gap, the engine need not look at all logs to
     // find the first ones.
     let until = cursor
         .seq()
         .saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
     let first = page_until(until)?;
-    let is_enough = first.logs.len() == limit || is_measured && !first.logs.is_empty();
+    let is_enough = first.logs.len() == limit || texts.are_measured && !first.logs.is_empty();
     let page = match is_enough || until >= last {
         true => first,
         false => page_until(last)?,
@@ -89,6 +70,48 @@ fn page_of_file(connection: &Connection, log_texts: &str, cursor: Cursor, limit:
         is_last: page.logs.is_empty() || page.next.seq() >= last,
         ..page
     })
+}
+
+/// Describes the texts of the logs of a file or in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Texts<'a> {
+    log_texts: &'a str,
+    /// Says whether they are measured before they are read, because some are long.
+    pub(crate) are_measured: bool,
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn new(connection: &Connection, log_texts: &'a str) -> Self {
+        Self {
+            log_texts,
+            are_measured: long_texts::need_measuring(CommitOrder::Counter, connection, log_texts),
+        }
+    }
+
+    /// Reads the first logs after a cursor up to a sequence number: up to a limit, and fewer if they are long.
+    pub(crate) fn page(
+        &self,
+        connection: &Connection,
+        cursor: Cursor,
+        until: i64,
+        limit: usize,
+    ) -> Result<LogPage> {
+        let limit = match self.are_measured {
+            true => long_texts::first_of(connection, cursor.seq() + 1..=until, limit, self.log_texts)?.0,
+            false => limit,
+        };
+        let mut sql = select_logs(self.log_texts);
+        sql.push("\nWHERE seq > ");
+        sql.bind(cursor.seq());
+        sql.push(" AND seq <= ");
+        sql.bind(until);
+        let has_room_for_all =
+            usize::try_from(until.saturating_sub(cursor.seq())).is_ok_and(|all| all <= limit);
+        match has_room_for_all {
+            true => page_of_all(connection, &sql, cursor),
+            false => page(connection, sql, cursor, limit),
+        }
+    }
 }
 
 /// Returns the first logs after a cursor up to the last snapshot, by the snapshots that added them.

@@ -1,15 +1,18 @@
 //! Replaces stored logs, and keeps their places in the order of commits.
 
+use std::ops::RangeInclusive;
+
 use ::duckdb::{Connection, params};
 
-use super::blocks;
-use super::page;
+use super::{blocks, long_texts, page};
 use crate::models::{InvalidValue, LogEntry};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Cursor, Result};
+
+const ACTION: &str = "replace logs";
 
 /// Describes a part of a store whose logs were replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,6 @@ impl DuckDbStore {
         is_dry_run: bool,
         change: &dyn Fn(&LogEntry) -> Change,
     ) -> Result<Rewritten> {
-        const ACTION: &str = "replace logs";
         if self.is_lake() {
             let reason = "a lake numbers its logs by their commits, so that consumers would be given replaced ones again: \
                           ingest the files into a new lake";
@@ -67,7 +69,9 @@ impl DuckDbStore {
                     Change::None | Change::Unreadable => log,
                 };
                 let logs: Vec<LogEntry> = both.map(after).collect();
-                replace(connection, cursor, page.next, &logs)?;
+                let seqs = cursor.seq() + 1..=page.next.seq();
+                replace(connection, &seqs, &LogRows::new(&logs)?)?;
+                blocks::forget(connection, seqs)?;
             }
             Ok(Rewritten {
                 read,
@@ -83,27 +87,23 @@ impl DuckDbStore {
     }
 }
 
-/// Replaces the logs between two cursors. All are written again, so that they stay next to each other.
-fn replace(connection: &Connection, after: Cursor, until: Cursor, logs: &[LogEntry]) -> Result<()> {
-    let failed = |error| error::engine("replace logs", error);
-    let span = params![after.seq(), until.seq()];
-    let numbers = "SELECT seq FROM log_rows WHERE seq > ? AND seq <= ? ORDER BY seq";
+/// Replaces the logs with these sequence numbers by rows, one for each of them.
+///
+/// All are written again, so that they stay next to each other.
+pub(crate) fn replace(connection: &Connection, seqs: &RangeInclusive<i64>, rows: &LogRows) -> Result<()> {
+    let failed = |error| error::engine(ACTION, error);
+    long_texts::keep_apart(connection, rows.longest_text());
+    let span = params![seqs.start(), seqs.end()];
+    let numbers = "SELECT seq FROM log_rows WHERE seq BETWEEN ? AND ? ORDER BY seq";
     let numbers: Vec<i64> =
         statement::query_all(connection, numbers, span, |row| row.get(0)).map_err(failed)?;
-    let delete = "DELETE FROM log_rows WHERE seq > ? AND seq <= ?";
-    connection.execute(delete, span).map_err(failed)?;
-    blocks::forget(connection, after.seq() + 1..=until.seq())?;
-    let mut rest = (&numbers[..], logs);
-    while let (Some(first), false) = (rest.0.first(), rest.1.is_empty()) {
-        let run = rest
-            .0
-            .iter()
-            .zip(*first..)
-            .take_while(|(seq, next)| *seq == next)
-            .count();
-        let (now, later) = rest.1.split_at(run.min(rest.1.len()));
-        LogRows::new(now)?.insert(connection, *first)?;
-        rest = (&rest.0[run..], later);
+    if numbers.len() != rows.len() {
+        let (found, given) = (numbers.len(), rows.len());
+        return Err(error::corrupt(format!(
+            "{found} logs were to be replaced by {given}"
+        )));
     }
-    Ok(())
+    let delete = "DELETE FROM log_rows WHERE seq BETWEEN ? AND ?";
+    connection.execute(delete, span).map_err(failed)?;
+    rows.insert(connection, numbers)
 }

@@ -122,6 +122,11 @@ impl LogRows {
         length_at_end(&self.chunks)
     }
 
+    /// Returns the bytes of text in all rows.
+    pub(crate) fn length(&self) -> usize {
+        self.chunks.iter().map(length_of).sum()
+    }
+
     /// Refuses rows that the engine could not read again.
     ///
     /// # Errors
@@ -199,16 +204,15 @@ impl LogRows {
         self.chunks.iter().map(RecordBatch::num_rows).zip(&self.keys)
     }
 
-    /// Inserts the rows with ascending sequence numbers. Nothing is checked for duplicates here.
-    pub(crate) fn insert(&self, connection: &Connection, first_seq: i64) -> Result<()> {
+    /// Inserts the rows with these sequence numbers. Nothing is checked for duplicates here.
+    pub(crate) fn insert(&self, connection: &Connection, seqs: impl IntoIterator<Item = i64>) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        let mut next = first_seq;
+        let mut seqs = seqs.into_iter();
         let numbered = self.chunks.iter().map(|chunk| {
-            let seqs = next..next + i64::try_from(chunk.num_rows()).unwrap_or(i64::MAX);
-            next = seqs.end;
-            let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(seqs))];
+            let seqs = Int64Array::from_iter_values(seqs.by_ref().take(chunk.num_rows()));
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(seqs)];
             columns.extend(chunk.columns().iter().cloned());
             RecordBatch::try_new(Arc::clone(&STORED_SCHEMA), columns).map_err(failed)
         });
@@ -262,13 +266,16 @@ fn length_at_end(chunks: &[RecordBatch]) -> usize {
             break;
         }
         rows += chunk.num_rows();
-        let texts = chunk
-            .columns()
-            .iter()
-            .filter_map(|column| column.as_string_opt::<i32>());
-        length += texts.map(|texts| texts.value_data().len()).sum::<usize>();
+        length += length_of(chunk);
     }
     length
+}
+
+/// Returns the bytes of text in a chunk.
+fn length_of(chunk: &RecordBatch) -> usize {
+    let columns = chunk.columns().iter();
+    let texts = columns.filter_map(|column| column.as_string_opt::<i32>());
+    texts.map(|texts| texts.value_data().len()).sum()
 }
 
 fn longest_of(texts: &StringArray) -> usize {
@@ -443,7 +450,8 @@ impl ChunkBuilder {
         self.push_text(LogColumn::Identifiers, split.identifiers);
     }
 
-    /// Adds the texts of a log without a template.
+    /// Adds the texts of a log that can have no template. Its identifiers are empty, which tells it from the logs of
+    /// versions that made none.
     fn push_layout(&mut self, log: &BorrowedLog<'_>, normalized: Option<&str>, memory: &mut String) {
         let layout = layout_of(log, normalized, memory);
         let unless_laid_out = |text| if layout.is_none() { text } else { None };
@@ -458,10 +466,10 @@ impl ChunkBuilder {
             LogColumn::TimestampTemplate,
             LogColumn::Template,
             LogColumn::Variables,
-            LogColumn::Identifiers,
         ] {
             self.push_text(column, None);
         }
+        self.push_text(LogColumn::Identifiers, Some(""));
     }
 
     fn push_numbers(&mut self, log: &BorrowedLog<'_>) {

@@ -8,5 +8,5 @@ pub(super) mod fill_template;
 pub(super) mod log_has;
 pub(super) mod row_layout;
 pub(super) mod template;
-mod templates;
+pub(super) mod templates;
 pub(crate) mod words;

@@ -43,7 +43,7 @@ const TEMPLATE_END: char = '\u{1e}';
 const SEPARATOR: char = '\u{1f}';
 
 /// Limits the bytes of the texts that a template is made of. Longer ones rarely repeat.
-const LONGEST: usize = 8 << 10;
+pub(crate) const LONGEST: usize = 8 << 10;
 
 /// Counts the columns that a template may refer to.
 pub(crate) const COLUMNS: usize = 12;

@@ -8,14 +8,14 @@ use crate::storage::duckdb::sql::log_id::LogId;
 use crate::storage::duckdb::words::collected::{KeyCollector, LogParts};
 
 /// Counts how often a template is met before it counts as one that repeats. The engine keeps a list of those.
-const OFTEN: u8 = 8;
+pub(crate) const OFTEN: u8 = 8;
 
 /// Counts the logs of which one may have a template that does not repeat as if it did. To keep very few apart would take
 /// more room: the engine gives a compressed column a whole block.
 const OF_WHICH_ONE: u64 = 256;
 
 /// Limits the templates that are known. More would be those of texts that never repeat.
-const MOST: usize = 1 << 16;
+pub(crate) const MOST: usize = 1 << 16;
 
 /// Finds the templates of logs.
 #[derive(Debug, Default)]

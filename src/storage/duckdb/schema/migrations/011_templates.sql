@@ -2,7 +2,7 @@
 -- raw. Templates are texts of format, whose arguments are columns, the time in some formats, variables and identifiers.
 -- These have chr(31) between them. Templates that do not repeat are in layout, with chr(30) after each: normalized,
 -- message, timestamp and raw. Logs with variables have none of these texts themselves. Logs of earlier versions have no
--- variables, and neither have very long ones.
+-- variables, and neither have those that can have no templates, such as very long ones, whose identifiers are empty.
 ALTER TABLE log_rows ADD COLUMN template VARCHAR;
 ALTER TABLE log_rows ADD COLUMN variables VARCHAR /*:compression*/USING COMPRESSION zstd/*:*/;
 ALTER TABLE log_rows ADD COLUMN identifiers VARCHAR;
