@@ -228,7 +228,7 @@ impl Variables {
 
 /// Holds the values that a text may have, by their numbers among placeholders.
 struct Values<'a> {
-    values: [&'a str; FIRST_VARIABLE],
+    texts: [&'a str; FIRST_VARIABLE],
     /// Holds a bit for each value that starts with the byte.
     starts: [u32; 256],
     /// Holds a bit for each value whose second byte it is. Most that share the first do not share this one.
@@ -241,11 +241,11 @@ impl<'a> Values<'a> {
 
     fn new(texts: impl Iterator<Item = &'a str>) -> Self {
         let mut values = Self {
-            values: [""; FIRST_VARIABLE],
+            texts: [""; FIRST_VARIABLE],
             starts: [0; 256],
             seconds: [0; 256],
         };
-        for (number, (place, value)) in values.values.iter_mut().zip(texts).enumerate() {
+        for (number, (place, value)) in values.texts.iter_mut().zip(texts).enumerate() {
             if let [first, second, ..] = *value.as_bytes()
                 && value.len() >= Self::SHORTEST
             {
@@ -265,7 +265,7 @@ impl<'a> Values<'a> {
         while candidates != 0 {
             let number = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
-            let Some(value) = self.values.get(number) else {
+            let Some(value) = self.texts.get(number) else {
                 break;
             };
             if let Some(rest) = text.strip_prefix(value.as_bytes())
@@ -612,12 +612,11 @@ fn write_time(time: DateTime<Utc>, format: &str, text: &mut String) {
             Some('m') => push_digits(time.month(), 2, text),
             Some('b') => text.push_str(name(MONTHS, time.month0())),
             Some('a') => text.push_str(name(DAYS, time.weekday().num_days_from_monday())),
-            Some('d') => push_digits(time.day(), 2, text),
             Some('e') if time.day() < 10 => {
                 text.push(' ');
                 push_digits(time.day(), 1, text);
             }
-            Some('e') => push_digits(time.day(), 2, text),
+            Some('d' | 'e') => push_digits(time.day(), 2, text),
             Some('H') => push_digits(time.hour(), 2, text),
             Some('M') => push_digits(time.minute(), 2, text),
             Some('S') => push_digits(time.second(), 2, text),
