@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use logstore::duckdb::MaintenanceOptions;
-use logstore::{Cursor, DuckDbStore, LogEntry, LogQuery, LogStore as _, StoreExt as _};
+use logstore::{ConsumerStore as _, Cursor, DuckDbStore, LogEntry, LogQuery, LogStore as _, StoreExt as _};
 
 use crate::crash::kills;
 use crate::migrations::turn_back_to_10;
@@ -267,13 +267,25 @@ fn a_file_gets_smaller() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("logs.db");
     let logs: Vec<LogEntry> = (0..20_000).map(line).collect();
-    DuckDbStore::open(&path).unwrap().append_logs(&logs).unwrap();
-    turn_back_to_10(&path);
-    let size = || path.metadata().unwrap().len();
     let store = DuckDbStore::open(&path).unwrap();
-    let before = size();
+    store.append_logs(&logs).unwrap();
+    drop(store);
+    turn_back_to_10(&path);
+    let store = DuckDbStore::open(&path).unwrap();
+    // These are behind the logs in the file.
+    let end = store.end_cursor().unwrap();
+    store.commit("brute-force", None, end, &[]).unwrap();
+    let size = || path.metadata().unwrap().len();
+    let (before, logs) = (size(), logs_of(&store));
     assert_eq!(maintain(&store), 20_000);
     assert!(size() < before, "{before} bytes before, {} after", size());
+    assert!(logs_of(&store) == logs);
+    assert_eq!(store.position("brute-force").unwrap(), Some(end));
+    let query = LogQuery::new().filter("any has user19999".parse().unwrap());
+    assert_eq!(store.count_logs(&query).unwrap(), 1);
+    let checks = store.check().unwrap().into_iter();
+    let problems: Vec<String> = checks.flat_map(|check| check.problems).collect();
+    assert_eq!(problems, Vec::<String>::new());
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! Files that are no longer needed are deleted in a later step, or by the next maintenance.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
@@ -16,6 +15,7 @@ use super::engine::mode::Mode;
 use super::error;
 use super::lake::commit_lock::CommitLock;
 use super::lake::{data, data_files, mark, parts, upkeep};
+use super::logs::end_of_file::{self, RowGroup};
 use super::logs::{cover, repeated_texts};
 use super::rows::encode::LogRowsBuilder;
 use super::sql::statement;
@@ -231,19 +231,36 @@ impl DuckDbStore {
         Ok(all)
     }
 
-    /// Moves logs from the end of the file into free blocks, so that the file gets smaller.
+    /// Moves rows from the end of the file into free blocks, so that the file gets smaller.
     fn empty_end_of_file(&self) -> Result<()> {
-        let mut moved = BTreeSet::new();
-        loop {
-            let mut parts = self.read(repeated_texts::parts_at_end)?;
-            parts.retain(|part| moved.insert(*part.start()));
-            if parts.is_empty() {
-                return Ok(());
-            }
-            for part in parts {
-                self.store_again(&part)?;
+        let mut end = i64::MAX;
+        while let Some(group) = self.read(end_of_file::last_row_group)?
+            // A file that another handle keeps open frees its blocks later.
+            && group.last_block < end
+        {
+            end = group.last_block;
+            match group.table == "log_rows" {
+                true => self.move_logs(&group)?,
+                false => self.write(end_of_file::ACTION, |connection| {
+                    end_of_file::insert_again(connection, &group)
+                })?,
             }
         }
+        self.write(end_of_file::ACTION, |connection| {
+            for (table, key, _) in CHANGING {
+                let updated = connection.execute(&format!("UPDATE {table} SET {key} = {key}"), []);
+                updated.map_err(|error| error::engine(end_of_file::ACTION, error))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn move_logs(&self, group: &RowGroup) -> Result<()> {
+        let seqs = self.read(|connection| end_of_file::seqs(connection, group))?;
+        for part in seqs.into_iter().flat_map(repeated_texts::parts_of) {
+            self.store_again(&part)?;
+        }
+        Ok(())
     }
 
     /// Stores logs that follow one another again, in one commit, or in several if they are long.

@@ -3,6 +3,7 @@
 pub(super) mod append;
 mod blocks;
 pub(super) mod cover;
+pub(super) mod end_of_file;
 pub(super) mod long_texts;
 mod narrow;
 mod page;

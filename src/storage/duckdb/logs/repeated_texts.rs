@@ -48,32 +48,9 @@ pub(crate) fn parts(connection: &Connection) -> Result<Vec<RangeInclusive<i64>>>
     Ok(parts.into_iter().map(seqs_of).collect())
 }
 
-/// Returns the parts of the logs whose blocks are the last ones of the file, if it has many free blocks before these.
-///
-/// The engine writes into the first free blocks, and cuts off free blocks at the end of the file.
-pub(crate) fn parts_at_end(connection: &Connection) -> Result<Vec<RangeInclusive<i64>>> {
-    const SQL: &str = "WITH row_groups AS (
-            SELECT
-                max(greatest(block_id, coalesce(list_max(additional_block_ids), -1))) AS block,
-                max(regexp_extract(stats, 'Min: ([0-9]+)', 1)) FILTER (column_name = 'seq') AS first_seq,
-                max(regexp_extract(stats, 'Max: ([0-9]+)', 1)) FILTER (column_name = 'seq') AS last_seq
-            FROM pragma_storage_info('log_rows')
-            WHERE persistent
-            GROUP BY row_group_id
-        )
-        SELECT TRY_CAST(first_seq AS BIGINT), TRY_CAST(last_seq AS BIGINT)
-        FROM row_groups, pragma_database_size() AS size
-        WHERE size.database_name = current_database()
-        AND 4 * size.free_blocks > size.total_blocks
-        AND block >= size.used_blocks
-        ORDER BY block DESC, first_seq
-        LIMIT 1";
-    let ends = statement::query_all(connection, SQL, [], |row| {
-        Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?))
-    });
-    let ends = ends.map_err(|error| error::engine(ACTION, error))?;
-    let parts = |(first, last): (i64, i64)| (part_of(first)..=part_of(last)).map(seqs_of);
-    Ok(ends.into_iter().flatten().flat_map(parts).collect())
+/// Returns the parts that have logs with these sequence numbers.
+pub(crate) fn parts_of((first, last): (i64, i64)) -> impl Iterator<Item = RangeInclusive<i64>> {
+    (part_of(first)..=part_of(last)).map(seqs_of)
 }
 
 fn part_of(seq: i64) -> i64 {
