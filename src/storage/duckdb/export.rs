@@ -53,11 +53,18 @@ impl ExportFormat {
         }
     }
 
-    /// Returns SQL for the value of a text column in this format.
-    fn text(self, column: &str) -> String {
-        if self != Self::Csv {
-            return column.to_owned();
+    /// Returns SQL for the value of a column in this format, over `log_texts`.
+    fn value(self, column: LogColumn) -> String {
+        let name = format!("\"{}\"", column.name());
+        match (self, column) {
+            (Self::Csv, _) if column.is_text() => Self::text_in_csv(&name),
+            // The view has it as text.
+            (_, LogColumn::Normalized) => format!("CAST({name} AS JSON) AS {name}"),
+            _ => name,
         }
+    }
+
+    fn text_in_csv(column: &str) -> String {
         // DuckDB 1.5.5 turns IN into a join for each column, and each join collects rows, however long they are.
         let starts = statement::literal(&String::from_iter(Self::FORMULA_STARTS));
         let first = format!("left({column}, 1)");
@@ -89,9 +96,8 @@ impl DuckDbStore {
         let is_measured =
             self.read(|connection| Ok(long_texts::need_measuring(order, connection, self.log_texts)))?;
         let columns: Vec<String> = LogColumn::all()
-            .filter(|column| !matches!(column, LogColumn::Seq | LogColumn::Layout | LogColumn::Uuid))
-            .map(|column| (format!("\"{}\"", column.name()), column.is_text()))
-            .map(|(name, is_text)| if is_text { format.text(&name) } else { name })
+            .filter(|column| !column.is_of_row())
+            .map(|column| format.value(column))
             .collect();
         let columns = columns.join(", ");
         let to = format!("TO {} ({})", statement::literal(name), format.options());

@@ -177,6 +177,22 @@ impl LogColumn {
         matches!(TABLE[self as usize].2, Kind::Text | Kind::Json)
     }
 
+    /// Returns whether the column says how a log is stored, and is no part of the log.
+    pub(crate) const fn is_of_row(self) -> bool {
+        matches!(
+            self,
+            Self::Seq
+                | Self::Layout
+                | Self::Uuid
+                | Self::Template
+                | Self::Variables
+                | Self::Identifiers
+                | Self::NormalizedTemplate
+                | Self::MessageTemplate
+                | Self::TimestampTemplate
+        )
+    }
+
     pub(crate) const fn is_time(self) -> bool {
         matches!(TABLE[self as usize].2, Kind::Time)
     }

@@ -310,7 +310,7 @@ impl Writer<'_> {
     fn push_text(&mut self, text: &str) {
         let bytes = text.as_bytes();
         let is_json = is_json(text);
-        let may_quote = !is_json || self.grain == Grain::Coarse;
+        let mut may_quote = !is_json || self.grain == Grain::Coarse;
         let (mut at, mut copied, mut closing_quote) = (0, 0, None);
         while let Some(byte) = bytes.get(at) {
             let class = CLASSES[usize::from(*byte)];
@@ -321,6 +321,8 @@ impl Writer<'_> {
                 match *byte {
                     b'"' if may_quote && closing_quote != Some(at - 1) => {
                         closing_quote = end_of_quoted(bytes, at);
+                        // To look for it again from each quote would take the square of their number.
+                        may_quote = closing_quote.is_some();
                         self.quoted_at(text, at, closing_quote, is_json)
                     }
                     // A brace is doubled.

@@ -31,6 +31,8 @@ pub(crate) struct KeyCollector {
     metadata: String,
     /// Holds what is known of templates, by their hashes.
     templates: HashMap<u64, SeenTemplates>,
+    /// Counts the keys of these templates.
+    template_keys: usize,
     /// Counts the chunks that are finished.
     chunks: u64,
     /// Holds the last texts of columns and times, whose keys are collected.
@@ -85,8 +87,8 @@ impl SeenTemplates {
     }
 }
 
-/// Limits the templates that are known. Those that repeat are soon known again.
-const MOST_TEMPLATES: usize = 4_096;
+/// Limits the keys of the templates that are known, 2 MiB. Templates that repeat are soon known again.
+const MOST_TEMPLATE_KEYS: usize = 1 << 18;
 
 /// Counts the bytes of a text whose memory is not kept.
 const LONG: usize = 1 << 20;
@@ -187,14 +189,22 @@ impl KeyCollector {
         templates: &str,
         times: impl Iterator<Item = (&'p str, &'p str)>,
     ) -> (bool, u32) {
-        if self.templates.len() >= MOST_TEMPLATES && !self.templates.contains_key(&hash) {
+        if self.template_keys > MOST_TEMPLATE_KEYS {
             self.templates.clear();
+            self.template_keys = 0;
         }
         let Self {
-            keys, recent, folded, ..
+            keys,
+            recent,
+            folded,
+            template_keys,
+            ..
         } = self;
-        let seen = self.templates.entry(hash);
-        let seen = seen.or_insert_with(|| SeenTemplates::new(templates, times, folded));
+        let seen = self.templates.entry(hash).or_insert_with(|| {
+            let seen = SeenTemplates::new(templates, times, folded);
+            *template_keys += seen.keys.len() + 1;
+            seen
+        });
         if seen.chunk != Some(self.chunks) {
             seen.chunk = Some(self.chunks);
             seen.keys.iter().for_each(|key| take(keys, recent, *key));
