@@ -35,8 +35,8 @@ pub(crate) struct KeyCollector {
     template_keys: usize,
     /// Counts the chunks that are finished.
     chunks: u64,
-    /// Holds the last texts of columns and times, whose keys are collected.
-    last: Vec<String>,
+    /// Holds the last texts of columns and times, whose keys are collected, and whether they are plain.
+    last: Vec<(String, bool)>,
 }
 
 /// Holds the texts of a log in parts that no word and no address goes on beyond.
@@ -216,18 +216,21 @@ impl KeyCollector {
     /// a text with it may have.
     fn add_column(&mut self, place: usize, text: &str) -> bool {
         if self.last.len() <= place {
-            self.last.resize_with(place + 1, String::new);
+            // The keys of an empty text are there.
+            self.last.resize_with(place + 1, || (String::new(), true));
         }
-        match self.last.get_mut(place) {
-            Some(last) if last == text => true,
-            last => {
-                if let Some(last) = last {
-                    text.clone_into(last);
-                }
-                self.add_text(text);
-                is_plain(text)
-            }
+        if let Some((last, is_plain)) = self.last.get(place)
+            && last == text
+        {
+            return *is_plain;
         }
+        self.add_text(text);
+        let is_plain = is_plain(text);
+        if let Some(last) = self.last.get_mut(place) {
+            text.clone_into(&mut last.0);
+            last.1 = is_plain;
+        }
+        is_plain
     }
 
     fn add_metadata(&mut self, text: &str) {
