@@ -263,6 +263,19 @@ fn what_is_found_in_a_log_by_this_version_is_searched() {
 }
 
 #[test]
+fn a_file_gets_smaller() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    make_store(&path, &(0..4_000).map(line).collect::<Vec<_>>());
+    let store = DuckDbStore::open(&path).unwrap();
+    let size = || path.metadata().unwrap().len();
+    let (before, logs) = (size(), logs_of(&store));
+    assert_eq!(maintain(&store), 4_000);
+    assert!(size() < before, "{before} bytes before, {} after", size());
+    assert!(logs_of(&store) == logs);
+}
+
+#[test]
 fn what_is_behind_the_logs_in_the_file_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("logs.db");
