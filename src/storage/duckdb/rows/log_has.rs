@@ -12,7 +12,7 @@ use chrono::DateTime;
 use super::row_layout::Columns;
 use super::template::{Known, Placeholders, Texts, Times};
 use crate::models::{Members, Needle, NeedleFinder};
-use crate::storage::duckdb::sql::has::{LOG_HAS, Needles, TEXTS};
+use crate::storage::duckdb::sql::has::{COLUMN_TEXTS, LOG_HAS, Needles, TEXTS};
 use crate::storage::duckdb::sql::in_network::texts;
 use crate::storage::duckdb::sql::tokens::may_be_in_time;
 
@@ -34,7 +34,7 @@ impl VArrowScalar for LogHas {
             let mut of_row = columns.iter().map(|column| column.get(row).copied().flatten());
             let value = of_row.next().flatten().unwrap_or_default();
             let mut of_row = of_row.map(Option::unwrap_or_default);
-            let log = StoredTexts(std::array::from_fn(|_| of_row.next().unwrap_or_default()));
+            let log = StoredTexts::new(&std::array::from_fn(|_| of_row.next().unwrap_or_default()));
             Ok(Some(log.have(needles.of(value)?, &mut memory)?))
         });
         let found = found.collect::<Result<BooleanArray, Box<dyn Error>>>()?;
@@ -47,8 +47,20 @@ impl VArrowScalar for LogHas {
     }
 }
 
-/// Holds the texts of a log as they are stored, in the order of the arguments; empty ones for those that are missing.
-struct StoredTexts<'a>([&'a str; TEXTS]);
+/// Holds the texts of a log as they are stored; empty ones for those that are missing.
+struct StoredTexts<'a> {
+    layout: &'a str,
+    raw: &'a str,
+    normalized: &'a str,
+    metadata: &'a str,
+    /// Holds its templates together.
+    templates: &'a str,
+    variables: &'a str,
+    identifiers: &'a str,
+    /// Holds the event time in microseconds.
+    micros: &'a str,
+    columns: [&'a str; COLUMN_TEXTS],
+}
 
 /// Holds what is needed to put the texts of logs together.
 #[derive(Default)]
@@ -57,68 +69,79 @@ struct Memory {
     times: Times,
 }
 
-impl StoredTexts<'_> {
-    /// Says whether a text of the log has the value.
-    fn have(&self, finder: &NeedleFinder, memory: &mut Memory) -> Result<bool, Box<dyn Error>> {
+impl<'a> StoredTexts<'a> {
+    /// Takes the arguments of the function.
+    fn new(texts: &[&'a str; TEXTS]) -> Self {
         let [
             layout,
             raw,
             normalized,
             metadata,
-            template,
+            templates,
             variables,
             identifiers,
-            _,
+            micros,
             columns @ ..,
-        ] = &self.0;
-        let needle = finder.needle();
-        let has_template = !template.is_empty();
-        let texts = columns.iter();
-        let texts = texts.chain([
+        ] = *texts;
+        Self {
             layout,
             raw,
             normalized,
             metadata,
-            template,
+            templates,
             variables,
             identifiers,
+            micros,
+            columns,
+        }
+    }
+
+    /// Says whether a text of the log has the value.
+    fn have(&self, finder: &NeedleFinder, memory: &mut Memory) -> Result<bool, Box<dyn Error>> {
+        let needle = finder.needle();
+        let has_templates = !self.templates.is_empty();
+        let texts = self.columns.iter().chain([
+            &self.layout,
+            &self.raw,
+            &self.normalized,
+            &self.metadata,
+            &self.templates,
+            &self.variables,
+            &self.identifiers,
         ]);
-        let is_in_time = || has_template && finder.may_be_part(may_be_in_time);
+        let is_in_time = || has_templates && finder.may_be_part(may_be_in_time);
         let may_have = texts.into_iter().any(|text| finder.may_be_in(text)) || is_in_time();
         if !may_have {
             return Ok(false);
         }
-        if columns.iter().chain([raw]).any(|text| needle.is_in(text)) {
+        if self
+            .columns
+            .iter()
+            .chain([&self.raw])
+            .any(|text| needle.is_in(text))
+        {
             return Ok(true);
         }
-        if has_template {
+        if has_templates {
             return self
                 .filled_have(needle, memory)
                 .ok_or_else(|| "a template cannot be filled".into());
         }
-        let rendered = match layout.is_empty() {
+        let rendered = match self.layout.is_empty() {
             true => None,
             false => {
-                let rendered = self.layout_columns().render(layout, &mut memory.text);
+                let rendered = self.layout_columns().render(self.layout, &mut memory.text);
                 Some(rendered.ok_or("a layout cannot be rendered")?)
             }
         };
         let (normalized, raw) = rendered
             .as_ref()
-            .map_or((*normalized, ""), |(normalized, raw)| (normalized, raw));
-        Ok(needle.is_in(raw) || is_in_object(needle, normalized) || is_in_object(needle, metadata))
+            .map_or((self.normalized, ""), |(normalized, raw)| (normalized, raw));
+        Ok(needle.is_in(raw) || is_in_object(needle, normalized) || is_in_object(needle, self.metadata))
     }
 
     fn layout_columns(&self) -> Columns<'_> {
         let [
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
             message,
             timestamp,
             host,
@@ -128,7 +151,7 @@ impl StoredTexts<'_> {
             source_type,
             procid,
             ..,
-        ] = self.0;
+        ] = self.columns;
         let text = |text| Some(text).filter(|text: &&str| !text.is_empty());
         Columns {
             timestamp: text(timestamp),
@@ -147,17 +170,6 @@ impl StoredTexts<'_> {
         let [
             _,
             _,
-            _,
-            metadata,
-            together,
-            variables,
-            identifiers,
-            micros,
-            columns @ ..,
-        ] = self.0;
-        let [
-            _,
-            _,
             host,
             hostname,
             appname,
@@ -165,7 +177,7 @@ impl StoredTexts<'_> {
             source_type,
             procid,
             more @ ..,
-        ] = columns;
+        ] = self.columns;
         let [source_ip, dest_ip, user, source_port, dest_port, id] = more;
         let known = Known {
             columns: [
@@ -182,17 +194,17 @@ impl StoredTexts<'_> {
                 dest_port,
                 id,
             ],
-            event_time: DateTime::from_timestamp_micros(micros.parse().ok()?)?,
+            event_time: DateTime::from_timestamp_micros(self.micros.parse().ok()?)?,
         };
-        let templates = Texts::of_together(together)?;
-        let placeholders = Placeholders::new(variables, identifiers, &known, &mut memory.times);
+        let templates = Texts::of_together(self.templates)?;
+        let placeholders = Placeholders::new(self.variables, self.identifiers, &known, &mut memory.times);
         for template in [Some(templates.raw), templates.message, templates.timestamp] {
             if needle.is_in(&placeholders.fill(template.unwrap_or_default())?) {
                 return Some(true);
             }
         }
         let normalized = placeholders.fill(templates.normalized.unwrap_or_default())?;
-        Some(is_in_object(needle, &normalized) || is_in_object(needle, metadata))
+        Some(is_in_object(needle, &normalized) || is_in_object(needle, self.metadata))
     }
 }
 

@@ -29,6 +29,7 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use twox_hash::XxHash3_64;
@@ -48,7 +49,7 @@ pub(crate) const LONGEST: usize = 8 << 10;
 /// Counts the columns that a template may refer to.
 pub(crate) const COLUMNS: usize = 12;
 /// Limits the variables of a log that are no identifiers. More stay in its templates, which then hardly repeat.
-pub(crate) const MOST_VARIABLES: usize = 64;
+const MOST_VARIABLES: usize = 64;
 /// Limits the identifiers of a log. More are other variables.
 const MOST_IDENTIFIERS: usize = 8;
 
@@ -424,22 +425,13 @@ impl Writer<'_> {
     }
 
     fn push_placeholder(&mut self, number: usize) {
-        self.template.push('{');
-        if number >= 10 {
-            self.template.push(digit(number / 10));
-        }
-        self.template.push(digit(number));
-        self.template.push('}');
+        self.template.push_str(&PLACEHOLDERS[number]);
     }
 }
 
-/// Returns the last digit of a number.
-fn digit(number: usize) -> char {
-    u32::try_from(number % 10)
-        .ok()
-        .and_then(|digit| char::from_digit(digit, 10))
-        .unwrap_or('0')
-}
+/// Holds each placeholder, by its number.
+static PLACEHOLDERS: LazyLock<[String; FIRST_IDENTIFIER + MOST_IDENTIFIERS]> =
+    LazyLock::new(|| std::array::from_fn(|number| format!("{{{number}}}")));
 
 /// Says whether a variable is an identifier, such as a UUID, or a hash of a file.
 fn is_identifier(value: &str) -> bool {
@@ -521,7 +513,22 @@ impl<'a> Placeholders<'a> {
 
     /// Returns the text of a template; `None` if it is none.
     pub(crate) fn fill(&self, template: &str) -> Option<String> {
-        fill(template, &self.0)
+        let mut rest = template;
+        let mut text = String::with_capacity(rest.len() + rest.len() / 2);
+        while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
+            text.push_str(&rest[..brace]);
+            let (this, after) = rest[brace..].split_at(1);
+            if let Some(after) = after.strip_prefix(this) {
+                text.push_str(this);
+                rest = after;
+                continue;
+            }
+            let (number, after) = after.split_once('}')?;
+            text.push_str(self.0.get(number.parse::<usize>().ok()?)?);
+            rest = after;
+        }
+        text.push_str(rest);
+        Some(text)
     }
 }
 
@@ -530,25 +537,6 @@ fn place<'a>(places: &mut [&'a str], values: &mut impl Iterator<Item = &'a str>)
         let Some(value) = values.next() else { return };
         *place = value;
     }
-}
-
-fn fill(template: &str, values: &[&str]) -> Option<String> {
-    let mut rest = template;
-    let mut text = String::with_capacity(rest.len() + rest.len() / 2);
-    while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
-        text.push_str(&rest[..brace]);
-        let (this, after) = rest[brace..].split_at(1);
-        if let Some(after) = after.strip_prefix(this) {
-            text.push_str(this);
-            rest = after;
-            continue;
-        }
-        let (number, after) = after.split_once('}')?;
-        text.push_str(values.get(number.parse::<usize>().ok()?)?);
-        rest = after;
-    }
-    text.push_str(rest);
-    Some(text)
 }
 
 /// Holds the time of a log in each format that templates refer to.
@@ -579,18 +567,14 @@ impl Times {
         }
     }
 
-    fn texts(&self) -> impl Iterator<Item = &str> {
+    fn texts(&self) -> impl Iterator<Item = &str> + Clone {
         self.texts.iter().map(String::as_str)
     }
 
     /// Returns the time in each format, with the placeholder of the format.
     pub(crate) fn with_placeholders(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        const PLACEHOLDERS: [&str; TIMES] = [
-            "{12}", "{13}", "{14}", "{15}", "{16}", "{17}", "{18}", "{19}", "{20}",
-        ];
-        PLACEHOLDERS
-            .into_iter()
-            .zip(self.texts.iter().map(String::as_str))
+        let placeholders = PLACEHOLDERS.iter().skip(COLUMNS).map(String::as_str);
+        placeholders.zip(self.texts())
     }
 }
 

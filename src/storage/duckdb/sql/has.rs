@@ -18,7 +18,10 @@ pub(crate) const HAS: &str = "has";
 pub(crate) const LOG_HAS: &str = "log_has";
 
 /// Counts the texts of [`arguments`].
-pub(crate) const TEXTS: usize = BEFORE_COLUMNS.len() + LAID_OUT.len() - 1 + MORE.len();
+pub(crate) const TEXTS: usize = BEFORE_COLUMNS.len() + COLUMN_TEXTS;
+
+/// Counts those of them that are columns, which come last.
+pub(crate) const COLUMN_TEXTS: usize = LAID_OUT.len() - 1 + MORE.len();
 
 /// Holds SQL for what has all texts of a log but its columns, over `log_texts`.
 const BEFORE_COLUMNS: [&str; 8] = [
