@@ -1,9 +1,7 @@
 //! `logstore prune`: old logs, or old alerts that are closed, deleted.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use logstore::{
-    AlertQuery, AlertStatus, AlertStore as _, Filter, InvalidValue, LogQuery, LogStore as _, Operator,
-};
+use logstore::{AlertQuery, AlertStatus, AlertStore as _, Filter, InvalidValue, LogQuery, LogStore as _};
 use serde_json::json;
 
 use crate::Result;
@@ -47,16 +45,17 @@ pub(crate) struct Args {
 impl Args {
     /// Returns the filter that the flags describe.
     fn filter(&self) -> Result<Filter, InvalidValue> {
-        let typed = self.filters.iter().map(|text| text.parse());
-        let has = self
-            .has
-            .iter()
-            .map(|value| Filter::condition("any", Operator::has(value)));
-        let contains = self
-            .contains
-            .iter()
-            .map(|text| Filter::condition("text", Operator::contains(text)));
-        Filter::all(typed.chain(has).chain(contains).collect::<Result<Vec<_>, _>>()?)
+        let mut query = LogQuery::new();
+        for text in &self.filters {
+            query = query.filter(text.parse()?);
+        }
+        for value in &self.has {
+            query = query.has(value)?;
+        }
+        for text in &self.contains {
+            query = query.contains(text);
+        }
+        Filter::all(query.filters().to_vec())
     }
 }
 
