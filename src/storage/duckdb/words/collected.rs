@@ -1,7 +1,10 @@
 //! Collects the keys of logs while their rows are made.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
+
+use twox_hash::XxHash3_64;
 
 use super::filter::ENOUGH_KEYS;
 use super::keys;
@@ -35,9 +38,13 @@ pub(crate) struct KeyCollector {
     template_keys: usize,
     /// Counts the chunks that are finished.
     chunks: u64,
-    /// Holds the last texts of columns and times, whose keys are collected, and whether they are plain.
-    last: Vec<(String, bool)>,
+    columns: RecentTexts,
+    /// Holds the parts of a log whose keys are to be added, with [`SEPARATOR`] after each.
+    parts: String,
 }
+
+/// Ends a text among others. No word and no address goes on beyond it.
+const SEPARATOR: char = '\u{1f}';
 
 /// Holds the texts of a log in parts that no word and no address goes on beyond.
 #[derive(Debug)]
@@ -52,9 +59,41 @@ pub(crate) struct LogParts<'a, C, T> {
     pub(crate) times: T,
 }
 
+/// Holds texts whose keys are collected and plain: the last at each place of a small table.
+#[derive(Debug, Default)]
+struct RecentTexts(Vec<String>);
+
+impl RecentTexts {
+    /// Counts the places. A chunk has few names of hosts, programs and files.
+    const PLACES: usize = 1 << 9;
+
+    /// Returns whether a text is held. It is from now on.
+    fn hold(&mut self, text: &str) -> bool {
+        if self.0.is_empty() {
+            self.0.resize_with(Self::PLACES, String::new);
+        }
+        let hash = XxHash3_64::oneshot(text.as_bytes()) % Self::PLACES as u64;
+        let place = usize::try_from(hash).unwrap_or_default();
+        let Some(held) = self.0.get_mut(place) else {
+            return false;
+        };
+        let is_held = held == text;
+        if !is_held {
+            text.clone_into(held);
+        }
+        is_held
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// Says what is known of the templates of a log.
 #[derive(Debug)]
 struct SeenTemplates {
+    /// Holds the templates: others may have the same hash, if someone wants them to.
+    templates: Box<str>,
     /// Says whether the keys of its logs are those of its parts.
     is_plain: bool,
     /// Holds a bit for each time in them.
@@ -75,6 +114,7 @@ impl SeenTemplates {
         keys.sort_unstable();
         keys.dedup();
         let mut seen = Self {
+            templates: templates.into(),
             is_plain: is_plain(templates) && !has_escapes(templates),
             times: 0,
             keys: keys.into(),
@@ -87,7 +127,7 @@ impl SeenTemplates {
     }
 }
 
-/// Limits the keys of the templates that are known, 2 MiB. Templates that repeat are soon known again.
+/// Limits the keys of the templates that are known, 2 MiB, and as much of their text. Templates that repeat are soon known again.
 const MOST_TEMPLATE_KEYS: usize = 1 << 18;
 
 /// Counts the bytes of a text whose memory is not kept.
@@ -102,7 +142,7 @@ impl KeyCollector {
         self.recent.clear();
         self.metadata.clear();
         self.chunks += 1;
-        self.last.clear();
+        self.columns.clear();
         if self.folded.capacity() > LONG {
             // The memory of very long lines, which are rare, is freed.
             self.folded = Vec::new();
@@ -163,22 +203,31 @@ impl KeyCollector {
         if !is_plain_template || !is_plain(parts.variables) || has_escapes(parts.variables) {
             return false;
         }
-        self.add_text(parts.variables);
-        self.add_text(parts.identifiers);
-        let mut places = 0;
+        let mut texts = std::mem::take(&mut self.parts);
+        texts.clear();
+        let mut add = |text: &str| {
+            texts.push_str(text);
+            texts.push(SEPARATOR);
+        };
+        add(parts.variables);
+        add(parts.identifiers);
+        let mut are_plain = true;
         for text in parts.columns {
-            if !self.add_column(places, text) {
-                return false;
+            are_plain &= text.is_empty() || is_plain(text);
+            if are_plain && !text.is_empty() && !self.columns.hold(text) {
+                add(text);
             }
-            places += 1;
         }
         for (number, (_, time)) in parts.times.enumerate() {
-            if times & 1 << number != 0 {
-                self.add_column(places + number, time);
+            if times & 1 << number != 0 && !self.columns.hold(time) {
+                add(time);
             }
         }
+        // The texts that are held from now on have their keys here, plain or not.
+        self.add_text(&texts);
+        self.parts = texts;
         self.add_metadata(metadata.unwrap_or_default());
-        true
+        are_plain
     }
 
     /// Adds the keys of templates, and returns whether the keys of their logs are those of the parts, and a bit for each
@@ -200,37 +249,19 @@ impl KeyCollector {
             template_keys,
             ..
         } = self;
-        let seen = self.templates.entry(hash).or_insert_with(|| {
-            let seen = SeenTemplates::new(templates, times, folded);
-            *template_keys += seen.keys.len() + 1;
-            seen
-        });
+        let seen = match self.templates.entry(hash) {
+            Entry::Occupied(seen) if *seen.get().templates == *templates => seen.into_mut(),
+            entry => {
+                let seen = SeenTemplates::new(templates, times, folded);
+                *template_keys += seen.keys.len() + seen.templates.len() / size_of::<u64>();
+                entry.insert_entry(seen).into_mut()
+            }
+        };
         if seen.chunk != Some(self.chunks) {
             seen.chunk = Some(self.chunks);
             seen.keys.iter().for_each(|key| take(keys, recent, *key));
         }
         (seen.is_plain, seen.times)
-    }
-
-    /// Adds the keys of a text, unless they were those of the last one at this place. Returns whether they are all that
-    /// a text with it may have.
-    fn add_column(&mut self, place: usize, text: &str) -> bool {
-        if self.last.len() <= place {
-            // The keys of an empty text are there.
-            self.last.resize_with(place + 1, || (String::new(), true));
-        }
-        if let Some((last, is_plain)) = self.last.get(place)
-            && last == text
-        {
-            return *is_plain;
-        }
-        self.add_text(text);
-        let is_plain = is_plain(text);
-        if let Some(last) = self.last.get_mut(place) {
-            text.clone_into(&mut last.0);
-            last.1 = is_plain;
-        }
-        is_plain
     }
 
     fn add_metadata(&mut self, text: &str) {
@@ -342,4 +373,62 @@ fn bounds_in(text: &str, raw: &str) -> Option<Bounds> {
         return Some(Bounds::OfObservables);
     }
     (!outside.into_iter().any(is_cut)).then_some(Bounds::OfWords)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+    use crate::storage::duckdb::words::keys;
+
+    fn parts<'a>(
+        templates: &'a str,
+        column: &'a str,
+    ) -> LogParts<'a, impl Iterator<Item = &'a str>, impl Iterator<Item = (&'a str, &'a str)> + Clone> {
+        LogParts {
+            templates,
+            hash: 7,
+            variables: "",
+            identifiers: "",
+            columns: iter::once(column),
+            times: iter::empty(),
+        }
+    }
+
+    fn has(keys: &Keys, word: &str) -> bool {
+        let mut wanted = Vec::new();
+        keys::of_words(word.as_bytes(), &mut |key| wanted.push(key));
+        match keys {
+            Keys::These(keys) => wanted.iter().all(|key| keys.contains(key)),
+            Keys::All => true,
+        }
+    }
+
+    #[test]
+    fn templates_with_the_same_hash_have_their_own_keys() {
+        let mut collector = KeyCollector::default();
+        for templates in ["logged in", "logged out", "logged in"] {
+            assert!(collector.add_parts(parts(templates, "web1"), None));
+        }
+        let keys = collector.finish();
+        assert!(
+            ["in", "out", "logged", "web1"]
+                .iter()
+                .all(|word| has(&keys, word))
+        );
+        assert!(!has(&keys, "up"));
+    }
+
+    #[test]
+    fn each_chunk_has_the_keys_of_its_columns() {
+        let mut collector = KeyCollector::default();
+        for _ in 0..2 {
+            for column in ["web1", "a::b", "web2", "web1"] {
+                assert_eq!(collector.add_parts(parts("up", column), None), column != "a::b");
+            }
+            let keys = collector.finish();
+            assert!(["up", "web1", "web2"].iter().all(|word| has(&keys, word)));
+        }
+    }
 }
