@@ -99,25 +99,29 @@ pub(crate) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'
 
 /// Gives each address of a text to `take`: those that [`each`] finds, at less cost.
 pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
-    each_in_urls_and_addresses(text, &mut |observable, _| {
+    let has_port = |word| is_end_of_connection(text, word);
+    in_urls_and_addresses(text, &has_port, &mut |observable, _| {
         if let Observable::Ip(address) = observable {
             take(address);
         }
     });
 }
 
-/// Gives what the URLs of a text hold to `take`, and each address, with whether the text has it as it is printed.
+/// Gives what the URLs of a text hold to `take`, and each address, with whether the word that it is in has it as it is
+/// printed.
 ///
-/// What else a text of ASCII has are words of it, in any letter case.
+/// What else a text of ASCII has are words of it, in any letter case. Five numbers are an address and a port here,
+/// whatever is around them: it may be a part of a line that ends there.
 pub(crate) fn each_in_urls_and_addresses(text: &str, take: &mut dyn FnMut(Observable<'_>, bool)) {
-    let mut give = |observable: Observable<'_>, is_plain: bool| {
-        let is_plain = match &observable {
-            Observable::Ip(address) => is_plain || text.contains(&address.to_string()),
-            _ => false,
-        };
-        take(observable, is_plain);
-    };
-    each_in_urls(text, &mut |observable| give(observable, false));
+    in_urls_and_addresses(text, &|_| true, take);
+}
+
+fn in_urls_and_addresses(
+    text: &str,
+    has_port: &dyn Fn(Range<usize>) -> bool,
+    take: &mut dyn FnMut(Observable<'_>, bool),
+) {
+    each_in_urls(text, &mut |observable| take(observable, false));
     let bytes = text.as_bytes();
     let mut end = 0;
     for mark in memchr2_iter(b'.', b':', bytes) {
@@ -135,16 +139,16 @@ pub(crate) fn each_in_urls_and_addresses(text: &str, take: &mut dyn FnMut(Observ
             continue;
         };
         if let Ok(address) = word.parse::<Ipv4Addr>() {
-            give(Observable::Ip(address.into()), true);
+            take(Observable::Ip(address.into()), true);
         } else {
             let seen = word.bytes().fold(0, |seen, byte| seen | class(byte));
             let mut give = |observable: Observable<'_>| {
-                if let Observable::Ip(_) = observable {
-                    give(observable, false);
+                if let Observable::Ip(address) = observable {
+                    take(observable, word.contains(&address.to_string()));
                 }
             };
             words(word, seen, Surroundings::FreeText, &mut give);
-            if let Some(address) = before_port(word).filter(|_| is_end_of_connection(text, start..end)) {
+            if let Some(address) = before_port(word).filter(|_| has_port(start..end)) {
                 give(Observable::Ip(address.into()));
             }
         }

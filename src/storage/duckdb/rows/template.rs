@@ -198,16 +198,22 @@ struct Variables {
     text: String,
     /// Holds where each of them ends.
     ends: Vec<usize>,
+    /// Says that there was one too many. To look for more of them would take longer with each.
+    are_too_many: bool,
 }
 
 impl Variables {
     fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
+        self.are_too_many = false;
     }
 
     /// Returns the number of a variable, which may be there already; `None` if they are too many.
     fn number_of(&mut self, value: &str, most: usize) -> Option<usize> {
+        if self.are_too_many {
+            return None;
+        }
         let mut start = 0;
         for (number, end) in self.ends.iter().enumerate() {
             if end - start == value.len() && self.text.get(start..*end) == Some(value) {
@@ -216,6 +222,7 @@ impl Variables {
             start = end + 1;
         }
         if self.ends.len() == most {
+            self.are_too_many = true;
             return None;
         }
         if !self.ends.is_empty() {
@@ -247,8 +254,11 @@ impl<'a> Values<'a> {
             seconds: [0; 256],
         };
         for (number, (place, value)) in values.texts.iter_mut().zip(texts).enumerate() {
+            // What is cut there may go on in the text, such as `http:` before two slashes.
+            let is_open = value.ends_with([':', '.', '/']);
             if let [first, second, ..] = *value.as_bytes()
                 && value.len() >= Self::SHORTEST
+                && !is_open
             {
                 *place = value;
                 values.starts[usize::from(first)] |= 1 << number;
@@ -525,6 +535,10 @@ impl<'a> Placeholders<'a> {
             }
             let (number, after) = after.split_once('}')?;
             text.push_str(self.0.get(number.parse::<usize>().ok()?)?);
+            // A caller's template may name a long text many times.
+            if text.len() > LONGEST {
+                return None;
+            }
             rest = after;
         }
         text.push_str(rest);
@@ -717,6 +731,17 @@ mod tests {
         let line = r#"{"a b":"say \"hi\"","n":7,"e":"","l":["x","x"],"t":true}"#;
         let expected = r#"{{"a b":"{21}","n":{22},"e":"","l":["{23}","{23}"],"t":true}}"#;
         assert_eq!(coarse(line), (expected.into(), r#"say \"hi\"|7|x"#.into()));
+    }
+
+    #[test]
+    fn values_that_may_go_on_are_no_placeholders() {
+        let mut columns = NO_COLUMNS;
+        (columns[0], columns[1], columns[2]) = ("http:", "http:/", "2001:db8:");
+        for line in ["http://x", "a 2001:db8:: b"] {
+            assert!(!template(line, columns).0.contains("{0}"), "{line}");
+            assert!(!template(line, columns).0.contains("{1}"), "{line}");
+            assert!(!template(line, columns).0.contains("{2}"), "{line}");
+        }
     }
 
     #[test]
