@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use crate::support::at;
+use crate::support::{assert_views_agree, at};
 
 /// Texts with what is special to layouts, to JSON and to the engine's format.
 fn text() -> impl Strategy<Value = String> {
@@ -98,6 +98,7 @@ proptest! {
             .map(|log| vec![json!(log.raw), Value::Object((*log.normalized).clone())])
             .collect();
         prop_assert_eq!(rows, expected);
+        assert_views_agree(&store);
     }
 
     /// However a text stands across what is left out and what is not.

@@ -63,9 +63,6 @@ pub(crate) fn narrowed(connection: &Connection, query: &LogQuery, need: &Need) -
         .into_iter()
         .partition(|block| need.may_be_met(&|key| slices.may_hold(*block.start(), key)));
     log::debug!("{} of {blocks} blocks may hold what is sought", wanted.len());
-    if others.is_empty() {
-        return Ok(None);
-    }
     let text = address.map(|address| (address, address.to_string()));
     // A template leaves out a token without the colons at its ends.
     let text = text.filter(|(_, text)| !text.starts_with(':') && !text.ends_with(':'));
@@ -76,6 +73,9 @@ pub(crate) fn narrowed(connection: &Connection, query: &LogQuery, need: &Need) -
             .filter(|block| !slices.may_hold(*block.start(), keys::of_other_spelling(address)))
             .collect(),
     });
+    if others.is_empty() && plain.as_ref().is_none_or(|plain| !plain.is_of_few_runs()) {
+        return Ok(None);
+    }
     Ok(Some(Narrowed::without(others, plain)))
 }
 
@@ -97,6 +97,11 @@ struct Plain {
 }
 
 impl Plain {
+    /// Says whether there are blocks, in so few runs that each of them can be read apart.
+    fn is_of_few_runs(&self) -> bool {
+        (1..MOST_RANGES).contains(&joined(&self.blocks).len())
+    }
+
     /// Returns SQL that is true of each log with the text.
     fn condition(&self) -> String {
         let text = statement::literal(&self.text);
