@@ -81,6 +81,18 @@ impl Scalar<'_> {
         })
     }
 
+    /// Returns a value that is text, for whose escapes there is memory; `None` for another.
+    pub(crate) fn as_text<'t>(&'t self, decoded: &'t mut String) -> Option<&'t str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Escaped(_) => {
+                self.write(decoded);
+                Some(decoded)
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the value as a number, if it is one or reads as one.
     pub(crate) fn to_number(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "rules compare numbers as JSON does")]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 
-use super::event::{Event, Scalar, each_value, is_structured};
+use super::event::{Event, each_value, is_structured};
 use crate::models::observables::{self, Observable, Surroundings};
 use crate::models::{
     BENIGN, HalfLives, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity,
@@ -169,13 +169,8 @@ impl IndicatorSet {
         let mut decoded = String::new();
         let read = each_value(fields, |value| {
             has_fields = true;
-            match value {
-                Scalar::Text(text) => look(text),
-                Scalar::Escaped(_) => {
-                    value.write(&mut decoded);
-                    look(&decoded);
-                }
-                _ => {}
+            if let Some(text) = value.as_text(&mut decoded) {
+                look(text);
             }
         });
         if let Some((_, text)) = beside_fields(log, has_fields) {
@@ -228,13 +223,8 @@ impl IndicatorSet {
         let fields = event.leaves.iter().filter(|leaf| !leaf.name.starts_with('@'));
         let has_fields = fields.clone().next().is_some();
         for leaf in fields {
-            match &leaf.value {
-                Scalar::Text(text) => found.look_in(&leaf.name, text),
-                value @ Scalar::Escaped(_) => {
-                    value.write(&mut decoded);
-                    found.look_in(&leaf.name, &decoded);
-                }
-                _ => {}
+            if let Some(text) = leaf.value.as_text(&mut decoded) {
+                found.look_in(&leaf.name, text);
             }
         }
         if let Some((name, text)) = beside_fields(log, has_fields) {

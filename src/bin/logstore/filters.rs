@@ -11,6 +11,7 @@ use logstore::{
 };
 
 use crate::Failure;
+use crate::flags::Limit;
 use crate::printable::printable;
 use crate::typed_time::typed_time;
 
@@ -249,9 +250,9 @@ pub(crate) fn note_cut(printed: u64, count: u64, what: &str) {
     }
 }
 
-/// Says that there may be more than what is printed, where that was not counted.
-pub(crate) fn note_limit(printed: u64, limit: Option<u64>, what: &str) {
-    if limit == Some(printed) {
+/// Says that there may be more than what is printed, where that was not counted and no limit was given.
+pub(crate) fn note_limit(printed: u64, given: Limit, limit: Option<u64>, what: &str) {
+    if given.limit.is_none() && limit == Some(printed) {
         eprintln!("At most {printed} {what} are shown; --limit 0 shows all.");
     }
 }

@@ -289,9 +289,7 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
         false => COLUMNS,
     };
     let printed = context.output.rows(&columns, AlertRow::all(alerts).map(Ok))?;
-    if args.limit.limit.is_none() {
-        note_limit(printed, query.limit, "alerts");
-    }
+    note_limit(printed, args.limit, query.limit, "alerts");
     matched(printed, "alerts", (query.since, query.until), zone)
 }
 

@@ -144,9 +144,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         let rows = store.scan_logs(&query)?.map(|log| Ok(LogRow(log?)));
         context.output.rows(&COLUMNS, rows)?
     };
-    if args.limit.limit.is_none() {
-        note_limit(printed, query.limit, "logs");
-    }
+    note_limit(printed, args.limit, query.limit, "logs");
     matched_logs(printed, &query, &store, context.output.zone())
 }
 

@@ -242,9 +242,7 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     let intel = context.existing_store()?.fetch_intel(&query)?;
     let rows = intel.into_iter().map(|intel| Ok(IntelRow(intel)));
     let printed = context.output.rows(&COLUMNS, rows)?;
-    if args.limit.limit.is_none() {
-        note_limit(printed, query.limit, "indicators");
-    }
+    note_limit(printed, args.limit, query.limit, "indicators");
     matched(printed, "indicators", (None, None), context.output.zone())
 }
 

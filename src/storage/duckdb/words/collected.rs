@@ -212,9 +212,9 @@ impl KeyCollector {
         add(parts.variables);
         add(parts.identifiers);
         let mut are_plain = true;
-        for text in parts.columns {
-            are_plain &= text.is_empty() || is_plain(text);
-            if are_plain && !text.is_empty() && !self.columns.hold(text) {
+        for text in parts.columns.filter(|text| !text.is_empty()) {
+            are_plain &= is_plain(text);
+            if are_plain && !self.columns.hold(text) {
                 add(text);
             }
         }
