@@ -6,18 +6,18 @@ use duckdb::Connection;
 use logstore::{DuckDbStore, LogQuery, LogStore as _, StoreExt as _};
 
 use crate::report::{Report, timed};
-use crate::stores::{exclusive, program};
+use crate::stores::{LINES_ALONE, exclusive, program};
 use crate::{Scale, engine};
 
 pub(crate) fn measure(scale: &Scale, report: &mut Report) {
     for (rows, size) in [(scale.rows, "the store"), (scale.large, "the large store")] {
         let path = scale.store(rows);
-        in_process(&path, size, report);
+        in_process(&path, &scale.lines_alone(rows), size, report);
         whole_process(&path, size, report);
     }
 }
 
-fn in_process(path: &Path, size: &str, report: &mut Report) {
+fn in_process(path: &Path, lines: &Path, size: &str, report: &mut Report) {
     let address = rare_address(path);
     let exact = format!("(^|[^0-9.]){}($|[^0-9.])", address.replace('.', "[.]"));
     let of_address = format!("regexp_matches(raw, '{exact}')");
@@ -51,11 +51,11 @@ fn in_process(path: &Path, size: &str, report: &mut Report) {
         ("an address in 20 logs", has(&address), &of_address),
     ];
     for (work, query, condition) in questions {
-        let sql = format!("SELECT count(*) FROM logs WHERE {condition}");
+        let sql = format!("SELECT count(*) FROM lines WHERE {condition}");
         let ours = |store: &DuckDbStore| store.count_logs(&query).expect("a count");
         report.compare(
             &format!("count in {size}: {work}"),
-            "the same SQL",
+            LINES_ALONE,
             0.1,
             || {
                 let store = exclusive(path);
@@ -63,22 +63,22 @@ fn in_process(path: &Path, size: &str, report: &mut Report) {
                 timed(|| ours(&store))
             },
             || {
-                let engine = Connection::open(path).expect("an engine");
+                let engine = Connection::open(lines).expect("an engine");
                 timed(|| engine::answer(&engine, &sql))
             },
         );
     }
-    let sql = format!("SELECT * FROM logs WHERE {of_address}");
+    let sql = format!("SELECT raw FROM lines WHERE {of_address}");
     report.compare(
         &format!("fetch from {size}: an address in 20 logs"),
-        "the same SQL, Arrow",
+        LINES_ALONE,
         0.1,
         || {
             let store = exclusive(path);
             timed(|| store.fetch_logs(&has(&address)).expect("logs").len())
         },
         || {
-            let engine = Connection::open(path).expect("an engine");
+            let engine = Connection::open(lines).expect("an engine");
             timed(|| engine::arrow_rows(&engine, &sql))
         },
     );

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use duckdb::Connection;
 use logstore::DuckDbStore;
 use logstore::duckdb::Access;
 
 use crate::Scale;
 use crate::data::{self, Form};
+
+/// The yardstick of a search in [`Scale::lines_alone`].
+pub(crate) const LINES_ALONE: &str = "DuckDB over the lines alone";
 
 impl Scale {
     /// A file with the logs of this many rows.
@@ -33,6 +37,23 @@ impl Scale {
             }
         }
         store
+    }
+
+    /// A database with a table `lines` of the lines of a store alone, as they were read, in the column `raw`.
+    pub(crate) fn lines_alone(&self, rows: usize) -> PathBuf {
+        let store = self.store(rows);
+        let database = self.folder.join(format!("lines-{rows}.duckdb"));
+        if !database.exists() {
+            let sql = format!(
+                "ATTACH '{}' AS store (READ_ONLY);
+                CREATE TABLE lines AS SELECT raw FROM store.logs ORDER BY seq;
+                CHECKPOINT",
+                store.display()
+            );
+            let engine = Connection::open(&database).expect("an engine");
+            engine.execute_batch(&sql).expect("the lines are copied");
+        }
+        database
     }
 
     /// A name for a new file.

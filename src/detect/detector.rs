@@ -202,28 +202,42 @@ impl Detector {
 
     /// Applies the rules to one log.
     pub(super) fn apply(&self, log: &LogEntry, scratch: &mut Scratch, detections: &mut Detections) {
+        let own = self.own.iter().filter_map(|own| own(log));
+        // Indicators alone need not name the fields of most logs.
+        if self.rules.rules().is_empty() {
+            detections.matches.extend(own);
+            return detections.matches.extend(self.indicators.alerts_of(log));
+        }
         let event = Event::from_log(log);
-        for place in self.rules.matches_with(&event, scratch) {
+        self.apply_rules(&event, log, scratch, detections);
+        detections.matches.extend(own);
+        detections.matches.extend(self.indicators.alerts(&event, log));
+    }
+
+    fn apply_rules(
+        &self,
+        event: &Event<'_>,
+        log: &LogEntry,
+        scratch: &mut Scratch,
+        detections: &mut Detections,
+    ) {
+        for place in self.rules.matches_with(event, scratch) {
             let (Some(rule), Some(used)) = (self.rules.rules().get(*place), self.uses.get(*place)) else {
                 continue;
             };
             let correlations = self.correlations.of_rule(&used.id);
             let hits = correlations
-                .filter_map(|correlation| correlation.hit(&used.id, &event, &rule.log_source, log.key()));
+                .filter_map(|correlation| correlation.hit(&used.id, event, &rule.log_source, log.key()));
             detections.hits.extend(hits);
             let severity = rule.about.severity();
             if severity >= self.min_level && !used.is_part {
-                let found = Match::new(&used.id, severity, log).with_title(title(rule, &event));
+                let found = Match::new(&used.id, severity, log).with_title(title(rule, event));
                 let found = found.with_tags(&rule.about.tags).with_window(self.window);
                 detections.matches.push(found);
             } else {
                 detections.hits.push(hit_of_rule(used, log));
             }
         }
-        detections
-            .matches
-            .extend(self.own.iter().filter_map(|own| own(log)));
-        detections.matches.extend(self.indicators.alerts(&event, log));
     }
 
     /// Applies the correlations to the hits of rules. The hits of one correlation may be those of another.

@@ -1,6 +1,7 @@
 //! An event as rules see it: a list of named values.
 
 mod scan;
+mod visit;
 mod walk;
 
 use std::borrow::Cow;
@@ -8,6 +9,7 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use crate::models::{BorrowedLog, LogEntry, LogSource};
+pub(crate) use scan::each_value;
 
 /// Holds an event: its log source, its values by name, and its text.
 ///
@@ -334,7 +336,7 @@ pub(crate) fn field_key(name: &str) -> String {
 }
 
 /// Returns whether a line is JSON or XML, whose values are all in the log's fields.
-fn is_structured(line: &str) -> bool {
+pub(crate) fn is_structured(line: &str) -> bool {
     let mut characters = line.trim_start().chars();
     match characters.next() {
         Some('{') => true,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 
-use super::event::{Event, Scalar};
+use super::event::{Event, Scalar, each_value, is_structured};
 use crate::models::observables::{self, Observable, Surroundings};
 use crate::models::{
     BENIGN, HalfLives, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity,
@@ -143,13 +143,53 @@ impl IndicatorSet {
     ///
     /// A field comes before free text. Networks are found by their addresses, and domains by those below them.
     pub fn matches(&self, log: &LogEntry) -> Vec<IndicatorMatch> {
-        match self.is_empty() {
-            true => Vec::new(),
-            false => self.matches_of(&Event::from_log(log), log),
+        match self.may_match(log) {
+            true => self.matches_of(&Event::from_log(log), log),
+            false => Vec::new(),
         }
     }
 
+    /// Returns whether a log may hold an indicator: whether one of its texts does, expired or not, whatever the name of
+    /// its field. Most logs hold none, and to see that takes less time than to take them apart.
+    fn may_match(&self, log: &LogEntry) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let Some(fields) = log.normalized.as_text() else {
+            return true;
+        };
+        let (mut may, mut has_fields) = (false, false);
+        let mut look = |text: &str| {
+            observables::each_decoding(text, |text| {
+                observables::each(text, Surroundings::Unknown, &mut |observable| {
+                    self.each_sign(&observable, |_| may = true);
+                });
+            });
+        };
+        let mut decoded = String::new();
+        let read = each_value(fields, |value| {
+            has_fields = true;
+            match value {
+                Scalar::Text(text) => look(text),
+                Scalar::Escaped(_) => {
+                    value.write(&mut decoded);
+                    look(&decoded);
+                }
+                _ => {}
+            }
+        });
+        if let Some((_, text)) = beside_fields(log, has_fields) {
+            look(text);
+        }
+        may || read.is_none()
+    }
+
     /// Finds the indicators of a log as matches for alerts: one for each indicator, host and day of event time.
+    pub(super) fn alerts_of(&self, log: &LogEntry) -> impl Iterator<Item = Match> {
+        self.matches(log).into_iter().map(|found| found.alert(log))
+    }
+
+    /// Finds the indicators of a log whose event is at hand, as [`alerts_of`](Self::alerts_of) does.
     pub(super) fn alerts(&self, event: &Event<'_>, log: &LogEntry) -> Vec<Match> {
         if self.is_empty() {
             return Vec::new();
@@ -161,8 +201,11 @@ impl IndicatorSet {
     /// Finds the indicators of a log that are in another set as well, as matches for alerts. The alerts are those that
     /// this set raises for them.
     pub(super) fn later_alerts(&self, new: &Self, log: &LogEntry) -> Vec<Match> {
+        if !new.may_match(log) {
+            return Vec::new();
+        }
         let event = Event::from_log(log);
-        if new.is_empty() || new.matches_of(&event, log).is_empty() {
+        if new.matches_of(&event, log).is_empty() {
             return Vec::new();
         }
         let is_new = |found: &IndicatorMatch| {
@@ -182,13 +225,8 @@ impl IndicatorSet {
             matches: Vec::new(),
         };
         let mut decoded = String::new();
-        let is_whole = event.text.is_none() && !log.metadata.contains_key(PARSE_ERROR);
-        let mut fields = event
-            .leaves
-            .iter()
-            .filter(|leaf| !leaf.name.starts_with('@'))
-            .peekable();
-        let is_line_in_fields = is_whole && fields.peek().is_some();
+        let fields = event.leaves.iter().filter(|leaf| !leaf.name.starts_with('@'));
+        let has_fields = fields.clone().next().is_some();
         for leaf in fields {
             match &leaf.value {
                 Scalar::Text(text) => found.look_in(&leaf.name, text),
@@ -199,13 +237,22 @@ impl IndicatorSet {
                 _ => {}
             }
         }
-        match (&log.message, &log.raw) {
-            (Some(message), _) => found.look("message", message, Surroundings::FreeText),
-            // The fields of a whole object say all of its line.
-            (None, Some(raw)) if !is_line_in_fields => found.look("raw", raw, Surroundings::FreeText),
-            _ => {}
+        if let Some((name, text)) = beside_fields(log, has_fields) {
+            found.look(name, text, Surroundings::FreeText);
         }
         found.matches
+    }
+}
+
+/// Returns the text of a log that its fields do not say, with its name.
+fn beside_fields(log: &LogEntry, has_fields: bool) -> Option<(&'static str, &str)> {
+    // The fields of a whole object say all of its line.
+    let is_in_fields =
+        |line: &str| has_fields && is_structured(line) && !log.metadata.contains_key(PARSE_ERROR);
+    match (&log.message, &log.raw) {
+        (Some(message), _) => Some(("message", message)),
+        (None, Some(line)) if !is_in_fields(line) => Some(("raw", line)),
+        _ => None,
     }
 }
 
@@ -237,38 +284,10 @@ impl Found<'_> {
     }
 
     fn compare(&mut self, field: &str, observable: &Observable<'_>) {
-        let set = self.set;
         self.firsts.clear();
-        match observable {
-            Observable::Ip(address) => {
-                self.find(&Key::of_address(*address));
-                let [v4, v6] = &set.networks;
-                let networks = if address.is_ipv4() { v4 } else { v6 };
-                networks.each_holding(*address, |first| self.firsts.push(first));
-            }
-            Observable::Domain(name) => self.find_domain(name),
-            Observable::Url(url) => self.find(&Key::of_text(IndicatorType::Url, url)),
-            Observable::Email(address) => self.find(&Key::of_text(IndicatorType::Email, address)),
-            Observable::FileHash(digest) => self.find(&Key::of_digest(digest)),
-        }
+        self.set.each_sign(observable, |first| self.firsts.push(first));
         if !self.firsts.is_empty() {
             self.report(field, observable);
-        }
-    }
-
-    fn find(&mut self, key: &Key<'_>) {
-        self.firsts.extend(self.set.table.find(key));
-    }
-
-    /// Finds a name and the names above it, down to two labels.
-    fn find_domain(&mut self, name: &str) {
-        self.find(&Key::of_text(IndicatorType::Domain, name));
-        let mut rest = name;
-        while let Some((_, above)) = rest.split_once('.')
-            && above.contains('.')
-        {
-            self.find(&Key::of_text(IndicatorType::Domain, above));
-            rest = above;
         }
     }
 
@@ -322,6 +341,34 @@ impl Found<'_> {
 }
 
 impl IndicatorSet {
+    /// Gives the first records of the indicators that an observable is a sign of to `take`.
+    fn each_sign(&self, observable: &Observable<'_>, mut take: impl FnMut(u32)) {
+        let mut find = |key: &Key<'_>| self.table.find(key).into_iter().for_each(&mut take);
+        match observable {
+            Observable::Ip(address) => {
+                find(&Key::of_address(*address));
+                let [v4, v6] = &self.networks;
+                let networks = if address.is_ipv4() { v4 } else { v6 };
+                networks.each_holding(*address, take);
+            }
+            Observable::Domain(name) => self.each_sign_of_domain(name, take),
+            Observable::Url(url) => find(&Key::of_text(IndicatorType::Url, url)),
+            Observable::Email(address) => find(&Key::of_text(IndicatorType::Email, address)),
+            Observable::FileHash(digest) => find(&Key::of_digest(digest)),
+        }
+    }
+
+    /// Finds a name and the names above it, down to two labels.
+    fn each_sign_of_domain(&self, name: &str, mut take: impl FnMut(u32)) {
+        let mut next = Some(name);
+        while let Some(name) = next {
+            let found = self.table.find(&Key::of_text(IndicatorType::Domain, name));
+            found.into_iter().for_each(&mut take);
+            let above = name.split_once('.').map(|(_, above)| above);
+            next = above.filter(|above| above.contains('.'));
+        }
+    }
+
     fn found(
         &self,
         field: &str,

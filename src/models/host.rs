@@ -33,19 +33,28 @@ pub(crate) fn canonical_domain(name: &str) -> Option<Cow<'_, str>> {
 /// Returns whether a canonical name consists of labels as hosts have them, two at least (RFC 1035, section 2.3.4).
 pub(crate) fn has_labels(name: &str) -> bool {
     const LONGEST: usize = 253;
-    let is_of_label = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let is_label = |label: &[u8]| (1..=63).contains(&label.len()) && label.iter().all(is_of_label);
-    let mut labels = name.as_bytes().split(|byte| *byte == b'.');
-    name.len() <= LONGEST && name.contains('.') && labels.all(is_label)
+    const LONGEST_LABEL: usize = 63;
+    let (mut dots, mut length) = (0, 0);
+    for byte in name.bytes() {
+        match byte {
+            b'.' if (1..=LONGEST_LABEL).contains(&length) => (dots, length) = (dots + 1, 0),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => length += 1,
+            _ => return false,
+        }
+    }
+    dots > 0 && (1..=LONGEST_LABEL).contains(&length) && name.len() <= LONGEST
 }
 
 /// Returns the host of a URL, without brackets, as browsers read it (WHATWG URL Standard, section 3.5).
 ///
 /// An address of IPv4 may be one number, and its parts may be octal or hexadecimal. A host that is no valid one is
 /// returned in lower case.
-pub(crate) fn canonical_host(host: &str) -> String {
+pub(crate) fn canonical_host(host: &str) -> Cow<'_, str> {
+    if is_canonical_name(host) {
+        return Cow::Borrowed(host);
+    }
     if let Ok(address) = host.parse::<Ipv6Addr>() {
-        return IpAddr::V6(address).to_canonical().to_string();
+        return IpAddr::V6(address).to_canonical().to_string().into();
     }
     let decoded = percent_decode_str(host).decode_utf8();
     let decoded = decoded.unwrap_or(Cow::Borrowed(host));
@@ -55,6 +64,14 @@ pub(crate) fn canonical_host(host: &str) -> String {
         Some(name) => v4(&name).map_or_else(|| name.into_owned(), |address| address.to_string()),
         None => host.to_lowercase(),
     }
+    .into()
+}
+
+/// Returns whether a host is plainly a name in its one form: in lower case, and no address.
+fn is_canonical_name(host: &str) -> bool {
+    let is_of_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+    let last = host.rsplit('.').next().unwrap_or_default();
+    last.starts_with(|c: char| c.is_ascii_lowercase()) && host.bytes().all(is_of_name)
 }
 
 /// Reads an address of IPv4 in any notation that browsers take.
@@ -98,15 +115,23 @@ fn number(text: &str) -> Option<u64> {
 ///
 /// Scheme and host are in lower case, and the host is as [`canonical_host`] returns it. User, fragment, the port of the
 /// scheme and a dot after the host are left out, and a path is there.
-pub(crate) fn canonical_url(url: &str) -> String {
+pub(crate) fn canonical_url(url: &str) -> Cow<'_, str> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if is_canonical_name(authority)
+        && path.starts_with('/')
+        && !path.contains('#')
+        && !scheme.is_empty()
+        && scheme.bytes().all(|byte| byte.is_ascii_lowercase())
+    {
+        return Cow::Borrowed(url);
+    }
     let scheme = scheme.to_ascii_lowercase();
-    let rest = rest.split('#').next().unwrap_or(rest);
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let path = path.split('#').next().unwrap_or(path);
     let (host, port) = host_and_port(authority);
     let host = canonical_host(host);
     let host = match host.parse::<Ipv6Addr>().is_ok() {
-        true => format!("[{host}]"),
+        true => format!("[{host}]").into(),
         false => host,
     };
     let usual = match scheme.as_str() {
@@ -122,7 +147,7 @@ pub(crate) fn canonical_url(url: &str) -> String {
         digits => format!(":{digits}"),
     };
     let root = if path.starts_with('/') { "" } else { "/" };
-    format!("{scheme}://{host}{port}{root}{path}")
+    format!("{scheme}://{host}{port}{root}{path}").into()
 }
 
 /// Returns the host of a URL, without user, port and brackets (RFC 3986, section 3.2).

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use memchr::{memchr2_iter, memmem};
+use memchr::{memchr_iter, memchr2_iter, memmem};
 use percent_encoding::percent_decode_str;
 
 use super::{canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
@@ -30,6 +30,8 @@ pub(crate) enum Surroundings<'n> {
     Field(&'n str),
     /// Means text in which names of files may be as well.
     FreeText,
+    /// Means that nothing is known of the place. All is found that is found in any other place.
+    Unknown,
 }
 
 impl Surroundings<'_> {
@@ -48,7 +50,7 @@ impl Surroundings<'_> {
             "referrer",
         ];
         match self {
-            Self::Host => true,
+            Self::Host | Self::Unknown => true,
             Self::FreeText => false,
             Self::Field(name) => {
                 let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
@@ -59,9 +61,9 @@ impl Surroundings<'_> {
 }
 
 /// Lists the top-level domains that are endings of files as well. From free text, `setup.zip` is a file.
-const FILE_ENDINGS: [&str; 18] = [
-    "ai", "app", "bat", "cab", "com.br", "gz", "java", "mov", "md", "pl", "ps", "pub", "py", "rs", "sh",
-    "so", "tar", "zip",
+const FILE_ENDINGS: [&str; 17] = [
+    "ai", "app", "bat", "cab", "gz", "java", "mov", "md", "pl", "ps", "pub", "py", "rs", "sh", "so", "tar",
+    "zip",
 ];
 
 /// Takes what is found in a text.
@@ -69,55 +71,80 @@ type Take<'a> = dyn FnMut(Observable<'_>) + 'a;
 
 /// Gives each observable of a text to `take`.
 pub(crate) fn each(text: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
+    if !may_hold_observable(text.as_bytes()) {
+        return;
+    }
     each_in_urls(text, take);
-    let bytes = text.as_bytes();
-    let mut place = 0;
-    while let Some(length) = bytes
-        .get(place..)
-        .and_then(|rest| rest.iter().position(|byte| class(*byte) != 0))
-    {
-        let start = place + length;
-        let mut seen = 0;
-        let rest = bytes.get(start..).unwrap_or_default();
-        let length = rest.iter().position(|byte| {
-            let class = class(*byte);
-            seen |= class;
-            class == 0
-        });
-        place = length.map_or(bytes.len(), |length| start + length);
+    each_word(text, &mut |place, seen| {
         // Bytes of one character are all in the word or all outside.
-        if let Some(word) = text.get(start..place)
-            && may_be_observable(word, seen)
+        let Some(word) = text.get(place.clone()) else {
+            return;
+        };
+        words(word, seen, surroundings, take);
+        if (surroundings == Surroundings::Unknown || is_end_of_connection(text, place))
+            && let Some(address) = before_port(word)
         {
-            words(word, seen, surroundings, take);
-            if let Some(address) = before_port(word).filter(|_| is_end_of_connection(text, start..place)) {
-                take(Observable::Ip(address.into()));
+            take(Observable::Ip(address.into()));
+        }
+    });
+}
+
+/// Returns whether a text has what each observable has: a byte that is rare elsewhere, or the length of a digest.
+fn may_hold_observable(bytes: &[u8]) -> bool {
+    bytes.len() >= SHORTEST_DIGEST || bytes.iter().any(|byte| class(*byte) & (MARKS | PERCENT) != 0)
+}
+
+/// Gives the place of each word that may hold an observable to `take`, with the classes of its bytes.
+fn each_word(text: &str, take: &mut dyn FnMut(Range<usize>, u8)) {
+    let (mut start, mut seen) = (0, 0);
+    let mut end = |word: Range<usize>, seen: u8| {
+        let is_long = word.len() >= SHORTEST_DIGEST;
+        if is_long
+            || seen & MARKS != 0
+                && text
+                    .get(word.clone())
+                    .is_some_and(|text| may_be_observable(text, seen))
+        {
+            take(word, seen);
+        }
+    };
+    for (place, byte) in text.bytes().enumerate() {
+        match class(byte) {
+            0 => {
+                end(start..place, seen);
+                (start, seen) = (place + 1, 0);
             }
+            class => seen |= class,
         }
     }
+    end(start..text.len(), seen);
 }
 
 /// Gives each address of a text to `take`: those that [`each`] finds, at less cost.
 pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
-    each_in_urls_and_addresses(text, &mut |observable, _| {
+    let has_port = |word| is_end_of_connection(text, word);
+    in_urls_and_addresses(text, &has_port, &mut |observable, _| {
         if let Observable::Ip(address) = observable {
             take(address);
         }
     });
 }
 
-/// Gives what the URLs of a text hold to `take`, and each address, with whether the text has it as it is printed.
+/// Gives what the URLs of a text hold to `take`, and each address, with whether the word that it is in has it as it is
+/// printed.
 ///
-/// What else a text of ASCII has are words of it, in any letter case.
+/// What else a text of ASCII has are words of it, in any letter case. Five numbers are an address and a port here,
+/// whatever is around them: it may be a part of a line that ends there.
 pub(crate) fn each_in_urls_and_addresses(text: &str, take: &mut dyn FnMut(Observable<'_>, bool)) {
-    let mut give = |observable: Observable<'_>, is_plain: bool| {
-        let is_plain = match &observable {
-            Observable::Ip(address) => is_plain || text.contains(&address.to_string()),
-            _ => false,
-        };
-        take(observable, is_plain);
-    };
-    each_in_urls(text, &mut |observable| give(observable, false));
+    in_urls_and_addresses(text, &|_| true, take);
+}
+
+fn in_urls_and_addresses(
+    text: &str,
+    has_port: &dyn Fn(Range<usize>) -> bool,
+    take: &mut dyn FnMut(Observable<'_>, bool),
+) {
+    each_in_urls(text, &mut |observable| take(observable, false));
     let bytes = text.as_bytes();
     let mut end = 0;
     for mark in memchr2_iter(b'.', b':', bytes) {
@@ -135,16 +162,16 @@ pub(crate) fn each_in_urls_and_addresses(text: &str, take: &mut dyn FnMut(Observ
             continue;
         };
         if let Ok(address) = word.parse::<Ipv4Addr>() {
-            give(Observable::Ip(address.into()), true);
+            take(Observable::Ip(address.into()), true);
         } else {
-            let seen = word.bytes().fold(0, |seen, byte| seen | class(byte));
+            let seen = classes(word);
             let mut give = |observable: Observable<'_>| {
-                if let Observable::Ip(_) = observable {
-                    give(observable, false);
+                if let Observable::Ip(address) = observable {
+                    take(observable, word.contains(&address.to_string()));
                 }
             };
             words(word, seen, Surroundings::FreeText, &mut give);
-            if let Some(address) = before_port(word).filter(|_| is_end_of_connection(text, start..end)) {
+            if let Some(address) = before_port(word).filter(|_| has_port(start..end)) {
                 give(Observable::Ip(address.into()));
             }
         }
@@ -195,6 +222,13 @@ const DOT: u8 = 2;
 const COLON: u8 = 4;
 /// Means a part of a character that is not ASCII.
 const WIDE: u8 = 8;
+/// Means an `@`.
+const AT: u8 = 16;
+/// Means a `%`.
+const PERCENT: u8 = 32;
+
+/// Holds the classes of which each observable has one, unless it is a digest.
+const MARKS: u8 = DOT | COLON | WIDE;
 
 /// Says what each byte may be; 0 means that it ends a word.
 const CLASSES: [u8; 256] = {
@@ -204,7 +238,9 @@ const CLASSES: [u8; 256] = {
         classes[byte as usize] = match byte {
             b'.' => PART | DOT,
             b':' => PART | COLON,
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'@' | b'+' | b'%' => PART,
+            b'@' => PART | AT,
+            b'%' => PART | PERCENT,
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'+' => PART,
             0x80.. => PART | WIDE,
             _ => 0,
         };
@@ -220,9 +256,16 @@ fn class(byte: u8) -> u8 {
     CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
+/// Counts the digits of the shortest digest.
+const SHORTEST_DIGEST: usize = 32;
+
+/// Returns the classes of the bytes of a word.
+fn classes(word: &str) -> u8 {
+    word.bytes().fold(0, |seen, byte| seen | class(byte))
+}
+
 /// Returns whether a word may hold an observable, by the classes of its bytes. Most words do not.
 fn may_be_observable(word: &str, seen: u8) -> bool {
-    const SHORTEST_DIGEST: usize = 32;
     match word.len() {
         ..SHORTEST => false,
         _ if seen & (DOT | WIDE) != 0 => true,
@@ -235,11 +278,11 @@ fn may_be_observable(word: &str, seen: u8) -> bool {
 /// Gives the observables of a word to `take`.
 fn words(word: &str, seen: u8, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
     if seen & WIDE == 0 {
-        return token(word, surroundings, take);
+        return token(word, seen, surroundings, take);
     }
     for part in word.split(|c: char| !is_of_token(c)) {
         if part.len() >= SHORTEST {
-            token(part, surroundings, take);
+            token(part, seen, surroundings, take);
         }
     }
 }
@@ -276,9 +319,6 @@ const LONGEST_SCHEME: usize = 32;
 /// Finds what is between the scheme and the host of a URL.
 static AFTER_SCHEME: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("://"));
 
-/// Finds the start of an encoded colon, as between the scheme and the host of a URL in a parameter.
-static ENCODED_COLON: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("%3"));
-
 /// Limits the URLs of a text that are looked at. Of the others, plain hosts are found as words.
 const MOST_URLS: usize = 10_000;
 
@@ -306,10 +346,11 @@ fn each_in_urls(text: &str, take: &mut Take<'_>) {
             false => Cow::Borrowed(url),
         };
         if let Some(host) = host_of_url(&url) {
-            token(&canonical_host(host), Surroundings::Host, take);
+            let host = canonical_host(host);
+            token(&host, classes(&host), Surroundings::Host, take);
         }
         if is_whole {
-            take(Observable::Url(canonical_url(&url).into()));
+            take(Observable::Url(canonical_url(&url)));
         }
     }
     let left = starts.count();
@@ -320,10 +361,12 @@ fn each_in_urls(text: &str, take: &mut Take<'_>) {
 
 /// Returns the places after the schemes of URLs, and whether the URL is encoded, as in the parameter of another URL.
 fn starts_of_urls(text: &str) -> impl Iterator<Item = (usize, bool)> {
+    const PLAIN: &[u8] = b"://";
     const ENCODED: &[u8] = b"%3A%2F%2F";
     let bytes = text.as_bytes();
-    let plain = AFTER_SCHEME.find_iter(bytes).map(|at| (at, false));
-    let encoded = ENCODED_COLON.find_iter(bytes).filter(|at| {
+    let is_plain = |at: &usize| bytes.get(*at..*at + PLAIN.len()) == Some(PLAIN);
+    let plain = memchr_iter(b':', bytes).filter(is_plain).map(|at| (at, false));
+    let encoded = memchr_iter(b'%', bytes).filter(|at| {
         let found = bytes.get(*at..*at + ENCODED.len());
         found.is_some_and(|found| found.eq_ignore_ascii_case(ENCODED))
     });
@@ -387,11 +430,36 @@ fn url_at(text: &str, at: usize, longest: usize) -> Option<&str> {
     (scheme > 0 && url.len() > scheme + 3).then_some(url)
 }
 
-/// Gives what a word is to `take`.
-fn token(word: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
-    let word = word.trim_matches(['[', ']', '.', '-', '+', '%', '@']);
-    let colons = word.bytes().filter(|byte| *byte == b':').count();
-    if colons >= 2
+/// Gives what a word is to `take`. Its bytes have no classes but those that were seen.
+fn token(word: &str, seen: u8, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
+    let word = word.trim_matches(|c| matches!(c, '[' | ']' | '.' | '-' | '+' | '%' | '@'));
+    if seen & COLON != 0 && word.contains(':') {
+        return parts_between_colons(word, seen, surroundings, take);
+    }
+    if seen & AT != 0
+        && let Some((local, domain)) = word.rsplit_once('@')
+    {
+        if !local.is_empty()
+            && let Some(domain) = domain_of(domain, Surroundings::Host)
+        {
+            take(Observable::Email(format!("{}@{domain}", lower(local)).into()));
+        }
+        return token(domain, seen, Surroundings::Host, take);
+    }
+    if word.starts_with(|c: char| c.is_ascii_digit()) && addresses(word, take) {
+        return;
+    }
+    if matches!(word.len(), 32 | 40 | 64 | 128) && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return take(Observable::FileHash(word));
+    }
+    if let Some(domain) = domain_of(word, surroundings) {
+        take(Observable::Domain(domain));
+    }
+}
+
+/// Gives the address of IPv6 that a word is to `take`, or what the parts between its colons are.
+fn parts_between_colons(word: &str, seen: u8, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
+    if memchr_iter(b':', word.as_bytes()).nth(1).is_some()
         && let Some(address) = v6(word)
     {
         take(Observable::Ip(address));
@@ -399,42 +467,30 @@ fn token(word: &str, surroundings: Surroundings<'_>, take: &mut Take<'_>) {
             .into_iter()
             .for_each(|address| take(Observable::Ip(address)));
     }
-    if colons > 0 {
-        for part in word.split(':').filter(|part| part.len() >= SHORTEST) {
-            // As in `rv:1.9.2.13`, which is the version of a browser.
-            if !(part.starts_with(|c: char| c.is_ascii_digit()) && word.starts_with("rv:")) {
-                token(part, surroundings, take);
-            }
+    for part in word.split(':').filter(|part| part.len() >= SHORTEST) {
+        // As in `rv:1.9.2.13`, which is the version of a browser.
+        if !(part.starts_with(|c: char| c.is_ascii_digit()) && word.starts_with("rv:")) {
+            token(part, seen & !COLON, surroundings, take);
         }
-        return;
     }
-    if let Some((local, domain)) = word.rsplit_once('@') {
-        if !local.is_empty()
-            && let Some(domain) = domain_of(domain)
-        {
-            take(Observable::Email(format!("{}@{domain}", lower(local)).into()));
-        }
-        return token(domain, Surroundings::Host, take);
-    }
+}
+
+/// Gives the address of IPv4 that a word is, or the two of a range, to `take`. Returns whether it is one.
+fn addresses(word: &str, take: &mut Take<'_>) -> bool {
     // As in `192.0.2.1%eth0`.
     let address = word.split('%').next().unwrap_or(word);
     if let Ok(address) = address.parse::<Ipv4Addr>() {
-        return take(Observable::Ip(address.into()));
+        take(Observable::Ip(address.into()));
+        return true;
     }
     if let Some((first, last)) = word.split_once('-')
         && let (Ok(first), Ok(last)) = (first.parse::<Ipv4Addr>(), last.parse::<Ipv4Addr>())
     {
         take(Observable::Ip(first.into()));
-        return take(Observable::Ip(last.into()));
+        take(Observable::Ip(last.into()));
+        return true;
     }
-    if matches!(word.len(), 32 | 40 | 64 | 128) && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return take(Observable::FileHash(word));
-    }
-    if (!is_file(word) || surroundings.are_hosts())
-        && let Some(domain) = domain_of(word)
-    {
-        take(Observable::Domain(domain));
-    }
+    false
 }
 
 /// Reads an address of IPv6. It may have a zone, or a port after brackets.
@@ -475,24 +531,30 @@ fn lower(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the domain that a word is, in the form in which domains are stored.
-fn domain_of(word: &str) -> Option<Cow<'_, str>> {
-    if word.is_ascii() {
-        return is_domain(word).then(|| canonical_domain(word))?;
+fn domain_of<'w>(word: &'w str, surroundings: Surroundings<'_>) -> Option<Cow<'w, str>> {
+    let ending = ending_of(word);
+    let is_file = |ending| is_of_file(ending) && !surroundings.are_hosts();
+    if !word.is_ascii() {
+        let is_domain = |name: &Cow<'_, str>| ending_of(name).is_some_and(is_top) && has_labels(name);
+        return canonical_domain(word).filter(|name| !ending.is_some_and(is_file) && is_domain(name));
     }
-    canonical_domain(word).filter(|name| is_domain(name))
+    let is_domain = ending.is_some_and(|ending| is_top(ending) && !is_file(ending)) && has_labels(word);
+    is_domain.then(|| canonical_domain(word))?
 }
 
-fn is_domain(word: &str) -> bool {
-    let Some((_, last)) = word.rsplit_once('.') else {
-        return false;
-    };
-    let is_top = last.len() >= 2 && !last.starts_with(|c: char| c.is_ascii_digit());
-    is_top && has_labels(word)
+/// Returns what follows the last dot of a word.
+fn ending_of(word: &str) -> Option<&str> {
+    let dot = word.bytes().rposition(|byte| byte == b'.')?;
+    word.get(dot + 1..)
 }
 
-fn is_file(word: &str) -> bool {
-    let (_, ending) = word.rsplit_once('.').unwrap_or_default();
-    FILE_ENDINGS
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known))
+/// Returns whether a label may be a top-level domain.
+fn is_top(label: &str) -> bool {
+    label.len() >= 2 && !label.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn is_of_file(ending: &str) -> bool {
+    const LONGEST: usize = 4;
+    let is = |known: &&str| ending.eq_ignore_ascii_case(known);
+    ending.len() <= LONGEST && FILE_ENDINGS.iter().any(is)
 }

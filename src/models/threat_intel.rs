@@ -249,7 +249,7 @@ fn url(text: &str) -> Option<Indicator> {
             .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         && !rest.is_empty()
         && !text.contains(char::is_whitespace);
-    valid.then(|| Indicator::Url(canonical_url(text)))
+    valid.then(|| Indicator::Url(canonical_url(text).into_owned()))
 }
 
 fn email(text: &str) -> Option<Indicator> {

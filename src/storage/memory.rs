@@ -164,6 +164,7 @@ impl LogStore for MemoryStore {
     }
 
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
+        fields.iter().try_for_each(Field::check_single)?;
         let state = self.state();
         let mut counts: BTreeMap<Vec<Option<String>>, u64> = BTreeMap::new();
         for log in state.matching(query) {

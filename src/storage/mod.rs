@@ -72,6 +72,10 @@ pub trait LogStore: Send + Sync {
     ///
     /// The most frequent combination comes first; equally frequent ones are in the order of their values. The query's
     /// order, limit and page are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a field is `any`, which has many values in a log.
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>>;
 
     /// Counts the logs that a query wants in each stretch of `width`, oldest first.

@@ -420,6 +420,37 @@ fn suppressions_that_cover_less_than_they_seem_to_are_told() {
 }
 
 #[test]
+fn a_suppression_that_this_version_refuses_is_named_and_can_be_removed() {
+    let (cli, _) = with_alerts();
+    let add = [
+        "alerts",
+        "suppress",
+        "add",
+        "--filter",
+        "host = web1",
+        "--reason",
+        "x",
+    ];
+    let id = cli.rows(&add).remove(0)["id"].as_str().unwrap().to_owned();
+    let connection = duckdb::Connection::open(cli.path("logstore.duckdb")).unwrap();
+    connection
+        .execute("UPDATE suppressions SET filter = $$any has '.'$$", [])
+        .unwrap();
+    connection.close().unwrap();
+    let (code, text) = cli.failure(&["alerts", "suppress", "list"]);
+    assert!(
+        code != 0 && text.contains(&id) && text.contains("a letter or digit"),
+        "{text}"
+    );
+    assert!(
+        text.contains("suppress remove") && !text.contains("damaged"),
+        "{text}"
+    );
+    cli.output(&["alerts", "suppress", "remove", &id]);
+    cli.finds_nothing(&["alerts", "suppress", "list"]);
+}
+
+#[test]
 fn suppressions_by_commands() {
     let (cli, _) = with_alerts();
     let add = [

@@ -10,7 +10,7 @@ use logstore::{
 };
 use serde_json::json;
 
-use crate::support::{Cli, log};
+use crate::support::{Cli, assert_views_agree, log};
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -27,6 +27,7 @@ fn sql() -> Vec<String> {
 fn through_a_store(cli: &Cli, file: &Path) -> Vec<Vec<u8>> {
     cli.output(&["ingest", file.to_str().unwrap()]);
     let store = DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
+    assert_views_agree(&store);
     let mut logs: Vec<_> = store
         .scan_logs(&LogQuery::new().order(Order::OldestFirst))
         .unwrap()

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use crate::support::at;
+use crate::support::{assert_views_agree, at};
 
 /// Texts with what is special to layouts, to JSON and to the engine's format.
 fn text() -> impl Strategy<Value = String> {
@@ -98,6 +98,7 @@ proptest! {
             .map(|log| vec![json!(log.raw), Value::Object((*log.normalized).clone())])
             .collect();
         prop_assert_eq!(rows, expected);
+        assert_views_agree(&store);
     }
 
     /// However a text stands across what is left out and what is not.
@@ -149,4 +150,24 @@ fn fields_that_another_program_wrote_over_several_lines_are_kept() {
         .fetch_logs(&LogQuery::new().equals("id", "again").unwrap())
         .unwrap();
     assert_eq!(found, [again]);
+}
+
+/// It is read again as the second after it, which the line does not have.
+#[test]
+fn a_leap_second_changes_no_line() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    let leap_second = "2016-12-31T23:59:60.500Z".parse().unwrap();
+    let log = |number: usize| {
+        LogEntry::new(leap_second).with_raw(format!("at 2016-12-31T23:59:59.500Z and {number}"))
+    };
+    let logs: Vec<LogEntry> = (10..40).map(log).collect();
+    store.append_logs(&logs).unwrap();
+    let mut stored: Vec<_> = store
+        .fetch_logs(&LogQuery::new())
+        .unwrap()
+        .into_iter()
+        .map(|log| log.raw)
+        .collect();
+    stored.sort();
+    assert_eq!(stored, logs.into_iter().map(|log| log.raw).collect::<Vec<_>>());
 }

@@ -4,7 +4,7 @@ use logstore::duckdb::Access;
 use logstore::{DuckDbStore, Error, LogStore as _};
 use serde_json::json;
 
-use crate::support::{Cli, log};
+use crate::support::{Cli, assert_views_agree, log};
 
 fn refusal(store: &DuckDbStore, sql: &str) -> String {
     match store.execute_query(sql, &[]) {
@@ -327,6 +327,44 @@ fn a_time_that_a_query_gives_can_be_asked_for() {
         .execute_query("SELECT message FROM logs WHERE event_time = ?", &time)
         .unwrap();
     assert_eq!(found.rows, [[json!("first")]]);
+}
+
+/// Queries of `logs` that name it in all kinds of ways.
+const OF_LOGS: [&str; 8] = [
+    "SELECT message FROM logs WHERE procid = 7",
+    "SELECT logs.message FROM Logs WHERE procid = 7",
+    "SELECT message FROM main.logs WHERE procid = 7",
+    "SELECT main.logs.message FROM logs WHERE procid = 7",
+    "WITH logs AS (SELECT * FROM logs WHERE procid = 7) SELECT message FROM logs -- mine",
+    "SELECT a.message FROM logs a WHERE a.seq = (SELECT max(b.seq) FROM logs b WHERE b.appname = a.appname);",
+    "SELECT b.message FROM logs a, LATERAL (SELECT * FROM logs WHERE seq = a.seq + 1) b",
+    "WITH RECURSIVE last(seq) AS (SELECT 1 UNION SELECT logs.seq FROM logs, last WHERE logs.seq = last.seq + 1)
+        SELECT message FROM logs WHERE seq = (SELECT max(seq) FROM last)",
+];
+
+#[test]
+fn logs_are_read_however_a_query_names_them() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store
+        .append_logs(&[log(0, "sshd", "first"), log(1, "sshd", "second").with_procid(7)])
+        .unwrap();
+    for sql in OF_LOGS {
+        assert_eq!(store.execute_query(sql, &[]).unwrap().rows, [["second"]], "{sql}");
+    }
+    assert_views_agree(&store);
+    let types = |logs: &str| {
+        let sql = format!("SELECT column_name, column_type FROM (DESCRIBE {logs})");
+        store.execute_query(&sql, &[]).unwrap().rows
+    };
+    assert_eq!(types("logs"), types("main.logs"));
+    let lists = [
+        "SELECT count(*) FROM (SHOW TABLES) WHERE name = 'logs'",
+        "SELECT count(*) FROM duckdb_views() WHERE view_name = 'logs'",
+        "SELECT count(*) FROM information_schema.tables WHERE table_name = 'logs'",
+    ];
+    for sql in lists {
+        assert_eq!(store.execute_query(sql, &[]).unwrap().rows, [[1]], "{sql}");
+    }
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use logstore::LogEntry;
 use logstore::detect::IndicatorSet;
 use logstore::feeds::{self, FeedOptions};
 use logstore::ingest::{IngestOptions, LogReader, PARSE_ERROR, Source};
 use logstore::time::{DateOrder, TimeContext, parse_time};
+use logstore::{DuckDbStore, LogEntry};
 use serde_json::Value;
 
-use crate::support::{Cli, shared_data};
+use crate::support::{Cli, assert_views_agree, shared_data};
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder)
@@ -99,6 +99,9 @@ fn every_line_comes_back_from_the_command_line() {
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected, "{file:?}");
+        let store = DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
+        assert_views_agree(&store);
+        drop(store);
         std::fs::remove_file(cli.path("logstore.duckdb")).unwrap();
     }
 }

@@ -172,7 +172,7 @@ fn many_blocks_are_sorted_and_still_found() {
     // The filters of other logs, which have been deleted.
     alter(
         &path,
-        "INSERT INTO log_blocks SELECT -n, -n, 1, false FROM range(1, 120) AS t(n);
+        "INSERT INTO log_blocks SELECT -n, -n, 2, false FROM range(1, 120) AS t(n);
         INSERT INTO block_words SELECT -n, slice, repeat('\\x00' :: BLOB, 128)
         FROM range(1, 120) AS t(n), range(0, 1024) AS s(slice)",
     );
@@ -392,6 +392,59 @@ fn no_line_hides_an_address() {
     assert!(assert_all_found() > 0);
     alter(&path, "DELETE FROM log_blocks; DELETE FROM block_words");
     assert_eq!(assert_all_found(), 0);
+}
+
+/// What is around an address may be a part of the template of its line, or of a column.
+#[test]
+fn no_template_hides_an_address() {
+    let of_user = |user: &str, message: String| {
+        format!(r#"{{"time":"2025-01-15T00:20:00Z","user":"{user}","msg":"{message}"}}"#)
+    };
+    let tcpdump = |address: &str, seq: usize| {
+        format!("2025-01-15 00:20:00.123456 IP {address}.443 > 10.0.0.1.5555: Flags [S], seq {seq}, length 0")
+    };
+    let mut lines = Vec::new();
+    for number in 0..1_000 {
+        lines.push(tcpdump(&format!("198.51.1.{}", number % 250), number));
+        lines.push(of_user("qz:", format!("from qz:: port {number}")));
+        lines.push(of_user("qz:", format!("go qz://{number}/")));
+        lines.push(of_user("qz:/", format!("go qz://{number}/x")));
+        lines.push(of_user("x", format!("blocked {number}")));
+    }
+    lines.push(tcpdump("198.51.2.7", 1));
+    lines.push(of_user("2001:db8:", "from 2001:db8:: port 1".to_owned()));
+    lines.push(of_user("http:", "go http://3405803783/".to_owned()));
+    lines.push(of_user("http:/", "go http://3405803784/x".to_owned()));
+    lines.push(of_user(
+        "2001:0db8:0001:0002:0003:0004:0005:0006",
+        "blocked 1".to_owned(),
+    ));
+    let folder = tempfile::tempdir().unwrap();
+    let (file, path) = (folder.path().join("logs"), folder.path().join("logs.db"));
+    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+    let store = DuckDbStore::open(&path).unwrap();
+    Loader::new(&store).run(&[&file]).unwrap();
+    assert!(blocks(&store).0 > 0);
+    for (address, expected) in [
+        ("10.0.0.1", 1_001),
+        ("198.51.2.7", 1),
+        ("2001:db8::", 1),
+        ("203.0.113.7", 1),
+        ("203.0.113.8", 1),
+        ("2001:db8:1:2:3:4:5:6", 1),
+    ] {
+        assert_eq!(
+            found(&store, &format!("any has {address}")),
+            expected,
+            "{address}"
+        );
+    }
+    let problems = store
+        .check()
+        .unwrap()
+        .into_iter()
+        .flat_map(|table| table.problems);
+    assert_eq!(problems.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]

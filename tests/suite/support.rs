@@ -36,6 +36,15 @@ pub(crate) fn messages(logs: &[LogEntry]) -> Vec<&str> {
         .collect()
 }
 
+/// Compares what a query of the caller's own reads as `logs` with the view of that name, which is for any program.
+///
+/// Both have a row for each log.
+pub(crate) fn assert_views_agree(store: &DuckDbStore) {
+    let sql = "SELECT * FROM logs EXCEPT ALL SELECT * FROM main.logs";
+    let others = store.execute_query(sql, &[]).unwrap().rows;
+    assert!(others.is_empty(), "the view does not have {others:?}");
+}
+
 /// Makes a store with so many logs, a millisecond apart, from noon of the first day on.
 pub(crate) fn make_large_store(path: &Path, logs: i64) {
     drop(DuckDbStore::open(path).unwrap());

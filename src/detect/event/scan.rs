@@ -5,21 +5,50 @@
 
 use std::borrow::Cow;
 
-use super::walk::{Scope, Walk};
+use super::visit::{Scope, Visit};
+use super::walk::Walk;
 use super::{Leaf, Scalar};
+
+/// Takes the values of an object, whatever their names.
+struct Values<F>(F);
+
+impl<'a, F: FnMut(&Scalar<'a>)> Visit<'a> for Values<F> {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn push_member(&mut self, _: Scope, _: Cow<'a, str>, value: Scalar<'a>) {
+        (self.0)(&value);
+    }
+
+    fn inside<T>(&mut self, scope: Scope, _: &str, read: impl FnOnce(&mut Self, Scope) -> T) -> T {
+        read(self, scope)
+    }
+
+    fn end_list(&mut self, _: usize, _: &str, _: Scope) {}
+}
 
 /// Limits how deeply objects and lists are nested.
 const DEEPEST: usize = 100;
 
 /// Takes apart the object that a text holds; `None` if the reader gives up.
 pub(super) fn text<'a>(text: &'a str, leaves: &mut Vec<Leaf<'a>>) -> Option<()> {
+    visit(text, &mut Walk::new(leaves))
+}
+
+/// Gives the values of the object that a text holds to `take`, without their names; `None` if the reader gives up.
+pub(crate) fn each_value<'a>(text: &'a str, take: impl FnMut(&Scalar<'a>)) -> Option<()> {
+    visit(text, &mut Values(take))
+}
+
+fn visit<'a>(text: &'a str, visit: &mut impl Visit<'a>) -> Option<()> {
     let mut reader = Reader {
         text,
         place: 0,
         depth: 0,
     };
     reader.expect(b'{')?;
-    reader.members(&mut Walk::new(leaves), Scope::Flat)?;
+    reader.members(visit, Scope::Flat)?;
     reader.skip_blanks();
     (reader.place == text.len()).then_some(())
 }
@@ -54,7 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the members of an object after its bracket, and the bracket at its end.
-    fn members(&mut self, walk: &mut Walk<'_, 'a>, scope: Scope) -> Option<()> {
+    fn members(&mut self, walk: &mut impl Visit<'a>, scope: Scope) -> Option<()> {
         let mut next = self.next()?;
         if next == b'}' {
             return Some(());
@@ -76,7 +105,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, walk: &mut Walk<'_, 'a>, scope: Scope, name: Cow<'a, str>) -> Option<()> {
+    fn value(&mut self, walk: &mut impl Visit<'a>, scope: Scope, name: Cow<'a, str>) -> Option<()> {
         let value = match self.next()? {
             b'"' => match self.string()? {
                 Text::Plain(text) => Scalar::Text(Cow::Borrowed(text)),
@@ -106,7 +135,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the elements of a list after its bracket, and the bracket at its end.
-    fn elements(&mut self, walk: &mut Walk<'_, 'a>, scope: Scope, name: Cow<'a, str>) -> Option<()> {
+    fn elements(&mut self, walk: &mut impl Visit<'a>, scope: Scope, name: Cow<'a, str>) -> Option<()> {
         let start = walk.len();
         self.skip_blanks();
         if self.peek()? == b']' {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::visit::{Scope, Visit};
 use super::{Leaf, Scalar};
 use crate::detect::routes::{ROUTE_NAMES, RoutePart};
 use crate::models::MemberName;
@@ -30,19 +31,6 @@ pub(super) fn object<'de, D: Deserializer<'de>>(
     Members(&mut Walk::new(leaves), Scope::Flat).deserialize(object)
 }
 
-/// Says how the members of an object are named.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Scope {
-    /// By their own names.
-    Flat,
-    /// By their own names, and so are the members of their objects: `UserData`.
-    Outer,
-    /// By the names of their containers as well, joined by `_`: `System`.
-    Joined,
-    /// By the names of their containers as well, joined by a dot.
-    Dotted,
-}
-
 pub(super) struct Walk<'w, 'a> {
     leaves: &'w mut Vec<Leaf<'a>>,
     /// Holds the names of the containers that count.
@@ -58,37 +46,6 @@ impl<'w, 'a> Walk<'w, 'a> {
             path: String::new(),
             depth: 0,
         }
-    }
-
-    /// Counts the values so far.
-    pub(super) fn len(&self) -> usize {
-        self.leaves.len()
-    }
-
-    /// Reads the members of an object that is a member itself.
-    pub(super) fn inside<T>(
-        &mut self,
-        scope: Scope,
-        name: &str,
-        read: impl FnOnce(&mut Self, Scope) -> T,
-    ) -> T {
-        let (outer, start) = (self.path.len(), self.leaves.len());
-        let inner = self.enter(scope, name);
-        self.depth += 1;
-        let read = read(self, inner);
-        self.depth -= 1;
-        self.path.truncate(outer);
-        if start > 0 && (scope, inner) == (Scope::Flat, Scope::Joined) {
-            // The data of an event may have a Channel too. That of the system decides, wherever it stands.
-            self.leaves.rotate_left(start);
-        }
-        read
-    }
-
-    /// Adds a value under the name of its member.
-    pub(super) fn push_member(&mut self, scope: Scope, name: Cow<'a, str>, value: Scalar<'a>) {
-        let name = self.name(scope, name);
-        self.push(name, value);
     }
 
     /// Enters a member that is an object, and returns how its own members are named.
@@ -150,9 +107,34 @@ impl<'w, 'a> Walk<'w, 'a> {
         };
         self.leaves.push(Leaf { name, value });
     }
+}
+
+impl<'a> Visit<'a> for Walk<'_, 'a> {
+    fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    fn inside<T>(&mut self, scope: Scope, name: &str, read: impl FnOnce(&mut Self, Scope) -> T) -> T {
+        let (outer, start) = (self.path.len(), self.leaves.len());
+        let inner = self.enter(scope, name);
+        self.depth += 1;
+        let read = read(self, inner);
+        self.depth -= 1;
+        self.path.truncate(outer);
+        if start > 0 && (scope, inner) == (Scope::Flat, Scope::Joined) {
+            // The data of an event may have a Channel too. That of the system decides, wherever it stands.
+            self.leaves.rotate_left(start);
+        }
+        read
+    }
+
+    fn push_member(&mut self, scope: Scope, name: Cow<'a, str>, value: Scalar<'a>) {
+        let name = self.name(scope, name);
+        self.push(name, value);
+    }
 
     /// Mends the values of a list: unnamed data of Windows is one text, named data has its names.
-    pub(super) fn end_list(&mut self, start: usize, name: &str, scope: Scope) {
+    fn end_list(&mut self, start: usize, name: &str, scope: Scope) {
         if scope != Scope::Flat || name != "Data" {
             return;
         }

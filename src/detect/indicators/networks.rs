@@ -8,6 +8,9 @@ use ipnet::IpNet;
 #[derive(Debug, Default)]
 pub(super) struct Networks {
     networks: Vec<Network>,
+    /// Counts for each number of 16 bits the networks whose first address begins with less. An address is looked for among
+    /// few networks then.
+    starts: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +55,14 @@ impl Networks {
             network.outer = open.last().map_or(index, |(outer, _)| *outer);
             open.push((index, *network));
         }
+        self.starts = starts(&self.networks);
     }
 
     /// Gives the records of all networks that hold an address to `take`, the narrowest first.
     pub(super) fn each_holding(&self, address: IpAddr, mut take: impl FnMut(u32)) {
         let bits = bits(address);
         // Each network that holds the address begins before it, and holds the last one that does.
-        let before = self.networks.partition_point(|network| network.start <= bits);
-        let mut next = before.checked_sub(1);
+        let mut next = self.count_until(bits).checked_sub(1);
         while let Some(index) = next
             && let Some(network) = self.networks.get(index)
         {
@@ -69,6 +72,31 @@ impl Networks {
             next = Some(network.outer as usize).filter(|outer| *outer != index);
         }
     }
+
+    /// Counts the networks whose first address is not after an address.
+    fn count_until(&self, bits: u128) -> usize {
+        let start_of = |number: usize| self.starts.get(number).map_or(0, |start| *start as usize);
+        let number = first_number(bits);
+        let (start, end) = (start_of(number), start_of(number + 1));
+        let same = self.networks.get(start..end).unwrap_or_default();
+        start + same.partition_point(|network| network.start <= bits)
+    }
+}
+
+/// Returns the first 16 bits of an address.
+fn first_number(bits: u128) -> usize {
+    usize::try_from(bits >> 112).unwrap_or_default()
+}
+
+/// Counts for each number of 16 bits, and the one after the last, the networks whose first address begins with less.
+fn starts(networks: &[Network]) -> Vec<u32> {
+    let mut starts = Vec::new();
+    for (index, network) in (0..).zip(networks) {
+        starts.resize(first_number(network.start) + 1, index);
+    }
+    let count = u32::try_from(networks.len()).unwrap_or(u32::MAX);
+    starts.resize((1 << 16) + 1, count);
+    starts
 }
 
 /// Returns an address as a number, in the upper bits.

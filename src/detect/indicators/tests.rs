@@ -1,7 +1,9 @@
 use chrono::{DateTime, Utc};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::models::JsonObject;
 
 fn time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap()
@@ -367,7 +369,38 @@ fn what_is_decoded_is_never_longer_and_decoded_twice_at_most() {
     }
 }
 
+/// Makes texts that may hold an indicator.
+fn texts() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        Just("198.51.100.4".to_owned()),
+        Just("198.51.100.4.443 > ".to_owned()),
+        Just("http://bad.example/x".to_owned()),
+        Just("bad.sh".to_owned()),
+        Just("bad.example".to_owned()),
+        "[ >%\"\\\\\n:./a-c0-9]{0,3}",
+        "%[23][0-9A]",
+    ];
+    proptest::collection::vec(part, 0..4).prop_map(|parts| parts.concat())
+}
+
 proptest::proptest! {
+    #[test]
+    fn the_first_look_at_a_log_loses_no_match(
+        fields in proptest::collection::vec(texts(), 0..4),
+        data in proptest::collection::vec(texts(), 0..3),
+        message in proptest::option::of(texts()),
+        raw in proptest::option::of(texts()),
+    ) {
+        let set = set(&["198.51.100.0/24", "http://bad.example/x", "bad.sh"]);
+        let object = json!({"Event": {"EventData": {"Data": data}}, "dns": {"query": fields}});
+        let mut log = LogEntry::new(time());
+        log.normalized = JsonObject::from_text(&object.to_string()).unwrap();
+        (log.message, log.raw) = (message, raw);
+        let all = set.matches_of(&Event::from_log(&log), &log);
+        proptest::prop_assert!(all.is_empty() || set.may_match(&log));
+        proptest::prop_assert_eq!(set.matches(&log), all);
+    }
+
     #[test]
     fn any_text_is_searched(text in r#"[\[\]{}'"|:.,;#/=*^@()<>% \\0-9a-fx-zé-]{0,200}"#) {
         let set = set(&["198.51.100.4", "bad.example"]);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
+use memchr::memmem;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -91,10 +92,9 @@ impl JsonObject {
 
     /// Returns whether there is a member of this name.
     pub fn contains_key(&self, name: &str) -> bool {
-        let may = self
-            .text
-            .as_ref()
-            .is_none_or(|text| text.contains(name) || text.contains('\\'));
+        let may = self.text.as_ref().is_none_or(|text| {
+            memmem::find(text.as_bytes(), name.as_bytes()).is_some() || text.contains('\\')
+        });
         may && self.map().contains_key(name)
     }
 

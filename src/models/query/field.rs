@@ -132,6 +132,17 @@ impl Field {
         }
     }
 
+    /// Checks that the field has one value in a log, so that logs can be counted by it.
+    pub(crate) fn check_single(&self) -> Result<(), InvalidValue> {
+        match &self.0 {
+            Place::Any => {
+                let reason = "it is all texts of a log: name one field, such as host";
+                Err(InvalidValue::new("field", ANY, reason))
+            }
+            Place::Column(_) | Place::Text | Place::Path(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn column_type(&self) -> ColumnType {
         match &self.0 {
             Place::Column(column) => column.column_type(),

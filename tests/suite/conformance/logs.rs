@@ -485,6 +485,10 @@ pub(super) fn counts_by_fields(store: &dyn Store) {
     assert_eq!(by(&[]), [group(&[], 4)]);
     let none = LogQuery::new().contains("nothing holds this");
     assert!(store.count_logs_by(&none, &[]).unwrap().is_empty());
+    let all_texts = store.count_logs_by(&none, &[field("host"), field("any")]);
+    let error = all_texts.unwrap_err();
+    assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
+    assert!(error.to_string().contains("name one field"), "{error}");
 }
 
 pub(super) fn histogram_counts_stretches(store: &dyn Store) {

@@ -35,8 +35,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let query = args.filters.query(context.output.zone())?;
-    let fields = args.by.iter().map(|name| grouping_field(name));
-    let fields: Vec<Field> = fields.collect::<Result<_, _>>()?;
+    let fields = args.by.iter().map(|name| name.parse());
+    let fields: Vec<Field> = fields.collect::<Result<_, InvalidValue>>()?;
     let store = context.existing_store_within(&args.time)?;
     if let Some(every) = args.every {
         let width = TimeDelta::from_std(every)
@@ -75,19 +75,6 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let printed = context.output.rows(&Columns::named(&names), rows)?;
     note_unknown_fields(without_values, &store);
     matched_logs(printed, &query, &store, context.output.zone())
-}
-
-/// Reads the name of a field that has one value in a log.
-fn grouping_field(name: &str) -> Result<Field, InvalidValue> {
-    let field: Field = name.parse()?;
-    match field.to_string().as_str() {
-        "any" => {
-            let reason =
-                "it is all texts of a log: name one field, as in --by host; logstore fields lists them";
-            Err(InvalidValue::new("field", name, reason))
-        }
-        _ => Ok(field),
-    }
 }
 
 fn values(group: GroupCount) -> Vec<Value> {

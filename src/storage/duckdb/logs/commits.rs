@@ -3,26 +3,32 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use ::duckdb::Connection;
+use ::duckdb::{Connection, params};
 
 use super::blocks::{self, Block, FEWEST_LOGS};
 use super::cover::{self, MOST, USUAL};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::lake::data_files;
 use crate::storage::duckdb::seq::{end_of_snapshot, snapshot_of};
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::{error, seq};
 
 const ORDER: CommitOrder = CommitOrder::Snapshots;
 
-/// Returns the snapshots that added logs.
+/// Returns the snapshots that added logs which are there. Of most files, the catalog tells, and they are not opened.
 pub(crate) fn snapshots(connection: &Connection) -> Result<BTreeSet<i64>> {
-    let sql = "SELECT DISTINCT snapshot_id FROM log_rows";
-    let read = statement::query_all(connection, sql, [], |row| row.get(0));
-    Ok(read
-        .map_err(|error| error::engine("read the commits of logs", error))?
-        .into_iter()
-        .collect())
+    let commits = data_files::commits_of_logs(connection)?;
+    let mut snapshots = commits.alone;
+    for merged in commits.merged {
+        let sql = "SELECT DISTINCT snapshot_id FROM log_rows WHERE snapshot_id >= ? AND snapshot_id <= ?";
+        let read = statement::query_all(connection, sql, params![merged.start(), merged.end()], |row| {
+            row.get(0)
+        });
+        let read: Vec<i64> = read.map_err(|error| error::engine("read the commits of logs", error))?;
+        snapshots.extend(read);
+    }
+    Ok(snapshots)
 }
 
 /// Extends blocks, in the order of their logs, over the sequence numbers next to them that no log has. So those of

@@ -82,6 +82,7 @@ impl LogStore for DuckDbStore {
     }
 
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
+        fields.iter().try_for_each(Field::check_single)?;
         self.read_narrowed("count logs by field", query, |connection, log_texts| {
             let sql = plan::count_by(query, fields, log_texts);
             let read = statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {

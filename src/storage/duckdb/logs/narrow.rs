@@ -99,10 +99,10 @@ fn narrowed_by_filters(
         wanted.len(),
         stored.len()
     );
-    if wanted.len() == stored.len() {
-        return Ok(None);
-    }
     if order == CommitOrder::Snapshots {
+        if wanted.len() == stored.len() {
+            return Ok(None);
+        }
         let snapshots = commits::snapshots(connection)?;
         let others = of(&commits::extended(&stored, &snapshots), false);
         let span = match commits::are_covered(&stored, &snapshots) {
@@ -123,6 +123,9 @@ fn narrowed_by_filters(
             .filter(|block| !slices.may_hold(*block.start(), keys::of_other_spelling(address)))
             .collect(),
     });
+    if others.is_empty() && plain.as_ref().is_none_or(|plain| !plain.is_of_few_runs()) {
+        return Ok(None);
+    }
     Ok(Some(Narrowed::without(order, others, plain)))
 }
 
@@ -152,6 +155,11 @@ struct Plain {
 }
 
 impl Plain {
+    /// Says whether there are blocks, in so few runs that each of them can be read apart.
+    fn is_of_few_runs(&self) -> bool {
+        (1..MOST_RANGES).contains(&joined(&self.blocks).len())
+    }
+
     /// Returns SQL that is true of each log with the text.
     fn condition(&self) -> String {
         let text = statement::literal(&self.text);

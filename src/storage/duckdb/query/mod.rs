@@ -15,6 +15,7 @@ use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::logs::scan::{FromRows, Query, Scan};
 use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::transaction::read_transaction;
@@ -140,8 +141,12 @@ impl DuckDbStore {
         };
         allowed.check(connection, self.gate.macros(), sql, &parsed)?;
         let parameters: Vec<SqlValue> = parameters.iter().map(sql_value).collect();
+        let logs = match self.log_texts {
+            schema::LOG_TEXTS => LOGS,
+            _ => "",
+        };
         let prepared = read_transaction(connection, "run the query", |connection| {
-            as_json(connection, sql, &parameters)
+            as_json(connection, logs, sql, &parameters)
         });
         let (columns, rows) = self.after_failure(prepared)?;
         let wanted = Query {
@@ -193,20 +198,40 @@ fn caret(sql: &str, place: usize) -> String {
     format!("\n\n{label}{start}{rest}\n{indent}^")
 }
 
+/// Holds SQL that makes the SELECT after it read `logs` from [`schema::LOG_TEXTS`], with the columns of the view `logs`.
+///
+/// The view is for any program, and slow: it puts texts together without functions of logstore. The SQL is one line, so
+/// that errors count the lines of the caller's own.
+const LOGS: &str = "WITH logs AS NOT MATERIALIZED (SELECT seq, event_time, id, \"timestamp\", raw, appname, file, \
+    host, hostname, message, procid, source_type, CAST(normalized AS JSON) AS normalized, metadata, ingestion_time, \
+    source_ip, dest_ip, source_port, dest_port, \"user\", process, action, outcome, level FROM main.log_texts) ";
+
 const AS_JSON: &str = "SELECT CAST(json_array(";
 
 /// Returns SQL that yields each row of a SELECT as a JSON array, and the names of the SELECT's columns.
-fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Result<(Vec<String>, Sql)> {
-    let failed = |error| rejected(sql, error);
+fn as_json(
+    connection: &Connection,
+    logs: &'static str,
+    sql: &str,
+    parameters: &[SqlValue],
+) -> Result<(Vec<String>, Sql)> {
     let statement = sql.trim().trim_end_matches(';');
-    // Preparing the caller's own text makes errors show that text.
-    connection.prepare(statement).map_err(failed)?;
-    // The line end keeps a comment at the end of the SQL from swallowing the bracket.
-    let describe = format!("DESCRIBE FROM ({statement}\n)");
-    let described = statement::query_all(connection, &describe, params_from_iter(parameters), |row| {
-        Ok((row.get(0)?, row.get(1)?))
+    let describe = |logs: &'static str| {
+        // The line end keeps a comment at the end of the SQL from swallowing the bracket.
+        let describe = format!("DESCRIBE {logs}FROM ({statement}\n)");
+        let described = statement::query_all(connection, &describe, params_from_iter(parameters), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        described.map(|columns| (logs, columns))
+    };
+    // A query that names a column as `main.logs.raw` means the view.
+    let described = describe(logs).or_else(|_| {
+        // Preparing the caller's own text makes errors show that text.
+        connection.prepare(statement)?;
+        describe("")
     });
-    let (columns, types): (Vec<String>, Vec<String>) = described.map_err(failed)?.into_iter().unzip();
+    let (logs, columns): (_, Vec<(String, String)>) = described.map_err(|error| rejected(sql, error))?;
+    let (columns, types): (Vec<String>, Vec<String>) = columns.into_iter().unzip();
     // The engine knows the JSON of each of its types. Positions keep columns of one name apart.
     let names: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
     let values: Vec<String> = names
@@ -215,7 +240,7 @@ fn as_json(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> Resul
         .map(|(name, data_type)| json_value(name, data_type))
         .collect();
     let text = format!(
-        "{AS_JSON}{}) AS VARCHAR) FROM ({statement}\n) AS answer({})",
+        "{logs}{AS_JSON}{}) AS VARCHAR) FROM ({statement}\n) AS answer({})",
         values.join(", "),
         names.join(", ")
     );

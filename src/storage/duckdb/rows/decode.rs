@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::columns::{LogColumn, READ};
 use super::row_layout::Columns;
-use super::template::{self, Known, Placeholders, Times};
+use super::template::{self, Known, Placeholders};
 use crate::models::{JsonObject, LogEntry};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::log_id::LogId;
@@ -29,7 +29,6 @@ pub(crate) fn logs(chunk: &StructArray) -> Result<Vec<(i64, LogEntry)>> {
 #[derive(Default)]
 struct Memory {
     text: String,
-    times: Times,
     numbers: [String; 3],
 }
 
@@ -185,7 +184,7 @@ impl<'a> LogColumns<'a> {
         event_time: DateTime<Utc>,
         memory: &mut Memory,
     ) -> Option<StoredTexts> {
-        let Memory { times, numbers, .. } = memory;
+        let numbers = &mut memory.numbers;
         let integers = [self.procid, self.source_port, self.dest_port];
         for (text, column) in numbers.iter_mut().zip(integers) {
             template::number_text(integer(column, row), text);
@@ -210,7 +209,7 @@ impl<'a> LogColumns<'a> {
             event_time,
         };
         let templates = self.templates(row)?;
-        let placeholders = Placeholders::new(variables, text(&self.identifiers), &known, times);
+        let placeholders = Placeholders::new(variables, text(&self.identifiers), &known);
         let fill = |template: Option<&str>| match template {
             Some(template) => placeholders.fill(template).map(Some),
             None => Some(None),

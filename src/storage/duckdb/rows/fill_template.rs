@@ -9,7 +9,7 @@ use ::duckdb::arrow::datatypes::{DataType, Int64Type};
 use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 use chrono::DateTime;
 
-use super::template::{Placeholders, Times};
+use super::template::Placeholders;
 use crate::storage::duckdb::sql::in_network::texts;
 
 /// Names the SQL function `fill_template(template, values, event_time)`, which views of the store call.
@@ -36,7 +36,7 @@ impl VArrowScalar for FillTemplate {
         let times = times
             .as_primitive_opt::<Int64Type>()
             .ok_or("a time is no number")?;
-        let (mut memory, mut filled) = (Times::default(), StringBuilder::new());
+        let (mut text, mut filled) = (String::new(), StringBuilder::new());
         for row in 0..input.num_rows() {
             let Some(template) = at(&templates, row) else {
                 filled.append_null();
@@ -45,8 +45,11 @@ impl VArrowScalar for FillTemplate {
             let event_time =
                 DateTime::from_timestamp_micros(times.value(row)).ok_or("a time is out of range")?;
             let values = at(&values, row).unwrap_or_default();
-            let placeholders = Placeholders::of_values(values, event_time, &mut memory);
-            filled.append_value(placeholders.fill(template).ok_or("a template cannot be filled")?);
+            text.clear();
+            Placeholders::of_values(values, event_time)
+                .fill_into(template, &mut text)
+                .ok_or("a template cannot be filled")?;
+            filled.append_value(&text);
         }
         Ok(Arc::new(filled.finish()))
     }

@@ -10,7 +10,7 @@ use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 use chrono::DateTime;
 
 use super::row_layout::Columns;
-use super::template::{Known, Placeholders, Texts, Times};
+use super::template::{Known, Placeholders, Texts};
 use crate::models::{Members, Needle, NeedleFinder};
 use crate::storage::duckdb::sql::has::{COLUMN_TEXTS, LOG_HAS, Needles, TEXTS};
 use crate::storage::duckdb::sql::in_network::texts;
@@ -29,7 +29,7 @@ impl VArrowScalar for LogHas {
         let columns = input.columns().iter().map(texts);
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let mut needles = Needles::default();
-        let mut memory = Memory::default();
+        let mut memory = String::new();
         let found = (0..input.num_rows()).map(|row| {
             let mut of_row = columns.iter().map(|column| column.get(row).copied().flatten());
             let value = of_row.next().flatten().unwrap_or_default();
@@ -62,13 +62,6 @@ struct StoredTexts<'a> {
     columns: [&'a str; COLUMN_TEXTS],
 }
 
-/// Holds what is needed to put the texts of logs together.
-#[derive(Default)]
-struct Memory {
-    text: String,
-    times: Times,
-}
-
 impl<'a> StoredTexts<'a> {
     /// Takes the arguments of the function.
     fn new(texts: &[&'a str; TEXTS]) -> Self {
@@ -96,8 +89,8 @@ impl<'a> StoredTexts<'a> {
         }
     }
 
-    /// Says whether a text of the log has the value.
-    fn have(&self, finder: &NeedleFinder, memory: &mut Memory) -> Result<bool, Box<dyn Error>> {
+    /// Says whether a text of the log has the value. The memory is for texts that are put together.
+    fn have(&self, finder: &NeedleFinder, memory: &mut String) -> Result<bool, Box<dyn Error>> {
         let needle = finder.needle();
         let has_templates = !self.templates.is_empty();
         let texts = self.columns.iter().chain([
@@ -130,7 +123,7 @@ impl<'a> StoredTexts<'a> {
         let rendered = match self.layout.is_empty() {
             true => None,
             false => {
-                let rendered = self.layout_columns().render(self.layout, &mut memory.text);
+                let rendered = self.layout_columns().render(self.layout, memory);
                 Some(rendered.ok_or("a layout cannot be rendered")?)
             }
         };
@@ -166,7 +159,7 @@ impl<'a> StoredTexts<'a> {
     }
 
     /// Says whether a text of a log with templates, but no column, has the value; `None` if they are no templates.
-    fn filled_have(&self, needle: &Needle, memory: &mut Memory) -> Option<bool> {
+    fn filled_have(&self, needle: &Needle, text: &mut String) -> Option<bool> {
         let [
             _,
             _,
@@ -197,14 +190,17 @@ impl<'a> StoredTexts<'a> {
             event_time: DateTime::from_timestamp_micros(self.micros.parse().ok()?)?,
         };
         let templates = Texts::of_together(self.templates)?;
-        let placeholders = Placeholders::new(self.variables, self.identifiers, &known, &mut memory.times);
+        let placeholders = Placeholders::new(self.variables, self.identifiers, &known);
         for template in [Some(templates.raw), templates.message, templates.timestamp] {
-            if needle.is_in(&placeholders.fill(template.unwrap_or_default())?) {
+            text.clear();
+            placeholders.fill_into(template.unwrap_or_default(), text)?;
+            if needle.is_in(text) {
                 return Some(true);
             }
         }
-        let normalized = placeholders.fill(templates.normalized.unwrap_or_default())?;
-        Some(is_in_object(needle, &normalized) || is_in_object(needle, self.metadata))
+        text.clear();
+        placeholders.fill_into(templates.normalized.unwrap_or_default(), text)?;
+        Some(is_in_object(needle, text) || is_in_object(needle, self.metadata))
     }
 }
 

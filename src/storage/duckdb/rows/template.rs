@@ -198,16 +198,22 @@ struct Variables {
     text: String,
     /// Holds where each of them ends.
     ends: Vec<usize>,
+    /// Says that there was one too many. To look for more of them would take longer with each.
+    are_too_many: bool,
 }
 
 impl Variables {
     fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
+        self.are_too_many = false;
     }
 
     /// Returns the number of a variable, which may be there already; `None` if they are too many.
     fn number_of(&mut self, value: &str, most: usize) -> Option<usize> {
+        if self.are_too_many {
+            return None;
+        }
         let mut start = 0;
         for (number, end) in self.ends.iter().enumerate() {
             if end - start == value.len() && self.text.get(start..*end) == Some(value) {
@@ -216,6 +222,7 @@ impl Variables {
             start = end + 1;
         }
         if self.ends.len() == most {
+            self.are_too_many = true;
             return None;
         }
         if !self.ends.is_empty() {
@@ -247,8 +254,11 @@ impl<'a> Values<'a> {
             seconds: [0; 256],
         };
         for (number, (place, value)) in values.texts.iter_mut().zip(texts).enumerate() {
+            // What is cut there may go on in the text, such as `http:` before two slashes.
+            let is_open = value.ends_with([':', '.', '/']);
             if let [first, second, ..] = *value.as_bytes()
                 && value.len() >= Self::SHORTEST
+                && !is_open
             {
                 *place = value;
                 values.starts[usize::from(first)] |= 1 << number;
@@ -473,23 +483,23 @@ pub(crate) fn number_text(number: Option<i64>, text: &mut String) {
 }
 
 /// Holds what placeholders stand for in the templates of a log.
-pub(crate) struct Placeholders<'a>([&'a str; FIRST_IDENTIFIER + MOST_IDENTIFIERS]);
+pub(crate) struct Placeholders<'a> {
+    /// Holds the columns, the variables and the identifiers.
+    texts: [&'a str; COLUMNS + MOST_VARIABLES + MOST_IDENTIFIERS],
+    event_time: DateTime<Utc>,
+}
 
 impl<'a> Placeholders<'a> {
-    pub(crate) fn new(
-        variables: &'a str,
-        identifiers: &'a str,
-        known: &Known<'a>,
-        times: &'a mut Times,
-    ) -> Self {
-        let others = known.columns.into_iter().chain(variables.split(SEPARATOR));
-        Self::of(others, identifiers, known.event_time, times)
+    pub(crate) fn new(variables: &'a str, identifiers: &'a str, known: &Known<'a>) -> Self {
+        let others = known.columns.into_iter().chain(separated(variables));
+        Self::of(others, identifiers, known.event_time)
     }
 
     /// Takes what `fill_template` is given.
-    pub(super) fn of_values(values: &'a str, event_time: DateTime<Utc>, times: &'a mut Times) -> Self {
-        let (others, identifiers) = values.split_once(TEMPLATE_END).unwrap_or((values, ""));
-        Self::of(others.split(SEPARATOR), identifiers, event_time, times)
+    pub(super) fn of_values(values: &'a str, event_time: DateTime<Utc>) -> Self {
+        let end = memchr::memchr(TEMPLATE_END as u8, values.as_bytes());
+        let (others, identifiers) = end.map_or((values, ""), |end| (&values[..end], &values[end + 1..]));
+        Self::of(separated(others), identifiers, event_time)
     }
 
     /// Takes the columns, with the variables after them.
@@ -497,24 +507,24 @@ impl<'a> Placeholders<'a> {
         mut others: impl Iterator<Item = &'a str>,
         identifiers: &'a str,
         event_time: DateTime<Utc>,
-        times: &'a mut Times,
     ) -> Self {
-        times.set(event_time);
-        let mut values = [""; FIRST_IDENTIFIER + MOST_IDENTIFIERS];
-        let (columns, rest) = values.split_at_mut(COLUMNS);
-        let (of_times, rest) = rest.split_at_mut(TIMES);
-        let (variables, of_identifiers) = rest.split_at_mut(MOST_VARIABLES);
-        place(columns, &mut others);
-        place(of_times, &mut times.texts());
-        place(variables, &mut others);
-        place(of_identifiers, &mut identifiers.split(SEPARATOR));
-        Self(values)
+        let mut texts = [""; COLUMNS + MOST_VARIABLES + MOST_IDENTIFIERS];
+        let (of_others, of_identifiers) = texts.split_at_mut(COLUMNS + MOST_VARIABLES);
+        place(of_others, &mut others);
+        place(of_identifiers, &mut separated(identifiers));
+        Self { texts, event_time }
     }
 
     /// Returns the text of a template; `None` if it is none.
     pub(crate) fn fill(&self, template: &str) -> Option<String> {
-        let mut rest = template;
-        let mut text = String::with_capacity(rest.len() + rest.len() / 2);
+        let mut text = String::with_capacity(template.len() + template.len() / 2);
+        self.fill_into(template, &mut text)?;
+        Some(text)
+    }
+
+    /// Adds the text of a template to another; `None` if it is no template.
+    pub(crate) fn fill_into(&self, template: &str, text: &mut String) -> Option<()> {
+        let (mut rest, start) = (template, text.len());
         while let Some(brace) = memchr::memchr2(b'{', b'}', rest.as_bytes()) {
             text.push_str(&rest[..brace]);
             let (this, after) = rest[brace..].split_at(1);
@@ -523,13 +533,41 @@ impl<'a> Placeholders<'a> {
                 rest = after;
                 continue;
             }
-            let (number, after) = after.split_once('}')?;
-            text.push_str(self.0.get(number.parse::<usize>().ok()?)?);
-            rest = after;
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, after) = after.split_at(digits);
+            self.push(number.parse().ok()?, text)?;
+            rest = after.strip_prefix('}')?;
+            // A caller's template may name a long text many times.
+            if text.len() - start > LONGEST {
+                return None;
+            }
         }
         text.push_str(rest);
-        Some(text)
+        Some(())
     }
+
+    /// Adds what the placeholder of a number stands for; `None` if there is none of that number.
+    fn push(&self, number: usize, text: &mut String) -> Option<()> {
+        let place = match number.checked_sub(COLUMNS) {
+            None => number,
+            Some(of_times) => match FORMATS.get(of_times) {
+                Some(format) => {
+                    write_time(self.event_time, format, text);
+                    return Some(());
+                }
+                None => number - TIMES,
+            },
+        };
+        text.push_str(self.texts.get(place)?);
+        Some(())
+    }
+}
+
+/// Returns the texts that have [`SEPARATOR`] between them. `str::split` takes much longer for short ones.
+fn separated(text: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr::memchr_iter(SEPARATOR as u8, text.as_bytes()).chain([text.len()]);
+    let mut start = 0;
+    ends.map(move |end| &text[std::mem::replace(&mut start, end + 1)..end])
 }
 
 fn place<'a>(places: &mut [&'a str], values: &mut impl Iterator<Item = &'a str>) {
@@ -554,13 +592,8 @@ impl Times {
         }
         let is_same_second = self.of.is_some_and(|of| of.timestamp() == time.timestamp());
         self.of = Some(time);
-        // Other years have more digits, or none before them.
-        if !(1000..=9999).contains(&time.year()) {
-            self.texts.iter_mut().for_each(String::clear);
-            return;
-        }
         for (text, format) in self.texts.iter_mut().zip(FORMATS) {
-            if !is_same_second || format.contains("%g") || format.contains("%f") {
+            if !is_same_second || has_fraction(format) {
                 text.clear();
                 write_time(time, format, text);
             }
@@ -578,7 +611,13 @@ impl Times {
     }
 }
 
-/// Writes a time in one of [`FORMATS`]. It takes a tenth of what a general writer does.
+/// Says whether one of [`FORMATS`] has parts of a second, which no other part comes after.
+fn has_fraction(format: &str) -> bool {
+    let format = format.strip_suffix('Z').unwrap_or(format);
+    format.ends_with("%g") || format.ends_with("%f")
+}
+
+/// Adds a time in one of [`FORMATS`] to a text. It takes a tenth of what a general writer does.
 fn write_time(time: DateTime<Utc>, format: &str, text: &mut String) {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     const DAYS: &str = "MonTueWedThuFriSatSun";
@@ -586,6 +625,11 @@ fn write_time(time: DateTime<Utc>, format: &str, text: &mut String) {
         let start = 3 * usize::try_from(number).unwrap_or_default();
         names.get(start..start + 3).unwrap_or_default()
     };
+    let time = time.naive_utc();
+    // Other years have more digits, or none before them.
+    if !(1000..=9999).contains(&time.year()) {
+        return;
+    }
     let mut rest = format.chars();
     while let Some(character) = rest.next() {
         if character != '%' {
@@ -606,8 +650,8 @@ fn write_time(time: DateTime<Utc>, format: &str, text: &mut String) {
             Some('H') => push_digits(time.hour(), 2, text),
             Some('M') => push_digits(time.minute(), 2, text),
             Some('S') => push_digits(time.second(), 2, text),
-            Some('g') => push_digits(time.timestamp_subsec_millis(), 3, text),
-            Some('f') => push_digits(time.timestamp_subsec_micros(), 6, text),
+            Some('g') => push_digits(time.nanosecond() / 1_000_000, 3, text),
+            Some('f') => push_digits(time.nanosecond() / 1_000, 6, text),
             // The formats have no others.
             _ => {}
         }
@@ -720,6 +764,17 @@ mod tests {
     }
 
     #[test]
+    fn values_that_may_go_on_are_no_placeholders() {
+        let mut columns = NO_COLUMNS;
+        (columns[0], columns[1], columns[2]) = ("http:", "http:/", "2001:db8:");
+        for line in ["http://x", "a 2001:db8:: b"] {
+            assert!(!template(line, columns).0.contains("{0}"), "{line}");
+            assert!(!template(line, columns).0.contains("{1}"), "{line}");
+            assert!(!template(line, columns).0.contains("{2}"), "{line}");
+        }
+    }
+
+    #[test]
     fn more_variables_stay_in_the_template() {
         let many: Vec<String> = (10..=10 + MOST_VARIABLES).map(|n| n.to_string()).collect();
         let (template, variables) = template(&many.join(" "), NO_COLUMNS);
@@ -777,9 +832,8 @@ mod tests {
             let known = Known { columns: std::array::from_fn(|place| columns[place].as_str()), event_time: at(0) };
             let mut splitter = Splitter::default();
             if let Some(split) = splitter.split(&of_log, &known, grain) {
-                let mut times = Times::default();
                 let identifiers = split.identifiers.unwrap_or_default();
-                let placeholders = Placeholders::new(split.variables, identifiers, &known, &mut times);
+                let placeholders = Placeholders::new(split.variables, identifiers, &known);
                 let templates = Texts::of_together(split.together).unwrap();
                 let fill = |template: Option<&str>| template.map(|template| placeholders.fill(template).unwrap());
                 prop_assert_eq!(fill(templates.normalized), of_log.normalized.map(str::to_owned));
@@ -821,8 +875,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(template in ".*", variables in ".*") {
             let known = Known { columns: NO_COLUMNS, event_time: at(0) };
-            let mut times = Times::default();
-            Placeholders::new(&variables, &variables, &known, &mut times).fill(&template);
+            Placeholders::new(&variables, &variables, &known).fill(&template);
         }
     }
 }

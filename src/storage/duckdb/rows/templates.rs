@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+
 use super::template::{COLUMNS, Grain, Known, Split, Splitter, Texts, number_text};
 use crate::models::{BorrowedLog, CoreFields};
 use crate::storage::duckdb::sql::log_id::LogId;
@@ -62,7 +64,7 @@ impl Templates {
         ];
         let known = Known {
             columns: columns.map(Option::unwrap_or_default),
-            event_time: log.event_time,
+            event_time: as_stored(log.event_time),
         };
         let texts = Texts {
             normalized,
@@ -89,6 +91,11 @@ impl Templates {
             columns: known.columns,
         })
     }
+}
+
+/// Returns a time as it is read again: a leap second is the one after it.
+fn as_stored(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }
 
 /// Counts how often templates were met, by their hashes.

@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Map;
 
-use crate::models::to_micros;
 use crate::storage::duckdb::error;
 use crate::storage::{Error, Result};
 
@@ -129,7 +128,6 @@ pub(crate) fn fetch_all<T>(
 /// Returns a time from the engine's microseconds.
 pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros)
-        .map(to_micros)
         .ok_or_else(|| error::corrupt(format!("{micros} microseconds since 1970 are no time")))
 }
 

@@ -64,12 +64,18 @@ fn is_known(connection: &Connection, id: &str) -> ::duckdb::Result<bool> {
     Ok(found.is_some())
 }
 
+/// Returns the error of a suppression whose filter an earlier version took and this one does not.
+fn refused(id: &str, error: &InvalidValue) -> InvalidValue {
+    let reason = format!("{error}; remove it with logstore alerts suppress remove {id}, and add it anew");
+    InvalidValue::new("suppression", id, reason)
+}
+
 fn suppression(row: &Row<'_>) -> Result<Suppression> {
     let failed = |error| error::engine(ACTION, error);
     let text = |index: usize| row.get::<_, Option<String>>(index).map_err(failed);
     let id = text(0)?.unwrap_or_default();
     let filter: Result<Filter, InvalidValue> = text(2)?.unwrap_or_default().parse();
-    let filter = filter.map_err(|error| error::corrupt(format!("suppression {id:?}: {error}")))?;
+    let filter = filter.map_err(|error| refused(&id, &error))?;
     let mut suppression = Suppression::new(text(3)?.unwrap_or_default(), filter);
     suppression.id = id;
     suppression.rule_id = text(1)?;

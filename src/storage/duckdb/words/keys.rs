@@ -282,6 +282,13 @@ mod tests {
         assert!(!keys("198.51.100.41").contains(&wanted));
     }
 
+    #[test]
+    fn an_address_with_a_port_after_a_dot_has_a_key_wherever_it_is() {
+        let wanted = of_address("198.51.100.4".parse().unwrap());
+        assert!(keys("198.51.100.4.443").contains(&wanted));
+        assert!(!keys("198.51.100.4.443.1").contains(&wanted));
+    }
+
     proptest! {
         #[test]
         fn words_are_found_at_each_place(text in "[aé0. -]{0,200}") {

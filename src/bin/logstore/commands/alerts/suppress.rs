@@ -173,14 +173,24 @@ fn warn_of_rule(suppression: &Suppression, store: &DuckDbStore) -> Result {
 
 fn remove(args: &RemoveArgs, context: &Context) -> Result {
     let store = context.existing_store()?;
-    let named = args.ids.iter().map(|typed| store.find_suppression(typed));
-    let named: Vec<Suppression> = named.collect::<logstore::Result<_>>()?;
-    let ids: Vec<&str> = named.iter().map(|suppression| suppression.id.as_str()).collect();
-    store.remove_suppressions(&ids)?;
+    let mut ids = args.ids.clone();
+    // Whole ids come first, so that a suppression that cannot be read can be removed.
+    match store.remove_suppressions(&borrowed(&ids)) {
+        Err(logstore::Error::NotFound { .. }) => {
+            let named = ids.iter().map(|typed| Ok(store.find_suppression(typed)?.id));
+            ids = named.collect::<logstore::Result<_>>()?;
+            store.remove_suppressions(&borrowed(&ids))?;
+        }
+        other => other?,
+    }
     for id in ids {
         eprintln!("The suppression {id} is removed");
     }
     Ok(())
+}
+
+fn borrowed(ids: &[String]) -> Vec<&str> {
+    ids.iter().map(String::as_str).collect()
 }
 
 /// Reads an end: how long from now on, or a time.
