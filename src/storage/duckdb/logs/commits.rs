@@ -16,7 +16,7 @@ use crate::storage::duckdb::{error, seq};
 
 const ORDER: CommitOrder = CommitOrder::Snapshots;
 
-/// Returns the snapshots that added logs which are there. Of most files, the catalog tells, and they are not opened.
+/// Returns the snapshots that added logs which are there. Of files that were not merged, the catalog tells.
 pub(crate) fn snapshots(connection: &Connection) -> Result<BTreeSet<i64>> {
     let commits = data_files::commits_of_logs(connection)?;
     let mut snapshots = commits.alone;
@@ -39,6 +39,7 @@ pub(crate) fn extended(
 ) -> Vec<RangeInclusive<i64>> {
     let before = [None].into_iter().chain(blocks.iter().map(Some));
     let after = blocks.iter().skip(1).map(Some).chain([None]);
+    let newest = snapshots.last().copied();
     let extend = |((block, before), after): ((&RangeInclusive<i64>, Option<&_>), Option<&_>)| {
         let (from, to) = snapshots_of(block);
         let is_first = before.is_none_or(|before| snapshots_of(before).1 < from);
@@ -50,11 +51,13 @@ pub(crate) fn extended(
                 .map_or(i64::MIN, |before| end_of_snapshot(*before).saturating_add(1)),
             false => *block.start(),
         };
-        start..=if is_last {
-            end_of_snapshot(to)
-        } else {
-            *block.end()
-        }
+        let end = match is_last {
+            // What is committed after the filters were read is not asked for.
+            true if newest <= Some(to) => i64::MAX,
+            true => end_of_snapshot(to),
+            false => *block.end(),
+        };
+        start..=end
     };
     blocks.iter().zip(before).zip(after).map(extend).collect()
 }
@@ -219,6 +222,8 @@ mod tests {
         assert_eq!(extended[0], i64::MIN..=*blocks[0].end());
         assert_eq!(extended[1], *blocks[1].start()..=end_of_snapshot(3));
         assert_eq!(extended[2], end_of_snapshot(3) + 1..=end_of_snapshot(8));
+        let all = [blocks[2].clone(), seqs((11, 1), (11, 5))];
+        assert_eq!(*super::extended(&all, &snapshots)[1].end(), i64::MAX);
         assert!(!are_covered(&blocks, &snapshots));
         assert!(are_covered(&blocks, &BTreeSet::from([3, 5, 7, 8])));
     }

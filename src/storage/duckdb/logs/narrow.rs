@@ -45,8 +45,8 @@ fn need(log_texts: &str, query: &LogQuery) -> Option<Need> {
 
 /// Returns the logs that a query need be asked of; `None` if these are all.
 ///
-/// In a lake, it is called outside a transaction, which an error would end. Logs that are committed after it are in none
-/// of its blocks, and so among those that the query is asked of.
+/// In a lake, it is called outside a transaction, which an error would end. Logs that are committed after it may be among
+/// those that the query is asked of, or not.
 pub(crate) fn narrowed(
     connection: &Connection,
     order: CommitOrder,
@@ -258,12 +258,17 @@ impl Narrowed {
                 blocks = all;
             }
         }
-        for range in ranges_between(&blocks) {
+        // The engine reads the files of a lake to find nothing after the last number.
+        let is_empty = |range: &RangeInclusive<i64>| *range.start() == i64::MAX;
+        for range in ranges_between(&blocks).into_iter().filter(|range| !is_empty(range)) {
             selects.push(select(&range));
             // The last range has no end.
             if *range.end() < i64::MAX {
                 span = span.saturating_add(blocks::length(&(*range.start().max(&1)..=*range.end())));
             }
+        }
+        if selects.is_empty() {
+            selects.push(format!("SELECT * FROM {} WHERE false", schema::LOG_TEXTS));
         }
         Self {
             log_texts: format!("({})", selects.join(" UNION ALL ")),
