@@ -242,9 +242,11 @@ fn assert_agreement(model: &MemoryStore, engine: &DuckDbStore, query: &LogQuery,
         model.count_logs(query).unwrap(),
         "{query:?}"
     );
+    // All texts of a log are no field to count by.
+    let refused = |error: logstore::Error| error.to_string();
     assert_eq!(
-        engine.count_logs_by(query, fields).unwrap(),
-        model.count_logs_by(query, fields).unwrap(),
+        engine.count_logs_by(query, fields).map_err(refused),
+        model.count_logs_by(query, fields).map_err(refused),
         "{query:?} by {fields:?}"
     );
     for width in [
