@@ -260,7 +260,10 @@ impl Narrowed {
         }
         // The engine reads the files of a lake to find nothing after the last number.
         let is_empty = |range: &RangeInclusive<i64>| *range.start() == i64::MAX;
-        for range in ranges_between(&blocks).into_iter().filter(|range| !is_empty(range)) {
+        for range in ranges_between(&blocks)
+            .into_iter()
+            .filter(|range| !is_empty(range))
+        {
             selects.push(select(&range));
             // The last range has no end.
             if *range.end() < i64::MAX {
