@@ -84,6 +84,26 @@ fn logs_by_every_filter() {
 }
 
 #[test]
+fn what_is_not_shown_or_not_there_is_said() {
+    let cli = with_auth_log();
+    let empty = cli.write("empty.txt", "# nothing today\n");
+    let said = |arguments: &[&str]| {
+        let output = cli.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let counted = said(&["count", "--by", "user", "--limit", "1"]);
+    assert!(counted.starts_with("1 of 4 groups are shown"), "{counted}");
+    let pruned = said(&["prune", "--before", "0s", "--filter", "lvl != err", "--dry-run"]);
+    assert!(pruned.contains("has the field normalized.lvl"), "{pruned}");
+    let imported = said(&["intel", "import", empty.to_str().unwrap()]);
+    assert!(imported.contains("has no indicators"), "{imported}");
+    let (code, refused) = cli.failure(&["export", "-", "--as", "csv"]);
+    assert_eq!((code, refused.contains("logstore fetch")), (2, true), "{refused}");
+    assert!(!cli.path("-").exists());
+}
+
+#[test]
 fn logs_by_the_language_of_filters() {
     let cli = with_auth_log();
     for (filters, expected) in [

@@ -242,6 +242,20 @@ fn newest_logs(store: &DuckDbStore) -> logstore::Result<Vec<LogEntry>> {
     Ok(logs)
 }
 
+/// Says that not all that was found is printed.
+pub(crate) fn note_cut(printed: u64, count: u64, what: &str) {
+    if printed < count {
+        eprintln!("{printed} of {count} {what} are shown; --limit 0 shows all.");
+    }
+}
+
+/// Says that there may be more than what is printed, where that was not counted.
+pub(crate) fn note_limit(printed: u64, limit: Option<u64>, what: &str) {
+    if limit == Some(printed) {
+        eprintln!("At most {printed} {what} are shown; --limit 0 shows all.");
+    }
+}
+
 /// Says that something was printed, or fails by the one rule of `fetch`, `count` and the lists: nothing matched.
 pub(crate) fn matched(
     printed: u64,

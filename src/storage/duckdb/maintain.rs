@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
+use super::commit_order::CommitOrder;
 use super::data_files::DataFileCheck;
 use super::engine::location::Location;
 use super::engine::mode::Mode;
@@ -16,7 +17,7 @@ use super::error;
 use super::lake::commit_lock::CommitLock;
 use super::lake::{data, data_files, mark, parts, upkeep};
 use super::logs::end_of_file::{self, RowGroup};
-use super::logs::{cover, repeated_texts};
+use super::logs::{commits, cover, repeated_texts};
 use super::rows::encode::LogRowsBuilder;
 use super::sql::statement;
 use super::store::DuckDbStore;
@@ -287,11 +288,13 @@ impl DuckDbStore {
 
     /// Gives filters to logs that have none, a few blocks in each commit. A writer waits for these at most.
     fn build_filters(&self) -> Result<u64> {
+        let cover_first = match self.commit_order() {
+            CommitOrder::Counter => cover::cover_first,
+            CommitOrder::Snapshots => commits::cover_first,
+        };
         let mut all = 0;
         loop {
-            match self.write("store the words of logs", |connection| {
-                cover::cover_first(connection, self.commit_order())
-            })? {
+            match self.write("store the words of logs", cover_first)? {
                 0 => return Ok(all),
                 covered => all += covered,
             }

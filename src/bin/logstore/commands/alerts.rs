@@ -19,7 +19,7 @@ use serde::Serialize;
 use self::conditions::Conditions;
 
 use crate::context::{Context, objects_on_stdin};
-use crate::filters::matched;
+use crate::filters::{matched, note_limit};
 use crate::flags::Limit;
 use crate::ids::{shortened, telling_length, whole_rule_id};
 use crate::output::{Columns, Emphasis, Row};
@@ -289,6 +289,9 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
         false => COLUMNS,
     };
     let printed = context.output.rows(&columns, AlertRow::all(alerts).map(Ok))?;
+    if args.limit.limit.is_none() {
+        note_limit(printed, query.limit, "alerts");
+    }
     matched(printed, "alerts", (query.since, query.until), zone)
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::context::Context;
-use crate::filters::{Filters, matched_logs, note_unknown_fields};
+use crate::filters::{Filters, matched_logs, note_cut, note_unknown_fields};
 use crate::flags::{Limit, TimeLimit, span};
 use crate::output::{Columns, NamedRow};
 
@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         })
         .map(|(_, field)| field)
         .collect();
+    let count = groups.len() as u64;
     if let Some(limit) = context.output.limit(args.limit.limit) {
         groups.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
@@ -73,6 +74,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         .into_iter()
         .map(|group| Ok(NamedRow::new(&names, values(group))));
     let printed = context.output.rows(&Columns::named(&names), rows)?;
+    note_cut(printed, count, "groups");
     note_unknown_fields(without_values, &store);
     matched_logs(printed, &query, &store, context.output.zone())
 }

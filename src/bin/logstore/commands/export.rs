@@ -38,6 +38,11 @@ enum FormatArg {
 }
 
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
+    if args.file.as_os_str() == "-" {
+        let text =
+            "cannot export to standard output: name a file, or print logs with logstore fetch --format jsonl";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let format = match args.export_format.or_else(|| format_of_name(args)) {
         Some(FormatArg::Parquet) => ExportFormat::Parquet,
         Some(FormatArg::Csv) => ExportFormat::Csv,

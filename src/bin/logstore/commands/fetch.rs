@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::Result;
 use crate::context::Context;
-use crate::filters::{Filters, matched_logs};
+use crate::filters::{Filters, matched_logs, note_limit};
 use crate::flags::{Limit, TimeLimit, span};
 use crate::output::{Columns, Row};
 use crate::signals::Signals;
@@ -144,8 +144,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         let rows = store.scan_logs(&query)?.map(|log| Ok(LogRow(log?)));
         context.output.rows(&COLUMNS, rows)?
     };
-    if context.output.is_terminal() && args.limit.limit.is_none() && query.limit == Some(printed) {
-        eprintln!("At most {printed} logs are shown; --limit 0 shows all.");
+    if args.limit.limit.is_none() {
+        note_limit(printed, query.limit, "logs");
     }
     matched_logs(printed, &query, &store, context.output.zone())
 }

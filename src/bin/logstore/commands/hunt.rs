@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::rules::{new_detector, rules_named, set_routes};
 use crate::Result;
 use crate::context::{Context, processors};
-use crate::filters::{Filters, matched};
+use crate::filters::{Filters, matched, note_cut};
 use crate::flags::Limit;
 use crate::logging::Drawn;
 use crate::output::{Columns, Row};
@@ -181,8 +181,6 @@ fn print(found: Detections, limit: &Limit, context: &mut Context) -> Result<u64>
         .take(limit)
         .map(|found| Ok(MatchRow::from(found)));
     let printed = context.output.rows(&COLUMNS, rows)?;
-    if limit < count {
-        eprintln!("{printed} of {count} matches are shown; --limit 0 shows all.");
-    }
+    note_cut(printed, count as u64, "matches");
     Ok(printed)
 }

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::hunt;
 use crate::context::Context;
-use crate::filters::{Filters, matched};
+use crate::filters::{Filters, matched, note_limit};
 use crate::flags::Limit;
 use crate::output::{Columns, Row, counted};
 use crate::table::Column;
@@ -242,6 +242,9 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     let intel = context.existing_store()?.fetch_intel(&query)?;
     let rows = intel.into_iter().map(|intel| Ok(IntelRow(intel)));
     let printed = context.output.rows(&COLUMNS, rows)?;
+    if args.limit.limit.is_none() {
+        note_limit(printed, query.limit, "indicators");
+    }
     matched(printed, "indicators", (None, None), context.output.zone())
 }
 
@@ -277,6 +280,9 @@ fn import(args: &ImportArgs, context: &mut Context) -> Result {
             "{:?} has no indicators: --replace would let all that its source said before expire",
             args.file
         )));
+    }
+    if feed.entries == 0 {
+        log::warn!("{:?} has no indicators", args.file);
     }
     warn_of_expired(&feed.intel);
     let store = context.store()?;

@@ -69,9 +69,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     }
     let filter = args.filter()?;
     let matched = store.count_logs(&LogQuery::new().until(before).filter(filter.clone()))?;
-    if matched == 0 {
-        note_unknown_fields(filter.fields(), &store);
-    }
+    // Logs without the field pass `!=` and `not`.
+    note_unknown_fields(filter.fields(), &store);
     let mut deleted = 0;
     if !args.dry_run && matched > 0 {
         if !args.yes {

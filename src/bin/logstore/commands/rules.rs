@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::{Context, objects_on_stdin};
-use crate::filters::matched;
+use crate::filters::{matched, note_cut};
 use crate::flags::Limit;
 use crate::ids::{shortened, telling_length};
 use crate::output::{Columns, Row, counted};
@@ -251,9 +251,7 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
         Ok(RuleRow(rule, id))
     });
     let printed = context.output.rows(&COLUMNS, rows)?;
-    if printed < count {
-        eprintln!("{printed} of {count} rules are shown; --limit 0 shows all.");
-    }
+    note_cut(printed, count, "rules");
     matched(printed, "rules", (None, None), context.output.zone())
 }
 

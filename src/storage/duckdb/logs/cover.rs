@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use ::duckdb::{Connection, params};
 
 use super::blocks::{self, Block, is_few, length};
-use super::commits;
 use crate::models::BorrowedLog;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::{self, CommitOrder};
@@ -80,13 +79,10 @@ fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> 
 /// Gives blocks to the first logs that have none, and returns how many; 0 if there are no more.
 ///
 /// Fewer than fill a block stay without one.
-pub(crate) fn cover_first(connection: &Connection, order: CommitOrder) -> Result<u64> {
-    if order == CommitOrder::Snapshots {
-        return commits::cover_first(connection);
-    }
+pub(crate) fn cover_first(connection: &Connection) -> Result<u64> {
     let last = commit_order::last_seq(connection)?;
     let mut next = first_seq(connection)?;
-    for block in blocks::stored(connection, order)? {
+    for block in blocks::stored(connection, CommitOrder::Counter)? {
         let gap = next..=block.start().saturating_sub(1);
         if length(&gap) > 0 && !is_few(&gap) {
             return cover(connection, gap);

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::change::person;
 use crate::context::Context;
-use crate::filters::{matched, note_unknown_fields};
+use crate::filters::{matched, note_cut, note_unknown_fields};
 use crate::flags::{Limit, span};
 use crate::ids::{shortened, telling_length, whole_rule_id};
 use crate::output::{Columns, Row};
@@ -210,8 +210,6 @@ fn list(args: &ListArgs, context: &mut Context) -> Result {
     let limit = context.output.limit(args.limit.limit).unwrap_or(u64::MAX);
     let rows = SuppressionRow::all(suppressions).take(usize::try_from(limit).unwrap_or(usize::MAX));
     let printed = context.output.rows(&COLUMNS, rows.map(Ok))?;
-    if printed < count {
-        eprintln!("{printed} of {count} suppressions are shown; --limit 0 shows all.");
-    }
+    note_cut(printed, count, "suppressions");
     matched(printed, "suppressions", (None, None), zone)
 }
