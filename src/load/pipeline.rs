@@ -62,11 +62,7 @@ impl Pipeline<'_> {
         thread::scope(|scope| {
             let (cores, bytes_ahead) = (&cores, &bytes_ahead);
             for jobs in iter::repeat_n(jobs, count) {
-                let rows = match self.store.has_filters() {
-                    true => LogRowsBuilder::with_keys(),
-                    false => LogRowsBuilder::default(),
-                };
-                scope.spawn(move || parse_all(&jobs, cores, rows));
+                scope.spawn(move || parse_all(&jobs, cores, LogRowsBuilder::with_keys()));
             }
             scope.spawn(move || {
                 let mut reader = SourceReader {

@@ -1,13 +1,17 @@
 //! Searches that read only blocks of logs which may hold what is sought.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use logstore::duckdb::MaintenanceOptions;
-use logstore::{DuckDbStore, Filter, Loader, LogEntry, LogQuery, LogStore as _, MemoryStore, StoreExt as _};
+use logstore::{
+    Alert, AlertStore as _, DuckDbStore, Filter, Loader, LogEntry, LogQuery, LogStore as _, MemoryStore,
+    Severity, StoreExt as _,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::support::at;
+use crate::test_lake::TestLake;
 
 /// Logs of which each has a word of its own.
 fn logs(numbers: std::ops::Range<i64>) -> Vec<LogEntry> {
@@ -149,6 +153,7 @@ fn the_blocks_of_deleted_logs_go_with_them() {
     assert_found(&store, [15_000]);
     assert_eq!(found(&store, "any has user5"), 0);
     store.delete_logs_before(at(10_000)).unwrap();
+    assert_eq!(maintain(&store), 0);
     assert_eq!(blocks(&store), (0, 0));
     let rows = store
         .execute_query("SELECT count(*) FROM block_words", &[])
@@ -456,4 +461,120 @@ fn a_block_that_cannot_be_harms_nothing() {
     assert_eq!(found(&store, "any has nowhere"), 0);
     assert_found(&store, [4_999]);
     maintain(&store);
+}
+
+/// Asks less than [`assert_found`] of a lake, where each question takes longer.
+fn assert_counted(store: &DuckDbStore, numbers: impl IntoIterator<Item = i64>) {
+    let count = |filter: &str| {
+        let query = LogQuery::new().filter(filter.parse().unwrap());
+        let count = store.count_logs(&query).unwrap();
+        assert_eq!(
+            store.fetch_logs(&query.limit(5)).unwrap().len() as u64,
+            count.min(5)
+        );
+        count
+    };
+    for number in numbers {
+        let [.., a, b, c] = number.to_be_bytes();
+        assert_eq!(count(&format!("any has USER{number}")), 1);
+        assert_eq!(count(&format!("any has ::ffff:10.{a}.{b}.{c}")), 1);
+        assert_eq!(count(&format!("text contains ' user{number} '")), 1);
+    }
+    assert_eq!(count("any has nowhere"), 0);
+}
+
+/// Returns the data files of a lake's table, in the order in which they were written.
+fn data_files(folder: &Path, table: &str) -> Vec<PathBuf> {
+    let mut folders = vec![folder.join("main").join(table)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    files.sort_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    files
+}
+
+/// Returns a store in a lake, and the folder of its data files.
+fn lake(lake: &TestLake) -> (DuckDbStore, PathBuf) {
+    let store = lake.open();
+    let folder = lake.location.trim_start_matches("ducklake:").to_owned() + ".files";
+    (store, folder.into())
+}
+
+#[test]
+fn a_search_reads_only_commits_to_a_lake_that_may_hold_what_is_sought() {
+    let Some(test_lake) = TestLake::in_file() else {
+        return;
+    };
+    let (store, folder) = lake(&test_lake);
+    for start in [0, 20_000, 40_000] {
+        store.append_logs(&logs(start..start + 20_000)).unwrap();
+        // Other commits are between those of logs.
+        store
+            .store_alerts(&[Alert::new("seen", "heuristic", Severity::Low)])
+            .unwrap();
+    }
+    assert_eq!(blocks(&store).1, 60_000);
+    assert_counted(&store, [0, 25_000, 59_999]);
+    let [_, second, _] = &data_files(&folder, "log_rows")[..] else {
+        panic!("a file for each commit");
+    };
+    // Its footer is read, and nothing else.
+    let whole = std::fs::read(second).unwrap();
+    let mut damaged = whole.clone();
+    damaged[4..whole.len() / 2].fill(0);
+    std::fs::write(second, damaged).unwrap();
+    assert_counted(&store, [0, 59_999]);
+    let query = LogQuery::new().has("user25000").unwrap();
+    assert!(store.count_logs(&query).is_err());
+    std::fs::write(second, whole).unwrap();
+    assert_eq!(store.count_logs(&query).unwrap(), 1);
+}
+
+#[test]
+fn lost_filters_of_a_lake_hide_no_log() {
+    let Some(test_lake) = TestLake::in_file() else {
+        return;
+    };
+    let (store, folder) = lake(&test_lake);
+    store.append_logs(&logs(0..20_000)).unwrap();
+    for file in data_files(&folder, "block_words") {
+        std::fs::remove_file(file).unwrap();
+    }
+    assert_counted(&store, [0, 19_999]);
+}
+
+#[test]
+fn maintenance_gives_blocks_to_small_commits_of_a_lake() {
+    let Some(test_lake) = TestLake::in_file() else {
+        return;
+    };
+    let (store, _) = lake(&test_lake);
+    for start in (0..20_000).step_by(1_000) {
+        store.append_logs(&logs(start..start + 1_000)).unwrap();
+    }
+    store.append_logs(&logs(20_000..30_000)).unwrap();
+    assert_eq!(blocks(&store), (1, 10_000));
+    assert_counted(&store, [5, 25_000]);
+    assert_eq!(maintain(&store), 20_000);
+    let (count, _) = blocks(&store);
+    assert!(count > 2, "{count}");
+    assert_counted(&store, [5, 19_999, 25_000]);
+    assert_eq!(maintain(&store), 0);
+    assert_counted(&store, [5, 19_999, 25_000]);
+    let problems = store
+        .check()
+        .unwrap()
+        .into_iter()
+        .flat_map(|table| table.problems);
+    assert_eq!(problems.collect::<Vec<_>>(), Vec::<String>::new());
+    store.delete_logs_before(at(10_000)).unwrap();
+    assert_eq!(maintain(&store), 0);
+    assert_eq!(blocks(&store), (0, 0));
 }

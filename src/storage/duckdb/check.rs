@@ -183,7 +183,10 @@ impl DuckDbStore {
         };
         found(read, &mut problems)?;
         if table == "block_words"
-            && let Some(wrong @ 1..) = found(self.read(cover::count_wrong), &mut problems)?
+            && let Some(wrong @ 1..) = found(
+                self.read(|connection| cover::count_wrong(connection, self.commit_order())),
+                &mut problems,
+            )?
         {
             problems.push(format!(
                 "the filters of {wrong} blocks of logs lack words of their logs, which searches may miss: restore the store from \

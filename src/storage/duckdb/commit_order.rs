@@ -1,9 +1,12 @@
 //! The order in which logs were committed, which is that of their sequence numbers.
 
+use std::ops::RangeInclusive;
+
 use ::duckdb::Connection;
 
 use super::engine::location::Location;
 use super::lake::snapshot;
+use super::seq::LOGS_OF_SNAPSHOT;
 use super::{error, seq};
 use crate::models::InvalidValue;
 use crate::storage::Result;
@@ -36,6 +39,35 @@ impl CommitOrder {
         }
     }
 
+    /// Returns SQL for the sequence number of which a row has a part in this column.
+    ///
+    /// In a lake, that is the place in the row's own commit, which is less than any sequence number of a log, or all of
+    /// the number.
+    pub(super) fn seq_sql(self, column: &str) -> String {
+        match self {
+            Self::Counter => column.to_owned(),
+            Self::Snapshots => format!(
+                "CASE WHEN {column} < {LOGS_OF_SNAPSHOT} THEN snapshot_id * {LOGS_OF_SNAPSHOT} + {column} \
+                 ELSE {column} END"
+            ),
+        }
+    }
+
+    /// Returns SQL that is true of the logs with these sequence numbers, over `log_texts`. The engine reads few others.
+    pub(super) fn is_within_sql(self, seqs: &RangeInclusive<i64>) -> String {
+        let (first, last) = (*seqs.start(), *seqs.end());
+        let is_within = format!("seq >= {first} AND seq <= {last}");
+        let (from, to) = (seq::snapshot_of(first), seq::snapshot_of(last));
+        match self {
+            Self::Counter => is_within,
+            Self::Snapshots if from == to => {
+                let (first, last) = (seq::place_of(first), seq::place_of(last));
+                format!("snapshot_id = {from} AND place >= {first} AND place <= {last}")
+            }
+            Self::Snapshots => format!("snapshot_id >= {from} AND snapshot_id <= {to} AND {is_within}"),
+        }
+    }
+
     /// Returns SQL that is true of all logs after a position, and of few others, as the engine's files allow.
     pub(super) fn is_after_sql(self, seq: i64) -> String {
         match self {
@@ -52,7 +84,7 @@ impl CommitOrder {
     pub(super) fn first_seq(self, connection: &Connection, count: usize) -> Result<i64> {
         match self {
             Self::Counter => Ok(last_seq(connection)? + 1),
-            Self::Snapshots if i64::try_from(count).is_ok_and(|count| count < seq::LOGS_OF_SNAPSHOT) => Ok(1),
+            Self::Snapshots if i64::try_from(count).is_ok_and(|count| count < LOGS_OF_SNAPSHOT) => Ok(1),
             Self::Snapshots => {
                 let reason = "a lake takes 67,108,863 logs in one commit: append them in parts";
                 Err(InvalidValue::new("number of logs", &count.to_string(), reason).into())

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use ::duckdb::Connection;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
+use super::commit_order::CommitOrder;
 use super::data_files::DataFileCheck;
 use super::engine::location::Location;
 use super::engine::mode::Mode;
@@ -16,7 +17,7 @@ use super::error;
 use super::lake::commit_lock::CommitLock;
 use super::lake::{data, data_files, mark, parts, upkeep};
 use super::logs::end_of_file::{self, RowGroup};
-use super::logs::{cover, repeated_texts};
+use super::logs::{commits, cover, repeated_texts};
 use super::rows::encode::LogRowsBuilder;
 use super::sql::statement;
 use super::store::DuckDbStore;
@@ -82,8 +83,10 @@ pub struct MaintenanceStep {
 }
 
 /// Names the tables of a lake that grow, whose rows are moved from the catalog to files.
-const GROWING: [&str; 7] = [
+const GROWING: [&str; 9] = [
     "log_rows",
+    "log_blocks",
+    "block_words",
     "alerts",
     "alert_logs",
     "alert_events",
@@ -91,6 +94,9 @@ const GROWING: [&str; 7] = [
     "threat_intel",
     "detection_rules",
 ];
+
+/// Names those of them whose rows belong to the snapshot that added them.
+const OF_SNAPSHOTS: [&str; 3] = ["log_rows", "log_blocks", "block_words"];
 
 /// Names the tables of few rows that change all the time. The catalog keeps every version of a row until it is flushed.
 ///
@@ -139,10 +145,10 @@ impl<'a> Step<'a> {
 impl DuckDbStore {
     /// Maintains the store, one step for each item of the iterator. Others may read and write meanwhile.
     ///
-    /// In a store in a file, maintenance deletes old logs. It stores once what the texts of logs have in common, and gives
-    /// filters for searches to logs that have none: those that came few at a time, were read anew, or are of an earlier
-    /// version. In a lake, it also drops old snapshots and deletes files that are no longer needed. Then it moves rows
-    /// from the catalog to files, merges small files, and records checksums.
+    /// Maintenance deletes old logs, and gives filters for searches to logs that have none: those that came few at a time,
+    /// were read anew, or are of an earlier version. In a store in a file, it stores once what the texts of logs have in
+    /// common. In a lake, it also drops old snapshots and deletes files that are no longer needed. Then it moves rows from
+    /// the catalog to files, merges small files, and records checksums.
     ///
     /// An item that is an error is a step that failed. The steps after it may be run.
     ///
@@ -180,8 +186,9 @@ impl DuckDbStore {
         if matches!(self.gate.location(), Location::File(_)) {
             steps.push(Step::new("store texts once", "logs", || self.store_texts_once()));
         }
+        let build_filters = Step::new("build filters", "logs", || self.build_filters());
         if !self.is_lake() {
-            steps.push(Step::new("build filters", "logs", || self.build_filters()));
+            steps.push(build_filters);
             return Ok(steps);
         }
         let old_snapshots = time_before(now, plan.snapshot_retention)?;
@@ -203,6 +210,7 @@ impl DuckDbStore {
         steps.push(Step::new("delete parts of files", "files", move || {
             self.delete_parts(unused_files()?)
         }));
+        steps.push(build_filters);
         steps.push(Step::new("flush rows", "rows", || self.flush()));
         steps.push(Step::new("rewrite files", "files", || self.rewrite()));
         steps.push(Step::new("merge files", "files", || self.merge()));
@@ -280,9 +288,17 @@ impl DuckDbStore {
 
     /// Gives filters to logs that have none, a few blocks in each commit. A writer waits for these at most.
     fn build_filters(&self) -> Result<u64> {
+        const ACTION: &str = "store the words of logs";
+        let cover_first = match self.commit_order() {
+            CommitOrder::Counter => cover::cover_first,
+            CommitOrder::Snapshots => {
+                self.write(ACTION, commits::forget_deleted)?;
+                commits::cover_first
+            }
+        };
         let mut all = 0;
         loop {
-            match self.write("store the words of logs", cover::cover_first)? {
+            match self.write(ACTION, cover_first)? {
                 0 => return Ok(all),
                 covered => all += covered,
             }
@@ -364,11 +380,11 @@ impl DuckDbStore {
         oldest.map(statement::time).transpose()
     }
 
-    /// Writes files without the rows that were deleted from them. Files of logs are left.
+    /// Writes files without the rows that were deleted from them. Files of logs and of their blocks are left.
     ///
     /// Rewritten logs would belong to the snapshot that writes them, and so seem to be new.
     fn rewrite(&self) -> Result<u64> {
-        let tables = GROWING.into_iter().filter(|table| *table != "log_rows");
+        let tables = GROWING.into_iter().filter(|table| !OF_SNAPSHOTS.contains(table));
         self.for_sound_tables(tables, upkeep::rewrite)
     }
 

@@ -15,3 +15,13 @@ pub(super) fn end_of_snapshot(snapshot: i64) -> i64 {
 pub(super) fn snapshot_of(seq: i64) -> i64 {
     seq / LOGS_OF_SNAPSHOT
 }
+
+/// Returns the place of a log in its commit.
+pub(super) fn place_of(seq: i64) -> i64 {
+    seq % LOGS_OF_SNAPSHOT
+}
+
+/// Returns the sequence number of a log at a place in a snapshot's commit.
+pub(super) fn of_place(snapshot: i64, place: i64) -> i64 {
+    snapshot.saturating_mul(LOGS_OF_SNAPSHOT).saturating_add(place)
+}

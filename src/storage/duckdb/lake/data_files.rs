@@ -1,6 +1,7 @@
 //! Lists the files of a lake's tables, as its catalog knows them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 
 use ::duckdb::{Connection, Row, params};
 
@@ -8,7 +9,7 @@ use super::{CATALOG, data};
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::seq::LOGS_OF_SNAPSHOT;
-use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::sql::statement::{self, identifier};
 
 /// Describes a file that holds rows of a table, or the numbers of rows that were deleted from such a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,54 @@ fn select(connection: &Connection, times: &str) -> Result<Vec<DataFile>> {
     let data_path = data::data_path(connection)?;
     let files = statement::query_all(connection, &sql, params![data_path], data_file);
     files.map_err(|error| error::engine("list the data files", error))
+}
+
+/// Names the snapshots that added logs, as the catalog knows them.
+pub(crate) struct Commits {
+    /// Holds those of files that one commit wrote, and of rows in the catalog.
+    pub(crate) alone: BTreeSet<i64>,
+    /// Holds the first and the last one of each file that was merged.
+    pub(crate) merged: Vec<RangeInclusive<i64>>,
+}
+
+/// Returns the snapshots that added the logs which are there.
+pub(crate) fn commits_of_logs(connection: &Connection) -> Result<Commits> {
+    const FILES: &str = "
+        SELECT f.begin_snapshot, f.partial_max
+        FROM {catalog}.ducklake_data_file AS f
+        JOIN {catalog}.ducklake_table AS t ON t.table_id = f.table_id
+        WHERE t.table_name = 'log_rows' AND t.end_snapshot IS NULL AND f.end_snapshot IS NULL";
+    const IN_CATALOG: &str = "
+        SELECT i.table_name
+        FROM {catalog}.ducklake_inlined_data_tables AS i
+        JOIN {catalog}.ducklake_table AS t ON t.table_id = i.table_id
+        WHERE t.table_name = 'log_rows' AND t.end_snapshot IS NULL";
+    let failed = |error| error::engine("list the commits of logs", error);
+    let files = statement::query_all(connection, &FILES.replace("{catalog}", CATALOG), [], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    let mut commits = Commits {
+        alone: BTreeSet::new(),
+        merged: Vec::new(),
+    };
+    for (first, last) in files.map_err(failed)? {
+        match last {
+            Some(last) => commits.merged.push(first..=last),
+            None => {
+                commits.alone.insert(first);
+            }
+        }
+    }
+    let tables = statement::query_all(connection, &IN_CATALOG.replace("{catalog}", CATALOG), [], |row| {
+        row.get::<_, String>(0)
+    });
+    for table in tables.map_err(failed)? {
+        let name = identifier(&table);
+        let sql = format!("SELECT DISTINCT begin_snapshot FROM {CATALOG}.{name} WHERE end_snapshot IS NULL");
+        let read: Vec<i64> = statement::query_all(connection, &sql, [], |row| row.get(0)).map_err(failed)?;
+        commits.alone.extend(read);
+    }
+    Ok(commits)
 }
 
 /// Returns whether the newest snapshot needs a file.

@@ -23,19 +23,19 @@ impl IngestStore for DuckDbStore {
     }
 
     fn append_logs_from_files(&self, logs: &[LogEntry], files: &[FileProgress]) -> Result<AppendResult> {
-        self.append_rows_from_files(&self.rows_of(logs)?, files)
+        self.append_rows_from_files(&rows_of(logs)?, files)
+    }
+}
+
+/// Makes rows from logs, with their keys if they are enough for a filter.
+pub(crate) fn rows_of(logs: &[LogEntry]) -> Result<LogRows> {
+    match logs.len() >= FEWEST_LOGS {
+        true => LogRows::with_keys(logs),
+        false => LogRows::new(logs),
     }
 }
 
 impl DuckDbStore {
-    /// Makes rows from logs, with their keys where these become filters.
-    pub(crate) fn rows_of(&self, logs: &[LogEntry]) -> Result<LogRows> {
-        match self.has_filters() && logs.len() >= FEWEST_LOGS {
-            true => LogRows::with_keys(logs),
-            false => LogRows::new(logs),
-        }
-    }
-
     /// Appends rows that were made from logs before, as
     /// [`append_logs_from_files`](IngestStore::append_logs_from_files) does.
     ///
@@ -125,12 +125,7 @@ fn append_new(
 ) -> Result<AppendResult> {
     let insert = |rows: &LogRows| {
         rows.insert(connection, first_seq..)?;
-        match order {
-            CommitOrder::Counter => {
-                cover::cover_new(connection, rows, first_seq)?;
-            }
-            CommitOrder::Snapshots => {}
-        }
+        cover::cover_new(connection, order, rows, first_seq)?;
         Ok::<_, Error>(rows.len() as u64)
     };
     let stored = match without_duplicates(connection, rows)? {

@@ -1,4 +1,8 @@
 //! Blocks of logs with their filters, written in the transaction of the logs.
+//!
+//! A commit to a lake learns its snapshot only when it is done. So its blocks have the places of the logs in it, and
+//! belong to the same snapshot. Those that maintenance makes later have sequence numbers. Either way, a commit of logs has
+//! blocks for all of its logs, or none.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -7,6 +11,7 @@ use ::duckdb::arrow::array::{ArrayRef, BinaryArray, BooleanArray, Int16Array, In
 use ::duckdb::{Connection, params};
 
 use crate::storage::Result;
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::staged::{ROW_GROUP, StagedRows};
@@ -102,12 +107,15 @@ pub(crate) fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
 }
 
 /// Stores blocks in the open transaction.
-pub(crate) fn store(connection: &Connection, blocks: Vec<Block>) -> Result<()> {
+pub(crate) fn store(connection: &Connection, order: CommitOrder, blocks: &[Block]) -> Result<()> {
     if blocks.is_empty() {
         return Ok(());
     }
-    sort_if_enough(connection)?;
-    let staged = StagedRows::of(ACTION, &blocks, |blocks| {
+    // The rows of a lake stay with their commit.
+    if order == CommitOrder::Counter {
+        sort_if_enough(connection)?;
+    }
+    let staged = StagedRows::of(ACTION, blocks, |blocks| {
         let column = |value: fn(&Block) -> i64| -> ArrayRef {
             Arc::new(
                 blocks
@@ -134,7 +142,10 @@ pub(crate) fn store(connection: &Connection, blocks: Vec<Block>) -> Result<()> {
         let slices = (0..).zip(block.filter.slices());
         slices.map(|(slice, words)| (*block.seqs.start(), slice, words))
     });
-    insert_slices(connection, &slices.collect::<Vec<_>>())
+    let mut slices: Vec<_> = slices.collect();
+    // A search reads the same slice of all blocks.
+    slices.sort_by_key(|(_, slice, _)| *slice);
+    insert_slices(connection, &slices)
 }
 
 fn insert_slices<W: AsRef<[u8]>>(connection: &Connection, slices: &[(i64, i16, W)]) -> Result<()> {
@@ -197,15 +208,12 @@ pub(crate) fn forget(connection: &Connection, seqs: RangeInclusive<i64>) -> Resu
     Ok(())
 }
 
-/// Forgets the blocks before the first log.
-pub(crate) fn forget_deleted(connection: &Connection) -> Result<()> {
-    let sql = "SELECT coalesce(min(seq), (SELECT last_seq + 1 FROM logstore)) FROM log_rows";
-    let first: i64 = connection
-        .query_row(sql, [], |row| row.get(0))
-        .map_err(|error| error::engine(ACTION, error))?;
+/// Forgets the blocks that end before a sequence number.
+pub(crate) fn forget_before(connection: &Connection, order: CommitOrder, first: i64) -> Result<()> {
+    let (first_seq, last_seq) = (order.seq_sql("first_seq"), order.seq_sql("last_seq"));
     for table in ["block_words", "log_blocks"] {
         let sql = format!(
-            "DELETE FROM {table} WHERE first_seq IN (SELECT first_seq FROM log_blocks WHERE last_seq < ?)"
+            "DELETE FROM {table} WHERE {first_seq} IN (SELECT {first_seq} FROM log_blocks WHERE {last_seq} < ?)"
         );
         let deleted = connection.execute(&sql, [first]);
         deleted.map_err(|error| error::engine(ACTION, error))?;
@@ -216,11 +224,15 @@ pub(crate) fn forget_deleted(connection: &Connection) -> Result<()> {
 /// Gives the stored slices of a block to `take`, with their numbers.
 pub(crate) fn each_slice(
     connection: &Connection,
+    order: CommitOrder,
     first_seq: i64,
     mut take: impl FnMut(usize, &[u8]),
 ) -> Result<()> {
-    let sql = "SELECT slice, words FROM block_words WHERE first_seq = ?";
-    let read = statement::query_all(connection, sql, [first_seq], |row| {
+    let sql = format!(
+        "SELECT slice, words FROM block_words WHERE {} = ?",
+        order.seq_sql("first_seq")
+    );
+    let read = statement::query_all(connection, &sql, [first_seq], |row| {
         Ok((row.get::<_, i16>(0)?, row.get::<_, Vec<u8>>(1)?))
     });
     for (slice, words) in read.map_err(|error| error::engine("read the words of logs", error))? {
@@ -237,8 +249,12 @@ pub(crate) fn stored_until(connection: &Connection) -> Result<i64> {
 }
 
 /// Returns the stored blocks with keys of this version, in the order of their logs.
-pub(crate) fn stored(connection: &Connection) -> Result<Vec<RangeInclusive<i64>>> {
-    let sql = "SELECT first_seq, last_seq FROM log_blocks WHERE version = ? ORDER BY first_seq, last_seq";
-    let read = statement::query_all(connection, sql, [VERSION], |row| Ok(row.get(0)?..=row.get(1)?));
+pub(crate) fn stored(connection: &Connection, order: CommitOrder) -> Result<Vec<RangeInclusive<i64>>> {
+    let sql = format!(
+        "SELECT {} AS first, {} AS last FROM log_blocks WHERE version = ? ORDER BY first, last",
+        order.seq_sql("first_seq"),
+        order.seq_sql("last_seq")
+    );
+    let read = statement::query_all(connection, &sql, [VERSION], |row| Ok(row.get(0)?..=row.get(1)?));
     read.map_err(|error| error::engine(ACTION, error))
 }

@@ -8,7 +8,7 @@ use ::duckdb::{Connection, params};
 use super::blocks::{self, Block, is_few, length};
 use crate::models::BorrowedLog;
 use crate::storage::Result;
-use crate::storage::duckdb::commit_order;
+use crate::storage::duckdb::commit_order::{self, CommitOrder};
 use crate::storage::duckdb::rows::columns::{LogColumn, READ, READ_SQL};
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::encode::LogRows;
@@ -18,13 +18,13 @@ use crate::storage::duckdb::words::filter::ENOUGH_KEYS;
 use crate::storage::duckdb::{error, schema};
 
 /// Counts the logs of a block before it is known how many fill one.
-const USUAL: i64 = 16_384;
+pub(crate) const USUAL: i64 = 16_384;
 
 /// Limits how small the blocks of logs with many words become.
 const LEAST: i64 = USUAL / 8;
 
 /// Limits the logs that are given blocks in one transaction.
-const MOST: i64 = 4 * USUAL;
+pub(crate) const MOST: i64 = 4 * USUAL;
 
 /// Lists the columns of texts that are made of the others, by the rules of the version that stored the log.
 const SUMMARY: [LogColumn; 6] = [
@@ -39,8 +39,16 @@ const SUMMARY: [LogColumn; 6] = [
 /// Gives blocks to rows that were inserted with ascending sequence numbers.
 ///
 /// Rows that are too few wait until there are enough of them.
-pub(crate) fn cover_new(connection: &Connection, rows: &LogRows, first_seq: i64) -> Result<()> {
+pub(crate) fn cover_new(
+    connection: &Connection,
+    order: CommitOrder,
+    rows: &LogRows,
+    first_seq: i64,
+) -> Result<()> {
     let mut made = blocks::of_rows(rows, first_seq);
+    if order == CommitOrder::Snapshots {
+        return blocks::store(connection, order, &made);
+    }
     let Some(first) = made.first_mut() else {
         let last_seq = first_seq.saturating_add(i64::try_from(rows.len()).unwrap_or(i64::MAX)) - 1;
         return cover_tail(connection, first_seq..=last_seq);
@@ -48,9 +56,9 @@ pub(crate) fn cover_new(connection: &Connection, rows: &LogRows, first_seq: i64)
     // A few logs before them, which would not fill a block, are searched with them.
     let waiting = blocks::stored_until(connection)?.saturating_add(1)..=first_seq - 1;
     if is_few(&waiting) && length(&waiting) > 0 {
-        first.merge(&block_of(connection, waiting)?);
+        first.merge(&block_of(connection, order, waiting)?);
     }
-    blocks::store(connection, made)
+    blocks::store(connection, order, &made)
 }
 
 /// Gives blocks to logs that were appended few at a time, once they are enough for one. `seqs` are those of the last
@@ -74,7 +82,7 @@ fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> 
 pub(crate) fn cover_first(connection: &Connection) -> Result<u64> {
     let last = commit_order::last_seq(connection)?;
     let mut next = first_seq(connection)?;
-    for block in blocks::stored(connection)? {
+    for block in blocks::stored(connection, CommitOrder::Counter)? {
         let gap = next..=block.start().saturating_sub(1);
         if length(&gap) > 0 && !is_few(&gap) {
             return cover(connection, gap);
@@ -87,8 +95,15 @@ pub(crate) fn cover_first(connection: &Connection) -> Result<u64> {
     }
 }
 
+/// Forgets the blocks before the first log.
+pub(crate) fn forget_deleted(connection: &Connection) -> Result<()> {
+    let first = first_seq(connection)?;
+    blocks::forget_before(connection, CommitOrder::Counter, first)
+}
+
 fn first_seq(connection: &Connection) -> Result<i64> {
-    let read = connection.query_row("SELECT coalesce(min(seq), 1) FROM log_rows", [], |row| row.get(0));
+    let sql = "SELECT coalesce(min(seq), (SELECT max(last_seq) + 1 FROM logstore)) FROM log_rows";
+    let read = connection.query_row(sql, [], |row| row.get(0));
     read.map_err(|error| error::engine(blocks::ACTION, error))
 }
 
@@ -104,7 +119,7 @@ fn cover(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<u64> {
         if is_few(&(end + 1..=last)) {
             end = last;
         }
-        let block = block_of(connection, next..=end)?;
+        let block = block_of(connection, CommitOrder::Counter, next..=end)?;
         // Lines of other sources have more words, or fewer.
         size = match block.filter.keys() {
             keys if keys > ENOUGH_KEYS => (size / 2).max(LEAST),
@@ -114,15 +129,19 @@ fn cover(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<u64> {
         made.push(block);
         next = end + 1;
     }
-    blocks::store(connection, made)?;
+    blocks::store(connection, CommitOrder::Counter, &made)?;
     Ok(u64::try_from(last - seqs.start() + 1).unwrap_or_default())
 }
 
 /// Makes the block of logs that are stored.
-pub(crate) fn block_of(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<Block> {
+pub(crate) fn block_of(
+    connection: &Connection,
+    order: CommitOrder,
+    seqs: RangeInclusive<i64>,
+) -> Result<Block> {
     let mut block = Block::new(seqs.clone());
     let mut collector = KeyCollector::default();
-    for_each_chunk(connection, &select(&seqs), |chunk| {
+    for_each_chunk(connection, &select(order, &seqs), |chunk| {
         for (_, log) in decode::logs(&chunk)? {
             collector.add(&BorrowedLog::of_entry(&log), log.metadata.to_text().as_deref());
         }
@@ -154,32 +173,29 @@ fn summary_sql() -> String {
     SUMMARY.map(|column| format!("\"{}\"", column.name())).join(", ")
 }
 
-fn select(seqs: &RangeInclusive<i64>) -> Sql {
+fn select(order: CommitOrder, seqs: &RangeInclusive<i64>) -> Sql {
     let summary = summary_sql();
-    let mut sql = Sql::new(format!(
-        "SELECT {}, {summary}\nFROM {}\nWHERE seq >= ",
+    Sql::new(format!(
+        "SELECT {}, {summary}\nFROM {}\nWHERE {}",
         *READ_SQL,
-        schema::LOG_TEXTS
-    ));
-    sql.bind(*seqs.start());
-    sql.push(" AND seq <= ");
-    sql.bind(*seqs.end());
-    sql
+        schema::LOG_TEXTS,
+        order.is_within_sql(seqs)
+    ))
 }
 
 /// Limits the blocks whose filters a check compares with their logs.
 const CHECKED: usize = 16;
 
 /// Counts the blocks, of a few, whose filters lack words of their logs.
-pub(crate) fn count_wrong(connection: &Connection) -> Result<u64> {
-    let stored = blocks::stored(connection)?;
+pub(crate) fn count_wrong(connection: &Connection, order: CommitOrder) -> Result<u64> {
+    let stored = blocks::stored(connection, order)?;
     let step = stored.len().div_ceil(CHECKED).max(1);
     let mut wrong = 0;
     for seqs in stored.into_iter().step_by(step) {
         let first_seq = *seqs.start();
-        let block = block_of(connection, seqs)?;
+        let block = block_of(connection, order, seqs)?;
         let mut is_wrong = false;
-        blocks::each_slice(connection, first_seq, |number, stored| {
+        blocks::each_slice(connection, order, first_seq, |number, stored| {
             is_wrong |= block.filter.is_missing_from(number, stored);
         })?;
         wrong += u64::from(is_wrong);

@@ -2,6 +2,7 @@
 
 pub(super) mod append;
 mod blocks;
+pub(super) mod commits;
 pub(super) mod cover;
 pub(super) mod end_of_file;
 pub(super) mod long_texts;
@@ -19,6 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::scan::{Keep, Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
+use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::lake::data;
 use crate::storage::duckdb::rows::decode;
@@ -38,7 +40,7 @@ impl LogStore for DuckDbStore {
         if logs.is_empty() {
             return Ok(AppendResult::default());
         }
-        let appended = self.append_rows_from_files(&self.rows_of(logs)?, &[])?;
+        let appended = self.append_rows_from_files(&append::rows_of(logs)?, &[])?;
         log::debug!(
             "appended {} logs, {} were there",
             appended.stored,
@@ -197,17 +199,16 @@ impl DuckDbStore {
         query: &LogQuery,
         read: impl Fn(&Connection, &str) -> Result<T>,
     ) -> Result<T> {
-        let Some(need) = narrow::need(self.commit_order(), self.log_texts, query) else {
-            return self.read_in_time(|connection| read(connection, self.log_texts));
+        let order = self.commit_order();
+        let read = |connection: &Connection| {
+            let narrowed = narrow::narrowed(connection, order, self.log_texts, query)?;
+            let log_texts = narrowed.as_ref().map(|narrowed| narrowed.log_texts.as_str());
+            read(connection, log_texts.unwrap_or(self.log_texts))
         };
-        self.read_in_time(|connection| {
+        self.read_in_time(|connection| match order {
             // Filters and logs are those of one moment.
-            read_transaction(connection, action, |connection| {
-                match narrow::narrowed(connection, query, &need)? {
-                    Some(narrowed) => read(connection, &narrowed.log_texts),
-                    None => read(connection, self.log_texts),
-                }
-            })
+            CommitOrder::Counter => read_transaction(connection, action, read),
+            CommitOrder::Snapshots => read(connection),
         })
     }
 
@@ -215,7 +216,20 @@ impl DuckDbStore {
     fn scan(&self, query: &LogQuery, keep: Option<Keep>) -> Result<LogStream> {
         let limit = query.limit;
         let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
-        let plan = move |connection: &Connection| plan::statements(order, connection, &query, log_texts);
+        let narrowed = move |connection: &Connection, query: &LogQuery| {
+            narrow::narrowed(connection, order, log_texts, query)
+        };
+        let before = match order {
+            CommitOrder::Counter => None,
+            CommitOrder::Snapshots => self.read(|connection| narrowed(connection, &query))?,
+        };
+        let plan = move |connection: &Connection| {
+            let narrowed = match order {
+                CommitOrder::Counter => narrowed(connection, &query)?,
+                CommitOrder::Snapshots => before.clone(),
+            };
+            plan::statements(order, connection, &query, log_texts, narrowed.as_ref())
+        };
         let lease = self.lease(Mode::Read)?.for_one_use();
         let wanted = Query {
             plan,
@@ -236,8 +250,9 @@ impl DuckDbStore {
             consumers::count_missed(connection, query, self.commit_order())?;
             let deleted = connection.execute(&sql.text, params_from_iter(&sql.values));
             let deleted = deleted.map_err(|error| error::engine("delete logs", error))?;
-            if deleted > 0 && self.has_filters() {
-                blocks::forget_deleted(connection)?;
+            // In a lake, maintenance does so: it would be another reason for a deletion to fail.
+            if deleted > 0 && self.commit_order() == CommitOrder::Counter {
+                cover::forget_deleted(connection)?;
             }
             Ok(deleted)
         })?;

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::blocks;
+use super::{blocks, commits, cover};
 use crate::models::{LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -35,17 +35,44 @@ pub(crate) struct Narrowed {
 
 /// Returns what blocks must hold for a query of `log_texts`; `None` if all logs are looked at.
 ///
-/// A lake has no blocks, and neither has a store of an earlier version that is read only.
-pub(crate) fn need(order: CommitOrder, log_texts: &str, query: &LogQuery) -> Option<Need> {
-    let has_blocks = order == CommitOrder::Counter && log_texts == schema::LOG_TEXTS;
+/// A store of an earlier version that is read only has no blocks.
+fn need(log_texts: &str, query: &LogQuery) -> Option<Need> {
+    let has_blocks = log_texts == schema::LOG_TEXTS;
     has_blocks
         .then(|| Need::of_query(query))
         .filter(|need| *need != Need::Nothing)
 }
 
-/// Returns the logs that a query with this need be asked of; `None` if these are all.
-pub(crate) fn narrowed(connection: &Connection, query: &LogQuery, need: &Need) -> Result<Option<Narrowed>> {
-    let stored = blocks::stored(connection)?;
+/// Returns the logs that a query need be asked of; `None` if these are all.
+///
+/// In a lake, it is called outside a transaction, which an error would end. Logs that are committed after it may be among
+/// those that the query is asked of, or not.
+pub(crate) fn narrowed(
+    connection: &Connection,
+    order: CommitOrder,
+    log_texts: &str,
+    query: &LogQuery,
+) -> Result<Option<Narrowed>> {
+    let Some(need) = need(log_texts, query) else {
+        return Ok(None);
+    };
+    match narrowed_by_filters(connection, order, query, &need) {
+        // A file of a lake may be lost. That of filters holds no logs.
+        Err(error) if order == CommitOrder::Snapshots && !error.is_retryable() => {
+            log::warn!("all logs are searched, as the filters of their blocks cannot be read: {error}");
+            Ok(None)
+        }
+        narrowed => narrowed,
+    }
+}
+
+fn narrowed_by_filters(
+    connection: &Connection,
+    order: CommitOrder,
+    query: &LogQuery,
+    need: &Need,
+) -> Result<Option<Narrowed>> {
+    let stored = blocks::stored(connection, order)?;
     if stored.is_empty() {
         return Ok(None);
     }
@@ -55,14 +82,37 @@ pub(crate) fn narrowed(connection: &Connection, query: &LogQuery, need: &Need) -
         wanted_keys.insert(key);
     });
     wanted_keys.extend(address.map(keys::of_other_spelling));
-    let Some(slices) = Slices::read(connection, &wanted_keys)? else {
+    let Some(slices) = Slices::read(connection, order, &wanted_keys)? else {
         return Ok(None);
     };
-    let blocks = stored.len();
-    let (wanted, others): (Vec<_>, Vec<_>) = stored
-        .into_iter()
-        .partition(|block| need.may_be_met(&|key| slices.may_hold(*block.start(), key)));
-    log::debug!("{} of {blocks} blocks may hold what is sought", wanted.len());
+    let is_wanted =
+        |block: &RangeInclusive<i64>| need.may_be_met(&|key| slices.may_hold(*block.start(), key));
+    let are_wanted: Vec<bool> = stored.iter().map(is_wanted).collect();
+    let of = |blocks: &[RangeInclusive<i64>], are_wanted_ones: bool| -> Vec<_> {
+        let chosen = blocks.iter().zip(&are_wanted);
+        let chosen = chosen.filter(|(_, is_wanted)| **is_wanted == are_wanted_ones);
+        chosen.map(|(block, _)| block.clone()).collect()
+    };
+    let wanted = of(&stored, true);
+    log::debug!(
+        "{} of {} blocks may hold what is sought",
+        wanted.len(),
+        stored.len()
+    );
+    if order == CommitOrder::Snapshots {
+        if wanted.len() == stored.len() {
+            return Ok(None);
+        }
+        let snapshots = commits::snapshots(connection)?;
+        let others = of(&commits::extended(&stored, &snapshots), false);
+        let span = match commits::are_covered(&stored, &snapshots) {
+            true => span_of_commits(&wanted),
+            false => i64::MAX,
+        };
+        let narrowed = Narrowed::without(order, others, None);
+        return Ok(Some(Narrowed { span, ..narrowed }));
+    }
+    let others = of(&stored, false);
     let text = address.map(|address| (address, address.to_string()));
     // A template leaves out a token without the colons at its ends.
     let text = text.filter(|(_, text)| !text.starts_with(':') && !text.ends_with(':'));
@@ -76,7 +126,15 @@ pub(crate) fn narrowed(connection: &Connection, query: &LogQuery, need: &Need) -
     if others.is_empty() && plain.as_ref().is_none_or(|plain| !plain.is_of_few_runs()) {
         return Ok(None);
     }
-    Ok(Some(Narrowed::without(others, plain)))
+    Ok(Some(Narrowed::without(order, others, plain)))
+}
+
+/// Returns about how many logs the blocks of a lake have. Most sequence numbers between commits are no log's.
+fn span_of_commits(blocks: &[RangeInclusive<i64>]) -> i64 {
+    blocks
+        .iter()
+        .map(|block| blocks::length(block).min(cover::MOST))
+        .sum()
 }
 
 /// Returns the address that a query seeks as a whole.
@@ -137,14 +195,15 @@ struct Slices(HashMap<(i64, i16), Vec<u8>>);
 
 impl Slices {
     /// Reads the slices; `None` if they are too many.
-    fn read(connection: &Connection, keys: &BTreeSet<u64>) -> Result<Option<Self>> {
+    fn read(connection: &Connection, order: CommitOrder, keys: &BTreeSet<u64>) -> Result<Option<Self>> {
         let numbers: BTreeSet<i16> = keys.iter().map(|key| number_of(*key)).collect();
         if numbers.len() > MOST_SLICES {
             return Ok(None);
         }
         let numbers: Vec<String> = numbers.iter().map(i16::to_string).collect();
         let sql = format!(
-            "SELECT first_seq, slice, words FROM block_words WHERE slice IN ({})",
+            "SELECT {}, slice, words FROM block_words WHERE slice IN ({})",
+            order.seq_sql("first_seq"),
             numbers.join(", ")
         );
         let mut slices = HashMap::new();
@@ -174,13 +233,10 @@ fn number_of(key: u64) -> i16 {
 
 impl Narrowed {
     /// Leaves out the logs of blocks, which are in the order of their logs.
-    fn without(mut blocks: Vec<RangeInclusive<i64>>, plain: Option<Plain>) -> Self {
+    fn without(order: CommitOrder, mut blocks: Vec<RangeInclusive<i64>>, plain: Option<Plain>) -> Self {
         let select = |range: &RangeInclusive<i64>| {
-            let (first, last) = (range.start(), range.end());
-            format!(
-                "SELECT * FROM {} WHERE seq >= {first} AND seq <= {last}",
-                schema::LOG_TEXTS
-            )
+            let is_within = order.is_within_sql(range);
+            format!("SELECT * FROM {} WHERE {is_within}", schema::LOG_TEXTS)
         };
         let (mut selects, mut span) = (Vec::new(), 0_i64);
         if let Some(plain) = plain {
@@ -202,12 +258,20 @@ impl Narrowed {
                 blocks = all;
             }
         }
-        for range in ranges_between(&blocks) {
+        // The engine reads the files of a lake to find nothing after the last number.
+        let is_empty = |range: &RangeInclusive<i64>| *range.start() == i64::MAX;
+        for range in ranges_between(&blocks)
+            .into_iter()
+            .filter(|range| !is_empty(range))
+        {
             selects.push(select(&range));
             // The last range has no end.
             if *range.end() < i64::MAX {
                 span = span.saturating_add(blocks::length(&(*range.start().max(&1)..=*range.end())));
             }
+        }
+        if selects.is_empty() {
+            selects.push(format!("SELECT * FROM {} WHERE false", schema::LOG_TEXTS));
         }
         Self {
             log_texts: format!("({})", selects.join(" UNION ALL ")),

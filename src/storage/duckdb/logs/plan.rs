@@ -4,7 +4,7 @@ use ::duckdb::{Connection, params_from_iter};
 use chrono::TimeDelta;
 
 use super::long_texts;
-use super::narrow::{self, Narrowed};
+use super::narrow::Narrowed;
 use crate::models::{Field, LogQuery, Order};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -33,17 +33,17 @@ pub(crate) fn delete(query: &LogQuery) -> Sql {
     sql
 }
 
-/// Returns the statements that yield the logs of a query, one after another.
+/// Returns the statements that yield the logs of a query, one after another. `narrowed` names those that it need be asked
+/// of, if these are not all.
 pub(crate) fn statements(
     order: CommitOrder,
     connection: &Connection,
     query: &LogQuery,
     log_texts: &str,
+    narrowed: Option<&Narrowed>,
 ) -> Result<Vec<Sql>> {
-    if let Some(need) = narrow::need(order, log_texts, query)
-        && let Some(narrowed) = narrow::narrowed(connection, query, &need)?
-    {
-        return narrowed_statements(order, connection, query, &narrowed);
+    if let Some(narrowed) = narrowed {
+        return narrowed_statements(order, connection, query, narrowed);
     }
     if order == CommitOrder::Snapshots && is_for_few(query) {
         let query = within_its_times(connection, query)?;

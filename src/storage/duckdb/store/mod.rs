@@ -85,11 +85,6 @@ impl DuckDbStore {
         !self.is_lake()
     }
 
-    /// Returns whether blocks of logs have filters of their words.
-    pub(crate) fn has_filters(&self) -> bool {
-        !self.is_lake()
-    }
-
     pub(super) fn commit_order(&self) -> CommitOrder {
         CommitOrder::of(self.gate.location())
     }
