@@ -1,12 +1,15 @@
 //! The spill of a scan: items that wait on disk for a slow reader.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::storage::{Error, Result};
+
+/// Counts the bytes that are compressed together.
+const BUFFER: usize = 128 << 10;
 
 const SPILL: &str = "spill logs for a slow reader";
 
@@ -24,13 +27,16 @@ pub(crate) fn failed(action: &'static str, io: io::Error) -> Error {
 }
 
 /// Holds items in a compressed file without a name, with one line for each chunk, a JSON array.
-pub(crate) struct Spill(zstd::Encoder<'static, File>);
+///
+/// The encoder takes long for each write, and JSON is written in small ones.
+pub(crate) struct Spill(BufWriter<zstd::Encoder<'static, File>>);
 
 impl Spill {
     pub(crate) fn new() -> Result<Self> {
         const FASTEST: i32 = 1;
         let file = tempfile::tempfile().and_then(|file| zstd::Encoder::new(file, FASTEST));
-        Ok(Self(file.map_err(|io| failed(SPILL, io))?))
+        file.map(|file| Self(BufWriter::with_capacity(BUFFER, file)))
+            .map_err(|io| failed(SPILL, io))
     }
 
     pub(crate) fn push(&mut self, items: &[impl Serialize]) -> Result<()> {
@@ -43,7 +49,9 @@ impl Spill {
     /// Passes on each chunk, until `give` has enough.
     pub(crate) fn drain<T: DeserializeOwned>(self, mut give: impl FnMut(Vec<T>) -> bool) -> Result<()> {
         let back = |io| failed("read logs that were spilled", io);
-        let mut file = self.0.finish().map_err(|io| failed(SPILL, io))?;
+        let encoder = self.0.into_inner().map_err(io::IntoInnerError::into_error);
+        let file = encoder.and_then(zstd::Encoder::finish);
+        let mut file = file.map_err(|io| failed(SPILL, io))?;
         file.rewind().map_err(back)?;
         let lines = BufReader::new(zstd::Decoder::new(file).map_err(back)?).lines();
         for line in lines {

@@ -1,48 +1,25 @@
 //! Threat intelligence.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use ::duckdb::arrow::array::{Array as _, StructArray};
+use ::duckdb::arrow::array::{Array as _, ArrayRef, Float64Array, StringArray, StructArray};
 use ::duckdb::{Connection, Row, params, params_from_iter};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::models::{Indicator, IndicatorType, IntelQuery, IntelSummary, ThreatIntel};
 use crate::storage::duckdb::engine::mode::Mode;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::decode;
-use crate::storage::duckdb::sql::staged::StagedRows;
+use crate::storage::duckdb::sql::staged::{self, StagedRows};
 use crate::storage::duckdb::sql::statement::{self, Sql, time_value};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::{Error, IntelStore, Result};
 
-/// Holds threat intelligence as [`UPSERT`] reads it.
-#[derive(Serialize)]
-struct IntelRow<'a> {
-    id: &'a str,
-    indicator_type: &'static str,
-    indicator_value: String,
-    threat_type: &'a str,
-    confidence: f64,
-    source: &'a str,
-    metadata: Option<&'a Map<String, Value>>,
-    created_at: i64,
-    expires_at: Option<i64>,
-}
-
-const UPSERT: &str = r#"
+/// Stores rows that are staged as `new`, with the number of their import.
+const UPSERT: &str = "
 MERGE INTO threat_intel AS known
-USING (
-    SELECT i.id, i.indicator_type, i.indicator_value, i.threat_type, i.confidence, i.source, i.metadata,
-        make_timestamp(i.created_at) AS created_at, make_timestamp(i.expires_at) AS expires_at,
-        CAST(? AS BIGINT) AS import_number
-    FROM (
-        SELECT unnest(from_json(?, '[{"id": "VARCHAR", "indicator_type": "VARCHAR", "indicator_value": "VARCHAR",
-            "threat_type": "VARCHAR", "confidence": "DOUBLE", "source": "VARCHAR", "metadata": "JSON",
-            "created_at": "BIGINT", "expires_at": "BIGINT"}]')) AS i
-    )
-) AS new
+USING (SELECT *, CAST(? AS BIGINT) AS import_number FROM {staged}) AS new
 ON known.id = new.id
 WHEN MATCHED THEN UPDATE SET
     -- The same as `ThreatIntel::adds_to`.
@@ -60,7 +37,7 @@ WHEN MATCHED THEN UPDATE SET
 WHEN NOT MATCHED THEN INSERT (id, indicator_type, indicator_value, threat_type, confidence, source, metadata,
     created_at, expires_at, import_number)
     VALUES (new.id, new.indicator_type, new.indicator_value, new.threat_type, new.confidence, new.source, new.metadata,
-    new.created_at, new.expires_at, new.import_number)"#;
+    new.created_at, new.expires_at, new.import_number)";
 
 /// Returns a number that is greater than those of all imports before, also of those whose intelligence was deleted: no
 /// consumer has looked back for it.
@@ -170,8 +147,8 @@ impl IntelStore for DuckDbStore {
     }
 }
 
-/// Limits the rows of a statement. The engine takes a gigabyte for a statement with a million.
-const ROWS_OF_STATEMENT: usize = 20_000;
+/// Limits the rows of a statement, which are in memory. Each statement looks for its ids among all that are stored.
+const ROWS_OF_STATEMENT: usize = 200_000;
 
 /// Returns the pieces to store: of several with one id the last counts.
 fn last_of_each_id(intel: &[ThreatIntel]) -> Vec<&ThreatIntel> {
@@ -181,31 +158,51 @@ fn last_of_each_id(intel: &[ThreatIntel]) -> Vec<&ThreatIntel> {
 
 /// Stores pieces that have an id each. The rows of one statement at a time are in memory.
 fn upsert(connection: &Connection, intel: &[&ThreatIntel]) -> Result<()> {
-    let failed = |error| error::engine("store threat intelligence", error);
+    const ACTION: &str = "store threat intelligence";
+    let failed = |error| error::engine(ACTION, error);
     let import: i64 = connection
         .query_row(NEXT_IMPORT, [], |row| row.get(0))
         .map_err(failed)?;
     for intel in intel.chunks(ROWS_OF_STATEMENT) {
-        let rows: Vec<IntelRow<'_>> = intel.iter().copied().map(row_of).collect();
-        let rows = statement::json_array(&rows);
-        let stored = connection.execute(UPSERT, params![import, rows]);
+        let rows = StagedRows::of(ACTION, intel, columns)?;
+        let stored = connection.execute(&UPSERT.replace("{staged}", &rows.sql()), [import]);
         stored.map_err(failed)?;
     }
     Ok(())
 }
 
-fn row_of(intel: &ThreatIntel) -> IntelRow<'_> {
-    IntelRow {
-        id: &intel.id,
-        indicator_type: intel.indicator.indicator_type().as_str(),
-        indicator_value: intel.indicator.to_string(),
-        threat_type: &intel.threat_type,
-        confidence: intel.confidence,
-        source: &intel.source,
-        metadata: (!intel.metadata.is_empty()).then_some(&intel.metadata),
-        created_at: intel.created_at.timestamp_micros(),
-        expires_at: intel.expires_at.map(|time| time.timestamp_micros()),
-    }
+/// Returns the columns of threat intelligence as [`UPSERT`] reads them.
+fn columns(intel: &[&ThreatIntel]) -> Vec<(&'static str, ArrayRef)> {
+    let text = |text: fn(&ThreatIntel) -> &str| staged::texts(intel.iter().map(|intel| Some(text(intel))));
+    let values: StringArray = intel
+        .iter()
+        .map(|intel| Some(intel.indicator.to_string()))
+        .collect();
+    let metadata: StringArray = intel
+        .iter()
+        .map(|intel| statement::json_text(&intel.metadata))
+        .collect();
+    let confidence: Float64Array = intel.iter().map(|intel| Some(intel.confidence)).collect();
+    vec![
+        ("id", text(|intel| &intel.id)),
+        (
+            "indicator_type",
+            text(|intel| intel.indicator.indicator_type().as_str()),
+        ),
+        ("indicator_value", Arc::new(values)),
+        ("threat_type", text(|intel| &intel.threat_type)),
+        ("confidence", Arc::new(confidence)),
+        ("source", text(|intel| &intel.source)),
+        ("metadata", Arc::new(metadata)),
+        (
+            "created_at",
+            staged::times(intel.iter().map(|intel| Some(intel.created_at))),
+        ),
+        (
+            "expires_at",
+            staged::times(intel.iter().map(|intel| intel.expires_at)),
+        ),
+    ]
 }
 
 fn select(query: &IntelQuery) -> Sql {
