@@ -178,6 +178,12 @@ impl Detector {
         (!words.is_empty() && words.len() <= MOST_WORDS).then(|| words.into_iter().collect())
     }
 
+    /// Returns the indicators if nothing else is looked for.
+    pub(super) fn only_indicators(&self) -> Option<&Arc<IndicatorSet>> {
+        let is_alone = self.own.is_empty() && self.rules.rules().is_empty();
+        is_alone.then_some(&self.indicators)
+    }
+
     /// Finds what rules and correlations look for. `stored` gives the hits that a store holds in some ranges.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ impl Detector {
     /// Applies the rules to all logs that a query wants, on a number of threads. `progress` is told the number of logs
     /// that were read, again and again.
     ///
-    /// Correlations see the hits of these logs, and no others. If each rule needs one of a few words, the store is asked only
-    /// for the logs that may hold one.
+    /// Correlations see the hits of these logs, and no others. If each rule needs one of a few words, or if there
+    /// are only indicators, the store is asked only for the logs that may hold one.
     ///
     /// # Errors
     ///
@@ -35,9 +35,10 @@ impl Detector {
         mut progress: impl FnMut(u64),
     ) -> Result<Detections> {
         let query = in_any_order(query);
-        let logs = match self.words() {
-            Some(words) => store.scan_logs_with_words(&query, &words)?,
-            None => store.scan_logs(&query)?,
+        let logs = match (self.words(), self.only_indicators()) {
+            (Some(words), _) => store.scan_logs_with_words(&query, &words)?,
+            (None, Some(indicators)) => store.scan_logs_with_observables(&query, &indicators.text_test())?,
+            (None, None) => store.scan_logs(&query)?,
         };
         let parts = in_threads(logs, threads, &mut progress, |chunks| self.apply_all(chunks))?;
         let mut detections = Detections::default();

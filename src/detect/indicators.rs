@@ -5,6 +5,7 @@ mod table;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
@@ -12,7 +13,7 @@ use super::event::{Event, each_value, is_structured};
 use crate::models::observables::{self, Observable, Surroundings};
 use crate::models::{
     BENIGN, HalfLives, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity,
-    ThreatIntel,
+    TextTest, ThreatIntel,
 };
 
 use networks::Networks;
@@ -159,13 +160,7 @@ impl IndicatorSet {
             return true;
         };
         let (mut may, mut has_fields) = (false, false);
-        let mut look = |text: &str| {
-            observables::each_decoding(text, |text| {
-                observables::each(text, Surroundings::Unknown, &mut |observable| {
-                    self.each_sign(&observable, |_| may = true);
-                });
-            });
-        };
+        let mut look = |text: &str| may |= self.may_be_in(text);
         let mut decoded = String::new();
         let read = each_value(fields, |value| {
             has_fields = true;
@@ -177,6 +172,24 @@ impl IndicatorSet {
             look(text);
         }
         may || read.is_none()
+    }
+
+    /// Returns whether a text holds an indicator, expired or not, whatever is around it.
+    fn may_be_in(&self, text: &str) -> bool {
+        let mut may = false;
+        observables::each_decoding(text, |text| {
+            observables::each(text, Surroundings::Unknown, &mut |observable| {
+                self.each_sign(&observable, |_| may = true);
+            });
+        });
+        may
+    }
+
+    /// Returns the test by which a store leaves out logs without an indicator: see
+    /// [`LogStore::scan_logs_with_observables`](crate::LogStore::scan_logs_with_observables).
+    pub fn text_test(self: &Arc<Self>) -> TextTest {
+        let set = Arc::clone(self);
+        Arc::new(move |text| set.may_be_in(text))
     }
 
     /// Finds the indicators of a log as matches for alerts: one for each indicator, host and day of event time.

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use memchr::{memchr_iter, memchr2_iter, memmem};
 use percent_encoding::percent_decode_str;
 
 use super::{canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
+
+/// Says whether a text may hold an observable that is sought.
+pub type TextTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Holds something in a text that may be an indicator, in the form in which indicators are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,23 @@ const FILE_ENDINGS: [&str; 17] = [
     "ai", "app", "bat", "cab", "gz", "java", "mov", "md", "pl", "ps", "pub", "py", "rs", "sh", "so", "tar",
     "zip",
 ];
+
+/// Says whether the words and observables of a text that is cut between tokens, with this part, are those of the parts.
+///
+/// Addresses in short forms start and end with what is between tokens. URLs have several tokens, and what is encoded
+/// may have any.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let starts_more = |colon: usize| matches!(bytes.get(colon + 1..), Some([b':', ..] | [b'/', b'/', ..]));
+    text.is_ascii()
+        && memchr::memchr(b'%', bytes).is_none()
+        && !memchr::memchr_iter(b':', bytes).any(starts_more)
+}
+
+/// Says whether a text may have escapes of JSON, and so other words than the values that it stands for.
+pub(crate) fn has_escapes(text: &str) -> bool {
+    memchr::memchr(b'\\', text.as_bytes()).is_some()
+}
 
 /// Takes what is found in a text.
 type Take<'a> = dyn FnMut(Observable<'_>) + 'a;

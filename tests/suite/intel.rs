@@ -131,6 +131,45 @@ fn a_lookup_takes_any_spelling() {
 }
 
 #[test]
+fn a_lookup_of_many_values_answers_as_one_of_each() {
+    let cli = store_with_intel();
+    cli.output(&["ingest", "logs.jsonl"]);
+    let values = [
+        "198.51.100.4",
+        "www.bad.example",
+        "203.0.113.1",
+        "198.51.100.0/24",
+        "http://bad.example/x",
+    ];
+    let one_by_one: Vec<Value> = values
+        .iter()
+        .flat_map(|value| cli.rows(&["intel", "lookup", value]))
+        .collect();
+    assert_eq!(
+        cli.rows(&[&["intel", "lookup"][..], &values].concat()),
+        one_by_one
+    );
+    let others = (0..200).map(|number| format!("192.0.2.{number}\n"));
+    let lines: String = values
+        .iter()
+        .map(|value| format!("{value}\n\n"))
+        .chain(others)
+        .collect();
+    let asked = cli
+        .command(&["intel", "lookup", "-"])
+        .write_stdin(lines)
+        .assert()
+        .success();
+    let output = asked.get_output().stdout.clone();
+    let found: Vec<Value> = serde_json::Deserializer::from_slice(&output)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(found.len(), values.len() + 200);
+    assert_eq!(found[..values.len()], one_by_one);
+}
+
+#[test]
 fn an_answer_without_indicators_replaces_no_feed() {
     let cli = Cli::new();
     cli.write("feed.txt", "bad.example\n");

@@ -30,6 +30,7 @@ mod forgery;
 mod formats;
 mod headers;
 mod hostile;
+mod indicator_hunts;
 mod ingest;
 mod intel;
 mod invariants;

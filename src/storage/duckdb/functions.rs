@@ -3,7 +3,7 @@
 use ::duckdb::Connection;
 
 use super::rows::{fill_template, log_has};
-use super::sql::{comparison, has, in_network, staged, streamed};
+use super::sql::{comparison, has, in_network, sought, staged, streamed};
 
 /// Registers the functions in an engine.
 pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
@@ -11,6 +11,7 @@ pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
     comparison::register(connection)?;
     has::register(connection)?;
     log_has::register(connection)?;
+    sought::register(connection)?;
     fill_template::register(connection)?;
     staged::register(connection)?;
     streamed::register(connection)

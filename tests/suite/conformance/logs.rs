@@ -1,5 +1,8 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use logstore::storage::GroupCount;
+use logstore::storage::{GroupCount, TextTest};
 use logstore::{
     Cursor, Error, Field, Filter, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, Store, StoreExt as _,
 };
@@ -793,5 +796,42 @@ pub(super) fn logs_that_may_hold_a_word_are_found(store: &dyn Store) {
             mimikatz.contains(&message.to_owned()),
             "{message} in {mimikatz:?}"
         );
+    }
+}
+
+pub(super) fn logs_that_may_hold_an_observable_are_found(store: &dyn Store) {
+    let mut logs: Vec<LogEntry> = (0..20)
+        .map(|number| {
+            log(
+                number,
+                "sshd",
+                &format!("login from 192.0.2.{} by {number}", number % 4),
+            )
+        })
+        .collect();
+    logs.extend([
+        log(20, "sshd", "nested").with_field("a", json!({"b": ["x", "192.0.2.3"]})),
+        log(21, "sshd", "line").with_raw("<38>sshd: from 192.0.2.3:22"),
+        log(22, "sshd", "escaped").with_field("a", "C:\\192.0.2.3"),
+        log(23, "sshd", "encoded").with_field("a", "192%2E0.2.3"),
+    ]);
+    store.append_logs(&logs).unwrap();
+    let is_sought: TextTest = Arc::new(|text| text.contains("192.0.2.3") || text.contains("192%2E0.2.3"));
+    let query = LogQuery::new().order(Order::Any);
+    for query in [
+        &query,
+        &query.clone().since(at(3)).contains("from"),
+        &query.clone().limit(24),
+    ] {
+        let found = store.scan_logs_with_observables(query, &is_sought).unwrap();
+        let found: BTreeSet<LogKey> = found.map(|log| log.unwrap().key()).collect();
+        for log in store.scan_logs(query).unwrap() {
+            let log = log.unwrap();
+            let texts = [&log.message, &log.raw].into_iter().flatten().cloned();
+            let fields = serde_json::to_string(&*log.normalized).unwrap();
+            if texts.chain([fields]).any(|text| is_sought(&text)) {
+                assert!(found.contains(&log.key()), "{log:?}");
+            }
+        }
     }
 }

@@ -147,6 +147,7 @@ conformance! {
         statistics_count,
         statistics_say_which_logs_have_no_time,
         logs_that_may_hold_a_word_are_found,
+        logs_that_may_hold_an_observable_are_found,
     }
     alerts {
         stores_alerts_once,

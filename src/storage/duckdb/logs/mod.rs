@@ -7,6 +7,7 @@ pub(super) mod cover;
 pub(super) mod end_of_file;
 pub(super) mod long_texts;
 mod narrow;
+mod observables;
 mod page;
 mod plan;
 pub(super) mod repeated_texts;
@@ -14,6 +15,8 @@ pub(super) mod rewrite;
 pub(super) mod scan;
 mod spill;
 mod stats;
+
+use std::sync::Arc;
 
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -26,13 +29,15 @@ use crate::storage::duckdb::lake::data;
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::words::Words;
 use crate::storage::duckdb::sql::predicate;
+use crate::storage::duckdb::sql::sought::Sought;
 use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::tables::consumers;
 use crate::storage::duckdb::transaction::read_transaction;
 use crate::storage::duckdb::{error, schema};
 use crate::storage::{
-    AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, Stats, TimeBucket, width_micros,
+    AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, Stats, TextTest, TimeBucket,
+    width_micros,
 };
 
 impl LogStore for DuckDbStore {
@@ -50,12 +55,19 @@ impl LogStore for DuckDbStore {
     }
 
     fn scan_logs(&self, query: &LogQuery) -> Result<LogStream> {
-        self.scan(query, None)
+        self.scan(query, None, None)
     }
 
     fn scan_logs_with_words(&self, query: &LogQuery, words: &[String]) -> Result<LogStream> {
         let words = Words::new(words)?;
-        self.scan(query, Some(Box::new(move |chunk| words.keep(&chunk))))
+        self.scan(query, Some(Box::new(move |chunk| words.keep(&chunk))), None)
+    }
+
+    fn scan_logs_with_observables(&self, query: &LogQuery, is_sought: &TextTest) -> Result<LogStream> {
+        // A store of an earlier version that is read only has other columns.
+        let has_parts = self.log_texts == schema::LOG_TEXTS;
+        let sought = has_parts.then(|| Sought::new(Arc::clone(is_sought)));
+        self.scan(query, None, sought)
     }
 
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
@@ -212,8 +224,9 @@ impl DuckDbStore {
         })
     }
 
-    /// Starts a scan of the logs of a query. `keep` may leave out some of them.
-    fn scan(&self, query: &LogQuery, keep: Option<Keep>) -> Result<LogStream> {
+    /// Starts a scan of the logs of a query. `keep` may leave out some of them, and so may the engine: those without what
+    /// is sought.
+    fn scan(&self, query: &LogQuery, keep: Option<Keep>, sought: Option<Arc<Sought>>) -> Result<LogStream> {
         let limit = query.limit;
         let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
         let narrowed = move |connection: &Connection, query: &LogQuery| {
@@ -223,12 +236,12 @@ impl DuckDbStore {
             CommitOrder::Counter => None,
             CommitOrder::Snapshots => self.read(|connection| narrowed(connection, &query))?,
         };
-        let plan = move |connection: &Connection| {
+        let plan = move |connection: &Connection, sought: Option<&Sought>| {
             let narrowed = match order {
                 CommitOrder::Counter => narrowed(connection, &query)?,
                 CommitOrder::Snapshots => before.clone(),
             };
-            plan::statements(order, connection, &query, log_texts, narrowed.as_ref())
+            plan::statements(order, connection, &query, log_texts, narrowed.as_ref(), sought)
         };
         let lease = self.lease(Mode::Read)?.for_one_use();
         let wanted = Query {
@@ -237,6 +250,7 @@ impl DuckDbStore {
             time: self.query_timeout,
             error: |_, error| error::engine("read logs", error),
             subject: String::new(),
+            sought,
             keep,
         };
         let scan: Scan<LogEntry> = Scan::start(lease, wanted, self.patience_with_readers())?;

@@ -5,12 +5,14 @@ use chrono::TimeDelta;
 
 use super::long_texts;
 use super::narrow::Narrowed;
+use super::observables;
 use crate::models::{Field, LogQuery, Order};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::rows::columns;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::predicate;
+use crate::storage::duckdb::sql::sought::Sought;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::{error, schema};
 
@@ -34,13 +36,14 @@ pub(crate) fn delete(query: &LogQuery) -> Sql {
 }
 
 /// Returns the statements that yield the logs of a query, one after another. `narrowed` names those that it need be asked
-/// of, if these are not all.
+/// of, if these are not all. Logs without what is sought may be left out.
 pub(crate) fn statements(
     order: CommitOrder,
     connection: &Connection,
     query: &LogQuery,
     log_texts: &str,
     narrowed: Option<&Narrowed>,
+    sought: Option<&Sought>,
 ) -> Result<Vec<Sql>> {
     if let Some(narrowed) = narrowed {
         return narrowed_statements(order, connection, query, narrowed);
@@ -56,6 +59,10 @@ pub(crate) fn statements(
     if query.order == Order::Any && query.limit.is_none() && query.after.is_none() {
         let mut sql = select_logs(log_texts);
         sql.append(predicate::where_clause(query));
+        if let Some(sought) = sought {
+            let condition = observables::condition(connection, query, log_texts, sought)?;
+            sql.push(&format!("\nAND ({condition})"));
+        }
         return Ok(vec![sql]);
     }
     let slices = slices(connection, query, log_texts)?;

@@ -16,6 +16,7 @@ use crate::models::LogEntry;
 use crate::storage::duckdb::engine::deadline::Deadline;
 use crate::storage::duckdb::engine::gate::Lease;
 use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::sql::sought::Sought;
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk_or};
 use crate::storage::{Error, Result};
 use crate::sync::lock;
@@ -60,6 +61,8 @@ pub(crate) struct Query<P> {
     pub(crate) error: fn(&str, ::duckdb::Error) -> Error,
     /// Holds the name that `error` is given.
     pub(crate) subject: String,
+    /// Is what the plan is told is sought, for a function of the queries until they end.
+    pub(crate) sought: Option<Arc<Sought>>,
     /// Leaves out some rows of a chunk; `None` keeps all of them.
     pub(crate) keep: Option<Keep>,
 }
@@ -84,7 +87,7 @@ impl<T: FromRows> Scan<T> {
     /// rows to disk, so that a slow reader keeps no other process out.
     pub(crate) fn start<P>(lease: Lease, wanted: Query<P>, patience: Option<Duration>) -> Result<Self>
     where
-        P: FnOnce(&Connection) -> Result<Vec<Sql>> + Send + 'static,
+        P: FnOnce(&Connection, Option<&Sought>) -> Result<Vec<Sql>> + Send + 'static,
     {
         const CHUNKS_AHEAD: usize = 4;
         let query = Arc::new(RunningQuery::new(lease.connection().interrupt_handle()));
@@ -119,7 +122,7 @@ impl<T: FromRows> Scan<T> {
 
 fn run<T: FromRows>(
     lease: Lease,
-    wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
+    wanted: Query<impl FnOnce(&Connection, Option<&Sought>) -> Result<Vec<Sql>>>,
     deadline: Option<Deadline>,
     end: EndOfQuery,
     mut reader: Reader<T>,
@@ -138,7 +141,7 @@ fn run<T: FromRows>(
 
 fn give_all<T: FromRows>(
     connection: &Connection,
-    wanted: Query<impl FnOnce(&Connection) -> Result<Vec<Sql>>>,
+    wanted: Query<impl FnOnce(&Connection, Option<&Sought>) -> Result<Vec<Sql>>>,
     reader: &mut Reader<T>,
 ) -> Result<()> {
     let failed = |error| (wanted.error)(&wanted.subject, error);
@@ -148,7 +151,7 @@ fn give_all<T: FromRows>(
     let mut missing = wanted
         .limit
         .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    for sql in (wanted.plan)(connection)? {
+    for sql in (wanted.plan)(connection, wanted.sought.as_deref())? {
         if missing == 0 {
             break;
         }

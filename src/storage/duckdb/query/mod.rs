@@ -16,6 +16,7 @@ use crate::storage::duckdb::error;
 use crate::storage::duckdb::logs::scan::{FromRows, Query, Scan};
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::schema;
+use crate::storage::duckdb::sql::sought::Sought;
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::store::DuckDbStore;
 use crate::storage::duckdb::transaction::read_transaction;
@@ -150,11 +151,12 @@ impl DuckDbStore {
         });
         let (columns, rows) = self.after_failure(prepared)?;
         let wanted = Query {
-            plan: move |_: &Connection| Ok(vec![rows]),
+            plan: move |_: &Connection, _: Option<&Sought>| Ok(vec![rows]),
             limit: None,
             time: self.query_timeout,
             error: rejected,
             subject: sql.to_owned(),
+            sought: None,
             keep: None,
         };
         let scan = Scan::start(lease, wanted, self.patience_with_readers());

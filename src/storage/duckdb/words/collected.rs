@@ -8,7 +8,8 @@ use twox_hash::XxHash3_64;
 
 use super::filter::ENOUGH_KEYS;
 use super::keys;
-use crate::models::{BorrowedLog, Members, observables};
+use crate::models::observables::{self, has_escapes, is_plain};
+use crate::models::{BorrowedLog, Members};
 
 /// Holds the keys of some logs.
 #[derive(Debug, Clone)]
@@ -315,23 +316,6 @@ fn take(keys: &mut Vec<u64>, recent: &mut [u64], key: u64) {
             }
         }
     }
-}
-
-/// Says whether the keys of a text with this part are those of the part and of the others.
-///
-/// Addresses in short forms start and end with what is between tokens. URLs have several tokens, and what is encoded
-/// may have any.
-fn is_plain(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let starts_more = |colon: usize| matches!(bytes.get(colon + 1..), Some([b':', ..] | [b'/', b'/', ..]));
-    text.is_ascii()
-        && memchr::memchr(b'%', bytes).is_none()
-        && !memchr::memchr_iter(b':', bytes).any(starts_more)
-}
-
-/// Says whether a text may have escapes of JSON, and so other words than the values that it stands for.
-fn has_escapes(text: &str) -> bool {
-    memchr::memchr(b'\\', text.as_bytes()).is_some()
 }
 
 /// Says whether a text may hold a URL, encoded or not. Of very many in a line, not all are looked at.

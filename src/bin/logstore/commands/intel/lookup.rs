@@ -1,7 +1,10 @@
 //! `logstore intel lookup`: what is known of a value, and where logs have it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Display;
+use std::io::BufRead;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use logstore::detect::IndicatorSet;
@@ -9,20 +12,68 @@ use logstore::feeds;
 use logstore::time::Zone;
 use logstore::{
     DuckDbStore, Filter, Indicator, IndicatorType, IntelQuery, IntelStore as _, LogEntry, LogQuery,
-    LogStore as _, Operator, Pattern, ThreatIntel,
+    LogStore as _, Operator, Order, Pattern, ThreatIntel,
 };
 use serde::Serialize;
 
-use crate::Result;
 use crate::context::Context;
 use crate::output::{Columns, Row};
 use crate::table::Column;
+use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged, encoded, or numbers
-    #[arg(required = true, value_parser = value)]
-    values: Vec<Indicator>,
+    /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged, encoded, or numbers;
+    /// `-` reads them from standard input, one on each line
+    #[arg(required = true, value_parser = named)]
+    values: Vec<Named>,
+}
+
+/// Says where a value is named.
+#[derive(Debug, Clone)]
+enum Named {
+    Here(Indicator),
+    OnStandardInput,
+}
+
+fn named(text: &str) -> Result<Named, String> {
+    match text {
+        "-" => Ok(Named::OnStandardInput),
+        _ => value(text).map(Named::Here),
+    }
+}
+
+impl Args {
+    /// Returns all values, each once.
+    fn values(&self) -> Result<Vec<Indicator>> {
+        let mut values = Vec::new();
+        for named in &self.values {
+            match named {
+                Named::Here(value) => values.push(value.clone()),
+                Named::OnStandardInput => values.extend(values_of(std::io::stdin().lock())?),
+            }
+        }
+        let mut seen = HashSet::new();
+        values.retain(|value| seen.insert(value.clone()));
+        Ok(values)
+    }
+}
+
+/// Reads a value from each line that is not blank.
+fn values_of(lines: impl BufRead) -> Result<Vec<Indicator>> {
+    let mut values = Vec::new();
+    for (number, line) in (1..).zip(lines.lines()) {
+        let failed = |error: &dyn Display| {
+            Failure::Usage(format!(
+                "cannot read line {number} of standard input as a value: {error}"
+            ))
+        };
+        let line = line.map_err(|error| failed(&error))?;
+        if !line.trim().is_empty() {
+            values.push(value(line.trim()).map_err(|error| failed(&error))?);
+        }
+    }
+    Ok(values)
 }
 
 /// Reads a value. Other words of logs, such as users, are no indicators, and are found in another way.
@@ -86,37 +137,79 @@ const COLUMNS: Columns<'static> = Columns {
     ],
 };
 
+/// Limits the values for which the filters of blocks are asked. To look for more of them takes longer than one look at
+/// all logs.
+const MOST_APART: usize = 16;
+
 pub(super) fn run(args: &Args, context: &mut Context) -> Result {
+    let values = args.values()?;
     let store = context.existing_store()?;
-    let answers = args.values.iter().map(|value| answer(value, &store));
-    let answers = answers.collect::<Result<Vec<_>>>()?;
+    let known = Known::new(&store, &values)?;
+    let answers = values.iter().map(|value| Answer::of(value, &known));
+    let mut answers = answers.collect::<Result<Vec<_>>>()?;
+    // A network has many addresses.
+    let is_apart = |value: &Indicator| values.len() <= MOST_APART && !matches!(value, Indicator::Cidr(_));
+    let (apart, together): (Vec<usize>, Vec<usize>) =
+        (0..values.len()).partition(|place| values.get(*place).is_some_and(is_apart));
+    let all = LogQuery::new().order(Order::Any);
+    see(&mut answers, &values, &together, &all, &store)?;
+    for place in apart {
+        let Some(value) = values.get(place) else { continue };
+        see(&mut answers, &values, &[place], &may_hold(value)?, &store)?;
+    }
     context
         .output
         .rows(&COLUMNS, answers.into_iter().map(Ok))
         .map(drop)
 }
 
-fn answer(value: &Indicator, store: &DuckDbStore) -> Result<Answer> {
-    let mut answer = Answer {
-        value: value.to_string(),
-        indicator_type: value.indicator_type(),
-        logs: 0,
-        first_seen: None,
-        last_seen: None,
-        hosts: BTreeSet::new(),
-        intel: known(value, store)?,
-    };
-    let set = IndicatorSet::new([&ThreatIntel::new(value.clone(), "lookup", "lookup")]);
-    for log in store.scan_logs(&may_hold(value)?)? {
+/// Adds the logs of a query to the answers of the values at some places.
+fn see(
+    answers: &mut [Answer],
+    values: &[Indicator],
+    places: &[usize],
+    query: &LogQuery,
+    store: &DuckDbStore,
+) -> Result<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let values = places
+        .iter()
+        .filter_map(|place| Some((values.get(*place)?, *place)));
+    let places: HashMap<(IndicatorType, String), usize> = values
+        .clone()
+        .map(|(value, place)| ((value.indicator_type(), value.to_string()), place))
+        .collect();
+    let sought: Vec<ThreatIntel> = values
+        .map(|(value, _)| ThreatIntel::new(value.clone(), "lookup", "lookup"))
+        .collect();
+    let set = Arc::new(IndicatorSet::new(&sought));
+    for log in store.scan_logs_with_observables(query, &set.text_test())? {
         let log = log?;
-        if !set.matches(&log).is_empty() {
-            answer.add(log);
+        for found in set.matches(&log) {
+            let place = places.get(&(found.indicator_type, found.indicator));
+            if let Some(answer) = place.and_then(|place| answers.get_mut(*place)) {
+                answer.add(&log);
+            }
         }
     }
-    Ok(answer)
+    Ok(())
 }
 
 impl Answer {
+    fn of(value: &Indicator, known: &Known<'_>) -> Result<Self> {
+        Ok(Self {
+            value: value.to_string(),
+            indicator_type: value.indicator_type(),
+            logs: 0,
+            first_seen: None,
+            last_seen: None,
+            hosts: BTreeSet::new(),
+            intel: known.of(value)?,
+        })
+    }
+
     /// Returns the hosts for people: of many, the first ones and the number of the others.
     fn hosts_shown(&self) -> String {
         const SHOWN: usize = 10;
@@ -128,12 +221,12 @@ impl Answer {
         }
     }
 
-    fn add(&mut self, log: LogEntry) {
+    fn add(&mut self, log: &LogEntry) {
         self.logs += 1;
         let time = log.event_time;
         self.first_seen = Some(self.first_seen.map_or(time, |first| first.min(time)));
         self.last_seen = Some(self.last_seen.map_or(time, |last| last.max(time)));
-        self.hosts.extend(log.host);
+        self.hosts.extend(log.host.clone());
     }
 }
 
@@ -143,8 +236,6 @@ impl Answer {
 fn may_hold(value: &Indicator) -> Result<LogQuery> {
     let host = value.host().and_then(|host| host.parse().ok());
     let name = match (value, &host) {
-        // A network has many addresses.
-        (Indicator::Cidr(_), _) => return Ok(LogQuery::new()),
         (Indicator::Ip(address), _) | (Indicator::Url(_), Some(Indicator::Ip(address))) => {
             return Ok(LogQuery::new().has(address.to_string())?);
         }
@@ -176,30 +267,78 @@ fn has_name(name: &str) -> Result<Filter> {
     Ok(Filter::any([has(name)?, has(&unicode)?, part])?)
 }
 
-/// Returns what sources say of a value, of the networks that hold it, of the domains above it and of the host of a URL.
-fn known(value: &Indicator, store: &DuckDbStore) -> Result<Vec<ThreatIntel>> {
-    let mut known = store.fetch_intel(&IntelQuery::new().indicator(value.clone()))?;
-    match value {
-        Indicator::Ip(address) => {
-            let networks = store.fetch_intel(&IntelQuery::new().indicator_type(IndicatorType::Cidr))?;
-            let holds = |intel: &ThreatIntel| matches!(intel.indicator, Indicator::Cidr(network) if network.contains(address));
-            known.extend(networks.into_iter().filter(holds));
+/// Knows what sources say of values, of the networks that hold them, of the domains above them and of the hosts of URLs.
+struct Known<'s> {
+    store: &'s DuckDbStore,
+    networks: Vec<ThreatIntel>,
+    /// Holds those of all these that sources name; `None` if each is looked for.
+    named: Option<HashSet<Indicator>>,
+}
+
+impl<'s> Known<'s> {
+    fn new(store: &'s DuckDbStore, values: &[Indicator]) -> Result<Self> {
+        let has_addresses = values
+            .iter()
+            .flat_map(around)
+            .any(|value| matches!(value, Indicator::Ip(_)));
+        let networks = match has_addresses {
+            true => store.fetch_intel(&IntelQuery::new().indicator_type(IndicatorType::Cidr))?,
+            false => Vec::new(),
+        };
+        let mut known = Self {
+            store,
+            networks,
+            named: None,
+        };
+        if values.len() > MOST_APART {
+            let sought: HashSet<Indicator> = values.iter().flat_map(around).collect();
+            let named = known.named.insert(HashSet::new());
+            store.read_intel(0, &mut |intel| {
+                if sought.contains(&intel.indicator) {
+                    named.insert(intel.indicator);
+                }
+            })?;
         }
+        Ok(known)
+    }
+
+    fn of(&self, value: &Indicator) -> Result<Vec<ThreatIntel>> {
+        let mut known = Vec::new();
+        for indicator in around(value) {
+            if self.named.as_ref().is_none_or(|named| named.contains(&indicator)) {
+                known.extend(
+                    self.store
+                        .fetch_intel(&IntelQuery::new().indicator(indicator.clone()))?,
+                );
+            }
+            if let Indicator::Ip(address) = indicator {
+                let holds = |intel: &&ThreatIntel| matches!(intel.indicator, Indicator::Cidr(network) if network.contains(&address));
+                known.extend(self.networks.iter().filter(holds).cloned());
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// Returns a value, the domains above it, and the host of a URL with the domains above that.
+fn around(value: &Indicator) -> Vec<Indicator> {
+    let mut all = vec![value.clone()];
+    match value {
         Indicator::Domain(name) => {
             let mut rest = name.as_str();
             while let Some((_, above)) = rest.split_once('.')
                 && let Ok(domain) = above.parse::<Indicator>()
             {
-                known.extend(store.fetch_intel(&IntelQuery::new().indicator(domain))?);
+                all.push(domain);
                 rest = above;
             }
         }
         Indicator::Url(_) => {
             if let Some(Ok(host)) = value.host().map(feeds::indicator) {
-                known.extend(self::known(&host, store)?);
+                all.extend(around(&host));
             }
         }
         _ => {}
     }
-    Ok(known)
+    all
 }
