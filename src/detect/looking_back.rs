@@ -5,14 +5,17 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::indicators::{IndicatorSet, IndicatorSetBuilder};
-use crate::models::{BENIGN, Detections, IntelSummary, LogEntry, LogKey, LogQuery, Lookback, Order};
-use crate::storage::{CommitResult, ConsumerStore, DetectionStore, IntelStore, LogStore, Result};
+use crate::models::{BENIGN, Detections, IntelSummary, LogKey, LogQuery, Lookback, Match, Order};
+use crate::storage::{CommitResult, ConsumerStore, DetectionStore, IntelStore, LogStore, Result, TimeBucket};
 
-/// Limits the logs of a piece. Others wait for the store while one is read.
-const MOST_LOGS: u64 = 20_000;
+/// Limits the logs of a piece, unless more are of one second. Others wait for the store while one is read.
+const MOST_LOGS: u64 = 200_000;
 
-/// Limits the matches of a piece, each of which holds its log.
+/// Limits the matches of a piece, each of which holds its log. With more, the logs are read in their order.
 const MOST_MATCHES: usize = 2_000;
+
+/// Limits the logs of a piece that is read in order.
+const MOST_IN_ORDER: u64 = 20_000;
 
 /// Compares the intelligence that was imported since a consumer looked last with the logs that were stored before.
 ///
@@ -43,8 +46,24 @@ pub struct LookingBack<S> {
     consumer: String,
     length: TimeDelta,
     receiver: Option<String>,
+    new: Option<New>,
+}
+
+/// Holds what a consumer looks back for.
+#[derive(Debug)]
+struct New {
+    wanted: Lookback,
     /// Holds the indicators that were imported after `done`, up to a target.
-    new: Option<(Lookback, IndicatorSet)>,
+    indicators: Arc<IndicatorSet>,
+    /// Counts the logs of each day, oldest first.
+    days: Vec<TimeBucket>,
+}
+
+/// Describes what was found in a piece.
+struct Piece {
+    matches: Vec<Match>,
+    /// Names the place to go on from; `None` if there are no more logs.
+    position: Option<LogKey>,
 }
 
 impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
@@ -126,8 +145,8 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
 
     /// Reads the indicators that are looked for, unless they are those of the last piece.
     fn read_new(&mut self, wanted: &Lookback, since: Option<DateTime<Utc>>) -> Result<()> {
-        let is_same = |new: &Lookback| (new.done, new.target) == (wanted.done, wanted.target);
-        if self.new.as_ref().is_some_and(|(new, _)| is_same(new)) {
+        let is_same = |new: &New| (new.wanted.done, new.wanted.target) == (wanted.done, wanted.target);
+        if self.new.as_ref().is_some_and(is_same) {
             return Ok(());
         }
         let mut builder = IndicatorSetBuilder::default();
@@ -141,40 +160,130 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
                 builder.push(&intel);
             }
         })?;
-        self.new = Some((wanted.clone(), builder.finish()));
+        let query = LogQuery {
+            since,
+            ..LogQuery::new()
+        };
+        self.new = Some(New {
+            wanted: wanted.clone(),
+            indicators: Arc::new(builder.finish()),
+            days: self.store.histogram(&query, TimeDelta::days(1))?,
+        });
         Ok(())
     }
 
-    /// Compares the next logs. Returns the last one; `None` if there are no more.
+    /// Compares the next logs.
     fn compare(
         &self,
         all: &IndicatorSet,
         wanted: &Lookback,
         since: Option<DateTime<Utc>>,
     ) -> Result<(Detections, Option<LogKey>)> {
-        let mut detections = Detections {
+        let piece = match self.new.as_ref().filter(|new| !new.indicators.is_empty()) {
+            Some(new) => self.next_piece(all, new, wanted.position.as_ref(), since)?,
+            None => Piece {
+                matches: Vec::new(),
+                position: None,
+            },
+        };
+        let detections = Detections {
             receiver: self.receiver.clone(),
+            matches: piece.matches,
             ..Detections::default()
         };
-        let Some((_, new)) = self.new.as_ref().filter(|(_, new)| !new.is_empty()) else {
-            return Ok((detections, None));
+        Ok((detections, piece.position))
+    }
+
+    fn next_piece(
+        &self,
+        all: &IndicatorSet,
+        new: &New,
+        position: Option<&LogKey>,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Piece> {
+        let mut query = LogQuery {
+            since,
+            until: position.map(|position| position.event_time),
+            ..LogQuery::new()
         };
-        let mut query = LogQuery::new().order(Order::NewestFirst).limit(MOST_LOGS);
-        query.since = since;
-        query.after.clone_from(&wanted.position);
-        let mut last = None;
-        let mut count = 0;
+        if let Some(position) = position.filter(|position| !position.id.is_empty()) {
+            // The logs of one time may be in several pieces.
+            query.since = Some(position.event_time);
+            query.until = position.event_time.checked_add_signed(TimeDelta::microseconds(1));
+            query.after = Some(position.clone());
+            let rest = self.in_order(all, new, query)?;
+            let position = rest.position.unwrap_or_else(|| before(position.event_time));
+            return Ok(Piece {
+                position: Some(position),
+                ..rest
+            });
+        }
+        let Some(start) = self.start_of_piece(new, &query)? else {
+            return Ok(Piece {
+                matches: Vec::new(),
+                position: None,
+            });
+        };
+        query.since = query.since.max(Some(start));
+        query.order = Order::Any;
+        let is_sought = new.indicators.text_test();
+        let mut matches = Vec::new();
+        for log in self.store.scan_logs_with_observables(&query, &is_sought)? {
+            matches.extend(all.later_alerts(&new.indicators, &log?));
+            if matches.len() > MOST_MATCHES {
+                let in_order = self.in_order(all, new, query)?;
+                let position = in_order.position.or_else(|| Some(before(start)));
+                return Ok(Piece { position, ..in_order });
+            }
+        }
+        Ok(Piece {
+            matches,
+            position: Some(before(start)),
+        })
+    }
+
+    /// Returns the first time of the next piece, which ends where the query does; `None` if there are no more logs.
+    fn start_of_piece(&self, new: &New, query: &LogQuery) -> Result<Option<DateTime<Utc>>> {
+        let is_next = |day: &TimeBucket| query.until.is_none_or(|until| day.start < until);
+        let days = new.days.partition_point(is_next);
+        let Some((newest, _)) = new.days.get(..days).and_then(<[_]>::split_last) else {
+            return Ok(None);
+        };
+        if let Some(start) = new.days.get(..days).and_then(start_of_few) {
+            return Ok(Some(start));
+        }
+        let mut start = newest.start;
+        for width in [TimeDelta::hours(1), TimeDelta::minutes(1), TimeDelta::seconds(1)] {
+            let of_start = LogQuery {
+                since: query.since.max(Some(start)),
+                ..query.clone()
+            };
+            let parts = self.store.histogram(&of_start, width)?;
+            if let Some(start) = start_of_few(&parts) {
+                return Ok(Some(start));
+            }
+            start = parts.last().map_or(start, |newest| newest.start);
+        }
+        Ok(Some(start))
+    }
+
+    /// Compares the first logs of a query, newest first.
+    fn in_order(&self, all: &IndicatorSet, new: &New, query: LogQuery) -> Result<Piece> {
+        let query = query.order(Order::NewestFirst).limit(MOST_IN_ORDER);
+        let (mut matches, mut count) = (Vec::new(), 0);
         for log in self.store.scan_logs(&query)? {
             let log = log?;
             count += 1;
-            detections.matches.extend(all.later_alerts(new, &log));
-            last = Some(log);
-            if detections.matches.len() >= MOST_MATCHES {
-                return Ok((detections, last.as_ref().map(LogEntry::key)));
+            matches.extend(all.later_alerts(&new.indicators, &log));
+            if matches.len() >= MOST_MATCHES || count >= MOST_IN_ORDER {
+                let position = Some(log.key());
+                return Ok(Piece { matches, position });
             }
         }
-        let is_full = count >= MOST_LOGS;
-        Ok((detections, last.filter(|_| is_full).as_ref().map(LogEntry::key)))
+        Ok(Piece {
+            matches,
+            position: None,
+        })
     }
 
     fn commit(
@@ -192,4 +301,20 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
         );
         Ok(committed)
     }
+}
+
+/// Returns the place before which all logs are older than a time.
+fn before(time: DateTime<Utc>) -> LogKey {
+    LogKey::new(time, "")
+}
+
+/// Returns the start of the first stretch from which on there are few enough logs for a piece; `None` if the last one
+/// has more.
+fn start_of_few(stretches: &[TimeBucket]) -> Option<DateTime<Utc>> {
+    let mut logs = 0;
+    let few = stretches.iter().rev().take_while(|stretch| {
+        logs += stretch.count;
+        logs <= MOST_LOGS
+    });
+    few.last().map(|stretch| stretch.start)
 }

@@ -72,18 +72,28 @@ const FILE_ENDINGS: [&str; 17] = [
 /// Says whether the words and observables of a text that is cut between tokens, with this part, are those of the parts.
 ///
 /// Addresses in short forms start and end with what is between tokens. URLs have several tokens, and what is encoded
-/// may have any.
+/// may have any. A backslash at the end may be a part of an escape that the next part ends.
 pub(crate) fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let starts_more = |colon: usize| matches!(bytes.get(colon + 1..), Some([b':', ..] | [b'/', b'/', ..]));
     text.is_ascii()
         && memchr::memchr(b'%', bytes).is_none()
         && !memchr::memchr_iter(b':', bytes).any(starts_more)
+        && !text.ends_with('\\')
 }
 
 /// Says whether a text may have escapes of JSON, and so other words than the values that it stands for.
+///
+/// Those of a backslash and of a quote end words, as these do. That of a slash may be one of a URL.
 pub(crate) fn has_escapes(text: &str) -> bool {
-    memchr::memchr(b'\\', text.as_bytes()).is_some()
+    let mut rest = text.as_bytes();
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        match rest.get(at + 1..) {
+            Some([b'\\' | b'"', after @ ..]) => rest = after,
+            _ => return true,
+        }
+    }
+    false
 }
 
 /// Takes what is found in a text.

@@ -11,7 +11,7 @@ use crate::support::at;
 
 /// Parts of what is sought, in spellings that a log may have, and what may be around them.
 fn text() -> impl Strategy<Value = String> {
-    const PARTS: [&str; 44] = [
+    const PARTS: [&str; 48] = [
         "192.0.2.7",
         "198.51.100.4",
         "198.51.100.4.443",
@@ -52,6 +52,10 @@ fn text() -> impl Strategy<Value = String> {
         "=",
         "\"",
         "\\",
+        "\\\\",
+        "\\n",
+        "\n",
+        "/",
         "[",
         "]",
         ",",

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use crate::support::Cli;
@@ -103,6 +104,44 @@ fn a_consumer_looks_back_once_and_only_so_far() {
     cli.output(&["intel", "import", "late.txt"]);
     cli.output(&["detect"]);
     assert_eq!(alerts(&cli).len(), 1, "only what was imported since");
+}
+
+/// Many logs of one time, and of one second, are in several pieces.
+#[test]
+fn every_log_is_looked_back_at_however_many_match_at_once() {
+    let cli = Cli::new();
+    cli.write("logstore.toml", "[intel]\nlookback = '10years'\n");
+    let mut logs = String::new();
+    for number in 0..9_000 {
+        let micros = match number % 3 {
+            0 => 0,
+            1 => number,
+            _ => number * 60_000_000,
+        };
+        let address = if number % 10 == 0 {
+            "192.0.2.1"
+        } else {
+            "198.51.100.1"
+        };
+        let time = DateTime::from_timestamp_micros(1_772_359_200_000_000 + micros).unwrap();
+        let time = time.to_rfc3339_opts(SecondsFormat::Micros, true);
+        writeln!(
+            logs,
+            "{{\"timestamp\":\"{time}\",\"message\":\"from {address}\",\"n\":{number}}}"
+        )
+        .unwrap();
+    }
+    cli.write("logs.jsonl", logs);
+    cli.output(&["ingest", "logs.jsonl"]);
+    cli.output(&["detect"]);
+    cli.write("feed.txt", "198.51.100.1\n");
+    cli.output(&["intel", "import", "feed.txt"]);
+    assert_eq!(cli.rows(&["detect"])[0]["matches"], 8_100);
+    let counts = alerts(&cli)
+        .iter()
+        .map(|alert| alert["count"].as_u64().unwrap())
+        .sum::<u64>();
+    assert_eq!(counts, 8_100);
 }
 
 #[test]

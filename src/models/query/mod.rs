@@ -245,6 +245,14 @@ impl LogQuery {
         query
     }
 
+    /// Returns the query for all logs of its times.
+    pub(crate) fn times(&self) -> Self {
+        Self {
+            filters: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Returns the filters, which must all hold.
     pub fn filters(&self) -> &[Filter] {
         &self.filters

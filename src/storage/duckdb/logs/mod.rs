@@ -5,11 +5,13 @@ mod blocks;
 pub(super) mod commits;
 pub(super) mod cover;
 pub(super) mod end_of_file;
+mod frequent;
 pub(super) mod long_texts;
 mod narrow;
 mod observables;
 mod page;
 mod plan;
+mod repeated;
 pub(super) mod repeated_texts;
 pub(super) mod rewrite;
 pub(super) mod scan;
@@ -214,8 +216,8 @@ impl DuckDbStore {
         let order = self.commit_order();
         let read = |connection: &Connection| {
             let narrowed = narrow::narrowed(connection, order, self.log_texts, query)?;
-            let log_texts = narrowed.as_ref().map(|narrowed| narrowed.log_texts.as_str());
-            read(connection, log_texts.unwrap_or(self.log_texts))
+            let log_texts = narrowed.as_ref().map(|narrowed| narrowed.log_texts(query));
+            read(connection, log_texts.as_deref().unwrap_or(self.log_texts))
         };
         self.read_in_time(|connection| match order {
             // Filters and logs are those of one moment.

@@ -1,5 +1,6 @@
 //! Narrows a search to the blocks that may hold what is sought.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -7,12 +8,12 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::{blocks, commits, cover};
+use super::{blocks, commits, cover, frequent};
 use crate::models::{LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::sql::has::stored_texts;
-use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::sql::{predicate, statement};
 use crate::storage::duckdb::words::filter;
 use crate::storage::duckdb::words::keys;
 use crate::storage::duckdb::words::needs::Need;
@@ -28,7 +29,9 @@ const MOST_SLICES: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Narrowed {
     /// Holds SQL that names them like a table, with the columns of `log_texts`.
-    pub(crate) log_texts: String,
+    logs: String,
+    /// Holds SQL that is true of those to look at.
+    condition: Option<String>,
     /// Counts the sequence numbers of their blocks, and those between.
     pub(crate) span: i64,
 }
@@ -56,14 +59,46 @@ pub(crate) fn narrowed(
     let Some(need) = need(log_texts, query) else {
         return Ok(None);
     };
-    match narrowed_by_filters(connection, order, query, &need) {
+    let narrowed = match narrowed_by_filters(connection, order, query, &need) {
         // A file of a lake may be lost. That of filters holds no logs.
         Err(error) if order == CommitOrder::Snapshots && !error.is_retryable() => {
             log::warn!("all logs are searched, as the filters of their blocks cannot be read: {error}");
-            Ok(None)
+            None
         }
-        narrowed => narrowed,
+        narrowed => narrowed?,
+    };
+    match order {
+        // The first logs are soon found.
+        CommitOrder::Counter if query.limit.is_none() => without_a_word(connection, query, narrowed),
+        // It would read the files of a lake twice.
+        CommitOrder::Counter | CommitOrder::Snapshots => Ok(narrowed),
     }
+}
+
+/// Leaves out logs without a word that is sought, if many blocks hold it.
+fn without_a_word(
+    connection: &Connection,
+    query: &LogQuery,
+    narrowed: Option<Narrowed>,
+) -> Result<Option<Narrowed>> {
+    let logs = narrowed
+        .as_ref()
+        .map_or(schema::LOG_TEXTS, |narrowed| &narrowed.logs);
+    let condition = frequent::condition(connection, logs, query)?;
+    if condition.is_none() {
+        return Ok(narrowed);
+    }
+    Ok(Some(Narrowed {
+        logs: logs.to_owned(),
+        condition,
+        span: narrowed.map_or(i64::MAX, |narrowed| narrowed.span),
+    }))
+}
+
+/// Returns SQL for the same rows, to be asked before other conditions. The engine may ask dearer ones first, but it asks
+/// nothing before a limit.
+fn asked_first(select: &str) -> String {
+    format!("SELECT * FROM ({select} LIMIT {})", i64::MAX)
 }
 
 fn narrowed_by_filters(
@@ -232,6 +267,16 @@ fn number_of(key: u64) -> i16 {
 }
 
 impl Narrowed {
+    /// Returns SQL that names the logs of a query's times like a table, with the columns of `log_texts`. They may be more.
+    pub(crate) fn log_texts(&self, query: &LogQuery) -> Cow<'_, str> {
+        let Some(condition) = &self.condition else {
+            return Cow::Borrowed(&self.logs);
+        };
+        let times = predicate::times(query);
+        let selected = format!("SELECT * FROM {} WHERE {times} AND ({condition})", self.logs);
+        Cow::Owned(format!("({})", asked_first(&selected)))
+    }
+
     /// Leaves out the logs of blocks, which are in the order of their logs.
     fn without(order: CommitOrder, mut blocks: Vec<RangeInclusive<i64>>, plain: Option<Plain>) -> Self {
         let select = |range: &RangeInclusive<i64>| {
@@ -248,12 +293,7 @@ impl Narrowed {
                 let condition = plain.condition();
                 for run in runs {
                     span = span.saturating_add(blocks::length(&run));
-                    // The engine would ask the dearer condition of the query first, but it asks nothing before a limit.
-                    let all = i64::MAX;
-                    selects.push(format!(
-                        "SELECT * FROM ({} AND ({condition}) LIMIT {all})",
-                        select(&run)
-                    ));
+                    selects.push(asked_first(&format!("{} AND ({condition})", select(&run))));
                 }
                 blocks = all;
             }
@@ -274,7 +314,8 @@ impl Narrowed {
             selects.push(format!("SELECT * FROM {} WHERE false", schema::LOG_TEXTS));
         }
         Self {
-            log_texts: format!("({})", selects.join(" UNION ALL ")),
+            logs: format!("({})", selects.join(" UNION ALL ")),
+            condition: None,
             span,
         }
     }

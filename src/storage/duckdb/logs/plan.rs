@@ -21,12 +21,8 @@ use crate::storage::duckdb::{error, schema};
 /// The table stores only times in the form of a query. Other filters need the view, which has no row numbers, so that
 /// its logs are named by time and id.
 pub(crate) fn delete(query: &LogQuery) -> Sql {
-    let times = LogQuery {
-        filters: Vec::new(),
-        ..query.clone()
-    };
     let mut sql = Sql::new("DELETE FROM log_rows");
-    sql.append(predicate::where_clause(&times));
+    sql.append(predicate::where_clause(&query.times()));
     if !query.filters.is_empty() {
         sql.push("\nAND (event_time, coalesce(CAST(uuid AS VARCHAR), id)) IN (SELECT (event_time, id) FROM log_texts");
         sql.append(predicate::where_clause(query));
@@ -76,7 +72,7 @@ fn narrowed_statements(
     query: &LogQuery,
     narrowed: &Narrowed,
 ) -> Result<Vec<Sql>> {
-    let log_texts = &narrowed.log_texts;
+    let log_texts = &narrowed.log_texts(&query.within_page());
     if long_texts::need_measuring(order, connection, schema::LOG_TEXTS) {
         return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);
     }
@@ -86,7 +82,7 @@ fn narrowed_statements(
     let slices = slices(connection, query, schema::LOG_TEXTS)?;
     Ok(slices
         .iter()
-        .map(|slice| select_at_once(slice, log_texts))
+        .map(|slice| select_at_once(slice, &narrowed.log_texts(slice)))
         .collect())
 }
 
@@ -161,10 +157,7 @@ fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<
         return Ok(vec![query.clone()]);
     }
     let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");
-    sql.append(predicate::where_clause(&LogQuery {
-        filters: Vec::new(),
-        ..query.within_page()
-    }));
+    sql.append(predicate::where_clause(&query.within_page().times()));
     sql.push(&format!("\nGROUP BY rowid // {}", LogRows::ROW_GROUP));
     let parameters = params_from_iter(&sql.values);
     let read = statement::query_all(connection, &sql.text, parameters, |row| {

@@ -18,13 +18,29 @@ use crate::storage::duckdb::sql::log_id::LogId;
 /// Returns a time bound, rounded up to the engine's microseconds.
 ///
 /// So `>=` and `<` have the same meaning as in [`LogQuery::matches`].
-fn bound_value(time: DateTime<Utc>) -> Value {
-    let micros = time.timestamp_micros();
+fn bound_micros(time: DateTime<Utc>) -> i64 {
     let has_more = !time.timestamp_subsec_nanos().is_multiple_of(1_000);
-    Value::Timestamp(
-        ::duckdb::types::TimeUnit::Microsecond,
-        micros + i64::from(has_more),
-    )
+    time.timestamp_micros() + i64::from(has_more)
+}
+
+fn bound_value(time: DateTime<Utc>) -> Value {
+    Value::Timestamp(::duckdb::types::TimeUnit::Microsecond, bound_micros(time))
+}
+
+/// Returns SQL without values that is true of the logs of a query's times.
+pub(crate) fn times(query: &LogQuery) -> String {
+    let bound = |operator: &str, time| {
+        let micros = bound_micros(time);
+        format!("event_time {operator} make_timestamp({micros})")
+    };
+    let since = query.since.map(|since| bound(">=", since));
+    let until = query.until.map(|until| bound("<", until));
+    let bounds: Vec<String> = since
+        .into_iter()
+        .chain(until)
+        .chain(["true".to_owned()])
+        .collect();
+    bounds.join(" AND ")
 }
 
 /// Returns ` WHERE ...` for a query of `log_texts`.
