@@ -578,3 +578,52 @@ fn maintenance_gives_blocks_to_small_commits_of_a_lake() {
     assert_eq!(maintain(&store), 0);
     assert_eq!(blocks(&store), (0, 0));
 }
+
+#[test]
+fn a_word_of_every_block_is_found_in_each_of_its_forms() {
+    let log = |number: i64| {
+        let log = LogEntry::new(at(number / 100))
+            .with_appname("zoo")
+            .with_host("web1");
+        let unlike = |text: &str| format!("{text} {}", number * 7_919);
+        match number % 13 {
+            0 => log.with_raw("kestrel is up"),
+            1 => log.with_raw(unlike("job KESTREL-7 done in")),
+            2 => log.with_raw(unlike("\u{212a}estrel landed at")),
+            3 => log.with_raw(unlike("ke\u{17f}trel landed at")),
+            4 => log.with_raw(unlike("q=ke%73trel")),
+            5 => log.with_raw(unlike("kestrels, not one of them, but")),
+            6 => log.with_field("notes", unlike("two lines\nkestrel\\x")),
+            7 => log.with_host("kestrel").with_raw(unlike("host")),
+            8 => {
+                let mut log = log.with_raw(unlike("with metadata"));
+                log.metadata.insert("bird".into(), "kestrel".into());
+                log
+            }
+            9 => log.with_message(unlike("a kestrel")),
+            10 => {
+                let mut log = log.with_raw(unlike("with a number"));
+                log.procid = Some(424_242);
+                log
+            }
+            11 => log.with_raw(format!("kestrel{number} [424242]")),
+            _ => log.with_raw(unlike("none")),
+        }
+    };
+    let logs: Vec<LogEntry> = (0..70_000).map(log).collect();
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store.append_logs(&logs).unwrap();
+    for filter in [
+        "any has kestrel",
+        "any has 'Kestrel is'",
+        "any has web1",
+        "any has 424242",
+        "any has job and not any has kestrel-7",
+        "any has kestrel and event_time < 2024-01-01T00:05:00Z",
+        "any has number or any has kestrel",
+    ] {
+        let query = LogQuery::new().filter(filter.parse().unwrap());
+        let expected = logs.iter().filter(|log| query.matches(log)).count() as u64;
+        assert_eq!(found(&store, filter), expected, "{filter}");
+    }
+}
