@@ -648,6 +648,14 @@ fn exports_in_every_format() {
         );
     }
     let lines = std::fs::read_to_string(cli.path("it's.jsonl")).unwrap();
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    for time in ["event_time", "ingestion_time"] {
+        let time = first[time].as_str().unwrap();
+        assert!(
+            chrono::DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z'),
+            "{time}"
+        );
+    }
     assert_eq!(lines.lines().count(), 2);
     assert!(
         std::fs::read(cli.path("logs.parquet"))
@@ -787,4 +795,13 @@ fn every_command_has_help() {
     }
     assert!(cli.output(&["completions", "bash"]).contains("_logstore"));
     assert!(cli.output(&["man"]).starts_with(".ie"));
+}
+
+#[test]
+fn alerts_of_no_address_are_refused() {
+    let cli = Cli::new();
+    for flag in ["--source-ip", "--dest-ip"] {
+        let (code, text) = cli.failure(&["alerts", "list", flag, "nonsense"]);
+        assert!(code == 2 && text.contains("nonsense"), "{text}");
+    }
 }

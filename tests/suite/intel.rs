@@ -379,3 +379,15 @@ fn a_lookup_shows_the_networks_of_an_address() {
     }
     assert!(!table.contains("192.0.2.0"), "{table}");
 }
+
+#[test]
+fn a_lookup_says_what_has_expired() {
+    let cli = Cli::new();
+    let bundle = json!({"type": "bundle", "objects": [{"type": "indicator", "name": "x",
+        "pattern": "[ipv4-addr:value = '203.0.113.9']", "pattern_type": "stix",
+        "valid_from": "2020-01-01T00:00:00Z", "valid_until": "2021-01-01T00:00:00Z"}]});
+    cli.write("bundle.json", bundle.to_string());
+    cli.output(&["intel", "import", "bundle.json", "--source", "us"]);
+    let table = cli.output(&["intel", "lookup", "203.0.113.9", "--format", "table"]);
+    assert!(table.contains("us, expired"), "{table}");
+}

@@ -58,6 +58,10 @@ impl ExportFormat {
         let name = format!("\"{}\"", column.name());
         match (self, column) {
             (Self::Csv, _) if column.is_text() => Self::text_in_csv(&name),
+            // The engine would leave out the zone.
+            (Self::Csv | Self::JsonLines, _) if column.is_time() => {
+                format!("strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}")
+            }
             // The view has it as text.
             (_, LogColumn::Normalized) => format!("CAST({name} AS JSON) AS {name}"),
             _ => name,

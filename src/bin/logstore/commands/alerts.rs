@@ -16,7 +16,7 @@ use logstore::time::Zone;
 use logstore::{Alert, AlertStatus, AlertStore as _, LogKey, RiskFactor, Severity};
 use serde::Serialize;
 
-use self::conditions::Conditions;
+use self::conditions::{Conditions, canonical_text};
 
 use crate::context::{Context, objects_on_stdin};
 use crate::filters::{matched, note_limit};
@@ -339,9 +339,8 @@ fn alert(args: &AddArgs, alert_type: &str, method: &str, severity: Severity) -> 
         alert = alert.with_risk_factor((*factor).into());
     }
     alert.description = args.description.clone().unwrap_or_default();
-    let canonical = |address: IpAddr| address.to_canonical().to_string();
-    alert.source_ip = args.source_ip.map(canonical);
-    alert.dest_ip = args.dest_ip.map(canonical);
+    alert.source_ip = args.source_ip.map(canonical_text);
+    alert.dest_ip = args.dest_ip.map(canonical_text);
     alert.user.clone_from(&args.user);
     alert.host.clone_from(&args.host);
     alert.log_id.clone_from(&args.log_id);

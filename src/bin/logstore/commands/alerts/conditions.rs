@@ -1,5 +1,7 @@
 //! Flags that say which alerts a command is about.
 
+use std::net::IpAddr;
+
 use logstore::time::Zone;
 use logstore::{AlertQuery, AlertStatus, Severity};
 
@@ -46,11 +48,11 @@ pub(super) struct Conditions {
 
     /// With this source address
     #[arg(long, value_name = "ADDRESS")]
-    source_ip: Option<String>,
+    source_ip: Option<IpAddr>,
 
     /// With this destination address
     #[arg(long, value_name = "ADDRESS")]
-    dest_ip: Option<String>,
+    dest_ip: Option<IpAddr>,
 
     /// About this user
     #[arg(long)]
@@ -85,6 +87,11 @@ fn wanted_status(text: &str) -> Result<WantedStatus, String> {
     }
 }
 
+/// Returns an address as alerts have it.
+pub(super) fn canonical_text(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
 impl Conditions {
     /// Returns the query. Without a flag for the status, it wants alerts of the given ones.
     pub(super) fn query(&self, zone: Zone, usual: &[AlertStatus]) -> Result<AlertQuery> {
@@ -99,8 +106,8 @@ impl Conditions {
         query.alert_type.clone_from(&self.alert_type);
         query.since = time(&self.since)?;
         query.until = time(&self.until)?;
-        query.source_ip.clone_from(&self.source_ip);
-        query.dest_ip.clone_from(&self.dest_ip);
+        query.source_ip = self.source_ip.map(canonical_text);
+        query.dest_ip = self.dest_ip.map(canonical_text);
         query.user.clone_from(&self.user);
         query.host.clone_from(&self.host);
         query.acknowledged = match (self.acknowledged, self.open) {

@@ -102,9 +102,16 @@ impl Row for Answer {
 
     fn cells(&self, zone: Zone) -> Vec<String> {
         let time = |time: Option<DateTime<Utc>>| time.map(|time| zone.format(time, SecondsFormat::Secs));
-        let known = self.intel.iter().map(|intel| match intel.indicator.to_string() {
-            same if same == self.value => format!("{} ({})", intel.threat_type, intel.source),
-            other => format!("{} {other} ({})", intel.threat_type, intel.source),
+        let now = Utc::now();
+        let known = self.intel.iter().map(|intel| {
+            let expired = match intel.expires_at {
+                Some(expiry) if expiry <= now => ", expired",
+                _ => "",
+            };
+            match intel.indicator.to_string() {
+                same if same == self.value => format!("{} ({}{expired})", intel.threat_type, intel.source),
+                other => format!("{} {other} ({}{expired})", intel.threat_type, intel.source),
+            }
         });
         vec![
             self.value.clone(),
