@@ -39,6 +39,12 @@ fn blocks(store: &DuckDbStore) -> (u64, u64) {
     (number(0), number(1))
 }
 
+fn assert_sound(store: &DuckDbStore) {
+    let checked = store.check().unwrap().into_iter();
+    let problems: Vec<String> = checked.flat_map(|table| table.problems).collect();
+    assert_eq!(problems, Vec::<String>::new());
+}
+
 fn found(store: &DuckDbStore, filter: &str) -> u64 {
     let query = LogQuery::new().filter(filter.parse().unwrap());
     let count = store.count_logs(&query).unwrap();
@@ -440,12 +446,7 @@ fn no_template_hides_an_address() {
             "{address}"
         );
     }
-    let problems = store
-        .check()
-        .unwrap()
-        .into_iter()
-        .flat_map(|table| table.problems);
-    assert_eq!(problems.collect::<Vec<_>>(), Vec::<String>::new());
+    assert_sound(&store);
 }
 
 #[test]
@@ -568,12 +569,7 @@ fn maintenance_gives_blocks_to_small_commits_of_a_lake() {
     assert_counted(&store, [5, 19_999, 25_000]);
     assert_eq!(maintain(&store), 0);
     assert_counted(&store, [5, 19_999, 25_000]);
-    let problems = store
-        .check()
-        .unwrap()
-        .into_iter()
-        .flat_map(|table| table.problems);
-    assert_eq!(problems.collect::<Vec<_>>(), Vec::<String>::new());
+    assert_sound(&store);
     store.delete_logs_before(at(10_000)).unwrap();
     assert_eq!(maintain(&store), 0);
     assert_eq!(blocks(&store), (0, 0));

@@ -73,18 +73,6 @@ pub(crate) const IN_TEMPLATES: [&str; 9] = [
     "stored_id",
 ];
 
-/// Holds SQL for the texts that a log has as they are, but for the placeholders of a template.
-pub(crate) const SURE: [&str; 8] = [
-    "template",
-    "host",
-    "hostname",
-    "appname",
-    "file",
-    "source_type",
-    "\"user\"",
-    "stored_id",
-];
-
 /// Holds SQL for the addresses that a template is filled from.
 pub(crate) const ADDRESSES: [&str; 2] = ["source_ip", "dest_ip"];
 

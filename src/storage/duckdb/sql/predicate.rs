@@ -10,8 +10,8 @@ use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
 use super::tokens::{longest_piece, may_be_in_time};
 use crate::models::{
-    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Needle, Node, Operand, Operator, Order,
-    Pattern, Place, Test, longest_word,
+    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Operator, Order, Pattern,
+    Place, Test, longest_word,
 };
 use crate::storage::duckdb::sql::log_id::LogId;
 
@@ -303,73 +303,9 @@ fn whole_value(condition: &Condition) -> Sql {
     if condition.field().0 != Place::Any {
         return call(HAS, condition.field(), value);
     }
-    let mut has = Sql::new(format!("{LOG_HAS}("));
-    has.bind(value.clone());
-    has.push(&format!(", {})", has::arguments()));
-    match LongestWord::of(condition) {
-        Some(word) => word.before(has),
-        None => has,
-    }
-}
-
-/// Holds the longest word of letters and digits of ASCII in a value that is sought as a whole.
-///
-/// Its texts are looked at by the engine, which looks at a text that many logs have once.
-struct LongestWord<'a> {
-    word: &'a str,
-    /// Says whether it is all of the value, and has a letter.
-    is_all: bool,
-}
-
-impl<'a> LongestWord<'a> {
-    fn of(condition: &'a Condition) -> Option<Self> {
-        let Test::Has(Needle::Words { text, .. }) = condition.test() else {
-            return None;
-        };
-        let word = longest_word(text).filter(|word| !may_be_in_time(word))?;
-        Some(Self {
-            word,
-            // A placeholder of a template is a number.
-            is_all: word == text && !is_number(word),
-        })
-    }
-
-    /// Returns SQL that asks `has` only of the logs for which a look at their stored texts does not tell.
-    fn before(&self, has: Sql) -> Sql {
-        let mut sql = Sql::new("(");
-        if self.is_all {
-            let bound = r"[\x00-/:-@\[-`{-\x7f]";
-            let pattern = format!("(?i)(?:^|{bound}){}(?:{bound}|$)", self.word);
-            sql.append(any_matches(has::SURE.into_iter(), &pattern));
-            sql.push(" OR ");
-        }
-        // What is encoded may be any word, and these letters are some of ASCII in another letter case.
-        let pattern = format!(r"(?i){}|[%\x{{17f}}\x{{212a}}]", self.word);
-        let numbers = is_number(self.word).then_some(has::NUMBERS);
-        let texts = has::stored_texts().chain(numbers.into_iter().flatten());
-        sql.push("(");
-        sql.append(any_matches(texts, &pattern));
-        sql.push(" AND ");
-        sql.append(has);
-        sql.push("))");
-        sql
-    }
-}
-
-fn is_number(word: &str) -> bool {
-    word.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Returns SQL that is true of a log if any of these texts matches a pattern.
-fn any_matches(texts: impl Iterator<Item = &'static str>, pattern: &str) -> Sql {
-    let mut sql = Sql::new("(");
-    for (index, text) in texts.enumerate() {
-        sql.push(if index == 0 { "" } else { " OR " });
-        sql.push(&format!("regexp_matches({text}, "));
-        sql.bind(pattern.to_owned());
-        sql.push(")");
-    }
-    sql.push(")");
+    let mut sql = Sql::new(format!("{LOG_HAS}("));
+    sql.bind(value.clone());
+    sql.push(&format!(", {})", has::arguments()));
     sql
 }
 
