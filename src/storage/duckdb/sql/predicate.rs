@@ -10,8 +10,8 @@ use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
 use super::tokens::{longest_piece, may_be_in_time};
 use crate::models::{
-    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Node, Operand, Operator, Order, Pattern,
-    Place, Test, longest_word,
+    Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Needle, Node, Operand, Operator, Order,
+    Pattern, Place, Test, longest_word,
 };
 use crate::storage::duckdb::sql::log_id::LogId;
 
@@ -303,10 +303,30 @@ fn whole_value(condition: &Condition) -> Sql {
     if condition.field().0 != Place::Any {
         return call(HAS, condition.field(), value);
     }
-    let mut sql = Sql::new(format!("{LOG_HAS}("));
+    let mut sql = Sql::new("(");
+    if let Some(pattern) = pattern_of_word(condition) {
+        for text in ["template", "host", "appname", "\"user\""] {
+            sql.push(&format!("regexp_matches({text}, "));
+            sql.bind(pattern.clone());
+            sql.push(") OR ");
+        }
+    }
+    sql.push(&format!("{LOG_HAS}("));
     sql.bind(value.clone());
-    sql.push(&format!(", {})", has::arguments()));
+    sql.push(&format!(", {}))", has::arguments()));
     sql
+}
+
+/// Returns a pattern by which a template or a column shows that a log has a word as a whole; `None` if the value that is
+/// sought is no word of ASCII letters and digits. Numbers are also placeholders of templates.
+fn pattern_of_word(condition: &Condition) -> Option<String> {
+    let Test::Has(Needle::Words { text, .. }) = condition.test() else {
+        return None;
+    };
+    let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let has_letter = text.bytes().any(|byte| !byte.is_ascii_digit());
+    let bound = r"[\x00-/:-@\[-`{-\x7f]";
+    (is_word && has_letter).then(|| format!("(?i)(?:^|{bound}){text}(?:{bound}|$)"))
 }
 
 /// Returns a value that the engine orders as the operand does.
