@@ -167,6 +167,12 @@ fn a_lookup_of_many_values_answers_as_one_of_each() {
         .unwrap();
     assert_eq!(found.len(), values.len() + 200);
     assert_eq!(found[..values.len()], one_by_one);
+    let refused = cli
+        .command(&["intel", "lookup", "-"])
+        .write_stdin("\n")
+        .assert()
+        .failure();
+    assert_eq!(refused.get_output().status.code(), Some(2));
 }
 
 #[test]

@@ -53,6 +53,9 @@ impl Args {
                 Named::OnStandardInput => values.extend(values_of(std::io::stdin().lock())?),
             }
         }
+        if values.is_empty() {
+            return Err(Failure::Usage("there is no value on standard input".into()));
+        }
         let mut seen = HashSet::new();
         values.retain(|value| seen.insert(value.clone()));
         Ok(values)
@@ -87,6 +90,8 @@ fn value(text: &str) -> Result<Indicator, String> {
 /// Says what is known of a value, and when logs had it.
 #[derive(Debug, Serialize)]
 struct Answer {
+    #[serde(skip)]
+    indicator: Indicator,
     value: String,
     #[serde(rename = "type")]
     indicator_type: IndicatorType,
@@ -154,15 +159,14 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result {
     let known = Known::new(&store, &values)?;
     let answers = values.iter().map(|value| Answer::of(value, &known));
     let mut answers = answers.collect::<Result<Vec<_>>>()?;
+    let are_many = answers.len() > MOST_APART;
     // A network has many addresses.
-    let is_apart = |value: &Indicator| values.len() <= MOST_APART && !matches!(value, Indicator::Cidr(_));
-    let (apart, together): (Vec<usize>, Vec<usize>) =
-        (0..values.len()).partition(|place| values.get(*place).is_some_and(is_apart));
-    let all = LogQuery::new().order(Order::Any);
-    see(&mut answers, &values, &together, &all, &store)?;
-    for place in apart {
-        let Some(value) = values.get(place) else { continue };
-        see(&mut answers, &values, &[place], &may_hold(value)?, &store)?;
+    let is_together = |answer: &&mut Answer| are_many || matches!(answer.indicator, Indicator::Cidr(_));
+    let (mut together, apart): (Vec<_>, Vec<_>) = answers.iter_mut().partition(is_together);
+    see(&mut together, &LogQuery::new().order(Order::Any), &store)?;
+    for answer in apart {
+        let query = may_hold(&answer.indicator)?;
+        see(&mut [answer], &query, &store)?;
     }
     context
         .output
@@ -170,33 +174,24 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result {
         .map(drop)
 }
 
-/// Adds the logs of a query to the answers of the values at some places.
-fn see(
-    answers: &mut [Answer],
-    values: &[Indicator],
-    places: &[usize],
-    query: &LogQuery,
-    store: &DuckDbStore,
-) -> Result<()> {
-    if places.is_empty() {
+/// Adds the logs of a query to the answers of which they hold the value.
+fn see(answers: &mut [&mut Answer], query: &LogQuery, store: &DuckDbStore) -> Result<()> {
+    if answers.is_empty() {
         return Ok(());
     }
-    let values = places
-        .iter()
-        .filter_map(|place| Some((values.get(*place)?, *place)));
-    let places: HashMap<(IndicatorType, String), usize> = values
-        .clone()
-        .map(|(value, place)| ((value.indicator_type(), value.to_string()), place))
-        .collect();
-    let sought: Vec<ThreatIntel> = values
-        .map(|(value, _)| ThreatIntel::new(value.clone(), "lookup", "lookup"))
+    let sought = answers.iter().map(|answer| answer.indicator.clone());
+    let sought: Vec<ThreatIntel> = sought
+        .map(|value| ThreatIntel::new(value, "lookup", "lookup"))
         .collect();
     let set = Arc::new(IndicatorSet::new(&sought));
+    let mut answers: HashMap<(IndicatorType, String), &mut Answer> = answers
+        .iter_mut()
+        .map(|answer| ((answer.indicator_type, answer.value.clone()), &mut **answer))
+        .collect();
     for log in store.scan_logs_with_observables(query, &set.text_test())? {
         let log = log?;
         for found in set.matches(&log) {
-            let place = places.get(&(found.indicator_type, found.indicator));
-            if let Some(answer) = place.and_then(|place| answers.get_mut(*place)) {
+            if let Some(answer) = answers.get_mut(&(found.indicator_type, found.indicator)) {
                 answer.add(&log);
             }
         }
@@ -207,6 +202,7 @@ fn see(
 impl Answer {
     fn of(value: &Indicator, known: &Known<'_>) -> Result<Self> {
         Ok(Self {
+            indicator: value.clone(),
             value: value.to_string(),
             indicator_type: value.indicator_type(),
             logs: 0,
