@@ -226,20 +226,31 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
         };
         query.since = query.since.max(Some(start));
         query.order = Order::Any;
+        let few = self.few_matches(all, new, &query)?;
+        let piece = match few {
+            Some(matches) => Piece {
+                matches,
+                position: None,
+            },
+            None => self.in_order(all, new, query)?,
+        };
+        Ok(Piece {
+            position: piece.position.or_else(|| Some(before(start))),
+            ..piece
+        })
+    }
+
+    /// Returns the matches of a query's logs; `None` if they are too many.
+    fn few_matches(&self, all: &IndicatorSet, new: &New, query: &LogQuery) -> Result<Option<Vec<Match>>> {
         let is_sought = new.indicators.text_test();
         let mut matches = Vec::new();
-        for log in self.store.scan_logs_with_observables(&query, &is_sought)? {
+        for log in self.store.scan_logs_with_observables(query, &is_sought)? {
             matches.extend(all.later_alerts(&new.indicators, &log?));
             if matches.len() > MOST_MATCHES {
-                let in_order = self.in_order(all, new, query)?;
-                let position = in_order.position.or_else(|| Some(before(start)));
-                return Ok(Piece { position, ..in_order });
+                return Ok(None);
             }
         }
-        Ok(Piece {
-            matches,
-            position: Some(before(start)),
-        })
+        Ok(Some(matches))
     }
 
     /// Returns the first time of the next piece, which ends where the query does; `None` if there are no more logs.

@@ -33,7 +33,8 @@ pub(crate) enum Surroundings<'n> {
     Field(&'n str),
     /// Means text in which names of files may be as well.
     FreeText,
-    /// Means that nothing is known of the place. All is found that is found in any other place.
+    /// Means that nothing is known of the place. All is found that is found in any other place, or with colons and dots
+    /// before the text and after it.
     Unknown,
 }
 
@@ -96,6 +97,22 @@ pub(crate) fn has_escapes(text: &str) -> bool {
     false
 }
 
+/// Says whether a value of a column may be in JSON as a text that stands for another one: its backslashes all begin
+/// escapes, and one of these ends no word.
+pub(crate) fn may_be_escaped(value: &str) -> bool {
+    let (mut rest, mut is_escaped) = (value.as_bytes(), false);
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        match rest.get(at + 1..) {
+            Some([b'\\' | b'"', after @ ..]) => rest = after,
+            Some([b'/' | b'b' | b'f' | b'n' | b'r' | b't' | b'u', after @ ..]) => {
+                (rest, is_escaped) = (after, true);
+            }
+            _ => return false,
+        }
+    }
+    is_escaped
+}
+
 /// Takes what is found in a text.
 type Take<'a> = dyn FnMut(Observable<'_>) + 'a;
 
@@ -153,7 +170,7 @@ fn each_word(text: &str, take: &mut dyn FnMut(Range<usize>, u8)) {
 /// Gives each address of a text to `take`: those that [`each`] finds, at less cost.
 pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
     let has_port = |word| is_end_of_connection(text, word);
-    in_urls_and_addresses(text, &has_port, &mut |observable, _| {
+    in_urls_and_addresses(text, Surroundings::FreeText, &has_port, &mut |observable, _| {
         if let Observable::Ip(address) = observable {
             take(address);
         }
@@ -166,11 +183,12 @@ pub(crate) fn each_address(text: &str, take: &mut dyn FnMut(IpAddr)) {
 /// What else a text of ASCII has are words of it, in any letter case. Five numbers are an address and a port here,
 /// whatever is around them: it may be a part of a line that ends there.
 pub(crate) fn each_in_urls_and_addresses(text: &str, take: &mut dyn FnMut(Observable<'_>, bool)) {
-    in_urls_and_addresses(text, &|_| true, take);
+    in_urls_and_addresses(text, Surroundings::Unknown, &|_| true, take);
 }
 
 fn in_urls_and_addresses(
     text: &str,
+    surroundings: Surroundings<'_>,
     has_port: &dyn Fn(Range<usize>) -> bool,
     take: &mut dyn FnMut(Observable<'_>, bool),
 ) {
@@ -200,7 +218,7 @@ fn in_urls_and_addresses(
                     take(observable, word.contains(&address.to_string()));
                 }
             };
-            words(word, seen, Surroundings::FreeText, &mut give);
+            words(word, seen, surroundings, &mut give);
             if let Some(address) = before_port(word).filter(|_| has_port(start..end)) {
                 give(Observable::Ip(address.into()));
             }
@@ -493,13 +511,18 @@ fn parts_between_colons(word: &str, seen: u8, surroundings: Surroundings<'_>, ta
         && let Some(address) = v6(word)
     {
         take(Observable::Ip(address));
-        return embedded(address)
-            .into_iter()
-            .for_each(|address| take(Observable::Ip(address)));
+        if let Some(address) = embedded(address) {
+            take(Observable::Ip(address));
+        }
+        // With a colon before it, the word would be no address.
+        if surroundings != Surroundings::Unknown {
+            return;
+        }
     }
+    // As in `rv:1.9.2.13`, which is the version of a browser.
+    let has_version = word.starts_with("rv:") && surroundings != Surroundings::Unknown;
     for part in word.split(':').filter(|part| part.len() >= SHORTEST) {
-        // As in `rv:1.9.2.13`, which is the version of a browser.
-        if !(part.starts_with(|c: char| c.is_ascii_digit()) && word.starts_with("rv:")) {
+        if !(has_version && part.starts_with(|c: char| c.is_ascii_digit())) {
             token(part, seen & !COLON, surroundings, take);
         }
     }

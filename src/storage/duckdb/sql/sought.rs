@@ -11,7 +11,7 @@ use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 
 use super::in_network::texts;
 use crate::models::TextTest;
-use crate::models::observables::{has_escapes, is_plain};
+use crate::models::observables::{has_escapes, is_plain, may_be_escaped};
 use crate::sync::lock;
 
 /// Names the SQL function `may_hold(key, part)`. The part is a text, or the hash of a value of a column.
@@ -48,15 +48,15 @@ impl Sought {
         lock(&SOUGHT).get(&key).and_then(Weak::upgrade)
     }
 
-    /// Returns whether a text with this part, which is no template, may hold what is sought.
+    /// Returns whether a text with this value of a column may hold what is sought.
     pub(crate) fn may_be_in_value(&self, part: &str) -> bool {
-        !is_plain(part) || (self.test)(part)
+        !is_plain(part) || may_be_escaped(part) || (self.test)(part)
     }
 
     /// Returns whether a text with this part may hold what is sought. JSON has other texts than its values where it has
     /// escapes.
     pub(crate) fn may_be_in(&self, part: &str) -> bool {
-        has_escapes(part) || self.may_be_in_value(part)
+        has_escapes(part) || !is_plain(part) || (self.test)(part)
     }
 
     /// Sets the hashes of the values of columns that may hold what is sought. The first call counts.

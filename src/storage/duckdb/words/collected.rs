@@ -8,7 +8,7 @@ use twox_hash::XxHash3_64;
 
 use super::filter::ENOUGH_KEYS;
 use super::keys;
-use crate::models::observables::{self, has_escapes, is_plain};
+use crate::models::observables::{self, has_escapes, is_plain, may_be_escaped};
 use crate::models::{BorrowedLog, Members};
 
 /// Holds the keys of some logs.
@@ -214,7 +214,7 @@ impl KeyCollector {
         add(parts.identifiers);
         let mut are_plain = true;
         for text in parts.columns.filter(|text| !text.is_empty()) {
-            are_plain &= is_plain(text);
+            are_plain &= is_plain(text) && !may_be_escaped(text);
             if are_plain && !self.columns.hold(text) {
                 add(text);
             }

@@ -6,4 +6,4 @@ pub(crate) mod keys;
 pub(crate) mod needs;
 
 /// Counts the ways in which keys were made so far. Blocks of another version are read as if they had no filter.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;

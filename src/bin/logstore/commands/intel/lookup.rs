@@ -82,8 +82,15 @@ fn values_of(lines: impl BufRead) -> Result<Vec<Indicator>> {
 /// Reads a value. Other words of logs, such as users, are no indicators, and are found in another way.
 fn value(text: &str) -> Result<Indicator, String> {
     feeds::indicator_of_any_notation(text).map_err(|error| {
+        const MOST_SHOWN: usize = 200;
         let reason = error.reason;
-        format!("{reason}; for any other word, such as the name of a user: logstore fetch --has '{text}'")
+        match text.len() {
+            ..MOST_SHOWN => {
+                let quoted = text.replace('\'', r"'\''");
+                format!("{reason}; for any other word, such as the name of a user: logstore fetch --has '{quoted}'")
+            }
+            _ => format!("{reason}; for any other word, such as the name of a user, there is logstore fetch --has"),
+        }
     })
 }
 
