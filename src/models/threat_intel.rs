@@ -455,8 +455,8 @@ impl From<ThreatIntel> for Record {
 pub struct IntelQuery {
     /// Matches indicators of this type.
     pub indicator_type: Option<IndicatorType>,
-    /// Matches exactly this indicator.
-    pub indicator: Option<Indicator>,
+    /// Matches exactly these indicators; none matches all.
+    pub indicators: Vec<Indicator>,
     /// Matches what this source says.
     pub source: Option<String>,
     /// Matches intelligence whose source is at least this sure.
@@ -482,13 +482,11 @@ impl IntelQuery {
         }
     }
 
-    /// Wants exactly this indicator.
+    /// Wants exactly this indicator, and others that are wanted already.
     #[must_use]
-    pub fn indicator(self, indicator: Indicator) -> Self {
-        Self {
-            indicator: Some(indicator),
-            ..self
-        }
+    pub fn indicator(mut self, indicator: Indicator) -> Self {
+        self.indicators.push(indicator);
+        self
     }
 
     /// Wants what this source says.
@@ -531,10 +529,7 @@ impl IntelQuery {
     pub fn matches(&self, intel: &ThreatIntel) -> bool {
         self.indicator_type
             .is_none_or(|wanted| intel.indicator.indicator_type() == wanted)
-            && self
-                .indicator
-                .as_ref()
-                .is_none_or(|wanted| intel.indicator == *wanted)
+            && (self.indicators.is_empty() || self.indicators.contains(&intel.indicator))
             && self.source.as_ref().is_none_or(|wanted| intel.source == *wanted)
             && self.min_confidence.is_none_or(|least| intel.confidence >= least)
             && self

@@ -387,6 +387,28 @@ fn a_lookup_shows_the_networks_of_an_address() {
 }
 
 #[test]
+fn a_lookup_of_very_many_values_knows_each() {
+    let cli = Cli::new();
+    let feed: String = (0..2_500)
+        .map(|number| format!("name{number}.example\n"))
+        .collect();
+    cli.write("feed.txt", &feed);
+    cli.output(&["intel", "import", "feed.txt"]);
+    let lines = format!("{feed}other.example\n");
+    let asked = cli
+        .command(&["intel", "lookup", "-"])
+        .write_stdin(lines)
+        .assert()
+        .success();
+    let output = asked.get_output().stdout.clone();
+    let answers = serde_json::Deserializer::from_slice(&output).into_iter::<Value>();
+    let known = answers.map(|answer| answer.unwrap()["intel"].as_array().unwrap().len());
+    let known: Vec<usize> = known.collect();
+    assert_eq!(known.len(), 2_501);
+    assert_eq!(known.iter().sum::<usize>(), 2_500);
+}
+
+#[test]
 fn a_lookup_says_what_has_expired() {
     let cli = Cli::new();
     let bundle = json!({"type": "bundle", "objects": [{"type": "indicator", "name": "x",

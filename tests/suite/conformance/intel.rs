@@ -47,7 +47,14 @@ pub(super) fn fetches_intel_by_condition(store: &dyn Store) {
             IntelQuery::new().indicator_type(IndicatorType::FileHash),
             vec!["3"],
         ),
-        (IntelQuery::new().indicator(url), vec!["2"]),
+        (IntelQuery::new().indicator(url.clone()), vec!["2"]),
+        (
+            IntelQuery::new()
+                .indicator(url)
+                .indicator("10.0.0.1".parse().unwrap()),
+            vec!["1", "2"],
+        ),
+        (IntelQuery::new().indicator("10.0.0.2".parse().unwrap()), vec![]),
         (IntelQuery::new().source("other"), vec!["3"]),
         (IntelQuery::new().min_confidence(0.9), vec!["3"]),
         (IntelQuery::new().valid_at(at(4)), vec!["1", "2", "3"]),

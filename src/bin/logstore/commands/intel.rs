@@ -234,7 +234,7 @@ fn expiry(text: &str, context: &Context) -> Result<DateTime<Utc>> {
 fn list(args: &ListArgs, context: &mut Context) -> Result {
     let mut query = IntelQuery::new();
     query.indicator_type = args.indicator_type;
-    query.indicator.clone_from(&args.indicator);
+    query.indicators.extend(args.indicator.clone());
     query.source.clone_from(&args.source);
     query.min_confidence = args.min_confidence;
     query.valid_at = args.valid.then(Utc::now);

@@ -207,13 +207,15 @@ fn columns(intel: &[&ThreatIntel]) -> Vec<(&'static str, ArrayRef)> {
 
 fn select(query: &IntelQuery) -> Sql {
     let mut sql = Sql::new(SELECT);
-    let indicator = query.indicator.as_ref();
     sql.and_equals("indicator_type", query.indicator_type.map(type_name));
-    sql.and_equals(
-        "indicator_type",
-        indicator.map(|indicator| type_name(indicator.indicator_type())),
-    );
-    sql.and_equals("indicator_value", indicator.map(ToString::to_string));
+    if !query.indicators.is_empty() {
+        // The engine leaves out row groups by the values.
+        sql.push("\nAND indicator_value IN (");
+        push_list(&mut sql, query.indicators.iter().map(ToString::to_string));
+        sql.push(") AND concat(indicator_type, ' ', indicator_value) IN (");
+        push_list(&mut sql, query.indicators.iter().map(typed));
+        sql.push(")");
+    }
     sql.and_equals("source", query.source.clone());
     sql.and("confidence", ">=", query.min_confidence);
     // Intelligence that never expires is valid at any time.
@@ -248,6 +250,18 @@ fn give_summaries(chunk: &StructArray, take: &mut dyn FnMut(IntelSummary<'_>)) -
         });
     }
     Ok(())
+}
+
+fn push_list(sql: &mut Sql, texts: impl Iterator<Item = String>) {
+    for (index, text) in texts.enumerate() {
+        sql.push(if index == 0 { "" } else { ", " });
+        sql.bind(text);
+    }
+}
+
+/// Returns an indicator with its type.
+fn typed(indicator: &Indicator) -> String {
+    format!("{} {indicator}", indicator.indicator_type().as_str())
 }
 
 fn type_name(indicator_type: IndicatorType) -> String {

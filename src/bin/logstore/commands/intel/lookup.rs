@@ -164,8 +164,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result {
     let values = args.values()?;
     let store = context.existing_store()?;
     let known = Known::new(&store, &values)?;
-    let answers = values.iter().map(|value| Answer::of(value, &known));
-    let mut answers = answers.collect::<Result<Vec<_>>>()?;
+    let mut answers: Vec<Answer> = values.iter().map(|value| Answer::of(value, &known)).collect();
     let are_many = answers.len() > MOST_APART;
     // A network has many addresses.
     let is_together = |answer: &&mut Answer| are_many || matches!(answer.indicator, Indicator::Cidr(_));
@@ -207,8 +206,8 @@ fn see(answers: &mut [&mut Answer], query: &LogQuery, store: &DuckDbStore) -> Re
 }
 
 impl Answer {
-    fn of(value: &Indicator, known: &Known<'_>) -> Result<Self> {
-        Ok(Self {
+    fn of(value: &Indicator, known: &Known) -> Self {
+        Self {
             indicator: value.clone(),
             value: value.to_string(),
             indicator_type: value.indicator_type(),
@@ -216,8 +215,8 @@ impl Answer {
             first_seen: None,
             last_seen: None,
             hosts: BTreeSet::new(),
-            intel: known.of(value)?,
-        })
+            intel: known.of(value),
+        }
     }
 
     /// Returns the hosts for people: of many, the first ones and the number of the others.
@@ -278,55 +277,53 @@ fn has_name(name: &str) -> Result<Filter> {
 }
 
 /// Knows what sources say of values, of the networks that hold them, of the domains above them and of the hosts of URLs.
-struct Known<'s> {
-    store: &'s DuckDbStore,
+struct Known {
+    named: HashMap<Indicator, Vec<ThreatIntel>>,
     networks: Vec<ThreatIntel>,
-    /// Holds those of all these that sources name; `None` if each is looked for.
-    named: Option<HashSet<Indicator>>,
 }
 
-impl<'s> Known<'s> {
-    fn new(store: &'s DuckDbStore, values: &[Indicator]) -> Result<Self> {
-        let has_addresses = values
-            .iter()
-            .flat_map(around)
-            .any(|value| matches!(value, Indicator::Ip(_)));
+impl Known {
+    fn new(store: &DuckDbStore, values: &[Indicator]) -> Result<Self> {
+        /// Limits the indicators that one query names. Of more, those that are stored are found first.
+        const MOST_NAMED: usize = 1_000;
+        let mut sought: HashSet<Indicator> = values.iter().flat_map(around).collect();
+        let has_addresses = sought.iter().any(|value| matches!(value, Indicator::Ip(_)));
+        if sought.len() > MOST_NAMED {
+            let mut stored = HashSet::new();
+            store.read_intel(0, &mut |intel| {
+                if sought.contains(&intel.indicator) {
+                    stored.insert(intel.indicator);
+                }
+            })?;
+            sought = stored;
+        }
+        let mut named: HashMap<Indicator, Vec<ThreatIntel>> = HashMap::new();
+        for sought in sought.into_iter().collect::<Vec<_>>().chunks(MOST_NAMED) {
+            let query = sought
+                .iter()
+                .cloned()
+                .fold(IntelQuery::new(), IntelQuery::indicator);
+            for intel in store.fetch_intel(&query)? {
+                named.entry(intel.indicator.clone()).or_default().push(intel);
+            }
+        }
         let networks = match has_addresses {
             true => store.fetch_intel(&IntelQuery::new().indicator_type(IndicatorType::Cidr))?,
             false => Vec::new(),
         };
-        let mut known = Self {
-            store,
-            networks,
-            named: None,
-        };
-        if values.len() > MOST_APART {
-            let sought: HashSet<Indicator> = values.iter().flat_map(around).collect();
-            let named = known.named.insert(HashSet::new());
-            store.read_intel(0, &mut |intel| {
-                if sought.contains(&intel.indicator) {
-                    named.insert(intel.indicator);
-                }
-            })?;
-        }
-        Ok(known)
+        Ok(Self { named, networks })
     }
 
-    fn of(&self, value: &Indicator) -> Result<Vec<ThreatIntel>> {
+    fn of(&self, value: &Indicator) -> Vec<ThreatIntel> {
         let mut known = Vec::new();
         for indicator in around(value) {
-            if self.named.as_ref().is_none_or(|named| named.contains(&indicator)) {
-                known.extend(
-                    self.store
-                        .fetch_intel(&IntelQuery::new().indicator(indicator.clone()))?,
-                );
-            }
+            known.extend(self.named.get(&indicator).into_iter().flatten().cloned());
             if let Indicator::Ip(address) = indicator {
                 let holds = |intel: &&ThreatIntel| matches!(intel.indicator, Indicator::Cidr(network) if network.contains(&address));
                 known.extend(self.networks.iter().filter(holds).cloned());
             }
         }
-        Ok(known)
+        known
     }
 }
 
