@@ -17,7 +17,7 @@ use super::error;
 use super::lake::commit_lock::CommitLock;
 use super::lake::{data, data_files, mark, parts, upkeep};
 use super::logs::end_of_file::{self, RowGroup};
-use super::logs::{commits, cover, repeated_texts};
+use super::logs::{blocks, commits, cover, repeated_texts};
 use super::rows::encode::LogRowsBuilder;
 use super::sql::statement;
 use super::store::DuckDbStore;
@@ -288,17 +288,16 @@ impl DuckDbStore {
 
     /// Gives filters to logs that have none, a few blocks in each commit. A writer waits for these at most.
     fn build_filters(&self) -> Result<u64> {
-        const ACTION: &str = "store the words of logs";
         let cover_first = match self.commit_order() {
             CommitOrder::Counter => cover::cover_first,
             CommitOrder::Snapshots => {
-                self.write(ACTION, commits::forget_deleted)?;
+                self.write(blocks::ACTION, commits::forget_deleted)?;
                 commits::cover_first
             }
         };
         let mut all = 0;
         loop {
-            match self.write(ACTION, cover_first)? {
+            match self.write(blocks::ACTION, cover_first)? {
                 0 => return Ok(all),
                 covered => all += covered,
             }

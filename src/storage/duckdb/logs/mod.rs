@@ -1,7 +1,7 @@
 //! Logs: appended in bulk, scanned as a stream.
 
 pub(super) mod append;
-mod blocks;
+pub(super) mod blocks;
 pub(super) mod commits;
 pub(super) mod cover;
 pub(super) mod end_of_file;
@@ -228,7 +228,7 @@ impl DuckDbStore {
 
     /// Starts a scan of the logs of a query. `keep` may leave out some of them, and so may the engine: those without what
     /// is sought.
-    fn scan(&self, query: &LogQuery, keep: Option<Keep>, sought: Option<Arc<Sought>>) -> Result<LogStream> {
+    fn scan(&self, query: &LogQuery, keep: Option<Keep>, sought: Option<Sought>) -> Result<LogStream> {
         let limit = query.limit;
         let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
         let narrowed = move |connection: &Connection, query: &LogQuery| {

@@ -62,7 +62,7 @@ pub(crate) struct Query<P> {
     /// Holds the name that `error` is given.
     pub(crate) subject: String,
     /// Is what the plan is told is sought, for a function of the queries until they end.
-    pub(crate) sought: Option<Arc<Sought>>,
+    pub(crate) sought: Option<Sought>,
     /// Leaves out some rows of a chunk; `None` keeps all of them.
     pub(crate) keep: Option<Keep>,
 }
@@ -151,7 +151,7 @@ fn give_all<T: FromRows>(
     let mut missing = wanted
         .limit
         .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    for sql in (wanted.plan)(connection, wanted.sought.as_deref())? {
+    for sql in (wanted.plan)(connection, wanted.sought.as_ref())? {
         if missing == 0 {
             break;
         }

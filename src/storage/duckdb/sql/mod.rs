@@ -5,6 +5,7 @@ pub(super) mod has;
 pub(super) mod in_network;
 pub(super) mod log_id;
 pub(super) mod predicate;
+mod registry;
 pub(super) mod sought;
 pub(super) mod staged;
 pub(super) mod statement;

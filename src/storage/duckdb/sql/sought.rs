@@ -1,8 +1,8 @@
 //! The SQL function that tests whether a part of a log may hold what a scan seeks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::error::Error;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::{ArrayRef, AsArray as _, BooleanArray, RecordBatch};
@@ -10,9 +10,9 @@ use ::duckdb::arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 
 use super::in_network::texts;
+use super::registry::{Registered, Registry};
 use crate::models::TextTest;
 use crate::models::observables::{has_escapes, is_plain, may_be_escaped};
-use crate::sync::lock;
 
 /// Names the SQL function `may_hold(key, part)`. The part is a text, or the hash of a value of a column.
 const MAY_HOLD: &str = "may_hold";
@@ -23,57 +23,58 @@ pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
 
 /// Holds what a scan seeks. The engine can ask for it until this is dropped.
 pub(crate) struct Sought {
-    key: i64,
+    what: Arc<What>,
+    registered: Registered<Arc<What>>,
+}
+
+struct What {
     test: TextTest,
     /// Holds the hashes of the values of columns that may hold it.
     hashes: OnceLock<HashSet<u64>>,
 }
 
-static SOUGHT: LazyLock<Mutex<HashMap<i64, Weak<Sought>>>> = LazyLock::new(Mutex::default);
+static SOUGHT: Registry<Arc<What>> = Registry::new();
 
 impl Sought {
-    pub(crate) fn new(test: TextTest) -> Arc<Self> {
-        // The key is random, so that a caller's own query cannot guess it.
-        let key = fastrand::i64(0..);
-        let sought = Arc::new(Self {
-            key,
-            test,
-            hashes: OnceLock::new(),
-        });
-        lock(&SOUGHT).insert(key, Arc::downgrade(&sought));
-        sought
-    }
-
-    fn of(key: i64) -> Option<Arc<Self>> {
-        lock(&SOUGHT).get(&key).and_then(Weak::upgrade)
+    pub(crate) fn new(test: TextTest) -> Self {
+        let hashes = OnceLock::new();
+        let what = Arc::new(What { test, hashes });
+        Self {
+            registered: SOUGHT.add(Arc::clone(&what)),
+            what,
+        }
     }
 
     /// Returns whether a text with this value of a column may hold what is sought.
     pub(crate) fn may_be_in_value(&self, part: &str) -> bool {
-        !is_plain(part) || may_be_escaped(part) || (self.test)(part)
+        may_be_escaped(part) || self.what.may_be_in_plain(part)
     }
 
-    /// Returns whether a text with this part may hold what is sought. JSON has other texts than its values where it has
-    /// escapes.
+    /// Returns whether a text with this part may hold what is sought.
     pub(crate) fn may_be_in(&self, part: &str) -> bool {
-        has_escapes(part) || !is_plain(part) || (self.test)(part)
+        self.what.may_be_in(part)
     }
 
     /// Sets the hashes of the values of columns that may hold what is sought. The first call counts.
     pub(crate) fn set_hashes(&self, hashes: HashSet<u64>) {
-        self.hashes.get_or_init(|| hashes);
+        self.what.hashes.get_or_init(|| hashes);
     }
 
     /// Returns SQL that is true where a part of a log may hold what is sought. It must not be NULL, as the engine would
     /// not ask the function then.
     pub(crate) fn condition(&self, part: &str) -> String {
-        format!("{MAY_HOLD}({}, {part})", self.key)
+        format!("{MAY_HOLD}({}, {part})", self.registered.key())
     }
 }
 
-impl Drop for Sought {
-    fn drop(&mut self) {
-        lock(&SOUGHT).remove(&self.key);
+impl What {
+    /// Returns whether it may be in a text with a part. JSON has other texts than its values where it has escapes.
+    fn may_be_in(&self, part: &str) -> bool {
+        has_escapes(part) || self.may_be_in_plain(part)
+    }
+
+    fn may_be_in_plain(&self, part: &str) -> bool {
+        !is_plain(part) || (self.test)(part)
     }
 }
 
@@ -87,7 +88,7 @@ impl VArrowScalar for MayHold {
         let Some(key) = keys.iter().flatten().next() else {
             return Ok(Arc::new(BooleanArray::new_null(input.num_rows())));
         };
-        let sought = Sought::of(key).ok_or("there is no such scan")?;
+        let sought = SOUGHT.get(key).ok_or("there is no such scan")?;
         let parts = input.column(1);
         let found: BooleanArray = match parts.as_primitive_opt::<UInt64Type>() {
             Some(hashes) => {

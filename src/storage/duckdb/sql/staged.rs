@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use ::duckdb::Connection;
@@ -22,6 +22,7 @@ use ::duckdb::vtab::{
 
 use chrono::{DateTime, Utc};
 
+use super::registry::{Registered, Registry};
 use crate::storage::duckdb::error;
 use crate::sync::lock;
 
@@ -58,21 +59,16 @@ pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
 }
 
 /// Holds rows that the engine can read until this is dropped.
-pub(crate) struct StagedRows {
-    key: i64,
-}
+pub(crate) struct StagedRows(Registered<Rows>);
 
 type Rows = Arc<Vec<RecordBatch>>;
 
-static ROWS: LazyLock<Mutex<HashMap<i64, Rows>>> = LazyLock::new(Mutex::default);
+static ROWS: Registry<Rows> = Registry::new();
 
 impl StagedRows {
     /// Stages one or more chunks of at most [`CHUNK_ROWS`] rows each.
     pub(crate) fn new(chunks: Vec<RecordBatch>) -> Self {
-        // The key is random, so that a caller's own query cannot guess it.
-        let key = fastrand::i64(0..);
-        lock(&ROWS).insert(key, Arc::new(chunks));
-        Self { key }
+        Self(ROWS.add(Arc::new(chunks)))
     }
 
     /// Stages rows, of which there is at least one: `columns` returns the names and values of the columns of a chunk.
@@ -122,7 +118,7 @@ impl StagedRows {
 
     /// Returns SQL that names these rows like a table.
     pub(crate) fn sql(&self) -> String {
-        format!("{STAGED}({})", self.key)
+        format!("{STAGED}({})", self.0.key())
     }
 }
 
@@ -152,12 +148,6 @@ pub(crate) fn flags(flags: impl Iterator<Item = bool>) -> ArrayRef {
 pub(crate) fn times(times: impl Iterator<Item = Option<DateTime<Utc>>>) -> ArrayRef {
     let micros = times.map(|time| time.map(|time| time.timestamp_micros()));
     Arc::new(micros.collect::<TimestampMicrosecondArray>())
-}
-
-impl Drop for StagedRows {
-    fn drop(&mut self) {
-        lock(&ROWS).remove(&self.key);
-    }
 }
 
 /// Declares the columns of a table function.
@@ -200,7 +190,7 @@ impl VTab for Staged {
 
     fn bind(bind: &BindInfo) -> Result<Rows, Box<dyn Error>> {
         let key = bind.get_parameter(0).to_int64();
-        let rows = lock(&ROWS).get(&key).cloned().ok_or("there are no such rows")?;
+        let rows = ROWS.get(key).ok_or("there are no such rows")?;
         add_columns(bind, rows.first().ok_or("there are no rows")?.schema_ref())?;
         let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
         bind.set_cardinality(count as u64, true);

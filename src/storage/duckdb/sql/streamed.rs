@@ -2,9 +2,8 @@
 //!
 //! The engine writes the rows to a file in the order in which they come.
 
-use std::collections::HashMap;
 use std::error::Error;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use ::duckdb::Connection;
 use ::duckdb::arrow::array::RecordBatch;
@@ -13,6 +12,7 @@ use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
 use ::duckdb::vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab, record_batch_to_duckdb_data_chunk};
 use crossbeam_channel::Receiver;
 
+use super::registry::{Registered, Registry};
 use super::staged::{add_columns, as_json};
 use crate::sync::lock;
 
@@ -24,9 +24,7 @@ pub(crate) fn register(connection: &Connection) -> ::duckdb::Result<()> {
 }
 
 /// Holds rows that the engine can take once, until this is dropped.
-pub(crate) struct StreamedRows {
-    key: i64,
-}
+pub(crate) struct StreamedRows(Registered<Source>);
 
 /// Holds the source of the rows.
 #[derive(Clone)]
@@ -37,27 +35,23 @@ pub(crate) struct Source {
     chunks: Receiver<Option<RecordBatch>>,
 }
 
-static SOURCES: LazyLock<Mutex<HashMap<i64, Source>>> = LazyLock::new(Mutex::default);
+static SOURCES: Registry<Source> = Registry::new();
 
 impl StreamedRows {
     /// Returns the rows of a first chunk and of the chunks from a channel.
     ///
     /// A chunk has at most 2,048 rows. `None` means that the next rows cannot be read.
     pub(crate) fn new(first: RecordBatch, chunks: Receiver<Option<RecordBatch>>) -> Self {
-        // The key is random, so that a caller's own query cannot guess it.
-        let key = fastrand::i64(0..);
-        let source = Source {
+        Self(SOURCES.add(Source {
             schema: schema_of(&first),
             first: Arc::new(Mutex::new(Some(first))),
             chunks,
-        };
-        lock(&SOURCES).insert(key, source);
-        Self { key }
+        }))
     }
 
     /// Returns SQL that names these rows like a table.
     pub(crate) fn sql(&self) -> String {
-        format!("{STREAMED}({})", self.key)
+        format!("{STREAMED}({})", self.0.key())
     }
 }
 
@@ -74,12 +68,6 @@ fn schema_of(chunk: &RecordBatch) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-impl Drop for StreamedRows {
-    fn drop(&mut self) {
-        lock(&SOURCES).remove(&self.key);
-    }
-}
-
 struct Streamed;
 
 impl VTab for Streamed {
@@ -88,10 +76,7 @@ impl VTab for Streamed {
 
     fn bind(bind: &BindInfo) -> Result<Self::BindData, Box<dyn Error>> {
         let key = bind.get_parameter(0).to_int64();
-        let source = lock(&SOURCES)
-            .get(&key)
-            .cloned()
-            .ok_or("there are no such rows")?;
+        let source = SOURCES.get(key).ok_or("there are no such rows")?;
         add_columns(bind, &source.schema)?;
         Ok(source)
     }
