@@ -60,6 +60,7 @@ struct New {
 }
 
 /// Describes what was found in a piece.
+#[derive(Default)]
 struct Piece {
     matches: Vec<Match>,
     /// Names the place to go on from; `None` if there are no more logs.
@@ -160,14 +161,19 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
                 builder.push(&intel);
             }
         })?;
+        let indicators = Arc::new(builder.finish());
         let query = LogQuery {
             since,
             ..LogQuery::new()
         };
+        let days = match indicators.is_empty() {
+            true => Vec::new(),
+            false => self.store.histogram(&query, TimeDelta::days(1))?,
+        };
         self.new = Some(New {
             wanted: wanted.clone(),
-            indicators: Arc::new(builder.finish()),
-            days: self.store.histogram(&query, TimeDelta::days(1))?,
+            indicators,
+            days,
         });
         Ok(())
     }
@@ -181,10 +187,7 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
     ) -> Result<(Detections, Option<LogKey>)> {
         let piece = match self.new.as_ref().filter(|new| !new.indicators.is_empty()) {
             Some(new) => self.next_piece(all, new, wanted.position.as_ref(), since)?,
-            None => Piece {
-                matches: Vec::new(),
-                position: None,
-            },
+            None => Piece::default(),
         };
         let detections = Detections {
             receiver: self.receiver.clone(),
@@ -219,15 +222,11 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
             });
         }
         let Some(start) = self.start_of_piece(new, &query)? else {
-            return Ok(Piece {
-                matches: Vec::new(),
-                position: None,
-            });
+            return Ok(Piece::default());
         };
         query.since = query.since.max(Some(start));
         query.order = Order::Any;
-        let few = self.few_matches(all, new, &query)?;
-        let piece = match few {
+        let piece = match self.few_matches(all, new, &query)? {
             Some(matches) => Piece {
                 matches,
                 position: None,

@@ -130,6 +130,14 @@ fn a_lookup_takes_any_spelling() {
     );
 }
 
+/// The answers about values on standard input.
+fn looked_up(cli: &Cli, lines: String) -> Vec<Value> {
+    let mut lookup = cli.command(&["intel", "lookup", "-"]);
+    let asked = lookup.write_stdin(lines).assert().success();
+    let answers = serde_json::Deserializer::from_slice(&asked.get_output().stdout).into_iter();
+    answers.collect::<Result<_, _>>().unwrap()
+}
+
 #[test]
 fn a_lookup_of_many_values_answers_as_one_of_each() {
     let cli = store_with_intel();
@@ -155,16 +163,7 @@ fn a_lookup_of_many_values_answers_as_one_of_each() {
         .map(|value| format!("{value}\n\n"))
         .chain(others)
         .collect();
-    let asked = cli
-        .command(&["intel", "lookup", "-"])
-        .write_stdin(lines)
-        .assert()
-        .success();
-    let output = asked.get_output().stdout.clone();
-    let found: Vec<Value> = serde_json::Deserializer::from_slice(&output)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let found = looked_up(&cli, lines);
     assert_eq!(found.len(), values.len() + 200);
     assert_eq!(found[..values.len()], one_by_one);
     let refused = cli
@@ -395,14 +394,8 @@ fn a_lookup_of_very_many_values_knows_each() {
     cli.write("feed.txt", &feed);
     cli.output(&["intel", "import", "feed.txt"]);
     let lines = format!("{feed}other.example\n");
-    let asked = cli
-        .command(&["intel", "lookup", "-"])
-        .write_stdin(lines)
-        .assert()
-        .success();
-    let output = asked.get_output().stdout.clone();
-    let answers = serde_json::Deserializer::from_slice(&output).into_iter::<Value>();
-    let known = answers.map(|answer| answer.unwrap()["intel"].as_array().unwrap().len());
+    let answers = looked_up(&cli, lines).into_iter();
+    let known = answers.map(|answer| answer["intel"].as_array().unwrap().len());
     let known: Vec<usize> = known.collect();
     assert_eq!(known.len(), 2_501);
     assert_eq!(known.iter().sum::<usize>(), 2_500);

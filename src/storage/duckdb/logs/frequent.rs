@@ -11,7 +11,7 @@ use crate::storage::duckdb::sql::tokens::may_be_in_time;
 use crate::storage::duckdb::sql::{has, predicate};
 
 /// Counts the logs of which a look at the texts that they share is worthwhile.
-const MANY_LOGS: u64 = 65_536;
+pub(crate) const MANY_LOGS: i64 = 65_536;
 
 /// Limits the texts of a column that are named in a query.
 const MOST_TEXTS: usize = 1_000;
@@ -63,7 +63,7 @@ pub(crate) fn condition(
     Ok(Some(conditions.join(" OR ")))
 }
 
-fn count(connection: &Connection, logs: &Sql) -> Result<u64> {
+fn count(connection: &Connection, logs: &Sql) -> Result<i64> {
     let sql = format!("SELECT count(*) FROM {}", logs.text);
     let counted = connection.query_row(&sql, params_from_iter(&logs.values), |row| row.get(0));
     counted.map_err(|error| error::engine("count logs", error))

@@ -81,6 +81,12 @@ fn without_a_word(
     query: &LogQuery,
     narrowed: Option<Narrowed>,
 ) -> Result<Option<Narrowed>> {
+    if narrowed
+        .as_ref()
+        .is_some_and(|narrowed| narrowed.span < frequent::MANY_LOGS)
+    {
+        return Ok(narrowed);
+    }
     let logs = narrowed
         .as_ref()
         .map_or(schema::LOG_TEXTS, |narrowed| &narrowed.logs);

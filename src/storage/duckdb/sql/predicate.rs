@@ -382,10 +382,7 @@ fn list(field: &Field, wanted: &[String]) -> Sql {
     let mut sql = Sql::new("(");
     sql.append(subject);
     sql.push(" IN (");
-    for (index, value) in values.into_iter().enumerate() {
-        sql.push(if index == 0 { "" } else { ", " });
-        sql.bind(value);
-    }
+    sql.bind_all(values);
     sql.push("))");
     sql
 }

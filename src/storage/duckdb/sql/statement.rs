@@ -34,6 +34,14 @@ impl Sql {
         self.values.push(value.into());
     }
 
+    /// Binds values with commas between them.
+    pub(crate) fn bind_all(&mut self, values: impl IntoIterator<Item = impl Into<Value>>) {
+        for (index, value) in values.into_iter().enumerate() {
+            self.push(if index == 0 { "" } else { ", " });
+            self.bind(value);
+        }
+    }
+
     pub(crate) fn append(&mut self, other: Self) {
         self.text.push_str(&other.text);
         self.values.extend(other.values);

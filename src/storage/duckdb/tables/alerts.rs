@@ -263,9 +263,6 @@ fn restrict(sql: &mut Sql, query: &AlertQuery) {
 
 fn and_one_of(sql: &mut Sql, subject: &str, values: impl Iterator<Item = &'static str>) {
     sql.push(&format!("\nAND {subject} IN ("));
-    for (index, value) in values.enumerate() {
-        sql.push(if index == 0 { "" } else { ", " });
-        sql.bind(value.to_owned());
-    }
+    sql.bind_all(values.map(str::to_owned));
     sql.push(")");
 }

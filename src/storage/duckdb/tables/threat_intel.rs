@@ -211,9 +211,9 @@ fn select(query: &IntelQuery) -> Sql {
     if !query.indicators.is_empty() {
         // The engine leaves out row groups by the values.
         sql.push("\nAND indicator_value IN (");
-        push_list(&mut sql, query.indicators.iter().map(ToString::to_string));
+        sql.bind_all(query.indicators.iter().map(ToString::to_string));
         sql.push(") AND concat(indicator_type, ' ', indicator_value) IN (");
-        push_list(&mut sql, query.indicators.iter().map(typed));
+        sql.bind_all(query.indicators.iter().map(typed));
         sql.push(")");
     }
     sql.and_equals("source", query.source.clone());
@@ -250,13 +250,6 @@ fn give_summaries(chunk: &StructArray, take: &mut dyn FnMut(IntelSummary<'_>)) -
         });
     }
     Ok(())
-}
-
-fn push_list(sql: &mut Sql, texts: impl Iterator<Item = String>) {
-    for (index, text) in texts.enumerate() {
-        sql.push(if index == 0 { "" } else { ", " });
-        sql.bind(text);
-    }
 }
 
 /// Returns an indicator with its type.
