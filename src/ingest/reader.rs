@@ -11,6 +11,7 @@ use super::error::IngestError;
 use super::formats::brackets::Depth;
 use super::formats::continued::{self, Joint};
 use super::formats::event_xml;
+use super::formats::exported;
 use super::formats::header::Headers;
 use super::formats::json::{self, Piece};
 use super::input::checkpoints::{digest, head_digests};
@@ -506,6 +507,7 @@ impl LogReader {
                 }
                 self.place = Place::Lines;
                 if self.parser.reads_json() {
+                    self.warn_of_export()?;
                     self.open_array()?;
                 }
                 if self.parser.reads_events() && self.opening.is_empty() {
@@ -523,6 +525,19 @@ impl LogReader {
                 }
             }
             Place::End | Place::Replaced => {}
+        }
+        Ok(())
+    }
+
+    /// Warns if the logs were exported: read as logs of any program, they get new ids.
+    fn warn_of_export(&mut self) -> std::io::Result<()> {
+        let start = self.lines.input().fill_buf()?;
+        if first_line(start).is_some_and(exported::may_begin) {
+            let name = self.name.display();
+            log::warn!(
+                "{name} looks like a file of logstore export: if it is one, read it with --input-format export \
+                 to keep ids and fields"
+            );
         }
         Ok(())
     }

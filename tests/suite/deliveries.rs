@@ -114,6 +114,77 @@ fn a_parquet_file_that_was_not_exported_is_an_error() {
     assert_eq!(cli.rows(&["fetch"]).len(), 1);
 }
 
+/// The warnings of an ingest that name exports.
+fn warnings_of_export(cli: &Cli, arguments: &[&str], input: &str) -> Vec<String> {
+    let mut command = cli.command(&[&["ingest"], arguments].concat());
+    let output = command.write_stdin(input).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {text}");
+    let lines = text.lines().filter(|line| line.contains("export"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_file_that_seems_to_be_exported_is_told_where_it_is_read_plainly() {
+    let cli = Cli::new();
+    ingest_text(&cli, "plain, with \"quotes\"\n{\"msg\": \"x\"}\n", &[]);
+    for name in ["logs.jsonl", "logs.csv"] {
+        cli.output(&["export", name]);
+        let exported = std::fs::read_to_string(cli.path(name)).unwrap();
+        let none = warnings_of_export(&cli, &["-", "--input-format", "export"], &exported);
+        assert!(none.is_empty(), "{none:?}");
+        for (source, input) in [(name, ""), ("-", &*exported)] {
+            let warnings = warnings_of_export(&cli, &[source], input);
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+            for part in [source, "--input-format export"] {
+                assert!(warnings[0].contains(part), "{warnings:?}");
+            }
+        }
+        let summary = &cli.rows(&["ingest", name, "--input-format", "export"])[0];
+        assert_eq!(
+            (&summary["known_sources"], &summary["logs"]),
+            (&json!(1), &json!(0)),
+            "{name}: its position says that it was read"
+        );
+    }
+    cli.output(&["export", "logs.parquet"]);
+    let (code, text) = cli.failure(&["ingest", "logs.parquet"]);
+    assert!(
+        code == 3 && text.contains("logs.parquet") && text.contains("--input-format export"),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_other_log_seems_to_be_exported() {
+    let cli = Cli::new();
+    ingest_text(&cli, "plain\n", &[]);
+    cli.output(&["export", "logs.jsonl"]);
+    let exported = std::fs::read_to_string(cli.path("logs.jsonl")).unwrap();
+    let in_message = json!({"event_time": "2024-01-01T00:00:00Z", "id": "a", "message": exported});
+    for (name, text) in [
+        (
+            "few.jsonl",
+            "{\"event_time\": \"2024-01-01T00:00:00Z\", \"id\": \"a\", \"timestamp\": null}\n",
+        ),
+        (
+            "few.csv",
+            "event_time,id,timestamp,raw\n2024-01-01T00:00:00Z,a,,b\n",
+        ),
+        (
+            "other.jsonl",
+            &exported.replacen("\"timestamp\":", "\"time\":", 1),
+        ),
+        ("later.jsonl", &format!("{{\"a\": 1}}\n{exported}")),
+        ("in_message.jsonl", &format!("{in_message}\n")),
+        ("text.log", &format!("2024-01-01 10:00:00 GET /?{exported}")),
+    ] {
+        cli.write(name, text);
+        let none = warnings_of_export(&cli, &[name], "");
+        assert!(none.is_empty(), "{name}: {none:?}");
+    }
+}
+
 #[test]
 fn a_line_that_was_not_exported_is_kept_and_says_so() {
     let cli = Cli::new();

@@ -4,7 +4,25 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::models::{LogEntry, OBJECT_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS, TimeContext};
+use crate::models::{LogEntry, Members, OBJECT_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS, TimeContext};
+
+/// Lists the columns that every export begins with, in its order.
+const FIRST_COLUMNS: [&str; 14] = [
+    "event_time",
+    "id",
+    "timestamp",
+    "raw",
+    "appname",
+    "file",
+    "host",
+    "hostname",
+    "message",
+    "procid",
+    "source_type",
+    "normalized",
+    "metadata",
+    "ingestion_time",
+];
 
 /// Begins the header of a CSV file.
 const CSV_HEADER: &str = "event_time,id,";
@@ -15,6 +33,20 @@ const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝',
 /// Returns whether a line names the columns of a CSV file.
 pub(crate) fn is_csv_header(line: &str) -> bool {
     line.starts_with(CSV_HEADER)
+}
+
+/// Returns whether a file with this first line has the columns of an export, in JSON lines or CSV.
+///
+/// Any program may write such a file. So this is no reason to read it as an export.
+pub(crate) fn may_begin(first_line: &[u8]) -> bool {
+    let Ok(line) = std::str::from_utf8(first_line) else {
+        return false;
+    };
+    let begins = |names: &mut dyn Iterator<Item = &str>| names.take(FIRST_COLUMNS.len()).eq(FIRST_COLUMNS);
+    match serde_json::from_str::<Members<'_>>(line) {
+        Ok(log) => begins(&mut log.iter().map(|(name, _)| name)),
+        Err(_) => begins(&mut line.split(',')),
+    }
 }
 
 /// Reads a line of JSON; `None` if it is no exported log.

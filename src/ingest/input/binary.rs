@@ -55,7 +55,10 @@ const FORMATS: [(&[u8], &str); 36] = [
 
 /// Lists formats that begin as a text may. One of their next bytes must be none of a text.
 const READABLE_FORMATS: [(&[u8], &str); 7] = [
-    (b"PAR1", "a Parquet file"),
+    (
+        b"PAR1",
+        "a Parquet file: read it with --input-format export if logstore export wrote it",
+    ),
     (b"ORC", "an ORC file"),
     (b"GIF87a", "a GIF image"),
     (b"GIF89a", "a GIF image"),
