@@ -166,12 +166,49 @@ fn a_lookup_of_many_values_answers_as_one_of_each() {
     let found = looked_up(&cli, lines);
     assert_eq!(found.len(), values.len() + 200);
     assert_eq!(found[..values.len()], one_by_one);
-    let refused = cli
-        .command(&["intel", "lookup", "-"])
-        .write_stdin("\n")
-        .assert()
-        .failure();
-    assert_eq!(refused.get_output().status.code(), Some(2));
+}
+
+/// Standard error and the exit code of a lookup of values on standard input.
+fn lookup_of_lines(cli: &Cli, lines: &str) -> (Option<i32>, String) {
+    let mut lookup = cli.command(&["intel", "lookup", "-"]);
+    let output = lookup.write_stdin(lines).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_lookup_leaves_out_lines_that_are_no_values() {
+    let cli = store_with_intel();
+    cli.output(&["ingest", "logs.jsonl"]);
+    let values = "address\n\n# a comment\n198.51.100.4\r\n  #another\nalice\nbad[.]example\n";
+    let found = looked_up(&cli, values.to_owned());
+    let known: Vec<_> = found.iter().map(|answer| &answer["value"]).collect();
+    assert_eq!(known, ["198.51.100.4", "bad.example"]);
+    let (code, warnings) = lookup_of_lines(&cli, values);
+    assert_eq!(code, Some(0), "{warnings}");
+    let lines: Vec<&str> = warnings.lines().collect();
+    assert_eq!(lines.len(), 2, "{warnings}");
+    for (line, parts) in [
+        (0, ["line 1 ", "\"address\"", "it is no address"]),
+        (1, ["line 6 ", "\"alice\"", "it is no address"]),
+    ] {
+        assert!(parts.iter().all(|part| lines[line].contains(part)), "{warnings}");
+    }
+    let (code, warnings) = lookup_of_lines(&cli, &("word\n".repeat(1_000) + "bad.example\n"));
+    assert_eq!(code, Some(0), "{warnings}");
+    assert_eq!(warnings.lines().count(), 11, "{warnings}");
+    assert!(warnings.contains("990 more lines"), "{warnings}");
+}
+
+#[test]
+fn a_lookup_without_a_value_is_refused() {
+    let cli = store_with_intel();
+    for (lines, left_out) in [("\n", 0), ("# a comment\n", 0), ("address\nalice\n", 2)] {
+        let (code, text) = lookup_of_lines(&cli, lines);
+        assert_eq!(code, Some(2), "{lines:?}: {text}");
+        assert_eq!(text.matches("is left out").count(), left_out, "{text}");
+        assert!(text.contains("there is no value on standard input"), "{text}");
+    }
+    assert_eq!(cli.failure(&["intel", "lookup", "198.51.100.4", "alice"]).0, 2);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt::Display;
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -11,20 +10,20 @@ use logstore::detect::IndicatorSet;
 use logstore::feeds;
 use logstore::time::Zone;
 use logstore::{
-    DuckDbStore, Filter, Indicator, IndicatorType, IntelQuery, IntelStore as _, LogEntry, LogQuery,
-    LogStore as _, Operator, Order, Pattern, ThreatIntel,
+    DuckDbStore, Filter, Indicator, IndicatorType, IntelQuery, IntelStore as _, InvalidValue, LogEntry,
+    LogQuery, LogStore as _, Operator, Order, Pattern, ThreatIntel,
 };
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, counted};
 use crate::table::Column;
 use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Addresses, networks, domains, URLs, e-mail addresses or file hashes; they may be defanged, encoded, or numbers;
-    /// `-` reads them from standard input, one on each line
+    /// `-` reads them from standard input, one on each line; lines that begin with `#` are comments
     #[arg(required = true, value_parser = named)]
     values: Vec<Named>,
 }
@@ -62,19 +61,31 @@ impl Args {
     }
 }
 
-/// Reads a value from each line that is not blank.
+/// Reads a value from each line that is neither blank nor a comment. A line that is no value is left out with a warning.
 fn values_of(lines: impl BufRead) -> Result<Vec<Indicator>> {
-    let mut values = Vec::new();
-    for (number, line) in (1..).zip(lines.lines()) {
-        let failed = |error: &dyn Display| {
-            Failure::Usage(format!(
-                "cannot read line {number} of standard input as a value: {error}"
-            ))
-        };
-        let line = line.map_err(|error| failed(&error))?;
-        if !line.trim().is_empty() {
-            values.push(value(line.trim()).map_err(|error| failed(&error))?);
+    /// Limits the lines that are named, as a list may be of something else. The others are counted.
+    const MOST_NAMED: u64 = 10;
+    let (mut values, mut left_out) = (Vec::new(), 0);
+    for (number, line) in (1_u64..).zip(lines.split(b'\n')) {
+        let line = line.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
+        let line = String::from_utf8_lossy(&line);
+        let text = line.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
         }
+        match feeds::indicator_of_any_notation(text) {
+            Ok(value) => values.push(value),
+            Err(InvalidValue { value, reason, .. }) => {
+                left_out += 1;
+                if left_out <= MOST_NAMED {
+                    log::warn!("line {number} of standard input is left out: {value:?}: {reason}");
+                }
+            }
+        }
+    }
+    if left_out > MOST_NAMED {
+        let others = counted(left_out - MOST_NAMED, "more line");
+        log::warn!("left out of standard input: {others}");
     }
     Ok(values)
 }
