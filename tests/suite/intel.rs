@@ -130,6 +130,37 @@ fn a_lookup_takes_any_spelling() {
     );
 }
 
+#[test]
+fn an_alert_is_listed_by_the_address_and_the_user_of_its_earliest_log() {
+    let cli = store_with_intel();
+    let log = |minute: u8, address: &str, user: &str| {
+        json!({"timestamp": format!("2026-03-01T10:0{minute}:00Z"), "host": "web1", "source_ip": address,
+            "user": user, "message": "to bad.example"})
+        .to_string()
+            + "\n"
+    };
+    cli.write(
+        "two.jsonl",
+        log(0, "203.0.113.1", "ann") + &log(1, "203.0.113.2", "bob"),
+    );
+    cli.output(&["ingest", "two.jsonl"]);
+    cli.output(&["detect"]);
+    let list = |flag, value| cli.rows(&["alerts", "list", flag, value]);
+    for (flag, earliest, later) in [
+        ("--source-ip", "203.0.113.1", "203.0.113.2"),
+        ("--user", "ann", "bob"),
+    ] {
+        assert_eq!(list(flag, earliest)[0]["count"], 2);
+        assert!(list(flag, later).is_empty(), "{flag}");
+    }
+    let help = cli.output(&["alerts", "list", "--help"]);
+    for flag in ["--source-ip", "--dest-ip", "--user", "--host"] {
+        let (_, text) = help.split_once(flag).unwrap();
+        let text: Vec<&str> = text.lines().take(2).collect();
+        assert!(text[1].contains("of its earliest log"), "{flag}: {text:?}");
+    }
+}
+
 /// The answers about values on standard input.
 fn looked_up(cli: &Cli, lines: String) -> Vec<Value> {
     let mut lookup = cli.command(&["intel", "lookup", "-"]);

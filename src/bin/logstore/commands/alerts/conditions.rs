@@ -46,19 +46,19 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
 
-    /// With this source address
+    /// With this source address: that of its earliest log
     #[arg(long, value_name = "ADDRESS")]
     source_ip: Option<IpAddr>,
 
-    /// With this destination address
+    /// With this destination address: that of its earliest log
     #[arg(long, value_name = "ADDRESS")]
     dest_ip: Option<IpAddr>,
 
-    /// About this user
+    /// About this user: the one of its earliest log
     #[arg(long)]
     user: Option<String>,
 
-    /// About this host
+    /// About this host: the one of its earliest log
     #[arg(long)]
     host: Option<String>,
 
