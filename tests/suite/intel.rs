@@ -131,6 +131,25 @@ fn a_lookup_takes_any_spelling() {
 }
 
 #[test]
+fn a_match_says_what_it_counts_only_if_it_found_something() {
+    let cli = store_with_intel();
+    cli.write("clean.jsonl", "{\"message\":\"203.0.113.1\"}\n");
+    cli.output(&["ingest", "clean.jsonl"]);
+    let said = || {
+        let output = cli.program(&["intel", "match", "--alerts"]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said(), "logstore: no logs matched\n");
+    cli.output(&["ingest", "logs.jsonl"]);
+    for counts in [
+        "Matches counted in alerts: 4, counted before: 0, new alerts: 3\n",
+        "Matches counted in alerts: 0, counted before: 4, new alerts: 0\n",
+    ] {
+        assert_eq!(said(), counts);
+    }
+}
+
+#[test]
 fn an_alert_is_listed_by_the_address_and_the_user_of_its_earliest_log() {
     let cli = store_with_intel();
     let log = |minute: u8, address: &str, user: &str| {

@@ -145,10 +145,12 @@ pub(super) fn report(
     drop(drawn);
     if stores_alerts {
         let stored = store.store_detections(&found)?;
-        eprintln!(
-            "Matches that are counted in alerts: {}, new alerts: {}",
-            stored.counted, stored.stored
-        );
+        if !found.matches.is_empty() {
+            eprintln!(
+                "Matches counted in alerts: {}, counted before: {}, new alerts: {}",
+                stored.counted, stored.repeated, stored.stored
+            );
+        }
     }
     let printed = print(found, limit, context)?;
     matched(printed, "logs", (query.since, query.until), context.output.zone())
