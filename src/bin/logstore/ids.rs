@@ -15,8 +15,13 @@ pub(crate) fn telling_length<'i>(ids: impl Iterator<Item = &'i str>) -> usize {
 }
 
 /// Returns the beginning of an id that has this length.
+///
+/// An id of which less than half would be cut stays whole: its beginning would pass for all of it.
 pub(crate) fn shortened(id: &str, length: usize) -> String {
-    id.chars().take(length).collect()
+    match length * 2 > id.chars().count() {
+        true => id.to_owned(),
+        false => id.chars().take(length).collect(),
+    }
 }
 
 /// Completes the id of a rule, of which a person may type only the beginning.
@@ -28,5 +33,30 @@ pub(crate) fn whole_rule_id(typed: Option<String>, store: &DuckDbStore) -> logst
         Ok(rule) => Ok(Some(rule.id)),
         Err(Error::NotFound { .. }) => Ok(Some(typed)),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_whole_or_clearly_a_beginning() {
+        let shown = |ids: [&'static str; 2]| {
+            let length = telling_length(ids.into_iter());
+            ids.map(|id| shortened(id, length))
+        };
+        let told_early = [
+            "5013c332-8a70-4d91-8e1a-cde29a5d2a54",
+            "5013c332-9000-4d91-8e1a-cde29a5d2a54",
+        ];
+        assert_eq!(shown(told_early), ["5013c332-8", "5013c332-9"]);
+        let told_late = [
+            "5013c332-8a70-4d91-8e1a-cde29a5d2a54",
+            "5013c332-8a70-4d91-8e1a-cde29a5d2a64",
+        ];
+        assert_eq!(shown(told_late), told_late);
+        let short = ["any-process", "any-login"];
+        assert_eq!(shown(short), short);
     }
 }
