@@ -250,6 +250,29 @@ fn a_lookup_leaves_out_lines_that_are_no_values() {
 }
 
 #[test]
+fn a_lookup_says_how_a_value_was_asked_for() {
+    let cli = store_with_intel();
+    cli.output(&["ingest", "logs.jsonl"]);
+    let lines = "3325256708\n198.51.100.4\n198.51.100[.]4\n3325256708\nbad.example\nhxxp://bad[.]example\n";
+    let found = looked_up(&cli, lines.to_owned());
+    let asked: Vec<_> = found
+        .iter()
+        .map(|answer| (&answer["value"], &answer["asked_as"]))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            (&json!("198.51.100.4"), &json!(["198.51.100[.]4", "3325256708"])),
+            (&json!("bad.example"), &Value::Null),
+            (&json!("http://bad.example/"), &json!(["hxxp://bad[.]example"])),
+        ]
+    );
+    assert_eq!(found[0]["logs"], 3);
+    let argument = &cli.rows(&["intel", "lookup", "198.51.100[.]4"])[0];
+    assert_eq!(argument["asked_as"], json!(["198.51.100[.]4"]));
+}
+
+#[test]
 fn a_lookup_without_a_value_is_refused() {
     let cli = store_with_intel();
     for (lines, left_out) in [("\n", 0), ("# a comment\n", 0), ("address\nalice\n", 2)] {

@@ -31,38 +31,68 @@ pub(super) struct Args {
 /// Says where a value is named.
 #[derive(Debug, Clone)]
 enum Named {
-    Here(Indicator),
+    Here(Asked),
     OnStandardInput,
 }
 
 fn named(text: &str) -> Result<Named, String> {
     match text {
         "-" => Ok(Named::OnStandardInput),
-        _ => value(text).map(Named::Here),
+        _ => value(text).map(|value| Named::Here(Asked::new(value, text))),
+    }
+}
+
+/// Holds a value that is looked up.
+#[derive(Debug, Clone)]
+struct Asked {
+    value: Indicator,
+    /// Lists the other notations in which it was named.
+    notations: BTreeSet<String>,
+}
+
+impl Asked {
+    fn new(value: Indicator, text: &str) -> Self {
+        let other = (value.to_string() != text).then(|| text.to_owned());
+        Self {
+            value,
+            notations: other.into_iter().collect(),
+        }
     }
 }
 
 impl Args {
     /// Returns all values, each once.
-    fn values(&self) -> Result<Vec<Indicator>> {
-        let mut values = Vec::new();
+    fn asked(&self) -> Result<Vec<Asked>> {
+        let mut all = Vec::new();
         for named in &self.values {
             match named {
-                Named::Here(value) => values.push(value.clone()),
-                Named::OnStandardInput => values.extend(values_of(std::io::stdin().lock())?),
+                Named::Here(asked) => all.push(asked.clone()),
+                Named::OnStandardInput => all.extend(values_of(std::io::stdin().lock())?),
             }
         }
-        if values.is_empty() {
+        if all.is_empty() {
             return Err(Failure::Usage("there is no value on standard input".into()));
         }
-        let mut seen = HashSet::new();
-        values.retain(|value| seen.insert(value.clone()));
-        Ok(values)
+        Ok(each_once(all))
     }
 }
 
+/// Returns each value once, with all of its notations.
+fn each_once(all: Vec<Asked>) -> Vec<Asked> {
+    let mut values: Vec<Asked> = Vec::new();
+    let mut places = HashMap::new();
+    for asked in all {
+        let place = *places.entry(asked.value.clone()).or_insert(values.len());
+        match values.get_mut(place) {
+            Some(value) => value.notations.extend(asked.notations),
+            None => values.push(asked),
+        }
+    }
+    values
+}
+
 /// Reads a value from each line that is neither blank nor a comment. A line that is no value is left out with a warning.
-fn values_of(lines: impl BufRead) -> Result<Vec<Indicator>> {
+fn values_of(lines: impl BufRead) -> Result<Vec<Asked>> {
     /// Limits the lines that are named, as a list may be of something else. The others are counted.
     const MOST_NAMED: u64 = 10;
     let (mut values, mut left_out) = (Vec::new(), 0);
@@ -74,7 +104,7 @@ fn values_of(lines: impl BufRead) -> Result<Vec<Indicator>> {
             continue;
         }
         match feeds::indicator_of_any_notation(text) {
-            Ok(value) => values.push(value),
+            Ok(value) => values.push(Asked::new(value, text)),
             Err(InvalidValue { value, reason, .. }) => {
                 left_out += 1;
                 if left_out <= MOST_NAMED {
@@ -118,6 +148,9 @@ struct Answer {
     last_seen: Option<DateTime<Utc>>,
     hosts: BTreeSet<String>,
     intel: Vec<ThreatIntel>,
+    /// Lists what was asked for, where it is not the value itself.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    asked_as: BTreeSet<String>,
 }
 
 impl Row for Answer {
@@ -164,6 +197,7 @@ const COLUMNS: Columns<'static> = Columns {
         "last_seen",
         "hosts",
         "intel",
+        "asked_as",
     ],
 };
 
@@ -172,10 +206,13 @@ const COLUMNS: Columns<'static> = Columns {
 const MOST_APART: usize = 16;
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result {
-    let values = args.values()?;
+    let asked = args.asked()?;
     let store = context.existing_store()?;
-    let known = Known::new(&store, &values)?;
-    let mut answers: Vec<Answer> = values.iter().map(|value| Answer::of(value, &known)).collect();
+    let known = Known::new(&store, &asked)?;
+    let mut answers: Vec<Answer> = asked
+        .into_iter()
+        .map(|asked| Answer::new(asked, &known))
+        .collect();
     let are_many = answers.len() > MOST_APART;
     // A network has many addresses.
     let is_together = |answer: &&mut Answer| are_many || matches!(answer.indicator, Indicator::Cidr(_));
@@ -217,16 +254,18 @@ fn see(answers: &mut [&mut Answer], query: &LogQuery, store: &DuckDbStore) -> Re
 }
 
 impl Answer {
-    fn of(value: &Indicator, known: &Known) -> Self {
+    fn new(asked: Asked, known: &Known) -> Self {
+        let value = asked.value;
         Self {
-            indicator: value.clone(),
             value: value.to_string(),
             indicator_type: value.indicator_type(),
             logs: 0,
             first_seen: None,
             last_seen: None,
             hosts: BTreeSet::new(),
-            intel: known.of(value),
+            intel: known.of(&value),
+            asked_as: asked.notations,
+            indicator: value,
         }
     }
 
@@ -294,10 +333,10 @@ struct Known {
 }
 
 impl Known {
-    fn new(store: &DuckDbStore, values: &[Indicator]) -> Result<Self> {
+    fn new(store: &DuckDbStore, asked: &[Asked]) -> Result<Self> {
         /// Limits the indicators that one query names. Of more, those that are stored are found first.
         const MOST_NAMED: usize = 1_000;
-        let mut sought: HashSet<Indicator> = values.iter().flat_map(around).collect();
+        let mut sought: HashSet<Indicator> = asked.iter().flat_map(|asked| around(&asked.value)).collect();
         let has_addresses = sought.iter().any(|value| matches!(value, Indicator::Ip(_)));
         if sought.len() > MOST_NAMED {
             let mut stored = HashSet::new();
