@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::template::repeated::{RepeatedTemplates, shape};
 use super::template::{COLUMNS, Grain, Known, Split, Splitter, Texts, number_text};
 use crate::models::{BorrowedLog, CoreFields};
 use crate::storage::duckdb::sql::log_id::LogId;
@@ -22,11 +23,7 @@ pub(crate) const MOST: usize = 1 << 16;
 /// Finds the templates of logs.
 #[derive(Debug, Default)]
 pub(super) struct Templates {
-    splitter: Splitter,
-    met: Met,
-    logs: u64,
-    /// Counts the logs whose templates did not repeat, but are stored as if they did.
-    excused: u64,
+    finder: Finder,
     numbers: [String; 3],
 }
 
@@ -72,24 +69,53 @@ impl Templates {
             timestamp: log.timestamp.as_deref(),
             raw: log.raw.as_deref()?,
         };
-        self.logs += 1;
-        let mut hash = self.splitter.split(&texts, &known, Grain::Fine)?.hash();
-        let mut do_repeat = self.met.meet(hash);
-        if !do_repeat {
-            // Another template may repeat nevertheless.
-            hash = self.splitter.split(&texts, &known, Grain::Coarse)?.hash();
-            do_repeat = self.met.meet(hash);
-        }
-        if !do_repeat && self.excused < self.logs / OF_WHICH_ONE {
-            self.excused += 1;
-            do_repeat = true;
-        }
+        let (hash, do_repeat) = self.finder.find(&texts, &known)?;
         Some(Templated {
-            split: self.splitter.last(),
+            split: self.finder.splitter.last(),
             do_repeat,
             hash,
             columns: known.columns,
         })
+    }
+}
+
+/// Finds the templates of texts.
+#[derive(Debug, Default)]
+struct Finder {
+    splitter: Splitter,
+    repeated: RepeatedTemplates,
+    met: Met,
+    logs: u64,
+    /// Counts the logs whose templates did not repeat, but are stored as if they did.
+    excused: u64,
+}
+
+impl Finder {
+    /// Leaves the templates of a log in the splitter. Returns their hash, and whether they count as ones that repeat.
+    fn find(&mut self, texts: &Texts<'_>, known: &Known<'_>) -> Option<(u64, bool)> {
+        self.logs += 1;
+        let shape = shape(texts);
+        match self.repeated.split(shape, texts, known, &mut self.splitter) {
+            Some(hash) => Some((hash, true)),
+            None => self.split(shape, texts, known),
+        }
+    }
+
+    fn split(&mut self, shape: u64, texts: &Texts<'_>, known: &Known<'_>) -> Option<(u64, bool)> {
+        let fine = self.splitter.split(texts, known, Grain::Fine)?;
+        let hash = fine.hash();
+        if self.met.meet(hash) {
+            self.repeated.add(shape, fine.together, hash);
+            return Some((hash, true));
+        }
+        // Another template may repeat nevertheless.
+        let hash = self.splitter.split(texts, known, Grain::Coarse)?.hash();
+        let do_repeat = self.met.meet(hash);
+        if !do_repeat && self.excused < self.logs / OF_WHICH_ONE {
+            self.excused += 1;
+            return Some((hash, true));
+        }
+        Some((hash, do_repeat))
     }
 }
 
