@@ -5,6 +5,7 @@ use std::path::Path;
 
 use duckdb::Connection;
 use logstore::alerts::HitRange;
+use logstore::duckdb::MaintenanceOptions;
 use logstore::{
     AlertQuery, AlertStatus, AlertStore as _, ConsumerStore as _, DetectionStore as _, DuckDbStore, Filter,
     IngestStore as _, IntelStore as _, LogQuery, LogStore as _, Order, Severity, StoreExt as _, ThreatIntel,
@@ -378,4 +379,62 @@ fn the_files_of_a_store_are_private() {
     let store = options.open(&path).unwrap();
     store.append_logs(&[log(1, "a", "x")]).unwrap();
     assert_eq!(mode(&folder.path().join("soc.duckdb.wal")), 0o640);
+}
+
+/// Puts the columns of a store of today in the order of version 11.
+fn turn_back_to_11(path: &Path) {
+    const COLUMNS: &str = "seq, event_time, id, \"timestamp\", raw, appname, file, host, hostname, message, procid,
+        source_type, normalized, metadata, ingestion_time, source_ip, dest_ip, \"user\", action, outcome, level, layout,
+        source_port, dest_port, process, uuid, template, variables, identifiers, normalized_template, message_template,
+        timestamp_template";
+    let connection = Connection::open(path).unwrap();
+    let sql = format!(
+        "CREATE TABLE older AS SELECT {COLUMNS} FROM log_rows; DROP TABLE log_rows;
+        ALTER TABLE older RENAME TO log_rows; UPDATE logstore SET schema_version = 11"
+    );
+    connection.execute_batch(&sql).unwrap();
+    connection.close().unwrap();
+}
+
+#[test]
+fn columns_of_version_11_are_compressed_again_by_maintenance() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soc.duckdb");
+    let mut logs = vec![
+        log(0, "a", "hello {0}").with_raw("web1 sshd: hello {0}"),
+        log(1, "b", "x\0y"),
+        log(2, "c", &"long ".repeat(3_000)),
+    ];
+    let store = DuckDbStore::open(&path).unwrap();
+    store.append_logs(&logs).unwrap();
+    drop(store);
+    turn_back_to_11(&path);
+    let query = LogQuery::new().order(Order::OldestFirst);
+    let read_only = DuckDbStore::options().read_only(true).open(&path).unwrap();
+    assert_eq!(read_only.fetch_logs(&query).unwrap(), logs);
+    drop(read_only);
+    let store = DuckDbStore::open(&path).unwrap();
+    logs.push(log(3, "d", "y\0z"));
+    store.append_logs(&logs[3..]).unwrap();
+    assert_eq!(store.fetch_logs(&query).unwrap(), logs);
+    let columns = || {
+        let steps = store.maintain(&MaintenanceOptions::default()).unwrap();
+        let mut steps = steps.map(Result::unwrap);
+        steps
+            .find(|step| step.name == "compress columns")
+            .map(|step| step.count)
+    };
+    assert_eq!(columns(), Some(3));
+    assert_eq!(store.fetch_logs(&query).unwrap(), logs);
+    assert_eq!(columns(), None);
+    assert!(
+        store
+            .check()
+            .unwrap()
+            .iter()
+            .all(|table| table.problems.is_empty())
+    );
+    drop(store);
+    let store = DuckDbStore::open(&path).unwrap();
+    assert_eq!(store.fetch_logs(&query).unwrap(), logs);
 }

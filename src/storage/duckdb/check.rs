@@ -237,12 +237,12 @@ fn read_all(connection: &Connection, table: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Compares a table's columns with those of a new store, and describes a difference.
+/// Compares a table's columns with those of a new store, in whatever order, and describes a difference.
 fn wrong_columns(connection: &Connection, table: &str) -> Result<Option<String>> {
     let model = gates::in_memory(&EngineSettings::default());
     let model = model.lease(Mode::Write, std::time::Duration::ZERO)?;
     schema::create_tables(model.connection())?;
-    let found = schema::columns(connection, table)?;
-    let expected = schema::columns(model.connection(), table)?;
+    let found = schema::columns_of(connection, table)?;
+    let expected = schema::columns_of(model.connection(), table)?;
     Ok((found != expected).then(|| format!("its columns are {found:?}, not {expected:?}")))
 }

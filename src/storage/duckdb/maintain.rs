@@ -19,6 +19,7 @@ use super::lake::{data, data_files, mark, parts, upkeep};
 use super::logs::end_of_file::{self, RowGroup};
 use super::logs::{blocks, commits, cover, repeated_texts};
 use super::rows::encode::LogRowsBuilder;
+use super::schema::compression;
 use super::sql::statement;
 use super::store::DuckDbStore;
 use super::tables::file_positions::DELETE_SUPERSEDED;
@@ -185,6 +186,11 @@ impl DuckDbStore {
         }
         if matches!(self.gate.location(), Location::File(_)) {
             steps.push(Step::new("store texts once", "logs", || self.store_texts_once()));
+            if !self.read(compression::columns_of_zstd)?.is_empty() {
+                steps.push(Step::new("compress columns", "columns", || {
+                    self.compress_columns()
+                }));
+            }
         }
         let build_filters = Step::new("build filters", "logs", || self.build_filters());
         if !self.is_lake() {
@@ -237,6 +243,17 @@ impl DuckDbStore {
             self.empty_end_of_file()?;
         }
         Ok(all)
+    }
+
+    /// Lets the engine choose how columns are compressed, each in a commit of its own. New logs take the room.
+    fn compress_columns(&self) -> Result<u64> {
+        let columns = self.read(compression::columns_of_zstd)?;
+        for column in &columns {
+            self.write(compression::ACTION, |connection| {
+                compression::choose(connection, column)
+            })?;
+        }
+        Ok(columns.len() as u64)
     }
 
     /// Moves rows from the end of the file into free blocks, so that the file gets smaller.

@@ -58,7 +58,9 @@ impl EngineSettings {
             // Queries name their own order. To preserve the insertion order would keep inserts to one thread.
             .with("preserve_insertion_order", "false")?
             // The first version with all of the compression that the tables use. It applies to new files.
-            .with("storage_compatibility_version", "v1.5.0")?;
+            .with("storage_compatibility_version", "v1.5.0")?
+            // Texts of rows that have no template are long, and few: zstd may be chosen for them too.
+            .with("zstd_min_string_length", "16")?;
         if let Some(threads) = self.threads {
             config = config.threads(threads.into())?;
         }

@@ -7,7 +7,7 @@ use ::duckdb::arrow::datatypes::{DataType, Field, TimeUnit};
 use crate::storage::duckdb::sql::log_id;
 use crate::storage::duckdb::sql::staged::{as_json, as_uuid};
 
-/// Names a column of the table `log_rows`. The variants are in the order of its columns.
+/// Names a column of the table `log_rows`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogColumn {
     Seq,
@@ -134,6 +134,12 @@ pub(crate) static READ_SQL: LazyLock<String> = LazyLock::new(|| {
         _ => format!("\"{}\"", column.name()),
     });
     names.join(", ")
+});
+
+/// Holds the names of all columns as SQL. A store of an earlier version has them in another order.
+pub(crate) static STORED_SQL: LazyLock<String> = LazyLock::new(|| {
+    let names = LogColumn::all().map(|column| format!("\"{}\"", column.name()));
+    names.collect::<Vec<_>>().join(", ")
 });
 
 /// Counts the columns that hold texts.

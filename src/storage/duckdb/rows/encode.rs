@@ -16,7 +16,7 @@ use ::duckdb::arrow::error::ArrowError;
 use ::duckdb::{Connection, params_from_iter};
 use uuid::Uuid;
 
-use super::columns::{INTEGERS, LogColumn, TEXTS, TIMES};
+use super::columns::{INTEGERS, LogColumn, STORED_SQL, TEXTS, TIMES};
 use super::constant_columns::InsertColumns;
 use super::row_layout::Columns;
 use super::template::{Split, Texts};
@@ -224,7 +224,8 @@ impl LogRows {
         let staged = StagedRows::new(handed_over.collect::<Result<_>>()?);
         let inserted = connection.execute(
             &format!(
-                "INSERT INTO log_rows SELECT {} FROM {}",
+                "INSERT INTO log_rows ({}) SELECT {} FROM {}",
+                *STORED_SQL,
                 selection.sql,
                 staged.sql()
             ),
@@ -539,7 +540,7 @@ fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mu
 static ROW_SCHEMA: LazyLock<Arc<Schema>> =
     LazyLock::new(|| Arc::new(Schema::new(STORED_SCHEMA.fields()[1..].to_vec())));
 
-/// Holds the columns of `log_rows`, in their order.
+/// Holds the columns of `log_rows`, in the order of [`LogColumn`].
 static STORED_SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     let fields = LogColumn::all().map(LogColumn::field);
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))

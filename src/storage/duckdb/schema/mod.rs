@@ -4,6 +4,7 @@
 //! `logstore` is another program's, with the well-known columns. It is taken over in one transaction that keeps its
 //! rows.
 
+pub(crate) mod compression;
 mod migration;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Lists the migrations, each of which makes a version from the one before.
 ///
 /// A released migration is never changed, but for its marks.
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 12] = [
     Migration {
         name: "001_tables.sql",
         sql: include_str!("migrations/001_tables.sql"),
@@ -77,6 +78,11 @@ const MIGRATIONS: [Migration; 11] = [
         name: "011_templates.sql",
         sql: include_str!("migrations/011_templates.sql"),
         marks: &[(Mark::Compression, 1), (Mark::Seq, 2), (Mark::Place, 1)],
+    },
+    Migration {
+        name: "012_column_order.sql",
+        sql: include_str!("migrations/012_column_order.sql"),
+        marks: &[],
     },
 ];
 
@@ -154,6 +160,7 @@ pub(crate) fn log_texts_of_older(connection: &Connection) -> Result<&'static str
         Some(5) => WITH_STORED_TEXTS,
         Some(6..=9) => WITHOUT_UUIDS,
         Some(10) => WITHOUT_TEMPLATES,
+        Some(11) => LOG_TEXTS,
         _ => WITHOUT_LAYOUTS,
     })
 }
@@ -164,7 +171,7 @@ pub(crate) const ALERTS: &str = "alerts";
 /// Returns SQL that alerts are read from in a store of an earlier version that is read only.
 pub(crate) fn alerts_of_older(connection: &Connection) -> Result<&'static str> {
     Ok(match version(connection)? {
-        Some(7..=10) => ALERTS,
+        Some(7..=11) => ALERTS,
         _ => ALERTS_OF_OLDER,
     })
 }
@@ -222,20 +229,32 @@ pub(crate) const TABLES: [&str; 14] = [
 /// Creates the tables without any rows.
 pub(crate) fn create_tables(connection: &Connection) -> Result<()> {
     let mut migrations = MIGRATIONS.iter();
-    migrations.try_for_each(|migration| migration.run(connection, "create the tables"))
+    migrations.try_for_each(|migration| migration.run(connection, CREATE))?;
+    if is_lake(connection)? {
+        return Ok(());
+    }
+    let mut columns = compression::columns_of_zstd(connection)?.into_iter();
+    columns.try_for_each(|column| compression::choose(connection, &column))
 }
 
 /// Creates the tables of an empty store.
 pub(crate) fn create(connection: &Connection) -> Result<()> {
-    const KIND: &str = "SELECT type FROM duckdb_databases() WHERE database_name = current_database()";
     create_tables(connection)?;
-    let failed = |error| error::engine("create the tables", error);
-    let kind: String = connection.query_row(KIND, [], |row| row.get(0)).map_err(failed)?;
-    if kind == "ducklake" {
+    let failed = |error| error::engine(CREATE, error);
+    if is_lake(connection)? {
         connection.execute_batch(FILES_BY_DAY).map_err(failed)?;
     }
     let sql = "INSERT INTO logstore (schema_version, last_seq) VALUES (?, 0)";
     connection.execute(sql, [VERSION]).map_err(failed).map(drop)
+}
+
+const CREATE: &str = "create the tables";
+
+fn is_lake(connection: &Connection) -> Result<bool> {
+    const KIND: &str = "SELECT type FROM duckdb_databases() WHERE database_name = current_database()";
+    let kind = connection.query_row(KIND, [], |row| row.get::<_, String>(0));
+    let kind = kind.map_err(|error| error::engine(CREATE, error))?;
+    Ok(kind == "ducklake")
 }
 
 /// Brings the tables of an earlier version up to date. The caller has opened a transaction.

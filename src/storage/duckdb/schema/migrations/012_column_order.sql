@@ -1,0 +1,1 @@
+-- From here on, a table's columns may be in any order: versions before, which insert by position, must not write.
