@@ -17,6 +17,10 @@
 //! Lines with many names, such as those of domains and users, have a template that never repeats. [`Grain::Coarse`]
 //! leaves out more: every quoted text, each value of JSON, and every token that is not a plain word.
 //!
+//! # Repeated templates
+//!
+//! Most lines have the template of a line before. [`repeated`] compares a line with the template of its shape first.
+//!
 //! # Form
 //!
 //! The fields of a log, its message, its time as it arrived and its line have a template each, and share the variables.

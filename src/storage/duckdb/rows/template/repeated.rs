@@ -1,4 +1,4 @@
-//! Templates that repeat. A line is compared with the one it probably has, which takes a fifth of the time of splitting it.
+//! Templates that repeat. A line is compared with the one it probably has, which takes less time than to split it.
 //!
 //! Lines of the same shape mostly have the same template. The shape is what a line has besides tokens with digits. A
 //! line that differs from the template of its shape is split.
