@@ -68,11 +68,18 @@ fn log(number: i64, [program, host, message, more]: [String; 4], procid: Option<
 fn logs() -> impl Strategy<Value = Vec<LogEntry>> {
     let parts = ([text(), text(), text(), text()], any::<Option<i64>>(), 0..4_u8);
     let logs = prop::collection::vec(parts, 1..12);
-    // Texts that repeat are stored in another way.
+    // Texts that repeat are stored in another way. Each has a number of its own.
     (logs, prop_oneof![Just(1_usize), Just(12)]).prop_map(|(logs, times)| {
         let numbered = (0..).zip(logs.iter().cycle().take(logs.len() * times).cloned());
         numbered
-            .map(|(number, (texts, procid, form))| log(number, texts, procid, form))
+            .map(|(number, ([program, host, message, more], procid, form))| {
+                log(
+                    number,
+                    [program, host, message, format!("{more} {number}")],
+                    procid,
+                    form,
+                )
+            })
             .collect()
     })
 }
@@ -170,4 +177,20 @@ fn a_leap_second_changes_no_line() {
         .collect();
     stored.sort();
     assert_eq!(stored, logs.into_iter().map(|log| log.raw).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_line_that_its_template_cannot_hold_is_kept() {
+    let log = |number: i64, said: &str| {
+        LogEntry::new(at(number)).with_raw(format!("user{number} said \"{said}\" at port 7{number}"))
+    };
+    let long = "long 1 ".repeat(2_000);
+    let others = ["", "a\0b 1", "a\u{1e}b 1", "a\u{1f}b 1", &long, "{21}", "a b 1"];
+    let said = std::iter::repeat_n("a b 1", 30).chain(others);
+    let mut logs: Vec<LogEntry> = (0..).zip(said).map(|(number, said)| log(number, said)).collect();
+    logs.push(log(100, "a b 1").with_message(""));
+    let store = store_of(&logs);
+    let query = LogQuery::new().order(Order::OldestFirst);
+    assert_eq!(store.fetch_logs(&query).unwrap(), logs);
+    assert_views_agree(&store);
 }

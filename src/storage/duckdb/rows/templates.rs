@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::template::repeated::{RepeatedTemplates, shape};
-use super::template::{COLUMNS, Grain, Known, Split, Splitter, Texts, number_text};
+use super::template::{COLUMNS, Grain, Known, Split, Splitter, Texts, can_have_templates, number_text};
 use crate::models::{BorrowedLog, CoreFields};
 use crate::storage::duckdb::sql::log_id::LogId;
 use crate::storage::duckdb::words::collected::{KeyCollector, LogParts};
@@ -91,31 +91,36 @@ struct Finder {
 }
 
 impl Finder {
-    /// Leaves the templates of a log in the splitter. Returns their hash, and whether they count as ones that repeat.
+    /// Leaves the templates of a log in the splitter. Returns their hash, and whether they count as ones that repeat;
+    /// `None` if the log can have none.
     fn find(&mut self, texts: &Texts<'_>, known: &Known<'_>) -> Option<(u64, bool)> {
         self.logs += 1;
-        let shape = shape(texts);
-        match self.repeated.split(shape, texts, known, &mut self.splitter) {
-            Some(hash) => Some((hash, true)),
-            None => self.split(shape, texts, known),
+        if !can_have_templates(texts, known) {
+            return None;
         }
+        let shape = shape(texts);
+        let repeated = self.repeated.split(shape, texts, known, &mut self.splitter);
+        Some(match repeated {
+            Some(hash) => (hash, true),
+            None => self.split(shape, texts, known),
+        })
     }
 
-    fn split(&mut self, shape: u64, texts: &Texts<'_>, known: &Known<'_>) -> Option<(u64, bool)> {
-        let fine = self.splitter.split(texts, known, Grain::Fine)?;
+    fn split(&mut self, shape: u64, texts: &Texts<'_>, known: &Known<'_>) -> (u64, bool) {
+        let fine = self.splitter.split(texts, known, Grain::Fine);
         let hash = fine.hash();
         if self.met.meet(hash) {
             self.repeated.add(shape, fine.together, hash);
-            return Some((hash, true));
+            return (hash, true);
         }
         // Another template may repeat nevertheless.
-        let hash = self.splitter.split(texts, known, Grain::Coarse)?.hash();
+        let hash = self.splitter.split(texts, known, Grain::Coarse).hash();
         let do_repeat = self.met.meet(hash);
         if !do_repeat && self.excused < self.logs / OF_WHICH_ONE {
             self.excused += 1;
-            return Some((hash, true));
+            return (hash, true);
         }
-        Some((hash, do_repeat))
+        (hash, do_repeat)
     }
 }
 

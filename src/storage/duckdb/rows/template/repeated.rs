@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::mem;
 
 use super::{
-    COLUMNS, FIRST_VARIABLE, Known, Splitter, TEMPLATE_END, Texts, Values, end_of_quoted, has_separator,
-    number_of,
+    COLUMNS, FIRST_VARIABLE, Known, Splitter, TEMPLATE_END, Texts, Values, end_of_quoted, number_of,
 };
 use crate::storage::duckdb::sql::tokens::{CLASSES, DELIMITER, DIGIT, is_delimiter, is_trimmed};
 
@@ -43,8 +42,8 @@ impl RepeatedTemplates {
         }
     }
 
-    /// Splits the texts of a log as the template of its shape is split, and returns the hash of the template. Returns
-    /// `None` if they have another one.
+    /// Splits the texts of a log that can have templates as the template of its shape is split, and returns the hash of
+    /// that one. Returns `None` if they have another one.
     pub(crate) fn split(
         &mut self,
         shape: u64,
@@ -130,9 +129,6 @@ impl RepeatedTemplate {
 
     /// Leaves the templates and the values of a log in the splitter; `None` if they are not these templates.
     fn split(&self, texts: &Texts<'_>, known: &Known<'_>, splitter: &mut Splitter) -> Option<()> {
-        if known.columns.into_iter().any(has_separator) {
-            return None;
-        }
         splitter.start(known.event_time);
         let all = [texts.normalized, texts.message, texts.timestamp, Some(texts.raw)];
         for (pieces, text) in self.texts.iter().zip(all) {
@@ -173,7 +169,7 @@ impl RepeatedTemplate {
                 identifiers,
                 ..
             } = splitter;
-            if has_separator(value) || number_of(value, variables, identifiers) != Some(number) {
+            if number_of(value, variables, identifiers) != Some(number) {
                 return None;
             }
             rest = after;
@@ -235,7 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::tests::{NO_COLUMNS, at, columns, comes_back, text};
-    use super::super::{Grain, Split};
+    use super::super::{Grain, Split, can_have_templates};
     use super::*;
 
     fn of_raw(raw: &str) -> Texts<'_> {
@@ -252,25 +248,22 @@ mod tests {
         }
     }
 
-    /// Splits a line, and then another as one that has the same template; `None` if it has another one.
+    /// Splits a log, and then another as one that has the same template; `None` if it has another one.
     fn follow<'s>(
-        first: (&str, &Known<'_>),
-        next: (&str, &Known<'_>),
+        first: (&Texts<'_>, &Known<'_>),
+        next: (&Texts<'_>, &Known<'_>),
         splitter: &'s mut Splitter,
     ) -> Option<Split<'s>> {
-        let template = splitter
-            .split(&of_raw(first.0), first.1, Grain::Fine)?
-            .together
-            .to_owned();
+        let template = splitter.split(first.0, first.1, Grain::Fine).together.to_owned();
         let template = RepeatedTemplate::new(&template, 0).unwrap();
-        template.split(&of_raw(next.0), next.1, splitter)?;
+        template.split(next.0, next.1, splitter)?;
         Some(splitter.last())
     }
 
     fn variables_of_next(first: &str, next: &str) -> Option<String> {
         let known = known(NO_COLUMNS, 0);
         let mut splitter = Splitter::default();
-        let split = follow((first, &known), (next, &known), &mut splitter)?;
+        let split = follow((&of_raw(first), &known), (&of_raw(next), &known), &mut splitter)?;
         assert!(comes_back(&split, &of_raw(next), &known), "{next}");
         Some(split.variables.replace('\u{1f}', "|"))
     }
@@ -310,7 +303,8 @@ mod tests {
         let mut splitter = Splitter::default();
         let first_line = line("web1", "Jan 15 00:00:00");
         let split = |text: &str, splitter: &mut Splitter| {
-            follow((&first_line, &first), (text, &next), splitter).map(|split| split.variables.to_owned())
+            let texts = (of_raw(&first_line), of_raw(text));
+            follow((&texts.0, &first), (&texts.1, &next), splitter).map(|split| split.variables.to_owned())
         };
         let same = split(&line("db-17", "Jan 15 00:00:01"), &mut splitter);
         assert_eq!(same.as_deref(), Some(""));
@@ -327,7 +321,8 @@ mod tests {
         columns[2] = "2001:db8:";
         let next = known(columns, 0);
         let mut splitter = Splitter::default();
-        let split = follow(("at web1: x", &first), ("at 2001:db8:: x", &next), &mut splitter);
+        let texts = (of_raw("at web1: x"), of_raw("at 2001:db8:: x"));
+        let split = follow((&texts.0, &first), (&texts.1, &next), &mut splitter);
         assert!(split.is_none());
     }
 
@@ -374,25 +369,41 @@ mod tests {
         /// Whatever has the template of a line comes back, and no token of it is cut.
         #[test]
         fn what_has_a_repeated_template_comes_back(
-            raw in text(), columns in columns(), second in 0_i64..2,
+            texts in prop::array::uniform4(text()), columns in columns(), second in 0_i64..2,
             changes in prop::collection::vec((any::<prop::sample::Index>(), "[0-9a-z:. \"/]{0,3}"), 0..3),
+            other in text(),
         ) {
             let columns: [&str; COLUMNS] = std::array::from_fn(|place| columns[place].as_str());
-            let (first, next) = (known(columns, 0), known(columns, second));
-            let line = changed(&raw, &changes);
+            let mut columns_of_next = columns;
+            columns_of_next[2] = &other;
+            let (first, next) = (known(columns, 0), known(columns_of_next, second));
+            let changed = texts.each_ref().map(|text| changed(text, &changes).replace(columns[2], &other));
+            let (texts, changed) = (of_all(&texts), of_all(&changed));
+            prop_assume!(can_have_templates(&texts, &first) && can_have_templates(&changed, &next));
             let mut splitter = Splitter::default();
-            if let Some(split) = follow((&raw, &first), (&line, &next), &mut splitter) {
-                prop_assert!(comes_back(&split, &of_raw(&line), &next), "{:?} after {:?}", line, raw);
-                for piece in line.split(|c: char| u8::try_from(c).is_ok_and(is_delimiter)) {
+            if let Some(split) = follow((&texts, &first), (&changed, &next), &mut splitter) {
+                prop_assert!(comes_back(&split, &changed, &next), "{:?} after {:?}", changed, texts);
+                for piece in changed.raw.split(|c: char| u8::try_from(c).is_ok_and(is_delimiter)) {
                     let piece = piece.trim_matches([':', '.']);
                     let is_held = split.together.contains(piece)
                         || split.variables.contains(piece)
                         || split.identifiers.is_some_and(|text| text.contains(piece))
                         || next.columns.iter().any(|column| column.contains(piece))
                         || split.times.texts().any(|time| time.contains(piece));
-                    prop_assert!(is_held, "{:?} of {:?}", piece, line);
+                    prop_assert!(is_held, "{:?} of {:?}", piece, changed.raw);
                 }
             }
+        }
+    }
+
+    fn of_all([normalized, message, timestamp, raw]: &[String; 4]) -> Texts<'_> {
+        let [normalized, message, timestamp] =
+            [normalized, message, timestamp].map(|text| Some(text.as_str()).filter(|text| !text.is_empty()));
+        Texts {
+            normalized,
+            message,
+            timestamp,
+            raw,
         }
     }
 }
