@@ -28,7 +28,7 @@ impl RepeatedTemplates {
     /// Adds a template that lines of a shape have.
     pub(crate) fn add(&mut self, shape: u64, together: &str, hash: u64) {
         if let Some(held) = self.of_shapes.get_mut(&shape) {
-            held.misses += 1;
+            held.misses = held.misses.saturating_add(1);
             if held.misses < Self::MOST_MISSES {
                 return;
             }
@@ -216,8 +216,11 @@ fn pieces_of(template: &str, fixed: &mut String) -> Option<Vec<Piece>> {
     Some(pieces)
 }
 
-/// Returns the length of the token that a text starts with.
+/// Returns the length of the token that a text starts with; zero if it starts with none.
 fn token_length(bytes: &[u8]) -> usize {
+    if bytes.first().is_some_and(|byte| is_trimmed(*byte)) {
+        return 0;
+    }
     let end = bytes
         .iter()
         .position(|byte| is_delimiter(*byte))
@@ -283,6 +286,7 @@ mod tests {
             ("port 10.", "port 10:"),
             ("port 10", "port 10 "),
             ("port 10", "port "),
+            ("port 10", "port :10"),
             ("port 10", "port 10/2"),
             ("x 0123456789abcdef", "x 10"),
             ("x \"a b 1\"", "x \"a b 1"),
