@@ -133,7 +133,8 @@ fn a_file_that_seems_to_be_exported_is_told_where_it_is_read_plainly() {
         let exported = std::fs::read_to_string(cli.path(name)).unwrap();
         let none = warnings_of_export(&cli, &["-", "--input-format", "export"], &exported);
         assert!(none.is_empty(), "{none:?}");
-        for (source, input) in [(name, ""), ("-", &*exported)] {
+        let marked = format!("\u{feff}{exported}");
+        for (source, input) in [(name, ""), ("-", &*exported), ("-", &*marked)] {
             let warnings = warnings_of_export(&cli, &[source], input);
             assert_eq!(warnings.len(), 1, "{warnings:?}");
             for part in [source, "--input-format export"] {

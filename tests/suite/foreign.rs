@@ -222,5 +222,5 @@ fn the_command_line_reads_them() {
     assert_eq!(cli.rows(&["fetch", "--read-only"]).len(), 3);
     assert_eq!(cli.rows(&["fetch", "--where", "user=root"])[0]["id"], "c");
     assert_eq!(cli.rows(&["alerts", "list", "--severity", "high"]).len(), 1);
-    assert_eq!(cli.rows(&["stats"])[0]["schema_version"], 11);
+    assert_eq!(cli.rows(&["stats"])[0]["schema_version"], 12);
 }

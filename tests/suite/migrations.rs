@@ -412,8 +412,10 @@ fn columns_of_version_11_are_compressed_again_by_maintenance() {
     let query = LogQuery::new().order(Order::OldestFirst);
     let read_only = DuckDbStore::options().read_only(true).open(&path).unwrap();
     assert_eq!(read_only.fetch_logs(&query).unwrap(), logs);
+    assert_eq!(read_only.stats().unwrap().schema_version, 11);
     drop(read_only);
     let store = DuckDbStore::open(&path).unwrap();
+    assert_eq!(store.stats().unwrap().schema_version, 12);
     logs.push(log(3, "d", "y\0z"));
     store.append_logs(&logs[3..]).unwrap();
     assert_eq!(store.fetch_logs(&query).unwrap(), logs);

@@ -42,6 +42,7 @@ pub(crate) fn may_begin(first_line: &[u8]) -> bool {
     let Ok(line) = std::str::from_utf8(first_line) else {
         return false;
     };
+    let line = line.trim_start_matches('\u{feff}');
     let begins = |names: &mut dyn Iterator<Item = &str>| names.take(FIRST_COLUMNS.len()).eq(FIRST_COLUMNS);
     match serde_json::from_str::<Members<'_>>(line) {
         Ok(log) => begins(&mut log.iter().map(|(name, _)| name)),

@@ -180,6 +180,8 @@ impl LogStore for DuckDbStore {
                 ))
             });
             let (mut stats, oldest, newest) = read.map_err(failed)?;
+            // The tables of another program have none.
+            stats.schema_version = schema::version(connection)?.unwrap_or_default();
             (stats.logs_without_time, stats.files_without_time) =
                 stats::without_time(connection).map_err(failed)?;
             if self.is_lake() {
@@ -194,7 +196,6 @@ impl LogStore for DuckDbStore {
         })?;
         stats.oldest_log = oldest.map(statement::time).transpose()?;
         stats.newest_log = newest.map(statement::time).transpose()?;
-        stats.schema_version = schema::VERSION;
         self.location().clone_into(&mut stats.location);
         if !self.is_lake() {
             let file = self.gate.locked_file();

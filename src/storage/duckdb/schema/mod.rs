@@ -196,7 +196,8 @@ pub(crate) fn refuse_newer(connection: &Connection, location: &str) -> Result<bo
     }
 }
 
-fn version(connection: &Connection) -> Result<Option<i64>> {
+/// Returns the version of a store's tables; `None` for those of another program.
+pub(crate) fn version(connection: &Connection) -> Result<Option<i64>> {
     // To ask for the table's columns first would take 9 ms, as much as opening the file.
     let version = connection.query_row("SELECT max(schema_version) FROM main.logstore", [], |row| {
         row.get(0)

@@ -99,11 +99,11 @@ fn values_of(lines: impl BufRead) -> Result<Vec<Asked>> {
     for (number, line) in (1_u64..).zip(lines.split(b'\n')) {
         let line = line.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
         let line = String::from_utf8_lossy(&line);
-        let text = line.trim();
+        let text = line.trim().trim_start_matches('\u{feff}');
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        match feeds::indicator_of_any_notation(text) {
+        match searchable(text) {
             Ok(value) => values.push(Asked::new(value, text)),
             Err(InvalidValue { value, reason, .. }) => {
                 left_out += 1;
@@ -122,7 +122,7 @@ fn values_of(lines: impl BufRead) -> Result<Vec<Asked>> {
 
 /// Reads a value. Other words of logs, such as users, are no indicators, and are found in another way.
 fn value(text: &str) -> Result<Indicator, String> {
-    feeds::indicator_of_any_notation(text).map_err(|error| {
+    searchable(text).map_err(|error| {
         const MOST_SHOWN: usize = 200;
         let reason = error.reason;
         match text.len() {
@@ -133,6 +133,12 @@ fn value(text: &str) -> Result<Indicator, String> {
             _ => format!("{reason}; for any other word, such as the name of a user, there is logstore fetch --has"),
         }
     })
+}
+
+/// Reads a value that logs can be searched for, which is not too long for that.
+fn searchable(text: &str) -> Result<Indicator, InvalidValue> {
+    let value = feeds::indicator_of_any_notation(text)?;
+    may_hold(&value).map(|_| value)
 }
 
 /// Says what is known of a value, and when logs had it.
@@ -292,11 +298,11 @@ impl Answer {
 /// Returns a query for all logs that may hold a value, in its usual notations.
 ///
 /// `match` reads every log, and finds a few more: names in letters of full width.
-fn may_hold(value: &Indicator) -> Result<LogQuery> {
+fn may_hold(value: &Indicator) -> Result<LogQuery, InvalidValue> {
     let host = value.host().and_then(|host| host.parse().ok());
     let name = match (value, &host) {
         (Indicator::Ip(address), _) | (Indicator::Url(_), Some(Indicator::Ip(address))) => {
-            return Ok(LogQuery::new().has(address.to_string())?);
+            return LogQuery::new().has(address.to_string());
         }
         (Indicator::Domain(name) | Indicator::Email(name), _)
         | (Indicator::Url(_), Some(Indicator::Domain(name))) => name.clone(),
@@ -310,7 +316,7 @@ fn may_hold(value: &Indicator) -> Result<LogQuery> {
 ///
 /// Of an international name, letters may be decomposed: its longest part in ASCII is in each spelling. Any log may hold a
 /// name without letters and digits, such as the host of `http://-/`.
-fn has_name(name: &str) -> Result<Filter> {
+fn has_name(name: &str) -> Result<Filter, InvalidValue> {
     if !name.contains(char::is_alphanumeric) {
         return Ok(Filter::default());
     }
@@ -319,11 +325,11 @@ fn has_name(name: &str) -> Result<Filter> {
     let parts = unicode.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
     if is_valid.is_err() || unicode.is_ascii() || longest.is_empty() {
-        return Ok(has(name)?);
+        return has(name);
     }
     let part = Pattern::literal_ignoring_case(longest)?;
     let part = Filter::condition("text", Operator::Matches(part))?;
-    Ok(Filter::any([has(name)?, has(&unicode)?, part])?)
+    Filter::any([has(name)?, has(&unicode)?, part])
 }
 
 /// Knows what sources say of values, of the networks that hold them, of the domains above them and of the hosts of URLs.
