@@ -186,9 +186,10 @@ impl DuckDbStore {
         }
         if matches!(self.gate.location(), Location::File(_)) {
             steps.push(Step::new("store texts once", "logs", || self.store_texts_once()));
-            if !self.read(compression::columns_of_zstd)?.is_empty() {
-                steps.push(Step::new("compress columns", "columns", || {
-                    self.compress_columns()
+            let columns = self.read(compression::columns_of_zstd)?;
+            if !columns.is_empty() {
+                steps.push(Step::new("compress columns", "columns", move || {
+                    self.compress_columns(&columns)
                 }));
             }
         }
@@ -246,9 +247,8 @@ impl DuckDbStore {
     }
 
     /// Lets the engine choose how columns are compressed, each in a commit of its own. New logs take the room.
-    fn compress_columns(&self) -> Result<u64> {
-        let columns = self.read(compression::columns_of_zstd)?;
-        for column in &columns {
+    fn compress_columns(&self, columns: &[String]) -> Result<u64> {
+        for column in columns {
             self.write(compression::ACTION, |connection| {
                 compression::choose(connection, column)
             })?;

@@ -320,10 +320,6 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn number_of(&mut self, value: &str) -> Option<usize> {
-        number_of(value, self.variables, self.identifiers)
-    }
-
     /// Writes the template of a text.
     fn push_text(&mut self, text: &str) {
         let bytes = text.as_bytes();
@@ -387,7 +383,7 @@ impl Writer<'_> {
     fn value(&mut self, value: &str) -> Option<usize> {
         match self.values.longest_at(value.as_bytes()) {
             Some((number, length)) if length == value.len() => Some(number),
-            _ => self.number_of(value),
+            _ => number_of(value, self.variables, self.identifiers),
         }
     }
 
@@ -436,7 +432,7 @@ impl Writer<'_> {
         let is_assigned = start > 0 && bytes[start - 1] == b'=';
         let number = match is_name && !is_assigned {
             true => None,
-            false => self.number_of(&text[start..end]),
+            false => number_of(&text[start..end], self.variables, self.identifiers),
         };
         Token { end, number }
     }
@@ -849,6 +845,17 @@ mod tests {
             && fill(Some(templates.raw)).as_deref() == Some(texts.raw)
     }
 
+    /// Says whether a template, a variable, a column or the time has a piece, as a search relies on.
+    pub(super) fn holds(split: &Split<'_>, known: &Known<'_>, piece: &str) -> bool {
+        let mut times = Times::default();
+        times.set(known.event_time);
+        split.together.contains(piece)
+            || split.variables.contains(piece)
+            || split.identifiers.is_some_and(|text| text.contains(piece))
+            || known.columns.iter().any(|column| column.contains(piece))
+            || times.texts().any(|time| time.contains(piece))
+    }
+
     proptest! {
         #[test]
         fn all_texts_come_back(grain in grain(), texts in prop::array::uniform4(prop::option::of(text())), columns in columns()) {
@@ -875,8 +882,6 @@ mod tests {
             let texts = Texts { raw: &raw, ..Texts::default() };
             prop_assume!(can_have_templates(&texts, &known));
             let split = splitter.split(&texts, &known, grain);
-            let mut times = Times::default();
-            times.set(known.event_time);
             let places: Vec<usize> = raw.char_indices().map(|(place, _)| place).collect();
             if places.is_empty() {
                 return Ok(());
@@ -888,11 +893,7 @@ mod tests {
                     break;
                 }
                 let piece = part.trim_matches([':', '.']);
-                let is_held = split.together.contains(piece)
-                    || split.variables.contains(piece)
-                    || split.identifiers.is_some_and(|text| text.contains(piece))
-                    || known.columns.iter().any(|column| column.contains(piece))
-                    || times.texts().any(|time| time.contains(piece));
+                let is_held = holds(&split, &known, piece);
                 prop_assert!(is_held, "{:?} of {:?}", piece, raw);
             }
         }

@@ -50,7 +50,7 @@ impl Mark {
 
 /// Names the kinds of databases, by the SQL that they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
+pub(super) enum Dialect {
     File,
     /// Means a file that DuckDB before 1.2 created. It keeps its format, which has no zstd.
     OldFile,
@@ -61,7 +61,7 @@ enum Dialect {
 }
 
 impl Dialect {
-    fn of(connection: &Connection) -> ::duckdb::Result<Self> {
+    pub(super) fn of(connection: &Connection) -> ::duckdb::Result<Self> {
         const SQL: &str = "SELECT type, tags['storage_version']
             FROM duckdb_databases()
             WHERE database_name = current_database()";

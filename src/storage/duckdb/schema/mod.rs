@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use ::duckdb::Connection;
 
-use self::migration::{Mark, Migration};
+use self::migration::{Dialect, Mark, Migration};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::{Error, Result};
@@ -252,10 +252,8 @@ pub(crate) fn create(connection: &Connection) -> Result<()> {
 const CREATE: &str = "create the tables";
 
 fn is_lake(connection: &Connection) -> Result<bool> {
-    const KIND: &str = "SELECT type FROM duckdb_databases() WHERE database_name = current_database()";
-    let kind = connection.query_row(KIND, [], |row| row.get::<_, String>(0));
-    let kind = kind.map_err(|error| error::engine(CREATE, error))?;
-    Ok(kind == "ducklake")
+    let dialect = Dialect::of(connection).map_err(|error| error::engine(CREATE, error))?;
+    Ok(dialect == Dialect::Lake)
 }
 
 /// Brings the tables of an earlier version up to date. The caller has opened a transaction.

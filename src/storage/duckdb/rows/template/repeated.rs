@@ -233,7 +233,7 @@ fn token_length(bytes: &[u8]) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{NO_COLUMNS, at, columns, comes_back, text};
+    use super::super::tests::{NO_COLUMNS, at, columns, comes_back, holds, text};
     use super::super::{Grain, Split, can_have_templates};
     use super::*;
 
@@ -389,11 +389,7 @@ mod tests {
                 prop_assert!(comes_back(&split, &changed, &next), "{:?} after {:?}", changed, texts);
                 for piece in changed.raw.split(|c: char| u8::try_from(c).is_ok_and(is_delimiter)) {
                     let piece = piece.trim_matches([':', '.']);
-                    let is_held = split.together.contains(piece)
-                        || split.variables.contains(piece)
-                        || split.identifiers.is_some_and(|text| text.contains(piece))
-                        || next.columns.iter().any(|column| column.contains(piece))
-                        || split.times.texts().any(|time| time.contains(piece));
+                    let is_held = holds(&split, &next, piece);
                     prop_assert!(is_held, "{:?} of {:?}", piece, changed.raw);
                 }
             }
