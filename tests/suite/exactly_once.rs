@@ -196,6 +196,30 @@ fn of_two_that_read_a_file_at_once_one_is_told() {
     assert_lines(&cli, 20_000);
 }
 
+#[test]
+fn a_file_is_the_same_to_a_process_that_knows_other_files() {
+    let cli = Cli::new();
+    cli.write("other.log", "started\n");
+    cli.write("app.log", lines(0..50));
+    DuckDbStore::open(cli.path("logstore.duckdb")).unwrap();
+    // This one has looked at what is known, and waits for its first source.
+    let mut waiting = cli.program(&["ingest", "-", "app.log"]);
+    let waiting = waiting
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut waiting = waiting.spawn().unwrap();
+    waiting.stdin.as_mut().unwrap().write_all(b"one line\n").unwrap();
+    wait_for(&cli, 1);
+    assert_eq!(ingest(&cli, &["other.log", "app.log"]), 51);
+    drop(waiting.stdin.take());
+    let output = waiting.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("another process"), "{text}");
+    let rows = cli.rows(&["count", "--contains", "long enough to be known"]);
+    assert_eq!(rows[0]["count"], 50);
+}
+
 /// The program, following a file until it is told to stop.
 pub(crate) struct Following(pub(crate) Child);
 

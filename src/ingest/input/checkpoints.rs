@@ -78,11 +78,17 @@ impl Checkpoints {
 
     /// Returns the id of a file that is not known.
     ///
-    /// Two processes that meet the same file at the same time give it the same id. So a store lets only one of them
-    /// have it.
+    /// Two processes that meet the same file at the same time give it the same id, whatever other files each of them
+    /// knows. So a store lets only one of them have it.
     pub(crate) fn new_id(&self, path: &str) -> String {
-        let name = format!("{}\n{path}", self.positions.len());
-        Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
+        let mut number = 0_usize;
+        loop {
+            let id = numbered_id(path, number);
+            if !self.positions.contains_key(&id) {
+                return id;
+            }
+            number += 1;
+        }
     }
 
     /// Returns the positions of the files that were last read under a path. Files that were there before have moved on.
@@ -151,6 +157,12 @@ impl Checkpoints {
         };
         Ok((is_shorter && !is_copied()).then(|| (position.clone(), opened)))
     }
+}
+
+/// Returns the id of one of the files that are met under a path, one after another.
+fn numbered_id(path: &str, number: usize) -> String {
+    let name = format!("{number}\n{path}");
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
 }
 
 /// Returns the position that the content goes on from, of those that begin alike.
@@ -314,18 +326,42 @@ mod tests {
     use super::*;
     use crate::models::ResumePoint;
 
+    fn position(id: String, path: &str, text: &[u8]) -> FilePosition {
+        FilePosition {
+            id,
+            path: path.to_owned(),
+            bytes: text.len() as u64,
+            head_fingerprint: head_digests(text),
+            tail_fingerprint: digest(text),
+            resume: ResumePoint::LineStart,
+            last_time: None,
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_file_is_that_of_a_process_which_knows_other_files() {
+        let knows_none = Checkpoints::default();
+        let other = position(knows_none.new_id("/b.log"), "/b.log", b"b");
+        let knows_another = Checkpoints::new([other]);
+        assert_eq!(knows_none.new_id("/a.log"), knows_another.new_id("/a.log"));
+    }
+
+    #[test]
+    fn files_that_follow_one_another_under_a_path_have_ids_of_their_own() {
+        let mut checkpoints = Checkpoints::default();
+        let mut ids = HashSet::new();
+        for number in 0..5 {
+            let id = checkpoints.new_id("/app.log");
+            assert!(ids.insert(id.clone()), "{number}");
+            checkpoints.record(position(id.clone(), "/app.log", &[number]));
+            checkpoints.record(position(id, &format!("/app.log.{number}"), &[number]));
+        }
+    }
+
     #[test]
     fn a_shorter_head_is_compared_in_whole_steps() {
         let text: Vec<u8> = (0..200_u8).collect();
-        let position = FilePosition {
-            id: "id".to_owned(),
-            path: "/app.log".to_owned(),
-            bytes: 200,
-            head_fingerprint: head_digests(&text),
-            tail_fingerprint: digest(&text),
-            resume: ResumePoint::LineStart,
-            last_time: None,
-        };
+        let position = position("id".to_owned(), "/app.log", &text);
         assert_eq!(position.head_fingerprint.len(), 64 + 3 * 8);
         for (length, is_alike) in [
             (0, false),
