@@ -66,6 +66,7 @@ impl Pipeline<'_> {
             }
             scope.spawn(move || {
                 let mut reader = SourceReader {
+                    store: self.store,
                     options: &self.options.ingest,
                     stop: self.stop,
                     checkpoints,

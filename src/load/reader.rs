@@ -12,13 +12,17 @@ use crate::ingest::{
     Source,
 };
 use crate::stop::StopHandle;
-use crate::storage::duckdb::exported_lines;
+use crate::storage::IngestStore as _;
+use crate::storage::duckdb::{DuckDbStore, exported_lines};
 
 /// Holds a block that is to be parsed, and the channel for its rows.
 pub(super) struct Job {
     pub(super) block: LogBlock,
     pub(super) chunk: SyncSender<Chunk>,
 }
+
+/// Says how long to wait for a store that another process keeps.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Means that the writer, or every parser, has ended.
 ///
@@ -27,6 +31,7 @@ pub(super) struct WriterGone;
 
 /// Reads sources one after another.
 pub(super) struct SourceReader<'a> {
+    pub(super) store: &'a DuckDbStore,
     pub(super) options: &'a IngestOptions,
     pub(super) stop: &'a StopHandle,
     pub(super) checkpoints: Checkpoints,
@@ -71,12 +76,32 @@ impl<'a> SourceReader<'a> {
     pub(super) fn follow(&mut self, mut follower: Follower, interval: Duration) -> Result<(), WriterGone> {
         loop {
             match follower.poll(&self.checkpoints) {
-                Ok(changed) => self.read_changed(&mut follower, &changed)?,
+                Ok(changed) => {
+                    let mut paths = changed.iter().map(|file| file.source().name());
+                    if paths.any(|path| !self.checkpoints.has_path(&path)) {
+                        self.learn_positions();
+                    }
+                    self.read_changed(&mut follower, &changed)?;
+                }
                 Err(error) => return self.fail(error),
             }
             self.send(Message::Idle)?;
             if !follower.is_due() && self.stop.wait(interval) || self.stop.is_stopped() {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Learns what other processes have read since this one began: a file that comes to it may have been read under
+    /// another name.
+    fn learn_positions(&mut self) {
+        loop {
+            match self.store.file_positions() {
+                Ok(positions) => return self.checkpoints.learn(positions),
+                Err(error) if error.is_retryable() && !self.stop.wait(PAUSE) => {
+                    log::debug!("looking for known files again: {}", error.with_causes());
+                }
+                Err(error) => return log::warn!("files that others have read are not known: {error}"),
             }
         }
     }

@@ -294,6 +294,23 @@ fn following_goes_on_through_rotation() {
 }
 
 #[test]
+fn a_follower_knows_files_that_others_have_read_since_it_began() {
+    let cli = Cli::new();
+    fs::create_dir(cli.path("followed")).unwrap();
+    cli.write("followed/first.log", "started\n");
+    let following = Following::start(&cli, &["followed"]);
+    wait_for(&cli, 1);
+    let path = cli.write("app.log", lines(0..50));
+    assert_eq!(ingest(&cli, &["app.log"]), 50);
+    append(&path, &lines(50..60));
+    fs::rename(&path, cli.path("followed/app.log")).unwrap();
+    wait_for(&cli, 61);
+    cli.write("followed/last.log", "ended\n");
+    wait_for(&cli, 62);
+    following.stop();
+}
+
+#[test]
 fn following_waits_for_whoever_holds_the_store() {
     let cli = Cli::new();
     let path = cli.write("app.log", lines(0..5));

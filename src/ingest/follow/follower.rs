@@ -333,7 +333,7 @@ impl Follower {
     fn expect_rotations(&mut self, checkpoints: &Checkpoints, now: Instant) {
         let named = self.files.iter().filter(|file| file.is_named);
         let paths = named
-            .filter(|file| has_position(&file.path, checkpoints))
+            .filter(|file| checkpoints.has_path(&file.path))
             .map(|file| file.path.clone());
         let rotations = paths.map(|path| Rotation {
             until: now,
@@ -353,7 +353,7 @@ impl Follower {
         // Nothing was read of a file that was empty, or that was gone before it was opened.
         let read = |file: &Followed| file.last_read(checkpoints);
         if file.position.is_none() && others.peek().is_none() {
-            if has_position(&path, checkpoints) {
+            if checkpoints.has_path(&path) {
                 self.add_rotation(Rotation::new(path, Loss::Rest { read: 0, had: 0 }));
             }
             return;
@@ -495,10 +495,6 @@ impl Follower {
             self.files.push(followed);
         }
     }
-}
-
-fn has_position(path: &Path, checkpoints: &Checkpoints) -> bool {
-    std::path::absolute(path).is_ok_and(|path| checkpoints.at_path(&path.to_string_lossy()).next().is_some())
 }
 
 /// Returns a quarter of the files that the process may have open. The rest is for the store, and for the file that is

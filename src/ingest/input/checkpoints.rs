@@ -43,10 +43,20 @@ impl Checkpoints {
     /// file.
     pub fn new(positions: impl IntoIterator<Item = FilePosition>) -> Self {
         let mut checkpoints = Self::default();
-        for position in positions.into_iter().filter(|position| !position.is_of_copy()) {
-            checkpoints.record(position);
-        }
+        checkpoints.learn(positions);
         checkpoints
+    }
+
+    /// Records positions that other processes may have moved. What this process has read and not stored yet stays.
+    pub(crate) fn learn(&mut self, positions: impl IntoIterator<Item = FilePosition>) {
+        for position in positions.into_iter().filter(|position| !position.is_of_copy()) {
+            if self
+                .bytes_of(&position.id)
+                .is_none_or(|bytes| bytes < position.bytes)
+            {
+                self.record(position);
+            }
+        }
     }
 
     /// Records how far a file was read.
@@ -95,6 +105,11 @@ impl Checkpoints {
     pub(crate) fn at_path(&self, path: &str) -> impl Iterator<Item = &FilePosition> {
         let ids = self.by_path.get(path).into_iter().flatten();
         ids.filter_map(|id| self.positions.get(id))
+    }
+
+    /// Says whether a file was last read under a path.
+    pub(crate) fn has_path(&self, path: &Path) -> bool {
+        std::path::absolute(path).is_ok_and(|path| self.at_path(&path.to_string_lossy()).next().is_some())
     }
 
     /// Returns how far the file with this id was read.
