@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use logstore::duckdb::MaintenanceOptions;
 use logstore::{
     Alert, AlertStore as _, DuckDbStore, Filter, Loader, LogEntry, LogQuery, LogStore as _, MemoryStore,
@@ -578,7 +579,7 @@ fn maintenance_gives_blocks_to_small_commits_of_a_lake() {
 #[test]
 fn a_word_of_every_block_is_found_in_each_of_its_forms() {
     let log = |number: i64| {
-        let log = LogEntry::new(at(number / 100))
+        let log = LogEntry::new(at(number / 100) + TimeDelta::milliseconds(number % 1_000))
             .with_appname("zoo")
             .with_host("web1");
         let unlike = |text: &str| format!("{text} {}", number * 7_919);
@@ -602,7 +603,11 @@ fn a_word_of_every_block_is_found_in_each_of_its_forms() {
                 log.procid = Some(424_242);
                 log
             }
-            11 => log.with_raw(format!("kestrel{number} [424242]")),
+            11 => log.with_raw(format!("kestrel{number} [424242] from 203.0.113.277")),
+            12 => {
+                let time = log.event_time.format("%Y-%m-%d %H:%M:%S,%3f");
+                log.with_raw(format!("{time} code={} 4625 job{number}", number % 5_000))
+            }
             _ => log.with_raw(unlike("none")),
         }
     };
@@ -614,6 +619,12 @@ fn a_word_of_every_block_is_found_in_each_of_its_forms() {
         "any has 'Kestrel is'",
         "any has web1",
         "any has 424242",
+        "any has 203.0.113.277",
+        "any has 4625",
+        "any has 2024",
+        "any has 443",
+        "any has 17",
+        "any has 'code=17'",
         "any has job and not any has kestrel-7",
         "any has kestrel and event_time < 2024-01-01T00:05:00Z",
         "any has number or any has kestrel",

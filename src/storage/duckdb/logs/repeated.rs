@@ -38,8 +38,12 @@ pub(crate) fn hashes_of(
     column: &str,
     passes: impl Fn(&str) -> bool,
 ) -> Result<HashSet<u64>> {
-    let mut sql = Sql::new(format!("SELECT DISTINCT {column}, hash({column}) FROM "));
+    // The engine looks at each text of a dictionary once if the rows are grouped by nothing else.
+    let mut sql = Sql::new(format!(
+        "SELECT text, hash(text) FROM (SELECT DISTINCT {column} AS text FROM "
+    ));
     sql.append(logs.clone());
+    sql.push(")");
     let mut found = HashSet::new();
     for_each_chunk(connection, &sql, |chunk| {
         let hashes = chunk.column(1).as_primitive_opt::<UInt64Type>();

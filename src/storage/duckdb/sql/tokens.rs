@@ -67,6 +67,18 @@ pub(crate) fn longest_piece(text: &str) -> Option<&str> {
     pieces.max_by_key(|piece| (!may_be_in_time(piece), piece.len()))
 }
 
+/// Returns the parts of a text in ASCII that are in a log's text only if its template, a variable, a column or a time has
+/// them: see [`longest_piece`].
+pub(crate) fn ascii_pieces(text: &str) -> impl Iterator<Item = &str> {
+    let is_bound =
+        |character: char| u8::try_from(character).map_or(true, |byte| byte >= 128 || is_delimiter(byte));
+    let is_trimmed = |character: char| u8::try_from(character).is_ok_and(is_trimmed);
+    let pieces = text
+        .split(is_bound)
+        .map(move |piece| piece.trim_matches(is_trimmed));
+    pieces.filter(|piece| !piece.is_empty())
+}
+
 /// Counts the formats of times that a template may refer to.
 pub(crate) const TIMES: usize = 9;
 
@@ -111,6 +123,56 @@ pub(crate) fn may_be_in_time(text: &str) -> bool {
         .any(|of_time| of_time.contains(&shape))
 }
 
+/// Returns the places in [`FORMATS`] of those in which a text without delimiters may be between the bounds of words, in
+/// any letter case.
+pub(crate) fn formats_with(text: &str) -> impl Iterator<Item = usize> {
+    const MONTHS: [&str; 12] = [
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+    ];
+    const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
+    let text = text.to_ascii_uppercase();
+    let has = move |format: &str| {
+        if MONTHS.contains(&text.as_str()) || DAYS.contains(&text.as_str()) {
+            return format.contains(if MONTHS.contains(&text.as_str()) {
+                "%b"
+            } else {
+                "%a"
+            });
+        }
+        let mut shape = format
+            .replace("%Y", "0000")
+            .replace("%f", "000000")
+            .replace("%g", "000");
+        // A day has one digit or two.
+        shape = shape.replace("%e", "0 00");
+        for two_digits in ["%m", "%d", "%H", "%M", "%S", "%y"] {
+            shape = shape.replace(two_digits, "00");
+        }
+        has_between_bounds(
+            &shape,
+            &text.replace(|character: char| character.is_ascii_digit(), "0"),
+        )
+    };
+    let formats = FORMATS.into_iter().enumerate();
+    formats
+        .filter(move |(_, format)| has(format))
+        .map(|(place, _)| place)
+}
+
+/// Says whether a text has a part where no letter or digit goes on before or after it.
+fn has_between_bounds(text: &str, part: &str) -> bool {
+    let is_cut = |left: Option<u8>, right: Option<u8>| {
+        let is_of_word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        is_of_word(left) && is_of_word(right)
+    };
+    let mut places = (0..text.len()).filter(|start| text.as_bytes()[*start..].starts_with(part.as_bytes()));
+    places.any(|start| {
+        let (before, after) = (&text.as_bytes()[..start], &text.as_bytes()[start + part.len()..]);
+        let (first, last) = (part.bytes().next(), part.bytes().next_back());
+        !is_cut(before.last().copied(), first) && !is_cut(last, after.first().copied())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::{TimeZone as _, Utc};
@@ -128,6 +190,49 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(longest_piece(text), piece, "{text}");
+        }
+        let pieces: Vec<_> = ascii_pieces("::a.b: é1-2 (\u{212a}x)").collect();
+        assert_eq!(pieces, ["a.b", "1-2", "x"]);
+    }
+
+    #[test]
+    fn every_word_of_a_time_is_in_its_format() {
+        for day in [3, 30] {
+            let time = Utc.with_ymd_and_hms(2025, 11, day, 12, 34, 56).unwrap();
+            for (place, format) in FORMATS.into_iter().enumerate() {
+                let format = format.replace("%g", "%3f").replace("%f", "%6f");
+                let text = time.format(&format).to_string();
+                for piece in ascii_pieces(&text) {
+                    let words = piece.match_indices(|character: char| !character.is_ascii_alphanumeric());
+                    let bounds: Vec<usize> = words.flat_map(|(at, _)| [at, at + 1]).collect();
+                    for start in [0].iter().chain(&bounds) {
+                        for end in bounds.iter().chain(&[piece.len()]).filter(|end| *end > start) {
+                            let mut found = formats_with(&piece[*start..*end]);
+                            assert!(
+                                found.any(|found| found == place),
+                                "{} of {text}",
+                                &piece[*start..*end]
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_is_in_few_formats() {
+        for (word, formats) in [
+            ("203.0.113.277", &[][..]),
+            ("root", &[]),
+            ("4625", &[0, 1, 2, 4, 5, 6, 8]),
+            ("443", &[8]),
+            ("12345", &[]),
+            ("654321", &[7]),
+            ("jan", &[3, 4, 6]),
+            ("sun", &[4]),
+        ] {
+            assert_eq!(formats_with(word).collect::<Vec<_>>(), formats, "{word}");
         }
     }
 
