@@ -58,9 +58,7 @@ pub use log_source::LogSource;
 pub use lookback::Lookback;
 pub use observables::TextTest;
 pub use query::{Case, Condition, Field, Filter, LogQuery, Operator, Order, Pattern, TimeBound};
-pub(crate) use query::{
-    Column, ColumnType, Needle, NeedleFinder, Node, Operand, PartFinder, Place, Test, longest_word,
-};
+pub(crate) use query::{Column, ColumnType, Needle, NeedleFinder, Node, Operand, Place, Test, longest_word};
 pub(crate) use required_texts::required_texts;
 pub use secret::Secret;
 pub use severity::Severity;

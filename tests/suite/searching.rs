@@ -590,7 +590,7 @@ fn a_word_of_every_block_is_found_in_each_of_its_forms() {
             3 => log.with_raw(unlike("ke\u{17f}trel landed at")),
             4 => log.with_raw(unlike("q=ke%73trel")),
             5 => log.with_raw(unlike("kestrels, not one of them, but")),
-            6 => log.with_field("notes", unlike("two lines\nkestrel\\x")),
+            6 => log.with_field("notes", unlike("two lines\nkestrel\\x\t17")),
             7 => log.with_host("kestrel").with_raw(unlike("host")),
             8 => {
                 let mut log = log.with_raw(unlike("with metadata"));

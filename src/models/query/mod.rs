@@ -21,7 +21,7 @@ pub use field::Field;
 pub(crate) use field::{Column, ColumnType, Place};
 pub use filter::Filter;
 pub(crate) use filter::Node;
-pub(crate) use needle::{Needle, NeedleFinder, PartFinder};
+pub(crate) use needle::{Needle, NeedleFinder};
 pub use pattern::Pattern;
 pub(crate) use pattern::longest_word;
 

@@ -79,16 +79,22 @@ impl Needle {
 #[derive(Debug)]
 pub(crate) struct NeedleFinder {
     needle: Needle,
-    /// Finds the longest word of the value.
-    word: Option<PartFinder>,
+    /// Finds the longest word of the value, in any letter case of ASCII.
+    word: Option<AhoCorasick>,
 }
 
 impl NeedleFinder {
     pub(crate) fn new(needle: Needle) -> Self {
         let word = match &needle {
             Needle::Address(_) => None,
-            Needle::Words { text, .. } => longest_word(text).and_then(PartFinder::new),
+            Needle::Words { text, .. } => longest_word(text),
         };
+        let word = word.and_then(|word| {
+            AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .build([word])
+                .ok()
+        });
         Self { needle, word }
     }
 
@@ -109,30 +115,18 @@ impl NeedleFinder {
     /// The text may be a row layout. What that leaves out begins and ends at the bounds of words of ASCII, and is a text
     /// to look at as well.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
-        // An address depends on what is around it, which a layout leaves out or escapes.
-        self.word.as_ref().is_none_or(|word| word.may_be_in(text))
-    }
-}
-
-/// Finds a part of a value that is sought, in any letter case of ASCII.
-#[derive(Debug)]
-pub(crate) struct PartFinder(AhoCorasick);
-
-impl PartFinder {
-    /// Makes a finder of a part in ASCII; `None` if it is too long for one.
-    pub(crate) fn new(part: &str) -> Option<Self> {
-        let finder = AhoCorasick::builder().ascii_case_insensitive(true).build([part]);
-        finder.ok().map(Self)
-    }
-
-    /// Says whether a text may have the part: as it is, with letters that another letter case makes ASCII, or encoded.
-    pub(crate) fn may_be_in(&self, text: &str) -> bool {
         /// Lists the letters that are a letter of ASCII in another letter case.
         const FOLDED: [char; 2] = ['\u{17f}', '\u{212a}'];
-        // What is encoded may be cut by what a layout leaves out.
-        memchr::memchr(b'%', text.as_bytes()).is_some()
-            || self.0.is_match(text)
-            || !text.is_ascii() && text.contains(FOLDED)
+        match &self.word {
+            Some(word) => {
+                // What is encoded may be cut by what the layout leaves out.
+                memchr::memchr(b'%', text.as_bytes()).is_some()
+                    || word.is_match(text)
+                    || !text.is_ascii() && text.contains(FOLDED)
+            }
+            // An address depends on what is around it, which a layout leaves out or escapes.
+            None => true,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use ::duckdb::{Connection, params_from_iter};
 
 use super::repeated::{FEW_VALUES, TEMPLATES, hashes_of};
-use crate::models::{LogQuery, Needle, Node, PartFinder, Place, Test};
+use crate::models::{LogQuery, Needle, Node, Pattern, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::template::COLUMNS;
@@ -34,10 +34,7 @@ pub(crate) fn condition(
     log_texts: &str,
     query: &LogQuery,
 ) -> Result<Option<String>> {
-    let Some(part) = sought_part(query) else {
-        return Ok(None);
-    };
-    let Some(finder) = PartFinder::new(&part) else {
+    let Some(part) = Part::sought(query) else {
         return Ok(None);
     };
     let mut logs = Sql::new(log_texts);
@@ -47,33 +44,126 @@ pub(crate) fn condition(
     }
     // A log that is stored without a template is looked at as a whole.
     let mut conditions = vec!["variables IS NULL".to_owned()];
-    for column in TEMPLATES.into_iter().chain(FEW_VALUES).chain(["metadata"]) {
-        match has_one_of(connection, &logs, column, |text| finder.may_be_in(text))? {
+    let mut shared = vec![in_time(connection, &logs, &part.text)?];
+    for column in TEMPLATES {
+        shared.push(has_one_of(connection, &logs, column, |text| {
+            part.may_be_in_template(text)
+        })?);
+    }
+    for column in FEW_VALUES.into_iter().chain(["metadata"]) {
+        shared.push(has_one_of(connection, &logs, column, |text| {
+            part.may_be_in(text)
+        })?);
+    }
+    for texts in shared {
+        match texts {
             Texts::None => {}
             Texts::Few(condition) => conditions.push(condition),
             Texts::Many => return Ok(None),
         }
     }
-    let is_of = |others: &[u8], is_common: fn(&u8) -> bool| {
-        let mut bytes = part.bytes();
-        bytes.all(|byte| is_common(&byte) || others.contains(&byte))
-    };
-    let texts = OWN
-        .into_iter()
-        .chain(is_of(b"-", u8::is_ascii_hexdigit).then_some("identifiers"))
-        .chain(
-            is_of(b"-", u8::is_ascii_digit)
-                .then_some(has::NUMBERS)
-                .into_iter()
-                .flatten(),
-        );
-    conditions.extend(texts.map(|text| may_be_in(text, &part)));
-    match in_time(connection, &logs, &part)? {
-        Texts::None => {}
-        Texts::Few(condition) => conditions.push(condition),
-        Texts::Many => return Ok(None),
-    }
+    conditions.extend(part.texts_of_its_kind().map(|text| part.may_be_in_sql(text)));
     Ok(Some(conditions.join(" OR ")))
+}
+
+/// Holds a part of a value that is sought, which no template cuts.
+struct Part {
+    /// Holds it in ASCII, in lower case.
+    text: String,
+    /// Finds it as a whole.
+    pattern: Pattern,
+}
+
+impl Part {
+    /// Returns a part of a value that all logs of a query have as a whole.
+    ///
+    /// Few logs have the longest one, unless it may be in a time.
+    fn sought(query: &LogQuery) -> Option<Self> {
+        let values = query.filters().iter().filter_map(|filter| {
+            let Node::Condition(condition) = filter.node() else {
+                return None;
+            };
+            match (&condition.field().0, condition.test()) {
+                (Place::Any, Test::Has(Needle::Words { text, .. })) => Some(text.as_str()),
+                _ => None,
+            }
+        });
+        let parts = values.flat_map(ascii_pieces);
+        let part = parts.max_by_key(|part| (formats_with(part).next().is_none(), part.len()))?;
+        Self::new(part)
+    }
+
+    /// Makes a part; `None` if it is too long for a pattern.
+    ///
+    /// The escape of JSON that comes before a value in the fields is no part of its first word. Its backslash may be in
+    /// the template.
+    fn new(text: &str) -> Option<Self> {
+        const BEFORE: &str = "(?:^|[^0-9A-Za-z])(?:[bfnrt]|u[0-9a-f]{4})?";
+        const AFTER: &str = "(?:[^0-9A-Za-z]|$)";
+        let bound = |end: Option<u8>, bound| match end {
+            Some(byte) if byte.is_ascii_alphanumeric() => bound,
+            _ => "",
+        };
+        let (before, after) = (
+            bound(text.bytes().next(), BEFORE),
+            bound(text.bytes().next_back(), AFTER),
+        );
+        Some(Self {
+            text: text.to_ascii_lowercase(),
+            pattern: Pattern::ignoring_case(before, text, after).ok()?,
+        })
+    }
+
+    /// Says whether a text may have the part. What is encoded may be cut by what a template leaves out.
+    fn may_be_in(&self, text: &str) -> bool {
+        text.contains('%') || self.pattern.is_match(text)
+    }
+
+    /// Says whether a template may have the part, in which the numbers of placeholders are none.
+    fn may_be_in_template(&self, template: &str) -> bool {
+        let mut text = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            text.push_str(before);
+            text.push('{');
+            rest = after
+                .strip_prefix('{')
+                .unwrap_or_else(|| after.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        text.push_str(rest);
+        self.may_be_in(&text)
+    }
+
+    /// Returns SQL for the texts that logs do not share, of which any may have the part.
+    fn texts_of_its_kind(&self) -> impl Iterator<Item = &'static str> {
+        let is_of =
+            |is_common: fn(&u8) -> bool| self.text.bytes().all(|byte| is_common(&byte) || byte == b'-');
+        let identifiers = is_of(u8::is_ascii_hexdigit).then_some("identifiers");
+        let numbers = is_of(u8::is_ascii_digit).then_some(has::NUMBERS);
+        OWN.into_iter()
+            .chain(identifiers)
+            .chain(numbers.into_iter().flatten())
+    }
+
+    /// Returns SQL that is true of a text that may have the part.
+    fn may_be_in_sql(&self, text: &str) -> String {
+        let folded = match self.text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            true => format!("lower({text})"),
+            false => text.to_owned(),
+        };
+        // Few texts have it at all, so that few are compared with the pattern.
+        let mut condition = format!(
+            "CASE WHEN contains({folded}, {}) THEN regexp_matches({text}, {}) END OR contains({text}, '%')",
+            statement::literal(&self.text),
+            statement::literal(self.pattern.as_str())
+        );
+        for (letter, folded) in [('s', '\u{17f}'), ('k', '\u{212a}')] {
+            if self.text.contains(letter) {
+                condition.push_str(&format!(" OR contains({text}, '{folded}')"));
+            }
+        }
+        condition
+    }
 }
 
 /// Says how many texts of a column have what is sought, with SQL that is true of their logs.
@@ -103,8 +193,7 @@ fn has_one_of(
 
 /// Looks for the logs whose templates write a time of which a part may be this one.
 ///
-/// A number of four digits can only be the year, and one of three the milliseconds. Nearly all logs have any other part
-/// of a time if one has it.
+/// Nearly all logs have a part that is no number if one has it.
 fn in_time(connection: &Connection, logs: &Sql, part: &str) -> Result<Texts> {
     let placeholders: Vec<String> = formats_with(part)
         .map(|format| format!("{{{}}}", COLUMNS + format))
@@ -130,15 +219,27 @@ fn in_time(connection: &Connection, logs: &Sql, part: &str) -> Result<Texts> {
     }
     let has_templates = conditions.len() > placeholders.len();
     let conditions = conditions.join(" OR ");
-    let number = part.parse::<u16>().ok();
-    Ok(match (part.len(), number) {
-        (4, Some(year)) => Texts::Few(format!("year(event_time) = {year} AND ({conditions})")),
-        (3, Some(milliseconds)) => Texts::Few(format!(
-            "millisecond(event_time) % 1000 = {milliseconds} AND ({conditions})"
-        )),
-        _ if has_templates => Texts::Many,
-        _ => Texts::Few(conditions),
+    Ok(match times_with_number(part) {
+        Some(times) => Texts::Few(format!("{times} AND ({conditions})")),
+        None if has_templates => Texts::Many,
+        None => Texts::Few(conditions),
     })
+}
+
+/// Returns SQL that is true of the times with a number of up to four digits as a whole, in a format of times.
+fn times_with_number(number: &str) -> Option<String> {
+    let value: u16 = number.parse().ok()?;
+    match number.len() {
+        1 => Some(format!("day(event_time) = {value}")),
+        2 => {
+            let parts =
+                ["month", "day", "hour", "minute", "second"].map(|part| format!("{part}(event_time)"));
+            Some(format!("{value} IN ({})", parts.join(", ")))
+        }
+        3 => Some(format!("millisecond(event_time) % 1000 = {value}")),
+        4 => Some(format!("year(event_time) = {value}")),
+        _ => None,
+    }
 }
 
 fn count(connection: &Connection, logs: &Sql) -> Result<i64> {
@@ -147,38 +248,39 @@ fn count(connection: &Connection, logs: &Sql) -> Result<i64> {
     counted.map_err(|error| error::engine("count logs", error))
 }
 
-/// Returns a part of a value that all logs of a query have as a whole, in lower case.
-///
-/// Few logs have the longest part, unless it may be in a time.
-fn sought_part(query: &LogQuery) -> Option<String> {
-    let values = query.filters().iter().filter_map(|filter| {
-        let Node::Condition(condition) = filter.node() else {
-            return None;
-        };
-        match (&condition.field().0, condition.test()) {
-            (Place::Any, Test::Has(Needle::Words { text, .. })) => Some(text.as_str()),
-            _ => None,
-        }
-    });
-    let parts = values.flat_map(ascii_pieces);
-    let part = parts.max_by_key(|part| (formats_with(part).next().is_none(), part.len()));
-    part.map(str::to_ascii_lowercase)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Returns SQL that is true of a text that may have a part: see [`PartFinder::may_be_in`].
-fn may_be_in(text: &str, part: &str) -> String {
-    let folded = match part.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        true => format!("lower({text})"),
-        false => text.to_owned(),
-    };
-    let mut condition = format!(
-        "contains({folded}, {}) OR contains({text}, '%')",
-        statement::literal(part)
-    );
-    for (letter, folded) in [('s', '\u{17f}'), ('k', '\u{212a}')] {
-        if part.contains(letter) {
-            condition.push_str(&format!(" OR contains({text}, '{folded}')"));
+    #[test]
+    fn a_part_is_found_as_a_whole_and_after_an_escape() {
+        let part = Part::new("22").unwrap();
+        for text in [
+            "22",
+            "port 22;",
+            "x\u{1f}22\u{1f}y",
+            r"a\n22",
+            "n22",
+            "u001f22",
+            "D22%",
+            "\u{e9}22",
+        ] {
+            assert!(part.may_be_in(text), "{text}");
+        }
+        for text in ["", "222", "x22", "22y", "a n222"] {
+            assert!(!part.may_be_in(text), "{text}");
+        }
+        assert!(Part::new("-kestrel").unwrap().may_be_in("x-\u{212a}E\u{17f}TREL"));
+    }
+
+    #[test]
+    fn the_number_of_a_placeholder_is_no_part_of_a_template() {
+        let part = Part::new("22").unwrap();
+        for template in ["port 22 {22}", "{{22}}", "{{{1}22", "{{22{1}}}"] {
+            assert!(part.may_be_in_template(template), "{template}");
+        }
+        for template in ["{22}", "{21} {22} {23}", "{{{22}}}", "{22}}}"] {
+            assert!(!part.may_be_in_template(template), "{template}");
         }
     }
-    condition
 }
