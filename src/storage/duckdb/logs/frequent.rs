@@ -1,6 +1,8 @@
 //! Leaves out logs without a part of what is sought that many blocks hold, before each of the others is looked at as a
 //! whole.
 
+use std::ops::Range;
+
 use ::duckdb::{Connection, params_from_iter};
 
 use super::repeated::{FEW_VALUES, TEMPLATES, hashes_of};
@@ -88,26 +90,35 @@ impl Part {
                 _ => None,
             }
         });
-        let parts = values.flat_map(ascii_pieces);
-        let part = parts.max_by_key(|part| (formats_with(part).next().is_none(), part.len()))?;
-        Self::new(part)
+        let parts = values.flat_map(|value| ascii_pieces(value).map(move |place| (value, place)));
+        let (value, place) = parts.max_by_key(|(value, place)| {
+            let is_in_no_time = value
+                .get(place.clone())
+                .is_some_and(|part| formats_with(part).next().is_none());
+            (is_in_no_time, place.len())
+        })?;
+        Self::new(value, place)
     }
 
-    /// Makes a part; `None` if it is too long for a pattern.
+    /// Takes the part at a place of a value; `None` if it is too long for a pattern.
     ///
     /// The escape of JSON that comes before a value in the fields is no part of its first word. Its backslash may be in
     /// the template.
-    fn new(text: &str) -> Option<Self> {
+    fn new(value: &str, place: Range<usize>) -> Option<Self> {
         const BEFORE: &str = "(?:^|[^0-9A-Za-z])(?:[bfnrt]|u[0-9a-f]{4})?";
         const AFTER: &str = "(?:[^0-9A-Za-z]|$)";
-        let bound = |end: Option<u8>, bound| match end {
-            Some(byte) if byte.is_ascii_alphanumeric() => bound,
-            _ => "",
+        let (before, rest) = value.split_at_checked(place.start)?;
+        let (text, after) = rest.split_at_checked(place.len())?;
+        // A letter that is not ASCII may be one in another letter case.
+        let bound = |end: Option<char>, next: Option<char>, bound| {
+            let is_word = end.is_some_and(|end| end.is_ascii_alphanumeric());
+            match is_word && next.is_none_or(|next| next.is_ascii()) {
+                true => bound,
+                false => "",
+            }
         };
-        let (before, after) = (
-            bound(text.bytes().next(), BEFORE),
-            bound(text.bytes().next_back(), AFTER),
-        );
+        let before = bound(text.chars().next(), before.chars().next_back(), BEFORE);
+        let after = bound(text.chars().next_back(), after.chars().next(), AFTER);
         Some(Self {
             text: text.to_ascii_lowercase(),
             pattern: Pattern::ignoring_case(before, text, after).ok()?,
@@ -252,9 +263,14 @@ fn count(connection: &Connection, logs: &Sql) -> Result<i64> {
 mod tests {
     use super::*;
 
+    fn part(value: &str) -> Part {
+        let place = ascii_pieces(value).last().unwrap();
+        Part::new(value, place).unwrap()
+    }
+
     #[test]
     fn a_part_is_found_as_a_whole_and_after_an_escape() {
-        let part = Part::new("22").unwrap();
+        let part_22 = part("22");
         for text in [
             "22",
             "port 22;",
@@ -265,17 +281,18 @@ mod tests {
             "D22%",
             "\u{e9}22",
         ] {
-            assert!(part.may_be_in(text), "{text}");
+            assert!(part_22.may_be_in(text), "{text}");
         }
         for text in ["", "222", "x22", "22y", "a n222"] {
-            assert!(!part.may_be_in(text), "{text}");
+            assert!(!part_22.may_be_in(text), "{text}");
         }
-        assert!(Part::new("-kestrel").unwrap().may_be_in("x-\u{212a}E\u{17f}TREL"));
+        assert!(part("-kestrel").may_be_in("x-\u{212a}E\u{17f}TREL"));
+        assert!(part("\u{212a}estrel").may_be_in("Kestrel"));
     }
 
     #[test]
     fn the_number_of_a_placeholder_is_no_part_of_a_template() {
-        let part = Part::new("22").unwrap();
+        let part = part("22");
         for template in ["port 22 {22}", "{{22}}", "{{{1}22", "{{22{1}}}"] {
             assert!(part.may_be_in_template(template), "{template}");
         }

@@ -2,6 +2,8 @@
 //!
 //! The documentation of `rows::template` says how templates are made of them. This is what a search relies on.
 
+use std::ops::Range;
+
 /// Says whether a byte is left out at the ends of a token.
 pub(crate) fn is_trimmed(byte: u8) -> bool {
     matches!(byte, b':' | b'.')
@@ -67,16 +69,17 @@ pub(crate) fn longest_piece(text: &str) -> Option<&str> {
     pieces.max_by_key(|piece| (!may_be_in_time(piece), piece.len()))
 }
 
-/// Returns the parts of a text in ASCII that are in a log's text only if its template, a variable, a column or a time has
-/// them: see [`longest_piece`].
-pub(crate) fn ascii_pieces(text: &str) -> impl Iterator<Item = &str> {
-    let is_bound =
-        |character: char| u8::try_from(character).map_or(true, |byte| byte >= 128 || is_delimiter(byte));
-    let is_trimmed = |character: char| u8::try_from(character).is_ok_and(is_trimmed);
-    let pieces = text
-        .split(is_bound)
-        .map(move |piece| piece.trim_matches(is_trimmed));
-    pieces.filter(|piece| !piece.is_empty())
+/// Returns the places of the parts of a text in ASCII that are in a log's text only if its template, a variable, a column
+/// or the time has them: see [`longest_piece`].
+pub(crate) fn ascii_pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let is_bound = |byte: &u8| !byte.is_ascii() || is_delimiter(*byte);
+    let mut start = 0;
+    text.as_bytes().split(is_bound).filter_map(move |piece| {
+        let from = start + piece.iter().take_while(|byte| is_trimmed(**byte)).count();
+        let until = start + piece.len() - piece.iter().rev().take_while(|byte| is_trimmed(**byte)).count();
+        start += piece.len() + 1;
+        (from < until).then_some(from..until)
+    })
 }
 
 /// Counts the formats of times that a template may refer to.
@@ -191,7 +194,8 @@ mod tests {
         ] {
             assert_eq!(longest_piece(text), piece, "{text}");
         }
-        let pieces: Vec<_> = ascii_pieces("::a.b: é1-2 (\u{212a}x)").collect();
+        let text = "::a.b: .:. é1-2 (\u{212a}x)";
+        let pieces: Vec<_> = ascii_pieces(text).map(|piece| &text[piece]).collect();
         assert_eq!(pieces, ["a.b", "1-2", "x"]);
     }
 
@@ -202,7 +206,7 @@ mod tests {
             for (place, format) in FORMATS.into_iter().enumerate() {
                 let format = format.replace("%g", "%3f").replace("%f", "%6f");
                 let text = time.format(&format).to_string();
-                for piece in ascii_pieces(&text) {
+                for piece in ascii_pieces(&text).map(|piece| &text[piece]) {
                     let words = piece.match_indices(|character: char| !character.is_ascii_alphanumeric());
                     let bounds: Vec<usize> = words.flat_map(|(at, _)| [at, at + 1]).collect();
                     for start in [0].iter().chain(&bounds) {
