@@ -518,6 +518,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::models::FilePosition;
 
     fn lines(numbers: std::ops::Range<u32>) -> String {
         numbers
@@ -601,6 +602,32 @@ mod tests {
         watched.rename("app.log", "app.log.1");
         watched.follower.search_rotations(&watched.checkpoints, now);
         assert_eq!(watched.follower.rotations.len(), 1);
+    }
+
+    #[test]
+    fn new_content_of_an_emptied_file_has_the_id_that_another_process_gave_it() {
+        let mut watched = Watched::new("app.log");
+        watched.write("app.log", 0..100);
+        watched.look();
+        watched.copy("app.log", "app.log.1");
+        watched.write("app.log", 0..0);
+        watched.look();
+        watched.write("app.log", 100..200);
+        let path = watched.path("app.log").display().to_string();
+        let id = watched.checkpoints.new_id(&path);
+        let of_other = FilePosition {
+            id: id.clone(),
+            bytes: fs::metadata(&path).unwrap().len(),
+            ..watched.checkpoints.at_path(&path).next().unwrap().clone()
+        };
+        watched.checkpoints.learn([of_other]);
+        watched.look();
+        let ids: Vec<_> = watched
+            .checkpoints
+            .at_path(&path)
+            .map(|position| &position.id)
+            .collect();
+        assert_eq!(ids, [&id]);
     }
 
     #[test]

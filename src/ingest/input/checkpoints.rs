@@ -25,6 +25,8 @@ pub struct Checkpoints {
     by_head: BTreeMap<usize, HashMap<String, Vec<String>>>,
     /// Holds the ids of the files that were last read under this path.
     by_path: HashMap<String, HashSet<String>>,
+    /// Holds the ids of the files that only other processes have read, since this one looked first.
+    of_others: HashSet<String>,
 }
 
 /// Says whether a file was read before, and how it is read now.
@@ -43,24 +45,30 @@ impl Checkpoints {
     /// file.
     pub fn new(positions: impl IntoIterator<Item = FilePosition>) -> Self {
         let mut checkpoints = Self::default();
-        checkpoints.learn(positions);
+        for position in positions.into_iter().filter(|position| !position.is_of_copy()) {
+            checkpoints.record(position);
+        }
         checkpoints
     }
 
     /// Records positions that other processes may have moved. What this process has read and not stored yet stays.
     pub(crate) fn learn(&mut self, positions: impl IntoIterator<Item = FilePosition>) {
         for position in positions.into_iter().filter(|position| !position.is_of_copy()) {
-            if self
-                .bytes_of(&position.id)
-                .is_none_or(|bytes| bytes < position.bytes)
-            {
-                self.record(position);
+            let (id, known) = (position.id.clone(), self.bytes_of(&position.id));
+            if known.is_some_and(|bytes| bytes >= position.bytes) {
+                continue;
+            }
+            let is_of_others = known.is_none() || self.of_others.contains(&id);
+            self.record(position);
+            if is_of_others {
+                self.of_others.insert(id);
             }
         }
     }
 
     /// Records how far a file was read.
     pub fn record(&mut self, position: FilePosition) {
+        self.of_others.remove(&position.id);
         // An earlier head of the file may stay: the files that it leads to are compared as a whole.
         let heads = self.by_head.entry(head_length(position.bytes)).or_default();
         let ids = heads.entry(head_digest(&position).to_owned()).or_default();
@@ -89,12 +97,13 @@ impl Checkpoints {
     /// Returns the id of a file that is not known.
     ///
     /// Two processes that meet the same file at the same time give it the same id, whatever other files each of them
-    /// knows. So a store lets only one of them have it.
+    /// knows. So a store lets only one of them have it. That is so for content of a path, too, which another process has
+    /// read before this one looks at it.
     pub(crate) fn new_id(&self, path: &str) -> String {
         let mut number = 0_usize;
         loop {
             let id = numbered_id(path, number);
-            if !self.positions.contains_key(&id) {
+            if !self.positions.contains_key(&id) || self.of_others.contains(&id) {
                 return id;
             }
             number += 1;
@@ -359,6 +368,19 @@ mod tests {
         let other = position(knows_none.new_id("/b.log"), "/b.log", b"b");
         let knows_another = Checkpoints::new([other]);
         assert_eq!(knows_none.new_id("/a.log"), knows_another.new_id("/a.log"));
+    }
+
+    #[test]
+    fn what_another_process_has_read_takes_no_id_of_its_path() {
+        let mut checkpoints = Checkpoints::default();
+        let id = checkpoints.new_id("/app.log");
+        let read = position(id.clone(), "/app.log", b"a");
+        checkpoints.learn([read.clone()]);
+        assert_eq!(checkpoints.new_id("/app.log"), id);
+        checkpoints.learn([position(id.clone(), "/app.log", b"ab")]);
+        assert_eq!(checkpoints.new_id("/app.log"), id);
+        checkpoints.record(read);
+        assert_ne!(checkpoints.new_id("/app.log"), id);
     }
 
     #[test]
