@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::batch::{Chunk, Message, Outcome, SourceDone};
 use super::budget::Budget;
 use super::progress::{LoadProgress, OnProgress};
+use super::writer::PAUSE;
 use crate::ingest::{
     ChangedFile, Checkpoints, Follower, IngestError, IngestErrorKind, IngestOptions, LogBlock, LogReader,
     Source,
@@ -20,9 +21,6 @@ pub(super) struct Job {
     pub(super) block: LogBlock,
     pub(super) chunk: SyncSender<Chunk>,
 }
-
-/// Says how long to wait for a store that another process keeps.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Means that the writer, or every parser, has ended.
 ///

@@ -15,7 +15,7 @@ use crate::storage::{AppendResult, Error, Result};
 const SOON: Duration = Duration::from_millis(20);
 
 /// Says how long to wait before a retry of what failed without waiting.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Says whether errors of other processes or the network are retried: see [`Error::is_retryable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -46,22 +46,20 @@ pub(crate) fn condition(
     }
     // A log that is stored without a template is looked at as a whole.
     let mut conditions = vec!["variables IS NULL".to_owned()];
-    let mut shared = vec![in_time(connection, &logs, &part.text)?];
-    for column in TEMPLATES {
-        shared.push(has_one_of(connection, &logs, column, |text| {
-            part.may_be_in_template(text)
-        })?);
+    match in_time(connection, &logs, &part.text)? {
+        Some(of_times) => conditions.extend(of_times),
+        None => return Ok(None),
     }
-    for column in FEW_VALUES.into_iter().chain(["metadata"]) {
-        shared.push(has_one_of(connection, &logs, column, |text| {
-            part.may_be_in(text)
-        })?);
-    }
-    for texts in shared {
-        match texts {
-            Texts::None => {}
-            Texts::Few(condition) => conditions.push(condition),
-            Texts::Many => return Ok(None),
+    let of_few_texts = FEW_VALUES.into_iter().chain(["metadata"]);
+    for column in TEMPLATES.into_iter().chain(of_few_texts) {
+        let is_template = TEMPLATES.contains(&column);
+        let may_have = |text: &str| match is_template {
+            true => part.may_be_in_template(text),
+            false => part.may_be_in(text),
+        };
+        match has_one_of(connection, &logs, column, may_have)? {
+            Some(of_column) => conditions.extend(of_column),
+            None => return Ok(None),
         }
     }
     conditions.extend(part.texts_of_its_kind().map(|text| part.may_be_in_sql(text)));
@@ -177,40 +175,33 @@ impl Part {
     }
 }
 
-/// Says how many texts of a column have what is sought, with SQL that is true of their logs.
-enum Texts {
-    None,
-    Few(String),
-    Many,
-}
-
-/// Looks at each text of a column once.
+/// Returns SQL that is true of the logs of which a column has what is sought, if any has; `None` if too many texts of the
+/// column have it. Each of them is looked at once.
 fn has_one_of(
     connection: &Connection,
     logs: &Sql,
     column: &str,
     has: impl Fn(&str) -> bool,
-) -> Result<Texts> {
+) -> Result<Option<Vec<String>>> {
     let hashes = hashes_of(connection, logs, column, has)?;
+    let named: Vec<String> = hashes.iter().map(u64::to_string).collect();
     Ok(match hashes.len() {
-        0 => Texts::None,
-        1..=MOST_TEXTS => {
-            let hashes: Vec<String> = hashes.iter().map(u64::to_string).collect();
-            Texts::Few(format!("hash({column}) IN ({})", hashes.join(", ")))
-        }
-        _ => Texts::Many,
+        0 => Some(Vec::new()),
+        1..=MOST_TEXTS => Some(vec![format!("hash({column}) IN ({})", named.join(", "))]),
+        _ => None,
     })
 }
 
-/// Looks for the logs whose templates write a time of which a part may be this one.
+/// Returns SQL that is true of the logs whose templates write a time of which a part may be this one, if any has; `None`
+/// if these may be too many.
 ///
 /// Nearly all logs have a part that is no number if one has it.
-fn in_time(connection: &Connection, logs: &Sql, part: &str) -> Result<Texts> {
+fn in_time(connection: &Connection, logs: &Sql, part: &str) -> Result<Option<Vec<String>>> {
     let placeholders: Vec<String> = formats_with(part)
         .map(|format| format!("{{{}}}", COLUMNS + format))
         .collect();
     if placeholders.is_empty() {
-        return Ok(Texts::None);
+        return Ok(Some(Vec::new()));
     }
     let writes_time = |template: &str| {
         placeholders
@@ -223,17 +214,16 @@ fn in_time(connection: &Connection, logs: &Sql, part: &str) -> Result<Texts> {
         .collect();
     for column in TEMPLATES {
         match has_one_of(connection, logs, column, writes_time)? {
-            Texts::None => {}
-            Texts::Few(condition) => conditions.push(condition),
-            Texts::Many => return Ok(Texts::Many),
+            Some(of_column) => conditions.extend(of_column),
+            None => return Ok(None),
         }
     }
     let has_templates = conditions.len() > placeholders.len();
     let conditions = conditions.join(" OR ");
     Ok(match times_with_number(part) {
-        Some(times) => Texts::Few(format!("{times} AND ({conditions})")),
-        None if has_templates => Texts::Many,
-        None => Texts::Few(conditions),
+        Some(times) => Some(vec![format!("{times} AND ({conditions})")]),
+        None if has_templates => None,
+        None => Some(vec![conditions]),
     })
 }
 

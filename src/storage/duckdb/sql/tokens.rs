@@ -58,28 +58,28 @@ pub(crate) const CLASSES: [u8; 256] = {
 /// Returns the longest part of a text that is in a log's text only if its template, a variable, a column or a time has
 /// it. `None` if there is none.
 pub(crate) fn longest_piece(text: &str) -> Option<&str> {
-    let is_delimiter =
-        |character: char| u8::try_from(character).is_ok_and(|byte| byte < 128 && is_delimiter(byte));
-    let is_trimmed = |character: char| u8::try_from(character).is_ok_and(is_trimmed);
-    let pieces = text
-        .split(is_delimiter)
-        .map(|piece| piece.trim_matches(is_trimmed));
-    let pieces = pieces.filter(|piece| !piece.is_empty());
+    let pieces = pieces(text, is_delimiter).filter_map(|place| text.get(place));
     // What a time may have is in almost every log.
     pieces.max_by_key(|piece| (!may_be_in_time(piece), piece.len()))
 }
 
-/// Returns the places of the parts of a text in ASCII that are in a log's text only if its template, a variable, a column
-/// or the time has them: see [`longest_piece`].
+/// Returns the places of such parts in ASCII: see [`longest_piece`].
 pub(crate) fn ascii_pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let is_bound = |byte: &u8| !byte.is_ascii() || is_delimiter(*byte);
+    pieces(text, |byte| !byte.is_ascii() || is_delimiter(byte))
+}
+
+/// Returns the places of what is between bounds, without the bytes that are left out at the ends of tokens.
+fn pieces(text: &str, is_bound: fn(u8) -> bool) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
-    text.as_bytes().split(is_bound).filter_map(move |piece| {
-        let from = start + piece.iter().take_while(|byte| is_trimmed(**byte)).count();
-        let until = start + piece.len() - piece.iter().rev().take_while(|byte| is_trimmed(**byte)).count();
-        start += piece.len() + 1;
-        (from < until).then_some(from..until)
-    })
+    text.as_bytes()
+        .split(move |byte| is_bound(*byte))
+        .filter_map(move |piece| {
+            let from = start + piece.iter().take_while(|byte| is_trimmed(**byte)).count();
+            let until =
+                start + piece.len() - piece.iter().rev().take_while(|byte| is_trimmed(**byte)).count();
+            start += piece.len() + 1;
+            (from < until).then_some(from..until)
+        })
 }
 
 /// Counts the formats of times that a template may refer to.
@@ -100,12 +100,23 @@ pub(crate) const FORMATS: [&str; TIMES] = [
     "%Y-%m-%d %H:%M:%S,%g",
 ];
 
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
+
+const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
+
+/// Returns a text in upper case, with zeros for its digits.
+fn shape_of(text: &str) -> String {
+    let shape = text.chars().map(|character| match character {
+        '0'..='9' => '0',
+        other => other.to_ascii_uppercase(),
+    });
+    shape.collect()
+}
+
 /// Says whether a part of a time in one of [`FORMATS`] may be this text without delimiters, in any letter case.
 pub(crate) fn may_be_in_time(text: &str) -> bool {
-    const NAMES: [&str; 19] = [
-        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "MON", "TUE",
-        "WED", "THU", "FRI", "SAT", "SUN",
-    ];
     const SHAPES: [&str; 5] = [
         "0000-00-00T00:00:00.000Z",
         "0000-00-00T00:00:00Z",
@@ -113,53 +124,37 @@ pub(crate) fn may_be_in_time(text: &str) -> bool {
         "0000:00:00:00",
         "000000",
     ];
-    let shape: String = text
-        .chars()
-        .map(|character| match character {
-            '0'..='9' => '0',
-            other => other.to_ascii_uppercase(),
-        })
-        .collect();
-    NAMES
-        .iter()
-        .chain(&SHAPES)
-        .any(|of_time| of_time.contains(&shape))
+    let shape = shape_of(text);
+    let of_times = MONTHS.iter().chain(&DAYS).chain(&SHAPES);
+    of_times.into_iter().any(|of_time| of_time.contains(&shape))
 }
 
 /// Returns the places in [`FORMATS`] of those in which a text without delimiters may be between the bounds of words, in
 /// any letter case.
 pub(crate) fn formats_with(text: &str) -> impl Iterator<Item = usize> {
-    const MONTHS: [&str; 12] = [
-        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-    ];
-    const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
-    let text = text.to_ascii_uppercase();
-    let has = move |format: &str| {
-        if MONTHS.contains(&text.as_str()) || DAYS.contains(&text.as_str()) {
-            return format.contains(if MONTHS.contains(&text.as_str()) {
-                "%b"
-            } else {
-                "%a"
-            });
-        }
-        let mut shape = format
-            .replace("%Y", "0000")
-            .replace("%f", "000000")
-            .replace("%g", "000");
-        // A day has one digit or two.
-        shape = shape.replace("%e", "0 00");
-        for two_digits in ["%m", "%d", "%H", "%M", "%S", "%y"] {
-            shape = shape.replace(two_digits, "00");
-        }
-        has_between_bounds(
-            &shape,
-            &text.replace(|character: char| character.is_ascii_digit(), "0"),
-        )
+    let shape = shape_of(text);
+    let has = move |format: &str| match shape.as_str() {
+        name if MONTHS.contains(&name) => format.contains("%b"),
+        name if DAYS.contains(&name) => format.contains("%a"),
+        shape => has_between_bounds(&shape_of_format(format), shape),
     };
     let formats = FORMATS.into_iter().enumerate();
     formats
         .filter(move |(_, format)| has(format))
         .map(|(place, _)| place)
+}
+
+/// Returns the shape of all times in one of [`FORMATS`], with the codes of names as they are.
+fn shape_of_format(format: &str) -> String {
+    // A day has one digit or two.
+    let mut shape = format.replace("%e", "0 00");
+    for (code, digits) in [("%Y", "0000"), ("%f", "000000"), ("%g", "000")] {
+        shape = shape.replace(code, digits);
+    }
+    for two_digits in ["%m", "%d", "%H", "%M", "%S", "%y"] {
+        shape = shape.replace(two_digits, "00");
+    }
+    shape
 }
 
 /// Says whether a text has a part where no letter or digit goes on before or after it.
