@@ -23,6 +23,7 @@ use std::sync::Arc;
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::narrow::Narrowed;
 use self::scan::{Keep, Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -207,8 +208,8 @@ impl LogStore for DuckDbStore {
 
 impl DuckDbStore {
     /// Reads the logs of a query, in time, from the blocks that may hold them. `read` is given SQL that names these
-    /// logs.
-    fn read_narrowed<T>(
+    /// logs. Without such a block, the default is returned: what is read of no logs.
+    fn read_narrowed<T: Default>(
         &self,
         action: &'static str,
         query: &LogQuery,
@@ -217,6 +218,9 @@ impl DuckDbStore {
         let order = self.commit_order();
         let read = |connection: &Connection| {
             let narrowed = narrow::narrowed(connection, order, self.log_texts, query)?;
+            if narrowed.as_ref().is_some_and(Narrowed::is_empty) {
+                return Ok(T::default());
+            }
             let log_texts = narrowed.as_ref().map(|narrowed| narrowed.log_texts(query));
             read(connection, log_texts.as_deref().unwrap_or(self.log_texts))
         };

@@ -17,7 +17,7 @@ use crate::storage::duckdb::sql::{predicate, statement};
 use crate::storage::duckdb::words::filter;
 use crate::storage::duckdb::words::keys;
 use crate::storage::duckdb::words::needs::Need;
-use crate::storage::duckdb::{error, schema};
+use crate::storage::duckdb::{commit_order, error, schema};
 
 /// Limits the ranges that the engine reads apart. It takes time to plan each of them.
 const MOST_RANGES: usize = 32;
@@ -150,10 +150,11 @@ fn narrowed_by_filters(
             true => span_of_commits(&wanted),
             false => i64::MAX,
         };
-        let narrowed = Narrowed::without(order, others, None);
+        let narrowed = Narrowed::without(order, others, i64::MAX, None);
         return Ok(Some(Narrowed { span, ..narrowed }));
     }
     let others = of(&stored, false);
+    let last = commit_order::last_seq(connection)?;
     let text = address.map(|address| (address, address.to_string()));
     // A template leaves out a token without the colons at its ends.
     let text = text.filter(|(_, text)| !text.starts_with(':') && !text.ends_with(':'));
@@ -167,7 +168,7 @@ fn narrowed_by_filters(
     if others.is_empty() && plain.as_ref().is_none_or(|plain| !plain.is_of_few_runs()) {
         return Ok(None);
     }
-    Ok(Some(Narrowed::without(order, others, plain)))
+    Ok(Some(Narrowed::without(order, others, last, plain)))
 }
 
 /// Returns about how many logs the blocks of a lake have. Most sequence numbers between commits are no log's.
@@ -201,12 +202,14 @@ impl Plain {
         (1..MOST_RANGES).contains(&joined(&self.blocks).len())
     }
 
-    /// Returns SQL that is true of each log with the text.
+    /// Returns SQL that is true of each log with the text, over `log_rows`.
     fn condition(&self) -> String {
         let text = statement::literal(&self.text);
-        let mut conditions: Vec<String> = stored_texts()
-            .map(|column| format!("contains({column}, {text})"))
-            .collect();
+        let contains = |column: &str| match column.strip_prefix("stored_") {
+            Some(column) => format!("contains(\"{column}\", {text})"),
+            None => format!("contains({column}, {text})"),
+        };
+        let mut conditions: Vec<String> = stored_texts().map(contains).collect();
         conditions.extend(self.cuts().map(|cut| format!("contains(layout, '{cut}')")));
         conditions.join(" OR ")
     }
@@ -241,12 +244,7 @@ impl Slices {
         if numbers.len() > MOST_SLICES {
             return Ok(None);
         }
-        let numbers: Vec<String> = numbers.iter().map(i16::to_string).collect();
-        let sql = format!(
-            "SELECT {}, slice, words FROM block_words WHERE slice IN ({})",
-            order.seq_sql("first_seq"),
-            numbers.join(", ")
-        );
+        let sql = slices_sql(order, &numbers);
         let mut slices = HashMap::new();
         let read = statement::query_all(connection, &sql, [], |row| {
             Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
@@ -268,6 +266,25 @@ impl Slices {
     }
 }
 
+/// Returns the query for slices. Of a list, the engine would read all slices between the first and the last: of many, it
+/// does so once.
+fn slices_sql(order: CommitOrder, numbers: &BTreeSet<i16>) -> String {
+    /// Limits the slices that the engine finds one by one.
+    const FEW: usize = 8;
+    let of = |condition: String| {
+        let first_seq = order.seq_sql("first_seq");
+        format!("SELECT {first_seq}, slice, words FROM block_words WHERE slice {condition}")
+    };
+    let selects: Vec<String> = match numbers.len() <= FEW {
+        true => numbers.iter().map(|number| of(format!("= {number}"))).collect(),
+        false => {
+            let numbers: Vec<String> = numbers.iter().map(i16::to_string).collect();
+            vec![of(format!("IN ({})", numbers.join(", ")))]
+        }
+    };
+    selects.join(" UNION ALL ")
+}
+
 fn number_of(key: u64) -> i16 {
     i16::try_from(filter::slice_of(key)).unwrap_or_default()
 }
@@ -283,13 +300,19 @@ impl Narrowed {
         Cow::Owned(format!("({})", asked_first(&selected)))
     }
 
-    /// Leaves out the logs of blocks, which are in the order of their logs.
-    fn without(order: CommitOrder, mut blocks: Vec<RangeInclusive<i64>>, plain: Option<Plain>) -> Self {
-        let select = |range: &RangeInclusive<i64>| {
-            let is_within = order.is_within_sql(range);
-            format!("SELECT * FROM {} WHERE {is_within}", schema::LOG_TEXTS)
-        };
-        let (mut selects, mut span) = (Vec::new(), 0_i64);
+    /// Returns whether it names no logs at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.logs.is_empty()
+    }
+
+    /// Leaves out the logs of blocks, which are in the order of their logs. No log has a number after the last.
+    fn without(
+        order: CommitOrder,
+        mut blocks: Vec<RangeInclusive<i64>>,
+        last: i64,
+        plain: Option<Plain>,
+    ) -> Self {
+        let (mut rows, mut span) = (Vec::new(), 0_i64);
         if let Some(plain) = plain {
             let mut all = [&blocks[..], &plain.blocks].concat();
             all.sort_by_key(|block| *block.start());
@@ -299,32 +322,42 @@ impl Narrowed {
                 let condition = plain.condition();
                 for run in runs {
                     span = span.saturating_add(blocks::length(&run));
-                    selects.push(asked_first(&format!("{} AND ({condition})", select(&run))));
+                    rows.push(asked_first(&format!(
+                        "{} AND ({condition})",
+                        rows_of(order, &run)
+                    )));
                 }
                 blocks = all;
             }
         }
-        // The engine reads the files of a lake to find nothing after the last number.
-        let is_empty = |range: &RangeInclusive<i64>| *range.start() == i64::MAX;
-        for range in ranges_between(&blocks)
-            .into_iter()
-            .filter(|range| !is_empty(range))
-        {
-            selects.push(select(&range));
-            // The last range has no end.
+        for range in ranges_between(&blocks, last) {
+            rows.push(rows_of(order, &range));
+            // In a lake, the last range has no end.
             if *range.end() < i64::MAX {
-                span = span.saturating_add(blocks::length(&(*range.start().max(&1)..=*range.end())));
+                span = span.saturating_add(blocks::length(&range));
             }
         }
-        if selects.is_empty() {
-            selects.push(format!("SELECT * FROM {} WHERE false", schema::LOG_TEXTS));
-        }
+        let rows = rows.join(" UNION ALL ");
+        let logs = match order {
+            _ if rows.is_empty() => rows,
+            CommitOrder::Counter => schema::log_texts_of(&rows),
+            CommitOrder::Snapshots => format!("({rows})"),
+        };
         Self {
-            logs: format!("({})", selects.join(" UNION ALL ")),
+            logs,
             condition: None,
             span,
         }
     }
+}
+
+/// Returns the query for the rows of logs with these sequence numbers: of `log_rows`, and in a lake of `log_texts`.
+fn rows_of(order: CommitOrder, seqs: &RangeInclusive<i64>) -> String {
+    let table = match order {
+        CommitOrder::Counter => "log_rows",
+        CommitOrder::Snapshots => schema::LOG_TEXTS,
+    };
+    format!("SELECT * FROM {table} WHERE {}", order.is_within_sql(seqs))
 }
 
 /// Returns blocks, in the order of their logs, with those that follow one another joined.
@@ -341,22 +374,25 @@ fn joined(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
     runs
 }
 
-/// Returns the sequence numbers that are in no block, in few ranges. These may hold the smallest blocks as well.
-fn ranges_between(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
+/// Returns the sequence numbers from 1 to the last that are in no block, in few ranges. These may hold the smallest blocks
+/// as well.
+fn ranges_between(blocks: &[RangeInclusive<i64>], last: i64) -> Vec<RangeInclusive<i64>> {
     let mut gaps = joined(blocks);
     // Between the gaps there is one range more.
     gaps.sort_by_key(|gap| Reverse(blocks::length(gap)));
     gaps.truncate(MOST_RANGES - 1);
     gaps.sort_by_key(|gap| *gap.start());
     let mut ranges = Vec::new();
-    let mut next = i64::MIN;
+    let mut next = 1;
     for gap in &gaps {
         if next < *gap.start() {
             ranges.push(next..=gap.start() - 1);
         }
         next = gap.end().saturating_add(1);
     }
-    ranges.push(next..=i64::MAX);
+    if gaps.last().is_none_or(|gap| *gap.end() < last) {
+        ranges.push(next..=last);
+    }
     ranges
 }
 
@@ -368,12 +404,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_in_no_block_is_in_a_range(starts in prop::collection::btree_set(1..2_000_i64, 0..200)) {
+        fn what_is_in_no_block_is_in_a_range(
+            starts in prop::collection::btree_set(1..2_000_i64, 0..200),
+            last in 1_i64..8_000,
+        ) {
             let blocks: Vec<_> = starts.iter().map(|start| start * 3..=start * 3 + start % 4).collect();
-            let ranges = ranges_between(&blocks);
+            let ranges = ranges_between(&blocks, last);
             prop_assert!(ranges.len() <= MOST_RANGES);
             prop_assert!(ranges.is_sorted_by(|a, b| a.end() < b.start()));
-            for seq in 0..8_000 {
+            for seq in 1..=last {
                 let is_in_block = blocks.iter().any(|block| block.contains(&seq));
                 let is_in_range = ranges.iter().any(|range| range.contains(&seq));
                 prop_assert!(is_in_block || is_in_range);

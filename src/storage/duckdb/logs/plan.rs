@@ -72,6 +72,9 @@ fn narrowed_statements(
     query: &LogQuery,
     narrowed: &Narrowed,
 ) -> Result<Vec<Sql>> {
+    if narrowed.is_empty() {
+        return Ok(Vec::new());
+    }
     let log_texts = &narrowed.log_texts(&query.within_page());
     if long_texts::need_measuring(order, connection, schema::LOG_TEXTS) {
         return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);

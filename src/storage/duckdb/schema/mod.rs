@@ -8,6 +8,7 @@ pub(crate) mod compression;
 mod migration;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use ::duckdb::Connection;
 
@@ -115,6 +116,27 @@ pub(crate) fn find(connection: &Connection) -> Result<SchemaState> {
 
 /// Names the view that logs are read from, with their row layouts and with their texts as they are stored.
 pub(crate) const LOG_TEXTS: &str = "log_texts";
+
+/// Returns SQL that names some logs of a file like a table, with the columns of [`LOG_TEXTS`]. `rows` selects all columns
+/// of their rows.
+///
+/// The engine takes milliseconds to bind the view, and does so for each query that names it in a union.
+pub(crate) fn log_texts_of(rows: &str) -> String {
+    let columns = LOG_TEXTS_COLUMNS.as_str();
+    format!("(SELECT {columns} FROM ({rows}) AS log_rows)")
+}
+
+/// Holds the columns of [`LOG_TEXTS`] as the migration of this version has them.
+static LOG_TEXTS_COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    let views = MIGRATIONS.iter().rev().filter_map(|migration| {
+        let (_, view) = migration.sql.split_once("VIEW log_texts AS\nSELECT")?;
+        view.split_once("FROM log_rows;")
+    });
+    views
+        .map(|(columns, _)| columns.to_owned())
+        .next()
+        .unwrap_or_default()
+});
 
 /// Holds SQL that replaces [`LOG_TEXTS`] in stores of versions 6 to 9.
 const WITHOUT_UUIDS: &str = "(SELECT *, CAST(NULL AS UUID) AS stored_uuid, id AS stored_id,
