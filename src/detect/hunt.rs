@@ -37,7 +37,7 @@ impl Detector {
         let query = in_any_order(query);
         let logs = match (self.words(), self.only_indicators()) {
             (Some(words), _) => store.scan_logs_with_words(&query, &words)?,
-            (None, Some(indicators)) => store.scan_logs_with_observables(&query, &indicators.text_test())?,
+            (None, Some(indicators)) => store.scan_logs_with_observables(&query, &indicators.sought())?,
             (None, None) => store.scan_logs(&query)?,
         };
         let parts = in_threads(logs, threads, &mut progress, |chunks| self.apply_all(chunks))?;

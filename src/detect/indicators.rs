@@ -13,7 +13,7 @@ use super::event::{Event, each_value, is_structured};
 use crate::models::observables::{self, Observable, Surroundings};
 use crate::models::{
     BENIGN, HalfLives, Indicator, IndicatorType, IntelSummary, LogEntry, Match, PARSE_ERROR, Severity,
-    TextTest, ThreatIntel,
+    SoughtObservables, ThreatIntel,
 };
 
 use networks::Networks;
@@ -185,11 +185,11 @@ impl IndicatorSet {
         may
     }
 
-    /// Returns the test by which a store leaves out logs without an indicator: see
+    /// Returns what a store is told so that it leaves out logs without an indicator: see
     /// [`LogStore::scan_logs_with_observables`](crate::LogStore::scan_logs_with_observables).
-    pub fn text_test(self: &Arc<Self>) -> TextTest {
+    pub fn sought(self: &Arc<Self>) -> SoughtObservables {
         let set = Arc::clone(self);
-        Arc::new(move |text| set.may_be_in(text))
+        SoughtObservables::new(move |text| set.may_be_in(text))
     }
 
     /// Finds the indicators of a log as matches for alerts: one for each indicator, host and day of event time.

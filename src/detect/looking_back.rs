@@ -241,9 +241,9 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
 
     /// Returns the matches of a query's logs; `None` if they are too many.
     fn few_matches(&self, all: &IndicatorSet, new: &New, query: &LogQuery) -> Result<Option<Vec<Match>>> {
-        let is_sought = new.indicators.text_test();
+        let sought = new.indicators.sought();
         let mut matches = Vec::new();
-        for log in self.store.scan_logs_with_observables(query, &is_sought)? {
+        for log in self.store.scan_logs_with_observables(query, &sought)? {
             matches.extend(all.later_alerts(&new.indicators, &log?));
             if matches.len() > MOST_MATCHES {
                 return Ok(None);

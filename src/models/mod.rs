@@ -56,7 +56,7 @@ pub(crate) use log_entry::{Ids, Origin, RawText};
 pub(crate) use log_entry::{OBJECT_COLUMNS, TEXT_COLUMNS, TIME_COLUMNS};
 pub use log_source::LogSource;
 pub use lookback::Lookback;
-pub use observables::TextTest;
+pub use observables::SoughtObservables;
 pub use query::{Case, Condition, Field, Filter, LogQuery, Operator, Order, Pattern, TimeBound};
 pub(crate) use query::{Column, ColumnType, Needle, NeedleFinder, Node, Operand, Place, Test, longest_word};
 pub(crate) use required_texts::required_texts;

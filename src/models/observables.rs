@@ -8,10 +8,53 @@ use std::sync::{Arc, LazyLock};
 use memchr::{memchr_iter, memchr2_iter, memmem};
 use percent_encoding::percent_decode_str;
 
-use super::{canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
+use super::{Indicator, canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
 
-/// Says whether a text may hold an observable that is sought.
-pub type TextTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+/// Describes the observables that a scan of logs seeks.
+#[derive(Clone)]
+pub struct SoughtObservables {
+    test: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    names: Vec<Indicator>,
+}
+
+impl SoughtObservables {
+    /// Seeks the observables for which a test is true.
+    ///
+    /// The test is asked of whole texts and of parts of texts. It must be true of each text in which one of the sought
+    /// observables stands alone, and of each longer one.
+    pub fn new(test: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self {
+            test: Arc::new(test),
+            names: Vec::new(),
+        }
+    }
+
+    /// Names all that is sought. A store with filters of blocks then reads only the blocks that may hold one of them, if
+    /// they are few. Filters do not know what is percent-encoded twice.
+    #[must_use]
+    pub fn named(self, names: Vec<Indicator>) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Returns whether a text may hold a sought observable.
+    pub fn may_be_in(&self, text: &str) -> bool {
+        (self.test)(text)
+    }
+
+    /// Returns all that is sought; nothing if it was not named.
+    pub fn names(&self) -> &[Indicator] {
+        &self.names
+    }
+}
+
+impl std::fmt::Debug for SoughtObservables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = &self.names;
+        f.debug_struct("SoughtObservables")
+            .field("names", names)
+            .finish_non_exhaustive()
+    }
+}
 
 /// Holds something in a text that may be an indicator, in the form in which indicators are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

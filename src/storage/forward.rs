@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     AlertStore, AppendResult, CommitResult, ConsumerStore, Cursor, DetectionStore, GroupCount, IngestStore,
-    IntelStore, LogPage, LogStore, LogStream, Result, RuleStore, Stats, TextTest, TimeBucket,
+    IntelStore, LogPage, LogStore, LogStream, Result, RuleStore, SoughtObservables, Stats, TimeBucket,
 };
 use crate::models::{
     Alert, AlertEvent, AlertLog, AlertQuery, DetectionRule, Detections, Field, FilePosition, FileProgress,
@@ -25,8 +25,8 @@ macro_rules! store_behind {
             fn scan_logs_with_words(&self, query: &LogQuery, words: &[String]) -> Result<LogStream> {
                 (**self).scan_logs_with_words(query, words)
             }
-            fn scan_logs_with_observables(&self, query: &LogQuery, is_sought: &TextTest) -> Result<LogStream> {
-                (**self).scan_logs_with_observables(query, is_sought)
+            fn scan_logs_with_observables(&self, query: &LogQuery, sought: &SoughtObservables) -> Result<LogStream> {
+                (**self).scan_logs_with_observables(query, sought)
             }
             fn log(&self, key: &LogKey) -> Result<Option<LogEntry>> {
                 (**self).log(key)

@@ -11,7 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     AppendResult, CommitResult, ConsumerStore, Cursor, Error, FileLogs, GroupCount, IngestStore, IntelStore,
-    LogPage, LogStore, LogStream, Result, RuleStore, Stats, TextTest, TimeBucket, bucket_start, width_micros,
+    LogPage, LogStore, LogStream, Result, RuleStore, SoughtObservables, Stats, TimeBucket, bucket_start,
+    width_micros,
 };
 use crate::models::{
     Alert, AlertEvent, AlertLog, DetectionRule, Field, FilePosition, FileProgress, Filter, Hit, IntelQuery,
@@ -153,7 +154,7 @@ impl LogStore for MemoryStore {
         self.scan_logs(query)
     }
 
-    fn scan_logs_with_observables(&self, query: &LogQuery, _is_sought: &TextTest) -> Result<LogStream> {
+    fn scan_logs_with_observables(&self, query: &LogQuery, _sought: &SoughtObservables) -> Result<LogStream> {
         self.scan_logs(query)
     }
 

@@ -22,7 +22,7 @@ use crate::models::{
     RuleDay, RuleQuery, Suppression, ThreatIntel,
 };
 
-pub use crate::models::TextTest;
+pub use crate::models::SoughtObservables;
 pub use copy::{CopyOptions, CopyReport, copy_store};
 pub use cursor::Cursor;
 pub(crate) use cursor::SeenSnapshot;
@@ -66,12 +66,9 @@ pub trait LogStore: Send + Sync {
     /// Returns a stream of the logs of a query that may hold a certain observable, in its order.
     ///
     /// An observable is an address, a domain, a URL, an e-mail address or the digest of a file. Each log with one in its
-    /// fields, its message or its line for which the test is true is among them. Others may be: the store leaves out what
-    /// it can tell at little cost. The query's limit counts all logs of the query.
-    ///
-    /// The test is asked of whole texts and of parts of texts. It must be true of each text in which one of the sought
-    /// observables stands alone, and of each longer one.
-    fn scan_logs_with_observables(&self, query: &LogQuery, is_sought: &TextTest) -> Result<LogStream>;
+    /// fields, its message or its line that is sought is among them. Others may be: the store leaves out what it can tell
+    /// at little cost. The query's limit counts all logs of the query.
+    fn scan_logs_with_observables(&self, query: &LogQuery, sought: &SoughtObservables) -> Result<LogStream>;
 
     /// Finds one log by its key.
     fn log(&self, key: &LogKey) -> Result<Option<LogEntry>>;

@@ -229,21 +229,17 @@ fn lookup_of_lines(cli: &Cli, lines: &str) -> (Option<i32>, String) {
 fn a_lookup_leaves_out_lines_that_are_no_values() {
     let cli = store_with_intel();
     cli.output(&["ingest", "logs.jsonl"]);
-    let long = "x".repeat(1_001);
-    let values = format!(
-        "\u{feff}address\n\n# a comment\n198.51.100.4\r\n  #another\nalice\nhttp://{long}/\nbad[.]example\n"
-    );
-    let found = looked_up(&cli, values.clone());
+    let values = "\u{feff}address\n\n# a comment\n198.51.100.4\r\n  #another\nalice\nbad[.]example\n";
+    let found = looked_up(&cli, values.to_owned());
     let known: Vec<_> = found.iter().map(|answer| &answer["value"]).collect();
     assert_eq!(known, ["198.51.100.4", "bad.example"]);
-    let (code, warnings) = lookup_of_lines(&cli, &values);
+    let (code, warnings) = lookup_of_lines(&cli, values);
     assert_eq!(code, Some(0), "{warnings}");
     let lines: Vec<&str> = warnings.lines().collect();
-    assert_eq!(lines.len(), 3, "{warnings}");
+    assert_eq!(lines.len(), 2, "{warnings}");
     for (line, parts) in [
         (0, ["line 1 ", "\"address\"", "it is no address"]),
         (1, ["line 6 ", "\"alice\"", "it is no address"]),
-        (2, ["line 7 ", "xxx", "it has 1001 bytes, and may have 1000"]),
     ] {
         assert!(parts.iter().all(|part| lines[line].contains(part)), "{warnings}");
     }

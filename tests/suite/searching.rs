@@ -1,12 +1,14 @@
 //! Searches that read only blocks of logs which may hold what is sought.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 use logstore::duckdb::MaintenanceOptions;
+use logstore::storage::SoughtObservables;
 use logstore::{
     Alert, AlertStore as _, DuckDbStore, Filter, Loader, LogEntry, LogQuery, LogStore as _, MemoryStore,
-    Severity, StoreExt as _,
+    Order, Severity, StoreExt as _,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -105,6 +107,33 @@ fn a_large_append_has_blocks_at_once() {
     assert!(count > 1, "{count}");
     assert_eq!(covered, 40_000);
     assert_found(&store, [0, 20_000, 39_999]);
+}
+
+/// Returns the numbers of the logs that a scan gives which looks for these observables in whole blocks.
+fn scanned(store: &DuckDbStore, names: impl IntoIterator<Item = String>) -> BTreeSet<i64> {
+    let names = names.into_iter().map(|name| name.parse().unwrap()).collect();
+    let sought = SoughtObservables::new(|_| true).named(names);
+    let query = LogQuery::new().order(Order::Any);
+    let scan = store.scan_logs_with_observables(&query, &sought).unwrap();
+    scan.map(|log| log.unwrap().normalized["n"].as_i64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_scan_that_names_few_observables_reads_the_blocks_that_may_hold_one() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store.append_logs(&logs(0..40_000)).unwrap();
+    store.append_logs(&logs(40_000..40_010)).unwrap();
+    let address = |number: i64| format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
+    let of_one = scanned(&store, [address(259)]);
+    assert!(of_one.contains(&259) && of_one.contains(&40_009), "{of_one:?}");
+    assert!(of_one.len() < 25_000, "{}", of_one.len());
+    assert!(scanned(&store, ["nowhere.example".to_owned()]).len() < 100);
+    let absent = |count: i64| (0..count).map(|number| format!("192.0.{}.{}", number >> 8, number & 255));
+    let of_both = scanned(&store, absent(300).chain([address(259), address(39_000)]));
+    assert!(of_both.contains(&259) && of_both.contains(&39_000));
+    assert_eq!(scanned(&store, absent(600)).len(), 40_010);
+    assert_eq!(scanned(&store, []).len(), 40_010);
 }
 
 /// A few lines may have more words than any filter holds.

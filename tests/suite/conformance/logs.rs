@@ -1,8 +1,7 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use logstore::storage::{GroupCount, TextTest};
+use logstore::storage::{GroupCount, SoughtObservables};
 use logstore::{
     Cursor, Error, Field, Filter, LogEntry, LogKey, LogQuery, Operator, Order, Pattern, Store, StoreExt as _,
 };
@@ -816,21 +815,26 @@ pub(super) fn logs_that_may_hold_an_observable_are_found(store: &dyn Store) {
         log(23, "sshd", "encoded").with_field("a", "192%2E0.2.3"),
     ]);
     store.append_logs(&logs).unwrap();
-    let is_sought: TextTest = Arc::new(|text| text.contains("192.0.2.3") || text.contains("192%2E0.2.3"));
+    let is_sought = |text: &str| text.contains("192.0.2.3") || text.contains("192%2E0.2.3");
+    let sought = SoughtObservables::new(is_sought);
+    let named = sought.clone().named(vec!["192.0.2.3".parse().unwrap()]);
     let query = LogQuery::new().order(Order::Any);
     for query in [
         &query,
         &query.clone().since(at(3)).contains("from"),
         &query.clone().limit(24),
     ] {
-        let found = store.scan_logs_with_observables(query, &is_sought).unwrap();
-        let found: BTreeSet<LogKey> = found.map(|log| log.unwrap().key()).collect();
+        let [found, found_by_name] = [&sought, &named].map(|sought| {
+            let found = store.scan_logs_with_observables(query, sought).unwrap();
+            found.map(|log| log.unwrap().key()).collect::<BTreeSet<LogKey>>()
+        });
         for log in store.scan_logs(query).unwrap() {
             let log = log.unwrap();
             let texts = [&log.message, &log.raw].into_iter().flatten().cloned();
             let fields = serde_json::to_string(&*log.normalized).unwrap();
             if texts.chain([fields]).any(|text| is_sought(&text)) {
                 assert!(found.contains(&log.key()), "{log:?}");
+                assert!(found_by_name.contains(&log.key()), "{log:?}");
             }
         }
     }

@@ -18,8 +18,6 @@ pub(super) mod scan;
 mod spill;
 mod stats;
 
-use std::sync::Arc;
-
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -39,8 +37,8 @@ use crate::storage::duckdb::tables::consumers;
 use crate::storage::duckdb::transaction::read_transaction;
 use crate::storage::duckdb::{error, schema};
 use crate::storage::{
-    AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, Stats, TextTest, TimeBucket,
-    width_micros,
+    AppendResult, Cursor, GroupCount, LogPage, LogStore, LogStream, Result, SoughtObservables, Stats,
+    TimeBucket, width_micros,
 };
 
 impl LogStore for DuckDbStore {
@@ -66,10 +64,10 @@ impl LogStore for DuckDbStore {
         self.scan(query, Some(Box::new(move |chunk| words.keep(&chunk))), None)
     }
 
-    fn scan_logs_with_observables(&self, query: &LogQuery, is_sought: &TextTest) -> Result<LogStream> {
+    fn scan_logs_with_observables(&self, query: &LogQuery, sought: &SoughtObservables) -> Result<LogStream> {
         // A store of an earlier version that is read only has other columns.
         let has_parts = self.log_texts == schema::LOG_TEXTS;
-        let sought = has_parts.then(|| Sought::new(Arc::clone(is_sought)));
+        let sought = has_parts.then(|| Sought::new(sought.clone()));
         self.scan(query, None, sought)
     }
 
@@ -217,7 +215,7 @@ impl DuckDbStore {
     ) -> Result<T> {
         let order = self.commit_order();
         let read = |connection: &Connection| {
-            let narrowed = narrow::narrowed(connection, order, self.log_texts, query)?;
+            let narrowed = narrow::narrowed(connection, order, self.log_texts, query, &[])?;
             if narrowed.as_ref().is_some_and(Narrowed::is_empty) {
                 return Ok(T::default());
             }
@@ -236,8 +234,9 @@ impl DuckDbStore {
     fn scan(&self, query: &LogQuery, keep: Option<Keep>, sought: Option<Sought>) -> Result<LogStream> {
         let limit = query.limit;
         let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
+        let names = sought.as_ref().map_or(&[][..], Sought::names).to_vec();
         let narrowed = move |connection: &Connection, query: &LogQuery| {
-            narrow::narrowed(connection, order, log_texts, query)
+            narrow::narrowed(connection, order, log_texts, query, &names)
         };
         let before = match order {
             CommitOrder::Counter => None,

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use ::duckdb::Connection;
 
 use super::{blocks, commits, cover, frequent};
-use crate::models::{LogQuery, Needle, Node, Place, Test};
+use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::sql::has::stored_texts;
@@ -36,17 +36,18 @@ pub(crate) struct Narrowed {
     pub(crate) span: i64,
 }
 
-/// Returns what blocks must hold for a query of `log_texts`; `None` if all logs are looked at.
+/// Returns what blocks must hold for a query of `log_texts` and for observables; `None` if all logs are looked at.
 ///
 /// A store of an earlier version that is read only has no blocks.
-fn need(log_texts: &str, query: &LogQuery) -> Option<Need> {
+fn need(log_texts: &str, query: &LogQuery, sought: &[Indicator]) -> Option<Need> {
     let has_blocks = log_texts == schema::LOG_TEXTS;
     has_blocks
-        .then(|| Need::of_query(query))
+        .then(|| Need::of_query(query).and(Need::of_indicators(sought)))
         .filter(|need| *need != Need::Nothing)
 }
 
-/// Returns the logs that a query need be asked of; `None` if these are all.
+/// Returns the logs that a query need be asked of, if nothing but some observables is sought where these are named;
+/// `None` if these are all logs.
 ///
 /// In a lake, it is called outside a transaction, which an error would end. Logs that are committed after it may be among
 /// those that the query is asked of, or not.
@@ -55,8 +56,9 @@ pub(crate) fn narrowed(
     order: CommitOrder,
     log_texts: &str,
     query: &LogQuery,
+    sought: &[Indicator],
 ) -> Result<Option<Narrowed>> {
-    let Some(need) = need(log_texts, query) else {
+    let Some(need) = need(log_texts, query, sought) else {
         return Ok(None);
     };
     let narrowed = match narrowed_by_filters(connection, order, query, &need) {
@@ -117,18 +119,9 @@ fn narrowed_by_filters(
     if stored.is_empty() {
         return Ok(None);
     }
-    let address = sought_address(query);
-    let mut wanted_keys = BTreeSet::new();
-    need.each_key(&mut |key| {
-        wanted_keys.insert(key);
-    });
-    wanted_keys.extend(address.map(keys::of_other_spelling));
-    let Some(slices) = Slices::read(connection, order, &wanted_keys)? else {
+    let Some(are_wanted) = are_wanted(connection, order, need, &stored)? else {
         return Ok(None);
     };
-    let is_wanted =
-        |block: &RangeInclusive<i64>| need.may_be_met(&|key| slices.may_hold(*block.start(), key));
-    let are_wanted: Vec<bool> = stored.iter().map(is_wanted).collect();
     let of = |blocks: &[RangeInclusive<i64>], are_wanted_ones: bool| -> Vec<_> {
         let chosen = blocks.iter().zip(&are_wanted);
         let chosen = chosen.filter(|(_, is_wanted)| **is_wanted == are_wanted_ones);
@@ -155,20 +148,60 @@ fn narrowed_by_filters(
     }
     let others = of(&stored, false);
     let last = commit_order::last_seq(connection)?;
-    let text = address.map(|address| (address, address.to_string()));
+    let text = sought_address(query).map(|address| (address, address.to_string()));
     // A template leaves out a token without the colons at its ends.
     let text = text.filter(|(_, text)| !text.starts_with(':') && !text.ends_with(':'));
-    let plain = text.map(|(address, text)| Plain {
-        text,
-        blocks: wanted
-            .into_iter()
-            .filter(|block| !slices.may_hold(*block.start(), keys::of_other_spelling(address)))
-            .collect(),
-    });
+    let plain = match text {
+        Some((address, text)) => Plain::new(connection, order, address, text, wanted)?,
+        None => None,
+    };
     if others.is_empty() && plain.as_ref().is_none_or(|plain| !plain.is_of_few_runs()) {
         return Ok(None);
     }
     Ok(Some(Narrowed::without(order, others, last, plain)))
+}
+
+/// Says of each block whether it may do; `None` if a need asks for too many slices.
+fn are_wanted(
+    connection: &Connection,
+    order: CommitOrder,
+    need: &Need,
+    blocks: &[RangeInclusive<i64>],
+) -> Result<Option<Vec<bool>>> {
+    let mut are_wanted = vec![false; blocks.len()];
+    for (alternatives, keys) in alternatives(need) {
+        let Some(slices) = Slices::read(connection, order, &keys)? else {
+            return Ok(None);
+        };
+        for (is_wanted, block) in are_wanted.iter_mut().zip(blocks) {
+            let may_hold = |key| slices.may_hold(*block.start(), key);
+            *is_wanted = *is_wanted || alternatives.iter().any(|need| need.may_be_met(&may_hold));
+        }
+    }
+    Ok(Some(are_wanted))
+}
+
+/// Returns the alternatives of a need with their keys, in parts of which the slices can be in memory together.
+fn alternatives(need: &Need) -> Vec<(Vec<&Need>, BTreeSet<u64>)> {
+    let all = match need {
+        Need::Any(all) => all,
+        need => std::slice::from_ref(need),
+    };
+    let mut parts: Vec<(Vec<&Need>, BTreeSet<u64>)> = Vec::new();
+    for need in all {
+        let mut keys = BTreeSet::new();
+        need.each_key(&mut |key| {
+            keys.insert(key);
+        });
+        match parts.last_mut() {
+            Some((needs, of_part)) if of_part.len() + keys.len() <= MOST_SLICES => {
+                needs.push(need);
+                of_part.append(&mut keys);
+            }
+            _ => parts.push((vec![need], keys)),
+        }
+    }
+    parts
 }
 
 /// Returns about how many logs the blocks of a lake have. Most sequence numbers between commits are no log's.
@@ -197,6 +230,26 @@ struct Plain {
 }
 
 impl Plain {
+    /// Takes those of some blocks, which may hold an address, that have no other spelling of it; `None` if that takes too
+    /// many slices.
+    fn new(
+        connection: &Connection,
+        order: CommitOrder,
+        address: IpAddr,
+        text: String,
+        mut blocks: Vec<RangeInclusive<i64>>,
+    ) -> Result<Option<Self>> {
+        let key = keys::of_other_spelling(address);
+        if blocks.is_empty() {
+            return Ok(None);
+        }
+        let slices = Slices::read(connection, order, &BTreeSet::from([key]))?;
+        Ok(slices.map(|slices| {
+            blocks.retain(|block| !slices.may_hold(*block.start(), key));
+            Self { text, blocks }
+        }))
+    }
+
     /// Says whether there are blocks, in so few runs that each of them can be read apart.
     fn is_of_few_runs(&self) -> bool {
         (1..MOST_RANGES).contains(&joined(&self.blocks).len())
@@ -267,7 +320,7 @@ impl Slices {
 }
 
 /// Returns the query for slices. Of a list, the engine would read all slices between the first and the last: of many, it
-/// does so once.
+/// does so once, and in a lake, where it would open each file again.
 fn slices_sql(order: CommitOrder, numbers: &BTreeSet<i16>) -> String {
     /// Limits the slices that the engine finds one by one.
     const FEW: usize = 8;
@@ -275,7 +328,8 @@ fn slices_sql(order: CommitOrder, numbers: &BTreeSet<i16>) -> String {
         let first_seq = order.seq_sql("first_seq");
         format!("SELECT {first_seq}, slice, words FROM block_words WHERE slice {condition}")
     };
-    let selects: Vec<String> = match numbers.len() <= FEW {
+    let is_each_found = order == CommitOrder::Counter && numbers.len() <= FEW;
+    let selects: Vec<String> = match is_each_found {
         true => numbers.iter().map(|number| of(format!("= {number}"))).collect(),
         false => {
             let numbers: Vec<String> = numbers.iter().map(i16::to_string).collect();

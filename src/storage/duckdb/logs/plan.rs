@@ -42,7 +42,7 @@ pub(crate) fn statements(
     sought: Option<&Sought>,
 ) -> Result<Vec<Sql>> {
     if let Some(narrowed) = narrowed {
-        return narrowed_statements(order, connection, query, narrowed);
+        return narrowed_statements(order, connection, query, narrowed, sought);
     }
     if order == CommitOrder::Snapshots && is_for_few(query) {
         let query = within_its_times(connection, query)?;
@@ -52,14 +52,8 @@ pub(crate) fn statements(
     if long_texts::need_measuring(order, connection, log_texts) {
         return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);
     }
-    if query.order == Order::Any && query.limit.is_none() && query.after.is_none() {
-        let mut sql = select_logs(log_texts);
-        sql.append(predicate::where_clause(query));
-        if let Some(sought) = sought {
-            let condition = observables::condition(connection, query, log_texts, sought)?;
-            sql.push(&format!("\nAND ({condition})"));
-        }
-        return Ok(vec![sql]);
+    if is_for_all(query) {
+        return Ok(vec![select_all(connection, query, log_texts, sought)?]);
     }
     let slices = slices(connection, query, log_texts)?;
     Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
@@ -71,6 +65,7 @@ fn narrowed_statements(
     connection: &Connection,
     query: &LogQuery,
     narrowed: &Narrowed,
+    sought: Option<&Sought>,
 ) -> Result<Vec<Sql>> {
     if narrowed.is_empty() {
         return Ok(Vec::new());
@@ -78,6 +73,9 @@ fn narrowed_statements(
     let log_texts = &narrowed.log_texts(&query.within_page());
     if long_texts::need_measuring(order, connection, schema::LOG_TEXTS) {
         return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);
+    }
+    if sought.is_some() && is_for_all(query) {
+        return Ok(vec![select_all(connection, query, log_texts, sought)?]);
     }
     if is_for_few(query) || narrowed.span <= SORTED_TOGETHER {
         return Ok(vec![select_at_once(query, log_texts)]);
@@ -87,6 +85,27 @@ fn narrowed_statements(
         .iter()
         .map(|slice| select_at_once(slice, &narrowed.log_texts(slice)))
         .collect())
+}
+
+/// Returns whether a query wants all of its logs, in any order.
+fn is_for_all(query: &LogQuery) -> bool {
+    query.order == Order::Any && query.limit.is_none() && query.after.is_none()
+}
+
+/// Returns the statement for all logs of a query. Logs without what is sought may be left out.
+fn select_all(
+    connection: &Connection,
+    query: &LogQuery,
+    log_texts: &str,
+    sought: Option<&Sought>,
+) -> Result<Sql> {
+    let mut sql = select_logs(log_texts);
+    sql.append(predicate::where_clause(query));
+    if let Some(sought) = sought {
+        let condition = observables::condition(connection, query, log_texts, sought)?;
+        sql.push(&format!("\nAND ({condition})"));
+    }
+    Ok(sql)
 }
 
 /// Limits the logs of blocks that are searched in one statement, and of which those that are found are sorted together.

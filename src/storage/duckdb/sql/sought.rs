@@ -11,8 +11,8 @@ use ::duckdb::vscalar::{ArrowFunctionSignature, VArrowScalar};
 
 use super::in_network::texts;
 use super::registry::{Registered, Registry};
-use crate::models::TextTest;
 use crate::models::observables::{has_escapes, is_plain, may_be_escaped};
+use crate::models::{Indicator, SoughtObservables};
 
 /// Names the SQL function `may_hold(key, part)`. The part is a text, or the hash of a value of a column.
 const MAY_HOLD: &str = "may_hold";
@@ -28,7 +28,7 @@ pub(crate) struct Sought {
 }
 
 struct What {
-    test: TextTest,
+    observables: SoughtObservables,
     /// Holds the hashes of the values of columns that may hold it.
     hashes: OnceLock<HashSet<u64>>,
 }
@@ -36,9 +36,9 @@ struct What {
 static SOUGHT: Registry<Arc<What>> = Registry::new();
 
 impl Sought {
-    pub(crate) fn new(test: TextTest) -> Self {
+    pub(crate) fn new(observables: SoughtObservables) -> Self {
         let hashes = OnceLock::new();
-        let what = Arc::new(What { test, hashes });
+        let what = Arc::new(What { observables, hashes });
         Self {
             registered: SOUGHT.add(Arc::clone(&what)),
             what,
@@ -53,6 +53,11 @@ impl Sought {
     /// Returns whether a text with this part may hold what is sought.
     pub(crate) fn may_be_in(&self, part: &str) -> bool {
         self.what.may_be_in(part)
+    }
+
+    /// Returns all that is sought, if it was named.
+    pub(crate) fn names(&self) -> &[Indicator] {
+        self.what.observables.names()
     }
 
     /// Sets the hashes of the values of columns that may hold what is sought. The first call counts.
@@ -74,7 +79,7 @@ impl What {
     }
 
     fn may_be_in_plain(&self, part: &str) -> bool {
-        !is_plain(part) || (self.test)(part)
+        !is_plain(part) || self.observables.may_be_in(part)
     }
 }
 

@@ -5,7 +5,8 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
 use super::keys;
 use crate::models::{
-    Column, ColumnType, Condition, Field, Filter, LogQuery, Needle, Node, Operator, Place, Test, observables,
+    Column, ColumnType, Condition, Field, Filter, Indicator, LogQuery, Needle, Node, Operator, Place, Test,
+    observables,
 };
 
 /// Says which keys a block must hold.
@@ -25,6 +26,19 @@ impl Need {
     /// Returns what the logs of a query need.
     pub(crate) fn of_query(query: &LogQuery) -> Self {
         Self::all(query.filters().iter().map(of_filter).collect())
+    }
+
+    /// Returns what a log needs that holds one of some observables, but not in text that is percent-encoded twice.
+    pub(crate) fn of_indicators(indicators: &[Indicator]) -> Self {
+        match indicators {
+            [] => Self::Nothing,
+            indicators => Self::any(indicators.iter().map(of_indicator).collect()),
+        }
+    }
+
+    /// Returns both needs.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self::all(vec![self, other])
     }
 
     fn all(mut needs: Vec<Self>) -> Self {
@@ -60,6 +74,20 @@ impl Need {
             Self::Key(key) => take(*key),
             Self::All(needs) | Self::Any(needs) => needs.iter().for_each(|need| need.each_key(take)),
         }
+    }
+}
+
+/// Returns the need of an observable. Blocks have the words of names in the form in which indicators are stored.
+fn of_indicator(indicator: &Indicator) -> Need {
+    let host = indicator.host().and_then(|host| host.parse().ok());
+    match (indicator, &host) {
+        (Indicator::Ip(address), _) | (Indicator::Url(_), Some(Indicator::Ip(address))) => {
+            Need::Key(keys::of_address(*address))
+        }
+        (Indicator::Cidr(network), _) => of_network(*network),
+        (Indicator::Url(_), Some(host)) => of_piece(&host.to_string(), Ends::BOTH),
+        (Indicator::Url(_), None) => Need::Nothing,
+        (name, _) => of_piece(&name.to_string(), Ends::BOTH),
     }
 }
 

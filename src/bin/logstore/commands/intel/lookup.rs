@@ -10,8 +10,8 @@ use logstore::detect::IndicatorSet;
 use logstore::feeds;
 use logstore::time::Zone;
 use logstore::{
-    DuckDbStore, Filter, Indicator, IndicatorType, IntelQuery, IntelStore as _, InvalidValue, LogEntry,
-    LogQuery, LogStore as _, Operator, Order, Pattern, ThreatIntel,
+    DuckDbStore, Indicator, IndicatorType, IntelQuery, IntelStore as _, InvalidValue, LogEntry, LogQuery,
+    LogStore as _, Order, ThreatIntel,
 };
 use serde::Serialize;
 
@@ -103,7 +103,7 @@ fn values_of(lines: impl BufRead) -> Result<Vec<Asked>> {
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        match searchable(text) {
+        match feeds::indicator_of_any_notation(text) {
             Ok(value) => values.push(Asked::new(value, text)),
             Err(InvalidValue { value, reason, .. }) => {
                 left_out += 1;
@@ -122,7 +122,7 @@ fn values_of(lines: impl BufRead) -> Result<Vec<Asked>> {
 
 /// Reads a value. Other words of logs, such as users, are no indicators, and are found in another way.
 fn value(text: &str) -> Result<Indicator, String> {
-    searchable(text).map_err(|error| {
+    feeds::indicator_of_any_notation(text).map_err(|error| {
         const MOST_SHOWN: usize = 200;
         let reason = error.reason;
         match text.len() {
@@ -133,12 +133,6 @@ fn value(text: &str) -> Result<Indicator, String> {
             _ => format!("{reason}; for any other word, such as the name of a user, there is logstore fetch --has"),
         }
     })
-}
-
-/// Reads a value that logs can be searched for, which is not too long for that.
-fn searchable(text: &str) -> Result<Indicator, InvalidValue> {
-    let value = feeds::indicator_of_any_notation(text)?;
-    may_hold(&value).map(|_| value)
 }
 
 /// Says what is known of a value, and when logs had it.
@@ -207,10 +201,6 @@ const COLUMNS: Columns<'static> = Columns {
     ],
 };
 
-/// Limits the values for which the filters of blocks are asked. To look for more of them takes longer than one look at
-/// all logs.
-const MOST_APART: usize = 16;
-
 pub(super) fn run(args: &Args, context: &mut Context) -> Result {
     let asked = args.asked()?;
     let store = context.existing_store()?;
@@ -219,36 +209,34 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result {
         .into_iter()
         .map(|asked| Answer::new(asked, &known))
         .collect();
-    let are_many = answers.len() > MOST_APART;
     // A network has many addresses.
-    let is_together = |answer: &&mut Answer| are_many || matches!(answer.indicator, Indicator::Cidr(_));
-    let (mut together, apart): (Vec<_>, Vec<_>) = answers.iter_mut().partition(is_together);
-    see(&mut together, &LogQuery::new().order(Order::Any), &store)?;
-    for answer in apart {
-        let query = may_hold(&answer.indicator)?;
-        see(&mut [answer], &query, &store)?;
-    }
+    let is_network = |answer: &&mut Answer| matches!(answer.indicator, Indicator::Cidr(_));
+    let (mut networks, mut others): (Vec<_>, Vec<_>) = answers.iter_mut().partition(is_network);
+    see(&mut networks, &store)?;
+    see(&mut others, &store)?;
     context
         .output
         .rows(&COLUMNS, answers.into_iter().map(Ok))
         .map(drop)
 }
 
-/// Adds the logs of a query to the answers of which they hold the value.
-fn see(answers: &mut [&mut Answer], query: &LogQuery, store: &DuckDbStore) -> Result<()> {
+/// Adds the logs to the answers of which they hold the value.
+fn see(answers: &mut [&mut Answer], store: &DuckDbStore) -> Result<()> {
     if answers.is_empty() {
         return Ok(());
     }
-    let sought = answers.iter().map(|answer| answer.indicator.clone());
-    let sought: Vec<ThreatIntel> = sought
-        .map(|value| ThreatIntel::new(value, "lookup", "lookup"))
+    let names: Vec<Indicator> = answers.iter().map(|answer| answer.indicator.clone()).collect();
+    let intel: Vec<ThreatIntel> = names
+        .iter()
+        .map(|value| ThreatIntel::new(value.clone(), "lookup", "lookup"))
         .collect();
-    let set = Arc::new(IndicatorSet::new(&sought));
+    let set = Arc::new(IndicatorSet::new(&intel));
+    let sought = set.sought().named(names);
     let mut answers: HashMap<(IndicatorType, String), &mut Answer> = answers
         .iter_mut()
         .map(|answer| ((answer.indicator_type, answer.value.clone()), &mut **answer))
         .collect();
-    for log in store.scan_logs_with_observables(query, &set.text_test())? {
+    for log in store.scan_logs_with_observables(&LogQuery::new().order(Order::Any), &sought)? {
         let log = log?;
         for found in set.matches(&log) {
             if let Some(answer) = answers.get_mut(&(found.indicator_type, found.indicator)) {
@@ -293,43 +281,6 @@ impl Answer {
         self.last_seen = Some(self.last_seen.map_or(time, |last| last.max(time)));
         self.hosts.extend(log.host.clone());
     }
-}
-
-/// Returns a query for all logs that may hold a value, in its usual notations.
-///
-/// `match` reads every log, and finds a few more: names in letters of full width.
-fn may_hold(value: &Indicator) -> Result<LogQuery, InvalidValue> {
-    let host = value.host().and_then(|host| host.parse().ok());
-    let name = match (value, &host) {
-        (Indicator::Ip(address), _) | (Indicator::Url(_), Some(Indicator::Ip(address))) => {
-            return LogQuery::new().has(address.to_string());
-        }
-        (Indicator::Domain(name) | Indicator::Email(name), _)
-        | (Indicator::Url(_), Some(Indicator::Domain(name))) => name.clone(),
-        (Indicator::Url(url), _) => value.host().unwrap_or(url).to_owned(),
-        (other, _) => other.to_string(),
-    };
-    Ok(LogQuery::new().filter(has_name(&name)?))
-}
-
-/// Returns a filter for the logs that may hold a domain, an e-mail address at one, or a file hash.
-///
-/// Of an international name, letters may be decomposed: its longest part in ASCII is in each spelling. Any log may hold a
-/// name without letters and digits, such as the host of `http://-/`.
-fn has_name(name: &str) -> Result<Filter, InvalidValue> {
-    if !name.contains(char::is_alphanumeric) {
-        return Ok(Filter::default());
-    }
-    let has = |name: &str| Filter::condition("any", Operator::has(name));
-    let (unicode, is_valid) = idna::domain_to_unicode(name);
-    let parts = unicode.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-    let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
-    if is_valid.is_err() || unicode.is_ascii() || longest.is_empty() {
-        return has(name);
-    }
-    let part = Pattern::literal_ignoring_case(longest)?;
-    let part = Filter::condition("text", Operator::Matches(part))?;
-    Filter::any([has(name)?, has(&unicode)?, part])
 }
 
 /// Knows what sources say of values, of the networks that hold them, of the domains above them and of the hosts of URLs.
