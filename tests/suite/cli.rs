@@ -195,6 +195,7 @@ fn shows_logs_and_alerts_by_their_keys() {
     assert_eq!(cli.rows(&["show", &key]), std::slice::from_ref(&stored));
     let both = cli.rows(&["show", &key, "alert-1"]);
     assert_eq!((both.len(), &both[1]["severity"]), (2, &json!("high")));
+    assert_eq!(cli.rows(&["show", "aler"])[0]["severity"], "high");
     let table = cli.output(&["show", id, "--format", "table", "--time-zone", "Europe/Paris"]);
     assert!(
         table.contains("event_time      2024-01-01T13:00:00.500+01:00\n"),

@@ -1,6 +1,6 @@
 //! `logstore show`: logs and alerts by their keys.
 
-use logstore::{AlertStore as _, StoreExt as _};
+use logstore::{AlertStore as _, Error, StoreExt as _};
 use serde::Serialize;
 
 use super::alerts::AlertRow;
@@ -11,7 +11,8 @@ use crate::{Failure, Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The id of a log or an alert, or the key of a log: its time, an underscore and its id
+    /// The id of a log, the id of an alert or the beginning of it, or the key of a log: its time, an underscore and its
+    /// id
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<String>,
 }
@@ -35,16 +36,31 @@ impl Row for Record {
     }
 }
 
+/// Says why a key names nothing; other failures are returned.
+fn why_missing(key: &str, error: Error) -> Result<String> {
+    match error {
+        Error::NotFound { .. } => Ok(format!("no log or alert {key:?}")),
+        Error::InvalidInput(_) => Ok(error.to_string()),
+        error => Err(error.into()),
+    }
+}
+
 pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let store = context.existing_store()?;
     let mut records = Vec::new();
     let mut missing = Vec::new();
     for key in &args.keys {
         let logs = store.find_logs(key)?;
-        let alert = store.alert(key)?;
-        if logs.is_empty() && alert.is_none() {
-            missing.push(format!("no log or alert {key:?}"));
-        }
+        let alert = match store.alert(key)? {
+            None if logs.is_empty() => match store.find_alert(key) {
+                Ok(alert) => Some(alert),
+                Err(error) => {
+                    missing.push(why_missing(key, error)?);
+                    None
+                }
+            },
+            alert => alert,
+        };
         records.extend(logs.into_iter().map(|log| Record::Log(Box::new(LogRow(log)))));
         records.extend(alert.map(|alert| Record::Alert(Box::new(AlertRow::new(alert)))));
     }

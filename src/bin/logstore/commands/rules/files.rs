@@ -121,7 +121,7 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
         context.output.text(&format!("{}\n", summary.text()))?;
         return context
             .output
-            .text("New and changed rules apply to the logs that come. For those before: logstore hunt\n");
+            .text("New and changed rules apply to logs that detect has not read.\nFor those before: logstore hunt\n");
     }
     let summary = json!(summary);
     let names: Vec<&str> = summary
