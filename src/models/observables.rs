@@ -11,6 +11,15 @@ use percent_encoding::percent_decode_str;
 use super::{Indicator, canonical_domain, canonical_host, canonical_url, has_labels, host_of_url};
 
 /// Describes the observables that a scan of logs seeks.
+///
+/// ```
+/// use logstore::storage::SoughtObservables;
+///
+/// let sought = SoughtObservables::new(|text| text.contains("198.51.100.4"));
+/// let sought = sought.named(vec!["198.51.100.4".parse()?]);
+/// assert!(sought.may_be_in("from 198.51.100.4 port 22"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SoughtObservables {
     test: Arc<dyn Fn(&str) -> bool + Send + Sync>,

@@ -328,3 +328,23 @@ pub(crate) fn columns(connection: &Connection, table: &str) -> Result<Vec<(Strin
     let columns = statement::query_all(connection, SQL, [table], |row| Ok((row.get(0)?, row.get(1)?)));
     columns.map_err(|error| error::engine("read the tables", error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::duckdb::functions;
+
+    #[test]
+    fn some_logs_have_the_columns_of_the_view_of_all() {
+        let connection = Connection::open_in_memory().unwrap();
+        functions::register(&connection).unwrap();
+        create(&connection).unwrap();
+        let columns = |logs: &str| -> Vec<String> {
+            let sql =
+                format!("SELECT concat(column_name, ' ', column_type) FROM (DESCRIBE SELECT * FROM {logs})");
+            statement::query_all(&connection, &sql, [], |row| row.get(0)).unwrap()
+        };
+        let of_some = log_texts_of("SELECT * FROM log_rows WHERE seq < 7");
+        assert_eq!(columns(&of_some), columns(LOG_TEXTS));
+    }
+}
