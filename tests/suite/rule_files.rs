@@ -112,9 +112,15 @@ fn a_hunt_takes_the_rules_of_an_archive() {
 }
 
 #[test]
-fn archives_without_rules_or_with_too_long_ones_get_a_sentence() {
+fn what_has_no_rules_or_too_long_ones_gets_a_sentence() {
     let cli = Cli::new();
     cli.write("none.zip", zip(&[("readme.txt", b"x")]));
+    let (code, errors) = cli.failure(&["rules", "import", "nosuch.yml"]);
+    assert_eq!(code, 3);
+    assert!(
+        errors.contains("cannot read rules from \"nosuch.yml\": No such file"),
+        "{errors}"
+    );
     let (_, errors) = cli.failure(&["rules", "check", "none.zip"]);
     assert!(
         errors.contains("the archive has no files *.yml or *.yaml"),

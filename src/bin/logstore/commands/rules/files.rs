@@ -237,7 +237,13 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
     let mut read = Vec::new();
     for path in paths {
         for entry in walkdir::WalkDir::new(absolute(path)).sort_by_file_name() {
-            let entry = entry.map_err(|error| Failure::Failed(format!("cannot look for rules: {error}")))?;
+            let entry = entry.map_err(|error| {
+                let name = error.path().unwrap_or(path);
+                let reason = error
+                    .io_error()
+                    .map_or_else(|| error.to_string(), ToString::to_string);
+                unreadable(name, &reason)
+            })?;
             let is_named = entry.depth() == 0;
             if !entry.file_type().is_file() || !(is_named || is_rule_file(entry.path())) {
                 continue;
@@ -252,23 +258,26 @@ pub(super) fn read_all(paths: &[PathBuf], context: &Context) -> Result<Vec<(Stri
     Ok(read)
 }
 
+fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(format!("cannot read rules from {path:?}: {reason}"))
+}
+
 /// Reads a file, or the files with rules in an archive that is named itself.
 fn contents(path: &Path, is_named: bool) -> Result<Vec<(String, Vec<u8>)>> {
-    let failed = |name: &Path, reason: &dyn std::fmt::Display| {
-        Failure::Failed(format!("cannot read rules from {name:?}: {reason}"))
-    };
     let archived = match is_named {
-        true => files_in_archive(path, is_rule_file).map_err(|error| failed(&error.name, &error.reason))?,
+        true => {
+            files_in_archive(path, is_rule_file).map_err(|error| unreadable(&error.name, &error.reason))?
+        }
         false => None,
     };
     let files = match archived {
         Some(files) if files.is_empty() => {
-            return Err(failed(path, &"the archive has no files *.yml or *.yaml"));
+            return Err(unreadable(path, &"the archive has no files *.yml or *.yaml"));
         }
         Some(files) => files,
         None => vec![(
             path.to_owned(),
-            std::fs::read(path).map_err(|error| failed(path, &error))?,
+            std::fs::read(path).map_err(|error| unreadable(path, &error))?,
         )],
     };
     let named = files.into_iter();
