@@ -473,11 +473,17 @@ fn a_lookup_finds_what_a_match_finds() {
 }
 
 #[test]
-fn a_lookup_takes_a_host_without_letters() {
+fn a_lookup_takes_hosts_without_letters_and_very_long_ones() {
     let cli = Cli::new();
-    cli.write("log.jsonl", "{\"message\":\"GET http://-/x\"}\n");
+    let long = format!("http://{}/x", "x".repeat(1_001));
+    cli.write(
+        "log.jsonl",
+        format!("{{\"message\":\"GET http://-/x\"}}\n{{\"message\":\"GET {long}\"}}\n"),
+    );
     cli.output(&["ingest", "log.jsonl"]);
-    assert_eq!(cli.rows(&["intel", "lookup", "http://-/x"])[0]["logs"], 1);
+    for url in ["http://-/x", &long] {
+        assert_eq!(cli.rows(&["intel", "lookup", url])[0]["logs"], 1, "{url}");
+    }
 }
 
 #[test]

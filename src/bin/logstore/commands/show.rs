@@ -51,15 +51,15 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let mut missing = Vec::new();
     for key in &args.keys {
         let logs = store.find_logs(key)?;
-        let alert = match store.alert(key)? {
-            None if logs.is_empty() => match store.find_alert(key) {
+        let alert = match logs.is_empty() {
+            false => store.alert(key)?,
+            true => match store.find_alert(key) {
                 Ok(alert) => Some(alert),
                 Err(error) => {
                     missing.push(why_missing(key, error)?);
                     None
                 }
             },
-            alert => alert,
         };
         records.extend(logs.into_iter().map(|log| Record::Log(Box::new(LogRow(log)))));
         records.extend(alert.map(|alert| Record::Alert(Box::new(AlertRow::new(alert)))));

@@ -234,17 +234,19 @@ impl DuckDbStore {
     fn scan(&self, query: &LogQuery, keep: Option<Keep>, sought: Option<Sought>) -> Result<LogStream> {
         let limit = query.limit;
         let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
-        let names = sought.as_ref().map_or(&[][..], Sought::names).to_vec();
-        let narrowed = move |connection: &Connection, query: &LogQuery| {
-            narrow::narrowed(connection, order, log_texts, query, &names)
+        let narrowed = move |connection: &Connection, query: &LogQuery, sought: Option<&Sought>| {
+            let names = sought.map_or(&[][..], Sought::names);
+            narrow::narrowed(connection, order, log_texts, query, names)
         };
         let before = match order {
             CommitOrder::Counter => None,
-            CommitOrder::Snapshots => self.read(|connection| narrowed(connection, &query))?,
+            CommitOrder::Snapshots => {
+                self.read(|connection| narrowed(connection, &query, sought.as_ref()))?
+            }
         };
         let plan = move |connection: &Connection, sought: Option<&Sought>| {
             let narrowed = match order {
-                CommitOrder::Counter => narrowed(connection, &query)?,
+                CommitOrder::Counter => narrowed(connection, &query, sought)?,
                 CommitOrder::Snapshots => before.clone(),
             };
             plan::statements(order, connection, &query, log_texts, narrowed.as_ref(), sought)

@@ -46,8 +46,8 @@ fn need(log_texts: &str, query: &LogQuery, sought: &[Indicator]) -> Option<Need>
         .filter(|need| *need != Need::Nothing)
 }
 
-/// Returns the logs that a query need be asked of, if nothing but some observables is sought where these are named;
-/// `None` if these are all logs.
+/// Returns the logs that a query need be asked of; `None` if these are all. Where observables are sought, logs of other
+/// blocks are left out.
 ///
 /// In a lake, it is called outside a transaction, which an error would end. Logs that are committed after it may be among
 /// those that the query is asked of, or not.
@@ -152,8 +152,10 @@ fn narrowed_by_filters(
     // A template leaves out a token without the colons at its ends.
     let text = text.filter(|(_, text)| !text.starts_with(':') && !text.ends_with(':'));
     let plain = match text {
-        Some((address, text)) => Plain::new(connection, order, address, text, wanted)?,
-        None => None,
+        Some((address, text)) if !wanted.is_empty() => {
+            Some(Plain::new(connection, order, address, text, wanted)?)
+        }
+        _ => None,
     };
     if others.is_empty() && plain.as_ref().is_none_or(|plain| !plain.is_of_few_runs()) {
         return Ok(None);
@@ -170,9 +172,11 @@ fn are_wanted(
 ) -> Result<Option<Vec<bool>>> {
     let mut are_wanted = vec![false; blocks.len()];
     for (alternatives, keys) in alternatives(need) {
-        let Some(slices) = Slices::read(connection, order, &keys)? else {
+        let numbers: BTreeSet<i16> = keys.into_iter().map(number_of).collect();
+        if numbers.len() > MOST_SLICES {
             return Ok(None);
-        };
+        }
+        let slices = Slices::read(connection, order, &numbers)?;
         for (is_wanted, block) in are_wanted.iter_mut().zip(blocks) {
             let may_hold = |key| slices.may_hold(*block.start(), key);
             *is_wanted = *is_wanted || alternatives.iter().any(|need| need.may_be_met(&may_hold));
@@ -230,24 +234,18 @@ struct Plain {
 }
 
 impl Plain {
-    /// Takes those of some blocks, which may hold an address, that have no other spelling of it; `None` if that takes too
-    /// many slices.
+    /// Takes those of some blocks, which may hold an address, that have no other spelling of it.
     fn new(
         connection: &Connection,
         order: CommitOrder,
         address: IpAddr,
         text: String,
         mut blocks: Vec<RangeInclusive<i64>>,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Self> {
         let key = keys::of_other_spelling(address);
-        if blocks.is_empty() {
-            return Ok(None);
-        }
-        let slices = Slices::read(connection, order, &BTreeSet::from([key]))?;
-        Ok(slices.map(|slices| {
-            blocks.retain(|block| !slices.may_hold(*block.start(), key));
-            Self { text, blocks }
-        }))
+        let slices = Slices::read(connection, order, &BTreeSet::from([number_of(key)]))?;
+        blocks.retain(|block| !slices.may_hold(*block.start(), key));
+        Ok(Self { text, blocks })
     }
 
     /// Says whether there are blocks, in so few runs that each of them can be read apart.
@@ -258,6 +256,7 @@ impl Plain {
     /// Returns SQL that is true of each log with the text, over `log_rows`.
     fn condition(&self) -> String {
         let text = statement::literal(&self.text);
+        // The view names what a row has itself `stored_`.
         let contains = |column: &str| match column.strip_prefix("stored_") {
             Some(column) => format!("contains(\"{column}\", {text})"),
             None => format!("contains({column}, {text})"),
@@ -291,13 +290,9 @@ impl Plain {
 struct Slices(HashMap<(i64, i16), Vec<u8>>);
 
 impl Slices {
-    /// Reads the slices; `None` if they are too many.
-    fn read(connection: &Connection, order: CommitOrder, keys: &BTreeSet<u64>) -> Result<Option<Self>> {
-        let numbers: BTreeSet<i16> = keys.iter().map(|key| number_of(*key)).collect();
-        if numbers.len() > MOST_SLICES {
-            return Ok(None);
-        }
-        let sql = slices_sql(order, &numbers);
+    /// Reads the slices with these numbers.
+    fn read(connection: &Connection, order: CommitOrder, numbers: &BTreeSet<i16>) -> Result<Self> {
+        let sql = slices_sql(order, numbers);
         let mut slices = HashMap::new();
         let read = statement::query_all(connection, &sql, [], |row| {
             Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
@@ -309,7 +304,7 @@ impl Slices {
                 slices.insert(place, Vec::new());
             }
         }
-        Ok(Some(Self(slices)))
+        Ok(Self(slices))
     }
 
     /// Says whether a block may hold a key. A slice that is missing may hold every key.

@@ -6,7 +6,7 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 use super::keys;
 use crate::models::{
     Column, ColumnType, Condition, Field, Filter, Indicator, LogQuery, Needle, Node, Operator, Place, Test,
-    observables,
+    canonical_host, observables,
 };
 
 /// Says which keys a block must hold.
@@ -79,15 +79,19 @@ impl Need {
 
 /// Returns the need of an observable. Blocks have the words of names in the form in which indicators are stored.
 fn of_indicator(indicator: &Indicator) -> Need {
-    let host = indicator.host().and_then(|host| host.parse().ok());
-    match (indicator, &host) {
-        (Indicator::Ip(address), _) | (Indicator::Url(_), Some(Indicator::Ip(address))) => {
-            Need::Key(keys::of_address(*address))
-        }
-        (Indicator::Cidr(network), _) => of_network(*network),
-        (Indicator::Url(_), Some(host)) => of_piece(&host.to_string(), Ends::BOTH),
-        (Indicator::Url(_), None) => Need::Nothing,
-        (name, _) => of_piece(&name.to_string(), Ends::BOTH),
+    match indicator {
+        Indicator::Ip(address) => Need::Key(keys::of_address(*address)),
+        Indicator::Cidr(network) => of_network(*network),
+        Indicator::Url(_) => indicator.host().map_or(Need::Nothing, of_host),
+        name => of_piece(&name.to_string(), Ends::BOTH),
+    }
+}
+
+fn of_host(host: &str) -> Need {
+    let host = canonical_host(host);
+    match host.parse() {
+        Ok(address) => Need::Key(keys::of_address(address)),
+        Err(_) => of_piece(&host, Ends::BOTH),
     }
 }
 
@@ -326,6 +330,14 @@ mod tests {
         let address = Need::Key(keys::of_address("198.51.100.4".parse().unwrap()));
         assert_eq!(need("any has ::ffff:198.51.100.4"), address);
         assert_eq!(need("source_ip in 198.51.100.4"), address);
+        let of = |indicator: &str| of_indicator(&indicator.parse().unwrap());
+        for indicator in ["198.51.100.4", "http://198.51.100.4/x", "http://0xc6336404/"] {
+            assert_eq!(of(indicator), address, "{indicator}");
+        }
+        assert_eq!(of("evil.example"), need("any has evil.example"));
+        assert_eq!(of("https://intranet:8443/a"), words(&["intranet"]));
+        assert_eq!(of("http://-/x"), Need::Nothing);
+        assert_eq!(of("198.51.100.0/24"), Need::Nothing);
         let either = Need::Any(vec![words(&["ab"]), words(&["cd"])]);
         assert_eq!(need("any has ab or any has cd"), either);
         assert_eq!(need("host in (ab, cd)"), either);
