@@ -663,3 +663,71 @@ fn a_word_of_every_block_is_found_in_each_of_its_forms() {
         assert_eq!(found(&store, filter), expected, "{filter}");
     }
 }
+
+/// Lines of three forms, whose texts are in templates, in variables and in columns.
+fn line(number: u32) -> String {
+    let (host, port) = (number % 7, 1_024 + number * 37 % 9_000);
+    match number % 3 {
+        0 => format!(
+            "<38>1 2025-11-30T12:{:02}:{:02}Z web{host} sshd 77 - - Failed password for user{} from 10.0.{host}.{} port {port}",
+            number / 60 % 60,
+            number % 60,
+            number % 911,
+            number % 250,
+        ),
+        1 => format!(
+            r#"{{"host":"web{host}","message":"password of user{} reset","request":"/a/{port}?q=password","id":"{number:032x}"}}"#,
+            number % 13
+        ),
+        _ => format!(
+            "password Failed port {port}: {{word{host}}} Failed password{}",
+            number % 2
+        ),
+    }
+}
+
+/// A part of a text may begin in a template and end in a variable.
+#[test]
+fn each_part_of_a_line_is_found_in_as_many_logs_as_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("logs.txt");
+    let store = DuckDbStore::open(folder.path().join("logs.db")).unwrap();
+    let load = |numbers: std::ops::Range<u32>| {
+        let lines: Vec<String> = numbers.map(line).collect();
+        std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+        Loader::new(&store).run(&[&file]).unwrap();
+    };
+    load(0..4_000);
+    // These few have no templates.
+    store
+        .append_logs(&[LogEntry::new(at(0)).with_raw(line(9_000) + " password")])
+        .unwrap();
+    let logs = store.fetch_logs(&LogQuery::new()).unwrap();
+    assert_eq!(logs.len(), 4_001);
+    let templates = store
+        .execute_query("SELECT count(*) FROM log_rows WHERE template IS NOT NULL", &[])
+        .unwrap();
+    assert!(templates.rows[0][0].as_u64().unwrap() > 3_900, "{templates:?}");
+    let part = (0..4_001_usize, any::<prop::sample::Index>(), 3..40_usize);
+    let assert_all_found = |(log, start, length): (usize, prop::sample::Index, usize)| {
+        let raw = logs[log].raw.as_deref().unwrap();
+        let start = start.index(raw.len());
+        let part = &raw[start..raw.len().min(start + length)];
+        let query = LogQuery::new().contains(part);
+        let wanted = logs.iter().filter(|log| query.matches(log)).count();
+        prop_assert_eq!(store.count_logs(&query).unwrap(), wanted as u64, "{}", part);
+        prop_assert_eq!(store.fetch_logs(&query).unwrap().len(), wanted, "{}", part);
+        let by = store.count_logs_by(&query, &["host".parse().unwrap()]).unwrap();
+        prop_assert_eq!(
+            by.iter().map(|group| group.count).sum::<u64>(),
+            wanted as u64,
+            "{}",
+            part
+        );
+        let few = query.limit(3);
+        prop_assert_eq!(store.fetch_logs(&few).unwrap().len(), wanted.min(3), "{}", part);
+        Ok(())
+    };
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
+    runner.run(&part, assert_all_found).unwrap();
+}

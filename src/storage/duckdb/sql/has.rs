@@ -83,9 +83,10 @@ pub(crate) const NUMBERS: [&str; 3] = [
     "CAST(dest_port AS VARCHAR)",
 ];
 
-/// Holds SQL for all texts of a log as they are stored, but numbers.
-pub(crate) fn stored_texts() -> impl Iterator<Item = &'static str> {
-    let rest = [
+/// Returns SQL for the stored texts of a log that may have an address as it is written: identifiers have no dots and no
+/// colons.
+pub(crate) fn texts_of_addresses() -> impl Iterator<Item = &'static str> {
+    let others = [
         "stored_raw",
         "stored_normalized",
         "metadata",
@@ -95,9 +96,16 @@ pub(crate) fn stored_texts() -> impl Iterator<Item = &'static str> {
         "normalized_template",
         "message_template",
         "timestamp_template",
-        "identifiers",
     ];
-    rest.into_iter().chain(IN_TEMPLATES).chain(ADDRESSES)
+    others.into_iter().chain(IN_TEMPLATES).chain(ADDRESSES)
+}
+
+/// Returns SQL over `log_rows` for a text of `log_texts`, which names what a row has itself `stored_`.
+pub(crate) fn of_row(text: &str) -> String {
+    match text.strip_prefix("stored_") {
+        Some(column) => format!("\"{column}\""),
+        None => text.to_owned(),
+    }
 }
 
 /// Returns SQL for the texts of a log as arguments. None of them is NULL, as the engine would not ask the function then.
