@@ -20,8 +20,12 @@ fn signal(child: &Child, name: &str) {
     );
 }
 
-/// Starts the program by a command, such as nohup.
+/// Starts the program by a command, such as nohup; without one, it does not ignore SIGHUP even if the tests do.
 fn start(cli: &Cli, by: &[&str], arguments: &[&str]) -> Child {
+    let by = match by {
+        [] if cfg!(target_os = "linux") => &["env", "--default-signal=HUP"],
+        by => by,
+    };
     let program = assert_cmd::cargo::cargo_bin!("logstore").display().to_string();
     let all: Vec<&str> = [by, &[&program], arguments].concat();
     cli.other_program(all[0])

@@ -75,7 +75,7 @@ pub(crate) enum Color {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Limit {
     /// Limit of rows, 0 for all [default: 100 on a terminal, all in a pipe]
-    #[arg(short = 'n', long, value_name = "N", action = ArgAction::Set)]
+    #[arg(short = 'n', long, value_name = "N", action = ArgAction::Set, allow_negative_numbers = true)]
     pub(crate) limit: Option<u64>,
 }
 

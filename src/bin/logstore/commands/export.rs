@@ -26,7 +26,7 @@ pub(crate) struct Args {
     export_format: Option<FormatArg>,
 
     /// Write at most N logs, the oldest first
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<u64>,
 }
 

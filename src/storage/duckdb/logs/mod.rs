@@ -112,7 +112,7 @@ impl LogStore for DuckDbStore {
         self.read_narrowed(
             "count logs by field",
             query,
-            Purpose::Groups,
+            Purpose::Logs,
             |connection, log_texts, _| {
                 let sql = plan::count_by(query, fields, log_texts);
                 let read =
@@ -134,7 +134,7 @@ impl LogStore for DuckDbStore {
         let counts: Vec<(i64, u64)> = self.read_narrowed(
             "count logs over time",
             query,
-            Purpose::Groups,
+            Purpose::Logs,
             |connection, log_texts, _| {
                 let sql = plan::histogram(query, width, log_texts);
                 let parameters = params_from_iter(&sql.values);

@@ -44,9 +44,7 @@ pub(crate) struct Narrowed {
 pub(crate) enum Purpose {
     /// Means that its logs are counted.
     Count,
-    /// Means that they are counted in groups.
-    Groups,
-    /// Means that they are read.
+    /// Means that they are read, or counted in groups.
     Logs,
 }
 
@@ -119,7 +117,7 @@ fn narrowed_by_columns(
             )),
             ..of(others)
         },
-        (Purpose::Count | Purpose::Groups, ..) => of(&apart),
+        (Purpose::Count, ..) => of(&apart),
         (Purpose::Logs, ..) => {
             let Some(found) = by_columns::found(connection, query, &all)? else {
                 return Ok(None);

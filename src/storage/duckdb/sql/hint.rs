@@ -100,20 +100,25 @@ pub(crate) struct ColumnCondition {
 }
 
 impl ColumnCondition {
+    pub(crate) fn new(column: &str, sql: String) -> Self {
+        let column = column.to_owned();
+        Self { column, sql }
+    }
+
     /// Returns a condition for each of some conditions, of which a log meets at most one.
     ///
     /// No column is asked twice for a log: the engine would ask the second condition of each log, not of each text.
     pub(crate) fn apart(conditions: &[Self]) -> Vec<String> {
         let apart = conditions.iter().enumerate().map(|(place, condition)| {
-            let mut sql = condition.sql.clone();
-            for earlier in conditions
-                .iter()
-                .take(place)
+            let earlier = conditions.iter().take(place);
+            let earlier: Vec<&str> = earlier
                 .filter(|earlier| earlier.column != condition.column)
-            {
-                sql.push_str(&format!(" AND ({}) IS NOT TRUE", earlier.sql));
+                .map(|earlier| earlier.sql.as_str())
+                .collect();
+            match earlier.is_empty() {
+                true => condition.sql.clone(),
+                false => format!("{} AND ({}) IS NOT TRUE", condition.sql, earlier.join(" OR ")),
             }
-            sql
         });
         apart.collect()
     }
@@ -168,15 +173,10 @@ impl<'a> ColumnConditions<'a> {
                 _ if has_word.is_some() && of_piece.is_some() => [has_word, None],
                 _ => [has_piece, has_word],
             };
-            ColumnCondition {
-                column,
-                sql: format!("({})", any.into_iter().flatten().collect::<Vec<_>>().join(" OR ")),
-            }
+            let any: Vec<String> = any.into_iter().flatten().collect();
+            ColumnCondition::new(&column, format!("({})", any.join(" OR ")))
         });
-        let decided = decides.map(|whole| ColumnCondition {
-            column: "template".to_owned(),
-            sql: contains("template", whole),
-        });
+        let decided = decides.map(|whole| ColumnCondition::new("template", contains("template", whole)));
         Some(Self {
             others: others.collect(),
             decided: decided.map(|condition| (condition, filter)),
@@ -286,7 +286,7 @@ mod tests {
             .find(|sql| sql.starts_with("(contains(layout"))
             .unwrap();
         assert!(
-            layout.contains("(contains(template, 'Failed password')) IS NOT TRUE"),
+            layout.contains(" AND (contains(template, 'Failed password') OR "),
             "{layout}"
         );
     }

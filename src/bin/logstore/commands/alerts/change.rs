@@ -29,8 +29,8 @@ pub(super) struct CloseArgs {
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
 
-    /// Verdict: true_positive, false_positive or benign
-    #[arg(long)]
+    /// Verdict
+    #[arg(long, value_name = "true_positive|false_positive|benign")]
     verdict: Verdict,
 }
 

@@ -132,7 +132,12 @@ impl AlertRecord {
             ("raised", time(alert.created_at)),
             (
                 "found",
-                if alert.found_later { "later, by a hunt" } else { "" }.to_owned(),
+                if alert.found_later {
+                    "later, in logs stored before"
+                } else {
+                    ""
+                }
+                .to_owned(),
             ),
             ("follows", text(&alert.previous_id)),
         ];
