@@ -724,6 +724,10 @@ fn each_part_of_a_line_is_found_in_as_many_logs_as_have_it() {
             "{}",
             part
         );
+        if let Ok(has) = LogQuery::new().has(part) {
+            let wanted = logs.iter().filter(|log| has.matches(log)).count();
+            prop_assert_eq!(store.count_logs(&has).unwrap(), wanted as u64, "has {}", part);
+        }
         let few = query.limit(3);
         prop_assert_eq!(store.fetch_logs(&few).unwrap().len(), wanted.min(3), "{}", part);
         Ok(())

@@ -238,8 +238,14 @@ impl DuckDbStore {
         read: impl Fn(&Connection, &str, Option<&Narrowed>) -> Result<T>,
     ) -> Result<T> {
         let order = self.commit_order();
+        // What is counted are the logs of all pages.
+        let whole = LogQuery {
+            after: None,
+            limit: None,
+            ..query.clone()
+        };
         let read = |connection: &Connection| {
-            let narrowed = narrow::narrowed(connection, order, self.log_texts, query, &[], purpose)?;
+            let narrowed = narrow::narrowed(connection, order, self.log_texts, &whole, &[], purpose)?;
             if narrowed.as_ref().is_some_and(Narrowed::is_empty) {
                 return Ok(T::default());
             }

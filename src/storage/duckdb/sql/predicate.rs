@@ -203,7 +203,7 @@ fn whole_value(condition: &Condition) -> Sql {
         return call(HAS, condition.field(), value);
     }
     let mut sql = Sql::new("(");
-    if let Some(pattern) = pattern_of_word(condition) {
+    if let Some(pattern) = pattern_of_words(condition) {
         for text in ["template", "host", "appname", "\"user\""] {
             sql.push(&format!("regexp_matches({text}, "));
             sql.bind(pattern.clone());
@@ -216,16 +216,17 @@ fn whole_value(condition: &Condition) -> Sql {
     sql
 }
 
-/// Returns a pattern by which a template or a column shows that a log has a word as a whole; `None` if the value that is
-/// sought is no word of ASCII letters and digits. Numbers are also placeholders of templates.
-fn pattern_of_word(condition: &Condition) -> Option<String> {
+/// Returns a pattern by which a template or a column shows that a log has a value as a whole; `None` if the value that is
+/// sought has other characters than most names and phrases. Numbers and braces are also placeholders of templates.
+fn pattern_of_words(condition: &Condition) -> Option<String> {
     let Test::Has(Needle::Words { text, .. }) = condition.test() else {
         return None;
     };
-    let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let has_letter = text.bytes().any(|byte| !byte.is_ascii_digit());
+    let is_common = |byte: u8| byte.is_ascii_alphanumeric() || b" -_./:@".contains(&byte);
+    let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     let bound = r"[\x00-/:-@\[-`{-\x7f]";
-    (is_word && has_letter).then(|| format!("(?i)(?:^|{bound}){text}(?:{bound}|$)"))
+    let escaped = Pattern::escape(text);
+    (text.bytes().all(is_common) && has_letter).then(|| format!("(?i)(?:^|{bound}){escaped}(?:{bound}|$)"))
 }
 
 /// Returns a value that the engine orders as the operand does.
