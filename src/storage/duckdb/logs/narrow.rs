@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::{blocks, by_columns, commits, cover, frequent};
+use super::{blocks, by_columns, commits, cover, frequent, long_texts};
 use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -118,6 +118,12 @@ fn narrowed_by_columns(
             ..of(others)
         },
         (Purpose::Count, ..) => of(&apart),
+        // Two thousand long texts would be in memory at a time.
+        (Purpose::Logs, ..)
+            if long_texts::need_measuring(CommitOrder::Counter, connection, schema::LOG_TEXTS) =>
+        {
+            return Ok(None);
+        }
         (Purpose::Logs, ..) => {
             let Some(found) = by_columns::found(connection, query, &all)? else {
                 return Ok(None);
