@@ -732,6 +732,13 @@ fn each_part_of_a_line_is_found_in_as_many_logs_as_have_it() {
         prop_assert_eq!(store.fetch_logs(&few).unwrap().len(), wanted.min(3), "{}", part);
         Ok(())
     };
+    for length in [255, 257, 300_000] {
+        let query = LogQuery::new().contains(format!("password for {}", "x-".repeat(length)));
+        assert_eq!(store.count_logs(&query).unwrap(), 0);
+        assert!(store.fetch_logs(&query).unwrap().is_empty());
+    }
+    let phrase = LogQuery::new().has("a.b-c ".repeat(166)).unwrap();
+    assert_eq!(store.count_logs(&phrase).unwrap(), 0);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
     runner.run(&part, assert_all_found).unwrap();
 }

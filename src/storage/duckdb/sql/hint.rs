@@ -124,6 +124,9 @@ impl ColumnCondition {
     }
 }
 
+/// Limits the bytes of a piece in a pattern. The engine refuses very long patterns.
+const LONGEST_IN_PATTERN: usize = 256;
+
 /// Holds conditions of which each log of a query meets one.
 pub(crate) struct ColumnConditions<'a> {
     /// Holds the condition of logs that pass a filter, and this filter. The other conditions are not met where it is.
@@ -144,11 +147,15 @@ impl<'a> ColumnConditions<'a> {
         let (piece, texts) = hint.searched()?;
         let decides = hint.decides.as_deref();
         let template = decides.map(|whole| {
-            format!(
-                "CASE WHEN contains(template, {}) THEN false ELSE regexp_matches(template, {}) END",
-                literal(whole),
-                literal(&in_template(whole, piece))
-            )
+            let may_pass = match piece.len() {
+                ..=LONGEST_IN_PATTERN => {
+                    let pattern = literal(&in_template(whole, piece));
+                    format!("regexp_matches(template, {pattern})")
+                }
+                _ => contains("template", piece),
+            };
+            let passes = contains("template", whole);
+            format!("CASE WHEN {passes} THEN false ELSE {may_pass} END")
         });
         // A log without templates has a word in its layout or in a column, or its line as it is. No number has a letter.
         let has_letter = |word: &&str| !word.bytes().all(|byte| byte.is_ascii_digit());
