@@ -739,6 +739,6 @@ fn each_part_of_a_line_is_found_in_as_many_logs_as_have_it() {
     }
     let phrase = LogQuery::new().has("a.b-c ".repeat(166)).unwrap();
     assert_eq!(store.count_logs(&phrase).unwrap(), 0);
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(32));
     runner.run(&part, assert_all_found).unwrap();
 }

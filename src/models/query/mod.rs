@@ -253,13 +253,6 @@ impl LogQuery {
         }
     }
 
-    /// Returns the query without one of its filters.
-    pub(crate) fn without(&self, filter: &Filter) -> Self {
-        let mut query = self.clone();
-        query.filters.retain(|other| other != filter);
-        query
-    }
-
     /// Returns the filters, which must all hold.
     pub fn filters(&self) -> &[Filter] {
         &self.filters

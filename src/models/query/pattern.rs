@@ -45,21 +45,7 @@ impl Pattern {
 
     /// Makes a pattern that finds `text` itself between two assertions, in any letter case.
     pub(crate) fn ignoring_case(start: &str, text: &str, end: &str) -> Result<Self, InvalidValue> {
-        format!("(?i){start}{}{end}", Self::escape(text)).parse()
-    }
-
-    /// Returns the source of a pattern that finds `text` itself.
-    ///
-    /// A backslash could mean something before other characters: both engines read `\x{..}`.
-    pub(crate) fn escape(text: &str) -> String {
-        let escaped = |character: char| {
-            if character.is_alphanumeric() {
-                character.to_string()
-            } else {
-                format!("\\x{{{:x}}}", u32::from(character))
-            }
-        };
-        text.chars().map(escaped).collect()
+        format!("(?i){start}{}{end}", escape(text)).parse()
     }
 
     /// Makes the pattern match in any letter case, but for parts that say otherwise.
@@ -132,6 +118,18 @@ impl FromStr for Pattern {
             regex,
         })
     }
+}
+
+/// Escapes by code point where a backslash could mean something: both engines read `\x{..}`.
+fn escape(text: &str) -> String {
+    let escaped = |character: char| {
+        if character.is_alphanumeric() {
+            character.to_string()
+        } else {
+            format!("\\x{{{:x}}}", u32::from(character))
+        }
+    };
+    text.chars().map(escaped).collect()
 }
 
 fn last_line(error: &regex::Error) -> String {

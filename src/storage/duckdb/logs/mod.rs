@@ -2,7 +2,6 @@
 
 pub(super) mod append;
 pub(super) mod blocks;
-mod by_columns;
 pub(super) mod commits;
 pub(super) mod cover;
 pub(super) mod end_of_file;
@@ -22,7 +21,7 @@ mod stats;
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::narrow::{Narrowed, Purpose};
+use self::narrow::Narrowed;
 use self::scan::{Keep, Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -87,63 +86,41 @@ impl LogStore for DuckDbStore {
     }
 
     fn count_logs(&self, query: &LogQuery) -> Result<u64> {
-        const ACTION: &str = "count logs";
-        self.read_narrowed(
-            ACTION,
-            query,
-            Purpose::Count,
-            |connection, log_texts, narrowed| {
-                let count = |log_texts: &str, query: &LogQuery| -> Result<u64> {
-                    let mut sql = Sql::new(format!("SELECT count(*) FROM {log_texts}"));
-                    sql.append(predicate::where_clause(query));
-                    let counted =
-                        connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
-                    counted.map_err(|error| error::engine(ACTION, error))
-                };
-                let decided = narrowed.and_then(|narrowed| narrowed.decided.as_ref());
-                let decided = decided.map(|(log_texts, query)| count(log_texts, query));
-                Ok(count(log_texts, query)? + decided.transpose()?.unwrap_or_default())
-            },
-        )
+        self.read_narrowed("count logs", query, |connection, log_texts| {
+            let mut sql = Sql::new(format!("SELECT count(*) FROM {log_texts}"));
+            sql.append(predicate::where_clause(query));
+            let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
+            counted.map_err(|error| error::engine("count logs", error))
+        })
     }
 
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
         fields.iter().try_for_each(Field::check_single)?;
-        self.read_narrowed(
-            "count logs by field",
-            query,
-            Purpose::Logs,
-            |connection, log_texts, _| {
-                let sql = plan::count_by(query, fields, log_texts);
-                let read =
-                    statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
-                        let values = (0..fields.len()).map(|index| row.get(index + 1));
-                        let values = values.collect::<::duckdb::Result<_>>()?;
-                        Ok(GroupCount {
-                            count: row.get(0)?,
-                            values,
-                        })
-                    });
-                read.map_err(|error| error::engine("count logs by field", error))
-            },
-        )
+        self.read_narrowed("count logs by field", query, |connection, log_texts| {
+            let sql = plan::count_by(query, fields, log_texts);
+            let read = statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
+                let values = (0..fields.len()).map(|index| row.get(index + 1));
+                let values = values.collect::<::duckdb::Result<_>>()?;
+                Ok(GroupCount {
+                    count: row.get(0)?,
+                    values,
+                })
+            });
+            read.map_err(|error| error::engine("count logs by field", error))
+        })
     }
 
     fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>> {
         let width = width_micros(width)?;
-        let counts: Vec<(i64, u64)> = self.read_narrowed(
-            "count logs over time",
-            query,
-            Purpose::Logs,
-            |connection, log_texts, _| {
+        let counts: Vec<(i64, u64)> =
+            self.read_narrowed("count logs over time", query, |connection, log_texts| {
                 let sql = plan::histogram(query, width, log_texts);
                 let parameters = params_from_iter(&sql.values);
                 let read = statement::query_all(connection, &sql.text, parameters, |row| {
                     Ok((row.get(0)?, row.get(1)?))
                 });
                 read.map_err(|error| error::engine("count logs over time", error))
-            },
-        )?;
+            })?;
         counts
             .into_iter()
             .map(|(start, count)| {
@@ -234,27 +211,16 @@ impl DuckDbStore {
         &self,
         action: &'static str,
         query: &LogQuery,
-        purpose: Purpose,
-        read: impl Fn(&Connection, &str, Option<&Narrowed>) -> Result<T>,
+        read: impl Fn(&Connection, &str) -> Result<T>,
     ) -> Result<T> {
         let order = self.commit_order();
-        // What is counted are the logs of all pages.
-        let whole = LogQuery {
-            after: None,
-            limit: None,
-            ..query.clone()
-        };
         let read = |connection: &Connection| {
-            let narrowed = narrow::narrowed(connection, order, self.log_texts, &whole, &[], purpose)?;
+            let narrowed = narrow::narrowed(connection, order, self.log_texts, query, &[])?;
             if narrowed.as_ref().is_some_and(Narrowed::is_empty) {
                 return Ok(T::default());
             }
             let log_texts = narrowed.as_ref().map(|narrowed| narrowed.log_texts(query));
-            read(
-                connection,
-                log_texts.as_deref().unwrap_or(self.log_texts),
-                narrowed.as_ref(),
-            )
+            read(connection, log_texts.as_deref().unwrap_or(self.log_texts))
         };
         self.read_in_time(|connection| match order {
             // Filters and logs are those of one moment.
@@ -270,7 +236,7 @@ impl DuckDbStore {
         let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
         let narrowed = move |connection: &Connection, query: &LogQuery, sought: Option<&Sought>| {
             let names = sought.map_or(&[][..], Sought::names);
-            narrow::narrowed(connection, order, log_texts, query, names, Purpose::Logs)
+            narrow::narrowed(connection, order, log_texts, query, names)
         };
         let before = match order {
             CommitOrder::Counter => None,

@@ -8,12 +8,11 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::{blocks, by_columns, commits, cover, frequent, long_texts};
+use super::{blocks, commits, cover, frequent};
 use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
-use crate::storage::duckdb::sql::has::{of_row, texts_of_addresses};
-use crate::storage::duckdb::sql::hint::{ColumnCondition, ColumnConditions};
+use crate::storage::duckdb::sql::has::texts_of_addresses;
 use crate::storage::duckdb::sql::{predicate, statement};
 use crate::storage::duckdb::words::filter;
 use crate::storage::duckdb::words::keys;
@@ -27,7 +26,7 @@ const MOST_RANGES: usize = 32;
 const MOST_SLICES: usize = 128;
 
 /// Names the logs that a query need be asked of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Narrowed {
     /// Holds SQL that names them like a table, with the columns of `log_texts`.
     logs: String,
@@ -35,17 +34,16 @@ pub(crate) struct Narrowed {
     condition: Option<String>,
     /// Counts the sequence numbers of their blocks, and those between.
     pub(crate) span: i64,
-    /// Names other logs, in the same way, and what is left of the query to ask of them.
-    pub(crate) decided: Option<(String, LogQuery)>,
 }
 
-/// Says what a query is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Means that its logs are counted.
-    Count,
-    /// Means that they are read, or counted in groups.
-    Logs,
+/// Returns what blocks must hold for a query of `log_texts` and for observables; `None` if all logs are looked at.
+///
+/// A store of an earlier version that is read only has no blocks.
+fn need(log_texts: &str, query: &LogQuery, sought: &[Indicator]) -> Option<Need> {
+    let has_blocks = log_texts == schema::LOG_TEXTS;
+    has_blocks
+        .then(|| Need::of_query(query).and(Need::of_indicators(sought)))
+        .filter(|need| *need != Need::Nothing)
 }
 
 /// Returns the logs that a query need be asked of; `None` if these are all. Where observables are sought, logs of other
@@ -59,13 +57,10 @@ pub(crate) fn narrowed(
     log_texts: &str,
     query: &LogQuery,
     sought: &[Indicator],
-    purpose: Purpose,
 ) -> Result<Option<Narrowed>> {
-    // A store of an earlier version that is read only has no blocks, and other columns.
-    if log_texts != schema::LOG_TEXTS {
+    let Some(need) = need(log_texts, query, sought) else {
         return Ok(None);
-    }
-    let need = Need::of_query(query).and(Need::of_indicators(sought));
+    };
     let narrowed = match narrowed_by_filters(connection, order, query, &need) {
         // A file of a lake may be lost. That of filters holds no logs.
         Err(error) if order == CommitOrder::Snapshots && !error.is_retryable() => {
@@ -74,71 +69,12 @@ pub(crate) fn narrowed(
         }
         narrowed => narrowed?,
     };
-    let has_few = narrowed
-        .as_ref()
-        .is_some_and(|narrowed| narrowed.span < frequent::MANY_LOGS);
-    // The files of a lake would be read twice.
-    if has_few || order == CommitOrder::Snapshots {
-        return Ok(narrowed);
-    }
-    if let Some(by_columns) = narrowed_by_columns(connection, query, purpose)? {
-        return Ok(Some(by_columns));
-    }
-    match query.limit {
+    match order {
         // The first logs are soon found.
-        Some(_) => Ok(narrowed),
-        None => without_a_word(connection, query, narrowed),
+        CommitOrder::Counter if query.limit.is_none() => without_a_word(connection, query, narrowed),
+        // It would read the files of a lake twice.
+        CommitOrder::Counter | CommitOrder::Snapshots => Ok(narrowed),
     }
-}
-
-/// Returns the logs with a part of a text that is sought, by one column after another; `None` if no such part is known,
-/// or if so many logs have it that they are better read with what is sought.
-fn narrowed_by_columns(
-    connection: &Connection,
-    query: &LogQuery,
-    purpose: Purpose,
-) -> Result<Option<Narrowed>> {
-    let Some(conditions) = ColumnConditions::of(query) else {
-        return Ok(None);
-    };
-    let all = conditions.all();
-    let apart = ColumnCondition::apart(&all);
-    let of = |conditions: &[String]| Narrowed {
-        logs: by_columns::log_texts(conditions),
-        condition: None,
-        span: i64::MAX,
-        decided: None,
-    };
-    let narrowed = match (purpose, &conditions.decided, apart.split_first()) {
-        (Purpose::Count, Some((_, filter)), Some((decided, others))) => Narrowed {
-            decided: Some((
-                by_columns::log_texts(std::slice::from_ref(decided)),
-                query.without(filter),
-            )),
-            ..of(others)
-        },
-        (Purpose::Count, ..) => of(&apart),
-        // Two thousand long texts would be in memory at a time.
-        (Purpose::Logs, ..)
-            if long_texts::need_measuring(CommitOrder::Counter, connection, schema::LOG_TEXTS) =>
-        {
-            return Ok(None);
-        }
-        (Purpose::Logs, ..) => {
-            let Some(found) = by_columns::found(connection, query, &all)? else {
-                return Ok(None);
-            };
-            let runs = joined(&found);
-            match runs.len() < MOST_RANGES {
-                true => Narrowed::of_runs(CommitOrder::Counter, &runs),
-                false => Narrowed {
-                    span: found.len().try_into().unwrap_or(i64::MAX),
-                    ..of(&apart)
-                },
-            }
-        }
-    };
-    Ok(Some(narrowed))
 }
 
 /// Leaves out logs without a word that is sought, if many blocks hold it.
@@ -147,6 +83,12 @@ fn without_a_word(
     query: &LogQuery,
     narrowed: Option<Narrowed>,
 ) -> Result<Option<Narrowed>> {
+    if narrowed
+        .as_ref()
+        .is_some_and(|narrowed| narrowed.span < frequent::MANY_LOGS)
+    {
+        return Ok(narrowed);
+    }
     let logs = narrowed
         .as_ref()
         .map_or(schema::LOG_TEXTS, |narrowed| &narrowed.logs);
@@ -158,7 +100,6 @@ fn without_a_word(
         logs: logs.to_owned(),
         condition,
         span: narrowed.map_or(i64::MAX, |narrowed| narrowed.span),
-        decided: None,
     }))
 }
 
@@ -174,9 +115,6 @@ fn narrowed_by_filters(
     query: &LogQuery,
     need: &Need,
 ) -> Result<Option<Narrowed>> {
-    if *need == Need::Nothing {
-        return Ok(None);
-    }
     let stored = blocks::stored(connection, order)?;
     if stored.is_empty() {
         return Ok(None);
@@ -318,7 +256,11 @@ impl Plain {
     /// Returns SQL that is true of each log with the text, over `log_rows`.
     fn condition(&self) -> String {
         let text = statement::literal(&self.text);
-        let contains = |column: &str| format!("contains({}, {text})", of_row(column));
+        // The view names what a row has itself `stored_`.
+        let contains = |column: &str| match column.strip_prefix("stored_") {
+            Some(column) => format!("contains(\"{column}\", {text})"),
+            None => format!("contains({column}, {text})"),
+        };
         let mut conditions: Vec<String> = texts_of_addresses().map(contains).collect();
         conditions.extend(self.cuts().map(|cut| format!("contains(layout, '{cut}')")));
         conditions.join(" OR ")
@@ -444,16 +386,6 @@ impl Narrowed {
                 span = span.saturating_add(blocks::length(&range));
             }
         }
-        Self::of_rows(order, &rows, span)
-    }
-
-    /// Names the logs with these sequence numbers.
-    fn of_runs(order: CommitOrder, runs: &[RangeInclusive<i64>]) -> Self {
-        let rows: Vec<String> = runs.iter().map(|run| rows_of(order, run)).collect();
-        Self::of_rows(order, &rows, runs.iter().map(blocks::length).sum())
-    }
-
-    fn of_rows(order: CommitOrder, rows: &[String], span: i64) -> Self {
         let rows = rows.join(" UNION ALL ");
         let logs = match order {
             _ if rows.is_empty() => rows,
@@ -464,7 +396,6 @@ impl Narrowed {
             logs,
             condition: None,
             span,
-            decided: None,
         }
     }
 }

@@ -100,14 +100,6 @@ pub(crate) fn texts_of_addresses() -> impl Iterator<Item = &'static str> {
     others.into_iter().chain(IN_TEMPLATES).chain(ADDRESSES)
 }
 
-/// Returns SQL over `log_rows` for a text of `log_texts`, which names what a row has itself `stored_`.
-pub(crate) fn of_row(text: &str) -> String {
-    match text.strip_prefix("stored_") {
-        Some(column) => format!("\"{column}\""),
-        None => text.to_owned(),
-    }
-}
-
 /// Returns SQL for the texts of a log as arguments. None of them is NULL, as the engine would not ask the function then.
 pub(crate) fn arguments() -> String {
     let [_, columns @ ..] = LAID_OUT;

@@ -2,7 +2,6 @@
 
 pub(super) mod comparison;
 pub(super) mod has;
-pub(super) mod hint;
 pub(super) mod in_network;
 pub(super) mod log_id;
 pub(super) mod predicate;

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::comparison::ORDER_OF;
 use super::has::{self, HAS, LOG_HAS};
-use super::hint::Hint;
 use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
+use super::tokens::{longest_piece, may_be_in_time};
 use crate::models::{
     Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Needle, Node, Operand, Operator, Order,
-    Pattern, Place, Test,
+    Pattern, Place, Test, longest_word,
 };
 use crate::storage::duckdb::sql::log_id::LogId;
 
@@ -159,10 +159,111 @@ fn condition_sql(condition: &Condition) -> Sql {
         sql.push(") OR ");
     }
     sql.push("(");
-    sql.append(hint.may_pass());
+    sql.append(hint.may_hold());
     sql.push(" AND ");
     sql.append(whole);
     sql.push("))");
+    sql
+}
+
+/// Says what the texts of a log must hold to pass a condition.
+struct Hint {
+    /// Says whether the line is sought in, and not the message.
+    is_line: bool,
+    /// Holds a word of ASCII letters and digits. A row layout leaves values out only at the bounds of words, so that each
+    /// word is in the layout or in one of the columns.
+    word: Option<String>,
+    /// Holds a text that templates do not cut: see [`longest_piece`].
+    piece: Option<String>,
+    /// Holds a text whose logs pass if their template has it.
+    decides: Option<String>,
+}
+
+impl Hint {
+    /// Returns what the texts of a log must hold; `None` if that is not known.
+    fn of(condition: &Condition) -> Option<Self> {
+        let is_line = condition.field().0 == Place::Text;
+        if !is_line && condition.field().0 != Place::Column(Column::Message) {
+            return None;
+        }
+        let texts = match condition.test() {
+            Test::Equals(text) | Test::Contains(text) | Test::StartsWith(text) | Test::EndsWith(text) => {
+                vec![text.clone()]
+            }
+            Test::Matches(patterns) => match patterns.as_slice() {
+                [pattern] => pattern.required_texts(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let longest = |part: fn(&str) -> Option<&str>| {
+            let parts = texts.iter().filter_map(|text| part(text));
+            parts.max_by_key(|part| part.len()).map(str::to_owned)
+        };
+        let hint = Self {
+            is_line,
+            word: longest(longest_word),
+            piece: longest(longest_piece),
+            decides: match condition.test() {
+                Test::Contains(text) if is_line && is_plain(text) => Some(text.clone()),
+                _ => None,
+            },
+        };
+        (hint.word.is_some() || hint.piece.is_some()).then_some(hint)
+    }
+
+    /// Returns SQL that is true of every log whose texts hold what they must.
+    fn may_hold(&self) -> Sql {
+        let mut sql = Sql::new("((variables IS NULL AND (layout IS NULL OR ");
+        match &self.word {
+            Some(word) => sql.append(any_contains(&has::LAID_OUT, word)),
+            None => sql.push("true"),
+        }
+        sql.push(")) OR (variables IS NOT NULL AND ");
+        match &self.piece {
+            Some(piece) if !may_be_in_time(piece) => {
+                let template = if self.is_line {
+                    "template"
+                } else {
+                    "message_template"
+                };
+                let mut texts = vec![template];
+                texts.extend(has::IN_TEMPLATES);
+                // The others hold these characters only.
+                let is_of = |other: &[u8]| {
+                    piece
+                        .bytes()
+                        .all(|byte| byte.is_ascii_hexdigit() || other.contains(&byte))
+                };
+                texts.extend(is_of(b"-").then_some("identifiers"));
+                texts.extend(is_of(b".:").then_some(has::ADDRESSES).into_iter().flatten());
+                let is_number = piece.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+                texts.extend(is_number.then_some(has::NUMBERS).into_iter().flatten());
+                sql.append(any_contains(&texts, piece));
+            }
+            _ => sql.push("true"),
+        }
+        sql.push("))");
+        sql
+    }
+}
+
+/// Says whether a text is in a template only where it is in its logs: a template doubles braces and has placeholders,
+/// which are numbers.
+fn is_plain(text: &str) -> bool {
+    !text.contains(['{', '}']) && text.bytes().any(|byte| !byte.is_ascii_digit())
+}
+
+/// Returns SQL that is true of a log if any of these texts contains a part.
+fn any_contains(texts: &[&str], part: &str) -> Sql {
+    let mut sql = Sql::new("(");
+    for (index, text) in texts.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " OR " });
+        sql.push(&format!("contains({text}, "));
+        sql.bind(part.to_owned());
+        sql.push(")");
+    }
+    sql.push(")");
     sql
 }
 
@@ -225,7 +326,7 @@ fn pattern_of_words(condition: &Condition) -> Option<String> {
     let is_common = |byte: u8| byte.is_ascii_alphanumeric() || b" -_./:@".contains(&byte);
     let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     let bound = r"[\x00-/:-@\[-`{-\x7f]";
-    let escaped = Pattern::escape(text);
+    let escaped = text.replace('.', r"\.");
     (text.bytes().all(is_common) && has_letter).then(|| format!("(?i)(?:^|{bound}){escaped}(?:{bound}|$)"))
 }
 
