@@ -692,12 +692,9 @@ fn each_part_of_a_line_is_found_in_as_many_logs_as_have_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("logs.txt");
     let store = DuckDbStore::open(folder.path().join("logs.db")).unwrap();
-    let load = |numbers: std::ops::Range<u32>| {
-        let lines: Vec<String> = numbers.map(line).collect();
-        std::fs::write(&file, lines.join("\n") + "\n").unwrap();
-        Loader::new(&store).run(&[&file]).unwrap();
-    };
-    load(0..4_000);
+    let lines: Vec<String> = (0..4_000).map(line).collect();
+    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+    Loader::new(&store).run(&[&file]).unwrap();
     // These few have no templates.
     store
         .append_logs(&[LogEntry::new(at(0)).with_raw(line(9_000) + " password")])

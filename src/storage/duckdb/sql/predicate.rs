@@ -320,14 +320,13 @@ fn whole_value(condition: &Condition) -> Sql {
 /// Returns a pattern by which a template or a column shows that a log has a value as a whole; `None` if the value that is
 /// sought has other characters than most names and phrases. Numbers and braces are also placeholders of templates.
 fn pattern_of_words(condition: &Condition) -> Option<String> {
-    let Test::Has(Needle::Words { text, .. }) = condition.test() else {
+    let Test::Has(Needle::Words { text, pattern }) = condition.test() else {
         return None;
     };
     let is_common = |byte: u8| byte.is_ascii_alphanumeric() || b" -_./:@".contains(&byte);
     let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
     let bound = r"[\x00-/:-@\[-`{-\x7f]";
-    let escaped = text.replace('.', r"\.");
-    (text.bytes().all(is_common) && has_letter).then(|| format!("(?i)(?:^|{bound}){escaped}(?:{bound}|$)"))
+    (text.bytes().all(is_common) && has_letter).then(|| format!("(?:^|{bound}){pattern}(?:{bound}|$)"))
 }
 
 /// Returns a value that the engine orders as the operand does.

@@ -102,6 +102,7 @@ impl AlertRecord {
             (Some(first), Some(last)) => format!("{} to {}", time(first), time(last)),
             _ => String::new(),
         };
+        let later = alert.found_later.then_some("later, in logs stored before");
         let rule = match &self.rule {
             Some(rule) => format!("{}, {}", rule.id, rule.rule_name),
             None => text(&alert.rule_id),
@@ -130,15 +131,7 @@ impl AlertRecord {
             ("count", alert.count.to_string()),
             ("seen", seen),
             ("raised", time(alert.created_at)),
-            (
-                "found",
-                if alert.found_later {
-                    "later, in logs stored before"
-                } else {
-                    ""
-                }
-                .to_owned(),
-            ),
+            ("found", later.unwrap_or_default().to_owned()),
             ("follows", text(&alert.previous_id)),
         ];
         let members = members.into_iter().filter(|(_, value)| !value.is_empty());
