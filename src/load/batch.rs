@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 use super::budget::Permit;
 use super::report::SourceReport;
@@ -104,8 +105,8 @@ pub(super) struct Batch {
     bytes: usize,
     pub(super) parse_errors: u64,
     pub(super) without_time: u64,
-    /// Says whether the batch is to be stored without waiting for more.
-    pub(super) is_due: bool,
+    /// Says since when the reader has waited for more; `None` if it has not.
+    pub(super) due_since: Option<Instant>,
 }
 
 impl Batch {

@@ -11,8 +11,11 @@ use crate::stop::StopHandle;
 use crate::storage::duckdb::{DuckDbStore, OpenGuard};
 use crate::storage::{AppendResult, Error, Result};
 
-/// Says for how long the store stays open while the writer waits for logs.
+/// Says for how long the store stays open while the writer waits for logs, and a batch that is due waits for more.
 const SOON: Duration = Duration::from_millis(20);
+
+/// Limits how long a batch that is due waits while more logs come soon. Each transaction takes as long as many logs.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Says how long to wait before a retry of what failed without waiting.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -86,7 +89,9 @@ impl<'a> Writer<'a> {
                     Err(_) => break,
                 },
                 Message::Done(done) => self.count(done),
-                Message::Idle => self.batch.is_due = true,
+                Message::Idle => {
+                    self.batch.due_since.get_or_insert_with(Instant::now);
+                }
                 Message::Unfinished(files) => self.report.unfinished_sources = files,
             }
             self.yield_to_waiters();
@@ -105,10 +110,14 @@ impl<'a> Writer<'a> {
             Err(TryRecvError::Disconnected) => return Ok(None),
             Err(TryRecvError::Empty) => {}
         }
-        if self.batch.is_due {
-            self.store()?;
-        } else if let Ok(message) = messages.recv_timeout(SOON) {
+        let due_since = self.batch.due_since;
+        if due_since.is_none_or(|since| since.elapsed() < LONGEST)
+            && let Ok(message) = messages.recv_timeout(SOON)
+        {
             return Ok(Some(message));
+        }
+        if due_since.is_some() {
+            self.store()?;
         }
         self.kept = None;
         Ok(messages.recv().ok())

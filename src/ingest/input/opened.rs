@@ -73,6 +73,9 @@ pub(crate) struct Content<'a> {
     pub(crate) member: Option<&'a Member>,
 }
 
+/// Says how many bytes of a stream are read at a time: as many as the lines that are parsed together mostly have.
+const STREAM_BUFFER: usize = 2 << 20;
+
 impl Opened {
     pub(crate) fn stream(
         input: impl Read + Send + 'static,
@@ -81,7 +84,7 @@ impl Opened {
         let counted = Counted::new(input);
         let progress = Arc::clone(&counted.bytes);
         Ok(Self {
-            input: decompressed(BufReader::with_capacity(BUFFER, counted))?,
+            input: decompressed(BufReader::with_capacity(STREAM_BUFFER, counted))?,
             modified,
             progress,
             read: Sample::default(),
