@@ -189,7 +189,18 @@ impl IndicatorSet {
     /// [`LogStore::scan_logs_with_observables`](crate::LogStore::scan_logs_with_observables).
     pub fn sought(self: &Arc<Self>) -> SoughtObservables {
         let set = Arc::clone(self);
-        SoughtObservables::new(move |text| set.may_be_in(text))
+        SoughtObservables::new(move |text| set.may_be_in(text)).named(self.names())
+    }
+
+    /// Returns the indicators; nothing if they are so many that most blocks of logs seem to hold one.
+    fn names(&self) -> Vec<Indicator> {
+        const MOST: usize = 100_000;
+        if self.len() > MOST {
+            return Vec::new();
+        }
+        let names = self.table.indicators();
+        let names = names.map(|(indicator_type, text)| Indicator::new(indicator_type, &text));
+        names.collect::<Result<_, _>>().unwrap_or_default()
     }
 
     /// Finds the indicators of a log as matches for alerts: one for each indicator, host and day of event time.

@@ -38,8 +38,7 @@ impl SoughtObservables {
         }
     }
 
-    /// Names all that is sought. A store with filters of blocks then reads only the blocks that may hold one of them, if
-    /// they are few. Filters do not know what is percent-encoded twice.
+    /// Names all that is sought. A store with filters of blocks then reads only the blocks that may hold one of them.
     #[must_use]
     pub fn named(self, names: Vec<Indicator>) -> Self {
         Self { names, ..self }
@@ -359,6 +358,11 @@ fn class(byte: u8) -> u8 {
 /// Counts the digits of the shortest digest.
 const SHORTEST_DIGEST: usize = 32;
 
+/// Says whether a digest of MD5, SHA-1, SHA-256 or SHA-512 has so many digits.
+pub(crate) fn is_length_of_digest(digits: usize) -> bool {
+    matches!(digits, 32 | 40 | 64 | 128)
+}
+
 /// Returns the classes of the bytes of a word.
 fn classes(word: &str) -> u8 {
     word.bytes().fold(0, |seen, byte| seen | class(byte))
@@ -549,7 +553,7 @@ fn token(word: &str, seen: u8, surroundings: Surroundings<'_>, take: &mut Take<'
     if word.starts_with(|c: char| c.is_ascii_digit()) && addresses(word, take) {
         return;
     }
-    if matches!(word.len(), 32 | 40 | 64 | 128) && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if is_length_of_digest(word.len()) && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return take(Observable::FileHash(word));
     }
     if let Some(domain) = domain_of(word, surroundings) {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
+use logstore::detect::IndicatorSet;
 use logstore::duckdb::MaintenanceOptions;
 use logstore::storage::SoughtObservables;
 use logstore::{
     Alert, AlertStore as _, DuckDbStore, Filter, Loader, LogEntry, LogQuery, LogStore as _, MemoryStore,
-    Order, Severity, StoreExt as _,
+    Order, Severity, Store, StoreExt as _, ThreatIntel,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -132,8 +134,29 @@ fn a_scan_that_names_few_observables_reads_the_blocks_that_may_hold_one() {
     let absent = |count: i64| (0..count).map(|number| format!("192.0.{}.{}", number >> 8, number & 255));
     let of_both = scanned(&store, absent(300).chain([address(259), address(39_000)]));
     assert!(of_both.contains(&259) && of_both.contains(&39_000));
-    assert_eq!(scanned(&store, absent(600)).len(), 40_010);
     assert_eq!(scanned(&store, []).len(), 40_010);
+}
+
+#[test]
+fn a_scan_that_names_many_observables_reads_the_blocks_that_hold_one() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    store.append_logs(&logs(0..40_000)).unwrap();
+    let absent = || (0..20_000).map(|number| format!("192.0.{}.{}", number >> 8, number & 255));
+    let of_none = scanned(&store, absent());
+    assert!(of_none.len() < 25_000, "{}", of_none.len());
+    let names = || {
+        let of_hosts = (0..1_000).map(|number| format!("host{number}.example"));
+        let digests = (0..1_000).map(|number| format!("{number:032x}"));
+        of_hosts.chain(digests)
+    };
+    assert!(scanned(&store, names()).is_empty());
+    let of_one = scanned(&store, names().chain(["10.0.1.3".to_owned()]));
+    assert!(of_one.contains(&259) && of_one.len() < 25_000, "{}", of_one.len());
+    // A name without a pair of words is looked for as words are.
+    let of_words = scanned(&store, names().chain(["163.com".to_owned()]));
+    assert!(of_words.len() < 25_000, "{}", of_words.len());
+    let too_many = (0..501).map(|number| format!("{number}.7.com"));
+    assert_eq!(scanned(&store, too_many).len(), 40_000);
 }
 
 /// A few lines may have more words than any filter holds.
@@ -218,7 +241,8 @@ fn many_blocks_are_sorted_and_still_found() {
     let sql =
         "SELECT count(*) FILTER (is_sorted), count(*), (SELECT count(*) FROM block_words) FROM log_blocks";
     let row = store.execute_query(sql, &[]).unwrap().rows.remove(0);
-    assert_eq!(row, [120, 121, 121 * 1_024]);
+    // Blocks of this version have a list of observables as well.
+    assert_eq!(row, [120, 121, 121 * 1_024 + 2]);
     assert_found(&store, [2_047, 2_048]);
 }
 
@@ -230,6 +254,9 @@ fn a_filter_that_is_lost_or_damaged_hides_no_log() {
         "DELETE FROM block_words WHERE slice % 2 = 0",
         "UPDATE block_words SET words = '' :: BLOB",
         "INSERT INTO block_words SELECT first_seq, slice, repeat('\\x00' :: BLOB, 128) FROM block_words",
+        "DELETE FROM block_words WHERE slice = 1024",
+        "UPDATE block_words SET words = words[1:8] WHERE slice = 1024",
+        "INSERT INTO block_words SELECT first_seq, slice, repeat('\\x00' :: BLOB, 4) FROM block_words WHERE slice = 1024",
         "UPDATE log_blocks SET version = 0",
         "DELETE FROM log_blocks",
     ] {
@@ -240,7 +267,11 @@ fn a_filter_that_is_lost_or_damaged_hides_no_log() {
             .append_logs(&logs(0..5_000))
             .unwrap();
         alter(&path, damage);
-        assert_found(&DuckDbStore::open(&path).unwrap(), [4_999]);
+        let store = DuckDbStore::open(&path).unwrap();
+        assert_found(&store, [4_999]);
+        let names = (0..100).map(|number| format!("192.0.2.{number}"));
+        let of_many = scanned(&store, names.chain(["10.0.19.135".to_owned()]));
+        assert!(of_many.contains(&4_999), "{damage}");
     }
 }
 
@@ -265,6 +296,23 @@ fn a_check_finds_a_filter_without_its_words() {
         "UPDATE block_words SET words = repeat('\\x00' :: BLOB, 128) WHERE slice < 100",
     );
     assert!(problems()[0].contains("filter"), "{:?}", problems());
+}
+
+#[test]
+fn a_check_finds_a_list_without_its_observables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    DuckDbStore::open(&path)
+        .unwrap()
+        .append_logs(&logs(0..5_000))
+        .unwrap();
+    alter(
+        &path,
+        "UPDATE block_words SET words = repeat('\\x00' :: BLOB, 4) WHERE slice = 1024",
+    );
+    let checks = DuckDbStore::open(&path).unwrap().check().unwrap();
+    let problems: Vec<String> = checks.into_iter().flat_map(|check| check.problems).collect();
+    assert!(problems[0].contains("filter"), "{problems:?}");
 }
 
 fn alter(path: &Path, sql: &str) {
@@ -358,6 +406,86 @@ proptest! {
             let query = LogQuery::new().filter(filter);
             prop_assert_eq!(store.count_logs(&query).unwrap(), model.count_logs(&query).unwrap(), "{:?}", query);
         }
+    }
+}
+
+/// Observables in some of the texts, and others.
+const NAMES: [&str; 14] = [
+    "10.0.0.1",
+    "10.0.0.10",
+    "2001:db8::1",
+    "evil.example",
+    "www.evil.example",
+    "7.evil.example",
+    "a@evil.example",
+    "xn--bcher-kva.example",
+    "http://bücher.example/x?y=1",
+    "http://10.0.0.1/7",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "203.0.113.9",
+    "nowhere.example",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+];
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Texts with observables, some of them percent-encoded once or twice.
+fn observable_text() -> impl Strategy<Value = String> {
+    let piece = (select(PIECES), select(&NAMES[..]), any::<bool>(), 0..3).prop_map(
+        |(piece, name, is_name, times)| {
+            let text = if is_name { name } else { piece };
+            (0..times).fold(text.to_owned(), |text, _| encoded(&text))
+        },
+    );
+    prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat())
+}
+
+/// Returns the ids of the logs with one of the observables, and which they have.
+fn with_observables(store: &dyn Store, set: &Arc<IndicatorSet>) -> BTreeSet<String> {
+    let query = LogQuery::new().order(Order::Any);
+    let scan = store.scan_logs_with_observables(&query, &set.sought()).unwrap();
+    let logs = scan.map(Result::unwrap).map(|log| {
+        let found = set.matches(&log).into_iter();
+        (
+            log.id.clone(),
+            found.map(|found| found.indicator).collect::<Vec<_>>(),
+        )
+    });
+    logs.filter(|(_, found)| !found.is_empty())
+        .map(|log| format!("{log:?}"))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// The lists of blocks leave out no log with one of many observables.
+    #[test]
+    fn many_observables_are_found_in_all_logs_that_hold_them(
+        texts in prop::collection::vec((observable_text(), 0..4), 1..12),
+        are_many in any::<bool>(),
+    ) {
+        let (store, model) = (DuckDbStore::open(":memory:").unwrap(), MemoryStore::new());
+        let mut all: Vec<LogEntry> = (0..2_100).map(|number| LogEntry::new(at(number)).with_raw("x")).collect();
+        all.extend(texts.into_iter().map(|(text, place)| {
+            let log = LogEntry::new(at(0));
+            match place {
+                0 => log.with_raw(text),
+                1 => log.with_raw(format!("{{\"m\":{}}}", serde_json::json!(text))).with_message(text),
+                2 => log.with_field("domain", text),
+                _ => log.with_message(text),
+            }
+        }));
+        store.append_logs(&all).unwrap();
+        model.append_logs(&all).unwrap();
+        prop_assert_eq!(blocks(&store).0, 1);
+        // Of few, the slices of filters are read.
+        let names = if are_many { &NAMES[..] } else { &NAMES[..5] };
+        let intel = |name: &&str| ThreatIntel::new(name.parse().unwrap(), "test", "test");
+        let intel: Vec<ThreatIntel> = names.iter().map(intel).collect();
+        let set = Arc::new(IndicatorSet::new(&intel));
+        prop_assert_eq!(with_observables(&store, &set), with_observables(&model, &set));
     }
 }
 

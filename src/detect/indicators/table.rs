@@ -202,6 +202,11 @@ impl Table {
         }
     }
 
+    /// Yields the type and the text of each indicator.
+    pub(super) fn indicators(&self) -> impl Iterator<Item = (IndicatorType, String)> {
+        self.places.iter().map(|first| self.indicator(*first))
+    }
+
     /// Returns the type and the text of the indicator whose first record is given.
     pub(super) fn indicator(&self, first: u32) -> (IndicatorType, String) {
         let key = key_at(&self.records, &self.keys, first);

@@ -139,7 +139,7 @@ pub(crate) fn store(connection: &Connection, order: CommitOrder, blocks: &[Block
         "first_seq, last_seq, version, is_sorted",
     )?;
     let slices = blocks.iter().flat_map(|block| {
-        let slices = (0..).zip(block.filter.slices());
+        let slices = (0..).zip(block.filter.parts());
         slices.map(|(slice, words)| (*block.seqs.start(), slice, words))
     });
     let mut slices: Vec<_> = slices.collect();

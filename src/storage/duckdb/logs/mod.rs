@@ -6,6 +6,7 @@ pub(super) mod commits;
 pub(super) mod cover;
 pub(super) mod end_of_file;
 mod frequent;
+mod listed;
 pub(super) mod long_texts;
 mod narrow;
 mod observables;

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::{blocks, commits, cover, frequent};
+use super::{blocks, commits, cover, frequent, listed};
 use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -170,8 +170,21 @@ fn are_wanted(
     need: &Need,
     blocks: &[RangeInclusive<i64>],
 ) -> Result<Option<Vec<bool>>> {
-    let mut are_wanted = vec![false; blocks.len()];
-    for (alternatives, keys) in alternatives(need) {
+    /// Limits the alternatives whose slices are read. Of more, the lists of all observables take less time.
+    const FEW: usize = 8;
+    let all = match need {
+        Need::Any(all) => all,
+        need => std::slice::from_ref(need),
+    };
+    let (mut listed, mut others): (Vec<_>, Vec<_>) = all.iter().partition(|need| need.has_observable());
+    if listed.len() <= FEW {
+        others.append(&mut listed);
+    }
+    let mut are_wanted = match listed.is_empty() {
+        true => vec![false; blocks.len()],
+        false => listed::may_meet_any(connection, order, &listed, blocks)?,
+    };
+    for (alternatives, keys) in in_parts(&others) {
         let numbers: BTreeSet<i16> = keys.into_iter().map(number_of).collect();
         if numbers.len() > MOST_SLICES {
             return Ok(None);
@@ -185,14 +198,10 @@ fn are_wanted(
     Ok(Some(are_wanted))
 }
 
-/// Returns the alternatives of a need with their keys, in parts of which the slices can be in memory together.
-fn alternatives(need: &Need) -> Vec<(Vec<&Need>, BTreeSet<u64>)> {
-    let all = match need {
-        Need::Any(all) => all,
-        need => std::slice::from_ref(need),
-    };
+/// Returns alternatives with their keys, in parts of which the slices can be in memory together.
+fn in_parts<'n>(alternatives: &[&'n Need]) -> Vec<(Vec<&'n Need>, BTreeSet<u64>)> {
     let mut parts: Vec<(Vec<&Need>, BTreeSet<u64>)> = Vec::new();
-    for need in all {
+    for need in alternatives {
         let mut keys = BTreeSet::new();
         need.each_key(&mut |key| {
             keys.insert(key);

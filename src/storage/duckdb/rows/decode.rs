@@ -267,6 +267,14 @@ pub(crate) fn texts(chunk: &StructArray, index: usize) -> Result<Vec<Option<&str
     Ok((0..chunk.len()).map(|row| texts.get(row)).collect())
 }
 
+/// Returns the bytes of a column.
+pub(crate) fn bytes(chunk: &StructArray, index: usize) -> Result<Vec<Option<&[u8]>>> {
+    let column = chunk.column(index);
+    let long = column.as_binary_opt::<i64>().map(|long| long.iter().collect());
+    long.or_else(|| column.as_binary_opt::<i32>().map(|short| short.iter().collect()))
+        .ok_or_else(|| wrong_type(chunk, index))
+}
+
 /// Holds a column of texts, with short or long offsets.
 pub(crate) enum Texts<'a> {
     Short(&'a StringArray),

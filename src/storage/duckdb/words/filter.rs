@@ -2,10 +2,17 @@
 //!
 //! The buckets are those of Parquet's split block Bloom filters (format specification, `BloomFilter.md`), and so are the
 //! eight factors. A filter has always the same size, and a block has as many logs as fill it. So a look-up needs one
-//! slice of each filter, the same for all blocks.
+//! slice of each filter, the same for all blocks. A look-up of many observables needs the list of them beside it.
+
+use std::borrow::Cow;
+
+use super::observables::Observables;
 
 /// Counts the slices of a filter.
 pub(crate) const SLICES: usize = 1_024;
+
+/// Gives the number that the list of observables has beside the slices.
+pub(crate) const LIST: usize = SLICES;
 
 /// Counts the bytes of a slice.
 pub(crate) const SLICE_BYTES: usize = BUCKETS_OF_SLICE * BUCKET_BYTES;
@@ -32,6 +39,7 @@ pub(crate) struct Filter {
     bytes: Vec<u8>,
     /// Counts the keys that set a bit.
     keys: usize,
+    observables: Observables,
 }
 
 impl Filter {
@@ -39,10 +47,12 @@ impl Filter {
         Self {
             bytes: vec![0; SLICES * SLICE_BYTES],
             keys: 0,
+            observables: Observables::default(),
         }
     }
 
     pub(crate) fn add(&mut self, key: u64) {
+        self.observables.add(key);
         let bucket = slice_of(key) * SLICE_BYTES + place_in_slice(key);
         let Some(bucket) = self.bytes.get_mut(bucket..bucket + BUCKET_BYTES) else {
             return;
@@ -62,6 +72,7 @@ impl Filter {
     pub(crate) fn fill(&mut self) {
         self.bytes.fill(u8::MAX);
         self.keys = usize::MAX;
+        self.observables.fill();
     }
 
     /// Adds the keys of another filter.
@@ -70,6 +81,7 @@ impl Filter {
             *byte |= added;
         }
         self.keys = self.keys.saturating_add(other.keys);
+        self.observables.merge(&other.observables);
     }
 
     pub(crate) fn keys(&self) -> usize {
@@ -78,6 +90,9 @@ impl Filter {
 
     /// Says whether a stored slice of this number lacks a key of the filter.
     pub(crate) fn is_missing_from(&self, number: usize, stored: &[u8]) -> bool {
+        if number == LIST {
+            return self.observables.are_missing_from(stored);
+        }
         let slice = self.slices().nth(number).unwrap_or_default();
         slice
             .iter()
@@ -86,8 +101,16 @@ impl Filter {
     }
 
     /// Returns the slices in their order.
-    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes.chunks_exact(SLICE_BYTES)
+    }
+
+    /// Returns what is stored of the filter, in the order of its numbers: the slices, and the list of observables.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let list = self.observables.list();
+        self.slices()
+            .map(Cow::Borrowed)
+            .chain(list.into_iter().map(Cow::Owned))
     }
 }
 

@@ -4,8 +4,9 @@
 //!
 //! - a word: the letters and digits, at least two, up to the next character that is neither, in one letter case;
 //! - two words with a dot between them, both with a letter, as in the name of a host;
+//! - a digest of a file, which is a word;
 //! - an address, in its only form, and once more if the text does not have it as it is printed;
-//! - each of these in the text with its percent-encoding decoded;
+//! - each of these in the text with its percent-encoding decoded, and in that with it decoded again;
 //! - the words of a domain or URL in the form in which indicators are stored, where the text has another.
 //!
 //! Changes of what a key is made of need another [`VERSION`](super::VERSION).
@@ -20,13 +21,16 @@ use crate::models::observables::{self, Observable, Surroundings};
 /// Counts the bytes of the shortest word.
 const SHORTEST: usize = 2;
 
-/// Gives the keys of a text to `take`, as it is and with its percent-encoding decoded.
+/// Gives the keys of a text to `take`, as it is and with its percent-encoding decoded, once and twice.
 pub(crate) fn of_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u64)) {
-    of_plain_text(text, folded, take);
-    if let Some(decoded) = observables::percent_decoded(text) {
-        of_plain_text(&decoded, folded, take);
-        observables::each_address(&decoded, &mut |address| take(of_other_spelling(address)));
-    }
+    let mut is_decoded = false;
+    observables::each_decoding(text, |text| {
+        of_plain_text(text, folded, take);
+        if is_decoded {
+            observables::each_address(text, &mut |address| take(of_other_spelling(address)));
+        }
+        is_decoded = true;
+    });
 }
 
 fn of_plain_text(text: &str, folded: &mut Vec<u8>, take: &mut impl FnMut(u64)) {
@@ -63,12 +67,12 @@ pub(crate) fn of_observables(text: &str, take: &mut impl FnMut(u64)) {
 /// Returns the key of an address.
 pub(crate) fn of_address(address: IpAddr) -> u64 {
     // No word has these bytes, which are none of UTF-8.
-    marked(0xff, address)
+    of_observable(marked(0xff, address))
 }
 
 /// Returns the key of an address in a text that does not have it as it is printed.
 pub(crate) fn of_other_spelling(address: IpAddr) -> u64 {
-    marked(0xfe, address)
+    of_no_observable(marked(0xfe, address))
 }
 
 fn marked(mark: u8, address: IpAddr) -> u64 {
@@ -86,7 +90,11 @@ pub(crate) fn of_words(folded: &[u8], take: &mut impl FnMut(u64)) {
     let mut before: Option<Range<usize>> = None;
     each_word(folded, &mut |word| {
         if word.len() >= SHORTEST {
-            take(hash(folded, word.clone()));
+            let key = hash(folded, word.clone());
+            take(match is_digest(folded, word.clone()) {
+                true => of_observable(key),
+                false => of_no_observable(key),
+            });
         }
         if let Some(before) = &before
             && before.end + 1 == word.start
@@ -94,10 +102,30 @@ pub(crate) fn of_words(folded: &[u8], take: &mut impl FnMut(u64)) {
             && has_letter(folded, before.clone())
             && has_letter(folded, word.clone())
         {
-            take(hash(folded, before.start..word.end));
+            take(of_observable(hash(folded, before.start..word.end)));
         }
         before = Some(word);
     });
+}
+
+/// Says whether a key is that of an address, of a digest, or of two words of a name.
+pub(crate) fn is_of_observable(key: u64) -> bool {
+    key & 1 != 0
+}
+
+fn of_observable(hash: u64) -> u64 {
+    hash | 1
+}
+
+fn of_no_observable(hash: u64) -> u64 {
+    hash & !1
+}
+
+fn is_digest(folded: &[u8], word: Range<usize>) -> bool {
+    observables::is_length_of_digest(word.len())
+        && folded
+            .get(word)
+            .is_some_and(|word| word.iter().all(u8::is_ascii_hexdigit))
 }
 
 fn has_letter(folded: &[u8], word: Range<usize>) -> bool {

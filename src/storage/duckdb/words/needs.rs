@@ -19,7 +19,8 @@ pub(crate) enum Need {
     Any(Vec<Need>),
 }
 
-/// Limits the alternatives that are looked up. So many values are in every block, some of them by chance.
+/// Limits the alternatives without an observable that are looked up. So many words are in every block, some of them by
+/// chance.
 const MOST_ALTERNATIVES: usize = 500;
 
 impl Need {
@@ -28,7 +29,7 @@ impl Need {
         Self::all(query.filters().iter().map(of_filter).collect())
     }
 
-    /// Returns what a log needs that holds one of some observables, but not in text that is percent-encoded twice.
+    /// Returns what a log needs that holds one of some observables.
     pub(crate) fn of_indicators(indicators: &[Indicator]) -> Self {
         match indicators {
             [] => Self::Nothing,
@@ -51,7 +52,8 @@ impl Need {
     }
 
     fn any(needs: Vec<Self>) -> Self {
-        match needs.len() > MOST_ALTERNATIVES || needs.contains(&Self::Nothing) {
+        let of_words = needs.iter().filter(|need| !need.has_observable()).count();
+        match of_words > MOST_ALTERNATIVES || needs.contains(&Self::Nothing) {
             true => Self::Nothing,
             false => Self::Any(needs),
         }
@@ -64,6 +66,16 @@ impl Need {
             Self::Key(key) => holds(*key),
             Self::All(needs) => needs.iter().all(|need| need.may_be_met(holds)),
             Self::Any(needs) => needs.iter().any(|need| need.may_be_met(holds)),
+        }
+    }
+
+    /// Says whether no block may do without the key of an observable.
+    pub(crate) fn has_observable(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Key(key) => keys::is_of_observable(*key),
+            Self::All(needs) => needs.iter().any(Self::has_observable),
+            Self::Any(needs) => !needs.is_empty() && needs.iter().all(Self::has_observable),
         }
     }
 

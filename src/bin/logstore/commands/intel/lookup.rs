@@ -225,18 +225,16 @@ fn see(answers: &mut [&mut Answer], store: &DuckDbStore) -> Result<()> {
     if answers.is_empty() {
         return Ok(());
     }
-    let names: Vec<Indicator> = answers.iter().map(|answer| answer.indicator.clone()).collect();
-    let intel: Vec<ThreatIntel> = names
+    let intel: Vec<ThreatIntel> = answers
         .iter()
-        .map(|value| ThreatIntel::new(value.clone(), "lookup", "lookup"))
+        .map(|answer| ThreatIntel::new(answer.indicator.clone(), "lookup", "lookup"))
         .collect();
     let set = Arc::new(IndicatorSet::new(&intel));
-    let sought = set.sought().named(names);
     let mut answers: HashMap<(IndicatorType, String), &mut Answer> = answers
         .iter_mut()
         .map(|answer| ((answer.indicator_type, answer.value.clone()), &mut **answer))
         .collect();
-    for log in store.scan_logs_with_observables(&LogQuery::new().order(Order::Any), &sought)? {
+    for log in store.scan_logs_with_observables(&LogQuery::new().order(Order::Any), &set.sought())? {
         let log = log?;
         for found in set.matches(&log) {
             if let Some(answer) = answers.get_mut(&(found.indicator_type, found.indicator)) {
