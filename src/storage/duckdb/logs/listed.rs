@@ -18,13 +18,32 @@ use crate::storage::duckdb::words::keys::is_of_observable;
 use crate::storage::duckdb::words::needs::Need;
 use crate::storage::duckdb::words::observables::{piece_of, pieces_of};
 
-/// Says of each block whether it may meet one of some needs, each of which has an observable. A block without a list may.
+/// Says what blocks were found to hold.
+pub(super) enum Found {
+    /// Means that it is not known.
+    Anything,
+    /// Holds pieces of the keys that some of their lists have.
+    Pieces(HashSet<u32>),
+}
+
+impl Found {
+    /// Says whether one of the blocks may hold a key. Of other keys than those of observables, a list tells nothing.
+    pub(super) fn may_hold(&self, key: u64) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Pieces(pieces) => !is_of_observable(key) || pieces.contains(&piece_of(key)),
+        }
+    }
+}
+
+/// Says of each block whether it may meet one of some needs, each of which has an observable, and what they hold. A block
+/// without a list may hold anything.
 pub(super) fn may_meet_any(
     connection: &Connection,
     order: CommitOrder,
     needs: &[&Need],
     blocks: &[RangeInclusive<i64>],
-) -> Result<Vec<bool>> {
+) -> Result<(Vec<bool>, Found)> {
     let mut sought = HashSet::default();
     for need in needs {
         need.each_key(&mut |key| {
@@ -33,7 +52,7 @@ pub(super) fn may_meet_any(
             }
         });
     }
-    let mut may_meet: HashMap<i64, bool> = HashMap::new();
+    let mut of_blocks: HashMap<i64, Option<HashSet<u32>>> = HashMap::new();
     let first_seq = order.seq_sql("first_seq");
     let sql = format!("SELECT {first_seq}, words FROM block_words WHERE slice = {LIST}");
     let failed = |error| error::engine("search the words of logs", error);
@@ -42,25 +61,31 @@ pub(super) fn may_meet_any(
         let seqs = seqs.ok_or_else(|| error::corrupt("a sequence number is no number"))?;
         for (seq, list) in seqs.iter().zip(decode::bytes(&chunk, 1)?) {
             let Some(seq) = seq else { continue };
-            let may = list.is_none_or(|list| list_may_meet_any(list, needs, &sought));
+            let found = list.and_then(pieces_of).map(|pieces| {
+                let found = pieces.filter(|piece| sought.contains(piece));
+                found.collect::<HashSet<u32>>()
+            });
             // A block that is there twice has no list to trust.
-            may_meet
+            of_blocks
                 .entry(seq)
-                .and_modify(|known| *known = true)
-                .or_insert(may);
+                .and_modify(|known| *known = None)
+                .or_insert(found);
         }
         Ok(true)
     })?;
-    let of_block = |block: &RangeInclusive<i64>| may_meet.get(block.start()).copied().unwrap_or(true);
-    Ok(blocks.iter().map(of_block).collect())
+    let (mut may_meet, mut all) = (Vec::new(), Some(HashSet::default()));
+    for block in blocks {
+        let found = of_blocks.remove(block.start()).flatten();
+        may_meet.push(found.as_ref().is_none_or(|found| may_meet_any_of(found, needs)));
+        all = all.zip(found).map(|(mut all, found)| {
+            all.extend(found);
+            all
+        });
+    }
+    Ok((may_meet, all.map_or(Found::Anything, Found::Pieces)))
 }
 
-fn list_may_meet_any(list: &[u8], needs: &[&Need], sought: &HashSet<u32>) -> bool {
-    let Some(pieces) = pieces_of(list) else {
-        return true;
-    };
-    let found: HashSet<u32> = pieces.filter(|piece| sought.contains(piece)).collect();
-    // Of other keys, a list tells nothing.
+fn may_meet_any_of(found: &HashSet<u32>, needs: &[&Need]) -> bool {
     let may_hold = |key| !is_of_observable(key) || found.contains(&piece_of(key));
     !found.is_empty() && needs.iter().any(|need| need.may_be_met(&may_hold))
 }

@@ -11,6 +11,7 @@ pub(super) mod long_texts;
 mod narrow;
 mod observables;
 mod page;
+mod plain;
 mod plan;
 mod repeated;
 pub(super) mod repeated_texts;

@@ -8,14 +8,14 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::{blocks, commits, cover, frequent, listed};
+use super::listed::{self, Found};
+use super::plain::Plain;
+use super::{blocks, commits, cover, frequent};
 use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
-use crate::storage::duckdb::sql::has::texts_of_addresses;
 use crate::storage::duckdb::sql::{predicate, statement};
 use crate::storage::duckdb::words::filter;
-use crate::storage::duckdb::words::keys;
 use crate::storage::duckdb::words::needs::Need;
 use crate::storage::duckdb::{commit_order, error, schema};
 
@@ -34,6 +34,10 @@ pub(crate) struct Narrowed {
     condition: Option<String>,
     /// Counts the sequence numbers of their blocks, and those between.
     pub(crate) span: i64,
+    /// Says that most logs of the store are left out.
+    pub(crate) are_few: bool,
+    /// Says that those without the addresses that are sought are left out, but for a few.
+    pub(crate) have_address: bool,
 }
 
 /// Returns what blocks must hold for a query of `log_texts` and for observables; `None` if all logs are looked at.
@@ -61,7 +65,7 @@ pub(crate) fn narrowed(
     let Some(need) = need(log_texts, query, sought) else {
         return Ok(None);
     };
-    let narrowed = match narrowed_by_filters(connection, order, query, &need) {
+    let narrowed = match narrowed_by_filters(connection, order, query, sought, &need) {
         // A file of a lake may be lost. That of filters holds no logs.
         Err(error) if order == CommitOrder::Snapshots && !error.is_retryable() => {
             log::warn!("all logs are searched, as the filters of their blocks cannot be read: {error}");
@@ -70,8 +74,12 @@ pub(crate) fn narrowed(
         narrowed => narrowed?,
     };
     match order {
-        // The first logs are soon found.
-        CommitOrder::Counter if query.limit.is_none() => without_a_word(connection, query, narrowed),
+        // The first logs of many are soon found.
+        CommitOrder::Counter
+            if query.limit.is_none() || narrowed.as_ref().is_some_and(|narrowed| narrowed.are_few) =>
+        {
+            without_a_word(connection, query, narrowed)
+        }
         // It would read the files of a lake twice.
         CommitOrder::Counter | CommitOrder::Snapshots => Ok(narrowed),
     }
@@ -85,7 +93,7 @@ fn without_a_word(
 ) -> Result<Option<Narrowed>> {
     if narrowed
         .as_ref()
-        .is_some_and(|narrowed| narrowed.span < frequent::MANY_LOGS)
+        .is_some_and(|narrowed| narrowed.have_address || narrowed.span < frequent::MANY_LOGS)
     {
         return Ok(narrowed);
     }
@@ -96,10 +104,16 @@ fn without_a_word(
     if condition.is_none() {
         return Ok(narrowed);
     }
+    let narrowed = narrowed.unwrap_or_else(|| Narrowed {
+        logs: schema::LOG_TEXTS.to_owned(),
+        condition: None,
+        span: i64::MAX,
+        are_few: false,
+        have_address: false,
+    });
     Ok(Some(Narrowed {
-        logs: logs.to_owned(),
         condition,
-        span: narrowed.map_or(i64::MAX, |narrowed| narrowed.span),
+        ..narrowed
     }))
 }
 
@@ -113,13 +127,14 @@ fn narrowed_by_filters(
     connection: &Connection,
     order: CommitOrder,
     query: &LogQuery,
+    sought: &[Indicator],
     need: &Need,
 ) -> Result<Option<Narrowed>> {
     let stored = blocks::stored(connection, order)?;
     if stored.is_empty() {
         return Ok(None);
     }
-    let Some(are_wanted) = are_wanted(connection, order, need, &stored)? else {
+    let Some(Wanted { are_wanted, found }) = Wanted::of(connection, order, need, &stored)? else {
         return Ok(None);
     };
     let of = |blocks: &[RangeInclusive<i64>], are_wanted_ones: bool| -> Vec<_> {
@@ -148,54 +163,81 @@ fn narrowed_by_filters(
     }
     let others = of(&stored, false);
     let last = commit_order::last_seq(connection)?;
-    let text = sought_address(query).map(|address| (address, address.to_string()));
-    // A template leaves out a token without the colons at its ends.
-    let text = text.filter(|(_, text)| !text.starts_with(':') && !text.ends_with(':'));
-    let plain = match text {
-        Some((address, text)) if !wanted.is_empty() => {
-            Some(Plain::new(connection, order, address, text, wanted)?)
-        }
-        _ => None,
+    let addresses = match sought {
+        [] => sought_address(query).into_iter().collect(),
+        sought => only_addresses(sought, &found),
     };
-    if others.is_empty() && plain.as_ref().is_none_or(|plain| !plain.is_of_few_runs()) {
+    let plain = Plain::new(connection, order, &addresses, wanted)?;
+    // What is left is not looked at again before it is put together.
+    let plain = plain.filter(|plain| count(&left_by(&others, plain, last)) <= cover::MOST);
+    if others.is_empty() && plain.is_none() {
         return Ok(None);
     }
     Ok(Some(Narrowed::without(order, others, last, plain)))
 }
 
-/// Says of each block whether it may do; `None` if a need asks for too many slices.
-fn are_wanted(
-    connection: &Connection,
-    order: CommitOrder,
-    need: &Need,
-    blocks: &[RangeInclusive<i64>],
-) -> Result<Option<Vec<bool>>> {
-    /// Limits the alternatives whose slices are read. Of more, the lists of all observables take less time.
-    const FEW: usize = 8;
-    let all = match need {
-        Need::Any(all) => all,
-        need => std::slice::from_ref(need),
-    };
-    let (mut listed, mut others): (Vec<_>, Vec<_>) = all.iter().partition(|need| need.has_observable());
-    if listed.len() <= FEW {
-        others.append(&mut listed);
-    }
-    let mut are_wanted = match listed.is_empty() {
-        true => vec![false; blocks.len()],
-        false => listed::may_meet_any(connection, order, &listed, blocks)?,
-    };
-    for (alternatives, keys) in in_parts(&others) {
-        let numbers: BTreeSet<i16> = keys.into_iter().map(number_of).collect();
-        if numbers.len() > MOST_SLICES {
-            return Ok(None);
-        }
-        let slices = Slices::read(connection, order, &numbers)?;
-        for (is_wanted, block) in are_wanted.iter_mut().zip(blocks) {
-            let may_hold = |key| slices.may_hold(*block.start(), key);
-            *is_wanted = *is_wanted || alternatives.iter().any(|need| need.may_be_met(&may_hold));
+/// Counts sequence numbers.
+fn count(ranges: &[RangeInclusive<i64>]) -> i64 {
+    ranges.iter().map(blocks::length).fold(0, i64::saturating_add)
+}
+
+/// Returns the addresses that blocks may hold, of all that is sought; nothing if they may hold anything else.
+fn only_addresses(sought: &[Indicator], found: &Found) -> BTreeSet<IpAddr> {
+    let mut addresses = BTreeSet::new();
+    for indicator in sought {
+        let need = Need::of_indicators(std::slice::from_ref(indicator));
+        match indicator {
+            _ if !need.may_be_met(&|key| found.may_hold(key)) => {}
+            Indicator::Ip(address) => {
+                addresses.insert(*address);
+            }
+            _ => return BTreeSet::new(),
         }
     }
-    Ok(Some(are_wanted))
+    addresses
+}
+
+/// Says which blocks may do.
+struct Wanted {
+    are_wanted: Vec<bool>,
+    found: Found,
+}
+
+impl Wanted {
+    /// Says of each block whether it may do; `None` if a need asks for too many slices.
+    fn of(
+        connection: &Connection,
+        order: CommitOrder,
+        need: &Need,
+        blocks: &[RangeInclusive<i64>],
+    ) -> Result<Option<Self>> {
+        /// Limits the alternatives whose slices are read. Of more, the lists of all observables take less time.
+        const FEW: usize = 8;
+        let all = match need {
+            Need::Any(all) => all,
+            need => std::slice::from_ref(need),
+        };
+        let (mut listed, mut others): (Vec<_>, Vec<_>) = all.iter().partition(|need| need.has_observable());
+        if listed.len() <= FEW {
+            others.append(&mut listed);
+        }
+        let (mut are_wanted, found) = match listed.is_empty() {
+            true => (vec![false; blocks.len()], Found::Anything),
+            false => listed::may_meet_any(connection, order, &listed, blocks)?,
+        };
+        for (alternatives, keys) in in_parts(&others) {
+            let numbers: BTreeSet<i16> = keys.into_iter().map(number_of).collect();
+            if numbers.len() > MOST_SLICES {
+                return Ok(None);
+            }
+            let slices = Slices::read(connection, order, &numbers)?;
+            for (is_wanted, block) in are_wanted.iter_mut().zip(blocks) {
+                let may_hold = |key| slices.may_hold(*block.start(), key);
+                *is_wanted = *is_wanted || alternatives.iter().any(|need| need.may_be_met(&may_hold));
+            }
+        }
+        Ok(Some(Self { are_wanted, found }))
+    }
 }
 
 /// Returns alternatives with their keys, in parts of which the slices can be in memory together.
@@ -236,71 +278,12 @@ fn sought_address(query: &LogQuery) -> Option<IpAddr> {
     })
 }
 
-/// Holds blocks whose logs have what is sought only as this text.
-struct Plain {
-    text: String,
-    blocks: Vec<RangeInclusive<i64>>,
-}
-
-impl Plain {
-    /// Takes those of some blocks, which may hold an address, that have no other spelling of it.
-    fn new(
-        connection: &Connection,
-        order: CommitOrder,
-        address: IpAddr,
-        text: String,
-        mut blocks: Vec<RangeInclusive<i64>>,
-    ) -> Result<Self> {
-        let key = keys::of_other_spelling(address);
-        let slices = Slices::read(connection, order, &BTreeSet::from([number_of(key)]))?;
-        blocks.retain(|block| !slices.may_hold(*block.start(), key));
-        Ok(Self { text, blocks })
-    }
-
-    /// Says whether there are blocks, in so few runs that each of them can be read apart.
-    fn is_of_few_runs(&self) -> bool {
-        (1..MOST_RANGES).contains(&joined(&self.blocks).len())
-    }
-
-    /// Returns SQL that is true of each log with the text, over `log_rows`.
-    fn condition(&self) -> String {
-        let text = statement::literal(&self.text);
-        // The view names what a row has itself `stored_`.
-        let contains = |column: &str| match column.strip_prefix("stored_") {
-            Some(column) => format!("contains(\"{column}\", {text})"),
-            None => format!("contains({column}, {text})"),
-        };
-        let mut conditions: Vec<String> = texts_of_addresses().map(contains).collect();
-        conditions.extend(self.cuts().map(|cut| format!("contains(layout, '{cut}')")));
-        conditions.join(" OR ")
-    }
-
-    /// Returns texts of which a row layout has one that leaves out a part of an address.
-    ///
-    /// A placeholder stands only where no letter or digit is before it, and none is after it unless its value ends
-    /// with another sign. So its neighbours are dots, colons, what comes after these, or another placeholder.
-    fn cuts(&self) -> impl Iterator<Item = String> {
-        let is_separator = |character: &char| matches!(character, '.' | ':');
-        let mut cuts = BTreeSet::from(["}{".to_owned()]);
-        for (separator, after) in self.text.chars().zip(self.text.chars().skip(1)) {
-            if is_separator(&separator) {
-                cuts.extend([
-                    format!("{separator}{{"),
-                    format!("}}{separator}"),
-                    format!("}}{after}"),
-                ]);
-            }
-        }
-        cuts.into_iter()
-    }
-}
-
 /// Holds the slices of all filters that tell of some keys.
-struct Slices(HashMap<(i64, i16), Vec<u8>>);
+pub(super) struct Slices(HashMap<(i64, i16), Vec<u8>>);
 
 impl Slices {
     /// Reads the slices with these numbers.
-    fn read(connection: &Connection, order: CommitOrder, numbers: &BTreeSet<i16>) -> Result<Self> {
+    pub(super) fn read(connection: &Connection, order: CommitOrder, numbers: &BTreeSet<i16>) -> Result<Self> {
         let sql = slices_sql(order, numbers);
         let mut slices = HashMap::new();
         let read = statement::query_all(connection, &sql, [], |row| {
@@ -317,7 +300,7 @@ impl Slices {
     }
 
     /// Says whether a block may hold a key. A slice that is missing may hold every key.
-    fn may_hold(&self, first_seq: i64, key: u64) -> bool {
+    pub(super) fn may_hold(&self, first_seq: i64, key: u64) -> bool {
         let slice = self.0.get(&(first_seq, number_of(key)));
         slice.is_none_or(|slice| filter::may_hold(slice, key))
     }
@@ -343,7 +326,8 @@ fn slices_sql(order: CommitOrder, numbers: &BTreeSet<i16>) -> String {
     selects.join(" UNION ALL ")
 }
 
-fn number_of(key: u64) -> i16 {
+/// Returns the number of the slice that tells of a key.
+pub(super) fn number_of(key: u64) -> i16 {
     i16::try_from(filter::slice_of(key)).unwrap_or_default()
 }
 
@@ -358,6 +342,15 @@ impl Narrowed {
         Cow::Owned(format!("({})", asked_first(&selected)))
     }
 
+    /// Names logs of the whole store again. In a query over a short time, many ranges of rows take longer to plan than to
+    /// read.
+    pub(crate) fn of_whole_store(&self) -> Self {
+        Self {
+            logs: schema::LOG_TEXTS.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Returns whether it names no logs at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.logs.is_empty()
@@ -366,36 +359,29 @@ impl Narrowed {
     /// Leaves out the logs of blocks, which are in the order of their logs. No log has a number after the last.
     fn without(
         order: CommitOrder,
-        mut blocks: Vec<RangeInclusive<i64>>,
+        blocks: Vec<RangeInclusive<i64>>,
         last: i64,
         plain: Option<Plain>,
     ) -> Self {
-        let (mut rows, mut span) = (Vec::new(), 0_i64);
-        if let Some(plain) = plain {
-            let mut all = [&blocks[..], &plain.blocks].concat();
-            all.sort_by_key(|block| *block.start());
-            let runs = joined(&plain.blocks);
-            // With more, some blocks would be searched twice: see `ranges_between`.
-            if joined(&all).len() < MOST_RANGES && runs.len() < MOST_RANGES {
-                let condition = plain.condition();
-                for run in runs {
-                    span = span.saturating_add(blocks::length(&run));
-                    rows.push(asked_first(&format!(
-                        "{} AND ({condition})",
-                        rows_of(order, &run)
-                    )));
-                }
-                blocks = all;
-            }
-        }
-        for range in ranges_between(&blocks, last) {
-            rows.push(rows_of(order, &range));
-            // In a lake, the last range has no end.
-            if *range.end() < i64::MAX {
-                span = span.saturating_add(blocks::length(&range));
-            }
-        }
-        let rows = rows.join(" UNION ALL ");
+        let ranges = ranges_between(&blocks, last);
+        // In a lake, the last range has no end.
+        let span = count(match ranges.split_last() {
+            Some((last, others)) if *last.end() == i64::MAX => others,
+            _ => &ranges,
+        });
+        let have_address = plain.is_some();
+        let condition = plain.map(|plain| {
+            let left = left_by(&blocks, &plain, last);
+            let left = left
+                .iter()
+                .map(|range| format!(" OR {}", order.is_within_sql(range)));
+            plain.condition() + &left.collect::<String>()
+        });
+        let rows = ranges.iter().map(|range| match &condition {
+            Some(condition) => asked_first(&format!("{} AND ({condition})", rows_of(order, range))),
+            None => rows_of(order, range),
+        });
+        let rows = rows.collect::<Vec<_>>().join(" UNION ALL ");
         let logs = match order {
             _ if rows.is_empty() => rows,
             CommitOrder::Counter => schema::log_texts_of(&rows),
@@ -405,8 +391,17 @@ impl Narrowed {
             logs,
             condition: None,
             span,
+            are_few: span < last / 2,
+            have_address,
         }
     }
+}
+
+/// Returns the sequence numbers that are neither in blocks that are left out nor in those of plain texts, with a few others.
+fn left_by(blocks: &[RangeInclusive<i64>], plain: &Plain, last: i64) -> Vec<RangeInclusive<i64>> {
+    let mut all = [blocks, &plain.blocks].concat();
+    all.sort_by_key(|block| *block.start());
+    ranges_between(&all, last)
 }
 
 /// Returns the query for the rows of logs with these sequence numbers: of `log_rows`, and in a lake of `log_texts`.

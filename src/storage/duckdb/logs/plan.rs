@@ -55,7 +55,10 @@ pub(crate) fn statements(
     if is_for_all(query) {
         return Ok(vec![select_all(connection, query, log_texts, sought)?]);
     }
-    let slices = slices(connection, query, log_texts)?;
+    if is_for_few(query) || !schema::are_of_log_rows(log_texts) {
+        return Ok(vec![select(query, log_texts)]);
+    }
+    let slices = slices(connection, query, "log_rows", "rowid", MOST_OF_ALL)?;
     Ok(slices.iter().map(|slice| select(slice, log_texts)).collect())
 }
 
@@ -75,12 +78,23 @@ fn narrowed_statements(
         return long_texts::cut(connection, query, &columns::READ_SQL, log_texts);
     }
     if sought.is_some() && is_for_all(query) {
+        let sought = sought.filter(|_| !narrowed.have_address);
         return Ok(vec![select_all(connection, query, log_texts, sought)?]);
     }
     if is_for_few(query) || narrowed.span <= SORTED_TOGETHER {
         return Ok(vec![select_at_once(query, log_texts)]);
     }
-    let slices = slices(connection, query, schema::LOG_TEXTS)?;
+    let (narrowed, slices) = match narrowed.are_few || narrowed.have_address {
+        true => {
+            let slices = slices(connection, query, log_texts, "seq", SORTED_TOGETHER)?;
+            (narrowed.clone(), slices)
+        }
+        // To find them takes longer than to count all.
+        false => {
+            let slices = slices(connection, query, "log_rows", "rowid", MOST_OF_ALL)?;
+            (narrowed.of_whole_store(), slices)
+        }
+    };
     Ok(slices
         .iter()
         .map(|slice| select_at_once(slice, &narrowed.log_texts(slice)))
@@ -171,26 +185,34 @@ fn select(query: &LogQuery, log_texts: &str) -> Sql {
     sql
 }
 
-/// Cuts a query into queries over shorter times, in its order, each for a few row groups of logs.
+/// Limits the logs of a slice of all logs.
+#[expect(clippy::cast_possible_wrap, reason = "it is small")]
+const MOST_OF_ALL: i64 = LogRows::ROW_GROUP as i64;
+
+/// Cuts a query of some logs into queries over shorter times, in its order, each for about `most` logs. `place` names the
+/// column of their order in the store.
 ///
 /// To sort all logs together would take memory for all of them. The reader would wait for the last one.
-fn slices(connection: &Connection, query: &LogQuery, log_texts: &str) -> Result<Vec<LogQuery>> {
-    if is_for_few(query) || !schema::are_of_log_rows(log_texts) {
-        return Ok(vec![query.clone()]);
-    }
-    let mut sql = Sql::new("SELECT epoch_us(min(event_time)), count(*)\nFROM log_rows");
+fn slices(
+    connection: &Connection,
+    query: &LogQuery,
+    logs: &str,
+    place: &str,
+    most: i64,
+) -> Result<Vec<LogQuery>> {
+    let mut sql = Sql::new(format!("SELECT epoch_us(min(event_time)), count(*)\nFROM {logs}"));
     sql.append(predicate::where_clause(&query.within_page().times()));
-    sql.push(&format!("\nGROUP BY rowid // {}", LogRows::ROW_GROUP));
+    sql.push(&format!("\nGROUP BY {place} // {}", LogRows::ROW_GROUP));
     let parameters = params_from_iter(&sql.values);
     let read = statement::query_all(connection, &sql.text, parameters, |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
-    let mut groups: Vec<(i64, usize)> = read.map_err(|error| error::engine("read logs", error))?;
+    let mut groups: Vec<(i64, i64)> = read.map_err(|error| error::engine("read logs", error))?;
     groups.sort_unstable();
     let mut slices = vec![query.clone()];
     let mut logs = 0;
     for (start, count) in groups {
-        if logs >= LogRows::ROW_GROUP {
+        if logs >= most {
             let start = Some(statement::time(start)?);
             let slice = LogQuery {
                 since: start,

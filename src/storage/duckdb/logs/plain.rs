@@ -1,0 +1,87 @@
+//! Looks for addresses as they are printed, in blocks whose logs have them in no other form.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ::duckdb::Connection;
+
+use super::narrow::{Slices, number_of};
+use crate::storage::Result;
+use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::sql::has::texts_of_addresses;
+use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::words::keys;
+
+/// Limits the addresses: the engine looks for each of them in all columns.
+const MOST: usize = 8;
+
+/// Holds blocks whose logs have what is sought only as these texts.
+pub(super) struct Plain {
+    texts: Vec<String>,
+    pub(super) blocks: Vec<RangeInclusive<i64>>,
+}
+
+impl Plain {
+    /// Takes those of some blocks, which may hold one of the addresses, that have no other spelling of any. Returns `None`
+    /// if there are none.
+    pub(super) fn new(
+        connection: &Connection,
+        order: CommitOrder,
+        addresses: &BTreeSet<IpAddr>,
+        mut blocks: Vec<RangeInclusive<i64>>,
+    ) -> Result<Option<Self>> {
+        let texts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+        // A template leaves out a token without the colons at its ends.
+        let is_cut = |text: &String| text.starts_with(':') || text.ends_with(':');
+        if blocks.is_empty() || !(1..=MOST).contains(&texts.len()) || texts.iter().any(is_cut) {
+            return Ok(None);
+        }
+        let keys: Vec<u64> = addresses
+            .iter()
+            .map(|address| keys::of_other_spelling(*address))
+            .collect();
+        let numbers = keys.iter().map(|key| number_of(*key)).collect();
+        let slices = Slices::read(connection, order, &numbers)?;
+        blocks.retain(|block| !keys.iter().any(|key| slices.may_hold(*block.start(), *key)));
+        Ok((!blocks.is_empty()).then_some(Self { texts, blocks }))
+    }
+
+    /// Returns SQL that is true of each log with one of the texts, over `log_rows`.
+    pub(super) fn condition(&self) -> String {
+        let conditions = self.texts.iter().flat_map(|text| of_text(text));
+        conditions.collect::<Vec<_>>().join(" OR ")
+    }
+}
+
+fn of_text(text: &str) -> impl Iterator<Item = String> {
+    let literal = statement::literal(text);
+    // The view names what a row has itself `stored_`.
+    let contains = move |column: &str| match column.strip_prefix("stored_") {
+        Some(column) => format!("contains(\"{column}\", {literal})"),
+        None => format!("contains({column}, {literal})"),
+    };
+    let cuts = cuts(text).into_iter();
+    texts_of_addresses()
+        .map(contains)
+        .chain(cuts.map(|cut| format!("contains(layout, '{cut}')")))
+}
+
+/// Returns texts of which a row layout has one that leaves out a part of an address.
+///
+/// A placeholder stands only where no letter or digit is before it, and none is after it unless its value ends with
+/// another sign. So its neighbours are dots, colons, what comes after these, or another placeholder.
+fn cuts(text: &str) -> BTreeSet<String> {
+    let is_separator = |character: &char| matches!(character, '.' | ':');
+    let mut cuts = BTreeSet::from(["}{".to_owned()]);
+    for (separator, after) in text.chars().zip(text.chars().skip(1)) {
+        if is_separator(&separator) {
+            cuts.extend([
+                format!("{separator}{{"),
+                format!("}}{separator}"),
+                format!("}}{after}"),
+            ]);
+        }
+    }
+    cuts
+}
