@@ -17,6 +17,7 @@ mod repeated;
 pub(super) mod repeated_texts;
 pub(super) mod rewrite;
 pub(super) mod scan;
+mod slices;
 mod spill;
 mod stats;
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::narrow::{Slices, number_of};
+use super::slices::{Slices, number_of};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::sql::has::texts_of_addresses;

@@ -3,11 +3,10 @@
 //! Of 10,000 values, the filter of each block holds a dozen by chance. So a block has a longer piece of the hash of each
 //! observable as well. Of a name, that is each pair of words with a dot between them.
 
-use super::filter::ENOUGH_KEYS;
 use super::keys;
 
-/// Limits the observables of a list. A block with more is searched.
-const MOST: usize = ENOUGH_KEYS;
+/// Limits the observables of a list: so many keys fill a filter. A block with more is searched.
+const MOST: usize = 1 << 16;
 
 /// Counts the bytes of a number in a list: its length, or a piece of a hash.
 const NUMBER: usize = size_of::<u32>();
