@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::indicators::{IndicatorSet, IndicatorSetBuilder};
-use crate::models::{BENIGN, Detections, IntelSummary, LogKey, LogQuery, Lookback, Match, Order};
+use crate::models::{
+    BENIGN, Detections, IntelSummary, LogKey, LogQuery, Lookback, Match, Order, SoughtObservables,
+};
 use crate::storage::{CommitResult, ConsumerStore, DetectionStore, IntelStore, LogStore, Result, TimeBucket};
 
 /// Limits the logs of a piece, unless more are of one second. Others wait for the store while one is read.
@@ -55,6 +57,8 @@ struct New {
     wanted: Lookback,
     /// Holds the indicators that were imported after `done`, up to a target.
     indicators: Arc<IndicatorSet>,
+    /// Describes them to the store.
+    sought: SoughtObservables,
     /// Counts the logs of each day, oldest first.
     days: Vec<TimeBucket>,
 }
@@ -172,6 +176,7 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
         };
         self.new = Some(New {
             wanted: wanted.clone(),
+            sought: indicators.sought(),
             indicators,
             days,
         });
@@ -241,9 +246,8 @@ impl<S: LogStore + IntelStore + ConsumerStore + DetectionStore> LookingBack<S> {
 
     /// Returns the matches of a query's logs; `None` if they are too many.
     fn few_matches(&self, all: &IndicatorSet, new: &New, query: &LogQuery) -> Result<Option<Vec<Match>>> {
-        let sought = new.indicators.sought();
         let mut matches = Vec::new();
-        for log in self.store.scan_logs_with_observables(query, &sought)? {
+        for log in self.store.scan_logs_with_observables(query, &new.sought)? {
             matches.extend(all.later_alerts(&new.indicators, &log?));
             if matches.len() > MOST_MATCHES {
                 return Ok(None);

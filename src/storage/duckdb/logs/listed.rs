@@ -34,6 +34,28 @@ impl Found {
             Self::Pieces(pieces) => !is_of_observable(key) || pieces.contains(&piece_of(key)),
         }
     }
+
+    /// Says whether one of some needs may be met, each of which has an observable.
+    fn may_meet_any(&self, needs: &[&Need]) -> bool {
+        match self {
+            // Most blocks hold none.
+            Self::Pieces(pieces) if pieces.is_empty() => false,
+            _ => needs
+                .iter()
+                .any(|need| need.may_be_met(&|key| self.may_hold(key))),
+        }
+    }
+
+    /// Returns what both hold.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Pieces(mut pieces), Self::Pieces(others)) => {
+                pieces.extend(others);
+                Self::Pieces(pieces)
+            }
+            _ => Self::Anything,
+        }
+    }
 }
 
 /// Says of each block whether it may meet one of some needs, each of which has an observable, and what they hold. A block
@@ -52,7 +74,7 @@ pub(super) fn may_meet_any(
             }
         });
     }
-    let mut of_blocks: HashMap<i64, Option<HashSet<u32>>> = HashMap::new();
+    let mut of_blocks: HashMap<i64, Found> = HashMap::new();
     let first_seq = order.seq_sql("first_seq");
     let sql = format!("SELECT {first_seq}, words FROM block_words WHERE slice = {LIST}");
     let failed = |error| error::engine("search the words of logs", error);
@@ -61,31 +83,22 @@ pub(super) fn may_meet_any(
         let seqs = seqs.ok_or_else(|| error::corrupt("a sequence number is no number"))?;
         for (seq, list) in seqs.iter().zip(decode::bytes(&chunk, 1)?) {
             let Some(seq) = seq else { continue };
-            let found = list.and_then(pieces_of).map(|pieces| {
-                let found = pieces.filter(|piece| sought.contains(piece));
-                found.collect::<HashSet<u32>>()
+            let found = list.and_then(pieces_of).map_or(Found::Anything, |pieces| {
+                Found::Pieces(pieces.filter(|piece| sought.contains(piece)).collect())
             });
             // A block that is there twice has no list to trust.
             of_blocks
                 .entry(seq)
-                .and_modify(|known| *known = None)
+                .and_modify(|known| *known = Found::Anything)
                 .or_insert(found);
         }
         Ok(true)
     })?;
-    let (mut may_meet, mut all) = (Vec::new(), Some(HashSet::default()));
+    let (mut may_meet, mut all) = (Vec::new(), Found::Pieces(HashSet::default()));
     for block in blocks {
-        let found = of_blocks.remove(block.start()).flatten();
-        may_meet.push(found.as_ref().is_none_or(|found| may_meet_any_of(found, needs)));
-        all = all.zip(found).map(|(mut all, found)| {
-            all.extend(found);
-            all
-        });
+        let found = of_blocks.remove(block.start()).unwrap_or(Found::Anything);
+        may_meet.push(found.may_meet_any(needs));
+        all = all.with(found);
     }
-    Ok((may_meet, all.map_or(Found::Anything, Found::Pieces)))
-}
-
-fn may_meet_any_of(found: &HashSet<u32>, needs: &[&Need]) -> bool {
-    let may_hold = |key| !is_of_observable(key) || found.contains(&piece_of(key));
-    !found.is_empty() && needs.iter().any(|need| need.may_be_met(&may_hold))
+    Ok((may_meet, all))
 }

@@ -34,7 +34,7 @@ pub(crate) struct Narrowed {
     condition: Option<String>,
     /// Counts the sequence numbers of their blocks, and those between.
     pub(crate) span: i64,
-    /// Says that most logs of the store are left out.
+    /// Says that most logs of the store are left out; always true in a lake, where that is not known.
     pub(crate) are_few: bool,
     /// Says that those without the addresses that are sought are left out, but for a few.
     pub(crate) have_address: bool,
@@ -104,13 +104,7 @@ fn without_a_word(
     if condition.is_none() {
         return Ok(narrowed);
     }
-    let narrowed = narrowed.unwrap_or_else(|| Narrowed {
-        logs: schema::LOG_TEXTS.to_owned(),
-        condition: None,
-        span: i64::MAX,
-        are_few: false,
-        have_address: false,
-    });
+    let narrowed = narrowed.unwrap_or_else(|| Narrowed::whole_store(None));
     Ok(Some(Narrowed {
         condition,
         ..narrowed
@@ -292,9 +286,16 @@ impl Narrowed {
     /// Names logs of the whole store again. In a query over a short time, many ranges of rows take longer to plan than to
     /// read.
     pub(crate) fn of_whole_store(&self) -> Self {
+        Self::whole_store(self.condition.clone())
+    }
+
+    fn whole_store(condition: Option<String>) -> Self {
         Self {
             logs: schema::LOG_TEXTS.to_owned(),
-            ..self.clone()
+            condition,
+            span: i64::MAX,
+            are_few: false,
+            have_address: false,
         }
     }
 

@@ -68,7 +68,7 @@ impl Observables {
 
 /// Returns the piece of a key that is in lists.
 pub(crate) fn piece_of(key: u64) -> u32 {
-    let [.., a, b, c, d] = (key >> 32).to_be_bytes();
+    let [a, b, c, d, ..] = key.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
