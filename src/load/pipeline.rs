@@ -62,7 +62,7 @@ impl Pipeline<'_> {
         thread::scope(|scope| {
             let (cores, bytes_ahead) = (&cores, &bytes_ahead);
             for jobs in iter::repeat_n(jobs, count) {
-                scope.spawn(move || parse_all(&jobs, cores, LogRowsBuilder::with_keys()));
+                scope.spawn(move || parse_all(&jobs, cores, LogRowsBuilder::with_words()));
             }
             scope.spawn(move || {
                 let mut reader = SourceReader {

@@ -76,6 +76,8 @@ fn assert_found(store: &DuckDbStore, numbers: impl IntoIterator<Item = i64>) {
             format!("any has 'for user{number} from'"),
             format!("text contains ' user{number} '"),
             format!("text ~ '(?i) User{number} from'"),
+            format!("text contains 'ser{number} f' and message not exists"),
+            format!("text contains .{b}.{c} and text contains '0.{a}.{b}.{c} por'"),
             format!("normalized.n = {number} and any has sshd"),
         ] {
             assert_eq!(found(store, &filter), 1, "{filter}");
@@ -86,6 +88,8 @@ fn assert_found(store: &DuckDbStore, numbers: impl IntoIterator<Item = i64>) {
         "any has 10.99.99.99",
         "any has user",
         "any has 10.99.98",
+        "text contains owhere",
+        "text contains 0.99.98.",
     ] {
         assert_eq!(found(store, filter), 0, "{filter}");
     }
@@ -242,7 +246,7 @@ fn many_blocks_are_sorted_and_still_found() {
         "SELECT count(*) FILTER (is_sorted), count(*), (SELECT count(*) FROM block_words) FROM log_blocks";
     let row = store.execute_query(sql, &[]).unwrap().rows.remove(0);
     // Blocks of this version have a list of observables as well.
-    assert_eq!(row, [120, 121, 121 * 1_024 + 2]);
+    assert_eq!(row, [119, 121, 121 * 1_024 + 4]);
     assert_found(&store, [2_047, 2_048]);
 }
 
@@ -257,6 +261,9 @@ fn a_filter_that_is_lost_or_damaged_hides_no_log() {
         "DELETE FROM block_words WHERE slice = 1024",
         "UPDATE block_words SET words = words[1:8] WHERE slice = 1024",
         "INSERT INTO block_words SELECT first_seq, slice, repeat('\\x00' :: BLOB, 4) FROM block_words WHERE slice = 1024",
+        "DELETE FROM block_words WHERE slice = 1025",
+        "UPDATE block_words SET words = words[1:8] WHERE slice = 1025",
+        "INSERT INTO block_words SELECT first_seq, slice, '' :: BLOB FROM block_words WHERE slice = 1025",
         "UPDATE log_blocks SET version = 0",
         "DELETE FROM log_blocks",
     ] {
@@ -291,9 +298,11 @@ fn a_check_finds_a_filter_without_its_words() {
             .collect::<Vec<_>>()
     };
     assert!(problems().is_empty(), "{:?}", problems());
+    let of_others = trigrams_of_others();
     // A list without observables has their number alone.
     for (damage, slices) in [
         ("repeat('\\x00' :: BLOB, 4)", "= 1024"),
+        (of_others.as_str(), "= 1025"),
         ("repeat('\\x00' :: BLOB, 128)", "< 100"),
     ] {
         alter(&path, "CREATE OR REPLACE TABLE kept AS FROM block_words");
@@ -308,6 +317,19 @@ fn a_check_finds_a_filter_without_its_words() {
         );
         assert!(problems().is_empty(), "{:?}", problems());
     }
+}
+
+/// Returns SQL for the trigrams of logs that are about something else.
+fn trigrams_of_others() -> String {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    let others: Vec<LogEntry> = (0..2_100)
+        .map(|number| LogEntry::new(at(number)).with_raw("x"))
+        .collect();
+    store.append_logs(&others).unwrap();
+    let hex = store
+        .execute_query("SELECT hex(words) FROM block_words WHERE slice = 1025", &[])
+        .unwrap();
+    format!("unhex('{}')", hex.rows[0][0].as_str().unwrap())
 }
 
 fn alter(path: &Path, sql: &str) {
@@ -329,6 +351,10 @@ const PIECES: &[&str] = &[
     "10.0.0.1",
     "::ffff:a00:1",
     "10.0.0.1:80",
+    "0.0.",
+    ".0.",
+    "lic",
+    "vil.Exam",
     "2001:db8::1",
     "evil.example",
     "www.Evil.Example",
@@ -373,6 +399,12 @@ prop_compose! {
     }
 }
 
+/// Returns the same logs with other ids.
+fn copied(logs: &[LogEntry], copy: u32) -> impl Iterator<Item = LogEntry> {
+    let logs = logs.iter().cloned().enumerate();
+    logs.map(move |(place, log)| log.with_id(format!("{copy}-{place}")))
+}
+
 prop_compose! {
     fn question()(field in select(&["any", "text", "user", "message", "normalized.user"][..]),
         operator in select(&["has", "=", "contains", "startswith", "endswith"][..]),
@@ -393,7 +425,8 @@ proptest! {
     ) {
         let (store, model) = (DuckDbStore::open(":memory:").unwrap(), MemoryStore::new());
         let mut all: Vec<LogEntry> = (0..2_100).map(|number| LogEntry::new(at(number)).with_raw("x")).collect();
-        all.extend(odd.iter().cloned());
+        // So many have a template.
+        all.extend((0..9).flat_map(|copy| copied(&odd, copy)));
         store.append_logs(&all).unwrap();
         model.append_logs(&all).unwrap();
         prop_assert_eq!(blocks(&store).0, 1);
@@ -807,6 +840,128 @@ fn line(number: u32) -> String {
             number % 2
         ),
     }
+}
+
+/// In some blocks a word is in templates alone, in others in values as well, and in some in neither.
+fn falcons(numbers: std::ops::Range<i64>) -> Vec<LogEntry> {
+    let line = |number: i64| match (number / 3_000, number % 3) {
+        (0, _) => format!("unit{} has a falcon of 10.7.9.{}", number % 50, number % 250),
+        (1, 0) => format!("unit{number} has falcon-{number} of 10.{}.9.1", number % 250),
+        (1, _) | (_, 1) => format!("unit{} has a kestrel of 10.7.8.{}", number % 50, number % 250),
+        (_, 0) => format!("Falconer{number}"),
+        _ => format!("a=10.7.9.{} of unit{} has no bird", number % 250, number % 9),
+    };
+    let place = |number: i64| {
+        ["north", "east", "south", "west", "up", "down", "far"][usize::try_from(number % 7).unwrap()]
+    };
+    let log = |number: i64| {
+        let (first, second) = (place(number / 7), place(number / 49));
+        let line = format!("{} {}{first}{second}", line(number), place(number));
+        let log = LogEntry::new(at(number))
+            .with_id(number.to_string())
+            .with_raw(line);
+        log.with_host(format!("web{}", number % 7))
+    };
+    numbers.map(log).collect()
+}
+
+fn assert_counted_as_by(store: &DuckDbStore, logs: &[LogEntry]) {
+    for filter in [
+        "text contains ero",
+        "text contains alcon",
+        "text contains falcon",
+        "text contains 'a falcon of'",
+        "text contains 'falcon-31'",
+        "text contains alconer700",
+        "text contains kestre i",
+        "text contains 'has a' and text contains 'estrel of'",
+        "text contains 'has a' and not text contains 'estrel of' and host = web3",
+        "text contains 10.7.9.1",
+        "text contains '.7.8.'",
+        "text contains 10.7.7.1",
+        "text ~ 'alco[mn] of 10'",
+        "text startswith Falcone or text endswith north",
+        "text startswith Falcone",
+        "message contains alcon",
+        "text contains osprey",
+        "text contains alcon and event_time < 2024-01-01T00:30:00Z",
+    ] {
+        let query = LogQuery::new().filter(filter.parse().unwrap());
+        let expected = logs.iter().filter(|log| query.matches(log)).count() as u64;
+        assert_eq!(found(store, filter), expected, "{filter}");
+        let buckets = store.histogram(&query, TimeDelta::minutes(10)).unwrap();
+        assert_eq!(
+            buckets.iter().map(|bucket| bucket.count).sum::<u64>(),
+            expected,
+            "{filter}"
+        );
+    }
+}
+
+#[test]
+fn a_part_of_a_word_is_found_in_templates_and_in_values() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    let logs = falcons(0..9_100);
+    for part in logs.chunks(3_000) {
+        store.append_logs(part).unwrap();
+    }
+    assert_eq!(blocks(&store), (3, 9_000));
+    assert_counted_as_by(&store, &logs);
+}
+
+/// What was in a template may be in a value once the logs are stored again: the first logs of a template have none.
+#[test]
+fn a_part_of_a_word_is_found_after_maintenance() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs.db");
+    let store = DuckDbStore::open(&path).unwrap();
+    let with_own_words = |number: i64| {
+        let words: Vec<String> = (0..12).map(|word| format!("{number}x{word}")).collect();
+        LogEntry::new(at(number)).with_raw(format!("heron {}", words.join(" ")))
+    };
+    let mut logs: Vec<LogEntry> = (-16_000..0).map(with_own_words).collect();
+    store.append_logs(&logs).unwrap();
+    // All blocks but the last are deleted, so that it has the first logs of the template.
+    let first = "SELECT max(first_seq) FROM log_blocks";
+    let first = store.execute_query(first, &[]).unwrap().rows[0][0]
+        .as_u64()
+        .unwrap();
+    logs.drain(..usize::try_from(first).unwrap());
+    store.delete_logs_before(logs[0].event_time).unwrap();
+    assert_eq!(found(&store, "text contains ero"), logs.len() as u64);
+    let few = falcons(0..3_300);
+    let falcons: Vec<LogEntry> = (0..5).flat_map(|copy| copied(&few, copy)).collect();
+    // Of so few, most have no template yet.
+    for part in falcons.chunks(150) {
+        store.append_logs(part).unwrap();
+    }
+    logs.extend(falcons);
+    let with_template = |store: &DuckDbStore| {
+        let counted = store
+            .execute_query("SELECT count(template) FROM log_rows", &[])
+            .unwrap();
+        counted.rows[0][0].as_u64().unwrap()
+    };
+    let before = with_template(&store);
+    assert!(blocks(&store).0 > 0);
+    maintain(&store);
+    let after = with_template(&store);
+    assert!(after > before + 4_000, "{before} and {after}");
+    assert_sound(&store);
+    drop(store);
+    // Blocks from before there were trigrams.
+    alter(&path, "DELETE FROM block_words WHERE slice = 1025");
+    let store = DuckDbStore::open(&path).unwrap();
+    assert_counted_as_by(&store, &logs);
+    let (count, covered) = blocks(&store);
+    assert_eq!(maintain(&store), covered);
+    let sql = "SELECT count(*) FROM block_words WHERE slice = 1025";
+    assert_eq!(
+        store.execute_query(sql, &[]).unwrap().rows[0][0].as_u64(),
+        Some(count)
+    );
+    assert_counted_as_by(&store, &logs);
+    assert_sound(&store);
 }
 
 /// A part of a text may begin in a template and end in a variable.

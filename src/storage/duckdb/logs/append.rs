@@ -30,7 +30,7 @@ impl IngestStore for DuckDbStore {
 /// Makes rows from logs, with their keys if they are enough for a filter.
 pub(crate) fn rows_of(logs: &[LogEntry]) -> Result<LogRows> {
     match logs.len() >= FEWEST_LOGS {
-        true => LogRows::with_keys(logs),
+        true => LogRows::with_words(logs),
         false => LogRows::new(logs),
     }
 }

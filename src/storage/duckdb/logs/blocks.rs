@@ -17,8 +17,8 @@ use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::staged::{ROW_GROUP, StagedRows};
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::words::VERSION;
-use crate::storage::duckdb::words::collected::Keys;
-use crate::storage::duckdb::words::filter::{ENOUGH_KEYS, Filter, SLICES};
+use crate::storage::duckdb::words::collected::{ChunkWords, Keys};
+use crate::storage::duckdb::words::filter::{ENOUGH_KEYS, Filter, PARTS};
 
 pub(crate) const ACTION: &str = "store the words of logs";
 
@@ -26,7 +26,7 @@ pub(crate) const ACTION: &str = "store the words of logs";
 pub(crate) const FEWEST_LOGS: usize = 2_048;
 
 /// Counts the blocks whose slices fill a row group.
-const SORTED_TOGETHER: usize = ROW_GROUP / SLICES;
+const SORTED_TOGETHER: usize = ROW_GROUP / PARTS;
 
 /// Counts sequence numbers.
 pub(crate) fn length(seqs: &RangeInclusive<i64>) -> i64 {
@@ -60,12 +60,13 @@ impl Block {
     }
 
     /// Adds the next logs with their keys.
-    fn extend(&mut self, logs: i64, keys: &Keys) {
+    fn extend(&mut self, logs: i64, words: &ChunkWords) {
         self.seqs = *self.seqs.start()..=self.seqs.end() + logs;
-        self.add(keys);
+        self.add_keys(&words.keys);
+        self.filter.add_trigrams(&words.trigrams);
     }
 
-    pub(crate) fn add(&mut self, keys: &Keys) {
+    pub(crate) fn add_keys(&mut self, keys: &Keys) {
         match keys {
             Keys::These(keys) => keys.iter().for_each(|key| self.filter.add(*key)),
             Keys::All => self.filter.fill(),
@@ -85,13 +86,13 @@ impl Block {
 pub(crate) fn of_rows(rows: &LogRows, first_seq: i64) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut next = first_seq;
-    for (logs, keys) in rows.keys_of_chunks() {
+    for (logs, words) in rows.words_of_chunks() {
         let logs = i64::try_from(logs).unwrap_or(i64::MAX);
         match blocks.last_mut() {
-            Some(block) if block.has_room_for(keys) => block.extend(logs, keys),
+            Some(block) if block.has_room_for(&words.keys) => block.extend(logs, words),
             _ => {
                 let mut block = Block::new(next..=next - 1);
-                block.extend(logs, keys);
+                block.extend(logs, words);
                 blocks.push(block);
             }
         }
@@ -139,8 +140,14 @@ pub(crate) fn store(connection: &Connection, order: CommitOrder, blocks: &[Block
         "first_seq, last_seq, version, is_sorted",
     )?;
     let slices = blocks.iter().flat_map(|block| {
-        let slices = (0..).zip(block.filter.parts());
-        slices.map(|(slice, words)| (*block.seqs.start(), slice, words))
+        let parts = block.filter.parts();
+        parts.map(|(number, words)| {
+            (
+                *block.seqs.start(),
+                i16::try_from(number).unwrap_or(i16::MAX),
+                words,
+            )
+        })
     });
     let mut slices: Vec<_> = slices.collect();
     // A search reads the same slice of all blocks.
@@ -219,6 +226,37 @@ pub(crate) fn forget_before(connection: &Connection, order: CommitOrder, first: 
         deleted.map_err(|error| error::engine(ACTION, error))?;
     }
     Ok(())
+}
+
+/// Returns the first blocks that lack what is stored with a number.
+pub(crate) fn without_part(
+    connection: &Connection,
+    number: usize,
+    most: usize,
+) -> Result<Vec<RangeInclusive<i64>>> {
+    let sql = format!(
+        "SELECT first_seq, last_seq FROM log_blocks
+        WHERE version = {VERSION} AND first_seq NOT IN (SELECT first_seq FROM block_words WHERE slice = {number})
+        ORDER BY first_seq
+        LIMIT {most}"
+    );
+    let read = statement::query_all(connection, &sql, [], |row| Ok(row.get(0)?..=row.get(1)?));
+    read.map_err(|error| error::engine(ACTION, error))
+}
+
+/// Stores what blocks have with a number again, by their first sequence numbers.
+pub(crate) fn replace_part(connection: &Connection, number: usize, parts: &[(i64, Vec<u8>)]) -> Result<()> {
+    let number = i16::try_from(number).unwrap_or(i16::MAX);
+    for (first_seq, _) in parts {
+        let sql = "DELETE FROM block_words WHERE first_seq = ? AND slice = ?";
+        let deleted = connection.execute(sql, params![first_seq, number]);
+        deleted.map_err(|error| error::engine(ACTION, error))?;
+    }
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(first_seq, part)| (*first_seq, number, part))
+        .collect();
+    insert_slices(connection, &parts)
 }
 
 /// Gives the stored slices of a block to `take`, with their numbers.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use ::duckdb::{Connection, params};
 
 use super::blocks::{self, Block, is_few, length};
+use super::trigrams;
 use crate::models::BorrowedLog;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::{self, CommitOrder};
@@ -152,9 +153,12 @@ pub(crate) fn block_of(
                 .flatten()
                 .for_each(|text| collector.add_text(text));
         }
-        block.add(&collector.finish());
+        block.add_keys(&collector.finish());
         Ok(true)
     })?;
+    block
+        .filter
+        .add_trigrams(&trigrams::of_logs(connection, order, &seqs)?);
     Ok(block)
 }
 

@@ -6,6 +6,7 @@ pub(super) mod commits;
 pub(super) mod cover;
 pub(super) mod end_of_file;
 mod frequent;
+mod in_templates;
 mod listed;
 pub(super) mod long_texts;
 mod narrow;
@@ -13,6 +14,7 @@ mod observables;
 mod page;
 mod plain;
 mod plan;
+mod ranges;
 mod repeated;
 pub(super) mod repeated_texts;
 pub(super) mod rewrite;
@@ -20,11 +22,12 @@ pub(super) mod scan;
 mod slices;
 mod spill;
 mod stats;
+pub(super) mod trigrams;
 
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::narrow::Narrowed;
+use self::narrow::{Narrowed, Purpose};
 use self::scan::{Keep, Query, Scan};
 use crate::models::{Field, Filter, LogEntry, LogKey, LogQuery};
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -89,9 +92,9 @@ impl LogStore for DuckDbStore {
     }
 
     fn count_logs(&self, query: &LogQuery) -> Result<u64> {
-        self.read_narrowed("count logs", query, |connection, log_texts| {
-            let mut sql = Sql::new(format!("SELECT count(*) FROM {log_texts}"));
-            sql.append(predicate::where_clause(query));
+        self.read_narrowed("count logs", query, |connection, passing| {
+            let mut sql = Sql::new("SELECT count(*) FROM ");
+            sql.append(passing.clone());
             let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
             counted.map_err(|error| error::engine("count logs", error))
         })
@@ -99,8 +102,8 @@ impl LogStore for DuckDbStore {
 
     fn count_logs_by(&self, query: &LogQuery, fields: &[Field]) -> Result<Vec<GroupCount>> {
         fields.iter().try_for_each(Field::check_single)?;
-        self.read_narrowed("count logs by field", query, |connection, log_texts| {
-            let sql = plan::count_by(query, fields, log_texts);
+        self.read_narrowed("count logs by field", query, |connection, passing| {
+            let sql = plan::count_by(fields, passing);
             let read = statement::query_all(connection, &sql.text, params_from_iter(&sql.values), |row| {
                 let values = (0..fields.len()).map(|index| row.get(index + 1));
                 let values = values.collect::<::duckdb::Result<_>>()?;
@@ -116,8 +119,8 @@ impl LogStore for DuckDbStore {
     fn histogram(&self, query: &LogQuery, width: TimeDelta) -> Result<Vec<TimeBucket>> {
         let width = width_micros(width)?;
         let counts: Vec<(i64, u64)> =
-            self.read_narrowed("count logs over time", query, |connection, log_texts| {
-                let sql = plan::histogram(query, width, log_texts);
+            self.read_narrowed("count logs over time", query, |connection, passing| {
+                let sql = plan::histogram(width, passing);
                 let parameters = params_from_iter(&sql.values);
                 let read = statement::query_all(connection, &sql.text, parameters, |row| {
                     Ok((row.get(0)?, row.get(1)?))
@@ -209,21 +212,25 @@ impl LogStore for DuckDbStore {
 
 impl DuckDbStore {
     /// Reads the logs of a query, in time, from the blocks that may hold them. `read` is given SQL that names these
-    /// logs. Without such a block, the default is returned: what is read of no logs.
+    /// logs after `FROM`. Without such a block, the default is returned: what is read of no logs.
     fn read_narrowed<T: Default>(
         &self,
         action: &'static str,
         query: &LogQuery,
-        read: impl Fn(&Connection, &str) -> Result<T>,
+        read: impl Fn(&Connection, &Sql) -> Result<T>,
     ) -> Result<T> {
         let order = self.commit_order();
         let read = |connection: &Connection| {
-            let narrowed = narrow::narrowed(connection, order, self.log_texts, query, &[])?;
+            let narrowed =
+                narrow::narrowed(connection, order, self.log_texts, query, &[], Purpose::Counting)?;
             if narrowed.as_ref().is_some_and(Narrowed::is_empty) {
                 return Ok(T::default());
             }
-            let log_texts = narrowed.as_ref().map(|narrowed| narrowed.log_texts(query));
-            read(connection, log_texts.as_deref().unwrap_or(self.log_texts))
+            let passing = match narrowed {
+                Some(narrowed) => narrowed.passing(query),
+                None => narrow::passing(self.log_texts, query),
+            };
+            read(connection, &passing)
         };
         self.read_in_time(|connection| match order {
             // Filters and logs are those of one moment.
@@ -239,7 +246,7 @@ impl DuckDbStore {
         let (query, log_texts, order) = (query.clone(), self.log_texts, self.commit_order());
         let narrowed = move |connection: &Connection, query: &LogQuery, sought: Option<&Sought>| {
             let names = sought.map_or(&[][..], Sought::names);
-            narrow::narrowed(connection, order, log_texts, query, names)
+            narrow::narrowed(connection, order, log_texts, query, names, Purpose::Reading)
         };
         let before = match order {
             CommitOrder::Counter => None,

@@ -1,26 +1,38 @@
 //! Narrows a search to the blocks that may hold what is sought.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
+use super::in_templates::InTemplates;
 use super::listed::{self, Found};
 use super::plain::Plain;
+use super::ranges::{LeftOut, asked_first, count, logs_of, ranges_between, rows_of, table_of};
 use super::slices::{Slices, number_of};
-use super::{blocks, commits, cover, frequent};
+use super::{blocks, cover, frequent};
 use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::predicate;
+use crate::storage::duckdb::sql::statement::Sql;
 use crate::storage::duckdb::words::needs::Need;
-use crate::storage::duckdb::{commit_order, schema};
 
-/// Limits the ranges that the engine reads apart. It takes time to plan each of them.
-const MOST_RANGES: usize = 32;
+/// Limits the logs that are read because their template has what is sought. Of more, all columns are read in any case.
+const MANY: i64 = 500_000;
+
+/// Limits them for a query with a limit.
+const FEW: i64 = 16_384;
+
+/// Says what logs are narrowed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Counting,
+    Reading,
+}
 
 /// Limits the slices of each filter that are read.
 const MOST_SLICES: usize = 128;
@@ -38,16 +50,18 @@ pub(crate) struct Narrowed {
     pub(crate) are_few: bool,
     /// Says that those without the addresses that are sought are left out, but for a few.
     pub(crate) have_address: bool,
+    decided: Option<Decided>,
 }
 
-/// Returns what blocks must hold for a query of `log_texts` and for observables; `None` if all logs are looked at.
-///
-/// A store of an earlier version that is read only has no blocks.
-fn need(log_texts: &str, query: &LogQuery, sought: &[Indicator]) -> Option<Need> {
-    let has_blocks = log_texts == schema::LOG_TEXTS;
-    has_blocks
-        .then(|| Need::of_query(query).and(Need::of_indicators(sought)))
-        .filter(|need| *need != Need::Nothing)
+/// Names the logs of which a filter is known without a look at their texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Decided {
+    /// Holds SQL that names logs that pass the filter, like [`Narrowed::logs`].
+    logs: String,
+    /// Holds SQL that names the others that may pass it.
+    others: String,
+    /// Holds the place of the filter in the query.
+    filter: usize,
 }
 
 /// Returns the logs that a query need be asked of; `None` if these are all. Where observables are sought, logs of other
@@ -61,11 +75,13 @@ pub(crate) fn narrowed(
     log_texts: &str,
     query: &LogQuery,
     sought: &[Indicator],
+    purpose: Purpose,
 ) -> Result<Option<Narrowed>> {
-    let Some(need) = need(log_texts, query, sought) else {
+    // A store of an earlier version that is read only has no blocks.
+    if log_texts != schema::LOG_TEXTS {
         return Ok(None);
-    };
-    let narrowed = match narrowed_by_filters(connection, order, query, sought, &need) {
+    }
+    let narrowed = match narrowed_by_blocks(connection, order, query, sought, purpose) {
         // A file of a lake may be lost. That of filters holds no logs.
         Err(error) if order == CommitOrder::Snapshots && !error.is_retryable() => {
             log::warn!("all logs are searched, as the filters of their blocks cannot be read: {error}");
@@ -111,10 +127,55 @@ fn without_a_word(
     }))
 }
 
-/// Returns SQL for the same rows, to be asked before other conditions. The engine may ask dearer ones first, but it asks
-/// nothing before a limit.
-fn asked_first(select: &str) -> String {
-    format!("SELECT * FROM ({select} LIMIT {})", i64::MAX)
+fn narrowed_by_blocks(
+    connection: &Connection,
+    order: CommitOrder,
+    query: &LogQuery,
+    sought: &[Indicator],
+    purpose: Purpose,
+) -> Result<Option<Narrowed>> {
+    let need = Need::of_query(query).and(Need::of_indicators(sought));
+    let may_be_in_templates = sought.is_empty() && InTemplates::may_have(query);
+    if need == Need::Nothing && !may_be_in_templates {
+        return Ok(None);
+    }
+    let stored = blocks::stored(connection, order)?;
+    if stored.is_empty() {
+        return Ok(None);
+    }
+    let wanted = match need {
+        Need::Nothing => None,
+        need => Wanted::of(connection, order, &need, &stored)?,
+    };
+    let narrowed = match &wanted {
+        Some(wanted) => narrowed_by_filters(connection, order, query, sought, &stored, wanted)?,
+        None => None,
+    };
+    // Of few logs, all columns are soon read.
+    let are_few = narrowed.as_ref().is_some_and(|narrowed| narrowed.are_few);
+    if are_few || !may_be_in_templates {
+        return Ok(narrowed);
+    }
+    let Some(templates) = InTemplates::new(connection, order, query, &stored)? else {
+        return Ok(narrowed);
+    };
+    let left_out = LeftOut::new(connection, order, &stored, |place| {
+        templates.are_in(place) || wanted.as_ref().is_some_and(|wanted| !wanted.is_wanted(place))
+    })?;
+    let found = match purpose {
+        Purpose::Counting => MANY,
+        Purpose::Reading => {
+            // The first logs of many are soon found.
+            let most = if query.limit.is_some() { FEW } else { MANY };
+            match templates.count(connection, table_of(order), query, most)? {
+                found if found > most => return Ok(narrowed),
+                found => found,
+            }
+        }
+    };
+    Ok(Some(Narrowed::to_templates(
+        order, query, &templates, &left_out, found,
+    )))
 }
 
 fn narrowed_by_filters(
@@ -122,57 +183,36 @@ fn narrowed_by_filters(
     order: CommitOrder,
     query: &LogQuery,
     sought: &[Indicator],
-    need: &Need,
+    stored: &[RangeInclusive<i64>],
+    wanted: &Wanted,
 ) -> Result<Option<Narrowed>> {
-    let stored = blocks::stored(connection, order)?;
-    if stored.is_empty() {
-        return Ok(None);
-    }
-    let Some(Wanted { are_wanted, found }) = Wanted::of(connection, order, need, &stored)? else {
-        return Ok(None);
-    };
-    let of = |blocks: &[RangeInclusive<i64>], are_wanted_ones: bool| -> Vec<_> {
-        let chosen = blocks.iter().zip(&are_wanted);
-        let chosen = chosen.filter(|(_, is_wanted)| **is_wanted == are_wanted_ones);
-        chosen.map(|(block, _)| block.clone()).collect()
-    };
-    let wanted = of(&stored, true);
+    let blocks = stored
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| wanted.is_wanted(*place));
+    let blocks: Vec<_> = blocks.map(|(_, block)| block.clone()).collect();
     log::debug!(
         "{} of {} blocks may hold what is sought",
-        wanted.len(),
+        blocks.len(),
         stored.len()
     );
-    if order == CommitOrder::Snapshots {
-        if wanted.len() == stored.len() {
-            return Ok(None);
+    let left_out = LeftOut::new(connection, order, stored, |place| !wanted.is_wanted(place))?;
+    let plain = match order {
+        CommitOrder::Counter => {
+            let addresses = match sought {
+                [] => sought_address(query).into_iter().collect(),
+                sought => only_addresses(sought, &wanted.found),
+            };
+            // What is left is not looked at again before it is put together.
+            Plain::new(connection, order, &addresses, blocks)?
+                .filter(|plain| count(&left_by(&left_out, plain)) <= cover::MOST)
         }
-        let snapshots = commits::snapshots(connection)?;
-        let others = of(&commits::extended(&stored, &snapshots), false);
-        let span = match commits::are_covered(&stored, &snapshots) {
-            true => span_of_commits(&wanted),
-            false => i64::MAX,
-        };
-        let narrowed = Narrowed::without(order, others, i64::MAX, None);
-        return Ok(Some(Narrowed { span, ..narrowed }));
-    }
-    let others = of(&stored, false);
-    let last = commit_order::last_seq(connection)?;
-    let addresses = match sought {
-        [] => sought_address(query).into_iter().collect(),
-        sought => only_addresses(sought, &found),
+        CommitOrder::Snapshots => None,
     };
-    let plain = Plain::new(connection, order, &addresses, wanted)?;
-    // What is left is not looked at again before it is put together.
-    let plain = plain.filter(|plain| count(&left_by(&others, plain, last)) <= cover::MOST);
-    if others.is_empty() && plain.is_none() {
+    if left_out.blocks.is_empty() && plain.is_none() {
         return Ok(None);
     }
-    Ok(Some(Narrowed::without(order, others, last, plain)))
-}
-
-/// Counts sequence numbers.
-fn count(ranges: &[RangeInclusive<i64>]) -> i64 {
-    ranges.iter().map(blocks::length).fold(0, i64::saturating_add)
+    Ok(Some(Narrowed::without(order, &left_out, plain)))
 }
 
 /// Returns the addresses that blocks may hold, of all that is sought; nothing if they may hold anything else.
@@ -198,6 +238,11 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// Says whether the block at this place may do.
+    fn is_wanted(&self, place: usize) -> bool {
+        self.are_wanted.get(place) != Some(&false)
+    }
+
     /// Says of each block whether it may do; `None` if a need asks for too many slices.
     fn of(
         connection: &Connection,
@@ -253,14 +298,6 @@ fn in_parts<'n>(alternatives: &[&'n Need]) -> Vec<(Vec<&'n Need>, BTreeSet<u64>)
     parts
 }
 
-/// Returns about how many logs the blocks of a lake have. Most sequence numbers between commits are no log's.
-fn span_of_commits(blocks: &[RangeInclusive<i64>]) -> i64 {
-    blocks
-        .iter()
-        .map(|block| blocks::length(block).min(cover::MOST))
-        .sum()
-}
-
 /// Returns the address that a query seeks as a whole.
 fn sought_address(query: &LogQuery) -> Option<IpAddr> {
     query.filters().iter().find_map(|filter| match filter.node() {
@@ -296,6 +333,7 @@ impl Narrowed {
             span: i64::MAX,
             are_few: false,
             have_address: false,
+            decided: None,
         }
     }
 
@@ -304,121 +342,102 @@ impl Narrowed {
         self.logs.is_empty()
     }
 
-    /// Leaves out the logs of blocks, which are in the order of their logs. No log has a number after the last.
-    fn without(
-        order: CommitOrder,
-        blocks: Vec<RangeInclusive<i64>>,
-        last: i64,
-        plain: Option<Plain>,
-    ) -> Self {
-        let ranges = ranges_between(&blocks, last);
-        // In a lake, the last range has no end.
-        let span = count(match ranges.split_last() {
-            Some((last, others)) if *last.end() == i64::MAX => others,
-            _ => &ranges,
-        });
+    /// Leaves out the logs of blocks.
+    fn without(order: CommitOrder, left_out: &LeftOut, plain: Option<Plain>) -> Self {
         let have_address = plain.is_some();
         let condition = plain.map(|plain| {
-            let left = left_by(&blocks, &plain, last);
+            let left = left_by(left_out, &plain);
             let left = left
                 .iter()
                 .map(|range| format!(" OR {}", order.is_within_sql(range)));
             plain.condition() + &left.collect::<String>()
         });
+        let ranges = left_out.ranges();
         let rows = ranges.iter().map(|range| match &condition {
             Some(condition) => asked_first(&format!("{} AND ({condition})", rows_of(order, range))),
             None => rows_of(order, range),
         });
-        let rows = rows.collect::<Vec<_>>().join(" UNION ALL ");
-        let logs = match order {
-            _ if rows.is_empty() => rows,
-            CommitOrder::Counter => schema::log_texts_of(&rows),
-            CommitOrder::Snapshots => format!("({rows})"),
-        };
         Self {
-            logs,
+            logs: logs_of(order, &rows.collect::<Vec<_>>()),
             condition: None,
-            span,
-            are_few: span < last / 2,
+            span: left_out.span,
+            are_few: are_few(order, left_out.span, left_out),
             have_address,
+            decided: None,
         }
     }
+
+    /// Leaves out the logs of blocks whose values lack what is sought, but for those with a template that has it, of which
+    /// so many are found.
+    fn to_templates(
+        order: CommitOrder,
+        query: &LogQuery,
+        templates: &InTemplates,
+        left_out: &LeftOut,
+        found: i64,
+    ) -> Self {
+        let table = table_of(order);
+        let (condition, times) = (templates.condition(), predicate::times(query));
+        let of_templates = |condition: &str| format!("SELECT * FROM {table} WHERE {times} AND {condition}");
+        let others = left_out.ranges().into_iter();
+        let others = others.map(|range| format!("{} AND ({condition}) IS NOT TRUE", rows_of(order, &range)));
+        let others: Vec<String> = others.collect();
+        let with = |select: Option<String>| {
+            let first = select.iter().map(|select| asked_first(select));
+            logs_of(order, &first.chain(others.clone()).collect::<Vec<_>>())
+        };
+        let decided = templates.decided().map(|(filter, decides)| {
+            let undecided = of_templates(&format!("{condition} AND ({decides}) IS NOT TRUE"));
+            Decided {
+                logs: logs_of(order, &[of_templates(&decides)]),
+                others: with((!templates.are_all_decided()).then_some(undecided)),
+                filter,
+            }
+        });
+        let span = left_out.span.saturating_add(found);
+        Self {
+            logs: with((found > 0).then(|| of_templates(&condition))),
+            condition: None,
+            span,
+            are_few: are_few(order, span, left_out),
+            have_address: false,
+            decided,
+        }
+    }
+
+    /// Returns SQL that names the logs that pass a query after `FROM`.
+    pub(crate) fn passing(&self, query: &LogQuery) -> Sql {
+        let Some(decided) = self.decided.as_ref().filter(|_| self.condition.is_none()) else {
+            return passing(&self.log_texts(query), query);
+        };
+        let mut rest = query.clone();
+        rest.filters.remove(decided.filter);
+        let mut sql = Sql::new("(SELECT * FROM ");
+        sql.append(passing(&decided.logs, &rest));
+        if !decided.others.is_empty() {
+            sql.push(" UNION ALL SELECT * FROM ");
+            sql.append(passing(&decided.others, query));
+        }
+        sql.push(")");
+        sql
+    }
+}
+
+/// Returns SQL that names the logs that pass a query after `FROM`, of those that are named like a table.
+pub(crate) fn passing(log_texts: &str, query: &LogQuery) -> Sql {
+    let mut sql = Sql::new(log_texts);
+    sql.append(predicate::where_clause(query));
+    sql
+}
+
+/// Says whether so many logs are less than half of all. In a lake, it is not known how many there are.
+fn are_few(order: CommitOrder, span: i64, left_out: &LeftOut) -> bool {
+    order == CommitOrder::Snapshots || span < left_out.last / 2
 }
 
 /// Returns the sequence numbers that are neither in blocks that are left out nor in those of plain texts, with a few others.
-fn left_by(blocks: &[RangeInclusive<i64>], plain: &Plain, last: i64) -> Vec<RangeInclusive<i64>> {
-    let mut all = [blocks, &plain.blocks].concat();
+fn left_by(left_out: &LeftOut, plain: &Plain) -> Vec<RangeInclusive<i64>> {
+    let mut all = [&left_out.blocks[..], &plain.blocks].concat();
     all.sort_by_key(|block| *block.start());
-    ranges_between(&all, last)
-}
-
-/// Returns the query for the rows of logs with these sequence numbers: of `log_rows`, and in a lake of `log_texts`.
-fn rows_of(order: CommitOrder, seqs: &RangeInclusive<i64>) -> String {
-    let table = match order {
-        CommitOrder::Counter => "log_rows",
-        CommitOrder::Snapshots => schema::LOG_TEXTS,
-    };
-    format!("SELECT * FROM {table} WHERE {}", order.is_within_sql(seqs))
-}
-
-/// Returns blocks, in the order of their logs, with those that follow one another joined.
-fn joined(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
-    let mut runs: Vec<RangeInclusive<i64>> = Vec::new();
-    for block in blocks {
-        match runs.last_mut() {
-            Some(last) if *block.start() <= last.end().saturating_add(1) => {
-                *last = *last.start()..=*last.end().max(block.end());
-            }
-            _ => runs.push(block.clone()),
-        }
-    }
-    runs
-}
-
-/// Returns the sequence numbers from 1 to the last that are in no block, in few ranges. These may hold the smallest blocks
-/// as well.
-fn ranges_between(blocks: &[RangeInclusive<i64>], last: i64) -> Vec<RangeInclusive<i64>> {
-    let mut gaps = joined(blocks);
-    // Between the gaps there is one range more.
-    gaps.sort_by_key(|gap| Reverse(blocks::length(gap)));
-    gaps.truncate(MOST_RANGES - 1);
-    gaps.sort_by_key(|gap| *gap.start());
-    let mut ranges = Vec::new();
-    let mut next = 1;
-    for gap in &gaps {
-        if next < *gap.start() {
-            ranges.push(next..=gap.start() - 1);
-        }
-        next = gap.end().saturating_add(1);
-    }
-    if gaps.last().is_none_or(|gap| *gap.end() < last) {
-        ranges.push(next..=last);
-    }
-    ranges
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn what_is_in_no_block_is_in_a_range(
-            starts in prop::collection::btree_set(1..2_000_i64, 0..200),
-            last in 1_i64..8_000,
-        ) {
-            let blocks: Vec<_> = starts.iter().map(|start| start * 3..=start * 3 + start % 4).collect();
-            let ranges = ranges_between(&blocks, last);
-            prop_assert!(ranges.len() <= MOST_RANGES);
-            prop_assert!(ranges.is_sorted_by(|a, b| a.end() < b.start()));
-            for seq in 1..=last {
-                let is_in_block = blocks.iter().any(|block| block.contains(&seq));
-                let is_in_range = ranges.iter().any(|range| range.contains(&seq));
-                prop_assert!(is_in_block || is_in_range);
-                prop_assert!(!is_in_range || !is_in_block || blocks.len() >= MOST_RANGES);
-            }
-        }
-    }
+    ranges_between(&all, left_out.last)
 }

@@ -230,15 +230,16 @@ fn slices(
     Ok(slices)
 }
 
-pub(crate) fn count_by(query: &LogQuery, fields: &[Field], log_texts: &str) -> Sql {
+/// Returns the query for the number of logs with each value of some fields. `passing` names the logs after `FROM`.
+pub(crate) fn count_by(fields: &[Field], passing: &Sql) -> Sql {
     let mut sql = Sql::new("SELECT count(*) AS n");
     for (index, field) in fields.iter().enumerate() {
         sql.push(", ");
         sql.append(predicate::text(field));
         sql.push(&format!(" AS value_{index}"));
     }
-    sql.push(&format!("\nFROM {log_texts}"));
-    sql.append(predicate::where_clause(query));
+    sql.push("\nFROM ");
+    sql.append(passing.clone());
     let ordinals: Vec<String> = (0..fields.len()).map(|index| format!("value_{index}")).collect();
     if ordinals.is_empty() {
         // Without fields there is one group, and no group if there are no logs.
@@ -253,15 +254,15 @@ pub(crate) fn count_by(query: &LogQuery, fields: &[Field], log_texts: &str) -> S
     sql
 }
 
-/// Returns the query for the number of logs in each stretch of `width` microseconds.
-pub(crate) fn histogram(query: &LogQuery, width: i64, log_texts: &str) -> Sql {
+/// Returns the query for the number of logs in each stretch of `width` microseconds. `passing` names the logs after `FROM`.
+pub(crate) fn histogram(width: i64, passing: &Sql) -> Sql {
     // Integer division truncates towards zero, but a stretch starts at or before its times.
     let mut sql = Sql::new(
         "SELECT t - ((t % w) + w) % w AS start, count(*) FROM (SELECT epoch_us(event_time) AS t, CAST(",
     );
     sql.bind(width);
-    sql.push(&format!(" AS BIGINT) AS w FROM {log_texts}"));
-    sql.append(predicate::where_clause(query));
+    sql.push(" AS BIGINT) AS w FROM ");
+    sql.append(passing.clone());
     sql.push(")\nGROUP BY start\nORDER BY start");
     sql
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use ::duckdb::{Connection, params};
 
 use super::page::Texts;
-use super::{blocks, cover, rewrite};
+use super::{blocks, cover, rewrite, trigrams};
 use crate::models::{BorrowedLog, LogEntry};
 use crate::storage::duckdb::rows::encode::{LogRows, LogRowsBuilder};
 use crate::storage::duckdb::rows::template::LONGEST;
@@ -88,7 +88,7 @@ pub(crate) fn is_worthwhile(connection: &Connection, part: &RangeInclusive<i64>)
 
 /// Stores the first logs of a part again, in the open transaction. `builder` knows the templates of those before them.
 ///
-/// They keep their sequence numbers and their filters.
+/// They keep their sequence numbers and the filters of their words.
 pub(crate) fn store_again(
     connection: &Connection,
     seqs: &RangeInclusive<i64>,
@@ -105,8 +105,9 @@ pub(crate) fn store_again(
     rewrite::replace(connection, &seqs, &rows)?;
     // What an earlier version made of a log may be something else than what this one makes of it.
     if summary != cover::fingerprint(connection, &seqs)? {
-        blocks::forget(connection, seqs)?;
+        blocks::forget(connection, seqs.clone())?;
     }
+    trigrams::renew(connection, &seqs)?;
     Ok(StoredAgain {
         logs: rows.len() as u64,
         until,

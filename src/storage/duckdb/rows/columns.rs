@@ -170,7 +170,7 @@ const PLACES: [usize; TABLE.len()] = {
 
 impl LogColumn {
     /// Returns all columns, in the order of the table.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> + Clone {
         TABLE.into_iter().map(|(column, ..)| column)
     }
 

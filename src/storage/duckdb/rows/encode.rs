@@ -21,11 +21,13 @@ use super::constant_columns::InsertColumns;
 use super::row_layout::Columns;
 use super::template::{Split, Texts};
 use super::templates::{Templated, Templates};
+use super::values;
 use crate::models::{BorrowedLog, CoreFields, InvalidValue, LogEntry, Members};
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::log_id::{self, LogId};
 use crate::storage::duckdb::sql::staged::{CHUNK_ROWS, ROW_GROUP, StagedRows};
-use crate::storage::duckdb::words::collected::{KeyCollector, Keys};
+use crate::storage::duckdb::words::collected::{ChunkWords, KeyCollector};
+use crate::storage::duckdb::words::trigrams::Trigrams;
 use crate::storage::{Error, Result};
 
 /// Holds logs as rows of a [`DuckDbStore`](crate::DuckDbStore).
@@ -36,8 +38,8 @@ use crate::storage::{Error, Result};
 pub struct LogRows {
     /// Holds the columns of `log_rows` but for the first, the sequence number.
     chunks: Vec<RecordBatch>,
-    /// Holds the keys of the words and addresses in each chunk; nothing if they were not collected.
-    keys: Vec<Keys>,
+    /// Holds what filters have of each chunk; nothing if it was not collected.
+    words: Vec<ChunkWords>,
 }
 
 impl LogRows {
@@ -51,7 +53,7 @@ impl LogRows {
     /// [`length_at_end`](Self::length_at_end).
     pub const ENOUGH_TEXT: usize = 32 << 20;
 
-    /// Makes rows from logs, on all cores if there are many, without their keys.
+    /// Makes rows from logs, on all cores if there are many, without what filters have of them.
     ///
     /// # Errors
     ///
@@ -60,13 +62,13 @@ impl LogRows {
         Self::by(LogRowsBuilder::default, logs)
     }
 
-    /// Makes rows from logs, with the keys of their words and addresses.
+    /// Makes rows from logs, with what filters have of them.
     ///
     /// # Errors
     ///
     /// See [`new`](Self::new).
-    pub(crate) fn with_keys(logs: &[LogEntry]) -> Result<Self> {
-        Self::by(LogRowsBuilder::with_keys, logs)
+    pub(crate) fn with_words(logs: &[LogEntry]) -> Result<Self> {
+        Self::by(LogRowsBuilder::with_words, logs)
     }
 
     fn by(builder: fn() -> LogRowsBuilder, logs: &[LogEntry]) -> Result<Self> {
@@ -101,7 +103,7 @@ impl LogRows {
     /// Adds rows after these.
     pub fn append(&mut self, rows: Self) {
         self.chunks.extend(rows.chunks);
-        self.keys.extend(rows.keys);
+        self.words.extend(rows.words);
     }
 
     /// Returns the number of rows.
@@ -188,20 +190,20 @@ impl LogRows {
 
     /// Returns the rows for which `keeps` says so.
     pub(crate) fn filtered(&self, keeps: &[bool]) -> Result<Self> {
-        // The keys of a chunk may be those of rows that are left out as well.
+        // What filters have of a chunk may be of rows that are left out as well.
         let mut rest = keeps;
-        let mut keys = Vec::with_capacity(self.keys.len());
-        for (chunk, of_chunk) in self.chunks.iter().zip(&self.keys) {
+        let mut words = Vec::with_capacity(self.words.len());
+        for (chunk, of_chunk) in self.chunks.iter().zip(&self.words) {
             let (kept, after) = rest.split_at(chunk.num_rows());
             rest = after;
-            keys.extend(kept.contains(&true).then(|| of_chunk.clone()));
+            words.extend(kept.contains(&true).then(|| of_chunk.clone()));
         }
-        filtered(&self.chunks, keeps).map(|chunks| Self { chunks, keys })
+        filtered(&self.chunks, keeps).map(|chunks| Self { chunks, words })
     }
 
-    /// Returns the number of rows of each chunk, with the keys of their words and addresses.
-    pub(crate) fn keys_of_chunks(&self) -> impl Iterator<Item = (usize, &Keys)> {
-        self.chunks.iter().map(RecordBatch::num_rows).zip(&self.keys)
+    /// Returns the number of rows of each chunk, with what filters have of them.
+    pub(crate) fn words_of_chunks(&self) -> impl Iterator<Item = (usize, &ChunkWords)> {
+        self.chunks.iter().map(RecordBatch::num_rows).zip(&self.words)
     }
 
     /// Inserts the rows with these sequence numbers. Nothing is checked for duplicates here.
@@ -306,7 +308,7 @@ fn failed(error: ArrowError) -> Error {
     }
 }
 
-/// Makes rows from logs that come one after another, by default without their keys.
+/// Makes rows from logs that come one after another, by default without what filters have of them.
 #[derive(Debug, Default)]
 pub struct LogRowsBuilder {
     rows: LogRows,
@@ -314,8 +316,8 @@ pub struct LogRowsBuilder {
 }
 
 impl LogRowsBuilder {
-    /// Makes a builder of rows with the keys of their words and addresses, for a store that has filters.
-    pub(crate) fn with_keys() -> Self {
+    /// Makes a builder of rows for a store that has filters.
+    pub(crate) fn with_words() -> Self {
         let mut builder = Self::default();
         builder.chunk.keys = Some(KeyCollector::default());
         builder
@@ -338,10 +340,14 @@ impl LogRowsBuilder {
     }
 
     fn finish_chunk(&mut self) {
-        self.rows
-            .keys
-            .extend(self.chunk.keys.as_mut().map(KeyCollector::finish));
-        self.rows.chunks.push(self.chunk.finish());
+        let chunk = self.chunk.finish();
+        if let Some(keys) = &mut self.chunk.keys {
+            self.rows.words.push(ChunkWords {
+                keys: keys.finish(),
+                trigrams: Arc::new(trigrams_of(&chunk)),
+            });
+        }
+        self.rows.chunks.push(chunk);
     }
 }
 
@@ -485,8 +491,7 @@ impl ChunkBuilder {
 
     /// Returns the rows since the last call.
     fn finish(&mut self) -> RecordBatch {
-        let stored = LogColumn::all().filter(|column| *column != LogColumn::Seq);
-        let columns = stored.map(|column| -> ArrayRef {
+        let columns = stored_columns().map(|column| -> ArrayRef {
             if column.is_text() {
                 return finish_texts(&mut self.texts[column.place()]);
             }
@@ -509,6 +514,19 @@ impl ChunkBuilder {
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the builders are those of the schema")
     }
+}
+
+/// Returns the trigrams of the values of a chunk.
+fn trigrams_of(chunk: &RecordBatch) -> Trigrams {
+    let mut trigrams = Trigrams::new();
+    let added = values::add_trigrams(&chunk.clone().into(), stored_columns(), &mut trigrams);
+    added.expect("a chunk has all columns of values");
+    trigrams
+}
+
+/// Yields the columns of a chunk of [`LogRows`].
+fn stored_columns() -> impl Iterator<Item = LogColumn> + Clone {
+    LogColumn::all().filter(|column| *column != LogColumn::Seq)
 }
 
 /// Returns an object as JSON text; nothing for an empty one.

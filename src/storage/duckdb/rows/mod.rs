@@ -9,4 +9,5 @@ pub(super) mod log_has;
 pub(super) mod row_layout;
 pub(super) mod template;
 pub(super) mod templates;
+pub(crate) mod values;
 pub(crate) mod words;

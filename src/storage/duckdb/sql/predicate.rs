@@ -8,7 +8,7 @@ use super::comparison::ORDER_OF;
 use super::has::{self, HAS, LOG_HAS};
 use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
-use super::tokens::{longest_piece, may_be_in_time};
+use super::tokens::{may_be_in_time, pieces_of};
 use crate::models::{
     Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Needle, Node, Operand, Operator, Order,
     Pattern, Place, Test, longest_word,
@@ -167,21 +167,21 @@ fn condition_sql(condition: &Condition) -> Sql {
 }
 
 /// Says what the texts of a log must hold to pass a condition.
-struct Hint {
+pub(crate) struct Hint {
     /// Says whether the line is sought in, and not the message.
     is_line: bool,
     /// Holds a word of ASCII letters and digits. A row layout leaves values out only at the bounds of words, so that each
     /// word is in the layout or in one of the columns.
     word: Option<String>,
-    /// Holds a text that templates do not cut: see [`longest_piece`].
-    piece: Option<String>,
+    /// Holds texts that templates do not cut: see [`pieces_of`].
+    pieces: Vec<String>,
     /// Holds a text whose logs pass if their template has it.
     decides: Option<String>,
 }
 
 impl Hint {
     /// Returns what the texts of a log must hold; `None` if that is not known.
-    fn of(condition: &Condition) -> Option<Self> {
+    pub(crate) fn of(condition: &Condition) -> Option<Self> {
         let is_line = condition.field().0 == Place::Text;
         if !is_line && condition.field().0 != Place::Column(Column::Message) {
             return None;
@@ -196,20 +196,47 @@ impl Hint {
             },
             _ => return None,
         };
-        let longest = |part: fn(&str) -> Option<&str>| {
-            let parts = texts.iter().filter_map(|text| part(text));
-            parts.max_by_key(|part| part.len()).map(str::to_owned)
-        };
+        let words = texts.iter().filter_map(|text| longest_word(text));
+        let word = words.max_by_key(|word| word.len()).map(str::to_owned);
+        let pieces = texts.iter().flat_map(|text| pieces_of(text));
         let hint = Self {
             is_line,
-            word: longest(longest_word),
-            piece: longest(longest_piece),
+            word,
+            pieces: pieces.map(str::to_owned).collect(),
             decides: match condition.test() {
                 Test::Contains(text) if is_line && is_plain(text) => Some(text.clone()),
                 _ => None,
             },
         };
-        (hint.word.is_some() || hint.piece.is_some()).then_some(hint)
+        (hint.word.is_some() || !hint.pieces.is_empty()).then_some(hint)
+    }
+
+    /// Returns the column of templates in which it may be.
+    pub(crate) fn template(&self) -> &'static str {
+        match self.is_line {
+            true => "template",
+            false => "message_template",
+        }
+    }
+
+    /// Returns a text whose logs pass if their template has it; `None` if templates do not tell.
+    pub(crate) fn decides(&self) -> Option<&str> {
+        self.decides.as_deref()
+    }
+
+    /// Returns the texts that a log holds in its template or in a value: neither in a time, nor in an identifier or a
+    /// number, which have these characters only.
+    pub(crate) fn pieces_of_values(&self) -> impl Iterator<Item = &str> {
+        let is_other = |byte: u8| !(byte.is_ascii_hexdigit() || byte == b'-');
+        let pieces = self.pieces.iter().map(String::as_str);
+        pieces.filter(move |piece| piece.bytes().any(is_other) && !may_be_in_time(piece))
+    }
+
+    /// Returns the piece that the fewest logs hold, as far as that can be told.
+    fn rarest_piece(&self) -> Option<&String> {
+        // What a time may have is in almost every log.
+        let pieces = self.pieces.iter();
+        pieces.max_by_key(|piece| (!may_be_in_time(piece), piece.len()))
     }
 
     /// Returns SQL that is true of every log whose texts hold what they must.
@@ -220,14 +247,9 @@ impl Hint {
             None => sql.push("true"),
         }
         sql.push(")) OR (variables IS NOT NULL AND ");
-        match &self.piece {
+        match self.rarest_piece() {
             Some(piece) if !may_be_in_time(piece) => {
-                let template = if self.is_line {
-                    "template"
-                } else {
-                    "message_template"
-                };
-                let mut texts = vec![template];
+                let mut texts = vec![self.template()];
                 texts.extend(has::IN_TEMPLATES);
                 // The others hold these characters only.
                 let is_of = |other: &[u8]| {

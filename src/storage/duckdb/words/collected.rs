@@ -8,6 +8,7 @@ use twox_hash::XxHash3_64;
 
 use super::filter::ENOUGH_KEYS;
 use super::keys;
+use super::trigrams::Trigrams;
 use crate::models::observables::{self, has_escapes, is_plain, may_be_escaped};
 use crate::models::{BorrowedLog, Members};
 
@@ -17,6 +18,13 @@ pub(crate) enum Keys {
     These(Arc<[u64]>),
     /// Means that they are too many to tell: each key may be among them.
     All,
+}
+
+/// Holds what a filter has of the logs of a chunk.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkWords {
+    pub(crate) keys: Keys,
+    pub(crate) trigrams: Arc<Trigrams>,
 }
 
 /// Limits the keys of a chunk. So many are in the filter of no block, and a few long lines may have any number.

@@ -2,17 +2,25 @@
 //!
 //! The buckets are those of Parquet's split block Bloom filters (format specification, `BloomFilter.md`), and so are the
 //! eight factors. A filter has always the same size, and a block has as many logs as fill it. So a look-up needs one
-//! slice of each filter, the same for all blocks. A look-up of many observables needs the list of them beside it.
+//! slice of each filter, the same for all blocks. A look-up of many observables needs the list of them beside it, and that
+//! of a part of a word the trigrams.
 
 use std::borrow::Cow;
 
 use super::observables::Observables;
+use super::trigrams::Trigrams;
 
 /// Counts the slices of a filter.
 pub(crate) const SLICES: usize = 1_024;
 
 /// Gives the number that the list of observables has beside the slices.
 pub(crate) const LIST: usize = SLICES;
+
+/// Gives the number that the trigrams of values have beside the slices.
+pub(crate) const TRIGRAMS: usize = LIST + 1;
+
+/// Counts what is stored of a block.
+pub(crate) const PARTS: usize = TRIGRAMS + 1;
 
 /// Counts the bytes of a slice.
 pub(crate) const SLICE_BYTES: usize = BUCKETS_OF_SLICE * BUCKET_BYTES;
@@ -40,6 +48,7 @@ pub(crate) struct Filter {
     /// Counts the keys that set a bit.
     keys: usize,
     observables: Observables,
+    trigrams: Trigrams,
 }
 
 impl Filter {
@@ -48,7 +57,12 @@ impl Filter {
             bytes: vec![0; SLICES * SLICE_BYTES],
             keys: 0,
             observables: Observables::default(),
+            trigrams: Trigrams::new(),
         }
+    }
+
+    pub(crate) fn add_trigrams(&mut self, trigrams: &Trigrams) {
+        self.trigrams.merge(trigrams);
     }
 
     pub(crate) fn add(&mut self, key: u64) {
@@ -82,6 +96,7 @@ impl Filter {
         }
         self.keys = self.keys.saturating_add(other.keys);
         self.observables.merge(&other.observables);
+        self.trigrams.merge(&other.trigrams);
     }
 
     pub(crate) fn keys(&self) -> usize {
@@ -90,8 +105,10 @@ impl Filter {
 
     /// Says whether a stored slice of this number lacks a key of the filter.
     pub(crate) fn is_missing_from(&self, number: usize, stored: &[u8]) -> bool {
-        if number == LIST {
-            return self.observables.are_missing_from(stored);
+        match number {
+            LIST => return self.observables.are_missing_from(stored),
+            TRIGRAMS => return self.trigrams.are_missing_from(stored),
+            _ => {}
         }
         let slice = self.slices().nth(number).unwrap_or_default();
         slice
@@ -105,12 +122,12 @@ impl Filter {
         self.bytes.chunks_exact(SLICE_BYTES)
     }
 
-    /// Returns what is stored of the filter, in the order of its numbers: the slices, and the list of observables.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        let list = self.observables.list();
-        self.slices()
-            .map(Cow::Borrowed)
-            .chain(list.into_iter().map(Cow::Owned))
+    /// Returns what is stored of the filter, with its numbers: the slices, the list of observables and the trigrams.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (usize, Cow<'_, [u8]>)> {
+        let slices = self.slices().map(Cow::Borrowed).enumerate();
+        let list = self.observables.list().map(|list| (LIST, list));
+        let others = list.into_iter().chain([(TRIGRAMS, self.trigrams.stored())]);
+        slices.chain(others.map(|(number, part)| (number, Cow::Owned(part))))
     }
 }
 

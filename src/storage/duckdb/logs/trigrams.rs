@@ -1,0 +1,96 @@
+//! The trigrams of blocks: made again where logs are stored in another form, and read by searches. See
+//! [`trigrams`](crate::storage::duckdb::words::trigrams).
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use ::duckdb::Connection;
+use ::duckdb::arrow::array::AsArray as _;
+use ::duckdb::arrow::datatypes::Int64Type;
+
+use super::blocks::{self, length};
+use crate::storage::Result;
+use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::rows::decode;
+use crate::storage::duckdb::rows::values::{self, VALUES};
+use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk, for_each_chunk_or};
+use crate::storage::duckdb::words::filter::TRIGRAMS;
+use crate::storage::duckdb::words::trigrams::{Reader, Trigrams};
+
+/// Limits the blocks that are given trigrams in one transaction.
+const MOST: usize = 16;
+
+/// Gives trigrams to blocks that have none, from before there were any, and returns how many logs these have; 0 if there
+/// are no more.
+pub(crate) fn add_missing(connection: &Connection) -> Result<u64> {
+    let missing = blocks::without_part(connection, TRIGRAMS, MOST)?;
+    store(connection, &missing)?;
+    let logs = missing.iter().map(length).sum::<i64>();
+    Ok(u64::try_from(logs).unwrap_or_default())
+}
+
+/// Makes the trigrams of the blocks of logs again, which are stored in another form.
+pub(crate) fn renew(connection: &Connection, seqs: &RangeInclusive<i64>) -> Result<()> {
+    let stored = blocks::stored(connection, CommitOrder::Counter)?.into_iter();
+    let renewed = stored.filter(|block| block.end() >= seqs.start() && block.start() <= seqs.end());
+    store(connection, &renewed.collect::<Vec<_>>())
+}
+
+fn store(connection: &Connection, blocks: &[RangeInclusive<i64>]) -> Result<()> {
+    let made = blocks.iter().map(|block| {
+        Ok((
+            *block.start(),
+            of_logs(connection, CommitOrder::Counter, block)?.stored(),
+        ))
+    });
+    blocks::replace_part(connection, TRIGRAMS, &made.collect::<Result<Vec<_>>>()?)
+}
+
+/// Returns the trigrams of the values of logs with these sequence numbers.
+pub(super) fn of_logs(
+    connection: &Connection,
+    order: CommitOrder,
+    seqs: &RangeInclusive<i64>,
+) -> Result<Trigrams> {
+    let columns = VALUES.map(|column| format!("\"{}\"", column.name())).join(", ");
+    let sql = Sql::new(format!(
+        "SELECT {columns} FROM log_rows WHERE {}",
+        order.is_within_sql(seqs)
+    ));
+    let mut trigrams = Trigrams::new();
+    for_each_chunk(connection, &sql, |chunk| {
+        values::add_trigrams(&chunk, VALUES.into_iter(), &mut trigrams)?;
+        Ok(true)
+    })?;
+    Ok(trigrams)
+}
+
+/// Says of each block, by its first sequence number, which of some parts of texts no value of it has. A block without
+/// trigrams may have each.
+pub(super) fn lacking(
+    connection: &Connection,
+    order: CommitOrder,
+    parts: &[Vec<u32>],
+) -> Result<HashMap<i64, Vec<bool>>> {
+    let (mut of_blocks, mut reader) = (HashMap::new(), Reader::new());
+    let first_seq = order.seq_sql("first_seq");
+    let sql = format!("SELECT {first_seq}, words FROM block_words WHERE slice = {TRIGRAMS}");
+    let failed = |error| error::engine("search the words of logs", error);
+    for_each_chunk_or(connection, &Sql::new(sql), failed, |chunk| {
+        let seqs = chunk.column(0).as_primitive_opt::<Int64Type>();
+        let seqs = seqs.ok_or_else(|| error::corrupt("a sequence number is no number"))?;
+        for (seq, stored) in seqs.iter().zip(decode::bytes(&chunk, 1)?) {
+            let Some(seq) = seq else { continue };
+            let trigrams = stored.and_then(|stored| reader.read(stored));
+            let lacks = |part: &Vec<u32>| trigrams.as_ref().is_some_and(|trigrams| !trigrams.have(part));
+            // A block that is there twice has no trigrams to trust.
+            let known = of_blocks.insert(seq, parts.iter().map(lacks).collect());
+            if known.is_some() {
+                of_blocks.insert(seq, vec![false; parts.len()]);
+            }
+        }
+        Ok(true)
+    })?;
+    Ok(of_blocks)
+}
