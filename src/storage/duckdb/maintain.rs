@@ -17,7 +17,7 @@ use super::error;
 use super::lake::commit_lock::CommitLock;
 use super::lake::{data, data_files, mark, parts, upkeep};
 use super::logs::end_of_file::{self, RowGroup};
-use super::logs::{blocks, commits, cover, repeated_texts, trigrams};
+use super::logs::{blocks, commits, cover, repeated_texts};
 use super::rows::encode::LogRowsBuilder;
 use super::schema::compression;
 use super::sql::statement;
@@ -305,23 +305,20 @@ impl DuckDbStore {
 
     /// Gives filters to logs that have none, a few blocks in each commit. A writer waits for these at most.
     fn build_filters(&self) -> Result<u64> {
-        let parts: &[fn(&Connection) -> Result<u64>] = match self.commit_order() {
-            CommitOrder::Counter => &[cover::cover_first, trigrams::add_missing],
+        let cover_first = match self.commit_order() {
+            CommitOrder::Counter => cover::cover_first,
             CommitOrder::Snapshots => {
                 self.write(blocks::ACTION, commits::forget_deleted)?;
-                &[commits::cover_first]
+                commits::cover_first
             }
         };
         let mut all = 0;
-        for part in parts {
-            loop {
-                match self.write(blocks::ACTION, part)? {
-                    0 => break,
-                    covered => all += covered,
-                }
+        loop {
+            match self.write(blocks::ACTION, cover_first)? {
+                0 => return Ok(all),
+                covered => all += covered,
             }
         }
-        Ok(all)
     }
 
     /// Moves rows from the catalog to files, table by table. A writer waits for one table at most.

@@ -61,12 +61,15 @@ impl Block {
 
     /// Adds the next logs with their keys.
     fn extend(&mut self, logs: i64, words: &ChunkWords) {
+        let first = self.seqs.end() + 1;
         self.seqs = *self.seqs.start()..=self.seqs.end() + logs;
-        self.add_keys(&words.keys);
+        self.add_logs(first..=*self.seqs.end(), &words.keys);
         self.filter.add_trigrams(&words.trigrams);
     }
 
-    pub(crate) fn add_keys(&mut self, keys: &Keys) {
+    /// Adds the keys of some of its logs.
+    pub(crate) fn add_logs(&mut self, seqs: RangeInclusive<i64>, keys: &Keys) {
+        self.filter.start(seqs);
         match keys {
             Keys::These(keys) => keys.iter().for_each(|key| self.filter.add(*key)),
             Keys::All => self.filter.fill(),
@@ -140,7 +143,7 @@ pub(crate) fn store(connection: &Connection, order: CommitOrder, blocks: &[Block
         "first_seq, last_seq, version, is_sorted",
     )?;
     let slices = blocks.iter().flat_map(|block| {
-        let parts = block.filter.parts();
+        let parts = block.filter.parts(&block.seqs);
         parts.map(|(number, words)| {
             (
                 *block.seqs.start(),
@@ -226,22 +229,6 @@ pub(crate) fn forget_before(connection: &Connection, order: CommitOrder, first: 
         deleted.map_err(|error| error::engine(ACTION, error))?;
     }
     Ok(())
-}
-
-/// Returns the first blocks that lack what is stored with a number.
-pub(crate) fn without_part(
-    connection: &Connection,
-    number: usize,
-    most: usize,
-) -> Result<Vec<RangeInclusive<i64>>> {
-    let sql = format!(
-        "SELECT first_seq, last_seq FROM log_blocks
-        WHERE version = {VERSION} AND first_seq NOT IN (SELECT first_seq FROM block_words WHERE slice = {number})
-        ORDER BY first_seq
-        LIMIT {most}"
-    );
-    let read = statement::query_all(connection, &sql, [], |row| Ok(row.get(0)?..=row.get(1)?));
-    read.map_err(|error| error::engine(ACTION, error))
 }
 
 /// Stores what blocks have with a number again, by their first sequence numbers.

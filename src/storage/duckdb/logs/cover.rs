@@ -16,6 +16,7 @@ use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk};
 use crate::storage::duckdb::words::collected::KeyCollector;
 use crate::storage::duckdb::words::filter::ENOUGH_KEYS;
+use crate::storage::duckdb::words::observables::stretches;
 use crate::storage::duckdb::{error, schema};
 
 /// Counts the logs of a block before it is known how many fill one.
@@ -142,18 +143,26 @@ pub(crate) fn block_of(
 ) -> Result<Block> {
     let mut block = Block::new(seqs.clone());
     let mut collector = KeyCollector::default();
+    let mut stretch = stretches(&seqs).next().unwrap_or_else(|| seqs.clone());
     for_each_chunk(connection, &select(order, &seqs), |chunk| {
-        for (_, log) in decode::logs(&chunk)? {
+        let summary = (READ.len()..READ.len() + SUMMARY.len()).map(|column| decode::texts(&chunk, column));
+        let summary = summary.collect::<Result<Vec<_>>>()?;
+        for (row, (seq, log)) in decode::logs(&chunk)?.into_iter().enumerate() {
+            if !stretch.contains(&seq) {
+                block.add_logs(stretch.clone(), &collector.finish());
+                let next = stretches(&seqs).find(|stretch| stretch.contains(&seq));
+                stretch = next.unwrap_or_else(|| seqs.clone());
+            }
             collector.add(&BorrowedLog::of_entry(&log), log.metadata.to_text().as_deref());
+            for text in summary
+                .iter()
+                .filter_map(|texts| texts.get(row).copied().flatten())
+            {
+                collector.add_text(text);
+            }
         }
-        for column in READ.len()..READ.len() + SUMMARY.len() {
-            let texts = decode::texts(&chunk, column)?;
-            texts
-                .into_iter()
-                .flatten()
-                .for_each(|text| collector.add_text(text));
-        }
-        block.add_keys(&collector.finish());
+        // Many long texts have many keys.
+        block.add_logs(stretch.clone(), &collector.finish());
         Ok(true)
     })?;
     block
@@ -197,10 +206,10 @@ pub(crate) fn count_wrong(connection: &Connection, order: CommitOrder) -> Result
     let mut wrong = 0;
     for seqs in stored.into_iter().step_by(step) {
         let first_seq = *seqs.start();
-        let block = block_of(connection, order, seqs)?;
+        let block = block_of(connection, order, seqs.clone())?;
         let mut is_wrong = false;
         blocks::each_slice(connection, order, first_seq, |number, stored| {
-            is_wrong |= block.filter.is_missing_from(number, stored);
+            is_wrong |= block.filter.is_missing_from(number, stored, &seqs);
         })?;
         wrong += u64::from(is_wrong);
     }

@@ -22,7 +22,7 @@ pub(super) mod scan;
 mod slices;
 mod spill;
 mod stats;
-pub(super) mod trigrams;
+mod trigrams;
 
 use ::duckdb::{Connection, params_from_iter};
 use chrono::{DateTime, TimeDelta, Utc};

@@ -10,7 +10,7 @@ use ::duckdb::Connection;
 use super::in_templates::InTemplates;
 use super::listed::{self, Found};
 use super::plain::Plain;
-use super::ranges::{LeftOut, asked_first, count, logs_of, ranges_between, rows_of, table_of};
+use super::ranges::{LeftOut, asked_first, count, logs_of, table_of};
 use super::slices::{Slices, number_of};
 use super::{blocks, cover, frequent};
 use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
@@ -20,6 +20,7 @@ use crate::storage::duckdb::schema;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::Sql;
 use crate::storage::duckdb::words::needs::Need;
+use crate::storage::duckdb::words::observables::Stretches;
 
 /// Limits the logs that are read because their template has what is sought. Of more, all columns are read in any case.
 const MANY: i64 = 500_000;
@@ -159,8 +160,10 @@ fn narrowed_by_blocks(
     let Some(templates) = InTemplates::new(connection, order, query, &stored)? else {
         return Ok(narrowed);
     };
-    let left_out = LeftOut::new(connection, order, &stored, |place| {
-        templates.are_in(place) || wanted.as_ref().is_some_and(|wanted| !wanted.is_wanted(place))
+    let left_out = LeftOut::new(connection, order, &stored, |place| match &wanted {
+        _ if templates.are_in(place) => 0,
+        Some(wanted) => wanted.stretches(place),
+        None => Stretches::MAX,
     })?;
     let found = match purpose {
         Purpose::Counting => MANY,
@@ -189,14 +192,14 @@ fn narrowed_by_filters(
     let blocks = stored
         .iter()
         .enumerate()
-        .filter(|(place, _)| wanted.is_wanted(*place));
+        .filter(|(place, _)| wanted.stretches(*place) != 0);
     let blocks: Vec<_> = blocks.map(|(_, block)| block.clone()).collect();
     log::debug!(
         "{} of {} blocks may hold what is sought",
         blocks.len(),
         stored.len()
     );
-    let left_out = LeftOut::new(connection, order, stored, |place| !wanted.is_wanted(place))?;
+    let left_out = LeftOut::new(connection, order, stored, |place| wanted.stretches(place))?;
     let plain = match order {
         CommitOrder::Counter => {
             let addresses = match sought {
@@ -205,11 +208,11 @@ fn narrowed_by_filters(
             };
             // What is left is not looked at again before it is put together.
             Plain::new(connection, order, &addresses, blocks)?
-                .filter(|plain| count(&left_by(&left_out, plain)) <= cover::MOST)
+                .filter(|plain| count(&left_out.ranges_without(&plain.blocks)) <= cover::MOST)
         }
         CommitOrder::Snapshots => None,
     };
-    if left_out.blocks.is_empty() && plain.is_none() {
+    if left_out.ranges.is_empty() && plain.is_none() {
         return Ok(None);
     }
     Ok(Some(Narrowed::without(order, &left_out, plain)))
@@ -231,19 +234,19 @@ fn only_addresses(sought: &[Indicator], found: &Found) -> BTreeSet<IpAddr> {
     addresses
 }
 
-/// Says which blocks may do.
+/// Says which stretches of blocks may do.
 struct Wanted {
-    are_wanted: Vec<bool>,
+    stretches: Vec<Stretches>,
     found: Found,
 }
 
 impl Wanted {
-    /// Says whether the block at this place may do.
-    fn is_wanted(&self, place: usize) -> bool {
-        self.are_wanted.get(place) != Some(&false)
+    /// Returns the stretches that may do of the block at this place.
+    fn stretches(&self, place: usize) -> Stretches {
+        self.stretches.get(place).copied().unwrap_or(Stretches::MAX)
     }
 
-    /// Says of each block whether it may do; `None` if a need asks for too many slices.
+    /// Says of each block which stretches may do; `None` if a need asks for too many slices.
     fn of(
         connection: &Connection,
         order: CommitOrder,
@@ -256,26 +259,71 @@ impl Wanted {
             Need::Any(all) => all,
             need => std::slice::from_ref(need),
         };
-        let (mut listed, mut others): (Vec<_>, Vec<_>) = all.iter().partition(|need| need.has_observable());
+        let (listed, others): (Vec<_>, Vec<_>) = all.iter().partition(|need| need.has_observable());
         if listed.len() <= FEW {
-            others.append(&mut listed);
+            let all: Vec<_> = all.iter().collect();
+            return match Self::of_slices(connection, order, &all, blocks)? {
+                Some(wanted) if others.is_empty() => {
+                    wanted.within_lists(connection, order, &all, blocks).map(Some)
+                }
+                wanted => Ok(wanted),
+            };
         }
-        let (mut are_wanted, found) = match listed.is_empty() {
-            true => (vec![false; blocks.len()], Found::Anything),
-            false => listed::may_meet_any(connection, order, &listed, blocks)?,
-        };
-        for (alternatives, keys) in in_parts(&others) {
+        let (stretches, found) = listed::may_meet_any(connection, order, &listed, blocks)?;
+        let of_slices = Self::of_slices(connection, order, &others, blocks)?;
+        Ok(of_slices.map(|of_slices| {
+            let both = stretches.iter().zip(of_slices.stretches);
+            let stretches = both.map(|(listed, others)| listed | others).collect();
+            Self { stretches, found }
+        }))
+    }
+
+    /// Says of each block whether its filter may meet one of some needs; `None` if these ask for too many slices.
+    fn of_slices(
+        connection: &Connection,
+        order: CommitOrder,
+        needs: &[&Need],
+        blocks: &[RangeInclusive<i64>],
+    ) -> Result<Option<Self>> {
+        let mut of_blocks = vec![0; blocks.len()];
+        for (alternatives, keys) in in_parts(needs) {
             let numbers: BTreeSet<i16> = keys.into_iter().map(number_of).collect();
             if numbers.len() > MOST_SLICES {
                 return Ok(None);
             }
             let slices = Slices::read(connection, order, &numbers)?;
-            for (is_wanted, block) in are_wanted.iter_mut().zip(blocks) {
+            for (stretches, block) in of_blocks.iter_mut().zip(blocks) {
                 let may_hold = |key| slices.may_hold(*block.start(), key);
-                *is_wanted = *is_wanted || alternatives.iter().any(|need| need.may_be_met(&may_hold));
+                if alternatives.iter().any(|need| need.may_be_met(&may_hold)) {
+                    *stretches = Stretches::MAX;
+                }
             }
         }
-        Ok(Some(Self { are_wanted, found }))
+        Ok(Some(Self {
+            stretches: of_blocks,
+            found: Found::Anything,
+        }))
+    }
+
+    /// Keeps the stretches that lists say, of the blocks that filters have left. Each need has an observable.
+    fn within_lists(
+        mut self,
+        connection: &Connection,
+        order: CommitOrder,
+        needs: &[&Need],
+        blocks: &[RangeInclusive<i64>],
+    ) -> Result<Self> {
+        let left = blocks.iter().zip(&mut self.stretches);
+        let left = left.filter(|(_, stretches)| **stretches != 0);
+        let (blocks, left): (Vec<_>, Vec<_>) = left.map(|(block, left)| (block.clone(), left)).unzip();
+        // A lake is read by whole commits.
+        if order == CommitOrder::Counter && !blocks.is_empty() {
+            let (listed, _) = listed::may_meet_any(connection, order, needs, &blocks)?;
+            for (stretches, listed) in left.into_iter().zip(listed) {
+                *stretches = listed;
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -346,19 +394,19 @@ impl Narrowed {
     fn without(order: CommitOrder, left_out: &LeftOut, plain: Option<Plain>) -> Self {
         let have_address = plain.is_some();
         let condition = plain.map(|plain| {
-            let left = left_by(left_out, &plain);
+            let left = left_out.ranges_without(&plain.blocks);
             let left = left
                 .iter()
                 .map(|range| format!(" OR {}", order.is_within_sql(range)));
             plain.condition() + &left.collect::<String>()
         });
-        let ranges = left_out.ranges();
-        let rows = ranges.iter().map(|range| match &condition {
-            Some(condition) => asked_first(&format!("{} AND ({condition})", rows_of(order, range))),
-            None => rows_of(order, range),
+        let rows = left_out.rows(order).into_iter().map(|rows| match &condition {
+            Some(condition) => asked_first(&rows_with(&rows, condition)),
+            None => rows,
         });
+        let rows: Vec<String> = rows.collect();
         Self {
-            logs: logs_of(order, &rows.collect::<Vec<_>>()),
+            logs: logs_of(order, &rows),
             condition: None,
             span: left_out.span,
             are_few: are_few(order, left_out.span, left_out),
@@ -379,9 +427,9 @@ impl Narrowed {
         let table = table_of(order);
         let (condition, times) = (templates.condition(), predicate::times(query));
         let of_templates = |condition: &str| format!("SELECT * FROM {table} WHERE {times} AND {condition}");
-        let others = left_out.ranges().into_iter();
-        let others = others.map(|range| format!("{} AND ({condition}) IS NOT TRUE", rows_of(order, &range)));
-        let others: Vec<String> = others.collect();
+        let has_not = format!("({condition}) IS NOT TRUE");
+        let others = left_out.rows(order);
+        let others: Vec<String> = others.iter().map(|rows| rows_with(rows, &has_not)).collect();
         let with = |select: Option<String>| {
             let first = select.iter().map(|select| asked_first(select));
             logs_of(order, &first.chain(others.clone()).collect::<Vec<_>>())
@@ -435,9 +483,7 @@ fn are_few(order: CommitOrder, span: i64, left_out: &LeftOut) -> bool {
     order == CommitOrder::Snapshots || span < left_out.last / 2
 }
 
-/// Returns the sequence numbers that are neither in blocks that are left out nor in those of plain texts, with a few others.
-fn left_by(left_out: &LeftOut, plain: &Plain) -> Vec<RangeInclusive<i64>> {
-    let mut all = [&left_out.blocks[..], &plain.blocks].concat();
-    all.sort_by_key(|block| *block.start());
-    ranges_between(&all, left_out.last)
+/// Returns SQL for the rows of a query for which a condition is true.
+fn rows_with(rows: &str, condition: &str) -> String {
+    format!("SELECT * FROM ({rows}) WHERE {condition}")
 }

@@ -8,14 +8,15 @@ use ::duckdb::Connection;
 use super::{blocks, commits, cover};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
+use crate::storage::duckdb::words::observables::{Stretches, stretches};
 use crate::storage::duckdb::{commit_order, schema};
 
 /// Limits the ranges that the engine reads apart. It takes time to plan each of them.
 const MOST_RANGES: usize = 32;
 
-/// Holds blocks that are left out, which are in the order of their logs, and what is left.
+/// Holds ranges of logs that are left out, in the order of the logs, and what is left.
 pub(super) struct LeftOut {
-    pub(super) blocks: Vec<RangeInclusive<i64>>,
+    pub(super) ranges: Vec<RangeInclusive<i64>>,
     /// Holds the last sequence number that a log may have.
     pub(super) last: i64,
     /// Counts the sequence numbers that are left.
@@ -23,26 +24,34 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    /// Leaves out some blocks, of all that are stored.
+    /// Leaves out stretches of blocks, of all that are stored. `wanted` returns those of a block that are left.
+    ///
+    /// In a lake, a block is left out as a whole, or not at all.
     pub(super) fn new(
         connection: &Connection,
         order: CommitOrder,
         stored: &[RangeInclusive<i64>],
-        is_left_out: impl Fn(usize) -> bool,
+        wanted: impl Fn(usize) -> Stretches,
     ) -> Result<Self> {
+        if order == CommitOrder::Counter {
+            let stretches = stored.iter().enumerate().flat_map(|(place, block)| {
+                let wanted = wanted(place);
+                let numbered = stretches(block).zip(0..);
+                numbered.filter_map(move |(stretch, number)| (wanted & 1 << number == 0).then_some(stretch))
+            });
+            let ranges = joined(stretches.filter(|stretch| !stretch.is_empty()));
+            let last = commit_order::last_seq(connection)?;
+            let span = last.saturating_sub(count(&ranges));
+            return Ok(Self { ranges, last, span });
+        }
         let of = |blocks: &[RangeInclusive<i64>], are_left_out: bool| -> Vec<_> {
             let chosen = blocks.iter().enumerate();
-            let chosen = chosen.filter(|(place, _)| is_left_out(*place) == are_left_out);
+            let chosen = chosen.filter(|(place, _)| (wanted(*place) == 0) == are_left_out);
             chosen.map(|(_, block)| block.clone()).collect()
         };
-        if order == CommitOrder::Counter {
-            let (blocks, last) = (of(stored, true), commit_order::last_seq(connection)?);
-            let span = count(&ranges_between(&blocks, last));
-            return Ok(Self { blocks, last, span });
-        }
         let snapshots = commits::snapshots(connection)?;
         Ok(Self {
-            blocks: of(&commits::extended(stored, &snapshots), true),
+            ranges: of(&commits::extended(stored, &snapshots), true),
             last: i64::MAX,
             span: match commits::are_covered(stored, &snapshots) {
                 true => span_of_commits(&of(stored, false)),
@@ -51,9 +60,51 @@ impl LeftOut {
         })
     }
 
-    /// Returns the sequence numbers that are left, and a few others, in few ranges.
-    pub(super) fn ranges(&self) -> Vec<RangeInclusive<i64>> {
-        ranges_between(&self.blocks, self.last)
+    /// Returns the sequence numbers that are neither left out nor in some other blocks, and a few others, in few ranges.
+    pub(super) fn ranges_without(&self, blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
+        let mut all = [&self.ranges, blocks].concat();
+        all.sort_by_key(|block| *block.start());
+        ranges_between(&all, self.last)
+    }
+
+    /// Returns queries for the rows of the logs that are left, and of a few others: of `log_rows`, and in a lake of
+    /// `log_texts`.
+    pub(super) fn rows(&self, order: CommitOrder) -> Vec<String> {
+        let ranges = ranges_between(&self.ranges, self.last);
+        match order {
+            CommitOrder::Counter if count(&ranges) / 2 > self.span => vec![self.in_groups()],
+            _ => ranges.iter().map(|range| rows_of(order, range)).collect(),
+        }
+    }
+
+    /// Returns a query for the rows of many ranges: those of groups of sequence numbers, each of which has a bit.
+    fn in_groups(&self) -> String {
+        /// Limits the groups, as each query has all of their bits.
+        const MOST_GROUPS: i64 = 1 << 15;
+        // The number of a group is so many bits shorter than that of a log.
+        let mut shorter = 0;
+        while self.last >> shorter >= MOST_GROUPS {
+            shorter += 1;
+        }
+        let groups = usize::try_from(self.last >> shorter).unwrap_or_default() + 1;
+        let mut bits = vec![b'0'; groups];
+        let mut next = 1;
+        let end = self.last.saturating_add(1);
+        for range in self.ranges.iter().chain([&(end..=end)]) {
+            let before = self.last.min(range.start() - 1);
+            if next <= before {
+                let of = |seq: i64| usize::try_from(seq >> shorter).unwrap_or_default();
+                let wanted = bits.iter_mut().take(of(before) + 1).skip(of(next));
+                wanted.for_each(|bit| *bit = b'1');
+            }
+            next = range.end().saturating_add(1);
+        }
+        let bits: String = bits.into_iter().map(char::from).collect();
+        // The engine would read all columns of each row if it were asked for more than this at once.
+        asked_first(&format!(
+            "SELECT * FROM log_rows WHERE seq <= {} AND get_bit('{bits}'::BIT, CAST(seq >> {shorter} AS INTEGER)) = 1",
+            self.last
+        ))
     }
 }
 
@@ -70,8 +121,8 @@ fn span_of_commits(blocks: &[RangeInclusive<i64>]) -> i64 {
         .sum()
 }
 
-/// Returns the query for the rows of logs with these sequence numbers: of `log_rows`, and in a lake of `log_texts`.
-pub(super) fn rows_of(order: CommitOrder, seqs: &RangeInclusive<i64>) -> String {
+/// Returns the query for the rows of logs with these sequence numbers.
+fn rows_of(order: CommitOrder, seqs: &RangeInclusive<i64>) -> String {
     format!(
         "SELECT * FROM {} WHERE {}",
         table_of(order),
@@ -104,15 +155,15 @@ pub(super) fn asked_first(select: &str) -> String {
     format!("SELECT * FROM ({select} LIMIT {})", i64::MAX)
 }
 
-/// Returns blocks, in the order of their logs, with those that follow one another joined.
-fn joined(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
+/// Returns ranges, which are in the order of their logs, with those that follow one another joined.
+fn joined(ranges: impl IntoIterator<Item = RangeInclusive<i64>>) -> Vec<RangeInclusive<i64>> {
     let mut runs: Vec<RangeInclusive<i64>> = Vec::new();
-    for block in blocks {
+    for block in ranges {
         match runs.last_mut() {
             Some(last) if *block.start() <= last.end().saturating_add(1) => {
                 *last = *last.start()..=*last.end().max(block.end());
             }
-            _ => runs.push(block.clone()),
+            _ => runs.push(block),
         }
     }
     runs
@@ -120,8 +171,8 @@ fn joined(blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
 
 /// Returns the sequence numbers from 1 to the last that are in no block, in few ranges. These may hold the smallest blocks
 /// as well.
-pub(super) fn ranges_between(blocks: &[RangeInclusive<i64>], last: i64) -> Vec<RangeInclusive<i64>> {
-    let mut gaps = joined(blocks);
+fn ranges_between(blocks: &[RangeInclusive<i64>], last: i64) -> Vec<RangeInclusive<i64>> {
+    let mut gaps = joined(blocks.iter().cloned());
     // Between the gaps there is one range more.
     gaps.sort_by_key(|gap| Reverse(blocks::length(gap)));
     gaps.truncate(MOST_RANGES - 1);
@@ -161,6 +212,25 @@ mod tests {
                 let is_in_range = ranges.iter().any(|range| range.contains(&seq));
                 prop_assert!(is_in_block || is_in_range);
                 prop_assert!(!is_in_range || !is_in_block || blocks.len() >= MOST_RANGES);
+            }
+        }
+
+        #[test]
+        fn what_is_left_out_of_no_range_is_in_a_group(
+            starts in prop::collection::btree_set(0..60_i64, 0..50),
+            last in 1_i64..90_000,
+        ) {
+            let ranges = joined(starts.iter().map(|start| start * 1_500..=start * 1_500 + 1_499 + start % 2));
+            let left_out = LeftOut { ranges, last, span: 0 };
+            let sql = left_out.in_groups();
+            let bits = sql.split('\'').nth(1).unwrap().as_bytes();
+            let length = i64::try_from(bits.len()).unwrap();
+            let shorter = (0..63).find(|shorter| last >> shorter == length - 1).unwrap();
+            for group in 0..length {
+                let mut seqs = (group << shorter).max(1)..=last.min((group << shorter) + (1 << shorter) - 1);
+                let is_wanted = seqs.any(|seq| !left_out.ranges.iter().any(|range| range.contains(&seq)));
+                let bit = bits[usize::try_from(group).unwrap()];
+                prop_assert_eq!(bit == b'1', is_wanted, "{}", group);
             }
         }
     }

@@ -8,7 +8,7 @@ use ::duckdb::Connection;
 use ::duckdb::arrow::array::AsArray as _;
 use ::duckdb::arrow::datatypes::Int64Type;
 
-use super::blocks::{self, length};
+use super::blocks;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
@@ -17,18 +17,6 @@ use crate::storage::duckdb::rows::values::{self, VALUES};
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk, for_each_chunk_or};
 use crate::storage::duckdb::words::filter::TRIGRAMS;
 use crate::storage::duckdb::words::trigrams::{Reader, Trigrams};
-
-/// Limits the blocks that are given trigrams in one transaction.
-const MOST: usize = 16;
-
-/// Gives trigrams to blocks that have none, from before there were any, and returns how many logs these have; 0 if there
-/// are no more.
-pub(crate) fn add_missing(connection: &Connection) -> Result<u64> {
-    let missing = blocks::without_part(connection, TRIGRAMS, MOST)?;
-    store(connection, &missing)?;
-    let logs = missing.iter().map(length).sum::<i64>();
-    Ok(u64::try_from(logs).unwrap_or_default())
-}
 
 /// Makes the trigrams of the blocks of logs again, which are stored in another form.
 pub(crate) fn renew(connection: &Connection, seqs: &RangeInclusive<i64>) -> Result<()> {

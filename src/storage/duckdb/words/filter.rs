@@ -6,6 +6,7 @@
 //! of a part of a word the trigrams.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::observables::Observables;
 use super::trigrams::Trigrams;
@@ -61,6 +62,11 @@ impl Filter {
         }
     }
 
+    /// Says which logs the keys are of that are added next.
+    pub(crate) fn start(&mut self, seqs: RangeInclusive<i64>) {
+        self.observables.start(seqs);
+    }
+
     pub(crate) fn add_trigrams(&mut self, trigrams: &Trigrams) {
         self.trigrams.merge(trigrams);
     }
@@ -103,10 +109,10 @@ impl Filter {
         self.keys
     }
 
-    /// Says whether a stored slice of this number lacks a key of the filter.
-    pub(crate) fn is_missing_from(&self, number: usize, stored: &[u8]) -> bool {
+    /// Says whether what is stored of a block with this number lacks a part of the filter.
+    pub(crate) fn is_missing_from(&self, number: usize, stored: &[u8], block: &RangeInclusive<i64>) -> bool {
         match number {
-            LIST => return self.observables.are_missing_from(stored),
+            LIST => return self.observables.are_missing_from(stored, block),
             TRIGRAMS => return self.trigrams.are_missing_from(stored),
             _ => {}
         }
@@ -122,10 +128,10 @@ impl Filter {
         self.bytes.chunks_exact(SLICE_BYTES)
     }
 
-    /// Returns what is stored of the filter, with its numbers: the slices, the list of observables and the trigrams.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (usize, Cow<'_, [u8]>)> {
+    /// Returns what is stored of the filter of a block, with its numbers: the slices, the list of observables and the trigrams.
+    pub(crate) fn parts(&self, block: &RangeInclusive<i64>) -> impl Iterator<Item = (usize, Cow<'_, [u8]>)> {
         let slices = self.slices().map(Cow::Borrowed).enumerate();
-        let list = self.observables.list().map(|list| (LIST, list));
+        let list = self.observables.list(block).map(|list| (LIST, list));
         let others = list.into_iter().chain([(TRIGRAMS, self.trigrams.stored())]);
         slices.chain(others.map(|(number, part)| (number, Cow::Owned(part))))
     }

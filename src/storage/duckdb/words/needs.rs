@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
 
 use super::keys;
+use super::observables::Stretches;
 use crate::models::{
     Column, ColumnType, Condition, Field, Filter, Indicator, LogQuery, Needle, Node, Operator, Place, Test,
     canonical_host, observables,
@@ -61,11 +62,19 @@ impl Need {
 
     /// Says whether a block may do, which may hold the keys that `holds` says.
     pub(crate) fn may_be_met(&self, holds: &impl Fn(u64) -> bool) -> bool {
+        let stretches = |key| if holds(key) { Stretches::MAX } else { 0 };
+        self.stretches(&stretches) != 0
+    }
+
+    /// Returns the stretches of a block that may do. `of_key` says which may hold a key.
+    pub(crate) fn stretches(&self, of_key: &impl Fn(u64) -> Stretches) -> Stretches {
         match self {
-            Self::Nothing => true,
-            Self::Key(key) => holds(*key),
-            Self::All(needs) => needs.iter().all(|need| need.may_be_met(holds)),
-            Self::Any(needs) => needs.iter().any(|need| need.may_be_met(holds)),
+            Self::Nothing => Stretches::MAX,
+            Self::Key(key) => of_key(*key),
+            Self::All(needs) => needs
+                .iter()
+                .fold(Stretches::MAX, |all, need| all & need.stretches(of_key)),
+            Self::Any(needs) => needs.iter().fold(0, |all, need| all | need.stretches(of_key)),
         }
     }
 
