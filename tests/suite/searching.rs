@@ -912,6 +912,8 @@ fn assert_counted_as_by(store: &DuckDbStore, logs: &[LogEntry]) {
         "text startswith Falcone",
         "message contains alcon",
         "text contains osprey",
+        "text contains \"falcon\\0 of\"",
+        "text contains \"it's a falcon\"",
         "text contains alcon and event_time < 2024-01-01T00:30:00Z",
     ] {
         let query = LogQuery::new().filter(filter.parse().unwrap());

@@ -154,7 +154,11 @@ fn texts_of(query: &LogQuery) -> Vec<InTemplates> {
                 column: hint.template(),
                 parts: parts.map(str::to_owned).collect(),
                 filter,
-                decides: hint.decides().map(str::to_owned),
+                // SQL cannot have a NUL.
+                decides: hint
+                    .decides()
+                    .filter(|text| !text.contains('\0'))
+                    .map(str::to_owned),
                 are_in: Vec::new(),
             })
         });
