@@ -25,7 +25,7 @@ const WORDS: usize = (TRIGRAMS + PAIRS).div_ceil(BITS_OF_WORD) as usize;
 
 const BYTES: usize = WORDS * size_of::<u64>();
 
-/// Names a level of compression at which a block takes a third of a millisecond, and a quarter of the bytes.
+/// Names the level of compression: of generated NDJSON, a block takes 5,000 bytes of 14,024.
 const LEVEL: i32 = 3;
 
 /// Holds a bit for each trigram, and for each pair of numbers.
