@@ -11,12 +11,13 @@ use ::duckdb::arrow::datatypes::Int64Type;
 use super::blocks;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
-use crate::storage::duckdb::error;
+use crate::storage::duckdb::rows::columns::LogColumn;
 use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::values::{self, VALUES};
 use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk, for_each_chunk_or};
 use crate::storage::duckdb::words::filter::TRIGRAMS;
 use crate::storage::duckdb::words::trigrams::{Reader, Trigrams};
+use crate::storage::duckdb::{error, schema};
 
 /// Makes the trigrams of the blocks of logs again, which are stored in another form.
 pub(crate) fn renew(connection: &Connection, seqs: &RangeInclusive<i64>) -> Result<()> {
@@ -35,15 +36,26 @@ fn store(connection: &Connection, blocks: &[RangeInclusive<i64>]) -> Result<()> 
     blocks::replace_part(connection, TRIGRAMS, &made.collect::<Result<Vec<_>>>()?)
 }
 
+/// Returns SQL for a column as it is stored, in the view `log_texts`.
+fn stored_sql(column: LogColumn) -> String {
+    match column {
+        LogColumn::Id | LogColumn::Raw | LogColumn::Message | LogColumn::Timestamp => {
+            format!("\"stored_{}\"", column.name())
+        }
+        _ => format!("\"{}\"", column.name()),
+    }
+}
+
 /// Returns the trigrams of the values of logs with these sequence numbers.
 pub(super) fn of_logs(
     connection: &Connection,
     order: CommitOrder,
     seqs: &RangeInclusive<i64>,
 ) -> Result<Trigrams> {
-    let columns = VALUES.map(|column| format!("\"{}\"", column.name())).join(", ");
+    let columns = VALUES.map(stored_sql).join(", ");
     let sql = Sql::new(format!(
-        "SELECT {columns} FROM log_rows WHERE {}",
+        "SELECT {columns} FROM {} WHERE {}",
+        schema::LOG_TEXTS,
         order.is_within_sql(seqs)
     ));
     let mut trigrams = Trigrams::new();
