@@ -243,7 +243,7 @@ fn many_blocks_are_sorted_and_still_found() {
     let sql =
         "SELECT count(*) FILTER (is_sorted), count(*), (SELECT count(*) FROM block_words) FROM log_blocks";
     let row = store.execute_query(sql, &[]).unwrap().rows.remove(0);
-    // Blocks of this version have a list of observables as well.
+    // Blocks of this version have a list of observables and trigrams as well.
     assert_eq!(row, [119, 121, 121 * 1_024 + 4]);
     assert_found(&store, [2_047, 2_048]);
 }

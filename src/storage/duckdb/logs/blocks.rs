@@ -7,15 +7,17 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ::duckdb::arrow::array::{ArrayRef, BinaryArray, BooleanArray, Int16Array, Int64Array};
+use ::duckdb::arrow::array::{ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int16Array, Int64Array};
+use ::duckdb::arrow::datatypes::Int64Type;
 use ::duckdb::{Connection, params};
 
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
+use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::encode::LogRows;
 use crate::storage::duckdb::sql::staged::{ROW_GROUP, StagedRows};
-use crate::storage::duckdb::sql::statement;
+use crate::storage::duckdb::sql::statement::{self, Sql, for_each_chunk_or};
 use crate::storage::duckdb::words::VERSION;
 use crate::storage::duckdb::words::collected::{ChunkWords, Keys};
 use crate::storage::duckdb::words::filter::{ENOUGH_KEYS, Filter, PARTS};
@@ -244,6 +246,25 @@ pub(crate) fn replace_part(connection: &Connection, number: usize, parts: &[(i64
         .map(|(first_seq, part)| (*first_seq, number, part))
         .collect();
     insert_slices(connection, &parts)
+}
+
+/// Gives what a query yields of blocks to `take`: a first sequence number, and what is stored of its block.
+pub(crate) fn for_each_stored(
+    connection: &Connection,
+    sql: &Sql,
+    mut take: impl FnMut(i64, Option<&[u8]>),
+) -> Result<()> {
+    let failed = |error| error::engine("search the words of logs", error);
+    for_each_chunk_or(connection, sql, failed, |chunk| {
+        let seqs = chunk.column(0).as_primitive_opt::<Int64Type>();
+        let seqs = seqs.ok_or_else(|| error::corrupt("a sequence number is no number"))?;
+        for (seq, stored) in seqs.iter().zip(decode::bytes(&chunk, 1)?) {
+            if let Some(seq) = seq {
+                take(seq, stored);
+            }
+        }
+        Ok(true)
+    })
 }
 
 /// Gives the stored slices of a block to `take`, with their numbers.

@@ -3,15 +3,12 @@
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
-use ::duckdb::arrow::array::AsArray as _;
-use ::duckdb::arrow::datatypes::Int64Type;
 use foldhash::{HashMap, HashSet};
 
+use super::blocks;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
-use crate::storage::duckdb::error;
-use crate::storage::duckdb::rows::decode;
-use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk_or};
+use crate::storage::duckdb::sql::statement::Sql;
 use crate::storage::duckdb::words::filter::LIST;
 use crate::storage::duckdb::words::keys::is_of_observable;
 use crate::storage::duckdb::words::needs::Need;
@@ -85,25 +82,18 @@ pub(super) fn may_meet_any(
     let named: HashMap<i64, &RangeInclusive<i64>> =
         blocks.iter().map(|block| (*block.start(), block)).collect();
     let mut of_blocks: HashMap<i64, Found> = HashMap::default();
-    let failed = |error| error::engine("search the words of logs", error);
-    for_each_chunk_or(connection, &lists_sql(order, blocks), failed, |chunk| {
-        let seqs = chunk.column(0).as_primitive_opt::<Int64Type>();
-        let seqs = seqs.ok_or_else(|| error::corrupt("a sequence number is no number"))?;
-        for (seq, list) in seqs.iter().zip(decode::bytes(&chunk, 1)?) {
-            let Some(seq) = seq else { continue };
-            let pieces = list
-                .zip(named.get(&seq))
-                .and_then(|(list, block)| read(list, block));
-            let found = pieces.map_or(Found::Anything, |pieces| {
-                Found::Pieces(pieces.filter(|(piece, _)| sought.contains(piece)).collect())
-            });
-            // A block that is there twice has no list to trust.
-            of_blocks
-                .entry(seq)
-                .and_modify(|known| *known = Found::Anything)
-                .or_insert(found);
-        }
-        Ok(true)
+    blocks::for_each_stored(connection, &lists_sql(order, blocks), |seq, list| {
+        let pieces = list
+            .zip(named.get(&seq))
+            .and_then(|(list, block)| read(list, block));
+        let found = pieces.map_or(Found::Anything, |pieces| {
+            Found::Pieces(pieces.filter(|(piece, _)| sought.contains(piece)).collect())
+        });
+        // A block that is there twice has no list to trust.
+        of_blocks
+            .entry(seq)
+            .and_modify(|known| *known = Found::Anything)
+            .or_insert(found);
     })?;
     let (mut may_meet, mut all) = (Vec::new(), Found::Pieces(HashMap::default()));
     for block in blocks {

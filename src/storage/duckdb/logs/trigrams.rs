@@ -5,33 +5,24 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
-use ::duckdb::arrow::array::AsArray as _;
-use ::duckdb::arrow::datatypes::Int64Type;
 
 use super::blocks;
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::rows::columns::LogColumn;
-use crate::storage::duckdb::rows::decode;
 use crate::storage::duckdb::rows::values::{self, VALUES};
-use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk, for_each_chunk_or};
+use crate::storage::duckdb::schema;
+use crate::storage::duckdb::sql::statement::{Sql, for_each_chunk};
 use crate::storage::duckdb::words::filter::TRIGRAMS;
 use crate::storage::duckdb::words::trigrams::{Reader, Trigrams};
-use crate::storage::duckdb::{error, schema};
 
 /// Makes the trigrams of the blocks of logs again, which are stored in another form.
 pub(crate) fn renew(connection: &Connection, seqs: &RangeInclusive<i64>) -> Result<()> {
     let stored = blocks::stored(connection, CommitOrder::Counter)?.into_iter();
     let renewed = stored.filter(|block| block.end() >= seqs.start() && block.start() <= seqs.end());
-    store(connection, &renewed.collect::<Vec<_>>())
-}
-
-fn store(connection: &Connection, blocks: &[RangeInclusive<i64>]) -> Result<()> {
-    let made = blocks.iter().map(|block| {
-        Ok((
-            *block.start(),
-            of_logs(connection, CommitOrder::Counter, block)?.stored(),
-        ))
+    let made = renewed.map(|block| {
+        let trigrams = of_logs(connection, CommitOrder::Counter, &block)?;
+        Ok((*block.start(), trigrams.stored()))
     });
     blocks::replace_part(connection, TRIGRAMS, &made.collect::<Result<Vec<_>>>()?)
 }
@@ -76,21 +67,14 @@ pub(super) fn lacking(
     let (mut of_blocks, mut reader) = (HashMap::new(), Reader::new());
     let first_seq = order.seq_sql("first_seq");
     let sql = format!("SELECT {first_seq}, words FROM block_words WHERE slice = {TRIGRAMS}");
-    let failed = |error| error::engine("search the words of logs", error);
-    for_each_chunk_or(connection, &Sql::new(sql), failed, |chunk| {
-        let seqs = chunk.column(0).as_primitive_opt::<Int64Type>();
-        let seqs = seqs.ok_or_else(|| error::corrupt("a sequence number is no number"))?;
-        for (seq, stored) in seqs.iter().zip(decode::bytes(&chunk, 1)?) {
-            let Some(seq) = seq else { continue };
-            let trigrams = stored.and_then(|stored| reader.read(stored));
-            let lacks = |part: &Vec<u32>| trigrams.as_ref().is_some_and(|trigrams| !trigrams.have(part));
-            // A block that is there twice has no trigrams to trust.
-            let known = of_blocks.insert(seq, parts.iter().map(lacks).collect());
-            if known.is_some() {
-                of_blocks.insert(seq, vec![false; parts.len()]);
-            }
+    blocks::for_each_stored(connection, &Sql::new(sql), |seq, stored| {
+        let trigrams = stored.and_then(|stored| reader.read(stored));
+        let lacks = |part: &Vec<u32>| trigrams.as_ref().is_some_and(|trigrams| !trigrams.have(part));
+        // A block that is there twice has no trigrams to trust.
+        let known = of_blocks.insert(seq, parts.iter().map(lacks).collect());
+        if known.is_some() {
+            of_blocks.insert(seq, vec![false; parts.len()]);
         }
-        Ok(true)
     })?;
     Ok(of_blocks)
 }
