@@ -300,7 +300,11 @@ fn has_alternatives(expression: &str) -> bool {
             }
             ']' => is_in_class = false,
             '(' if !is_in_class => depth += 1,
-            ')' if !is_in_class => depth = depth.saturating_sub(1),
+            ')' if !is_in_class => match depth.checked_sub(1) {
+                Some(outer) => depth = outer,
+                // It ends the group around the expression, which what follows may repeat.
+                None => return true,
+            },
             '|' if depth == 0 && !is_in_class => return true,
             _ => {}
         }
@@ -499,6 +503,7 @@ mod tests {
     #[test]
     fn a_pattern_knows_what_its_texts_start_with() {
         for (expression, starts) in [
+            ("a)?(?:", &[][..]),
             ("Postponed (.*)", &["Postponed "][..]),
             ("colou?r", &["colo"]),
             ("a|b", &[]),
