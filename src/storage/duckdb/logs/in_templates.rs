@@ -1,108 +1,98 @@
 //! Finds the blocks of which no value has some parts of what is sought, so that only their templates may have them.
 
-use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::collections::{HashMap, HashSet};
+use std::ops::{Range, RangeInclusive};
 
 use ::duckdb::{Connection, params_from_iter};
 
+use super::part::Part;
+use super::repeated::{TEMPLATES, for_each_text, is_one_of};
 use super::trigrams;
-use crate::models::{LogQuery, Node};
+use crate::models::{Condition, LogQuery, Needle, Node, Pattern, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::predicate::{self, Hint};
 use crate::storage::duckdb::sql::statement::{self, Sql};
+use crate::storage::duckdb::sql::tokens::{ascii_pieces, is_in_value};
 use crate::storage::duckdb::words::trigrams::of_part;
 
-/// Names parts of a text that the logs of a query have, and says where they are in templates alone.
+/// Names the column of the templates of lines.
+const OF_LINES: &str = "template";
+
+/// Says which blocks have what a filter of a query seeks in templates alone, and which templates have it.
 #[derive(Debug)]
 pub(super) struct InTemplates {
-    /// Names the column of the templates.
-    column: &'static str,
-    parts: Vec<String>,
-    /// Holds the place of the filter that seeks the text.
-    filter: usize,
-    /// Holds the text if logs pass the filter whose template has it.
-    decides: Option<String>,
-    /// Says of each block whether its values lack all of the parts.
+    /// Says of each block whether its values lack what is sought.
     are_in: Vec<bool>,
+    /// Holds SQL that is true of the logs whose templates may have it.
+    condition: String,
+    decided: Option<Decided>,
+}
+
+/// Says which templates have what is sought for certain.
+#[derive(Debug)]
+pub(super) struct Decided {
+    /// Holds the place of the filter in the query.
+    pub(super) filter: usize,
+    /// Holds SQL that is true of the logs that pass it.
+    pub(super) condition: String,
+    /// Says that these are all logs whose templates may have it.
+    pub(super) are_all: bool,
 }
 
 impl InTemplates {
-    /// Says whether the logs of a query have a part that may be in templates alone.
-    pub(super) fn may_have(query: &LogQuery) -> bool {
-        !texts_of(query).is_empty()
-    }
-
-    /// Takes the text of a query that may be in the values of the fewest blocks. Returns `None` if each may be in those of
-    /// all blocks.
+    /// Takes the filter of a query whose text may be in the values of the fewest blocks. Returns `None` if each may be in
+    /// those of all blocks.
     pub(super) fn new(
         connection: &Connection,
         order: CommitOrder,
+        sought: Vec<Sought<'_>>,
         query: &LogQuery,
         blocks: &[RangeInclusive<i64>],
     ) -> Result<Option<Self>> {
-        let texts = texts_of(query);
-        let numbers = texts
+        let numbers = sought
             .iter()
-            .flat_map(|text| &text.parts)
-            .map(|part| of_part(part));
+            .flat_map(|sought| &sought.pieces)
+            .map(|piece| of_part(piece.text));
         let lacking = trigrams::lacking(connection, order, &numbers.collect::<Vec<_>>())?;
         let mut place = 0;
-        let mut found = Vec::new();
-        for text in texts {
-            let parts = place..place + text.parts.len();
-            place = parts.end;
-            found.extend(text.in_most(parts.map(|part| are_lacking(&lacking, part, blocks)).collect()));
+        let mut found: Vec<(Sought<'_>, Vec<bool>)> = Vec::new();
+        for sought in sought {
+            let pieces = place..place + sought.pieces.len();
+            place = pieces.end;
+            found.extend(sought.in_most(pieces.map(|piece| are_lacking(&lacking, piece, blocks)).collect()));
         }
-        Ok(found.into_iter().max_by_key(|text| count(&text.are_in)))
-    }
-
-    /// Keeps the part that the most blocks lack, and those that almost as many lack with it. `are_lacking` says of each
-    /// part which blocks do.
-    fn in_most(self, are_lacking: Vec<Vec<bool>>) -> Option<Self> {
-        let mut parts: Vec<(String, Vec<bool>)> = self.parts.into_iter().zip(are_lacking).collect();
-        parts.sort_by_key(|(_, are_lacking)| std::cmp::Reverse(count(are_lacking)));
-        let mut parts = parts.into_iter();
-        let (first, mut are_in) = parts.next().filter(|(_, are_lacking)| count(are_lacking) > 0)?;
-        let mut kept = vec![first];
-        for (part, are_lacking) in parts {
-            let both: Vec<bool> = are_in.iter().zip(are_lacking).map(|(a, b)| *a && b).collect();
-            if 16 * count(&both) >= 15 * count(&are_in) {
-                are_in = both;
-                kept.push(part);
+        match found.into_iter().max_by_key(|(_, are_in)| count(are_in)) {
+            Some((sought, are_in)) => {
+                log::debug!(
+                    "{} of {} blocks have what is sought in templates alone",
+                    count(&are_in),
+                    are_in.len()
+                );
+                sought.in_blocks(connection, query, are_in)
             }
+            None => Ok(None),
         }
-        Some(Self {
-            parts: kept,
-            are_in,
-            ..self
-        })
     }
 
-    /// Says whether the values of the block at this place lack the parts.
+    /// Says whether the values of the block at this place lack what is sought.
     pub(super) fn are_in(&self, place: usize) -> bool {
         self.are_in.get(place) == Some(&true)
     }
 
-    /// Returns SQL that is true of the logs whose template has the parts.
-    pub(super) fn condition(&self) -> String {
-        let parts = self.parts.iter().map(|part| contains(self.column, part));
-        parts.collect::<Vec<_>>().join(" AND ")
+    /// Returns SQL that is true of the logs whose templates may have what is sought.
+    pub(super) fn condition(&self) -> &str {
+        &self.condition
     }
 
-    /// Returns the place of the filter that templates decide, with SQL that is true of the logs that pass it so.
-    pub(super) fn decided(&self) -> Option<(usize, String)> {
-        let text = self.decides.as_ref()?;
-        Some((self.filter, contains(self.column, text)))
+    /// Returns the filter that templates decide, if they do.
+    pub(super) fn decided(&self) -> Option<&Decided> {
+        self.decided.as_ref()
     }
 
-    /// Says whether all logs whose template has the parts are decided.
-    pub(super) fn are_all_decided(&self) -> bool {
-        self.decides.is_some() && self.decides.as_ref() == self.parts.first()
-    }
-
-    /// Counts the logs of a query's times whose template has the parts, up to one more than `most`. `table` names all logs.
+    /// Counts the logs of a query's times whose templates may have what is sought, up to one more than `most`. `table` names
+    /// all logs.
     pub(super) fn count(
         &self,
         connection: &Connection,
@@ -110,16 +100,242 @@ impl InTemplates {
         query: &LogQuery,
         most: i64,
     ) -> Result<i64> {
-        let mut sql = Sql::new(format!("SELECT count(*) FROM (SELECT 1 FROM {table}"));
-        sql.append(predicate::where_clause(&query.within_page().times()));
-        sql.push(&format!(
-            " AND {} LIMIT {})",
-            self.condition(),
-            most.saturating_add(1)
-        ));
-        let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
-        counted.map_err(|error| error::engine("count logs", error))
+        count_with(connection, table, query, &self.condition, most)
     }
+}
+
+/// Counts the logs of a query's times for which a condition is true, up to one more than `most`.
+fn count_with(
+    connection: &Connection,
+    table: &str,
+    query: &LogQuery,
+    condition: &str,
+    most: i64,
+) -> Result<i64> {
+    let mut sql = Sql::new(format!("SELECT count(*) FROM (SELECT 1 FROM {table}"));
+    sql.append(predicate::where_clause(&query.within_page().times()));
+    sql.push(&format!(" AND ({condition}) LIMIT {})", most.saturating_add(1)));
+    let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
+    counted.map_err(|error| error::engine("count logs", error))
+}
+
+/// Names what a filter seeks, which all logs of a query have.
+#[derive(Debug)]
+pub(super) struct Sought<'q> {
+    /// Holds the place of the filter in the query.
+    filter: usize,
+    /// Holds parts of it that no template cuts, and of which trigrams tell.
+    pieces: Vec<Piece<'q>>,
+    kind: Kind<'q>,
+}
+
+#[derive(Debug)]
+struct Piece<'q> {
+    text: &'q str,
+    /// Holds its place in the value that is sought.
+    place: Range<usize>,
+}
+
+#[derive(Debug)]
+enum Kind<'q> {
+    /// Is sought in lines, or in messages, as it is.
+    Text {
+        /// Names the column of its templates.
+        column: &'static str,
+        /// Holds the text if logs pass the filter whose template has it.
+        decides: Option<&'q str>,
+    },
+    /// Is sought in all texts, in any letter case and between the bounds of words.
+    Words {
+        value: &'q str,
+        /// Finds it in templates of lines, and says that logs pass the filter.
+        decides: Option<Pattern>,
+    },
+}
+
+impl<'q> Sought<'q> {
+    /// Returns what the filters of a query seek that may be in templates alone.
+    pub(super) fn all_of(query: &'q LogQuery, hints: &'q [Option<Hint>], order: CommitOrder) -> Vec<Self> {
+        let filters = query.filters().iter().zip(hints).enumerate();
+        let all = filters.filter_map(|(filter, (of_filter, hint))| {
+            let Node::Condition(condition) = of_filter.node() else {
+                return None;
+            };
+            match hint {
+                Some(hint) => Some(Self::text(filter, hint)),
+                // To look at each text of a column would read the files of a lake once more.
+                None if order == CommitOrder::Counter => Self::words(filter, condition),
+                None => None,
+            }
+        });
+        all.filter(|sought| !sought.pieces.is_empty()).collect()
+    }
+
+    fn text(filter: usize, hint: &'q Hint) -> Self {
+        let pieces = hint.pieces_of_values().map(|text| Piece { text, place: 0..0 });
+        Self {
+            filter,
+            pieces: pieces.filter(Piece::is_known).collect(),
+            kind: Kind::Text {
+                column: hint.template(),
+                // SQL cannot have a NUL.
+                decides: hint.decides().filter(|text| !text.contains('\0')),
+            },
+        }
+    }
+
+    fn words(filter: usize, condition: &'q Condition) -> Option<Self> {
+        let (Place::Any, Test::Has(Needle::Words { text, .. })) = (&condition.field().0, condition.test())
+        else {
+            return None;
+        };
+        let pieces = ascii_pieces(text).filter_map(|place| {
+            let of_place = text.get(place.clone())?;
+            Some(Piece {
+                text: of_place,
+                place,
+            })
+        });
+        Some(Self {
+            filter,
+            pieces: pieces
+                .filter(|piece| is_in_value(piece.text) && piece.is_known())
+                .collect(),
+            kind: Kind::Words {
+                value: text,
+                decides: predicate::pattern_of_words(condition),
+            },
+        })
+    }
+
+    /// Keeps the piece that the most blocks lack, and those that almost as many lack with it. `are_lacking` says of each
+    /// piece which blocks do.
+    fn in_most(self, are_lacking: Vec<Vec<bool>>) -> Option<(Self, Vec<bool>)> {
+        let mut pieces: Vec<(Piece<'q>, Vec<bool>)> = self.pieces.into_iter().zip(are_lacking).collect();
+        pieces.sort_by_key(|(_, are_lacking)| std::cmp::Reverse(count(are_lacking)));
+        let mut pieces = pieces.into_iter();
+        let (first, mut are_in) = pieces.next().filter(|(_, are_lacking)| count(are_lacking) > 0)?;
+        let mut kept = vec![first];
+        for (piece, are_lacking) in pieces {
+            let both: Vec<bool> = are_in.iter().zip(are_lacking).map(|(a, b)| *a && b).collect();
+            if 16 * count(&both) >= 15 * count(&are_in) {
+                are_in = both;
+                kept.push(piece);
+            }
+        }
+        let kept = Self { pieces: kept, ..self };
+        Some((kept, are_in))
+    }
+
+    /// Says which templates have what is sought, where its pieces are in no values; `None` if they are too many.
+    fn in_blocks(
+        self,
+        connection: &Connection,
+        query: &LogQuery,
+        are_in: Vec<bool>,
+    ) -> Result<Option<InTemplates>> {
+        let filter = self.filter;
+        let (condition, decides) = match self.kind {
+            Kind::Text { column, decides } => {
+                let pieces = self.pieces.iter().map(|piece| contains(column, piece.text));
+                let is_all = decides == self.pieces.first().map(|piece| piece.text);
+                let decides = decides.map(|text| (contains(column, text), is_all));
+                (pieces.collect::<Vec<_>>().join(" AND "), decides)
+            }
+            Kind::Words { value, decides } => {
+                let Some((condition, decided)) =
+                    templates_with(connection, query, &parts_of(value, self.pieces), decides.as_ref())?
+                else {
+                    return Ok(None);
+                };
+                let decided = match decided {
+                    Some(decided) => {
+                        let undecided = format!("({condition}) AND ({decided}) IS NOT TRUE");
+                        let are_all = count_with(connection, "log_rows", query, &undecided, 0)? == 0;
+                        Some((decided, are_all))
+                    }
+                    None => None,
+                };
+                (condition, decided)
+            }
+        };
+        let decided = decides.map(|(condition, are_all)| Decided {
+            filter,
+            condition,
+            are_all,
+        });
+        Ok(Some(InTemplates {
+            are_in,
+            condition,
+            decided,
+        }))
+    }
+}
+
+impl Piece<'_> {
+    /// Says whether trigrams tell of it.
+    fn is_known(&self) -> bool {
+        !of_part(self.text).is_empty()
+    }
+}
+
+/// Returns the parts of a value that a template has if none of these pieces of it is in a value: neighbours together.
+fn parts_of(value: &str, mut pieces: Vec<Piece<'_>>) -> Vec<Part> {
+    // Neither does a template have another sign for one of these, nor do fields as JSON.
+    let is_kept = |byte: u8| b" .:,;=()[]".contains(&byte);
+    pieces.sort_by_key(|piece| piece.place.start);
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for Piece { place, .. } in pieces {
+        match runs.last_mut() {
+            Some(run)
+                if value
+                    .get(run.end..place.start)
+                    .is_some_and(|between| between.bytes().all(is_kept)) =>
+            {
+                run.end = place.end;
+            }
+            _ => runs.push(place),
+        }
+    }
+    runs.into_iter().filter_map(|run| Part::new(value, run)).collect()
+}
+
+/// Returns SQL that is true of the logs whose templates may have all of these parts, and SQL for those of which a pattern
+/// says that they pass; `None` if these templates are too many.
+fn templates_with(
+    connection: &Connection,
+    query: &LogQuery,
+    parts: &[Part],
+    decides: Option<&Pattern>,
+) -> Result<Option<(String, Option<String>)>> {
+    let mut logs = Sql::new("log_rows");
+    logs.append(predicate::where_clause(&query.within_page().times()));
+    // What is stored as it is may have anything.
+    let mut conditions = vec!["normalized IS NOT NULL".to_owned()];
+    let (mut passing, mut others) = (HashSet::new(), HashSet::new());
+    for column in TEMPLATES.into_iter().chain(["metadata"]) {
+        let mut found = HashSet::new();
+        for_each_text(connection, &logs, column, |text, hash| {
+            let may_have = parts.iter().all(|part| part.may_be_in_column(column, text));
+            if may_have {
+                found.insert(hash);
+            }
+            let passes = may_have && decides.is_some_and(|pattern| pattern.is_match(text));
+            match column {
+                OF_LINES if passes => passing.insert(hash),
+                OF_LINES => others.insert(hash),
+                _ => false,
+            };
+        })?;
+        match is_one_of(column, &found) {
+            Some(of_column) => conditions.extend(of_column),
+            None => return Ok(None),
+        }
+    }
+    // Somebody may write logs so that two templates have the same hash.
+    passing.retain(|hash| !others.contains(hash));
+    let decided = is_one_of(OF_LINES, &passing).and_then(|mut conditions| conditions.pop());
+    Ok(Some((conditions.join(" OR "), decided)))
 }
 
 fn count(are_in: &[bool]) -> usize {
@@ -136,31 +352,4 @@ fn are_lacking(lacking: &HashMap<i64, Vec<bool>>, part: usize, blocks: &[RangeIn
         .iter()
         .map(|block| is_lacking(block).unwrap_or_default())
         .collect()
-}
-
-/// Returns the texts that all logs of a query have, with the parts of which trigrams tell.
-fn texts_of(query: &LogQuery) -> Vec<InTemplates> {
-    let texts = query
-        .filters()
-        .iter()
-        .enumerate()
-        .filter_map(|(filter, of_filter)| {
-            let Node::Condition(condition) = of_filter.node() else {
-                return None;
-            };
-            let hint = Hint::of(condition)?;
-            let parts = hint.pieces_of_values().filter(|part| !of_part(part).is_empty());
-            Some(InTemplates {
-                column: hint.template(),
-                parts: parts.map(str::to_owned).collect(),
-                filter,
-                // SQL cannot have a NUL.
-                decides: hint
-                    .decides()
-                    .filter(|text| !text.contains('\0'))
-                    .map(str::to_owned),
-                are_in: Vec::new(),
-            })
-        });
-    texts.filter(|text| !text.parts.is_empty()).collect()
 }

@@ -3,30 +3,28 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
-use super::in_templates::InTemplates;
+use super::in_templates::{InTemplates, Sought};
 use super::listed::{self, Found};
 use super::plain::Plain;
 use super::ranges::{LeftOut, asked_first, count, logs_of, table_of};
 use super::slices::{Slices, number_of};
-use super::{blocks, cover, frequent};
+use super::{blocks, cover, frequent, soon};
 use crate::models::{Indicator, LogQuery, Needle, Node, Place, Test};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
 use crate::storage::duckdb::schema;
-use crate::storage::duckdb::sql::predicate;
+use crate::storage::duckdb::sql::predicate::{self, Hint};
 use crate::storage::duckdb::sql::statement::Sql;
 use crate::storage::duckdb::words::needs::Need;
 use crate::storage::duckdb::words::observables::Stretches;
 
 /// Limits the logs that are read because their template has what is sought. Of more, all columns are read in any case.
 const MANY: i64 = 500_000;
-
-/// Limits them for a query with a limit.
-const FEW: i64 = 16_384;
 
 /// Says what logs are narrowed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +49,17 @@ pub(crate) struct Narrowed {
     pub(crate) are_few: bool,
     /// Says that those without the addresses that are sought are left out, but for a few.
     pub(crate) have_address: bool,
+    unknown: Unknown,
     decided: Option<Decided>,
+}
+
+/// Names the logs of which nothing but their block is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unknown {
+    /// Holds SQL that names them like [`Narrowed::logs`].
+    logs: String,
+    /// Counts their sequence numbers.
+    span: i64,
 }
 
 /// Names the logs of which a filter is known without a look at their texts.
@@ -82,140 +90,158 @@ pub(crate) fn narrowed(
     if log_texts != schema::LOG_TEXTS {
         return Ok(None);
     }
-    let narrowed = match narrowed_by_blocks(connection, order, query, sought, purpose) {
+    let search = Search {
+        connection,
+        order,
+        query,
+        sought,
+        purpose,
+    };
+    match search.narrowed_by_blocks() {
         // A file of a lake may be lost. That of filters holds no logs.
         Err(error) if order == CommitOrder::Snapshots && !error.is_retryable() => {
             log::warn!("all logs are searched, as the filters of their blocks cannot be read: {error}");
-            None
+            Ok(None)
         }
-        narrowed => narrowed?,
-    };
-    match order {
-        // The first logs of many are soon found.
-        CommitOrder::Counter
-            if query.limit.is_none() || narrowed.as_ref().is_some_and(|narrowed| narrowed.are_few) =>
-        {
-            without_a_word(connection, query, narrowed)
-        }
-        // It would read the files of a lake twice.
-        CommitOrder::Counter | CommitOrder::Snapshots => Ok(narrowed),
+        Ok(Continue(narrowed)) => search.without_a_word(narrowed),
+        Ok(Break(narrowed)) => Ok(narrowed),
+        Err(error) => Err(error),
     }
 }
 
-/// Leaves out logs without a word that is sought, if many blocks hold it.
-fn without_a_word(
-    connection: &Connection,
-    query: &LogQuery,
-    narrowed: Option<Narrowed>,
-) -> Result<Option<Narrowed>> {
-    if narrowed
-        .as_ref()
-        .is_some_and(|narrowed| narrowed.have_address || narrowed.span < frequent::MANY_LOGS)
-    {
-        return Ok(narrowed);
-    }
-    let logs = narrowed
-        .as_ref()
-        .map_or(schema::LOG_TEXTS, |narrowed| &narrowed.logs);
-    let condition = frequent::condition(connection, logs, query)?;
-    if condition.is_none() {
-        return Ok(narrowed);
-    }
-    let narrowed = narrowed.unwrap_or_else(|| Narrowed::whole_store(None));
-    Ok(Some(Narrowed {
-        condition,
-        ..narrowed
-    }))
-}
-
-fn narrowed_by_blocks(
-    connection: &Connection,
+/// Holds what is sought, and in which store.
+struct Search<'q> {
+    connection: &'q Connection,
     order: CommitOrder,
-    query: &LogQuery,
-    sought: &[Indicator],
+    query: &'q LogQuery,
+    sought: &'q [Indicator],
     purpose: Purpose,
-) -> Result<Option<Narrowed>> {
-    let need = Need::of_query(query).and(Need::of_indicators(sought));
-    let may_be_in_templates = sought.is_empty() && InTemplates::may_have(query);
-    if need == Need::Nothing && !may_be_in_templates {
-        return Ok(None);
-    }
-    let stored = blocks::stored(connection, order)?;
-    if stored.is_empty() {
-        return Ok(None);
-    }
-    let wanted = match need {
-        Need::Nothing => None,
-        need => Wanted::of(connection, order, &need, &stored)?,
-    };
-    let narrowed = match &wanted {
-        Some(wanted) => narrowed_by_filters(connection, order, query, sought, &stored, wanted)?,
-        None => None,
-    };
-    // Of few logs, all columns are soon read.
-    let are_few = narrowed.as_ref().is_some_and(|narrowed| narrowed.are_few);
-    if are_few || !may_be_in_templates {
-        return Ok(narrowed);
-    }
-    let Some(templates) = InTemplates::new(connection, order, query, &stored)? else {
-        return Ok(narrowed);
-    };
-    let left_out = LeftOut::new(connection, order, &stored, |place| match &wanted {
-        _ if templates.are_in(place) => 0,
-        Some(wanted) => wanted.stretches(place),
-        None => Stretches::MAX,
-    })?;
-    let found = match purpose {
-        Purpose::Counting => MANY,
-        Purpose::Reading => {
-            // The first logs of many are soon found.
-            let most = if query.limit.is_some() { FEW } else { MANY };
-            match templates.count(connection, table_of(order), query, most)? {
-                found if found > most => return Ok(narrowed),
-                found => found,
+}
+
+impl Search<'_> {
+    /// Leaves out blocks of logs. What it breaks off with need not be narrowed more.
+    fn narrowed_by_blocks(&self) -> Result<ControlFlow<Option<Narrowed>, Option<Narrowed>>> {
+        let need = Need::of_query(self.query).and(Need::of_indicators(self.sought));
+        let hints: Vec<_> = self.query.filters().iter().map(Hint::of_filter).collect();
+        let in_templates = match self.sought {
+            [] => Sought::all_of(self.query, &hints, self.order),
+            _ => Vec::new(),
+        };
+        if need == Need::Nothing && in_templates.is_empty() {
+            return Ok(Continue(None));
+        }
+        let stored = blocks::stored(self.connection, self.order)?;
+        if stored.is_empty() {
+            return Ok(Continue(None));
+        }
+        let wanted = match need {
+            Need::Nothing => None,
+            need => Wanted::of(self.connection, self.order, &need, &stored)?,
+        };
+        let narrowed = match &wanted {
+            Some(wanted) => self.narrowed_by_filters(&stored, wanted)?,
+            None => None,
+        };
+        // Of few logs, all columns are soon read.
+        if narrowed.as_ref().is_some_and(|narrowed| narrowed.are_few) {
+            return Ok(Continue(narrowed));
+        }
+        if self.order == CommitOrder::Counter {
+            if soon::has_few_logs(self.connection, self.query)? {
+                return Ok(Break(narrowed));
+            }
+            if let Some(times) = soon::first_times(self.connection, self.query)? {
+                return Ok(Break(Some(Narrowed::to_times(&times))));
             }
         }
-    };
-    Ok(Some(Narrowed::to_templates(
-        order, query, &templates, &left_out, found,
-    )))
-}
-
-fn narrowed_by_filters(
-    connection: &Connection,
-    order: CommitOrder,
-    query: &LogQuery,
-    sought: &[Indicator],
-    stored: &[RangeInclusive<i64>],
-    wanted: &Wanted,
-) -> Result<Option<Narrowed>> {
-    let blocks = stored
-        .iter()
-        .enumerate()
-        .filter(|(place, _)| wanted.stretches(*place) != 0);
-    let blocks: Vec<_> = blocks.map(|(_, block)| block.clone()).collect();
-    log::debug!(
-        "{} of {} blocks may hold what is sought",
-        blocks.len(),
-        stored.len()
-    );
-    let left_out = LeftOut::new(connection, order, stored, |place| wanted.stretches(place))?;
-    let plain = match order {
-        CommitOrder::Counter => {
-            let addresses = match sought {
-                [] => sought_address(query).into_iter().collect(),
-                sought => only_addresses(sought, &wanted.found),
-            };
-            // What is left is not looked at again before it is put together.
-            Plain::new(connection, order, &addresses, blocks)?
-                .filter(|plain| count(&left_out.ranges_without(&plain.blocks)) <= cover::MOST)
-        }
-        CommitOrder::Snapshots => None,
-    };
-    if left_out.ranges.is_empty() && plain.is_none() {
-        return Ok(None);
+        let templates = match in_templates.is_empty() {
+            true => None,
+            false => InTemplates::new(self.connection, self.order, in_templates, self.query, &stored)?,
+        };
+        let Some(templates) = templates else {
+            return Ok(Continue(narrowed));
+        };
+        let to_templates = self.narrowed_to_templates(&templates, &stored, wanted.as_ref())?;
+        Ok(Continue(to_templates.or(narrowed)))
     }
-    Ok(Some(Narrowed::without(order, &left_out, plain)))
+
+    /// Leaves out the logs of blocks whose values lack what is sought, if few logs have a template with it.
+    fn narrowed_to_templates(
+        &self,
+        templates: &InTemplates,
+        stored: &[RangeInclusive<i64>],
+        wanted: Option<&Wanted>,
+    ) -> Result<Option<Narrowed>> {
+        let (order, query) = (self.order, self.query);
+        let left_out = LeftOut::new(self.connection, order, stored, |place| match wanted {
+            _ if templates.are_in(place) => 0,
+            Some(wanted) => wanted.stretches(place),
+            None => Stretches::MAX,
+        })?;
+        let found = match self.purpose {
+            Purpose::Counting => MANY,
+            Purpose::Reading => templates.count(self.connection, table_of(order), query, MANY)?,
+        };
+        Ok((found <= MANY).then(|| Narrowed::to_templates(order, query, templates, &left_out, found)))
+    }
+
+    /// Leaves out logs without a word that is sought, if many blocks hold it.
+    fn without_a_word(&self, narrowed: Option<Narrowed>) -> Result<Option<Narrowed>> {
+        let logs = match &narrowed {
+            // It would read the files of a lake twice.
+            _ if self.order == CommitOrder::Snapshots => None,
+            Some(narrowed) if narrowed.unknown.span < frequent::MANY_LOGS => None,
+            Some(narrowed) => Some(narrowed.unknown.logs.as_str()),
+            None => Some(schema::LOG_TEXTS),
+        };
+        let condition = match logs {
+            Some(logs) => frequent::condition(self.connection, logs, self.query)?,
+            None => None,
+        };
+        if condition.is_none() {
+            return Ok(narrowed);
+        }
+        let narrowed = narrowed.unwrap_or_else(|| Narrowed::whole_store(None));
+        Ok(Some(Narrowed {
+            condition,
+            ..narrowed
+        }))
+    }
+
+    fn narrowed_by_filters(
+        &self,
+        stored: &[RangeInclusive<i64>],
+        wanted: &Wanted,
+    ) -> Result<Option<Narrowed>> {
+        let (connection, order) = (self.connection, self.order);
+        let blocks = stored
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| wanted.stretches(*place) != 0);
+        let blocks: Vec<_> = blocks.map(|(_, block)| block.clone()).collect();
+        log::debug!(
+            "{} of {} blocks may hold what is sought",
+            blocks.len(),
+            stored.len()
+        );
+        let left_out = LeftOut::new(connection, order, stored, |place| wanted.stretches(place))?;
+        let plain = match order {
+            CommitOrder::Counter => {
+                let addresses = match self.sought {
+                    [] => sought_address(self.query).into_iter().collect(),
+                    sought => only_addresses(sought, &wanted.found),
+                };
+                // What is left is not looked at again before it is put together.
+                Plain::new(connection, order, &addresses, blocks)?
+                    .filter(|plain| count(&left_out.ranges_without(&plain.blocks)) <= cover::MOST)
+            }
+            CommitOrder::Snapshots => None,
+        };
+        if left_out.ranges.is_empty() && plain.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Narrowed::without(order, &left_out, plain)))
+    }
 }
 
 /// Returns the addresses that blocks may hold, of all that is sought; nothing if they may hold anything else.
@@ -360,11 +386,16 @@ fn sought_address(query: &LogQuery) -> Option<IpAddr> {
 impl Narrowed {
     /// Returns SQL that names the logs of a query's times like a table, with the columns of `log_texts`. They may be more.
     pub(crate) fn log_texts(&self, query: &LogQuery) -> Cow<'_, str> {
+        self.to_look_at(&self.logs, query)
+    }
+
+    /// Leaves out logs of a query for which the condition is not true.
+    fn to_look_at<'l>(&self, logs: &'l str, query: &LogQuery) -> Cow<'l, str> {
         let Some(condition) = &self.condition else {
-            return Cow::Borrowed(&self.logs);
+            return Cow::Borrowed(logs);
         };
         let times = predicate::times(query);
-        let selected = format!("SELECT * FROM {} WHERE {times} AND ({condition})", self.logs);
+        let selected = format!("SELECT * FROM {logs} WHERE {times} AND ({condition})");
         Cow::Owned(format!("({})", asked_first(&selected)))
     }
 
@@ -381,7 +412,20 @@ impl Narrowed {
             span: i64::MAX,
             are_few: false,
             have_address: false,
+            unknown: Unknown {
+                logs: schema::LOG_TEXTS.to_owned(),
+                span: i64::MAX,
+            },
             decided: None,
+        }
+    }
+
+    /// Leaves out all logs but those of some times, which may be few.
+    fn to_times(times: &str) -> Self {
+        let rows = format!("SELECT * FROM log_rows WHERE {times}");
+        Self {
+            logs: logs_of(CommitOrder::Counter, &[rows]),
+            ..Self::whole_store(None)
         }
     }
 
@@ -404,9 +448,13 @@ impl Narrowed {
             Some(condition) => asked_first(&rows_with(&rows, condition)),
             None => rows,
         });
-        let rows: Vec<String> = rows.collect();
+        let logs = logs_of(order, &rows.collect::<Vec<_>>());
         Self {
-            logs: logs_of(order, &rows),
+            unknown: Unknown {
+                logs: logs.clone(),
+                span: if have_address { 0 } else { left_out.span },
+            },
+            logs,
             condition: None,
             span: left_out.span,
             are_few: are_few(order, left_out.span, left_out),
@@ -426,7 +474,7 @@ impl Narrowed {
     ) -> Self {
         let table = table_of(order);
         let (condition, times) = (templates.condition(), predicate::times(query));
-        let of_templates = |condition: &str| format!("SELECT * FROM {table} WHERE {times} AND {condition}");
+        let of_templates = |condition: &str| format!("SELECT * FROM {table} WHERE {times} AND ({condition})");
         let has_not = format!("({condition}) IS NOT TRUE");
         let others = left_out.rows(order);
         let others: Vec<String> = others.iter().map(|rows| rows_with(rows, &has_not)).collect();
@@ -434,28 +482,33 @@ impl Narrowed {
             let first = select.iter().map(|select| asked_first(select));
             logs_of(order, &first.chain(others.clone()).collect::<Vec<_>>())
         };
-        let decided = templates.decided().map(|(filter, decides)| {
-            let undecided = of_templates(&format!("{condition} AND ({decides}) IS NOT TRUE"));
+        let decided = templates.decided().map(|decided| {
+            let decides = &decided.condition;
+            let undecided = of_templates(&format!("({condition}) AND ({decides}) IS NOT TRUE"));
             Decided {
-                logs: logs_of(order, &[of_templates(&decides)]),
-                others: with((!templates.are_all_decided()).then_some(undecided)),
-                filter,
+                logs: logs_of(order, &[of_templates(decides)]),
+                others: with((!decided.are_all).then_some(undecided)),
+                filter: decided.filter,
             }
         });
         let span = left_out.span.saturating_add(found);
         Self {
-            logs: with((found > 0).then(|| of_templates(&condition))),
+            logs: with((found > 0).then(|| of_templates(condition))),
             condition: None,
             span,
             are_few: are_few(order, span, left_out),
             have_address: false,
+            unknown: Unknown {
+                logs: logs_of(order, &others),
+                span: left_out.span,
+            },
             decided,
         }
     }
 
     /// Returns SQL that names the logs that pass a query after `FROM`.
     pub(crate) fn passing(&self, query: &LogQuery) -> Sql {
-        let Some(decided) = self.decided.as_ref().filter(|_| self.condition.is_none()) else {
+        let Some(decided) = &self.decided else {
             return passing(&self.log_texts(query), query);
         };
         let mut rest = query.clone();
@@ -464,7 +517,7 @@ impl Narrowed {
         sql.append(passing(&decided.logs, &rest));
         if !decided.others.is_empty() {
             sql.push(" UNION ALL SELECT * FROM ");
-            sql.append(passing(&decided.others, query));
+            sql.append(passing(&self.to_look_at(&decided.others, query), query));
         }
         sql.push(")");
         sql

@@ -122,7 +122,7 @@ fn span_of_commits(blocks: &[RangeInclusive<i64>]) -> i64 {
 }
 
 /// Returns the query for the rows of logs with these sequence numbers.
-fn rows_of(order: CommitOrder, seqs: &RangeInclusive<i64>) -> String {
+pub(super) fn rows_of(order: CommitOrder, seqs: &RangeInclusive<i64>) -> String {
     format!(
         "SELECT * FROM {} WHERE {}",
         table_of(order),

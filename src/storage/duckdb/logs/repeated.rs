@@ -38,22 +38,50 @@ pub(crate) fn hashes_of(
     column: &str,
     passes: impl Fn(&str) -> bool,
 ) -> Result<HashSet<u64>> {
+    let mut found = HashSet::new();
+    for_each_text(connection, logs, column, |text, hash| {
+        if passes(text) {
+            found.insert(hash);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Gives each text of a column to `take` once, with the engine's hash of it. `logs` names logs after `FROM`.
+pub(crate) fn for_each_text(
+    connection: &Connection,
+    logs: &Sql,
+    column: &str,
+    mut take: impl FnMut(&str, u64),
+) -> Result<()> {
     // The engine looks at each text of a dictionary once if the rows are grouped by nothing else.
     let mut sql = Sql::new(format!(
         "SELECT text, hash(text) FROM (SELECT DISTINCT {column} AS text FROM "
     ));
     sql.append(logs.clone());
     sql.push(")");
-    let mut found = HashSet::new();
     for_each_chunk(connection, &sql, |chunk| {
         let hashes = chunk.column(1).as_primitive_opt::<UInt64Type>();
         let hashes = hashes.ok_or_else(|| error::corrupt("a hash is no number"))?;
         for (text, hash) in decode::texts(&chunk, 0)?.into_iter().zip(hashes) {
-            if text.is_some_and(&passes) {
-                found.extend(hash);
+            if let Some((text, hash)) = text.zip(hash) {
+                take(text, hash);
             }
         }
         Ok(true)
-    })?;
-    Ok(found)
+    })
+}
+
+/// Limits the texts of a column that are named in a query.
+const MOST_TEXTS: usize = 1_000;
+
+/// Returns SQL that is true of the logs of which a column has a text with one of these hashes: one condition, or none for
+/// no hashes; `None` if there are too many.
+pub(crate) fn is_one_of(column: &str, hashes: &HashSet<u64>) -> Option<Vec<String>> {
+    let named: Vec<String> = hashes.iter().map(u64::to_string).collect();
+    match named.len() {
+        0 => Some(Vec::new()),
+        1..=MOST_TEXTS => Some(vec![format!("hash({column}) IN ({})", named.join(", "))]),
+        _ => None,
+    }
 }

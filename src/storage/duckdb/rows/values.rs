@@ -50,9 +50,15 @@ pub(crate) fn add_trigrams(
         }
     }
     let layouts = texts(LogColumn::Layout)?.into_iter();
-    let mut both = layouts.zip(texts(LogColumn::Variables)?);
-    if both.any(|(layout, variables)| variables.is_none() && layout.is_some_and(may_cut_address)) {
-        trigrams.add_all_pairs();
+    let both = layouts.zip(texts(LogColumn::Variables)?);
+    for layout in both.filter_map(|(layout, variables)| layout.filter(|_| variables.is_none())) {
+        if may_cut_address(layout) {
+            trigrams.add_all_pairs();
+        }
+        // What is encoded may be cut by what the layout leaves out.
+        if layout.contains('%') {
+            trigrams.add_all();
+        }
     }
     Ok(())
 }

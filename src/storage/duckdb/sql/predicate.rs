@@ -8,7 +8,7 @@ use super::comparison::ORDER_OF;
 use super::has::{self, HAS, LOG_HAS};
 use super::in_network::IN_NETWORK;
 use super::statement::{Sql, holds_nul, keep_from_catalog, time_value};
-use super::tokens::{may_be_in_time, pieces_of};
+use super::tokens::{is_in_value, may_be_in_time, pieces_of};
 use crate::models::{
     Column, ColumnType, Condition, Field, Filter, LogKey, LogQuery, Needle, Node, Operand, Operator, Order,
     Pattern, Place, Test, longest_word,
@@ -180,6 +180,14 @@ pub(crate) struct Hint {
 }
 
 impl Hint {
+    /// Returns what the texts of a log must hold to pass a filter; `None` if that is not known.
+    pub(crate) fn of_filter(filter: &Filter) -> Option<Self> {
+        match filter.node() {
+            Node::Condition(condition) => Self::of(condition),
+            _ => None,
+        }
+    }
+
     /// Returns what the texts of a log must hold; `None` if that is not known.
     pub(crate) fn of(condition: &Condition) -> Option<Self> {
         let is_line = condition.field().0 == Place::Text;
@@ -224,12 +232,10 @@ impl Hint {
         self.decides.as_deref()
     }
 
-    /// Returns the texts that a log holds in its template or in a value: neither in a time, nor in an identifier or a
-    /// number, which have these characters only.
+    /// Returns the texts that a log holds in its template or in a value.
     pub(crate) fn pieces_of_values(&self) -> impl Iterator<Item = &str> {
-        let is_other = |byte: u8| !(byte.is_ascii_hexdigit() || byte == b'-');
         let pieces = self.pieces.iter().map(String::as_str);
-        pieces.filter(move |piece| piece.bytes().any(is_other) && !may_be_in_time(piece))
+        pieces.filter(|piece| is_in_value(piece))
     }
 
     /// Returns the piece that the fewest logs hold, as far as that can be told.
@@ -329,7 +335,7 @@ fn whole_value(condition: &Condition) -> Sql {
     if let Some(pattern) = pattern_of_words(condition) {
         for text in ["template", "host", "appname", "\"user\""] {
             sql.push(&format!("regexp_matches({text}, "));
-            sql.bind(pattern.clone());
+            sql.bind(pattern.as_str().to_owned());
             sql.push(") OR ");
         }
     }
@@ -341,14 +347,18 @@ fn whole_value(condition: &Condition) -> Sql {
 
 /// Returns a pattern by which a template or a column shows that a log has a value as a whole; `None` if the value that is
 /// sought has other characters than most names and phrases. Numbers and braces are also placeholders of templates.
-fn pattern_of_words(condition: &Condition) -> Option<String> {
-    let Test::Has(Needle::Words { text, pattern }) = condition.test() else {
+pub(crate) fn pattern_of_words(condition: &Condition) -> Option<Pattern> {
+    const BEFORE: &str = r"(?:^|[\x00-/:-@\[-`{-\x7f])";
+    const AFTER: &str = r"(?:[\x00-/:-@\[-`{-\x7f]|$)";
+    let Test::Has(Needle::Words { text, .. }) = condition.test() else {
         return None;
     };
     let is_common = |byte: u8| byte.is_ascii_alphanumeric() || b" -_./:@".contains(&byte);
     let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let bound = r"[\x00-/:-@\[-`{-\x7f]";
-    (text.bytes().all(is_common) && has_letter).then(|| format!("(?:^|{bound}){pattern}(?:{bound}|$)"))
+    if !has_letter || !text.bytes().all(is_common) {
+        return None;
+    }
+    Pattern::ignoring_case(BEFORE, text, AFTER).ok()
 }
 
 /// Returns a value that the engine orders as the operand does.

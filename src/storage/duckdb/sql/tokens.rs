@@ -126,6 +126,13 @@ pub(crate) fn may_be_in_time(text: &str) -> bool {
     of_times.into_iter().any(|of_time| of_time.contains(&shape))
 }
 
+/// Says whether a text without delimiters is in a log only if its template or a value has it: it is neither in a time, nor
+/// in an identifier or a number, which have these characters only.
+pub(crate) fn is_in_value(text: &str) -> bool {
+    let is_other = |byte: u8| !(byte.is_ascii_hexdigit() || byte == b'-');
+    text.bytes().any(is_other) && !may_be_in_time(text)
+}
+
 /// Returns the places in [`FORMATS`] of those in which a text without delimiters may be between the bounds of words, in
 /// any letter case.
 pub(crate) fn formats_with(text: &str) -> impl Iterator<Item = usize> {

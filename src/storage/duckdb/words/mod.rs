@@ -8,4 +8,4 @@ pub(crate) mod observables;
 pub(crate) mod trigrams;
 
 /// Counts the ways in which keys were made so far. Blocks of another version are read as if they had no filter.
-pub(crate) const VERSION: i64 = 5;
+pub(crate) const VERSION: i64 = 6;

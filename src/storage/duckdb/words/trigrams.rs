@@ -9,6 +9,7 @@
 use zstd::bulk::Decompressor;
 
 use super::keys::fold;
+use crate::models::observables::percent_decoded;
 
 /// Counts the letters and digits of ASCII, in one letter case.
 const LETTERS: u32 = 36;
@@ -37,8 +38,15 @@ impl Trigrams {
         Self(vec![0; WORDS].into())
     }
 
-    /// Adds those of a value.
+    /// Adds those of a value, as it is and with its percent-encoding decoded.
     pub(crate) fn add(&mut self, value: &str) {
+        self.add_plain(value);
+        if let Some(decoded) = percent_decoded(value) {
+            self.add_plain(&decoded);
+        }
+    }
+
+    fn add_plain(&mut self, value: &str) {
         let add = &mut |number| self.set(number);
         match value.is_ascii() {
             true => each(value.as_bytes(), add),
@@ -53,6 +61,11 @@ impl Trigrams {
     /// Adds every pair of numbers, for a text that may be cut within an address.
     pub(crate) fn add_all_pairs(&mut self) {
         (TRIGRAMS..TRIGRAMS + PAIRS).for_each(|number| self.set(number));
+    }
+
+    /// Adds all that there are, for a text that may be cut anywhere.
+    pub(crate) fn add_all(&mut self) {
+        (0..TRIGRAMS + PAIRS).for_each(|number| self.set(number));
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

@@ -1,0 +1,64 @@
+//! Says which searches of a file are soon done as they are.
+
+use ::duckdb::{Connection, params_from_iter};
+
+use super::frequent::MANY_LOGS;
+use super::narrow::passing;
+use super::plan::is_for_few;
+use super::ranges::{logs_of, rows_of};
+use crate::models::{LogQuery, Order};
+use crate::storage::Result;
+use crate::storage::duckdb::commit_order::{self, CommitOrder};
+use crate::storage::duckdb::error;
+use crate::storage::duckdb::sql::predicate;
+use crate::storage::duckdb::sql::statement::Sql;
+
+/// Counts the logs of which a query with a limit is tried.
+const TRIED: i64 = 1 << 13;
+
+/// Says whether a query's times have so few logs that each is soon looked at.
+pub(super) fn has_few_logs(connection: &Connection, query: &LogQuery) -> Result<bool> {
+    if query.since.or(query.until).is_none() {
+        return Ok(false);
+    }
+    let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM log_rows");
+    sql.append(predicate::where_clause(&query.within_page().times()));
+    sql.push(&format!(" LIMIT {MANY_LOGS})"));
+    let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
+        row.get::<_, i64>(0)
+    });
+    let counted = counted.map_err(|error| error::engine("count logs", error))?;
+    Ok(counted < MANY_LOGS)
+}
+
+/// Returns SQL that is true of the first logs of a query and of few others; `None` if those that it is tried of do not tell.
+///
+/// No log outside these times comes before the last one that is wanted.
+pub(super) fn first_times(connection: &Connection, query: &LogQuery) -> Result<Option<String>> {
+    let Some(limit) = query.limit.filter(|_| is_for_few(query) && query.after.is_none()) else {
+        return Ok(None);
+    };
+    let (last_of_first, order, bound) = match query.order {
+        Order::OldestFirst => ("max", "event_time", "<="),
+        Order::NewestFirst => ("min", "event_time DESC", ">="),
+        Order::Any => return Ok(None),
+    };
+    let tried = match query.order {
+        Order::OldestFirst => 1..=TRIED,
+        Order::NewestFirst | Order::Any => {
+            let last = commit_order::last_seq(connection)?;
+            last.saturating_sub(TRIED)..=last
+        }
+    };
+    let rows = rows_of(CommitOrder::Counter, &tried);
+    let mut sql = Sql::new(format!(
+        "SELECT count(*), coalesce(epoch_us({last_of_first}(event_time)), 0) FROM (SELECT event_time FROM "
+    ));
+    sql.append(passing(&logs_of(CommitOrder::Counter, &[rows]), query));
+    sql.push(&format!(" ORDER BY {order} LIMIT {limit})"));
+    let found = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
+        Ok((row.get::<_, u64>(0)?, row.get::<_, i64>(1)?))
+    });
+    let (found, micros) = found.map_err(|error| error::engine("look for the first logs", error))?;
+    Ok((found >= limit).then(|| format!("event_time {bound} make_timestamp({micros})")))
+}
