@@ -475,9 +475,14 @@ impl Narrowed {
         let table = table_of(order);
         let (condition, times) = (templates.condition(), predicate::times(query));
         let of_templates = |condition: &str| format!("SELECT * FROM {table} WHERE {times} AND ({condition})");
-        let has_not = format!("({condition}) IS NOT TRUE");
-        let others = left_out.rows(order);
-        let others: Vec<String> = others.iter().map(|rows| rows_with(rows, &has_not)).collect();
+        // A condition of one column is asked of each of its texts once.
+        let known = match templates.decided() {
+            Some(decided) if decided.are_all => &decided.condition,
+            _ => condition,
+        };
+        let has_not = format!("({known}) IS NOT TRUE");
+        let left = left_out.rows(order);
+        let others: Vec<String> = left.iter().map(|rows| rows_with(rows, &has_not)).collect();
         let with = |select: Option<String>| {
             let first = select.iter().map(|select| asked_first(select));
             logs_of(order, &first.chain(others.clone()).collect::<Vec<_>>())
@@ -499,7 +504,7 @@ impl Narrowed {
             are_few: are_few(order, span, left_out),
             have_address: false,
             unknown: Unknown {
-                logs: logs_of(order, &others),
+                logs: logs_of(order, &left),
                 span: left_out.span,
             },
             decided,
