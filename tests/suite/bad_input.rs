@@ -38,6 +38,18 @@ fn questions_that_make_no_sense() {
             &["no such", "use one of", "source_ip"][..],
         ),
         (&["fetch", "--where", "appname"], &["appname", "FIELD=VALUE"]),
+        (
+            &["fetch", "--where", "procid>7"],
+            &["procid>7", "FIELD=VALUE", "--filter"],
+        ),
+        (
+            &["fetch", "--where", "appname= sshd"],
+            &["appname= sshd", "blank"],
+        ),
+        (
+            &["fetch", "--where", "appname!= sshd"],
+            &["appname!= sshd", "blank"],
+        ),
         (&["fetch", "--where", "procid=seven"], &["seven", "whole number"]),
         (
             &["fetch", "--filter", "user ="],

@@ -72,6 +72,25 @@ fn with_rules() -> Cli {
 }
 
 #[test]
+fn a_store_without_rules_and_indicators_says_so() {
+    let cli = Cli::new();
+    cli.write("events.json", processes(3));
+    cli.output(&["ingest", "events.json"]);
+    for (command, missing) in [
+        (&["detect"][..], "rules import"),
+        (&["hunt"], "rules import"),
+        (&["intel", "match"], "intel import"),
+    ] {
+        let output = cli.command(command).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.starts_with("warn: ") && stderr.contains(missing),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
 fn new_logs_become_alerts_and_a_hunt_finds_the_same() {
     let cli = with_rules();
     cli.write("events.json", processes(9));

@@ -94,7 +94,8 @@ impl Filters {
         }
         for text in &self.lists {
             let (field, values) = field_and_value(text)?;
-            query = query.filter(Condition::new(field, Operator::one_of(values.split(',')))?.into());
+            let values = values.split(',').map(str::trim);
+            query = query.filter(Condition::new(field, Operator::one_of(values))?.into());
         }
         for text in &self.patterns {
             let (field, pattern) = field_and_value(text)?;
@@ -130,19 +131,29 @@ impl Filters {
 }
 
 fn field_and_value(text: &str) -> Result<(Field, &str), InvalidValue> {
-    let (field, value) = text
-        .split_once('=')
-        .ok_or_else(|| InvalidValue::new("condition", text, "use the form FIELD=VALUE"))?;
+    let (field, value) = text.split_once('=').ok_or_else(|| {
+        let form = "use the form FIELD=VALUE; for other comparisons, see --filter";
+        InvalidValue::new("condition", text, form)
+    })?;
     Ok((field.parse()?, value))
 }
 
 fn comparison(text: &str) -> Result<Filter, InvalidValue> {
     let unequal = text.split_once("!=").filter(|(field, _)| !field.contains('='));
-    if let Some((field, value)) = unequal {
-        return Filter::condition(field, Operator::equals(value))?.negated();
+    let (field, value) = match unequal {
+        Some((field, value)) => (field.parse()?, value),
+        None => field_and_value(text)?,
+    };
+    if value.starts_with(' ') {
+        let reason =
+            "the value begins with a blank: leave it out, or write it in quotation marks with --filter";
+        return Err(InvalidValue::new("condition", text, reason));
     }
-    let (field, value) = field_and_value(text)?;
-    Ok(Condition::new(field, Operator::equals(value))?.into())
+    let filter: Filter = Condition::new(field, Operator::equals(value))?.into();
+    match unequal {
+        Some(_) => filter.negated(),
+        None => Ok(filter),
+    }
 }
 
 /// Says that logs were printed, or fails as [`matched`] does.

@@ -89,7 +89,7 @@ fn values(group: GroupCount) -> Vec<Value> {
 fn fill_gaps(buckets: &[TimeBucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u64)> {
     /// Limits the stretches that fill a gap. A longer gap is not filled, as more of them say nothing more.
     const LONGEST_GAP: usize = 1_000;
-    let mut filled: Vec<(DateTime<Utc>, u64)> = Vec::new();
+    let (mut filled, mut longer_gaps) = (Vec::<(DateTime<Utc>, u64)>::new(), 0);
     for bucket in buckets {
         if let Some((last, _)) = filled.last().copied() {
             let starts = std::iter::successors(last.checked_add_signed(width), |start| {
@@ -99,11 +99,15 @@ fn fill_gaps(buckets: &[TimeBucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u6
                 .take_while(|start| *start < bucket.start)
                 .take(LONGEST_GAP + 1)
                 .collect();
-            if gap.len() <= LONGEST_GAP {
-                filled.extend(gap.into_iter().map(|start| (start, 0)));
+            match gap.len() {
+                ..=LONGEST_GAP => filled.extend(gap.into_iter().map(|start| (start, 0))),
+                _ => longer_gaps += 1,
             }
         }
         filled.push((bucket.start, bucket.count));
+    }
+    if longer_gaps > 0 {
+        eprintln!("Gaps of more than {LONGEST_GAP} stretches without logs are left out: {longer_gaps}");
     }
     filled
 }

@@ -244,6 +244,12 @@ impl<'a> Rules<'a> {
         let rules = enabled_rules(&args.rules, store, context)?;
         let mut detector = detector(&rules, args, context);
         detector.set_indicators(indicators.current());
+        if rules.is_empty() && indicators.current().is_empty() {
+            log::warn!(
+                "there is nothing to detect: the store has no enabled rules and no indicators; see logstore rules import \
+                 and logstore intel import"
+            );
+        }
         Ok(Self {
             args,
             store,

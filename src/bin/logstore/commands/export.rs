@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     let store = context.exporting_store(&args.time)?;
     let written = store.export_logs(&query, &args.file, format)?;
     if written == 0 {
+        log::warn!("no logs matched, so {:?} has none", args.file);
         note_unknown_fields(query.filters().iter().flat_map(Filter::fields), &store);
     }
     let names = ["file", "logs"];

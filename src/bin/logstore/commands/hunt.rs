@@ -126,6 +126,11 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
     set_routes(context)?;
     let store = context.existing_store()?;
     let rules = rules_named(&args.rules, &store, context)?;
+    if rules.is_empty() {
+        log::warn!(
+            "there is no rule to apply: name some with --rules, or store them with logstore rules import"
+        );
+    }
     let detector = new_detector(&rules, context).min_level(args.min_level);
     report(&detector, &query, args.alerts, &args.limit, context)
 }

@@ -259,7 +259,11 @@ fn match_logs(args: &MatchArgs, context: &mut Context) -> Result {
     let query = query.order(Order::OldestFirst);
     let (mut detector, _) = Detector::new(&[], &|_| None);
     let half_lives = context.settings().intel.half_lives();
-    detector.set_indicators(indicators(&context.existing_store()?, half_lives)?);
+    let indicators = indicators(&context.existing_store()?, half_lives)?;
+    if indicators.is_empty() {
+        log::warn!("the store has no indicators to look for; see logstore intel import");
+    }
+    detector.set_indicators(indicators);
     hunt::report(&detector, &query, args.alerts, &args.limit, context)
 }
 
