@@ -1046,6 +1046,34 @@ fn a_word_is_found_where_it_is_encoded_and_in_metadata() {
     }
 }
 
+/// So many logs are of blocks with the word in a value that the others of these are looked for by what they share.
+#[test]
+fn a_word_is_found_in_templates_beside_many_logs_that_may_have_it() {
+    let store = DuckDbStore::open(":memory:").unwrap();
+    let line = |number: i64| match number {
+        ..127_000 if number % 60_000 < 20 => format!("heron{number} by heron-{number}"),
+        127_000.. if number % 50 == 0 => format!("unit {} has a heron of {number}", number % 50),
+        _ => format!("unit {} has none of {number}", number % 50),
+    };
+    let logs = (0..130_000).map(|number| LogEntry::new(at(number)).with_raw(line(number)));
+    let logs: Vec<LogEntry> = logs.collect();
+    store.append_logs(&logs).unwrap();
+    assert_eq!(blocks(&store).0, 3);
+    for filter in [
+        "any has heron",
+        "any has 'a HERON of'",
+        "any has heron and not text contains '5 has'",
+    ] {
+        let query = LogQuery::new().filter(filter.parse().unwrap());
+        let wanted: Vec<&LogEntry> = logs.iter().filter(|log| query.matches(log)).collect();
+        assert!(wanted.len() > 30);
+        assert_eq!(found(&store, filter), wanted.len() as u64, "{filter}");
+        assert_first_are_found(&store, &query, &wanted);
+        let many = store.fetch_logs(&query.limit(40)).unwrap();
+        assert_eq!(many.len(), wanted.len().min(40), "{filter}");
+    }
+}
+
 /// A part of a text may begin in a template and end in a variable.
 #[test]
 fn each_part_of_a_line_is_found_in_as_many_logs_as_have_it() {

@@ -39,36 +39,39 @@ const MOST_SLICES: usize = 128;
 /// Names the logs that a query need be asked of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Narrowed {
-    /// Holds SQL that names them like a table, with the columns of `log_texts`.
-    logs: String,
-    /// Holds SQL that is true of those to look at.
-    condition: Option<String>,
+    /// Holds SQL that names those whose templates may have what is sought like a table, with the columns of `log_texts`;
+    /// nothing without any.
+    of_templates: String,
+    unknown: Unknown,
     /// Counts the sequence numbers of their blocks, and those between.
     pub(crate) span: i64,
     /// Says that most logs of the store are left out; always true in a lake, where that is not known.
     pub(crate) are_few: bool,
     /// Says that those without the addresses that are sought are left out, but for a few.
     pub(crate) have_address: bool,
-    unknown: Unknown,
     decided: Option<Decided>,
 }
 
-/// Names the logs of which nothing but their block is known.
+/// Names the other logs, of which nothing but their block is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Unknown {
-    /// Holds SQL that names them like [`Narrowed::logs`].
+    /// Holds SQL that names them like [`Narrowed::of_templates`].
     logs: String,
-    /// Counts their sequence numbers.
+    /// Holds SQL that is true of those to look at.
+    condition: Option<String>,
+    /// Names all logs of their blocks, of whose columns the engine gives each text once.
+    of_blocks: String,
+    /// Counts the sequence numbers of these.
     span: i64,
 }
 
 /// Names the logs of which a filter is known without a look at their texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Decided {
-    /// Holds SQL that names logs that pass the filter, like [`Narrowed::logs`].
+    /// Holds SQL that names logs that pass the filter, like [`Narrowed::of_templates`].
     logs: String,
-    /// Holds SQL that names the others that may pass it.
-    others: String,
+    /// Holds SQL that names the others whose templates may have what is sought.
+    undecided: String,
     /// Holds the place of the filter in the query.
     filter: usize,
 }
@@ -191,7 +194,7 @@ impl Search<'_> {
             // It would read the files of a lake twice.
             _ if self.order == CommitOrder::Snapshots => None,
             Some(narrowed) if narrowed.unknown.span < frequent::MANY_LOGS => None,
-            Some(narrowed) => Some(narrowed.unknown.logs.as_str()),
+            Some(narrowed) => Some(narrowed.unknown.of_blocks.as_str()),
             None => Some(schema::LOG_TEXTS),
         };
         let condition = match logs {
@@ -201,11 +204,9 @@ impl Search<'_> {
         if condition.is_none() {
             return Ok(narrowed);
         }
-        let narrowed = narrowed.unwrap_or_else(|| Narrowed::whole_store(None));
-        Ok(Some(Narrowed {
-            condition,
-            ..narrowed
-        }))
+        let mut narrowed = narrowed.unwrap_or_else(|| Narrowed::whole_store(None));
+        narrowed.unknown.condition = condition;
+        Ok(Some(narrowed))
     }
 
     fn narrowed_by_filters(
@@ -385,37 +386,30 @@ fn sought_address(query: &LogQuery) -> Option<IpAddr> {
 
 impl Narrowed {
     /// Returns SQL that names the logs of a query's times like a table, with the columns of `log_texts`. They may be more.
-    pub(crate) fn log_texts(&self, query: &LogQuery) -> Cow<'_, str> {
-        self.to_look_at(&self.logs, query)
-    }
-
-    /// Leaves out logs of a query for which the condition is not true.
-    fn to_look_at<'l>(&self, logs: &'l str, query: &LogQuery) -> Cow<'l, str> {
-        let Some(condition) = &self.condition else {
-            return Cow::Borrowed(logs);
-        };
-        let times = predicate::times(query);
-        let selected = format!("SELECT * FROM {logs} WHERE {times} AND ({condition})");
-        Cow::Owned(format!("({})", asked_first(&selected)))
+    pub(crate) fn log_texts(&self, query: &LogQuery) -> String {
+        union_of([&self.of_templates, &*self.unknown.to_look_at(query)])
     }
 
     /// Names logs of the whole store again. In a query over a short time, many ranges of rows take longer to plan than to
     /// read.
     pub(crate) fn of_whole_store(&self) -> Self {
-        Self::whole_store(self.condition.clone())
+        // The condition does not tell of logs whose templates may have what is sought.
+        let condition = self.unknown.condition.clone();
+        Self::whole_store(condition.filter(|_| self.of_templates.is_empty()))
     }
 
     fn whole_store(condition: Option<String>) -> Self {
         Self {
-            logs: schema::LOG_TEXTS.to_owned(),
-            condition,
+            of_templates: String::new(),
+            unknown: Unknown {
+                logs: schema::LOG_TEXTS.to_owned(),
+                condition,
+                of_blocks: schema::LOG_TEXTS.to_owned(),
+                span: i64::MAX,
+            },
             span: i64::MAX,
             are_few: false,
             have_address: false,
-            unknown: Unknown {
-                logs: schema::LOG_TEXTS.to_owned(),
-                span: i64::MAX,
-            },
             decided: None,
         }
     }
@@ -423,15 +417,14 @@ impl Narrowed {
     /// Leaves out all logs but those of some times, which may be few.
     fn to_times(times: &str) -> Self {
         let rows = format!("SELECT * FROM log_rows WHERE {times}");
-        Self {
-            logs: logs_of(CommitOrder::Counter, &[rows]),
-            ..Self::whole_store(None)
-        }
+        let mut narrowed = Self::whole_store(None);
+        narrowed.unknown.logs = logs_of(CommitOrder::Counter, &[rows]);
+        narrowed
     }
 
     /// Returns whether it names no logs at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.logs.is_empty()
+        self.of_templates.is_empty() && self.unknown.logs.is_empty()
     }
 
     /// Leaves out the logs of blocks.
@@ -450,12 +443,13 @@ impl Narrowed {
         });
         let logs = logs_of(order, &rows.collect::<Vec<_>>());
         Self {
+            of_templates: String::new(),
             unknown: Unknown {
-                logs: logs.clone(),
+                of_blocks: logs.clone(),
+                logs,
+                condition: None,
                 span: if have_address { 0 } else { left_out.span },
             },
-            logs,
-            condition: None,
             span: left_out.span,
             are_few: are_few(order, left_out.span, left_out),
             have_address,
@@ -481,32 +475,33 @@ impl Narrowed {
             _ => condition,
         };
         let has_not = format!("({known}) IS NOT TRUE");
-        let left = left_out.rows(order);
-        let others: Vec<String> = left.iter().map(|rows| rows_with(rows, &has_not)).collect();
-        let with = |select: Option<String>| {
-            let first = select.iter().map(|select| asked_first(select));
-            logs_of(order, &first.chain(others.clone()).collect::<Vec<_>>())
+        let of_blocks = left_out.rows(order);
+        let others: Vec<String> = of_blocks.iter().map(|rows| rows_with(rows, &has_not)).collect();
+        let logs_with = |condition: Option<&str>| {
+            let rows = condition.map(|condition| asked_first(&of_templates(condition)));
+            logs_of(order, &rows.into_iter().collect::<Vec<_>>())
         };
         let decided = templates.decided().map(|decided| {
             let decides = &decided.condition;
-            let undecided = of_templates(&format!("({condition}) AND ({decides}) IS NOT TRUE"));
+            let undecided = format!("({condition}) AND ({decides}) IS NOT TRUE");
             Decided {
                 logs: logs_of(order, &[of_templates(decides)]),
-                others: with((!decided.are_all).then_some(undecided)),
+                undecided: logs_with((!decided.are_all).then_some(&undecided)),
                 filter: decided.filter,
             }
         });
         let span = left_out.span.saturating_add(found);
         Self {
-            logs: with((found > 0).then(|| of_templates(condition))),
-            condition: None,
+            of_templates: logs_with((found > 0).then_some(condition)),
+            unknown: Unknown {
+                logs: logs_of(order, &others),
+                condition: None,
+                of_blocks: logs_of(order, &of_blocks),
+                span: left_out.span,
+            },
             span,
             are_few: are_few(order, span, left_out),
             have_address: false,
-            unknown: Unknown {
-                logs: logs_of(order, &left),
-                span: left_out.span,
-            },
             decided,
         }
     }
@@ -520,12 +515,34 @@ impl Narrowed {
         rest.filters.remove(decided.filter);
         let mut sql = Sql::new("(SELECT * FROM ");
         sql.append(passing(&decided.logs, &rest));
-        if !decided.others.is_empty() {
+        let others = union_of([&decided.undecided, &*self.unknown.to_look_at(query)]);
+        if !others.is_empty() {
             sql.push(" UNION ALL SELECT * FROM ");
-            sql.append(passing(&self.to_look_at(&decided.others, query), query));
+            sql.append(passing(&others, query));
         }
         sql.push(")");
         sql
+    }
+}
+
+impl Unknown {
+    /// Leaves out logs of a query for which the condition is not true.
+    fn to_look_at(&self, query: &LogQuery) -> Cow<'_, str> {
+        let Some(condition) = self.condition.as_ref().filter(|_| !self.logs.is_empty()) else {
+            return Cow::Borrowed(&self.logs);
+        };
+        let times = predicate::times(query);
+        let selected = format!("SELECT * FROM {} WHERE {times} AND ({condition})", self.logs);
+        Cow::Owned(format!("({})", asked_first(&selected)))
+    }
+}
+
+/// Returns SQL that names all of some logs like a table; nothing without any.
+fn union_of(logs: [&str; 2]) -> String {
+    let all: Vec<&str> = logs.into_iter().filter(|logs| !logs.is_empty()).collect();
+    match all.as_slice() {
+        [first, second] => format!("(SELECT * FROM {first} UNION ALL SELECT * FROM {second})"),
+        all => all.concat(),
     }
 }
 

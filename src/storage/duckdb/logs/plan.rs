@@ -132,7 +132,7 @@ pub(crate) fn select_logs(log_texts: &str) -> Sql {
 /// Limits the logs whose sequence numbers the engine finds first, without reading anything else of the others.
 const FEW: u64 = 10_000;
 
-pub(super) fn is_for_few(query: &LogQuery) -> bool {
+fn is_for_few(query: &LogQuery) -> bool {
     query.limit.is_some_and(|limit| limit <= FEW)
 }
 

@@ -3,8 +3,6 @@
 use ::duckdb::{Connection, params_from_iter};
 
 use super::frequent::MANY_LOGS;
-use super::narrow::passing;
-use super::plan::is_for_few;
 use super::ranges::{logs_of, rows_of};
 use crate::models::{LogQuery, Order};
 use crate::storage::Result;
@@ -35,7 +33,8 @@ pub(super) fn has_few_logs(connection: &Connection, query: &LogQuery) -> Result<
 ///
 /// No log outside these times comes before the last one that is wanted.
 pub(super) fn first_times(connection: &Connection, query: &LogQuery) -> Result<Option<String>> {
-    let Some(limit) = query.limit.filter(|_| is_for_few(query) && query.after.is_none()) else {
+    let limit = query.limit.filter(|limit| *limit <= TRIED.unsigned_abs());
+    let Some(limit) = limit.filter(|_| query.after.is_none()) else {
         return Ok(None);
     };
     let (last_of_first, order, bound) = match query.order {
@@ -54,7 +53,8 @@ pub(super) fn first_times(connection: &Connection, query: &LogQuery) -> Result<O
     let mut sql = Sql::new(format!(
         "SELECT count(*), coalesce(epoch_us({last_of_first}(event_time)), 0) FROM (SELECT event_time FROM "
     ));
-    sql.append(passing(&logs_of(CommitOrder::Counter, &[rows]), query));
+    sql.push(&logs_of(CommitOrder::Counter, &[rows]));
+    sql.append(predicate::where_clause(query));
     sql.push(&format!(" ORDER BY {order} LIMIT {limit})"));
     let found = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
         Ok((row.get::<_, u64>(0)?, row.get::<_, i64>(1)?))
