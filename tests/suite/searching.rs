@@ -800,6 +800,7 @@ fn a_word_of_every_block_is_found_in_each_of_its_forms() {
     let store = DuckDbStore::open(":memory:").unwrap();
     store.append_logs(&logs).unwrap();
     for filter in [
+        "any has kestrel",
         "any has 'Kestrel is'",
         "any has web1",
         "any has 424242",
