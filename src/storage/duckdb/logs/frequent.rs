@@ -1,13 +1,12 @@
 //! Leaves out logs without a part of what is sought that many blocks hold, before each of the others is looked at as a
 //! whole.
 
-use ::duckdb::{Connection, params_from_iter};
+use ::duckdb::Connection;
 
 use super::part::Part;
-use super::repeated::{FEW_VALUES, TEMPLATES, hashes_of, is_one_of};
+use super::repeated::{FEW_VALUES, TEMPLATES, counted, hashes_of, is_one_of};
 use crate::models::LogQuery;
 use crate::storage::Result;
-use crate::storage::duckdb::error;
 use crate::storage::duckdb::rows::template::COLUMNS;
 use crate::storage::duckdb::sql::predicate;
 use crate::storage::duckdb::sql::statement::Sql;
@@ -30,7 +29,7 @@ pub(crate) fn condition(
     };
     let mut logs = Sql::new(log_texts);
     logs.append(predicate::where_clause(&query.within_page().times()));
-    if count(connection, &logs)? < MANY_LOGS {
+    if counted(connection, logs.clone(), MANY_LOGS)? < MANY_LOGS {
         return Ok(None);
     }
     // A log that is stored without a template is looked at as a whole.
@@ -111,10 +110,4 @@ fn times_with_number(number: &str) -> Option<String> {
         4 => Some(format!("year(event_time) = {value}")),
         _ => None,
     }
-}
-
-fn count(connection: &Connection, logs: &Sql) -> Result<i64> {
-    let sql = format!("SELECT count(*) FROM {}", logs.text);
-    let counted = connection.query_row(&sql, params_from_iter(&logs.values), |row| row.get(0));
-    counted.map_err(|error| error::engine("count logs", error))
 }

@@ -3,15 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::{Range, RangeInclusive};
 
-use ::duckdb::{Connection, params_from_iter};
+use ::duckdb::Connection;
 
-use super::part::Part;
-use super::repeated::{TEMPLATES, for_each_text, is_one_of};
+use super::part::{Part, words_of};
+use super::repeated::{TEMPLATES, counted, for_each_text, is_one_of};
 use super::trigrams;
-use crate::models::{Condition, LogQuery, Needle, Node, Pattern, Place, Test};
+use crate::models::{Condition, LogQuery, Node, Pattern};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
-use crate::storage::duckdb::error;
 use crate::storage::duckdb::sql::predicate::{self, Hint};
 use crate::storage::duckdb::sql::statement::{self, Sql};
 use crate::storage::duckdb::sql::tokens::{ascii_pieces, is_in_value};
@@ -112,11 +111,10 @@ fn count_with(
     condition: &str,
     most: i64,
 ) -> Result<i64> {
-    let mut sql = Sql::new(format!("SELECT count(*) FROM (SELECT 1 FROM {table}"));
-    sql.append(predicate::where_clause(&query.within_page().times()));
-    sql.push(&format!(" AND ({condition}) LIMIT {})", most.saturating_add(1)));
-    let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
-    counted.map_err(|error| error::engine("count logs", error))
+    let mut logs = Sql::new(table);
+    logs.append(predicate::where_clause(&query.within_page().times()));
+    logs.push(&format!(" AND ({condition})"));
+    counted(connection, logs, most.saturating_add(1))
 }
 
 /// Names what a filter seeks, which all logs of a query have.
@@ -185,10 +183,7 @@ impl<'q> Sought<'q> {
     }
 
     fn words(filter: usize, condition: &'q Condition) -> Option<Self> {
-        let (Place::Any, Test::Has(Needle::Words { text, .. })) = (&condition.field().0, condition.test())
-        else {
-            return None;
-        };
+        let text = words_of(condition)?;
         let pieces = ascii_pieces(text).filter_map(|place| {
             let of_place = text.get(place.clone())?;
             Some(Piece {
@@ -321,11 +316,10 @@ fn templates_with(
                 found.insert(hash);
             }
             let passes = may_have && decides.is_some_and(|pattern| pattern.is_match(text));
-            match column {
-                OF_LINES if passes => passing.insert(hash),
-                OF_LINES => others.insert(hash),
-                _ => false,
-            };
+            if column == OF_LINES {
+                let texts = if passes { &mut passing } else { &mut others };
+                texts.insert(hash);
+            }
         })?;
         match is_one_of(column, &found) {
             Some(of_column) => conditions.extend(of_column),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::repeated::TEMPLATES;
-use crate::models::{LogQuery, Needle, Node, Pattern, Place, Test};
+use crate::models::{Condition, LogQuery, Needle, Node, Pattern, Place, Test};
 use crate::storage::duckdb::sql::has;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::sql::tokens::{ascii_pieces, formats_with};
@@ -14,6 +14,14 @@ const OWN: [&str; 3] = [
     "variables",
     "stored_id",
 ];
+
+/// Returns the value that a condition seeks in all texts, if that is no address.
+pub(super) fn words_of(condition: &Condition) -> Option<&str> {
+    match (&condition.field().0, condition.test()) {
+        (Place::Any, Test::Has(Needle::Words { text, .. })) => Some(text),
+        _ => None,
+    }
+}
 
 /// Holds a part of a value that is sought, which no template cuts.
 pub(super) struct Part {
@@ -28,14 +36,9 @@ impl Part {
     ///
     /// Few logs have the longest one, unless it may be in a time.
     pub(super) fn sought(query: &LogQuery) -> Option<Self> {
-        let values = query.filters().iter().filter_map(|filter| {
-            let Node::Condition(condition) = filter.node() else {
-                return None;
-            };
-            match (&condition.field().0, condition.test()) {
-                (Place::Any, Test::Has(Needle::Words { text, .. })) => Some(text.as_str()),
-                _ => None,
-            }
+        let values = query.filters().iter().filter_map(|filter| match filter.node() {
+            Node::Condition(condition) => words_of(condition),
+            _ => None,
         });
         let parts = values.flat_map(|value| ascii_pieces(value).map(move |place| (value, place)));
         let (value, place) = parts.max_by_key(|(value, place)| {

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use ::duckdb::Connection;
 use ::duckdb::arrow::array::AsArray as _;
 use ::duckdb::arrow::datatypes::UInt64Type;
+use ::duckdb::{Connection, params_from_iter};
 
 use crate::storage::Result;
 use crate::storage::duckdb::error;
@@ -30,6 +30,15 @@ pub(crate) const FEW_VALUES: [&str; 8] = [
     "dest_ip",
     "\"user\"",
 ];
+
+/// Counts logs, up to `most`. `logs` names them after `FROM`.
+pub(crate) fn counted(connection: &Connection, logs: Sql, most: i64) -> Result<i64> {
+    let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM ");
+    sql.append(logs);
+    sql.push(&format!(" LIMIT {most})"));
+    let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| row.get(0));
+    counted.map_err(|error| error::engine("count logs", error))
+}
 
 /// Returns the engine's hashes of the texts of a column that pass a test. `logs` names logs after `FROM`.
 pub(crate) fn hashes_of(

@@ -4,6 +4,7 @@ use ::duckdb::{Connection, params_from_iter};
 
 use super::frequent::MANY_LOGS;
 use super::ranges::{logs_of, rows_of};
+use super::repeated::counted;
 use crate::models::{LogQuery, Order};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::{self, CommitOrder};
@@ -19,14 +20,9 @@ pub(super) fn has_few_logs(connection: &Connection, query: &LogQuery) -> Result<
     if query.since.or(query.until).is_none() {
         return Ok(false);
     }
-    let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM log_rows");
-    sql.append(predicate::where_clause(&query.within_page().times()));
-    sql.push(&format!(" LIMIT {MANY_LOGS})"));
-    let counted = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
-        row.get::<_, i64>(0)
-    });
-    let counted = counted.map_err(|error| error::engine("count logs", error))?;
-    Ok(counted < MANY_LOGS)
+    let mut logs = Sql::new("log_rows");
+    logs.append(predicate::where_clause(&query.within_page().times()));
+    Ok(counted(connection, logs, MANY_LOGS)? < MANY_LOGS)
 }
 
 /// Returns SQL that is true of the first logs of a query and of few others; `None` if those that it is tried of do not tell.
@@ -37,17 +33,13 @@ pub(super) fn first_times(connection: &Connection, query: &LogQuery) -> Result<O
     let Some(limit) = limit.filter(|_| query.after.is_none()) else {
         return Ok(None);
     };
-    let (last_of_first, order, bound) = match query.order {
-        Order::OldestFirst => ("max", "event_time", "<="),
-        Order::NewestFirst => ("min", "event_time DESC", ">="),
-        Order::Any => return Ok(None),
-    };
-    let tried = match query.order {
-        Order::OldestFirst => 1..=TRIED,
-        Order::NewestFirst | Order::Any => {
+    let (tried, last_of_first, order, bound) = match query.order {
+        Order::OldestFirst => (1..=TRIED, "max", "event_time", "<="),
+        Order::NewestFirst => {
             let last = commit_order::last_seq(connection)?;
-            last.saturating_sub(TRIED)..=last
+            (last.saturating_sub(TRIED)..=last, "min", "event_time DESC", ">=")
         }
+        Order::Any => return Ok(None),
     };
     let rows = rows_of(CommitOrder::Counter, &tried);
     let mut sql = Sql::new(format!(

@@ -108,9 +108,8 @@ impl<'a> StoredTexts<'a> {
             return Ok(false);
         }
         // The id, which comes last, is no text of the log. It is in one where a template refers to it.
-        let texts = self.columns.split_last().map(|(_, texts)| texts);
-        let mut texts = texts.into_iter().flatten().chain([&self.raw]);
-        if texts.any(|text| needle.is_in(text)) {
+        let [texts @ .., _id] = &self.columns;
+        if texts.iter().chain([&self.raw]).any(|text| needle.is_in(text)) {
             return Ok(true);
         }
         if has_templates {
