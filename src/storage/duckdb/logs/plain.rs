@@ -1,5 +1,6 @@
 //! Looks for addresses as they are printed, in blocks whose logs have them in no other form.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -13,8 +14,11 @@ use crate::storage::duckdb::sql::has::texts_of_addresses;
 use crate::storage::duckdb::sql::statement;
 use crate::storage::duckdb::words::keys;
 
-/// Limits the addresses: the engine looks for each of them in all columns.
-const MOST: usize = 8;
+/// Limits the addresses. Of more, most blocks have one of them.
+const MOST: usize = 256;
+
+/// Limits the addresses that the engine looks for one after another, which takes less time than a pattern of so few.
+const FEW: usize = 8;
 
 /// Holds blocks whose logs have what is sought only as these texts.
 pub(super) struct Plain {
@@ -49,22 +53,41 @@ impl Plain {
 
     /// Returns SQL that is true of each log with one of the texts, over `log_rows`.
     pub(super) fn condition(&self) -> String {
-        let conditions = self.texts.iter().flat_map(|text| of_text(text));
-        conditions.collect::<Vec<_>>().join(" OR ")
+        let columns = texts_of_addresses().flat_map(|column| self.is_in(&own_name(column)));
+        let cuts: BTreeSet<String> = self.texts.iter().flat_map(|text| cuts(text)).collect();
+        let of_cuts = cuts
+            .iter()
+            .map(|cut| format!("contains(layout, {})", statement::literal(cut)));
+        columns.chain(of_cuts).collect::<Vec<_>>().join(" OR ")
+    }
+
+    /// Returns SQL of which one is true where a column has one of the texts.
+    fn is_in(&self, column: &str) -> Vec<String> {
+        let texts = self.texts.iter();
+        match texts.len() {
+            ..=FEW => texts
+                .map(|text| format!("contains({column}, {})", statement::literal(text)))
+                .collect(),
+            _ => {
+                let pattern = texts
+                    .map(|text| regex::escape(text))
+                    .collect::<Vec<_>>()
+                    .join("|");
+                vec![format!(
+                    "regexp_matches({column}, {})",
+                    statement::literal(&pattern)
+                )]
+            }
+        }
     }
 }
 
-fn of_text(text: &str) -> impl Iterator<Item = String> {
-    let literal = statement::literal(text);
-    // The view names what a row has itself `stored_`.
-    let contains = move |column: &str| match column.strip_prefix("stored_") {
-        Some(column) => format!("contains(\"{column}\", {literal})"),
-        None => format!("contains({column}, {literal})"),
-    };
-    let cuts = cuts(text).into_iter();
-    texts_of_addresses()
-        .map(contains)
-        .chain(cuts.map(|cut| format!("contains(layout, '{cut}')")))
+/// Returns SQL for what a row has itself of a column of `log_texts`, which names it `stored_`.
+fn own_name(column: &str) -> Cow<'_, str> {
+    match column.strip_prefix("stored_") {
+        Some(own) => format!("\"{own}\"").into(),
+        None => column.into(),
+    }
 }
 
 /// Returns texts of which a row layout has one that leaves out a part of an address.

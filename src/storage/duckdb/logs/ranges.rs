@@ -14,6 +14,9 @@ use crate::storage::duckdb::{commit_order, schema};
 /// Limits the ranges that the engine reads apart. It takes time to plan each of them.
 const MOST_RANGES: usize = 32;
 
+/// Limits those of a file, of which more take as long as a look at the sequence numbers of all logs.
+const MOST_RANGES_OF_FILE: usize = 64;
+
 /// Holds ranges of logs that are left out, in the order of the logs, and what is left.
 pub(super) struct LeftOut {
     pub(super) ranges: Vec<RangeInclusive<i64>>,
@@ -64,23 +67,29 @@ impl LeftOut {
     pub(super) fn ranges_without(&self, blocks: &[RangeInclusive<i64>]) -> Vec<RangeInclusive<i64>> {
         let mut all = [&self.ranges, blocks].concat();
         all.sort_by_key(|block| *block.start());
-        ranges_between(&all, self.last)
+        ranges_between(&all, self.last, MOST_RANGES)
     }
 
     /// Returns queries for the rows of the logs that are left, and of a few others: of `log_rows`, and in a lake of
     /// `log_texts`.
     pub(super) fn rows(&self, order: CommitOrder) -> Vec<String> {
-        let ranges = ranges_between(&self.ranges, self.last);
+        let most = match order {
+            CommitOrder::Counter => MOST_RANGES_OF_FILE,
+            CommitOrder::Snapshots => MOST_RANGES,
+        };
+        let ranges = ranges_between(&self.ranges, self.last, most);
         match order {
-            CommitOrder::Counter if count(&ranges) / 2 > self.span => vec![self.in_groups()],
+            CommitOrder::Counter if count(&ranges) / 2 > self.span => self.in_groups(),
             _ => ranges.iter().map(|range| rows_of(order, range)).collect(),
         }
     }
 
-    /// Returns a query for the rows of many ranges: those of groups of sequence numbers, each of which has a bit.
-    fn in_groups(&self) -> String {
-        /// Limits the groups, as each query has all of their bits.
+    /// Returns queries for the rows of many ranges: those of groups of sequence numbers, each of which has a bit.
+    fn in_groups(&self) -> Vec<String> {
+        /// Limits the groups, as each query has the bits of its own.
         const MOST_GROUPS: i64 = 1 << 15;
+        /// Counts the queries, which the engine runs at once. One thread looks at the sequence numbers of each.
+        const QUERIES: usize = 4;
         // The number of a group is so many bits shorter than that of a log.
         let mut shorter = 0;
         while self.last >> shorter >= MOST_GROUPS {
@@ -99,12 +108,22 @@ impl LeftOut {
             }
             next = range.end().saturating_add(1);
         }
-        let bits: String = bits.into_iter().map(char::from).collect();
-        // The engine would read all columns of each row if it were asked for more than this at once.
-        asked_first(&format!(
-            "SELECT * FROM log_rows WHERE seq <= {} AND get_bit('{bits}'::BIT, CAST(seq >> {shorter} AS INTEGER)) = 1",
-            self.last
-        ))
+        let mut first = 0;
+        let mut queries = Vec::new();
+        for bits in bits.chunks(groups.div_ceil(QUERIES)) {
+            let next = first + i64::try_from(bits.len()).unwrap_or_default();
+            if bits.contains(&b'1') {
+                let (from, until) = (first << shorter, self.last.min((next << shorter) - 1));
+                let bits: String = bits.iter().copied().map(char::from).collect();
+                // The engine would read all columns of each row if it were asked for more than this at once.
+                queries.push(asked_first(&format!(
+                    "SELECT * FROM log_rows WHERE seq BETWEEN {from} AND {until}
+                    AND get_bit('{bits}'::BIT, CAST((seq >> {shorter}) - {first} AS INTEGER)) = 1"
+                )));
+            }
+            first = next;
+        }
+        queries
     }
 }
 
@@ -169,13 +188,13 @@ fn joined(ranges: impl IntoIterator<Item = RangeInclusive<i64>>) -> Vec<RangeInc
     runs
 }
 
-/// Returns the sequence numbers from 1 to the last that are in no block, in few ranges. These may hold the smallest blocks
-/// as well.
-fn ranges_between(blocks: &[RangeInclusive<i64>], last: i64) -> Vec<RangeInclusive<i64>> {
+/// Returns the sequence numbers from 1 to the last that are in no block, in so many ranges at most. These may hold the
+/// smallest blocks as well.
+fn ranges_between(blocks: &[RangeInclusive<i64>], last: i64, most: usize) -> Vec<RangeInclusive<i64>> {
     let mut gaps = joined(blocks.iter().cloned());
     // Between the gaps there is one range more.
     gaps.sort_by_key(|gap| Reverse(blocks::length(gap)));
-    gaps.truncate(MOST_RANGES - 1);
+    gaps.truncate(most.saturating_sub(1));
     gaps.sort_by_key(|gap| *gap.start());
     let mut ranges = Vec::new();
     let mut next = 1;
@@ -204,7 +223,7 @@ mod tests {
             last in 1_i64..8_000,
         ) {
             let blocks: Vec<_> = starts.iter().map(|start| start * 3..=start * 3 + start % 4).collect();
-            let ranges = ranges_between(&blocks, last);
+            let ranges = ranges_between(&blocks, last, MOST_RANGES);
             prop_assert!(ranges.len() <= MOST_RANGES);
             prop_assert!(ranges.is_sorted_by(|a, b| a.end() < b.start()));
             for seq in 1..=last {
@@ -222,16 +241,51 @@ mod tests {
         ) {
             let ranges = joined(starts.iter().map(|start| start * 1_500..=start * 1_500 + 1_499 + start % 2));
             let left_out = LeftOut { ranges, last, span: 0 };
-            let sql = left_out.in_groups();
-            let bits = sql.split('\'').nth(1).unwrap().as_bytes();
-            let length = i64::try_from(bits.len()).unwrap();
-            let shorter = (0..63).find(|shorter| last >> shorter == length - 1).unwrap();
-            for group in 0..length {
-                let mut seqs = (group << shorter).max(1)..=last.min((group << shorter) + (1 << shorter) - 1);
+            let queries: Vec<_> = left_out.in_groups().iter().map(|sql| Groups::of(sql)).collect();
+            for seq in (1..=last).step_by(11) {
+                let group = (seq >> shorter(last)) << shorter(last);
+                let mut seqs = group.max(1)..=last.min(group + (1 << shorter(last)) - 1);
                 let is_wanted = seqs.any(|seq| !left_out.ranges.iter().any(|range| range.contains(&seq)));
-                let bit = bits[usize::try_from(group).unwrap()];
-                prop_assert_eq!(bit == b'1', is_wanted, "{}", group);
+                let is_asked_for = queries.iter().filter(|groups| groups.ask_for(seq)).count();
+                prop_assert_eq!(is_asked_for, usize::from(is_wanted), "{}", seq);
             }
+        }
+    }
+
+    /// Counts the bits that the number of a group has fewer than that of a log.
+    fn shorter(last: i64) -> u32 {
+        (0..63).find(|shorter| last >> shorter < 1 << 15).unwrap()
+    }
+
+    /// Holds what a query for groups has.
+    struct Groups {
+        seqs: RangeInclusive<i64>,
+        bits: String,
+        shorter: i64,
+        first: i64,
+    }
+
+    impl Groups {
+        fn of(sql: &str) -> Self {
+            let [before, bits, after] = sql.split('\'').collect::<Vec<_>>()[..] else {
+                panic!("{sql}");
+            };
+            let numbers = |text: &str| -> Vec<i64> {
+                let digits = text.split(|c: char| !c.is_ascii_digit());
+                digits.filter_map(|digits| digits.parse().ok()).collect()
+            };
+            let (seqs, place) = (numbers(before), numbers(after));
+            Self {
+                seqs: seqs[0]..=seqs[1],
+                bits: bits.to_owned(),
+                shorter: place[0],
+                first: place[1],
+            }
+        }
+
+        fn ask_for(&self, seq: i64) -> bool {
+            let bit = || usize::try_from((seq >> self.shorter) - self.first).unwrap();
+            self.seqs.contains(&seq) && self.bits.as_bytes()[bit()] == b'1'
         }
     }
 }
