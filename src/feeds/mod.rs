@@ -285,7 +285,7 @@ pub fn indicator(text: &str) -> Result<Indicator, InvalidValue> {
 }
 
 /// Reads one indicator in any notation in which logs are searched for it: as [`indicator`] does, encoded as in a URL, or an
-/// address of IPv4 as browsers read it.
+/// address of IPv4 as browsers read it, but for what may be a part of one.
 ///
 /// ```
 /// use logstore::feeds::indicator_of_any_notation;
@@ -294,6 +294,7 @@ pub fn indicator(text: &str) -> Result<Indicator, InvalidValue> {
 ///     assert_eq!(indicator_of_any_notation(text)?.to_string(), "198.51.100.4");
 /// }
 /// assert_eq!(indicator_of_any_notation("http%3A%2F%2Fbad.example")?.to_string(), "http://bad.example/");
+/// assert!(indicator_of_any_notation("203.0.113").is_err());
 /// # Ok::<(), logstore::InvalidValue>(())
 /// ```
 ///
@@ -303,10 +304,24 @@ pub fn indicator(text: &str) -> Result<Indicator, InvalidValue> {
 pub fn indicator_of_any_notation(text: &str) -> Result<Indicator, InvalidValue> {
     indicator(text).or_else(|error| {
         let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        if may_be_part_of_address(&decoded) {
+            return Err(error);
+        }
         let host = crate::models::canonical_host(decoded.trim());
         let read = indicator(&decoded).or_else(|_| indicator(&host));
         read.map_err(|_| error)
     })
+}
+
+/// Says whether a text is a number too small for an address, or two or three of one. A browser would take `203.0.113`
+/// for 203.0.0.113, where most people mean the addresses that begin so.
+fn may_be_part_of_address(text: &str) -> bool {
+    let parts = text.trim().trim_end_matches('.').split('.').map(str::parse);
+    match parts.collect::<Result<Vec<u32>, _>>().as_deref() {
+        Ok([number]) => *number < 1 << 24,
+        Ok([_, last] | [_, _, last]) => *last <= 255,
+        _ => false,
+    }
 }
 
 /// Returns why an indicator cannot be the sign of a threat, as feeds are checked; `None` if it can.

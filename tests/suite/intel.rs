@@ -472,6 +472,20 @@ fn a_lookup_finds_what_a_match_finds() {
     }
 }
 
+/// Nothing was seen of 203.0.0.113, which nobody means.
+#[test]
+fn a_lookup_of_a_part_of_an_address_is_refused() {
+    let cli = Cli::new();
+    cli.write("log.txt", "from 203.0.113.7 port 22\n");
+    cli.output(&["ingest", "log.txt"]);
+    for part in ["203.0.113", "203.0.113.", "10.47", "22"] {
+        let output = cli.program(&["intel", "lookup", part]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{part}: {said}");
+        assert!(said.contains(&format!("logstore fetch --has '{part}'")), "{said}");
+    }
+}
+
 #[test]
 fn a_lookup_takes_hosts_without_letters_and_very_long_ones() {
     let cli = Cli::new();

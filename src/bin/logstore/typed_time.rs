@@ -25,6 +25,9 @@ fn time_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<DateTime<Utc>> 
     if let Some(time) = time_of_day(text, zone, now) {
         return Some(time);
     }
+    if starts_with_day_or_month(text) {
+        return None;
+    }
     let context = TimeContext::new(now).with_zone(zone);
     parse_time(text.strip_prefix('@').unwrap_or(text), &context).or_else(|| {
         let is_date = text.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -68,6 +71,14 @@ fn time_of_day(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<DateTime<Ut
     parse_time(&format!("{date} {time}"), &TimeContext::new(now).with_zone(zone))
 }
 
+/// Says whether a text is a date such as `10/12/2025`, which is of October or of December.
+fn starts_with_day_or_month(text: &str) -> bool {
+    let is_number =
+        |part: &str| matches!(part.len(), 1..=2) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = text.split('/');
+    parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number)
+}
+
 fn is_time_of_day(text: &str) -> bool {
     text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '.'))
 }
@@ -102,6 +113,8 @@ mod tests {
             ("2024-01-31", "2024-01-31T00:00:00Z"),
             ("2024-01-31 12:00", "2024-01-31T12:00:00Z"),
             ("2024-01-31T12:00:00+02:00", "2024-01-31T10:00:00Z"),
+            ("10/Oct/2023:13:55:36 +0200", "2023-10-10T11:55:36Z"),
+            ("2024/01/31 12:00:00", "2024-01-31T12:00:00Z"),
         ] {
             assert_eq!(read(text, "UTC").as_deref(), Some(expected), "{text}");
         }
@@ -135,6 +148,8 @@ mod tests {
             "-",
             "ago",
             "@x",
+            "10/12/2025",
+            "1/2/25 10:00",
             "\u{663}h",
             "1h2",
         ] {
