@@ -1,15 +1,9 @@
 //! Pages: logs in the order of their commits, after a cursor.
 
-use std::panic::resume_unwind;
-use std::thread;
-
-use ::duckdb::arrow::array::StructArray;
 use ::duckdb::{Connection, params_from_iter};
-use crossbeam_channel::bounded;
 
 use super::long_texts;
 use super::plan::select_logs;
-use crate::models::LogEntry;
 use crate::storage::duckdb::commit_order::{self, CommitOrder};
 use crate::storage::duckdb::engine::location::Location;
 use crate::storage::duckdb::lake::{history, snapshot};
@@ -204,7 +198,11 @@ fn page(connection: &Connection, mut sql: Sql, cursor: Cursor, limit: usize) -> 
 ///
 /// The engine yields them nearly in this order. It would copy all of their texts to sort them.
 fn page_of_all(connection: &Connection, sql: &Sql, cursor: Cursor) -> Result<LogPage> {
-    let mut logs = logs_of(connection, sql)?;
+    let mut logs = Vec::new();
+    for_each_chunk(connection, sql, |chunk| {
+        logs.append(&mut decode::logs(&chunk)?);
+        Ok(true)
+    })?;
     if !logs.is_sorted_by_key(|(seq, _)| *seq) {
         logs.sort_unstable_by_key(|(seq, _)| *seq);
     }
@@ -212,26 +210,5 @@ fn page_of_all(connection: &Connection, sql: &Sql, cursor: Cursor) -> Result<Log
     Ok(LogPage {
         logs: logs.into_iter().map(|(_, log)| log).collect(),
         ..LogPage::empty(next)
-    })
-}
-
-/// Returns all logs of a query, with their sequence numbers.
-///
-/// Another thread makes logs of the rows while the engine reads the next ones. Both take about as long.
-fn logs_of(connection: &Connection, sql: &Sql) -> Result<Vec<(i64, LogEntry)>> {
-    const CHUNKS_AHEAD: usize = 4;
-    thread::scope(|scope| {
-        let (sender, chunks) = bounded::<StructArray>(CHUNKS_AHEAD);
-        let made = scope.spawn(move || {
-            let mut logs = Vec::new();
-            for chunk in chunks {
-                logs.append(&mut decode::logs(&chunk)?);
-            }
-            Ok(logs)
-        });
-        let read = for_each_chunk(connection, sql, |chunk| Ok(sender.send(chunk).is_ok()));
-        drop(sender);
-        let made = made.join().unwrap_or_else(|panic| resume_unwind(panic));
-        read.and(made)
     })
 }
