@@ -976,6 +976,20 @@ fn a_part_of_a_word_is_found_in_templates_and_in_values() {
     assert_counted_as_by(&store, &logs);
 }
 
+#[test]
+fn a_part_of_a_word_is_found_in_the_templates_and_values_of_a_lake() {
+    let Some(test_lake) = TestLake::in_file() else {
+        return;
+    };
+    let (store, _) = lake(&test_lake);
+    let logs = falcons(0..9_100);
+    for part in logs.chunks(3_000) {
+        store.append_logs(part).unwrap();
+    }
+    assert_eq!(blocks(&store).0, 3);
+    assert_counted_as_by(&store, &logs);
+}
+
 /// What was in a template may be in a value once the logs are stored again: the first logs of a template have none.
 #[test]
 fn a_part_of_a_word_is_found_after_maintenance() {

@@ -6,6 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use ::duckdb::Connection;
 
 use super::part::{Part, words_of};
+use super::ranges::table_of;
 use super::repeated::{TEMPLATES, counted, for_each_text, is_one_of};
 use super::trigrams;
 use crate::models::{Condition, LogQuery, Node, Pattern};
@@ -69,7 +70,7 @@ impl InTemplates {
                     count(&are_in),
                     are_in.len()
                 );
-                sought.in_blocks(connection, query, are_in)
+                sought.in_blocks(connection, order, query, are_in)
             }
             None => Ok(None),
         }
@@ -154,6 +155,8 @@ enum Kind<'q> {
 impl<'q> Sought<'q> {
     /// Returns what the filters of a query seek that may be in templates alone.
     pub(super) fn all_of(query: &'q LogQuery, hints: &'q [Option<Hint>], order: CommitOrder) -> Vec<Self> {
+        // To look at each text of a column takes longer in the files of a lake than to read a few logs.
+        let looks_at_words = order == CommitOrder::Counter || query.limit.is_none();
         let filters = query.filters().iter().zip(hints).enumerate();
         let all = filters.filter_map(|(filter, (of_filter, hint))| {
             let Node::Condition(condition) = of_filter.node() else {
@@ -161,8 +164,7 @@ impl<'q> Sought<'q> {
             };
             match hint {
                 Some(hint) => Some(Self::text(filter, hint)),
-                // To look at each text of a column would read the files of a lake once more.
-                None if order == CommitOrder::Counter => Self::words(filter, condition),
+                None if looks_at_words => Self::words(filter, condition),
                 None => None,
             }
         });
@@ -226,6 +228,7 @@ impl<'q> Sought<'q> {
     fn in_blocks(
         self,
         connection: &Connection,
+        order: CommitOrder,
         query: &LogQuery,
         are_in: Vec<bool>,
     ) -> Result<Option<InTemplates>> {
@@ -238,15 +241,16 @@ impl<'q> Sought<'q> {
                 (pieces.collect::<Vec<_>>().join(" AND "), decides)
             }
             Kind::Words { value, decides } => {
+                let parts = parts_of(value, self.pieces);
                 let Some((condition, decided)) =
-                    templates_with(connection, query, &parts_of(value, self.pieces), decides.as_ref())?
+                    templates_with(connection, order, query, &parts, decides.as_ref())?
                 else {
                     return Ok(None);
                 };
                 let decided = match decided {
                     Some(decided) => {
                         let undecided = format!("({condition}) AND ({decided}) IS NOT TRUE");
-                        let are_all = count_with(connection, "log_rows", query, &undecided, 0)? == 0;
+                        let are_all = count_with(connection, table_of(order), query, &undecided, 0)? == 0;
                         Some((decided, are_all))
                     }
                     None => None,
@@ -299,14 +303,19 @@ fn parts_of(value: &str, mut pieces: Vec<Piece<'_>>) -> Vec<Part> {
 /// says that they pass; `None` if these templates are too many.
 fn templates_with(
     connection: &Connection,
+    order: CommitOrder,
     query: &LogQuery,
     parts: &[Part],
     decides: Option<&Pattern>,
 ) -> Result<Option<(String, Option<String>)>> {
-    let mut logs = Sql::new("log_rows");
+    let mut logs = Sql::new(table_of(order));
     logs.append(predicate::where_clause(&query.within_page().times()));
     // What is stored as it is may have anything.
-    let mut conditions = vec!["normalized IS NOT NULL".to_owned()];
+    let as_it_is = match order {
+        CommitOrder::Counter => "normalized",
+        CommitOrder::Snapshots => "stored_normalized",
+    };
+    let mut conditions = vec![format!("{as_it_is} IS NOT NULL")];
     let (mut passing, mut others) = (HashSet::new(), HashSet::new());
     for column in TEMPLATES.into_iter().chain(["metadata"]) {
         let mut found = HashSet::new();
