@@ -257,6 +257,38 @@ fn the_names_of_files_are_text_too() {
 }
 
 #[test]
+fn a_store_may_have_the_name_of_a_database_of_the_engine() {
+    let cli = Cli::new();
+    cli.write("a.log", "line\n");
+    for store in [
+        "memory",
+        "TEMP.duckdb",
+        "main.db",
+        "System.old.duckdb",
+        ".duckdb",
+        "logs",
+    ] {
+        cli.output(&["-d", store, "ingest", "a.log"]);
+        let rows = cli.rows(&["-d", store, "query", "SELECT message FROM logs"]);
+        assert_eq!((rows.len(), &rows[0]["message"]), (1, &json!("line")), "{store}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_path_that_is_not_utf_8_is_refused() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join(std::ffi::OsString::from_vec(b"\xff".to_vec()));
+    std::fs::create_dir(&folder).unwrap();
+    let refused = DuckDbStore::open(folder.join("soc.duckdb"))
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("UTF-8 only"), "{refused}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
 fn what_is_nested_too_deeply_is_refused_before_it_is_stored() {
     let nested = |levels: usize| (1..levels).fold(json!([1]), |inner, _| json!([inner]));
     let stores: [Box<dyn Store>; 2] = [

@@ -6,6 +6,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 /// A process, and the lines that it says.
 pub(crate) struct Process {
@@ -81,6 +83,22 @@ impl Process {
     /// Sends a signal, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
         send_signal(&self.child, name);
+    }
+
+    /// Stops all of its threads. They may go on for a while after the signal was sent.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        let is_stopped = || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+            threads.into_iter().all(|thread| {
+                let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+                status.contains("State:\tT")
+            })
+        };
+        while !is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Waits until it says a number after a word, which it must do.

@@ -131,7 +131,7 @@ fn who_is_stopped_in_the_queue_does_not_hold_up_the_others_for_ever() {
         send(&path, number, usize::try_from(number).unwrap() + 1);
     }
     let stopped = takers.remove(0);
-    stopped.signal("STOP");
+    stopped.stop();
     drop(holder);
     for taker in takers {
         taker.finish();

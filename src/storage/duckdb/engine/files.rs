@@ -189,9 +189,13 @@ pub(crate) fn prepare_write_ahead_log(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the canonical path of a file that may not exist yet.
+/// Returns the canonical path of a file that may not exist yet, which is UTF-8.
 pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
     let canonical = canonical_as_far_as_it_exists(path)?;
+    if canonical.to_str().is_none() {
+        let reason = "the engine takes paths in UTF-8 only: rename it or its folder";
+        return Err(error::not_a_store(path, reason));
+    }
     if canonical.as_os_str().as_encoded_bytes().contains(&b'?') {
         let reason = "the engine takes what follows a question mark for parameters: rename it or its folder";
         return Err(error::not_a_store(path, reason));

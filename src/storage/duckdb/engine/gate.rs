@@ -33,6 +33,11 @@ pub(crate) trait Opener: Send + Sync {
 
     /// Lets a further connection of that engine find the tables of the store. The first one finds them.
     fn enter(&self, connection: &Connection) -> ::duckdb::Result<()>;
+
+    /// Closes the store. The gate calls this with the last connection to it.
+    fn close(&self, connection: Connection) {
+        drop(connection);
+    }
 }
 
 /// Holds an engine that was opened just now.
@@ -326,7 +331,7 @@ impl Gate {
         let is_unused = state.users == 0;
         let is_over = |engine: &Engine| engine.is_invalidated || is_unused && engine.is_disconnected;
         if state.engine.as_ref().is_some_and(is_over) {
-            state.close();
+            self.close(state);
         }
         let first = state.goes_first(mode);
         let manner = match (&state.engine, &first) {
@@ -375,7 +380,7 @@ impl Gate {
     /// A store in memory would be gone, and a lake may stay open.
     fn close_unused(&self, state: &mut State) {
         if state.users == 0 && self.locked_file().is_some() {
-            state.close();
+            self.close(state);
         }
     }
 
@@ -432,6 +437,30 @@ impl Gate {
             engine.is_disconnected = true;
         }
     }
+
+    fn close(&self, state: &mut State) {
+        let (idle, engine) = (std::mem::take(&mut state.idle), state.engine.take());
+        if engine.as_ref().is_some_and(|engine| engine.is_invalidated) {
+            leak((idle, engine));
+            return;
+        }
+        drop(idle);
+        if let Some(Engine {
+            connection, place, ..
+        }) = engine
+        {
+            self.opener.close(connection);
+            // Only when the file is closed may the place be given up.
+            drop(place);
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let mut state = std::mem::take(self.state.get_mut().unwrap_or_else(PoisonError::into_inner));
+        self.close(&mut state);
+    }
 }
 
 impl State {
@@ -470,29 +499,6 @@ impl State {
             Manner::Keeping => &mut self.keepers,
         };
         *count = count.saturating_add_signed(change);
-    }
-
-    fn close(&mut self) {
-        let (idle, engine) = (std::mem::take(&mut self.idle), self.engine.take());
-        if engine.as_ref().is_some_and(|engine| engine.is_invalidated) {
-            leak((idle, engine));
-            return;
-        }
-        drop(idle);
-        if let Some(Engine {
-            connection, place, ..
-        }) = engine
-        {
-            // The engine closes the file with its last connection. Only then may the place be given up.
-            drop(connection);
-            drop(place);
-        }
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 

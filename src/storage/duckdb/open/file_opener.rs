@@ -1,8 +1,10 @@
 //! Opens the engine on a file, or in memory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use ::duckdb::{AccessMode, Connection};
+use ::duckdb::{AccessMode, Config, Connection};
 
 use crate::storage::Result;
 use crate::storage::duckdb::engine::gate::{Opened, Opener};
@@ -14,14 +16,40 @@ use crate::storage::duckdb::error::{self, OpenFailure};
 use crate::storage::duckdb::functions;
 use crate::storage::duckdb::logs::long_texts;
 use crate::storage::duckdb::schema;
+use crate::storage::duckdb::sql::statement::{identifier, literal};
+use crate::sync::lock;
+
+/// Limits how long a file may have been open for its engine to be kept.
+///
+/// An engine that worked for longer may have allocated much, which goes back to the system only when it is closed. To
+/// start another takes about a tenth of this time.
+const LONGEST_KEPT: Duration = Duration::from_millis(100);
+
+/// Asks whether the engine's settings are locked.
+const IS_LOCKED: &str = "SELECT current_setting('lock_configuration') :: BOOLEAN";
 
 /// Opens the engine on a store in a file.
+///
+/// The engine runs on between short operations and attaches the file for each. To start it takes longer than to open
+/// the file, most of it for the functions that it registers.
 pub(crate) struct FileOpener {
     path: PathBuf,
+    /// Names the file among the databases of the engine.
+    name: String,
     settings: EngineSettings,
-    spill: SpillSpace,
     /// Says whether opening the file creates it.
     is_new: bool,
+    running: Mutex<Running>,
+    /// It is dropped last, as the engine writes to it.
+    spill: SpillSpace,
+}
+
+#[derive(Default)]
+struct Running {
+    /// Keeps the engine between operations.
+    engine: Option<Connection>,
+    /// Says when the file was opened.
+    since: Option<Instant>,
 }
 
 impl FileOpener {
@@ -29,9 +57,11 @@ impl FileOpener {
     pub(crate) fn new(path: &Path, settings: &EngineSettings) -> Self {
         Self {
             path: path.to_owned(),
+            name: identifier(&name_of(path)),
             settings: settings.clone(),
-            spill: SpillSpace::beside(path),
             is_new: false,
+            running: Mutex::default(),
+            spill: SpillSpace::beside(path),
         }
     }
 
@@ -42,6 +72,60 @@ impl FileOpener {
             ..Self::new(path, settings)
         }
     }
+
+    /// Returns a connection to the engine that runs, or to a new one.
+    fn connect(&self) -> ::duckdb::Result<Connection> {
+        let mut running = lock(&self.running);
+        running.since = Some(Instant::now());
+        let engine = running.engine.take();
+        // A fatal error ends an engine.
+        let engine = match engine.filter(|engine| engine.execute_batch("SELECT 1").is_ok()) {
+            Some(engine) => engine,
+            None => {
+                let config = self.settings.config(AccessMode::Automatic, self.spill.path())?;
+                // It is confined when it has opened the file.
+                start(config.enable_external_access(true)?)?
+            }
+        };
+        let connection = engine.try_clone()?;
+        running.engine = Some(engine);
+        Ok(connection)
+    }
+
+    fn attach(&self, connection: &Connection, mode: Mode) -> ::duckdb::Result<()> {
+        let access = match mode {
+            Mode::Read => "READ_ONLY",
+            Mode::Write => "READ_WRITE",
+        };
+        let path = literal(&self.path.display().to_string());
+        connection.execute_batch(&format!("ATTACH {path} AS {} (TYPE duckdb, {access})", self.name))?;
+        self.enter(connection)?;
+        if !self.settings.external_access {
+            // A confined engine may still open what it had open.
+            connection.execute_batch("SET enable_external_access = false")?;
+        }
+        if mode == Mode::Write {
+            long_texts::keep_apart(connection, long_texts::longest(connection));
+        }
+        Ok(())
+    }
+
+    /// Detaches the file, so that its engine can be kept. Returns false if it has to be closed.
+    fn detach(&self, connection: &Connection) -> bool {
+        let since = lock(&self.running).since;
+        if since.is_none_or(|since| since.elapsed() > LONGEST_KEPT) {
+            return false;
+        }
+        // A caller's own SQL locks the settings, which the next operation may need to change.
+        let is_locked = connection.query_row(IS_LOCKED, [], |row| row.get(0));
+        let detached = connection.execute_batch(&format!("USE {MEMORY}; DETACH {}", self.name));
+        matches!((is_locked, detached), (Ok(false), Ok(())))
+    }
+
+    /// Lets the engine close the file with its last connection.
+    fn stop(&self) {
+        lock(&self.running).engine = None;
+    }
 }
 
 impl Opener for FileOpener {
@@ -50,15 +134,38 @@ impl Opener for FileOpener {
             files::check_file(&self.path).map_err(OpenFailure::Other)?;
         }
         repair::repair_if_killed(&self.path, &self.settings, self.spill.path())?;
-        let access = match mode {
-            Mode::Read => AccessMode::ReadOnly,
-            Mode::Write => AccessMode::ReadWrite,
-        };
-        start(&self.path, access, &self.settings, &self.spill)
+        let shown = self.path.display().to_string();
+        let attached = self.connect().and_then(|connection| {
+            self.attach(&connection, mode)?;
+            Ok(connection)
+        });
+        let opened = attached
+            .map_err(|error| error::open_failure(&shown, error))
+            .and_then(|connection| opened(connection, &shown));
+        opened.inspect_err(|_| self.stop())
     }
 
-    fn enter(&self, _: &Connection) -> ::duckdb::Result<()> {
-        Ok(())
+    fn enter(&self, connection: &Connection) -> ::duckdb::Result<()> {
+        connection.execute_batch(&format!("USE {}", self.name))
+    }
+
+    fn close(&self, connection: Connection) {
+        if !self.detach(&connection) {
+            self.stop();
+        }
+    }
+}
+
+/// Names the engine's own database, which is in memory and stays empty.
+const MEMORY: &str = "memory";
+
+/// Returns the name that the engine itself would give a file.
+fn name_of(path: &Path) -> String {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = file.split('.').next().unwrap_or_default();
+    match name.to_ascii_lowercase().as_str() {
+        "" | MEMORY | "main" | "system" | "temp" => format!("{name}_db"),
+        _ => name.to_owned(),
     }
 }
 
@@ -79,12 +186,10 @@ impl MemoryOpener {
 
 impl Opener for MemoryOpener {
     fn open(&self, _: Mode) -> Result<Opened, OpenFailure> {
-        start(
-            Path::new(":memory:"),
-            AccessMode::Automatic,
-            &self.settings,
-            &self.spill,
-        )
+        const SHOWN: &str = ":memory:";
+        let config = self.settings.config(AccessMode::Automatic, self.spill.path());
+        let started = config.and_then(start);
+        opened(started.map_err(|error| error::open_failure(SHOWN, error))?, SHOWN)
     }
 
     fn enter(&self, _: &Connection) -> ::duckdb::Result<()> {
@@ -92,28 +197,17 @@ impl Opener for MemoryOpener {
     }
 }
 
-fn start(
-    path: &Path,
-    access: AccessMode,
-    settings: &EngineSettings,
-    spill: &SpillSpace,
-) -> Result<Opened, OpenFailure> {
-    let writes = matches!(access, AccessMode::ReadWrite);
-    let shown = path.display().to_string();
-    let config = settings.config(access, spill.path());
-    let opened = config.and_then(|config| {
-        let connection = Connection::open_with_flags(path, config)?;
-        functions::register(&connection)?;
-        if writes {
-            long_texts::keep_apart(&connection, long_texts::longest(&connection));
-        }
-        Ok(connection)
-    });
-    let connection = opened.map_err(|error| error::open_failure(&shown, error))?;
-    let is_current = schema::refuse_newer(&connection, &shown).map_err(OpenFailure::Other)?;
+/// Starts an engine with the functions of this store, without a file.
+fn start(config: Config) -> ::duckdb::Result<Connection> {
+    let connection = Connection::open_in_memory_with_flags(config)?;
+    functions::register(&connection)?;
+    Ok(connection)
+}
+
+fn opened(connection: Connection, shown: &str) -> Result<Opened, OpenFailure> {
     Ok(Opened {
+        is_current: schema::refuse_newer(&connection, shown).map_err(OpenFailure::Other)?,
         connection,
-        is_current,
         data_path: None,
     })
 }
