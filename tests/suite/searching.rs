@@ -186,24 +186,33 @@ fn small_appends_have_blocks_when_they_fill_one() {
     for start in (0..34_000).step_by(1_000) {
         store.append_logs(&logs(start..start + 1_000)).unwrap();
     }
+    let (count, covered) = blocks(&store);
+    assert!((30_000..=34_000).contains(&covered), "{covered}");
+    // Small blocks are made into larger ones.
+    assert!((2..=6).contains(&count), "{count}");
+    assert_found(&store, [0, 10_000, 20_000, 31_000, 33_999]);
+    assert_sound(&store);
+    for start in (34_000..37_000).step_by(100) {
+        store.append_logs(&logs(start..start + 100)).unwrap();
+    }
     let (_, covered) = blocks(&store);
-    assert!((32_000..=34_000).contains(&covered), "{covered}");
-    assert_found(&store, [0, 33_999]);
+    assert!((35_000..=37_000).contains(&covered), "{covered}");
+    assert_found(&store, [34_000, 36_400]);
 }
 
 #[test]
 fn logs_without_a_block_are_found_and_given_one_by_maintenance() {
     let store = DuckDbStore::open(":memory:").unwrap();
-    for start in (0..4_000).step_by(1_000) {
+    for start in (0..6_000).step_by(1_000) {
         store.append_logs(&logs(start..start + 1_000)).unwrap();
     }
-    store.append_logs(&logs(4_000..10_000)).unwrap();
-    assert_eq!(blocks(&store).1, 6_000);
-    assert_found(&store, [5, 4_000]);
-    assert_eq!(maintain(&store), 4_000);
-    assert_eq!(blocks(&store).1, 10_000);
+    store.append_logs(&logs(6_000..12_000)).unwrap();
+    assert_eq!(blocks(&store).1, 9_000);
+    assert_found(&store, [5, 4_000, 6_000]);
+    assert_eq!(maintain(&store), 3_000);
+    assert_eq!(blocks(&store).1, 12_000);
     assert_eq!(maintain(&store), 0);
-    assert_found(&store, [5, 4_000]);
+    assert_found(&store, [5, 4_000, 6_000]);
 }
 
 #[test]

@@ -294,6 +294,13 @@ pub(crate) fn stored_until(connection: &Connection) -> Result<i64> {
     read.map_err(|error| error::engine(ACTION, error))
 }
 
+/// Returns the first sequence number of the first block that starts at one or after it, with keys of this version.
+pub(crate) fn stored_from(connection: &Connection, seq: i64) -> Result<Option<i64>> {
+    let sql = "SELECT min(first_seq) FROM log_blocks WHERE version = ? AND first_seq >= ?";
+    let read = connection.query_row(sql, params![VERSION, seq], |row| row.get(0));
+    read.map_err(|error| error::engine(ACTION, error))
+}
+
 /// Returns the stored blocks with keys of this version, in the order of their logs.
 pub(crate) fn stored(connection: &Connection, order: CommitOrder) -> Result<Vec<RangeInclusive<i64>>> {
     let sql = format!(

@@ -19,10 +19,10 @@ use crate::storage::duckdb::words::filter::ENOUGH_KEYS;
 use crate::storage::duckdb::words::observables::stretches;
 use crate::storage::duckdb::{error, schema};
 
-/// Counts the logs of a block before it is known how many fill one.
+/// Counts the logs that a block usually has.
 pub(crate) const USUAL: i64 = 16_384;
 
-/// Limits how small the blocks of logs with many words become.
+/// Counts the logs of small blocks: of those with many words, and of the last ones.
 const LEAST: i64 = USUAL / 8;
 
 /// Limits the logs that are given blocks in one transaction.
@@ -63,18 +63,27 @@ pub(crate) fn cover_new(
     blocks::store(connection, order, &made)
 }
 
-/// Gives blocks to logs that were appended few at a time, once they are enough for one. `seqs` are those of the last
+/// Gives a block to logs that were appended few at a time, once they are enough for one. `seqs` are those of the last
 /// append.
+///
+/// A search looks at each log without a block. So the first blocks are small, and the logs of several are given one again
+/// when they are as many as a block usually has.
 fn cover_tail(connection: &Connection, seqs: RangeInclusive<i64>) -> Result<()> {
+    let end_of = |length: i64| seqs.end() / length * length;
     // Most appends do not look.
-    if (seqs.start() - 1) / USUAL == seqs.end() / USUAL {
+    if end_of(LEAST) < *seqs.start() {
         return Ok(());
     }
     // Logs from before this version are for maintenance.
-    let first = (blocks::stored_until(connection)?.saturating_add(1)).max(seqs.end() - MOST);
-    match length(&(first..=*seqs.end())) >= USUAL / 2 {
-        true => cover(connection, first..=*seqs.end()).map(drop),
-        false => Ok(()),
+    let mut first = (blocks::stored_until(connection)?.saturating_add(1)).max(seqs.end() - MOST);
+    let usual = end_of(USUAL);
+    if usual >= *seqs.start() {
+        let small = blocks::stored_from(connection, usual - USUAL + 1)?;
+        first = small.map_or(first, |small| first.min(small));
+    }
+    match is_few(&(first..=*seqs.end())) {
+        true => Ok(()),
+        false => cover(connection, first..=*seqs.end()).map(drop),
     }
 }
 
@@ -91,9 +100,9 @@ pub(crate) fn cover_first(connection: &Connection) -> Result<u64> {
         }
         next = next.max(block.end().saturating_add(1));
     }
-    match length(&(next..=last)) >= USUAL {
-        true => cover(connection, next..=last),
-        false => Ok(0),
+    match is_few(&(next..=last)) {
+        true => Ok(0),
+        false => cover(connection, next..=last),
     }
 }
 

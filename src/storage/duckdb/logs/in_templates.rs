@@ -6,7 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use ::duckdb::Connection;
 
 use super::part::{Part, words_of};
-use super::ranges::table_of;
+use super::ranges::{column_of, table_of};
 use super::repeated::{TEMPLATES, counted, for_each_text, is_one_of};
 use super::trigrams;
 use crate::models::{Condition, LogQuery, Node, Pattern};
@@ -311,10 +311,7 @@ fn templates_with(
     let mut logs = Sql::new(table_of(order));
     logs.append(predicate::where_clause(&query.within_page().times()));
     // What is stored as it is may have anything.
-    let as_it_is = match order {
-        CommitOrder::Counter => "normalized",
-        CommitOrder::Snapshots => "stored_normalized",
-    };
+    let as_it_is = column_of(order, "stored_normalized");
     let mut conditions = vec![format!("{as_it_is} IS NOT NULL")];
     let (mut passing, mut others) = (HashSet::new(), HashSet::new());
     for column in TEMPLATES.into_iter().chain(["metadata"]) {

@@ -1,12 +1,12 @@
 //! Looks for addresses as they are printed, in blocks whose logs have them in no other form.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ::duckdb::Connection;
 
+use super::ranges::column_of;
 use super::slices::{Slices, number_of};
 use crate::storage::Result;
 use crate::storage::duckdb::commit_order::CommitOrder;
@@ -53,7 +53,8 @@ impl Plain {
 
     /// Returns SQL that is true of each log with one of the texts, over `log_rows`.
     pub(super) fn condition(&self) -> String {
-        let columns = texts_of_addresses().flat_map(|column| self.is_in(&own_name(column)));
+        let columns =
+            texts_of_addresses().flat_map(|column| self.is_in(&column_of(CommitOrder::Counter, column)));
         let cuts: BTreeSet<String> = self.texts.iter().flat_map(|text| cuts(text)).collect();
         let of_cuts = cuts
             .iter()
@@ -79,14 +80,6 @@ impl Plain {
                 )]
             }
         }
-    }
-}
-
-/// Returns SQL for what a row has itself of a column of `log_texts`, which names it `stored_`.
-fn own_name(column: &str) -> Cow<'_, str> {
-    match column.strip_prefix("stored_") {
-        Some(own) => format!("\"{own}\"").into(),
-        None => column.into(),
     }
 }
 

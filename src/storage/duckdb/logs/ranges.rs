@@ -1,5 +1,6 @@
 //! Names ranges of logs in SQL: what is left of a store without some of its blocks.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 
@@ -159,6 +160,14 @@ pub(super) fn table_of(order: CommitOrder) -> &'static str {
     match order {
         CommitOrder::Counter => "log_rows",
         CommitOrder::Snapshots => schema::LOG_TEXTS,
+    }
+}
+
+/// Returns SQL for what a row of [`table_of`] has itself of a column of `log_texts`, which names it `stored_`.
+pub(super) fn column_of(order: CommitOrder, column: &str) -> Cow<'_, str> {
+    match column.strip_prefix("stored_") {
+        Some(own) if order == CommitOrder::Counter => format!("\"{own}\"").into(),
+        _ => column.into(),
     }
 }
 
