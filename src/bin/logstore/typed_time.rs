@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use logstore::InvalidValue;
-use logstore::time::{TimeContext, Zone, parse_time};
+use logstore::time::{DateOrder, TimeContext, Zone, parse_time};
 
 /// Reads a time: how long ago it was, a day, a time of day, or an absolute time.
 ///
@@ -25,13 +25,18 @@ fn time_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<DateTime<Utc>> 
     if let Some(time) = time_of_day(text, zone, now) {
         return Some(time);
     }
-    if starts_with_day_or_month(text) {
-        return None;
-    }
     let context = TimeContext::new(now).with_zone(zone);
-    parse_time(text.strip_prefix('@').unwrap_or(text), &context).or_else(|| {
+    let [day_first, month_first] = [DateOrder::DayFirst, DateOrder::MonthFirst]
+        .map(|order| absolute_time(text, &context.with_date_order(order)));
+    // 10/12/2025 is of October or of December.
+    day_first.filter(|_| day_first == month_first)
+}
+
+/// Reads a time, or a date alone.
+fn absolute_time(text: &str, context: &TimeContext) -> Option<DateTime<Utc>> {
+    parse_time(text.strip_prefix('@').unwrap_or(text), context).or_else(|| {
         let is_date = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        is_date.then(|| parse_time(&format!("{text} 00:00:00"), &context))?
+        is_date.then(|| parse_time(&format!("{text} 00:00:00"), context))?
     })
 }
 
@@ -71,14 +76,6 @@ fn time_of_day(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<DateTime<Ut
     parse_time(&format!("{date} {time}"), &TimeContext::new(now).with_zone(zone))
 }
 
-/// Says whether a text is a date such as `10/12/2025`, which is of October or of December.
-fn starts_with_day_or_month(text: &str) -> bool {
-    let is_number =
-        |part: &str| matches!(part.len(), 1..=2) && part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut parts = text.split('/');
-    parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number)
-}
-
 fn is_time_of_day(text: &str) -> bool {
     text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '.'))
 }
@@ -115,6 +112,9 @@ mod tests {
             ("2024-01-31T12:00:00+02:00", "2024-01-31T10:00:00Z"),
             ("10/Oct/2023:13:55:36 +0200", "2023-10-10T11:55:36Z"),
             ("2024/01/31 12:00:00", "2024-01-31T12:00:00Z"),
+            ("31.01.2024", "2024-01-31T00:00:00Z"),
+            ("01/31/2024 12:00", "2024-01-31T12:00:00Z"),
+            ("01-01-2024 12:00", "2024-01-01T12:00:00Z"),
         ] {
             assert_eq!(read(text, "UTC").as_deref(), Some(expected), "{text}");
         }
@@ -149,6 +149,8 @@ mod tests {
             "ago",
             "@x",
             "10/12/2025",
+            "10-12-2025",
+            "10.12.2025 10:00:00",
             "1/2/25 10:00",
             "\u{663}h",
             "1h2",
