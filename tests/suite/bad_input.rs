@@ -58,6 +58,7 @@ fn questions_that_make_no_sense() {
         ),
         (&["count", "--by", "x; DROP TABLE logs"], &["DROP TABLE"]),
         (&["count", "--every", "0s"], &["microsecond"]),
+        (&["count", "--every", "1h", "-n", "3"], &["--every", "--limit"]),
         (
             &["alerts", "list", "--severity", "severe"],
             &["severe", "critical"],
@@ -153,6 +154,10 @@ fn whole_values_that_logs_hardly_have_are_followed_by_a_hint() {
         ("1[.]2[.]3[.]4", "did you mean 1.2.3.4?"),
         ("hxxp://bad[.]example/x", "did you mean http://bad.example/x?"),
         ("198.51.100.4:443", "did you mean 198.51.100.4?"),
+        (
+            "192.0.2.1,bad.example",
+            "--filter 'any has 192.0.2.1 or any has bad.example'",
+        ),
     ] {
         for command in ["fetch", "count"] {
             assert_failure(&cli, &[command, "--has", value], 1, &["no logs matched", hint]);

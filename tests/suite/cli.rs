@@ -281,6 +281,15 @@ fn one_rule_says_that_nothing_matched() {
              2024-01-01T00:00:00Z\n"
         )
     );
+    let (code, text) = cli.failure(&["fetch", "--since", "2024-01-02"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            1,
+            "logstore: no logs matched\n   the newest log is of 2023-10-11T23:00:00Z, before --since \
+             2024-01-02T00:00:00Z\n"
+        )
+    );
 }
 
 #[test]

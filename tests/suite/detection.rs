@@ -139,7 +139,7 @@ fn a_rule_that_is_disabled_or_changed_is_not_what_it_was() {
     let cli = with_rules();
     cli.write("events.json", processes(3));
     cli.output(&["ingest", "events.json"]);
-    cli.output(&["rules", "disable", "--tag", "attack.t1059.001"]);
+    cli.output(&["rules", "disable", "--tag", "T1059.001"]);
     cli.write(
         "rules/windows.yml",
         RULES.replace("level: high", "level: critical"),

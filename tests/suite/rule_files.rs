@@ -49,6 +49,18 @@ fn a_file_that_cannot_be_read_does_no_harm_to_others() {
 }
 
 #[test]
+fn an_import_fails_if_all_rules_are_refused() {
+    let cli = Cli::new();
+    cli.write("rules/b.yml", "title: x");
+    let output = cli.command(&["rules", "import", "rules"]).output().unwrap();
+    let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&counts["rules"], &counts["refused"]), (&json!(1), &json!(1)));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("all rules are refused"), "{errors}");
+}
+
+#[test]
 fn archives_of_rules_are_read_and_a_later_release_replaces_them() {
     let cli = Cli::new();
     let (one, two) = (rule("one", r"\one.exe"), rule("two", r"\two.exe"));

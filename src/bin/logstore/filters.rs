@@ -172,9 +172,28 @@ pub(crate) fn matched_logs(
     let fields = query.filters().iter().flat_map(Filter::fields);
     let conditions = query.filters().iter().flat_map(Filter::conditions);
     let mut lines = vec![text];
+    lines.extend(newest_before(query, store, zone));
     lines.extend(unknown_fields(fields, store));
     lines.extend(conditions.filter_map(other_search));
     Err(Failure::Nothing(Some(lines.join("\n"))))
+}
+
+/// Says of when the newest log is, if that is before the times of a query.
+fn newest_before(query: &LogQuery, store: &DuckDbStore, zone: Zone) -> Option<String> {
+    let since = query.since.filter(|since| *since <= Utc::now())?;
+    if query.until.is_some_and(|until| until <= since) {
+        return None;
+    }
+    let newest = store.scan_logs(&LogQuery::new().limit(1));
+    let newest = newest
+        .and_then(|mut logs| logs.next().transpose())
+        .inspect_err(|error| log::debug!("cannot look for the newest log: {error}"))
+        .ok()??;
+    (newest.event_time < since).then(|| {
+        let shown = |time| zone.format(time, SecondsFormat::AutoSi);
+        let (newest, since) = (shown(newest.event_time), shown(since));
+        format!("the newest log is of {newest}, before --since {since}")
+    })
 }
 
 /// Says how to look for what the value of a condition seems to mean. `has` looks for it as it is written.
@@ -183,6 +202,11 @@ fn other_search(condition: &Condition) -> Option<String> {
         return None;
     };
     let start = format!("has {value} looks for this text itself:");
+    if let Some(one_of) = one_of(condition.field(), value) {
+        return Some(format!(
+            "{start} logs with one of several are found by --filter '{one_of}'"
+        ));
+    }
     match feeds::indicator(value).ok()? {
         Indicator::Cidr(network) => Some(format!(
             "{start} addresses in the network are found by --filter 'source_ip in {network}', or in all texts by \
@@ -196,6 +220,17 @@ fn other_search(condition: &Condition) -> Option<String> {
             (bare(&plain) != bare(value)).then(|| format!("{start} did you mean {plain}?"))
         }
     }
+}
+
+/// Returns a filter for logs of which a field has one of several values that are typed as a list.
+fn one_of(field: &Field, list: &str) -> Option<Filter> {
+    let is_value = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
+    if !list.contains(',') || !list.split(',').all(is_value) {
+        return None;
+    }
+    let has = |value| Condition::new(field.clone(), Operator::has(value)).map(Filter::from);
+    let filters = list.split(',').map(has).collect::<Result<Vec<_>, _>>().ok()?;
+    Filter::any(filters).ok()
 }
 
 /// Prints a note about fields that no log seems to have.

@@ -1,5 +1,6 @@
 //! Flags that several commands have.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,6 +86,19 @@ pub(crate) struct TimeLimit {
     /// End with an error when the query has run for so long, such as 30s [default: the setting store.query_timeout]
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub(crate) timeout: Option<Duration>,
+}
+
+/// Reads a tag of rules, which are in lower case: `T1059.001` is the tag `attack.t1059.001` of this technique.
+#[expect(clippy::unnecessary_wraps, reason = "clap takes parsers that may fail")]
+pub(crate) fn tag(text: &str) -> Result<String, Infallible> {
+    let tag = text.to_lowercase();
+    let is_technique = tag
+        .strip_prefix('t')
+        .is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()));
+    Ok(match is_technique {
+        true => format!("attack.{tag}"),
+        false => tag,
+    })
 }
 
 /// A length of time, such as `5m`.

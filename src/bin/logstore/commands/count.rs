@@ -29,7 +29,7 @@ pub(crate) struct Args {
     by: Vec<String>,
 
     /// Count for each stretch of this length, such as 5m
-    #[arg(long, value_name = "TIME", value_parser = span, conflicts_with = "by")]
+    #[arg(long, value_name = "TIME", value_parser = span, conflicts_with_all = ["by", "limit"])]
     every: Option<Duration>,
 }
 

@@ -6,6 +6,7 @@ use logstore::time::Zone;
 use logstore::{AlertQuery, AlertStatus, Severity};
 
 use crate::Result;
+use crate::flags::tag;
 use crate::typed_time::typed_time;
 
 #[derive(Debug, clap::Args)]
@@ -30,8 +31,8 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "WHO")]
     assignee: Option<String>,
 
-    /// With this tag, such as attack.t1059
-    #[arg(long)]
+    /// With this tag, such as attack.t1059, or T1059 for short
+    #[arg(long, value_parser = tag)]
     tag: Option<String>,
 
     /// Of this type, such as brute_force
@@ -101,8 +102,7 @@ impl Conditions {
         query.min_severity = self.min_severity;
         query.rule_id.clone_from(&self.rule);
         query.assignee.clone_from(&self.assignee);
-        // Rules write their tags in lower case.
-        query.tag = self.tag.as_ref().map(|tag| tag.to_lowercase());
+        query.tag.clone_from(&self.tag);
         query.alert_type.clone_from(&self.alert_type);
         query.since = time(&self.since)?;
         query.until = time(&self.until)?;

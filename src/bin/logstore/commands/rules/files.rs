@@ -117,11 +117,24 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
     let (stored, imported) = merge(rules, held, &args.paths);
     store.upsert_rules(&stored)?;
     summary.imported = Some(imported);
+    print_imported(&summary, context)?;
+    match summary {
+        Summary { rules, refused, .. } if rules > 0 && rules == refused => {
+            Err(Failure::Nothing(Some("all rules are refused".to_owned())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_imported(summary: &Summary, context: &mut Context) -> Result {
     if context.output.is_table() {
         context.output.text(&format!("{}\n", summary.text()))?;
-        return context
-            .output
-            .text("New and changed rules apply to logs that detect has not read.\nFor those before: logstore hunt\n");
+        return match summary.refused == summary.rules {
+            true => Ok(()),
+            false => context.output.text(
+                "New and changed rules apply to logs that detect has not read.\nFor those before: logstore hunt\n",
+            ),
+        };
     }
     let summary = json!(summary);
     let names: Vec<&str> = summary

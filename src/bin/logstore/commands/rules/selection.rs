@@ -5,6 +5,8 @@ use logstore::detect::import_note;
 use logstore::{DetectionRule, Severity};
 use serde_json::Value;
 
+use crate::flags::tag;
+
 /// Flags that choose rules. All of them must hold.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Which rules")]
@@ -17,8 +19,8 @@ pub(super) struct Selection {
     #[arg(long, value_name = "LEVEL")]
     level: Option<Severity>,
 
-    /// With this tag, such as attack.t1059.001
-    #[arg(long, value_name = "TAG")]
+    /// With this tag, such as attack.t1059.001, or T1059.001 for short
+    #[arg(long, value_name = "TAG", value_parser = tag)]
     tag: Option<String>,
 
     /// For this product, such as windows
