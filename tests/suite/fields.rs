@@ -34,6 +34,15 @@ fn fields_are_listed_with_types_and_examples() {
     assert_eq!(field(&rows, "user").unwrap()["logs"], 1);
     let rows = cli.rows(&["fields", "--limit", "1"]);
     assert!(field(&rows, "user").is_none(), "{rows:?}");
+    let notes = |limit: &str| {
+        let output = cli.command(&["fields", "--limit", limit]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(
+        notes("1"),
+        "Only the newest logs were looked at: 1; --limit 0 looks at all.\n"
+    );
+    assert_eq!(notes("4"), "");
     cli.finds_nothing(&["fields", "--since", "2030-01-01"]);
     assert!(
         cli.output(&["fields", "--format", "table"])

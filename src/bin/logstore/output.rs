@@ -192,10 +192,6 @@ impl Output {
         }
     }
 
-    pub(crate) fn is_terminal(&self) -> bool {
-        self.is_terminal
-    }
-
     pub(crate) fn is_table(&self) -> bool {
         self.format == Format::Table
     }

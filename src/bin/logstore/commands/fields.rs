@@ -49,8 +49,8 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             FieldReport::MOST
         );
     }
-    if context.output.is_terminal() && query.limit == Some(logs) {
-        eprintln!("The newest {logs} logs were looked at; --limit 0 looks at all.");
+    if query.limit == Some(logs) {
+        eprintln!("Only the newest logs were looked at: {logs}; --limit 0 looks at all.");
     }
     matched_logs(logs, &query, &store, context.output.zone())
 }
