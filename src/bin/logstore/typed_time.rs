@@ -8,28 +8,34 @@ use logstore::time::{DateOrder, TimeContext, Zone, parse_time};
 ///
 /// A day and a time of day are those of the clocks of a zone.
 pub(crate) fn typed_time(text: &str, zone: Zone) -> Result<DateTime<Utc>, InvalidValue> {
-    time_at(text.trim(), zone, Utc::now()).ok_or_else(|| {
-        let reason = "use how long ago it was (90s, -1h, \"2 hours ago\"), today, yesterday, a time of day (10:00) or a \
-                      time (2024-01-31T12:00:00Z, @1706702400)";
-        InvalidValue::new("time", text, reason)
-    })
+    time_at(text.trim(), zone, Utc::now()).map_err(|reason| InvalidValue::new("time", text, reason))
 }
 
-fn time_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// Says how to type a time.
+const FORMS: &str = "use how long ago it was (90s, -1h, \"2 hours ago\"), today, yesterday, a time of day (10:00), a day \
+                     (2024-01-31) or a time (2024-01-31T12:00:00Z, @1706702400)";
+
+fn time_at(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     if text == "now" {
-        return Some(now);
+        return Ok(now);
     }
     if let Some(ago) = length_before(text) {
-        return now.checked_sub_signed(ago);
+        return now.checked_sub_signed(ago).ok_or_else(|| FORMS.to_owned());
     }
     if let Some(time) = time_of_day(text, zone, now) {
-        return Some(time);
+        return Ok(time);
     }
     let context = TimeContext::new(now).with_zone(zone);
     let [day_first, month_first] = [DateOrder::DayFirst, DateOrder::MonthFirst]
         .map(|order| absolute_time(text, &context.with_date_order(order)));
-    // 10/12/2025 is of October or of December.
-    day_first.filter(|_| day_first == month_first)
+    match (day_first, month_first) {
+        (Some(day_first), Some(month_first)) if day_first != month_first => {
+            let [day_first, month_first] = [day_first, month_first].map(|time| zone.date(time));
+            Err(format!("its day may be {day_first} or {month_first}: type it so"))
+        }
+        (Some(time), _) => Ok(time),
+        _ => Err(FORMS.to_owned()),
+    }
 }
 
 /// Reads a time, or a date alone.
@@ -86,7 +92,7 @@ mod tests {
 
     fn read(text: &str, zone: &str) -> Option<String> {
         let now = "2024-03-10T22:30:00Z".parse().unwrap();
-        let time = time_at(text, zone.parse().unwrap(), now)?;
+        let time = time_at(text, zone.parse().unwrap(), now).ok()?;
         Some(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
     }
 
@@ -132,6 +138,18 @@ mod tests {
         ] {
             assert_eq!(read(text, "Asia/Tokyo").as_deref(), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn the_two_readings_of_a_date_are_named() {
+        let refused = typed_time("10-12-2025", "UTC".parse().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("2025-12-10 or 2025-10-12"), "{refused}");
+        let refused = typed_time("2025-02-30", "UTC".parse().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("a day (2024-01-31)"), "{refused}");
     }
 
     #[test]
