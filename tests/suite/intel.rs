@@ -282,6 +282,8 @@ fn a_lookup_without_a_value_is_refused() {
         assert!(text.contains("there is no value on standard input"), "{text}");
     }
     assert_eq!(cli.failure(&["intel", "lookup", "198.51.100.4", "alice"]).0, 2);
+    let (code, text) = cli.failure(&["intel", "lookup", "198.51.100.4,bad.example"]);
+    assert!(code == 2 && text.contains("type blanks between them"), "{text}");
 }
 
 #[test]

@@ -124,6 +124,10 @@ fn values_of(lines: impl BufRead) -> Result<Vec<Asked>> {
 fn value(text: &str) -> Result<Indicator, String> {
     feeds::indicator_of_any_notation(text).map_err(|error| {
         const MOST_SHOWN: usize = 200;
+        let is_value = |part: &str| feeds::indicator_of_any_notation(part.trim()).is_ok();
+        if text.contains(',') && text.split(',').all(is_value) {
+            return "these are several values: type blanks between them, not commas".to_owned();
+        }
         let reason = error.reason;
         match text.len() {
             ..MOST_SHOWN => {
