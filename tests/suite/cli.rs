@@ -293,6 +293,16 @@ fn one_rule_says_that_nothing_matched() {
 }
 
 #[test]
+fn a_note_that_nobody_reads_is_no_error() {
+    let cli = with_auth_log();
+    let mut command = cli.program(&["count", "--by", "nosuch"]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn times_are_typed_and_shown_in_a_zone() {
     let cli = with_auth_log();
     let zone = ["--time-zone", "Asia/Tokyo"];

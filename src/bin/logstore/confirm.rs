@@ -12,8 +12,9 @@ pub(crate) fn confirm(question: &str) -> Result {
             "{question} Say --yes to do so without being asked"
         )));
     }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     match answer.trim() {

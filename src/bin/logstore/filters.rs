@@ -12,6 +12,7 @@ use logstore::{
 
 use crate::Failure;
 use crate::flags::Limit;
+use crate::output::note;
 use crate::printable::printable;
 use crate::typed_time::typed_time;
 
@@ -235,9 +236,9 @@ fn one_of(field: &Field, list: &str) -> Option<Filter> {
 
 /// Prints a note about fields that no log seems to have.
 pub(crate) fn note_unknown_fields<'a>(fields: impl IntoIterator<Item = &'a Field>, store: &DuckDbStore) {
-    if let Some(note) = unknown_fields(fields, store) {
-        for line in note.lines() {
-            eprintln!("{}", printable(line));
+    if let Some(text) = unknown_fields(fields, store) {
+        for line in text.lines() {
+            note(printable(line));
         }
     }
 }
@@ -292,14 +293,18 @@ fn newest_logs(store: &DuckDbStore) -> logstore::Result<Vec<LogEntry>> {
 /// Says that not all that was found is printed.
 pub(crate) fn note_cut(printed: u64, count: u64, what: &str) {
     if printed < count {
-        eprintln!("{printed} of {count} {what} are shown; --limit 0 shows all.");
+        note(format_args!(
+            "{printed} of {count} {what} are shown; --limit 0 shows all."
+        ));
     }
 }
 
 /// Says that there may be more than what is printed, where that was not counted and no limit was given.
 pub(crate) fn note_limit(printed: u64, given: Limit, limit: Option<u64>, what: &str) {
     if given.limit.is_none() && limit == Some(printed) {
-        eprintln!("At most {printed} {what} are shown; --limit 0 shows all.");
+        note(format_args!(
+            "At most {printed} {what} are shown; --limit 0 shows all."
+        ));
     }
 }
 

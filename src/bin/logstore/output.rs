@@ -1,6 +1,7 @@
 //! Results on standard output: a table for people, JSON and CSV for programs.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 
 use chrono::SecondsFormat;
@@ -98,6 +99,11 @@ impl NamedRow {
             cells: Vec::new(),
         }
     }
+}
+
+/// Writes a note to standard error. Where its reader is gone, nobody misses it.
+pub(crate) fn note(text: impl fmt::Display) {
+    writeln!(io::stderr(), "{text}").ok();
 }
 
 /// Returns standard output, which every call flushes at its end.
@@ -221,7 +227,10 @@ impl Output {
         if let Some(layout) = &self.layout {
             let left_out = layout.left_out(&columns.table);
             if !left_out.is_empty() {
-                eprintln!("No room for {}: see --format jsonl", left_out.join(", "));
+                note(format_args!(
+                    "No room for {}: see --format jsonl",
+                    left_out.join(", ")
+                ));
             }
         }
         Ok(printed)

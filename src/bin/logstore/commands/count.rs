@@ -11,7 +11,7 @@ use crate::Result;
 use crate::context::Context;
 use crate::filters::{Filters, matched_logs, note_cut, note_unknown_fields};
 use crate::flags::{Limit, TimeLimit, span};
-use crate::output::{Columns, NamedRow};
+use crate::output::{Columns, NamedRow, note};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
     by: Vec<String>,
 
-    /// Count for each stretch of this length, such as 5m
+    /// Count for each stretch of this length, such as 5m; stretches of days begin at midnight in UTC
     #[arg(long, value_name = "TIME", value_parser = span, conflicts_with_all = ["by", "limit"])]
     every: Option<Duration>,
 }
@@ -107,7 +107,9 @@ fn fill_gaps(buckets: &[TimeBucket], width: TimeDelta) -> Vec<(DateTime<Utc>, u6
         filled.push((bucket.start, bucket.count));
     }
     if longer_gaps > 0 {
-        eprintln!("Gaps of more than {LONGEST_GAP} stretches without logs are left out: {longer_gaps}");
+        note(format_args!(
+            "Gaps of more than {LONGEST_GAP} stretches without logs are left out: {longer_gaps}"
+        ));
     }
     filled
 }

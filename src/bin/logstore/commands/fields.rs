@@ -8,7 +8,7 @@ use crate::Result;
 use crate::context::Context;
 use crate::filters::{Filters, matched_logs};
 use crate::flags::TimeLimit;
-use crate::output::{Columns, NamedRow};
+use crate::output::{Columns, NamedRow, note};
 
 /// Says how many logs are looked at unless a flag says otherwise.
 const MOST: u64 = 10_000;
@@ -50,7 +50,9 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
         );
     }
     if query.limit == Some(logs) {
-        eprintln!("Only the newest logs were looked at: {logs}; --limit 0 looks at all.");
+        note(format_args!(
+            "Only the newest logs were looked at: {logs}; --limit 0 looks at all."
+        ));
     }
     matched_logs(logs, &query, &store, context.output.zone())
 }

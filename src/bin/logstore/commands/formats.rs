@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::fetch::LogRow;
 use crate::context::Context;
-use crate::output::{Columns, Row, counted};
+use crate::output::{Columns, Row, counted, note};
 use crate::table::Column;
 use crate::{Failure, Result};
 
@@ -158,10 +158,10 @@ fn check(paths: &[PathBuf], context: &mut Context) -> Result {
     match (rows.len(), count) {
         (0, 0) => return Err(Failure::Nothing(Some("no file *.toml there".to_owned()))),
         (0, count) => {
-            eprintln!(
+            note(format_args!(
                 "{} checked: no difference from the samples",
                 counted(count as u64, "definition")
-            );
+            ));
             return Ok(());
         }
         _ => {}
@@ -188,10 +188,14 @@ fn try_line(file: &Path, line: &str, context: &mut Context) -> Result {
     let own = library.formats().next().map(|format| format.name);
     let is_own = |log: &LogEntry| library.format_of(log) == own.as_deref();
     if let (Some(name), false) = (&own, logs.iter().any(is_own)) {
-        eprintln!("logstore: the format {name} reads none of it: see [recognise] in docs/formats.md");
+        note(format_args!(
+            "logstore: the format {name} reads none of it: see [recognise] in docs/formats.md"
+        ));
     }
     for rest in logs.iter().filter_map(|log| library.unmatched(log)) {
-        eprintln!("logstore: no [[pattern]] of its format matches {rest:?}");
+        note(format_args!(
+            "logstore: no [[pattern]] of its format matches {rest:?}"
+        ));
     }
     context.output.records(logs.into_iter().map(LogRow).collect())
 }

@@ -18,7 +18,7 @@ use crate::context::{Context, processors};
 use crate::filters::{Filters, matched, note_cut};
 use crate::flags::Limit;
 use crate::logging::Drawn;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, note};
 use crate::table::Column;
 
 #[derive(Debug, clap::Args)]
@@ -151,10 +151,10 @@ pub(super) fn report(
     if stores_alerts {
         let stored = store.store_detections(&found)?;
         if !found.matches.is_empty() {
-            eprintln!(
+            note(format_args!(
                 "Matches counted in alerts: {}, counted before: {}, new alerts: {}",
                 stored.counted, stored.repeated, stored.stored
-            );
+            ));
         }
     }
     let printed = print(found, limit, context)?;

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::flags::span;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, note};
 use crate::table::Column;
 use crate::{Failure, Result};
 
@@ -116,7 +116,11 @@ fn drop_lost(file: &str, is_sure: bool, context: &mut Context) -> Result {
         DataFileState::Missing => "is missing",
         _ => "is damaged",
     };
-    eprintln!("{} {state}. It holds {}.", lost.file, lost.content());
+    note(format_args!(
+        "{} {state}. It holds {}.",
+        lost.file,
+        lost.content()
+    ));
     if !is_sure {
         confirm("Drop it? These rows are then gone for good.")?;
     }

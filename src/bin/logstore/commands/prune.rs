@@ -8,7 +8,7 @@ use crate::Result;
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::filters::note_unknown_fields;
-use crate::output::counted;
+use crate::output::{counted, note};
 use crate::typed_time::typed_time;
 
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args, context: &mut Context) -> Result {
             ))?;
         }
         deleted = store.delete_matching_logs_before(before, &filter)?;
-        eprintln!("The file keeps its size; the space is used again for new logs.");
+        note("The file keeps its size; the space is used again for new logs.");
     }
     let names = ["before", "matched", "deleted"];
     let values = vec![json!(shown), matched.into(), deleted.into()];

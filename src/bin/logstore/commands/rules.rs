@@ -22,7 +22,7 @@ use crate::context::{Context, objects_on_stdin};
 use crate::filters::{matched, note_cut};
 use crate::flags::Limit;
 use crate::ids::{shortened, telling_length};
-use crate::output::{Columns, Row, counted};
+use crate::output::{Columns, Row, counted, note};
 use crate::table::Column;
 use crate::{Failure, Result};
 use selection::{Selection, level_of};
@@ -215,7 +215,7 @@ fn switch(
     }
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     switch(&store, &ids)?;
-    eprintln!("{} {done}", counted(ids.len() as u64, "rule"));
+    note(format_args!("{} {done}", counted(ids.len() as u64, "rule")));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use logstore::alerts::{AlertAction, AlertEvent};
 use logstore::{Alert, AlertStatus, AlertStore as _, DuckDbStore, StoreExt as _, Verdict};
 
 use crate::context::Context;
+use crate::output;
 use crate::printable::printable;
 use crate::{Failure, Result};
 
@@ -134,7 +135,7 @@ fn update(
 
 fn say(alert: &Alert, text: &str) {
     let text = format!("The alert {} {text}: {}", alert.id, alert.description);
-    eprintln!("{}", printable(&text));
+    output::note(printable(&text));
 }
 
 /// Returns the alerts that a person names by ids or beginnings of ids.

@@ -31,7 +31,7 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "WHO")]
     assignee: Option<String>,
 
-    /// With this tag, such as attack.t1059, or T1059 for short
+    /// With just this tag, such as attack.t1059.001, or T1059.001 for short
     #[arg(long, value_parser = tag)]
     tag: Option<String>,
 

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::filters::{matched, note_cut, note_unknown_fields};
 use crate::flags::{Limit, span};
 use crate::ids::{shortened, telling_length, whole_rule_id};
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, note};
 use crate::table::Column;
 use crate::typed_time::typed_time;
 use crate::{Failure, Result};
@@ -184,7 +184,7 @@ fn remove(args: &RemoveArgs, context: &Context) -> Result {
         other => other?,
     }
     for id in ids {
-        eprintln!("The suppression {id} is removed");
+        note(format_args!("The suppression {id} is removed"));
     }
     Ok(())
 }

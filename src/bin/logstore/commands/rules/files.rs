@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::output::{Columns, Row, counted};
+use crate::output::{Columns, Row, counted, note};
 use crate::printable::printable;
 use crate::table::Column;
 use crate::{Failure, Result};
@@ -85,7 +85,7 @@ pub(super) fn check(args: &FilesArgs, context: &mut Context) -> Result {
     let summary = Summary::of(&read);
     let faults = faults(&read);
     context.output.rows(&FAULTS, faults.into_iter().map(Ok))?;
-    eprintln!("{}", summary.text());
+    note(summary.text());
     match summary {
         Summary { rules: 0, .. } => Err(Failure::Nothing(None)),
         Summary { refused: 0, .. } => Ok(()),
@@ -160,10 +160,10 @@ fn note_never_routed(read: &[(String, ReadRule)]) {
     if others > 0 {
         names.push(format!("and {others} more"));
     }
-    eprintln!(
+    note(format_args!(
         "Never routed, as no format gives their logs: {}; to list them: logstore rules list --verdict never_routed",
         printable(&names.join(", "))
-    );
+    ));
 }
 
 /// Judges correlations and filters, which may name rules of the store.

@@ -19,7 +19,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "LEVEL")]
     level: Option<Severity>,
 
-    /// With this tag, such as attack.t1059.001, or T1059.001 for short
+    /// With just this tag, such as attack.t1059.001, or T1059.001 for short
     #[arg(long, value_name = "TAG", value_parser = tag)]
     tag: Option<String>,
 

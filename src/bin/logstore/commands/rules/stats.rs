@@ -19,7 +19,7 @@ use crate::commands::hunt;
 use crate::context::{Context, processors};
 use crate::flags::Limit;
 use crate::logging::Drawn;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, note};
 use crate::table::Column;
 use crate::typed_time::typed_time;
 
@@ -239,7 +239,7 @@ impl Report {
         let sources = self.sources.into_iter().filter(|row| row.logs_without_rules > 0);
         let sources = sources.take(limit).map(|row| Ok(SourceRow(row)));
         context.output.rows(&SOURCES, sources)?;
-        eprintln!("Every rule, day and log source: --format json");
+        note("Every rule, day and log source: --format json");
         Ok(())
     }
 }

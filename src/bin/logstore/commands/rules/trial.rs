@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{rules_named, rules_of_files};
 use crate::commands::fetch::{COLUMNS as LOG_COLUMNS, LogRow};
 use crate::context::Context;
-use crate::output::{Columns, Row};
+use crate::output::{Columns, Row, note};
 use crate::table::Column;
 use crate::{Failure, Result};
 
@@ -164,11 +164,11 @@ pub(super) fn explain(args: &ExplainArgs, context: &mut Context) -> Result {
     let event = Event::from_log(&log);
     let is_routed = RuleSet::new([rule.clone()]).has_rules_for(&event);
     if !is_routed {
-        eprintln!(
+        note(format_args!(
             "The rule is for logs of {}, and this log is of {}: it is not applied.",
             rule.log_source,
             log.log_source()
-        );
+        ));
     }
     let rows = rule
         .explain(&event)
