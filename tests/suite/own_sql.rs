@@ -101,6 +101,11 @@ fn what_does_more_than_read_is_refused_wherever_it_stands() {
         "FROM duckdb_settings",
         "FROM duckdb_logs",
         "FROM pragma_database_list",
+        "FROM pg_settings",
+        "FROM pg_catalog.PG_DATABASE",
+        "FROM 's.duckdb'",
+        "FROM s.db",
+        "FROM '/tmp/x.DDB?a'",
     ] {
         assert!(refusal(&store, sql).starts_with("a query may not use"), "{sql}");
     }

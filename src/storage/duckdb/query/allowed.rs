@@ -81,6 +81,12 @@ const REFUSED: [&str; 12] = [
     "write_log",
 ];
 
+/// Names the engine's views over table functions that no query may use.
+const REFUSED_VIEWS: [&str; 2] = ["pg_database", "pg_settings"];
+
+/// Lists the endings of tables that the engine takes for DuckDB files, if there is no table of that name.
+const ENDS_OF_FILES: [&str; 3] = [".db", ".ddb", ".duckdb"];
+
 /// Names the views of the store itself.
 const OWN_VIEWS: [&str; 2] = ["logs", "log_texts"];
 
@@ -97,6 +103,8 @@ struct Names {
     table_functions: BTreeSet<String>,
     functions: BTreeSet<String>,
     tables: BTreeSet<String>,
+    /// Holds the tables as they are written, which may be names of files.
+    whole_tables: BTreeSet<String>,
     /// Holds catalogs and schemas.
     places: BTreeSet<String>,
 }
@@ -122,6 +130,11 @@ impl Names {
                 }
                 self.functions.extend(text("function_name"));
                 self.tables.extend(text("table_name"));
+                if node.contains_key("table_name") {
+                    let parts = ["catalog_name", "schema_name", "table_name"].map(text);
+                    let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
+                    self.whole_tables.insert(parts.collect::<Vec<_>>().join("."));
+                }
                 for key in ["catalog_name", "schema_name", "catalog", "schema"] {
                     self.places.extend(text(key));
                 }
@@ -186,6 +199,20 @@ impl Allowed {
         let is_view = |name: &&String| name.starts_with("duckdb_") || name.starts_with("pragma_");
         if let Some(name) = names.tables.iter().filter(is_view).find(|name| !self.has(name)) {
             return refused(format!("the table function {name}"));
+        }
+        if let Some(name) = names
+            .tables
+            .iter()
+            .find(|name| REFUSED_VIEWS.contains(&name.as_str()))
+        {
+            return refused(format!("the view {name}"));
+        }
+        let is_file = |name: &&String| {
+            let name = name.split('?').next().unwrap_or_default();
+            ENDS_OF_FILES.iter().any(|end| name.ends_with(end))
+        };
+        if let Some(name) = names.whole_tables.iter().find(is_file) {
+            return refused(format!("the file {name}"));
         }
         if let Some(name) = names
             .functions
