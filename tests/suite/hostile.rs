@@ -265,6 +265,8 @@ fn a_store_may_have_the_name_of_a_database_of_the_engine() {
         "TEMP.duckdb",
         "main.db",
         "System.old.duckdb",
+        "information_schema",
+        "pg_catalog.duckdb",
         ".duckdb",
         "logs",
     ] {

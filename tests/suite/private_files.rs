@@ -234,6 +234,27 @@ fn a_planted_link_is_not_followed() {
     assert_eq!(fs::read_to_string(&victim).unwrap(), "important");
 }
 
+/// The engine would write its WAL beside the other file, readable for all.
+#[test]
+fn a_link_that_takes_the_place_of_an_open_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, moved] = ["soc.duckdb", "moved.duckdb"].map(|name| folder.path().join(name));
+    let store = DuckDbStore::open(&path).unwrap();
+    store.append_logs(&[log(0, "sshd", "one")]).unwrap();
+    fs::rename(&path, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &path).unwrap();
+    for refused in [
+        store.count_logs(&LogQuery::new()).map(drop),
+        store.append_logs(&[log(1, "sshd", "two")]).map(drop),
+    ] {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("a link has taken its place"), "{refused}");
+    }
+    let again = DuckDbStore::open(&path).unwrap();
+    assert_eq!(again.append_logs(&[log(1, "sshd", "two")]).unwrap().stored, 1);
+    assert_eq!(again.count_logs(&LogQuery::new()).unwrap(), 2);
+}
+
 #[test]
 fn a_pipe_is_no_store() {
     let cli = Cli::new();

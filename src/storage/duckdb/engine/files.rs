@@ -221,15 +221,20 @@ fn canonical_as_far_as_it_exists(path: &Path) -> Result<PathBuf> {
     Ok(parent.join(name))
 }
 
-/// Refuses a file that the engine would create anew, wait for, or read without its WAL.
+/// Refuses a file that the engine would create anew, wait for, or read without its WAL. The path is a canonical one.
 pub(crate) fn check_file(path: &Path) -> Result<()> {
-    let metadata = path.metadata().map_err(|io| match io.kind() {
+    let metadata = path.symlink_metadata().map_err(|io| match io.kind() {
         io::ErrorKind::NotFound => {
             error::no_store(path, "there is no such file any more: it was moved or deleted")
         }
         io::ErrorKind::PermissionDenied => Error::AccessDenied { path: path.into() },
         _ => error::not_a_store(path, io.to_string()),
     })?;
+    if metadata.is_symlink() {
+        // The engine would write its WAL beside the file that the link names.
+        let reason = "a link has taken its place: start again, or mend the link if it leads nowhere";
+        return Err(error::no_store(path, reason));
+    }
     check_store_file(path, &metadata)?;
     check_write_ahead_log(path, &metadata)
 }

@@ -164,7 +164,9 @@ fn name_of(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let name = file.split('.').next().unwrap_or_default();
     match name.to_ascii_lowercase().as_str() {
-        "" | MEMORY | "main" | "system" | "temp" => format!("{name}_db"),
+        "" | MEMORY | "main" | "system" | "temp" | "information_schema" | "pg_catalog" => {
+            format!("{name}_db")
+        }
         _ => name.to_owned(),
     }
 }
