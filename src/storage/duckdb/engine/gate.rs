@@ -34,7 +34,7 @@ pub(crate) trait Opener: Send + Sync {
     /// Lets a further connection of that engine find the tables of the store. The first one finds them.
     fn enter(&self, connection: &Connection) -> ::duckdb::Result<()>;
 
-    /// Closes the store. The gate calls this with the last connection to it.
+    /// Closes the store. The gate calls this with the last of its connections.
     fn close(&self, connection: Connection) {
         drop(connection);
     }
