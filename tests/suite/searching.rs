@@ -657,6 +657,11 @@ fn a_block_that_cannot_be_harms_nothing() {
     assert_eq!(found(&store, "any has nowhere"), 0);
     assert_found(&store, [4_999]);
     maintain(&store);
+    for start in (5_000..8_000).step_by(1_000) {
+        store.append_logs(&logs(start..start + 1_000)).unwrap();
+    }
+    assert_eq!(store.count_logs(&LogQuery::new()).unwrap(), 8_000);
+    assert_found(&store, [4_999]);
 }
 
 /// Asks less than [`assert_found`] of a lake, where each question takes longer.

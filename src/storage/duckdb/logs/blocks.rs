@@ -37,7 +37,8 @@ pub(crate) fn length(seqs: &RangeInclusive<i64>) -> i64 {
 
 /// Returns whether there are fewer logs than a block has.
 pub(crate) fn is_few(seqs: &RangeInclusive<i64>) -> bool {
-    usize::try_from(length(seqs)).is_ok_and(|length| length < FEWEST_LOGS)
+    // Without logs, the length may be less than none.
+    usize::try_from(length(seqs)).map_or(true, |length| length < FEWEST_LOGS)
 }
 
 /// Holds logs that follow one another, and what they hold.
