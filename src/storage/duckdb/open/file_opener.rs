@@ -39,17 +39,16 @@ pub(crate) struct FileOpener {
     settings: EngineSettings,
     /// Says whether opening the file creates it.
     is_new: bool,
-    running: Mutex<Running>,
+    /// Keeps the engine between operations.
+    running: Mutex<Option<Running>>,
     /// It is dropped last, as the engine writes to it.
     spill: SpillSpace,
 }
 
-#[derive(Default)]
 struct Running {
-    /// Keeps the engine between operations.
-    engine: Option<Connection>,
+    engine: Connection,
     /// Says when the file was opened.
-    since: Option<Instant>,
+    since: Instant,
 }
 
 impl FileOpener {
@@ -75,12 +74,11 @@ impl FileOpener {
 
     /// Returns a connection to the engine that runs, or to a new one.
     fn connect(&self) -> ::duckdb::Result<Connection> {
+        let since = Instant::now();
         let mut running = lock(&self.running);
-        running.since = Some(Instant::now());
-        let engine = running.engine.take();
-        // A fatal error ends an engine.
-        let engine = match engine.filter(|engine| engine.execute_batch("SELECT 1").is_ok()) {
-            Some(engine) => engine,
+        // It is sound: the last operation could detach the file.
+        let engine = match running.take() {
+            Some(kept) => kept.engine,
             None => {
                 let config = self.settings.config(AccessMode::Automatic, self.spill.path())?;
                 // It is confined when it has opened the file.
@@ -88,7 +86,7 @@ impl FileOpener {
             }
         };
         let connection = engine.try_clone()?;
-        running.engine = Some(engine);
+        *running = Some(Running { engine, since });
         Ok(connection)
     }
 
@@ -112,8 +110,8 @@ impl FileOpener {
 
     /// Detaches the file, so that its engine can be kept. Returns false if it has to be closed.
     fn detach(&self, connection: &Connection) -> bool {
-        let since = lock(&self.running).since;
-        if since.is_none_or(|since| since.elapsed() > LONGEST_KEPT) {
+        let is_long = |running: &Running| running.since.elapsed() > LONGEST_KEPT;
+        if lock(&self.running).as_ref().is_none_or(is_long) {
             return false;
         }
         // A caller's own SQL locks the settings, which the next operation may need to change.
@@ -124,7 +122,7 @@ impl FileOpener {
 
     /// Lets the engine close the file with its last connection.
     fn stop(&self) {
-        lock(&self.running).engine = None;
+        *lock(&self.running) = None;
     }
 }
 
