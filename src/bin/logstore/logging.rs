@@ -11,6 +11,8 @@ use logstore::InvalidValue;
 use logstore::config::{LogFormat, LogSettings};
 use serde_json::{Map, Value};
 
+use crate::output::note;
+
 /// Starts the diagnostics.
 pub(crate) fn start(settings: &LogSettings, color: WriteStyle) -> Result<(), InvalidValue> {
     IS_JSON.get_or_init(|| settings.format == LogFormat::Json);
@@ -149,8 +151,7 @@ pub(crate) fn print_json_error(text: &str) {
     // This holds also for a clock that is before 1970.
     let time = DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true);
     let line = serde_json::json!({ "time": time, "level": "error", "target": "logstore", "message": text });
-    // The reader may have gone.
-    writeln!(std::io::stderr(), "{line}").ok();
+    note(line);
 }
 
 struct KeyValues<'a>(&'a mut Map<String, Value>);

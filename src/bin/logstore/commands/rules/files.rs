@@ -118,18 +118,16 @@ pub(super) fn import(args: &FilesArgs, context: &mut Context) -> Result {
     store.upsert_rules(&stored)?;
     summary.imported = Some(imported);
     print_imported(&summary, context)?;
-    match summary {
-        Summary { rules, refused, .. } if rules > 0 && rules == refused => {
-            Err(Failure::Nothing(Some("all rules are refused".to_owned())))
-        }
-        _ => Ok(()),
+    match summary.rules > 0 && summary.are_all_refused() {
+        true => Err(Failure::Nothing(Some("all rules are refused".to_owned()))),
+        false => Ok(()),
     }
 }
 
 fn print_imported(summary: &Summary, context: &mut Context) -> Result {
     if context.output.is_table() {
         context.output.text(&format!("{}\n", summary.text()))?;
-        return match summary.refused == summary.rules {
+        return match summary.are_all_refused() {
             true => Ok(()),
             false => context.output.text(
                 "New and changed rules apply to logs that detect has not read.\nFor those before: logstore hunt\n",
@@ -351,6 +349,11 @@ impl Summary {
             never_matches: count("never_matches"),
             imported: None,
         }
+    }
+
+    /// Returns whether there is no rule but refused ones.
+    fn are_all_refused(&self) -> bool {
+        self.refused == self.rules
     }
 
     fn text(&self) -> String {
