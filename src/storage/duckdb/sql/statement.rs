@@ -1,7 +1,7 @@
 //! Statements: SQL with its values, the rows it yields, and the values that Rust and the engine write differently.
 
 use ::duckdb::arrow::array::StructArray;
-use ::duckdb::types::Value;
+use ::duckdb::types::{TimeUnit, Value};
 use ::duckdb::{Connection, Params, Row, params_from_iter};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,7 +10,9 @@ use serde_json::Map;
 use crate::storage::duckdb::error;
 use crate::storage::{Error, Result};
 
-/// Holds SQL with a `?` for each of its values.
+/// Holds SQL with its values: as literals, or with a `?` for those that can be none.
+///
+/// The engine plans a statement with parameters twice: when it is prepared, and once more when their values are known.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sql {
     pub(crate) text: String,
@@ -30,8 +32,14 @@ impl Sql {
     }
 
     pub(crate) fn bind(&mut self, value: impl Into<Value>) {
-        self.text.push('?');
-        self.values.push(value.into());
+        let value = value.into();
+        match value_literal(&value) {
+            Some(literal) => self.push(&literal),
+            None => {
+                self.push("?");
+                self.values.push(value);
+            }
+        }
     }
 
     /// Binds values with commas between them.
@@ -70,7 +78,19 @@ impl Sql {
     }
 }
 
-/// Returns a text as an SQL literal, for statements that take no parameters.
+/// Returns a value as SQL of the same type, if SQL can have it.
+fn value_literal(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) if !holds_nul(value) => Some(format!("CAST({} AS VARCHAR)", literal(text))),
+        Value::BigInt(number) => Some(format!("CAST({number} AS BIGINT)")),
+        Value::Timestamp(TimeUnit::Microsecond, micros) => {
+            Some(format!("make_timestamp(CAST({micros} AS BIGINT))"))
+        }
+        _ => None,
+    }
+}
+
+/// Returns a text as an SQL literal, which must not hold NUL.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -103,7 +123,7 @@ pub(crate) fn holds_nul(value: &Value) -> bool {
 
 /// Returns a time as the engine stores it.
 pub(crate) fn time_value(time: DateTime<Utc>) -> Value {
-    Value::Timestamp(::duckdb::types::TimeUnit::Microsecond, time.timestamp_micros())
+    Value::Timestamp(TimeUnit::Microsecond, time.timestamp_micros())
 }
 
 /// Runs a query and reads all of its rows.
@@ -185,4 +205,35 @@ pub(crate) fn for_each_chunk_or(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        let texts = prop_oneof![".*", "['\"\\\\?;${}\0-]{0,9}", "'.*'.*--"];
+        prop_oneof![
+            texts.prop_map(Value::Text),
+            any::<i64>().prop_map(Value::BigInt),
+            // Years that the engine and `chrono` have.
+            (-62_135_596_800_000_000_i64..253_402_300_800_000_000)
+                .prop_map(|micros| Value::Timestamp(TimeUnit::Microsecond, micros)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_the_same_as_sql(values in prop::collection::vec(values(), 1..4)) {
+            let mut sql = Sql::new("SELECT ");
+            sql.bind_all(values.clone());
+            let connection = Connection::open_in_memory().unwrap();
+            let read = connection.query_row(&sql.text, params_from_iter(&sql.values), |row| {
+                (0..values.len()).map(|place| row.get::<_, Value>(place)).collect::<::duckdb::Result<Vec<_>>>()
+            });
+            prop_assert_eq!(read.unwrap(), values);
+        }
+    }
 }
