@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::columns::{INTEGERS, LogColumn, STORED_SQL, TEXTS, TIMES};
 use super::constant_columns::InsertColumns;
-use super::row_layout::Columns;
+use super::row_layout;
 use super::template::{Split, Texts};
 use super::templates::{Templated, Templates};
 use super::values;
@@ -326,14 +326,14 @@ impl LogRowsBuilder {
     /// Adds the row of a log.
     pub fn push(&mut self, log: &BorrowedLog<'_>) {
         self.chunk.push(log);
-        if self.chunk.len() == CHUNK_ROWS || self.chunk.bytes >= CHUNK_BYTES {
+        if self.chunk.columns.len() == CHUNK_ROWS || self.chunk.columns.bytes >= CHUNK_BYTES {
             self.finish_chunk();
         }
     }
 
     /// Returns the rows since the last call.
     pub fn finish(&mut self) -> LogRows {
-        if self.chunk.len() > 0 {
+        if self.chunk.columns.len() > 0 {
             self.finish_chunk();
         }
         std::mem::take(&mut self.rows)
@@ -356,14 +356,9 @@ const CHUNK_BYTES: usize = 64 << 20;
 
 #[derive(Debug, Default)]
 struct ChunkBuilder {
-    bytes: usize,
-    /// Holds each column at its [`place`](LogColumn::place).
-    texts: [StringBuilder; TEXTS],
-    times: [TimestampMicrosecondBuilder; TIMES],
-    integers: [Int64Builder; INTEGERS],
+    columns: Columns,
     /// Collects the keys, if they are wanted.
     keys: Option<KeyCollector>,
-    uuids: Vec<Option<Uuid>>,
     memory: Memory,
 }
 
@@ -377,14 +372,65 @@ struct Memory {
 }
 
 impl ChunkBuilder {
+    fn push(&mut self, log: &BorrowedLog<'_>) {
+        let Self {
+            columns,
+            keys,
+            memory,
+        } = self;
+        let normalized = object_text(log.normalized(), &mut memory.normalized);
+        let metadata = log.metadata_text(&mut memory.metadata);
+        columns.push_own(log, metadata);
+        log.with_core_fields(|found| {
+            columns.push_summary(&found);
+            let templated = memory.templates.of(log, normalized, &found);
+            if let Some(keys) = keys
+                && !templated
+                    .as_ref()
+                    .is_some_and(|templated| templated.add_keys(&found, metadata, keys))
+            {
+                keys.add(log, metadata);
+            }
+            match templated {
+                Some(Templated { split, do_repeat, .. }) => columns.push_templates(split, do_repeat),
+                None => columns.push_layout(log, normalized, &mut memory.layout),
+            }
+        });
+    }
+
+    /// Returns the rows since the last call.
+    fn finish(&mut self) -> RecordBatch {
+        if self.columns.bytes >= CHUNK_BYTES {
+            // The memory of very long lines, which are rare, is freed.
+            self.memory = Memory {
+                templates: std::mem::take(&mut self.memory.templates),
+                ..Memory::default()
+            };
+        }
+        self.columns.finish()
+    }
+}
+
+/// Holds the columns of rows.
+#[derive(Debug, Default)]
+struct Columns {
+    /// Counts the bytes of text.
+    bytes: usize,
+    /// Holds each column at its [`place`](LogColumn::place).
+    texts: [StringBuilder; TEXTS],
+    times: [TimestampMicrosecondBuilder; TIMES],
+    integers: [Int64Builder; INTEGERS],
+    uuids: Vec<Option<Uuid>>,
+}
+
+impl Columns {
+    /// Returns the number of rows.
     fn len(&self) -> usize {
         self.times[LogColumn::EventTime.place()].len()
     }
 
-    fn push(&mut self, log: &BorrowedLog<'_>) {
-        let mut memory = std::mem::take(&mut self.memory);
-        let normalized = object_text(log.normalized(), &mut memory.normalized);
-        let metadata = log.metadata_text(&mut memory.metadata);
+    /// Adds what is stored of a log as it is.
+    fn push_own(&mut self, log: &BorrowedLog<'_>, metadata: Option<&str>) {
         let id = LogId::new(&log.id);
         self.uuids.push(id.uuid());
         self.push_text(LogColumn::Id, id.text());
@@ -394,25 +440,13 @@ impl ChunkBuilder {
         self.push_text(LogColumn::Hostname, log.hostname.as_deref());
         self.push_text(LogColumn::SourceType, log.source_type.as_deref());
         self.push_text(LogColumn::Metadata, metadata);
-        let mut keys = self.keys.take();
-        log.with_core_fields(|found| {
-            self.push_summary(&found);
-            let templated = memory.templates.of(log, normalized, &found);
-            if let Some(keys) = &mut keys
-                && !templated
-                    .as_ref()
-                    .is_some_and(|templated| templated.add_keys(&found, metadata, keys))
-            {
-                keys.add(log, metadata);
-            }
-            match templated {
-                Some(Templated { split, do_repeat, .. }) => self.push_templates(split, do_repeat),
-                None => self.push_layout(log, normalized, &mut memory.layout),
-            }
-        });
-        self.keys = keys;
-        self.push_numbers(log);
-        self.memory = memory;
+        for (column, time) in [
+            (LogColumn::EventTime, log.event_time),
+            (LogColumn::IngestionTime, log.ingestion_time),
+        ] {
+            self.times[column.place()].append_value(time.timestamp_micros());
+        }
+        self.integers[LogColumn::Procid.place()].append_option(log.procid);
     }
 
     fn push_text(&mut self, column: LogColumn, text: Option<&str>) {
@@ -479,16 +513,6 @@ impl ChunkBuilder {
         self.push_text(LogColumn::Identifiers, Some(""));
     }
 
-    fn push_numbers(&mut self, log: &BorrowedLog<'_>) {
-        for (column, time) in [
-            (LogColumn::EventTime, log.event_time),
-            (LogColumn::IngestionTime, log.ingestion_time),
-        ] {
-            self.times[column.place()].append_value(time.timestamp_micros());
-        }
-        self.integers[LogColumn::Procid.place()].append_option(log.procid);
-    }
-
     /// Returns the rows since the last call.
     fn finish(&mut self) -> RecordBatch {
         let columns = stored_columns().map(|column| -> ArrayRef {
@@ -504,13 +528,6 @@ impl ChunkBuilder {
             }
         });
         let columns = columns.collect();
-        if self.bytes >= CHUNK_BYTES {
-            // The memory of very long lines, which are rare, is freed.
-            self.memory = Memory {
-                templates: std::mem::take(&mut self.memory.templates),
-                ..Memory::default()
-            };
-        }
         self.bytes = 0;
         RecordBatch::try_new(Arc::clone(&ROW_SCHEMA), columns).expect("the builders are those of the schema")
     }
@@ -537,7 +554,7 @@ fn object_text<'t>(members: &Members<'_>, text: &'t mut String) -> Option<&'t st
 
 /// Returns the row layout, which is stored instead of `raw` and `normalized` if it can restore them.
 fn layout_of<'t>(log: &BorrowedLog<'_>, normalized: Option<&str>, layout: &'t mut String) -> Option<&'t str> {
-    let columns = Columns {
+    let columns = row_layout::Columns {
         timestamp: log.timestamp.as_deref(),
         appname: log.appname.as_deref(),
         file: log.file.as_deref(),

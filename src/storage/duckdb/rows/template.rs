@@ -85,7 +85,7 @@ pub(crate) struct Known<'a> {
 impl<'a> Texts<'a> {
     /// Returns the templates that are stored together; `None` if it is something else.
     pub(crate) fn of_together(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(TEMPLATE_END);
+        let mut parts = separated(text, TEMPLATE_END);
         let mut next = || parts.next();
         let (normalized, message, timestamp, raw) = (next()?, next()?, next()?, next()?);
         let text = |part: &'a str| Some(part).filter(|part| !part.is_empty());
@@ -505,7 +505,7 @@ pub(crate) struct Placeholders<'a> {
 
 impl<'a> Placeholders<'a> {
     pub(crate) fn new(variables: &'a str, identifiers: &'a str, known: &Known<'a>) -> Self {
-        let others = known.columns.into_iter().chain(separated(variables));
+        let others = known.columns.into_iter().chain(separated(variables, SEPARATOR));
         Self::of(others, identifiers, known.event_time)
     }
 
@@ -513,7 +513,7 @@ impl<'a> Placeholders<'a> {
     pub(super) fn of_values(values: &'a str, event_time: DateTime<Utc>) -> Self {
         let end = memchr::memchr(TEMPLATE_END as u8, values.as_bytes());
         let (others, identifiers) = end.map_or((values, ""), |end| (&values[..end], &values[end + 1..]));
-        Self::of(separated(others), identifiers, event_time)
+        Self::of(separated(others, SEPARATOR), identifiers, event_time)
     }
 
     /// Takes the columns, with the variables after them.
@@ -525,7 +525,7 @@ impl<'a> Placeholders<'a> {
         let mut texts = [""; COLUMNS + MOST_VARIABLES + MOST_IDENTIFIERS];
         let (of_others, of_identifiers) = texts.split_at_mut(COLUMNS + MOST_VARIABLES);
         place(of_others, &mut others);
-        place(of_identifiers, &mut separated(identifiers));
+        place(of_identifiers, &mut separated(identifiers, SEPARATOR));
         Self { texts, event_time }
     }
 
@@ -577,9 +577,9 @@ impl<'a> Placeholders<'a> {
     }
 }
 
-/// Returns the texts that have [`SEPARATOR`] between them. `str::split` takes much longer for short ones.
-fn separated(text: &str) -> impl Iterator<Item = &str> {
-    let ends = memchr::memchr_iter(SEPARATOR as u8, text.as_bytes()).chain([text.len()]);
+/// Returns the texts that have an ASCII character between them. `str::split` takes much longer for short ones.
+fn separated(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let ends = memchr::memchr_iter(separator as u8, text.as_bytes()).chain([text.len()]);
     let mut start = 0;
     ends.map(move |end| &text[std::mem::replace(&mut start, end + 1)..end])
 }

@@ -39,8 +39,8 @@ pub(crate) struct KeyCollector {
     folded: Vec<u8>,
     /// Is memory for numbers as text.
     memory: String,
-    /// Holds the metadata of the log before, whose keys are collected. It is mostly the same.
-    metadata: String,
+    /// Holds metadata whose keys are collected.
+    metadata: RecentTexts,
     /// Holds what is known of templates, by their hashes.
     templates: HashMap<u64, SeenTemplates>,
     /// Counts the keys of these templates.
@@ -48,6 +48,7 @@ pub(crate) struct KeyCollector {
     /// Counts the chunks that are finished.
     chunks: u64,
     columns: RecentTexts,
+    variables: RecentTexts,
     /// Holds the parts of a log whose keys are to be added, with [`SEPARATOR`] after each.
     parts: String,
 }
@@ -68,7 +69,7 @@ pub(crate) struct LogParts<'a, C, T> {
     pub(crate) times: T,
 }
 
-/// Holds texts whose keys are collected and plain: the last at each place of a small table.
+/// Holds texts whose keys are collected: the last at each place of a small table.
 #[derive(Debug, Default)]
 struct RecentTexts(Vec<String>);
 
@@ -76,25 +77,31 @@ impl RecentTexts {
     /// Counts the places. A chunk has few names of hosts, programs and files.
     const PLACES: usize = 1 << 9;
 
-    /// Returns whether a text is held. It is from now on.
-    fn hold(&mut self, text: &str) -> bool {
+    /// Says whether a text is held. An empty one has no keys.
+    fn holds(&self, text: &str) -> bool {
+        text.is_empty() || self.0.get(Self::place_of(text)).is_some_and(|held| held == text)
+    }
+
+    /// Holds a text from now on.
+    fn hold(&mut self, text: &str) {
         if self.0.is_empty() {
             self.0.resize_with(Self::PLACES, String::new);
         }
-        let hash = XxHash3_64::oneshot(text.as_bytes()) % Self::PLACES as u64;
-        let place = usize::try_from(hash).unwrap_or_default();
-        let Some(held) = self.0.get_mut(place) else {
-            return false;
-        };
-        let is_held = held == text;
-        if !is_held {
+        if let Some(held) = self.0.get_mut(Self::place_of(text)) {
             text.clone_into(held);
         }
-        is_held
+    }
+
+    fn place_of(text: &str) -> usize {
+        let hash = XxHash3_64::oneshot(text.as_bytes()) % Self::PLACES as u64;
+        usize::try_from(hash).unwrap_or_default()
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        self.0.iter_mut().for_each(|held| match held.capacity() {
+            ..=LONG_HELD => held.clear(),
+            _ => *held = String::new(),
+        });
     }
 }
 
@@ -142,6 +149,9 @@ const MOST_TEMPLATE_KEYS: usize = 1 << 18;
 /// Counts the bytes of a text whose memory is not kept.
 const LONG: usize = 1 << 20;
 
+/// Counts the bytes of a text that is held, whose memory is not kept.
+const LONG_HELD: usize = 1 << 10;
+
 /// Counts the places for recent keys, which stay in the cache that is nearest to a core.
 const RECENT: usize = 1 << 12;
 
@@ -152,6 +162,7 @@ impl KeyCollector {
         self.metadata.clear();
         self.chunks += 1;
         self.columns.clear();
+        self.variables.clear();
         if self.folded.capacity() > LONG {
             // The memory of very long lines, which are rare, is freed.
             self.folded = Vec::new();
@@ -209,7 +220,8 @@ impl KeyCollector {
     ) -> bool {
         self.start();
         let (is_plain_template, times) = self.add_templates(parts.hash, parts.templates, parts.times.clone());
-        if !is_plain_template || !is_plain(parts.variables) || has_escapes(parts.variables) {
+        let are_known = self.variables.holds(parts.variables);
+        if !is_plain_template || !are_known && (!is_plain(parts.variables) || has_escapes(parts.variables)) {
             return false;
         }
         let mut texts = std::mem::take(&mut self.parts);
@@ -218,21 +230,28 @@ impl KeyCollector {
             texts.push_str(text);
             texts.push(SEPARATOR);
         };
-        add(parts.variables);
+        if !are_known {
+            self.variables.hold(parts.variables);
+            add(parts.variables);
+        }
         add(parts.identifiers);
         let mut are_plain = true;
-        for text in parts.columns.filter(|text| !text.is_empty()) {
+        for text in parts.columns {
+            if self.columns.holds(text) {
+                continue;
+            }
             are_plain &= is_plain(text) && !may_be_escaped(text);
-            if are_plain && !self.columns.hold(text) {
+            if are_plain {
+                self.columns.hold(text);
                 add(text);
             }
         }
         for (number, (_, time)) in parts.times.enumerate() {
-            if times & 1 << number != 0 && !self.columns.hold(time) {
+            if times & 1 << number != 0 && !self.columns.holds(time) {
+                self.columns.hold(time);
                 add(time);
             }
         }
-        // The texts that are held from now on have their keys here, plain or not.
         self.add_text(&texts);
         self.parts = texts;
         self.add_metadata(metadata.unwrap_or_default());
@@ -274,7 +293,7 @@ impl KeyCollector {
     }
 
     fn add_metadata(&mut self, text: &str) {
-        if text == self.metadata {
+        if self.metadata.holds(text) {
             return;
         }
         match serde_json::from_str::<Members<'_>>(text) {
@@ -286,7 +305,7 @@ impl KeyCollector {
             }
             Err(_) => self.add_text(text),
         }
-        text.clone_into(&mut self.metadata);
+        self.metadata.hold(text);
     }
 
     /// Adds the keys of a text that may be a part of the line, whose keys are there.
