@@ -77,13 +77,19 @@ impl RecentTexts {
     /// Counts the places. A chunk has few names of hosts, programs and files.
     const PLACES: usize = 1 << 9;
 
+    /// Limits the bytes of a text.
+    const LONGEST: usize = 1 << 10;
+
     /// Says whether a text is held. An empty one has no keys.
     fn holds(&self, text: &str) -> bool {
         text.is_empty() || self.0.get(Self::place_of(text)).is_some_and(|held| held == text)
     }
 
-    /// Holds a text from now on.
+    /// Holds a text from now on, unless it is long.
     fn hold(&mut self, text: &str) {
+        if text.len() > Self::LONGEST {
+            return;
+        }
         if self.0.is_empty() {
             self.0.resize_with(Self::PLACES, String::new);
         }
@@ -98,10 +104,7 @@ impl RecentTexts {
     }
 
     fn clear(&mut self) {
-        self.0.iter_mut().for_each(|held| match held.capacity() {
-            ..=LONG_HELD => held.clear(),
-            _ => *held = String::new(),
-        });
+        self.0.iter_mut().for_each(String::clear);
     }
 }
 
@@ -148,9 +151,6 @@ const MOST_TEMPLATE_KEYS: usize = 1 << 18;
 
 /// Counts the bytes of a text whose memory is not kept.
 const LONG: usize = 1 << 20;
-
-/// Counts the bytes of a text that is held, whose memory is not kept.
-const LONG_HELD: usize = 1 << 10;
 
 /// Counts the places for recent keys, which stay in the cache that is nearest to a core.
 const RECENT: usize = 1 << 12;
