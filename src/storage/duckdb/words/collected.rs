@@ -71,30 +71,39 @@ pub(crate) struct LogParts<'a, C, T> {
 
 /// Holds texts whose keys are collected: the last at each place of a small table.
 #[derive(Debug, Default)]
-struct RecentTexts(Vec<String>);
+struct RecentTexts {
+    texts: Vec<String>,
+    /// Counts the bytes of the texts that were held since the table was empty.
+    bytes: usize,
+}
 
 impl RecentTexts {
     /// Counts the places. A chunk has few names of hosts, programs and files.
     const PLACES: usize = 1 << 9;
 
-    /// Limits the bytes of a text.
-    const LONGEST: usize = 1 << 10;
+    /// Limits the bytes before another text is held. All are forgotten then: that one may be long, and repeat.
+    const MOST_BYTES: usize = 1 << 20;
 
     /// Says whether a text is held. An empty one has no keys.
     fn holds(&self, text: &str) -> bool {
-        text.is_empty() || self.0.get(Self::place_of(text)).is_some_and(|held| held == text)
+        text.is_empty()
+            || self
+                .texts
+                .get(Self::place_of(text))
+                .is_some_and(|held| held == text)
     }
 
-    /// Holds a text from now on, unless it is long.
+    /// Holds a text from now on.
     fn hold(&mut self, text: &str) {
-        if text.len() > Self::LONGEST {
-            return;
+        if self.bytes > Self::MOST_BYTES {
+            self.clear();
         }
-        if self.0.is_empty() {
-            self.0.resize_with(Self::PLACES, String::new);
+        if self.texts.is_empty() {
+            self.texts.resize_with(Self::PLACES, String::new);
         }
-        if let Some(held) = self.0.get_mut(Self::place_of(text)) {
+        if let Some(held) = self.texts.get_mut(Self::place_of(text)) {
             text.clone_into(held);
+            self.bytes += text.len();
         }
     }
 
@@ -104,7 +113,8 @@ impl RecentTexts {
     }
 
     fn clear(&mut self) {
-        self.0.iter_mut().for_each(String::clear);
+        self.texts.clear();
+        self.bytes = 0;
     }
 }
 
